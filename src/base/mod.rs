@@ -1,0 +1,13 @@
+//! Small nouns that every room shares, each a type of its own so that they cannot be mixed up.
+//!
+//! No I/O here but the reading of clocks, which happens nowhere else.
+
+mod clock;
+mod key;
+mod range;
+mod size;
+
+pub use clock::{Clock, Timestamp};
+pub use key::{BucketName, ETag, Ino, Key};
+pub use range::ByteRange;
+pub use size::{ByteSize, ParseSizeError};

@@ -1,0 +1,1 @@
+//! One option table, and its resolution into each room's options.

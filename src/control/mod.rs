@@ -1,0 +1,1 @@
+//! Control requests, their JSON, who may call. Nothing lives here yet.

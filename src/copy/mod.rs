@@ -1,0 +1,1 @@
+//! Server-side copies. Nothing lives here yet.

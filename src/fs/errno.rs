@@ -1,0 +1,84 @@
+//! The one match from store errors to what a program sees.
+
+use std::fmt;
+
+use crate::store::{Error, ErrorKind};
+
+/// An errno value.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Errno(pub i32);
+
+macro_rules! errnos {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        impl Errno {
+            $($(#[$doc])* pub const $name: Errno = Errno(libc::$name);)*
+        }
+        impl fmt::Debug for Errno {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match *self {
+                    $(Errno::$name => f.write_str(stringify!($name)),)*
+                    Errno(other) => write!(f, "errno {other}"),
+                }
+            }
+        }
+    };
+}
+
+errnos! {
+    /// No such file.
+    ENOENT,
+    /// Not allowed, or archived.
+    EACCES,
+    /// The object changed under an open descriptor.
+    ESTALE,
+    /// Read-only file system.
+    EROFS,
+    /// The store failed for good.
+    EIO,
+    /// No such extended attribute.
+    ENODATA,
+    /// Unknown ioctl.
+    ENOTTY,
+    /// Name over 255 bytes.
+    ENAMETOOLONG,
+    /// Not a directory.
+    ENOTDIR,
+    /// Is a directory.
+    EISDIR,
+    /// Unknown handle.
+    EBADF,
+    /// Bad argument.
+    EINVAL,
+    /// Offset past the end.
+    ENXIO,
+    /// Buffer too small.
+    ERANGE,
+    /// Not allowed for this caller.
+    EPERM,
+    /// Not supported here.
+    ENOSYS,
+    /// Not supported for this object.
+    EOPNOTSUPP,
+}
+
+impl From<&Error> for Errno {
+    fn from(error: &Error) -> Self {
+        match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NoSuchBucket => Errno::ENOENT,
+            ErrorKind::AccessDenied | ErrorKind::Archived | ErrorKind::Credentials => Errno::EACCES,
+            ErrorKind::Changed => Errno::ESTALE,
+            ErrorKind::RangeNotSatisfiable
+            | ErrorKind::WrongRegion
+            | ErrorKind::Invalid
+            | ErrorKind::Throttled
+            | ErrorKind::ClockSkew
+            | ErrorKind::Server
+            | ErrorKind::Network
+            | ErrorKind::Timeout
+            | ErrorKind::Protocol
+            | ErrorKind::Corrupt
+            | ErrorKind::Unsupported
+            | ErrorKind::Conflict => Errno::EIO,
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What operations answer, in terms of neither the kernel interface nor the store.
+
+use std::time::Duration;
+
+use crate::base::{Ino, Timestamp};
+
+/// The kinds of entries a bucket can show.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FileKind {
+    /// An object.
+    File,
+    /// A common prefix.
+    Directory,
+    /// A symlink object, where they are shown as links.
+    Symlink,
+}
+
+/// Attributes of an entry.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Attr {
+    /// Inode number.
+    pub ino: Ino,
+    /// Kind.
+    pub kind: FileKind,
+    /// Bytes; 0 for directories.
+    pub size: u64,
+    /// Modification time; the other times show the same.
+    pub mtime: Timestamp,
+    /// Permission bits.
+    pub mode: u16,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// 1 for files, 2 for directories.
+    pub nlink: u32,
+    /// How long the kernel may believe this.
+    pub ttl: Duration,
+}
+
+/// The answer to a look-up.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Entry {
+    /// It exists.
+    Found(Attr),
+    /// It does not, and the kernel may believe so this long (zero: do not cache).
+    Missing(Duration),
+}
+
+/// A file handle, for as long as a descriptor is open.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct FileHandle(pub u64);
+
+/// A directory handle, for as long as a descriptor is open.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct DirHandle(pub u64);
+
+/// What the kernel does with its pages of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PageCache {
+    /// Reads go through the page cache; pages of earlier opens stay.
+    Keep,
+    /// Reads go through the page cache; pages of earlier opens are dropped.
+    Drop,
+    /// Reads bypass the page cache (mmap still uses it).
+    Bypass,
+}
+
+/// The answer to an open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Opened {
+    /// The new handle.
+    pub handle: FileHandle,
+    /// What to tell the kernel.
+    pub page_cache: PageCache,
+}
+
+/// One entry of a directory.
+#[derive(Clone, PartialEq, Debug)]
+pub struct DirEntry {
+    /// Where the next entry is found.
+    pub next_offset: u64,
+    /// The name, without any `/` or NUL.
+    pub name: Box<[u8]>,
+    /// Attributes.
+    pub attr: Attr,
+}
+
+/// What statfs(2) shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Statfs {
+    /// Blocks of `block_size` in all.
+    pub blocks: u64,
+    /// Free blocks.
+    pub blocks_free: u64,
+    /// Inodes in all.
+    pub files: u64,
+    /// Free inodes.
+    pub files_free: u64,
+    /// Bytes.
+    pub block_size: u32,
+    /// Longest name in bytes.
+    pub name_max: u32,
+}
+
+/// The answer to getxattr(2) and listxattr(2).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum XattrReply {
+    /// The length asked for.
+    Size(u32),
+    /// The value.
+    Data(Vec<u8>),
+}

@@ -1,0 +1,1 @@
+//! The only room that names the FUSE crate: decode, reply, session, mount.

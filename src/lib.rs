@@ -1,0 +1,44 @@
+//! ossmount mounts an Alibaba Cloud OSS bucket (or an S3-compatible one) read-only through FUSE.
+//!
+//! This page is the map of the house. Each room is one module with one duty; the arrows between them point one way
+//! and `tests/it/arrows.rs` fails on any other.
+//!
+//! | room | owns | may use |
+//! |---|---|---|
+//! | [`base`] | small shared nouns: keys, names, inode numbers, ranges, sizes, the clock | nothing |
+//! | [`metrics`] | the table of figures the daemon keeps | `base` |
+//! | [`store`] | the bucket over HTTP: dialects, signing, endpoints, XML, retries, limits | `base`, `metrics` |
+//! | [`cache`] | where local bytes live | `base`, `metrics` |
+//! | [`list`] | listing a prefix as a stream of pages | `store`, `base`, `metrics` |
+//! | [`tree`] | names, inodes, children, freshness; no I/O, no async | `base` |
+//! | [`read`] | streams, windows, fetching, the memory budget, integrity | `store`, `cache`, `base`, `metrics` |
+//! | [`copy`] | server-side copies | `store`, `base`, `metrics` |
+//! | [`control`] | control requests, their JSON, who may call | `base` |
+//! | [`fs`] | the conductor: lookup, open, read, readdir; handles; the one error-to-errno match | `tree`, `list`, `read`, `copy`, `control`, `base`, `metrics`, of `store` the trait and its error |
+//! | [`fuse`] | the only room that names the FUSE crate: decode, reply, session, mount | `fs`, `base`, `metrics` |
+//! | [`config`] | one option table, and its resolution into each room's `Options` | `base`, the rooms' `Options` |
+//! | [`emulator`] | an OSS and S3 server for the demo, the tests and the benchmarks | `base` |
+//! | [`app`] | builds the layers, mounts, signals, readiness; one file per command | all |
+//!
+//! `tree` never awaits; `cache` never fetches; `list` knows no inode; below `fs` nobody knows errno; below `config`
+//! nobody sees a flag, a file or the environment; only `fuse` names the FUSE crate and only `store::http` the HTTP
+//! crate; no clock is read outside `base`. `store` and `emulator` share no code on purpose: two readings of the
+//! protocol check each other.
+//!
+//! The [`manual`] holds the essays: semantics, reading, listing, defaults and why, kernel traps.
+
+pub mod app;
+pub mod base;
+pub mod cache;
+pub mod config;
+pub mod control;
+pub mod copy;
+pub mod emulator;
+pub mod fs;
+pub mod fuse;
+pub mod list;
+pub mod manual;
+pub mod metrics;
+pub mod read;
+pub mod store;
+pub mod tree;

@@ -1,0 +1,1 @@
+//! Listing a prefix as a stream of pages. Knows keys, not inodes.

@@ -1,0 +1,3 @@
+//! Parse, resolve, run, exit code.
+
+fn main() {}

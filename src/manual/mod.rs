@@ -1,0 +1,1 @@
+//! The manual: semantics, reading, listing, defaults and why, kernel traps.

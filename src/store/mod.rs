@@ -1,0 +1,37 @@
+//! The bucket over HTTP. [`Store`] is the seam that the rest of the program sees: read a range, look at an object,
+//! list a page. Everything else here is either an implementation of it or a layer over it.
+//!
+//! Errors carry a closed [`ErrorKind`]; what that means to a program (errno) is decided in `fs`. Nothing here knows
+//! inodes, flags or files. What changes a bucket is the separate trait [`StoreMut`], which only `copy` holds.
+
+mod error;
+mod types;
+
+use async_trait::async_trait;
+
+pub use error::{Error, ErrorKind, Result};
+pub use types::{
+    Body, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, ObjectKind, ObjectMeta, StorageClass,
+};
+
+/// Reading from one bucket. Cheap to share (`Arc<dyn Store>`); every call may be dropped at any await.
+///
+/// What each implementation promises, and the conformance suite checks:
+/// - bytes, tags and sizes are those of one version of the object; an answer that does not fit the request (wrong
+///   status, range, total or tag) is an error and never data;
+/// - keys travel as they are: dot segments, doubled slashes, any byte that XML and URLs can carry;
+/// - a listing is in byte order, complete and without duplicates when paged to its end.
+#[async_trait]
+pub trait Store: Send + Sync + std::fmt::Debug + 'static {
+    /// Reads a range of an object, or all of it.
+    ///
+    /// Fails with [`ErrorKind::Changed`] when `if_match` no longer fits and [`ErrorKind::RangeNotSatisfiable`] when
+    /// the range starts at or past the end.
+    async fn get(&self, request: GetRequest) -> Result<GetResponse>;
+
+    /// The facts of an object, without its bytes.
+    async fn head(&self, request: HeadRequest) -> Result<ObjectMeta>;
+
+    /// One page of a listing.
+    async fn list(&self, request: ListRequest) -> Result<ListPage>;
+}

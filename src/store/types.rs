@@ -1,0 +1,173 @@
+//! Requests and answers of the [`Store`](super::Store) trait.
+
+use std::fmt;
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+
+use super::Result;
+use crate::base::{ByteRange, ETag, Key, Timestamp};
+
+/// Which bytes of which version of which object.
+#[derive(Clone, Debug)]
+pub struct GetRequest {
+    /// The object.
+    pub key: Key,
+    /// A version of it; `None` means the current one.
+    pub version: Option<String>,
+    /// The bytes wanted; `None` means all. An end past the object is clipped; an empty range must not be asked for.
+    pub range: Option<ByteRange>,
+    /// Fail with `Changed` unless the object still carries this tag.
+    pub if_match: Option<ETag>,
+}
+
+impl GetRequest {
+    /// The whole current object.
+    pub fn new(key: Key) -> Self {
+        GetRequest { key, version: None, range: None, if_match: None }
+    }
+
+    /// Only these bytes.
+    pub fn range(mut self, range: ByteRange) -> Self {
+        self.range = Some(range);
+        self
+    }
+
+    /// Only while the object carries this tag.
+    pub fn if_match(mut self, etag: Option<ETag>) -> Self {
+        self.if_match = etag;
+        self
+    }
+}
+
+/// The bytes of a body as they arrive, in order, each chunk non-empty. It ends after exactly the bytes of
+/// [`GetResponse::range`]; a body that ends early or late is an error, never a silent end.
+pub type Body = BoxStream<'static, Result<Bytes>>;
+
+/// The answer to a [`GetRequest`].
+pub struct GetResponse {
+    /// The object's facts, as far as the answer tells them. `size` is that of the whole object.
+    pub meta: ObjectMeta,
+    /// The bytes that the body holds: the range asked for, clipped to the object.
+    pub range: ByteRange,
+    /// The bytes.
+    pub body: Body,
+}
+
+impl fmt::Debug for GetResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GetResponse").field("meta", &self.meta).field("range", &self.range).finish_non_exhaustive()
+    }
+}
+
+/// Which object to look at.
+#[derive(Clone, Debug)]
+pub struct HeadRequest {
+    /// The object.
+    pub key: Key,
+    /// A version of it; `None` means the current one.
+    pub version: Option<String>,
+}
+
+impl HeadRequest {
+    /// The current version of an object.
+    pub fn new(key: Key) -> Self {
+        HeadRequest { key, version: None }
+    }
+}
+
+/// The facts of one object.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ObjectMeta {
+    /// Size of the whole object in bytes. For a symlink object the size of its target.
+    pub size: u64,
+    /// Absent on servers that send none.
+    pub etag: Option<ETag>,
+    /// Whole seconds.
+    pub last_modified: Option<Timestamp>,
+    /// CRC-64/XZ of the whole object, which OSS keeps for nearly all objects and S3 for none.
+    pub crc64: Option<u64>,
+    /// On versioned buckets.
+    pub version: Option<String>,
+    /// Normal, multipart, appendable or symlink.
+    pub kind: ObjectKind,
+    /// Where it is kept.
+    pub storage_class: Option<StorageClass>,
+    /// MIME type.
+    pub content_type: Option<String>,
+    /// User metadata: lower-case names without the `x-oss-meta-` or `x-amz-meta-` prefix, in the order received.
+    pub user: Vec<(String, String)>,
+    /// The raw `x-oss-restore` or `x-amz-restore` value of an archived object that was, or is being, restored.
+    pub restore: Option<String>,
+}
+
+/// OSS tells how an object came to be; a symlink is an object that names another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ObjectKind {
+    /// Put in one piece, or of a kind that the server does not tell.
+    #[default]
+    Normal,
+    /// Put in parts.
+    Multipart,
+    /// Grown by appending.
+    Appendable,
+    /// Names another object of the same bucket.
+    Symlink,
+}
+
+/// A storage class in the server's own word, such as `Standard`, `IA`, `Archive`, `GLACIER`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StorageClass(pub Box<str>);
+
+impl StorageClass {
+    /// Whether objects of this class must be restored before they can be read.
+    pub fn is_archive(&self) -> bool {
+        ["Archive", "ColdArchive", "DeepColdArchive", "GLACIER", "DEEP_ARCHIVE"].contains(&&*self.0)
+    }
+}
+
+/// Which page of which listing.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListRequest {
+    /// Only keys that start with this, raw.
+    pub prefix: String,
+    /// Collapse keys that share the prefix up to the next delimiter. Nearly always `/` or absent.
+    pub delimiter: Option<String>,
+    /// Only keys after this one (exclusive), raw. Servers disagree where it lies inside a common prefix: with a
+    /// delimiter use `continuation` alone.
+    pub start_after: Option<String>,
+    /// From [`ListPage::next`], opaque; takes over from `start_after`.
+    pub continuation: Option<String>,
+    /// At most this many entries, 1 to 1000; 0 means 1000.
+    pub max_keys: u32,
+}
+
+/// One page of a listing, in byte order.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListPage {
+    /// Objects.
+    pub entries: Vec<ListEntry>,
+    /// Common prefixes, raw, each ending in the delimiter.
+    pub prefixes: Vec<String>,
+    /// How to ask for the next page; `None` on the last one.
+    pub next: Option<String>,
+    /// Keys left out because they are not UTF-8.
+    pub undecodable: u64,
+}
+
+/// One object of a listing.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ListEntry {
+    /// The raw key.
+    pub key: String,
+    /// In bytes. For a symlink object the length of its target's name.
+    pub size: u64,
+    /// Absent on servers that list none.
+    pub etag: Option<ETag>,
+    /// Absent on servers that list none.
+    pub last_modified: Option<Timestamp>,
+    /// Normal, multipart, appendable or symlink.
+    pub kind: ObjectKind,
+    /// Where it is kept.
+    pub storage_class: Option<StorageClass>,
+}

@@ -1,0 +1,1 @@
+//! Names, inodes, children and their freshness. No I/O, no async.
