@@ -4,12 +4,19 @@
 //! Errors carry a closed [`ErrorKind`]; what that means to a program (errno) is decided in `fs`. Nothing here knows
 //! inodes, flags or files. What changes a bucket is the separate trait [`StoreMut`], which only `copy` holds.
 
+mod connect;
+pub mod credentials;
 mod error;
+mod mutate;
+mod options;
 mod types;
 
 use async_trait::async_trait;
 
+pub use connect::{Connected, connect};
 pub use error::{Error, ErrorKind, Result};
+pub use mutate::{DeleteRequest, PutRequest, StoreMut};
+pub use options::{Addressing, Dialect, ListVersion, Options, Sign, Timeouts};
 pub use types::{
     Body, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, ObjectKind, ObjectMeta, StorageClass,
 };
