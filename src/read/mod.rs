@@ -25,8 +25,53 @@ pub struct Object {
 }
 
 /// How reading behaves.
-#[derive(Clone, Debug, Default)]
-pub struct Options {}
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What is fetched before it is asked for.
+    pub prefetch: Prefetch,
+    /// Largest GET of a prefetch, in bytes; rounded up to whole MiB. A file that fits is fetched whole.
+    pub part_bytes: u64,
+    /// GETs in flight at once, those of waiting readers included.
+    pub max_connections: usize,
+    /// Bytes of read buffers for the whole daemon: windows, waiting parts, and files kept after reading.
+    pub memory_limit: u64,
+    /// Whether whole objects are compared with the CRC-64 that the store keeps.
+    pub verify: Verify,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            prefetch: Prefetch::Auto,
+            part_bytes: 8 << 20,
+            max_connections: 64,
+            memory_limit: 1 << 30,
+            verify: Verify::Crc64,
+        }
+    }
+}
+
+/// What is fetched before it is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Prefetch {
+    /// Windows ahead of sequential readers, small files whole.
+    #[default]
+    Auto,
+    /// As `Auto`; besides, fetching begins at open, in the order of the opens, as far as memory allows.
+    Open,
+    /// The bytes asked for and no more.
+    Off,
+}
+
+/// How whole objects are checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Verify {
+    /// The CRC-64 of every byte that passed through, against the one the store keeps.
+    #[default]
+    Crc64,
+    /// Not at all.
+    Off,
+}
 
 /// Reads objects through shared buffers. One for the whole daemon.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! What can go wrong with a request to a store.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a caller can branch on. Closed on purpose: `fs` maps every kind to an errno and the compiler keeps that whole.
@@ -47,10 +48,12 @@ pub enum ErrorKind {
 /// The result of a store call.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A failed request: a kind to branch on and the context for people. Boxed, so that a `Result` stays small.
+/// A failed request: a kind to branch on and the context for people. Boxed, so that a `Result` stays small; cloned
+/// where several readers waited for one request.
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Inner {
     kind: Option<ErrorKind>,
     message: String,
@@ -63,7 +66,7 @@ struct Inner {
     retry_after: Option<Duration>,
     tries: u32,
     elapsed: Duration,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 macro_rules! context {
@@ -101,8 +104,12 @@ impl Error {
         with_tries, tries: u32;
         /// How long all tries took.
         with_elapsed, elapsed: Duration;
-        /// What caused it.
-        with_source, source: Option<Box<dyn std::error::Error + Send + Sync>>;
+    }
+
+    /// What caused it.
+    pub fn with_source(mut self, source: impl Into<Option<Box<dyn std::error::Error + Send + Sync>>>) -> Self {
+        self.0.source = source.into().map(Arc::from);
+        self
     }
 
     /// What to branch on.
