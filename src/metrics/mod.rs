@@ -27,6 +27,8 @@ table! {
     HeadRequests = "head_requests", Counter, "requests";
     /// List pages asked for, each try counted.
     ListRequests = "list_requests", Counter, "requests";
+    /// Requests sent that change the bucket, each try counted.
+    WriteRequests = "write_requests", Counter, "requests";
     /// Tries after the first, for any cause.
     Retries = "retries", Counter, "requests";
     /// Answers that told us to slow down.

@@ -5,8 +5,11 @@
 //! inodes, flags or files. What changes a bucket is the separate trait [`StoreMut`], which only `copy` holds.
 
 mod connect;
+pub mod crc64;
 pub mod credentials;
 mod error;
+pub mod layers;
+pub mod memory;
 mod mutate;
 mod options;
 mod types;
@@ -18,7 +21,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use mutate::{DeleteRequest, PutRequest, StoreMut};
 pub use options::{Addressing, Dialect, ListVersion, Options, Sign, Timeouts};
 pub use types::{
-    Body, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, ObjectKind, ObjectMeta, StorageClass,
+    Body, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, ObjectKind, ObjectMeta, Priority,
+    StorageClass,
 };
 
 /// Reading from one bucket. Cheap to share (`Arc<dyn Store>`); every call may be dropped at any await.

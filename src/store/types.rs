@@ -19,12 +19,29 @@ pub struct GetRequest {
     pub range: Option<ByteRange>,
     /// Fail with `Changed` unless the object still carries this tag.
     pub if_match: Option<ETag>,
+    /// Who goes first when requests wait for a place.
+    pub priority: Priority,
+}
+
+/// Who goes first when more requests are wanted than may be in flight. Never part of what is sent.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Priority {
+    /// Somebody waits for these bytes now.
+    #[default]
+    Demand,
+    /// Bytes that will probably be wanted.
+    Background,
+}
+
+impl Priority {
+    /// Every priority, the most urgent first.
+    pub const ALL: [Priority; 2] = [Priority::Demand, Priority::Background];
 }
 
 impl GetRequest {
-    /// The whole current object.
+    /// The whole current object, wanted now.
     pub fn new(key: Key) -> Self {
-        GetRequest { key, version: None, range: None, if_match: None }
+        GetRequest { key, version: None, range: None, if_match: None, priority: Priority::Demand }
     }
 
     /// Only these bytes.
@@ -36,6 +53,12 @@ impl GetRequest {
     /// Only while the object carries this tag.
     pub fn if_match(mut self, etag: Option<ETag>) -> Self {
         self.if_match = etag;
+        self
+    }
+
+    /// With another urgency.
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
         self
     }
 }

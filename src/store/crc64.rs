@@ -1,0 +1,114 @@
+//! CRC-64 as OSS keeps it for every object: CRC-64/XZ (which the service calls ECMA), sent as an unsigned decimal.
+//!
+//! The checksum of a whole object comes together from those of its parts, in any order of arrival, by [`combine`]:
+//! that is how ranged reads are verified, since the header of a ranged answer speaks of the whole object.
+
+use crc_fast::{CrcAlgorithm, Digest};
+
+/// A checksum being computed over bytes that arrive piece by piece.
+pub struct Crc64(Digest);
+
+impl Crc64 {
+    /// The checksum of no bytes, which is 0.
+    pub fn new() -> Self {
+        Crc64(Digest::new(CrcAlgorithm::Crc64Xz))
+    }
+
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The checksum of all bytes so far.
+    pub fn finish(&self) -> u64 {
+        self.0.finalize()
+    }
+}
+
+impl Default for Crc64 {
+    fn default() -> Self {
+        Crc64::new()
+    }
+}
+
+impl std::fmt::Debug for Crc64 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Crc64({:016x})", self.finish())
+    }
+}
+
+/// The checksum of these bytes.
+pub fn crc64(bytes: &[u8]) -> u64 {
+    crc_fast::checksum(CrcAlgorithm::Crc64Xz, bytes)
+}
+
+/// The checksum of A followed by B, from that of A, that of B and the length of B in bytes.
+pub fn combine(a: u64, b: u64, len_b: u64) -> u64 {
+    if len_b == 0 {
+        return a;
+    }
+    crc_fast::checksum_combine(CrcAlgorithm::Crc64Xz, a, b, len_b)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn input(name: &str) -> Vec<u8> {
+        match name {
+            "empty" => Vec::new(),
+            "32 zero bytes" => vec![0; 32],
+            "32 0xff bytes" => vec![0xff; 32],
+            "bytes 0..255" => (0..=255).collect(),
+            "1 MiB of zero bytes" => vec![0; 1 << 20],
+            text => text.as_bytes().to_vec(),
+        }
+    }
+
+    fn number(value: &Value) -> u64 {
+        value.as_str().unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn the_published_vectors_hold() {
+        let file: Value = serde_json::from_str(include_str!("../../tests/data/signing-vectors.json")).unwrap();
+        let values = file["crc64"]["values"].as_array().unwrap();
+        assert_eq!(values.len(), 10);
+        for vector in values {
+            let bytes = input(vector["input"].as_str().unwrap());
+            assert_eq!(bytes.len() as u64, vector["length"].as_u64().unwrap(), "{vector}");
+            assert_eq!(crc64(&bytes), number(&vector["decimal"]), "{vector}");
+        }
+        let [pair, folded] = file["crc64"]["combine"].as_array().unwrap().as_slice() else { panic!("two are known") };
+        let len_b = pair["len_b"].as_u64().unwrap();
+        assert_eq!(combine(number(&pair["crc_a"]), number(&pair["crc_b"]), len_b), number(&pair["crc_ab"]));
+        let (part, len) = (number(&folded["crc_b"]), folded["len_b"].as_u64().unwrap());
+        let total =
+            (0..folded["repeat"].as_u64().unwrap()).fold(number(&folded["crc_a"]), |a, _| combine(a, part, len));
+        assert_eq!(total, number(&folded["crc_total"]));
+    }
+
+    proptest! {
+        #[test]
+        fn parts_combine_to_the_whole(
+            bytes in prop::collection::vec(any::<u8>(), 0..5000),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+        ) {
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let parts: Vec<&[u8]> = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
+            let mut running = Crc64::new();
+            let mut combined = 0;
+            for part in parts {
+                running.update(part);
+                combined = combine(combined, crc64(part), part.len() as u64);
+            }
+            prop_assert_eq!(running.finish(), crc64(&bytes));
+            prop_assert_eq!(combined, crc64(&bytes));
+        }
+    }
+}

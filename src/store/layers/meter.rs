@@ -1,0 +1,111 @@
+//! Counting: every try by kind, every byte as it arrives, and how many requests are in flight.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use futures::StreamExt;
+
+use crate::metrics::{Metric, Metrics};
+use crate::store::{
+    Body, DeleteRequest, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, PutRequest, Result,
+    Store, StoreMut,
+};
+
+/// Counts what passes through it. Stands under [`Retry`](super::Retry), so that each try counts.
+#[derive(Debug)]
+pub struct Meter<S: ?Sized = dyn Store> {
+    inner: Arc<S>,
+    metrics: Arc<Metrics>,
+    flying: Arc<Flying>,
+}
+
+#[derive(Debug, Default)]
+struct Flying {
+    now: AtomicUsize,
+    peak: AtomicUsize,
+}
+
+/// One request in flight, until dropped.
+struct Flight(Arc<Flying>);
+
+impl Flight {
+    fn begin(flying: &Arc<Flying>) -> Self {
+        let now = flying.now.fetch_add(1, Ordering::Relaxed) + 1;
+        flying.peak.fetch_max(now, Ordering::Relaxed);
+        Flight(flying.clone())
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<S: ?Sized> Meter<S> {
+    /// Counts into these figures.
+    pub fn new(inner: Arc<S>, metrics: Arc<Metrics>) -> Self {
+        Meter { inner, metrics, flying: Arc::default() }
+    }
+
+    /// Requests in flight now. A GET counts until its body has been read or dropped.
+    pub fn in_flight(&self) -> usize {
+        self.flying.now.load(Ordering::Relaxed)
+    }
+
+    /// The most requests that were ever in flight at once.
+    pub fn peak_in_flight(&self) -> usize {
+        self.flying.peak.load(Ordering::Relaxed)
+    }
+
+    fn begin(&self, kind: Metric) -> Flight {
+        self.metrics.add(Metric::Requests, 1);
+        self.metrics.add(kind, 1);
+        Flight::begin(&self.flying)
+    }
+
+    fn counted(&self, body: Body, flight: Flight) -> Body {
+        let metrics = self.metrics.clone();
+        body.inspect(move |chunk| {
+            // Mentioned so that the flight lasts as long as the body.
+            let _flight = &flight;
+            if let Ok(bytes) = chunk {
+                metrics.add(Metric::BytesFetched, bytes.len() as u64);
+            }
+        })
+        .boxed()
+    }
+}
+
+#[async_trait]
+impl<S: Store + ?Sized> Store for Meter<S> {
+    async fn get(&self, request: GetRequest) -> Result<GetResponse> {
+        let flight = self.begin(Metric::GetRequests);
+        let response = self.inner.get(request).await?;
+        Ok(GetResponse { body: self.counted(response.body, flight), ..response })
+    }
+
+    async fn head(&self, request: HeadRequest) -> Result<ObjectMeta> {
+        let _flight = self.begin(Metric::HeadRequests);
+        self.inner.head(request).await
+    }
+
+    async fn list(&self, request: ListRequest) -> Result<ListPage> {
+        let _flight = self.begin(Metric::ListRequests);
+        self.inner.list(request).await
+    }
+}
+
+#[async_trait]
+impl<S: StoreMut + ?Sized> StoreMut for Meter<S> {
+    async fn put(&self, request: PutRequest) -> Result<ObjectMeta> {
+        let _flight = self.begin(Metric::WriteRequests);
+        self.inner.put(request).await
+    }
+
+    async fn delete(&self, request: DeleteRequest) -> Result<()> {
+        let _flight = self.begin(Metric::WriteRequests);
+        self.inner.delete(request).await
+    }
+}

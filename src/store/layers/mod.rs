@@ -1,0 +1,61 @@
+//! What goes around a store, each layer a store itself, so that any of them can be left out or put over another one.
+//!
+//! From the outside in: [`Retry`] asks again until its budget is spent, [`Limit`] lets a bounded number of requests
+//! through and the urgent ones first, [`Meter`] counts every try, [`Stall`] ends tries in which nothing arrives, and
+//! the innermost store talks to the network. The order matters: a request that waits out a backoff holds no place in
+//! the limiter, and one that waits for a place is not yet on the clock. [`FaultStore`] breaks answers on purpose and
+//! stands where the network would be.
+
+mod fault;
+mod limit;
+mod meter;
+mod retry;
+mod stall;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::Clock;
+use crate::metrics::Metrics;
+
+pub use fault::{At, Fault, FaultStore, Operation};
+pub use limit::Limit;
+pub use meter::Meter;
+pub use retry::{Retry, RetryPolicy};
+pub use stall::Stall;
+
+/// How the layers behave.
+#[derive(Clone, Debug)]
+pub struct LayerOptions {
+    /// How failed requests are tried again.
+    pub retry: RetryPolicy,
+    /// Requests in flight, at most. A GET counts until its body has been read or dropped.
+    pub max_in_flight: usize,
+    /// A try ends when no answer comes for this long.
+    pub first_byte: Duration,
+    /// A try ends when no chunk of its body comes for this long.
+    pub stall: Duration,
+}
+
+impl Default for LayerOptions {
+    fn default() -> Self {
+        let limit = Duration::from_secs(20);
+        LayerOptions { retry: RetryPolicy::default(), max_in_flight: 64, first_byte: limit, stall: limit }
+    }
+}
+
+/// A store with every layer around it.
+pub type Layered<S> = Retry<Limit<Meter<Stall<S>>>>;
+
+/// Puts all layers around a store, in their order.
+pub fn layered<S: ?Sized>(
+    inner: Arc<S>,
+    options: &LayerOptions,
+    metrics: &Arc<Metrics>,
+    clock: &Clock,
+) -> Arc<Layered<S>> {
+    let stall = Arc::new(Stall::new(inner, options.first_byte, options.stall));
+    let meter = Arc::new(Meter::new(stall, metrics.clone()));
+    let limit = Arc::new(Limit::new(meter, options.max_in_flight));
+    Arc::new(Retry::new(limit, options.retry.clone(), metrics.clone(), clock.clone()))
+}

@@ -1,0 +1,338 @@
+//! Asking again: failed requests, and bodies that break before their end.
+//!
+//! A request is tried again while its failure is of a kind that may pass and while the budget lasts, with full-jitter
+//! exponential backoff; a service that says how long to wait is obeyed. Every try goes through the inner store afresh
+//! and is signed anew. A body that breaks is continued with a ranged GET from the first byte that is missing, pinned
+//! to the entity tag of the first answer; the caller sees one body without a seam, or [`ErrorKind::Changed`] when the
+//! object is no longer the same.
+//!
+//! The budget runs from the first failure, so that time spent waiting for a place in the limiter does not use it up,
+//! and starts anew with every chunk of a body: it bounds how long nothing moves, not how long a transfer takes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use parking_lot::Mutex;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::base::{ByteRange, Clock};
+use crate::metrics::{Metric, Metrics};
+use crate::store::{
+    Body, DeleteRequest, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta,
+    PutRequest, Result, Store, StoreMut,
+};
+
+/// When and how often to ask again.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RetryPolicy {
+    /// From the first failure of an operation to its last try; of a body, from the first failure without progress.
+    pub budget: Duration,
+    /// Tries per operation, the first counted; of a body, tries without progress.
+    pub max_tries: u32,
+    /// The longest wait before the second try; every later one may be twice as long as the one before.
+    pub base_delay: Duration,
+    /// The longest wait before any try, unless the service asks for more.
+    pub max_delay: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        RetryPolicy {
+            budget: Duration::from_secs(60),
+            max_tries: 20,
+            base_delay: Duration::from_millis(100),
+            max_delay: Duration::from_secs(5),
+        }
+    }
+}
+
+/// How often a failure of this kind may be followed by another try, beside the policy's own limit; 0 means never.
+fn tries_again(kind: ErrorKind) -> u32 {
+    match kind {
+        ErrorKind::Server | ErrorKind::Network | ErrorKind::Timeout | ErrorKind::Throttled => u32::MAX,
+        // A garbled answer may come from a broken middle box or be what this server always says.
+        ErrorKind::Protocol | ErrorKind::Corrupt => 4,
+        // The first failure corrects the clock; a second one means that it cannot be corrected.
+        ErrorKind::ClockSkew => 2,
+        // A key may have expired or been rotated between signing and arrival.
+        ErrorKind::Credentials => 1,
+        ErrorKind::NotFound
+        | ErrorKind::NoSuchBucket
+        | ErrorKind::AccessDenied
+        | ErrorKind::Archived
+        | ErrorKind::Changed
+        | ErrorKind::RangeNotSatisfiable
+        | ErrorKind::WrongRegion
+        | ErrorKind::Invalid
+        | ErrorKind::Unsupported
+        | ErrorKind::Conflict => 0,
+    }
+}
+
+/// The wait before the next try, after so many failures; `draw` is uniform in 0..1.
+fn delay(policy: &RetryPolicy, failures: u32, error: &Error, draw: f64) -> Duration {
+    // A throttled client that says nothing of a wait gets there by growing: it starts eight times higher.
+    let extra = if error.kind() == ErrorKind::Throttled { 3 } else { 0 };
+    let steps = failures.saturating_sub(1).saturating_add(extra).min(20);
+    let ceiling = policy.base_delay.saturating_mul(1 << steps).min(policy.max_delay);
+    error.retry_after().unwrap_or_default().saturating_add(ceiling.mul_f64(draw))
+}
+
+/// Asks again until the budget is spent.
+#[derive(Debug)]
+pub struct Retry<S: ?Sized = dyn Store> {
+    inner: Arc<S>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    policy: RetryPolicy,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    rng: Mutex<StdRng>,
+}
+
+impl<S: ?Sized> Retry<S> {
+    /// Retries what `inner` fails at.
+    pub fn new(inner: Arc<S>, policy: RetryPolicy, metrics: Arc<Metrics>, clock: Clock) -> Self {
+        let rng = Mutex::new(StdRng::from_os_rng());
+        Retry { inner, shared: Arc::new(Shared { policy, metrics, clock, rng }) }
+    }
+
+    /// Draws the backoff from this seed, for tests that must be repeatable.
+    pub fn with_seed(self, seed: u64) -> Self {
+        *self.shared.rng.lock() = StdRng::seed_from_u64(seed);
+        self
+    }
+
+    async fn tried<T, F>(&self, about: About, mut call: impl FnMut() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let mut patience = Patience::new(self.shared.clone(), about);
+        loop {
+            match call().await {
+                Ok(value) => return Ok(value),
+                Err(error) => patience.after(error).await?,
+            }
+        }
+    }
+}
+
+/// What an operation is called in its errors.
+#[derive(Clone, Debug)]
+struct About {
+    operation: &'static str,
+    key: String,
+}
+
+/// The failures of one operation, or of one body since it last moved.
+struct Patience {
+    shared: Arc<Shared>,
+    about: About,
+    began: Duration,
+
+    /// When the present run of failures began.
+    failing_since: Option<Duration>,
+    failures: Vec<ErrorKind>,
+}
+
+impl Patience {
+    fn new(shared: Arc<Shared>, about: About) -> Self {
+        let began = shared.clock.elapsed();
+        Patience { shared, about, began, failing_since: None, failures: Vec::new() }
+    }
+
+    /// Something arrived: whatever failed before no longer counts.
+    fn renew(&mut self) {
+        if self.failing_since.take().is_some() {
+            self.failures.clear();
+        }
+    }
+
+    /// Waits until the next try may be made, or says that there will be none.
+    async fn after(&mut self, error: Error) -> Result<()> {
+        if error.kind() == ErrorKind::Throttled {
+            self.shared.metrics.add(Metric::Throttled, 1);
+        }
+        match self.wait_after(&error) {
+            Some(wait) => {
+                self.shared.metrics.add(Metric::Retries, 1);
+                tracing::debug!(
+                    operation = self.about.operation,
+                    key = self.about.key,
+                    wait_ms = wait.as_millis() as u64,
+                    %error,
+                    "asking again"
+                );
+                tokio::time::sleep(wait).await;
+                Ok(())
+            }
+            None => Err(self.gave_up(error)),
+        }
+    }
+
+    fn wait_after(&mut self, error: &Error) -> Option<Duration> {
+        let Shared { policy, clock, rng, .. } = &*self.shared;
+        let now = clock.elapsed();
+        let since = *self.failing_since.get_or_insert(now);
+        self.failures.push(error.kind());
+        let failures = self.failures.len() as u32;
+        let of_kind = self.failures.iter().filter(|kind| **kind == error.kind()).count() as u32;
+        if failures >= policy.max_tries || of_kind > tries_again(error.kind()) {
+            return None;
+        }
+        let wait = delay(policy, failures, error, rng.lock().random());
+        (now.saturating_sub(since).saturating_add(wait) <= policy.budget).then_some(wait)
+    }
+
+    fn gave_up(&self, error: Error) -> Error {
+        // Whoever asks for what is not there gets an answer, not a failure.
+        if error.kind() != ErrorKind::NotFound {
+            self.shared.metrics.add(Metric::RequestErrors, 1);
+        }
+        error
+            .with_operation(self.about.operation)
+            .with_key(self.about.key.clone())
+            .with_tries(self.failures.len() as u32)
+            .with_elapsed(self.shared.clock.elapsed().saturating_sub(self.began))
+    }
+}
+
+/// A body that goes on where it broke.
+struct Continued<S: ?Sized> {
+    inner: Arc<S>,
+    /// Pinned to the version of the first answer.
+    request: GetRequest,
+    /// The facts of the first answer.
+    meta: ObjectMeta,
+
+    /// The bytes that have not arrived yet.
+    missing: ByteRange,
+    body: Option<Body>,
+    patience: Patience,
+}
+
+impl<S: Store + ?Sized> Continued<S> {
+    /// The next chunk; `None` after the last one.
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        while !self.missing.is_empty() {
+            match self.step().await {
+                Ok(chunk) => {
+                    self.patience.renew();
+                    self.missing.start += chunk.len() as u64;
+                    return Ok(Some(chunk));
+                }
+                Err(error) => {
+                    if self.body.take().is_some() && tries_again(error.kind()) > 0 {
+                        self.patience.shared.metrics.add(Metric::BodyResumes, 1);
+                    }
+                    self.patience.after(error).await?;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn step(&mut self) -> Result<Bytes> {
+        let body = match &mut self.body {
+            Some(body) => body,
+            None => {
+                let body = self.resume().await?;
+                self.body.insert(body)
+            }
+        };
+        let chunk = match body.next().await {
+            Some(chunk) => chunk?,
+            None => {
+                let message = format!("the body ended {} bytes early", self.missing.len());
+                return Err(Error::new(ErrorKind::Network, message));
+            }
+        };
+        if chunk.len() as u64 > self.missing.len() {
+            return Err(Error::new(ErrorKind::Protocol, "the body is longer than its range"));
+        }
+        Ok(chunk)
+    }
+
+    async fn resume(&mut self) -> Result<Body> {
+        let response = self.inner.get(self.request.clone().range(self.missing)).await?;
+        if !same_version(&self.meta, &response.meta) {
+            return Err(Error::new(ErrorKind::Changed, "the object changed while it was read"));
+        }
+        if response.range != self.missing {
+            let message = format!("{:?} was asked for and {:?} came", self.missing, response.range);
+            return Err(Error::new(ErrorKind::Protocol, message));
+        }
+        Ok(response.body)
+    }
+}
+
+/// Whether two answers speak of the same bytes, by everything that both of them tell.
+fn same_version(first: &ObjectMeta, later: &ObjectMeta) -> bool {
+    fn agree<T: PartialEq>(first: &Option<T>, later: &Option<T>) -> bool {
+        first.is_none() || later.is_none() || first == later
+    }
+    first.size == later.size
+        && agree(&first.etag, &later.etag)
+        && agree(&first.crc64, &later.crc64)
+        && agree(&first.last_modified, &later.last_modified)
+}
+
+fn continuous<S: Store + ?Sized>(continued: Continued<S>) -> Body {
+    stream::unfold(Some(continued), |continued| async move {
+        let mut continued = continued?;
+        match continued.next().await {
+            Ok(Some(chunk)) => Some((Ok(chunk), Some(continued))),
+            Ok(None) => None,
+            Err(error) => Some((Err(error), None)),
+        }
+    })
+    .boxed()
+}
+
+#[async_trait]
+impl<S: Store + ?Sized> Store for Retry<S> {
+    async fn get(&self, request: GetRequest) -> Result<GetResponse> {
+        let about = About { operation: "GetObject", key: request.key.to_string() };
+        let response = self.tried(about.clone(), || self.inner.get(request.clone())).await?;
+        let pinned = GetRequest { if_match: request.if_match.clone().or(response.meta.etag.clone()), ..request };
+        let continued = Continued {
+            inner: self.inner.clone(),
+            request: pinned,
+            meta: response.meta.clone(),
+            missing: response.range,
+            body: Some(response.body),
+            patience: Patience::new(self.shared.clone(), about),
+        };
+        Ok(GetResponse { body: continuous(continued), ..response })
+    }
+
+    async fn head(&self, request: HeadRequest) -> Result<ObjectMeta> {
+        let about = About { operation: "HeadObject", key: request.key.to_string() };
+        self.tried(about, || self.inner.head(request.clone())).await
+    }
+
+    async fn list(&self, request: ListRequest) -> Result<ListPage> {
+        let about = About { operation: "ListObjects", key: request.prefix.clone() };
+        self.tried(about, || self.inner.list(request.clone())).await
+    }
+}
+
+#[async_trait]
+impl<S: StoreMut + ?Sized> StoreMut for Retry<S> {
+    async fn put(&self, request: PutRequest) -> Result<ObjectMeta> {
+        let about = About { operation: "PutObject", key: request.key.to_string() };
+        self.tried(about, || self.inner.put(request.clone())).await
+    }
+
+    async fn delete(&self, request: DeleteRequest) -> Result<()> {
+        let about = About { operation: "DeleteObject", key: request.key.to_string() };
+        self.tried(about, || self.inner.delete(request.clone())).await
+    }
+}

@@ -1,0 +1,401 @@
+//! A bucket in memory: the reference that every other store is compared with, and what tests stand on.
+//!
+//! It keeps the rules of the [`Store`] trait to the letter, writes down every request it gets, and does nothing else:
+//! broken answers are the business of [`FaultStore`](super::layers::FaultStore), which goes over it.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use md5::{Digest, Md5};
+use parking_lot::Mutex;
+
+use super::crc64::crc64;
+use super::{
+    DeleteRequest, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest,
+    ObjectKind, ObjectMeta, PutRequest, Result, StorageClass, Store, StoreMut,
+};
+use crate::base::{ByteRange, ETag, Key, Timestamp};
+
+/// A bucket in memory.
+#[derive(Debug)]
+pub struct MemoryStore {
+    versioning: Versioning,
+    latency: Duration,
+    chunk_bytes: usize,
+
+    state: Mutex<State>,
+}
+
+/// Whether a bucket keeps the versions that were overwritten or removed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Versioning {
+    Off,
+    On,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Versions of each key, oldest first. Never empty.
+    objects: BTreeMap<String, Vec<Version>>,
+    log: Vec<Request>,
+    /// Changes so far: the source of version ids and of times.
+    changes: u64,
+}
+
+/// One version of an object.
+#[derive(Clone, Debug)]
+struct Version {
+    content: Content,
+    meta: ObjectMeta,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    Bytes(Bytes),
+    Link(String),
+    /// The object was removed at this point of its history.
+    Removed,
+}
+
+/// A request that a [`MemoryStore`] got.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Request {
+    /// A GET.
+    Get {
+        /// The object.
+        key: String,
+        /// The bytes asked for; `None` means all.
+        range: Option<ByteRange>,
+    },
+    /// A HEAD of this key.
+    Head {
+        /// The object.
+        key: String,
+    },
+    /// A list page.
+    List(ListRequest),
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        MemoryStore::new()
+    }
+}
+
+impl MemoryStore {
+    /// An empty bucket without versioning.
+    pub fn new() -> Self {
+        MemoryStore {
+            versioning: Versioning::Off,
+            latency: Duration::ZERO,
+            chunk_bytes: 64 << 10,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Keeps every version, as a versioned bucket does.
+    pub fn versioned(mut self) -> Self {
+        self.versioning = Versioning::On;
+        self
+    }
+
+    /// Waits this long before every answer, by the runtime's time.
+    pub fn latency(mut self, latency: Duration) -> Self {
+        self.latency = latency;
+        self
+    }
+
+    /// Bodies come in chunks of this many bytes (64 KiB unless told).
+    pub fn chunk_bytes(mut self, chunk_bytes: usize) -> Self {
+        assert!(chunk_bytes > 0, "a chunk holds at least one byte");
+        self.chunk_bytes = chunk_bytes;
+        self
+    }
+
+    /// Puts an object and returns its facts. Its time is that of the change: one second later each.
+    pub fn put(&self, key: impl Into<String>, bytes: impl Into<Bytes>) -> ObjectMeta {
+        let bytes = bytes.into();
+        let meta = ObjectMeta {
+            size: bytes.len() as u64,
+            etag: ETag::parse(&hex::encode_upper(Md5::digest(&bytes))),
+            crc64: Some(crc64(&bytes)),
+            content_type: Some("application/octet-stream".to_owned()),
+            storage_class: Some(StorageClass("Standard".into())),
+            ..ObjectMeta::default()
+        };
+        self.add(key.into(), Content::Bytes(bytes), meta)
+    }
+
+    /// Puts a symlink object that names another key.
+    pub fn put_symlink(&self, key: impl Into<String>, target: impl Into<String>) {
+        let target = target.into();
+        let meta = ObjectMeta {
+            size: target.len() as u64,
+            etag: ETag::parse(&hex::encode_upper(Md5::digest(target.as_bytes()))),
+            kind: ObjectKind::Symlink,
+            ..ObjectMeta::default()
+        };
+        self.add(key.into(), Content::Link(target), meta);
+    }
+
+    /// Removes an object; nothing happens if there is none. A versioned bucket keeps what was.
+    pub fn remove(&self, key: &str) {
+        match self.versioning {
+            Versioning::Off => drop(self.state.lock().objects.remove(key)),
+            Versioning::On => {
+                self.add(key.to_owned(), Content::Removed, ObjectMeta::default());
+            }
+        }
+    }
+
+    /// Changes the facts of the current version of an object, for instance its storage class. Panics if there is
+    /// none.
+    pub fn amend(&self, key: &str, change: impl FnOnce(&mut ObjectMeta)) {
+        let mut state = self.state.lock();
+        let version = state.objects.get_mut(key).and_then(|versions| versions.last_mut());
+        change(&mut version.unwrap_or_else(|| panic!("{key:?} is not in the bucket")).meta);
+    }
+
+    /// Every request so far, in the order of arrival.
+    pub fn requests(&self) -> Vec<Request> {
+        self.state.lock().log.clone()
+    }
+
+    /// Every request since the last call.
+    pub fn take_requests(&self) -> Vec<Request> {
+        std::mem::take(&mut self.state.lock().log)
+    }
+
+    fn add(&self, key: String, content: Content, mut meta: ObjectMeta) -> ObjectMeta {
+        let mut state = self.state.lock();
+        state.changes += 1;
+        let change = state.changes;
+        meta.last_modified = Some(Timestamp::from_unix(1_700_000_000).plus_seconds(change as i64));
+        let versions = state.objects.entry(key).or_default();
+        match self.versioning {
+            Versioning::Off => versions.clear(),
+            Versioning::On => meta.version = Some(format!("v{change:08}")),
+        }
+        versions.push(Version { content, meta: meta.clone() });
+        meta
+    }
+
+    async fn asked(&self, request: Request) {
+        self.state.lock().log.push(request);
+        if !self.latency.is_zero() {
+            tokio::time::sleep(self.latency).await;
+        }
+    }
+}
+
+impl State {
+    fn version(&self, key: &Key, version: Option<&str>) -> Result<&Version> {
+        let missing = || Error::new(ErrorKind::NotFound, "no such key").with_status(404).with_key(key.to_string());
+        let versions = self.objects.get(key.as_str()).ok_or_else(missing)?;
+        let found = match version {
+            None => versions.last(),
+            Some(id) => versions.iter().find(|version| version.meta.version.as_deref() == Some(id)),
+        };
+        found.filter(|version| !matches!(version.content, Content::Removed)).ok_or_else(missing)
+    }
+
+    fn forget(&mut self, key: &str, id: &str) {
+        if let Some(versions) = self.objects.get_mut(key) {
+            versions.retain(|version| version.meta.version.as_deref() != Some(id));
+            if versions.is_empty() {
+                self.objects.remove(key);
+            }
+        }
+    }
+
+    /// The facts and bytes of a version; for a link those of its target, with the link's kind and version.
+    fn resolved(&self, key: &Key, version: Option<&str>) -> Result<(ObjectMeta, Bytes)> {
+        let found = self.version(key, version)?;
+        match &found.content {
+            Content::Bytes(bytes) => Ok((found.meta.clone(), bytes.clone())),
+            Content::Link(target) => match self.version(&Key::new(target.as_str()), None)? {
+                Version { content: Content::Bytes(bytes), meta } => {
+                    let link = &found.meta;
+                    let meta = ObjectMeta {
+                        kind: ObjectKind::Symlink,
+                        version: link.version.clone(),
+                        last_modified: link.last_modified.max(meta.last_modified),
+                        ..meta.clone()
+                    };
+                    Ok((meta, bytes.clone()))
+                }
+                _ => Err(Error::new(ErrorKind::Invalid, "a symlink names another symlink").with_status(400)),
+            },
+            Content::Removed => Err(Error::new(ErrorKind::NotFound, "no such key").with_status(404)),
+        }
+    }
+
+    fn page(&self, request: &ListRequest) -> Result<ListPage> {
+        let limit = if request.max_keys == 0 { 1000 } else { request.max_keys.min(1000) } as usize;
+        let mut page = ListPage::default();
+        let mut position = Position::first(request)?;
+        while let Some((key, version)) = self.next_after(&position, &request.prefix) {
+            let common = common_prefix(key, request);
+            if page.entries.len() + page.prefixes.len() == limit {
+                page.next = Some(position.token());
+                break;
+            }
+            match common {
+                Some(prefix) => {
+                    page.prefixes.push(prefix.to_owned());
+                    position = Position::Past(prefix.to_owned());
+                }
+                None => {
+                    page.entries.push(entry(key, version));
+                    position = Position::After(key.to_owned());
+                }
+            }
+        }
+        Ok(page)
+    }
+
+    /// The first current object of the prefix that lies behind the position.
+    fn next_after(&self, position: &Position, prefix: &str) -> Option<(&str, &Version)> {
+        let (start, skipped) = match position {
+            Position::Start => (Bound::Included(prefix), None),
+            Position::After(key) if key.as_str() < prefix => (Bound::Included(prefix), None),
+            Position::After(key) => (Bound::Excluded(key.as_str()), None),
+            Position::Past(common) => (Bound::Included(common.as_str()), Some(common.as_str())),
+        };
+        self.objects
+            .range::<str, _>((start, Bound::Unbounded))
+            .skip_while(|(key, _)| skipped.is_some_and(|common| key.starts_with(common)))
+            .take_while(|(key, _)| key.starts_with(prefix))
+            .filter_map(|(key, versions)| Some((key.as_str(), versions.last()?)))
+            .find(|(_, version)| !matches!(version.content, Content::Removed))
+    }
+}
+
+/// How far a listing has come.
+enum Position {
+    Start,
+    After(String),
+    /// Behind every key that starts with this common prefix.
+    Past(String),
+}
+
+impl Position {
+    fn first(request: &ListRequest) -> Result<Self> {
+        match (&request.continuation, &request.start_after) {
+            (Some(token), _) => Position::parse(token),
+            (None, Some(key)) => Ok(Position::After(key.clone())),
+            (None, None) => Ok(Position::Start),
+        }
+    }
+
+    fn token(&self) -> String {
+        let (kind, text) = match self {
+            Position::Start => ('s', ""),
+            Position::After(key) => ('a', key.as_str()),
+            Position::Past(prefix) => ('p', prefix.as_str()),
+        };
+        hex::encode(format!("{kind}{text}"))
+    }
+
+    fn parse(token: &str) -> Result<Self> {
+        let fail = || Error::new(ErrorKind::Invalid, "not a continuation token of this store").with_status(400);
+        let text = String::from_utf8(hex::decode(token).map_err(|_| fail())?).map_err(|_| fail())?;
+        match text.split_at_checked(1) {
+            Some(("s", _)) => Ok(Position::Start),
+            Some(("a", key)) => Ok(Position::After(key.to_owned())),
+            Some(("p", prefix)) => Ok(Position::Past(prefix.to_owned())),
+            _ => Err(fail()),
+        }
+    }
+}
+
+fn common_prefix<'k>(key: &'k str, request: &ListRequest) -> Option<&'k str> {
+    let delimiter = request.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty())?;
+    let at = key[request.prefix.len()..].find(delimiter)?;
+    Some(&key[..request.prefix.len() + at + delimiter.len()])
+}
+
+fn entry(key: &str, version: &Version) -> ListEntry {
+    let meta = &version.meta;
+    ListEntry {
+        key: key.to_owned(),
+        size: meta.size,
+        etag: meta.etag.clone(),
+        last_modified: meta.last_modified,
+        kind: meta.kind,
+        storage_class: meta.storage_class.clone(),
+    }
+}
+
+/// What of an object a GET returns, or why it returns nothing.
+fn clip(request: &GetRequest, meta: &ObjectMeta) -> Result<ByteRange> {
+    if let Some(wanted) = &request.if_match
+        && meta.etag.as_ref() != Some(wanted)
+    {
+        return Err(Error::new(ErrorKind::Changed, "the object has another entity tag").with_status(412));
+    }
+    if meta.storage_class.as_ref().is_some_and(StorageClass::is_archive) && meta.restore.is_none() {
+        return Err(Error::new(ErrorKind::Archived, "the object is archived").with_status(403));
+    }
+    let whole = ByteRange::new(0, meta.size);
+    let range = request.range.unwrap_or(whole);
+    if request.range.is_some() && range.start >= meta.size {
+        let message = format!("the object has {} bytes, {range:?} was asked for", meta.size);
+        return Err(Error::new(ErrorKind::RangeNotSatisfiable, message).with_status(416));
+    }
+    Ok(range.intersect(whole))
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn get(&self, request: GetRequest) -> Result<GetResponse> {
+        self.asked(Request::Get { key: request.key.to_string(), range: request.range }).await;
+        let named = |error: Error| error.with_operation("GetObject").with_key(request.key.to_string());
+        let (meta, bytes) = self.state.lock().resolved(&request.key, request.version.as_deref()).map_err(named)?;
+        let range = clip(&request, &meta).map_err(named)?;
+        let bytes = bytes.slice(range.start as usize..range.end as usize);
+        let chunk_bytes = self.chunk_bytes;
+        let chunks = (0..bytes.len()).step_by(chunk_bytes);
+        let chunks = chunks.map(move |at| Ok(bytes.slice(at..bytes.len().min(at + chunk_bytes))));
+        Ok(GetResponse { meta, range, body: stream::iter(chunks).boxed() })
+    }
+
+    async fn head(&self, request: HeadRequest) -> Result<ObjectMeta> {
+        self.asked(Request::Head { key: request.key.to_string() }).await;
+        let found = self.state.lock().resolved(&request.key, request.version.as_deref());
+        let named = |error: Error| error.with_operation("HeadObject").with_key(request.key.to_string());
+        found.map(|(meta, _)| meta).map_err(named)
+    }
+
+    async fn list(&self, request: ListRequest) -> Result<ListPage> {
+        self.asked(Request::List(request.clone())).await;
+        let named = |error: Error| error.with_operation("ListObjects").with_key(request.prefix.clone());
+        self.state.lock().page(&request).map_err(named)
+    }
+}
+
+#[async_trait]
+impl StoreMut for MemoryStore {
+    async fn put(&self, request: PutRequest) -> Result<ObjectMeta> {
+        let key = request.key.as_str();
+        MemoryStore::put(self, key, request.body.clone());
+        self.amend(key, |meta| {
+            meta.user = request.user.clone();
+            meta.content_type = request.content_type.clone().or(meta.content_type.take());
+        });
+        let state = self.state.lock();
+        state.version(&request.key, None).map(|version| version.meta.clone())
+    }
+
+    async fn delete(&self, request: DeleteRequest) -> Result<()> {
+        match &request.version {
+            None => self.remove(request.key.as_str()),
+            Some(id) => self.state.lock().forget(request.key.as_str(), id),
+        }
+        Ok(())
+    }
+}
