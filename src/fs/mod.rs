@@ -4,15 +4,21 @@
 //! `fuse` can answer it on the thread that received it; otherwise it waits without holding a thread.
 
 mod errno;
+mod notifier;
+mod options;
 mod types;
 
 use std::sync::Arc;
 
 pub use errno::Errno;
-pub use types::{Attr, DirEntry, DirHandle, Entry, FileHandle, FileKind, Opened, PageCache, Statfs, XattrReply};
+pub use notifier::Notifier;
+pub use options::{DIRECT_IO_BYTES, DirectIo, KeepPageCache, OddKeys, Options, Symlinks, Ttl};
+pub use types::{Attr, DirEntry, DirHandle, Entry, Facts, FileHandle, FileKind, Opened, PageCache, Statfs, XattrReply};
 
-use crate::base::Ino;
+use crate::base::{Clock, Ino};
+use crate::metrics::Metrics;
 use crate::read;
+use crate::store::Store;
 
 /// The result of an operation.
 pub type Result<T> = std::result::Result<T, Errno>;
@@ -23,6 +29,20 @@ pub struct Fs {}
 
 #[expect(clippy::unused_async, missing_docs)]
 impl Fs {
+    /// A file system over a store. Must be called within a tokio runtime; its operations may be polled anywhere, but
+    /// what they start runs on that runtime.
+    pub fn new(
+        _store: Arc<dyn Store>,
+        _reader: Arc<read::Reader>,
+        _options: Options,
+        _metrics: Arc<Metrics>,
+        _clock: Clock,
+    ) -> Arc<Self> {
+        Arc::new(Fs {})
+    }
+    /// Sets who tells the kernel of changes; `None` ends it, as a daemon that is about to unmount must.
+    pub fn set_notifier(&self, _notifier: Option<Arc<dyn Notifier>>) {}
+    /// `Found` takes one reference of the kernel's look-up count; [`Fs::forget`] gives it back.
     pub async fn lookup(self: Arc<Self>, _parent: Ino, _name: Vec<u8>) -> Result<Entry> {
         Err(Errno::ENOSYS)
     }

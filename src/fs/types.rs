@@ -84,6 +84,19 @@ pub struct DirEntry {
     pub name: Box<[u8]>,
     /// Attributes.
     pub attr: Attr,
+    /// Whether the kernel may keep `attr`.
+    pub facts: Facts,
+}
+
+/// How much of an entry is known without asking the store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Facts {
+    /// All: a `readdirplus` answer carries the attributes.
+    Known,
+    /// Name and kind alone (a symlink object whose target was not looked at yet). A `readdirplus` answer must carry
+    /// node id 0, which tells the kernel to ask when it needs more; [`Fs::remember`](super::Fs::remember) is not
+    /// called for it.
+    NameOnly,
 }
 
 /// What statfs(2) shows.
