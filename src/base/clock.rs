@@ -46,6 +46,7 @@ pub struct Clock(Source);
 enum Source {
     System { started: Instant },
     Manual { millis: Arc<AtomicU64> },
+    Runtime { started: tokio::time::Instant, start: Timestamp },
 }
 
 impl Clock {
@@ -59,13 +60,19 @@ impl Clock {
         Clock(Source::Manual { millis: Arc::new(AtomicU64::new(start.seconds.max(0) as u64 * 1000)) })
     }
 
-    /// Moves a manual clock forwards. Panics on the machine's clock, which nobody moves.
+    /// A clock that shows `start` now and moves with the Tokio runtime's time, which a test may pause: it agrees with
+    /// every sleep and time-out.
+    pub fn runtime(start: Timestamp) -> Self {
+        Clock(Source::Runtime { started: tokio::time::Instant::now(), start })
+    }
+
+    /// Moves a manual clock forwards. Panics on any other, which nobody moves.
     pub fn advance(&self, by: Duration) {
         match &self.0 {
             Source::Manual { millis } => {
                 millis.fetch_add(by.as_millis() as u64, Ordering::SeqCst);
             }
-            Source::System { .. } => panic!("the machine's clock cannot be moved"),
+            Source::System { .. } | Source::Runtime { .. } => panic!("only a manual clock can be moved"),
         }
     }
 
@@ -77,6 +84,7 @@ impl Clock {
                 let millis = millis.load(Ordering::SeqCst);
                 Timestamp { seconds: (millis / 1000) as i64, nanos: (millis % 1000) as u32 * 1_000_000 }
             }
+            Source::Runtime { started, start } => start.plus_seconds(started.elapsed().as_secs() as i64),
         }
     }
 
@@ -85,6 +93,7 @@ impl Clock {
         match &self.0 {
             Source::System { started } => started.elapsed(),
             Source::Manual { millis } => Duration::from_millis(millis.load(Ordering::SeqCst)),
+            Source::Runtime { started, .. } => started.elapsed(),
         }
     }
 }
@@ -94,6 +103,7 @@ impl fmt::Debug for Clock {
         match self.0 {
             Source::System { .. } => f.write_str("Clock(system)"),
             Source::Manual { .. } => f.write_str("Clock(manual)"),
+            Source::Runtime { .. } => f.write_str("Clock(runtime)"),
         }
     }
 }
@@ -109,5 +119,14 @@ mod tests {
         clock.clone().advance(Duration::from_millis(1500));
         assert_eq!(clock.now(), Timestamp { seconds: 101, nanos: 500_000_000 });
         assert_eq!(clock.elapsed() - before, Duration::from_millis(1500));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_runtime_clock_agrees_with_sleeps() {
+        let clock = Clock::runtime(Timestamp::from_unix(100));
+        let before = clock.elapsed();
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        assert_eq!(clock.now(), Timestamp::from_unix(107));
+        assert_eq!(clock.elapsed() - before, Duration::from_secs(7));
     }
 }

@@ -133,3 +133,122 @@ impl Stream for Pages {
         Poll::Ready(Some(answer))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use futures::{StreamExt, TryStreamExt};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::base::{Clock, Timestamp};
+    use crate::metrics::Metrics;
+    use crate::store::layers::{Fault, FaultStore, Retry, RetryPolicy};
+    use crate::store::memory::MemoryStore;
+
+    fn numbered(count: usize) -> Arc<MemoryStore> {
+        let store = MemoryStore::new().latency(Duration::from_millis(20));
+        for n in 0..count {
+            store.put(format!("k{n:04}"), "");
+        }
+        Arc::new(store)
+    }
+
+    fn options(page_size: u32) -> Options {
+        Options { page_size, ..Options::default() }
+    }
+
+    fn keys(page: &ListPage) -> Vec<&str> {
+        page.entries.iter().map(|entry| entry.key.as_str()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_page_is_asked_for_while_the_caller_works_and_no_more() {
+        let store = numbered(10);
+        let mut pages = pages(store.clone(), ListScope::subtree(""), &options(2));
+        assert_eq!(store.requests().len(), 0, "nothing before the first poll");
+        assert_eq!(keys(&pages.next().await.unwrap().unwrap()), ["k0000", "k0001"]);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(store.requests().len(), 2, "one page ahead, whatever time passes");
+        let began = tokio::time::Instant::now();
+        assert_eq!(keys(&pages.next().await.unwrap().unwrap()), ["k0002", "k0003"]);
+        assert_eq!(began.elapsed(), Duration::ZERO, "it had arrived already");
+        assert_eq!(pages.by_ref().try_collect::<Vec<_>>().await.unwrap().len(), 3);
+        assert_eq!(store.requests().len(), 5);
+        assert!(pages.next().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn dropping_the_stream_cancels_what_is_in_flight() {
+        let store = Arc::new(FaultStore::new(numbered(10)).randomly(1, [(1.0, Fault::Silence)]));
+        let mut pages = pages(store.clone(), ListScope::subtree(""), &options(2));
+        tokio::time::timeout(Duration::from_secs(1), pages.next()).await.unwrap_err();
+        assert_eq!(Arc::strong_count(&store), 3, "ours, the stream's and that of the request in flight");
+        drop(pages);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(Arc::strong_count(&store), 1);
+    }
+
+    /// Gives the same continuation token for ever.
+    #[derive(Debug)]
+    struct Circular;
+
+    #[async_trait::async_trait]
+    impl Store for Circular {
+        async fn get(&self, _: crate::store::GetRequest) -> Result<crate::store::GetResponse> {
+            Err(Error::new(ErrorKind::Unsupported, "lists only"))
+        }
+
+        async fn head(&self, _: crate::store::HeadRequest) -> Result<crate::store::ObjectMeta> {
+            Err(Error::new(ErrorKind::Unsupported, "lists only"))
+        }
+
+        async fn list(&self, _: ListRequest) -> Result<ListPage> {
+            Ok(ListPage { next: Some("again".into()), ..ListPage::default() })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listing_that_goes_in_circles_ends_in_an_error() {
+        let pages: Vec<_> = pages(Arc::new(Circular), ListScope::directory("d/"), &options(2)).collect().await;
+        assert_eq!(pages.len(), 2);
+        assert_eq!(pages[1].as_ref().unwrap_err().kind(), ErrorKind::Protocol);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn every_key_comes_once_whatever_the_page_size_and_whatever_breaks(
+            present in prop::collection::btree_set("[a-c/]{1,6}", 0..60),
+            prefix in "[a-c]{0,1}",
+            page_size in 1..20u32,
+            directory: bool,
+            seed: u64,
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+            let store = Arc::new(MemoryStore::new());
+            for key in &present {
+                store.put(key.as_str(), "");
+            }
+            let pages: Vec<ListPage> = runtime.block_on(async {
+                let faults = [(0.1, Fault::Error(ErrorKind::Server)), (0.1, Fault::Throttle(Duration::from_secs(2)))];
+                let faulty = Arc::new(FaultStore::new(store).randomly(seed, faults));
+                let clock = Clock::runtime(Timestamp::from_unix(0));
+                let retry = Retry::new(faulty, RetryPolicy::default(), Arc::new(Metrics::default()), clock);
+                let scope = if directory { ListScope::directory(&prefix) } else { ListScope::subtree(&prefix) };
+                super::pages(Arc::new(retry), scope, &options(page_size)).try_collect().await.unwrap()
+            });
+            let below = |key: &&String| key.starts_with(&prefix);
+            let common = |key: &String| key[prefix.len()..].find('/').map(|at| key[..prefix.len() + at + 1].to_owned());
+            let hidden = |key: &&String| directory && common(key).is_some();
+            let expected: Vec<_> = present.iter().filter(below).filter(|key| !hidden(key)).cloned().collect();
+            let listed: Vec<_> = pages.iter().flat_map(keys).collect();
+            prop_assert_eq!(listed, expected);
+            let expected: BTreeSet<_> = present.iter().filter(below).filter(hidden).filter_map(common).collect();
+            let prefixes: Vec<_> = pages.iter().flat_map(|page| page.prefixes.clone()).collect();
+            prop_assert_eq!(prefixes, expected.into_iter().collect::<Vec<_>>());
+        }
+    }
+}

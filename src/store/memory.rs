@@ -399,3 +399,104 @@ impl StoreMut for MemoryStore {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use futures::TryStreamExt;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    async fn paged(store: &MemoryStore, request: ListRequest) -> (Vec<String>, Vec<String>) {
+        let (mut keys, mut prefixes) = (Vec::new(), Vec::new());
+        let mut request = request;
+        loop {
+            let page = store.list(request.clone()).await.unwrap();
+            assert!(page.entries.len() + page.prefixes.len() <= request.max_keys as usize);
+            keys.extend(page.entries.into_iter().map(|entry| entry.key));
+            prefixes.extend(page.prefixes);
+            match page.next {
+                Some(token) => request.continuation = Some(token),
+                None => return (keys, prefixes),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn listing_equals_its_definition(
+            keys in prop::collection::btree_set("[ab/é]{1,5}", 0..30),
+            prefix in "[ab/]{0,2}",
+            delimiter in prop::option::of("[/b]"),
+            start_after in prop::option::of("[ab/]{0,3}"),
+            max_keys in 1..8u32,
+        ) {
+            let store = MemoryStore::new();
+            for key in &keys {
+                store.put(key.as_str(), "");
+            }
+            let (mut entries, mut prefixes) = (Vec::new(), BTreeSet::new());
+            for key in keys.iter().filter(|key| key.starts_with(&prefix)) {
+                if start_after.as_ref().is_some_and(|after| key <= after) {
+                    continue;
+                }
+                match delimiter.as_ref().and_then(|delimiter| key[prefix.len()..].find(delimiter.as_str())) {
+                    Some(at) => drop(prefixes.insert(key[..prefix.len() + at + 1].to_owned())),
+                    None => entries.push(key.clone()),
+                }
+            }
+            let request = ListRequest { prefix, delimiter, start_after, continuation: None, max_keys };
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let listed = runtime.block_on(paged(&store, request));
+            prop_assert_eq!(listed, (entries, prefixes.into_iter().collect::<Vec<_>>()));
+        }
+    }
+
+    #[tokio::test]
+    async fn versions_stay_readable_behind_the_current_one() {
+        let store = MemoryStore::new().versioned();
+        let first = store.put("k", "one").version;
+        store.put("k", "two!");
+        let get = |version: Option<String>| GetRequest { version, ..GetRequest::new(Key::new("k")) };
+        let read = async |version| -> Result<Vec<Bytes>> { store.get(get(version)).await?.body.try_collect().await };
+        assert_eq!(read(None).await.unwrap(), ["two!"]);
+        assert_eq!(read(first.clone()).await.unwrap(), ["one"]);
+        store.remove("k");
+        assert_eq!(read(None).await.unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(read(first).await.unwrap(), ["one"]);
+        assert_eq!(store.list(ListRequest::default()).await.unwrap(), ListPage::default());
+    }
+
+    #[tokio::test]
+    async fn links_show_their_target_and_archives_refuse() {
+        let store = MemoryStore::new();
+        let target = store.put("target", "bytes");
+        store.put_symlink("link", "target");
+        store.put_symlink("dangling", "nothing");
+        let meta = store.head(HeadRequest::new(Key::new("link"))).await.unwrap();
+        assert_eq!((meta.kind, meta.size, meta.etag), (ObjectKind::Symlink, 5, target.etag));
+        let listed = store.list(ListRequest { prefix: "link".into(), ..ListRequest::default() }).await.unwrap();
+        assert_eq!((listed.entries[0].kind, listed.entries[0].size), (ObjectKind::Symlink, 6));
+        let error = store.get(GetRequest::new(Key::new("dangling"))).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+
+        store.amend("target", |meta| meta.storage_class = Some(StorageClass("ColdArchive".into())));
+        let error = store.get(GetRequest::new(Key::new("target"))).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Archived);
+        assert!(store.head(HeadRequest::new(Key::new("target"))).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_was_asked_is_written_down() {
+        let store = MemoryStore::new();
+        store.put("k", "0123456789");
+        let range = ByteRange::new(2, 5);
+        drop(store.get(GetRequest::new(Key::new("k")).range(range)).await.unwrap());
+        drop(store.head(HeadRequest::new(Key::new("other"))).await);
+        let expected = [Request::Get { key: "k".into(), range: Some(range) }, Request::Head { key: "other".into() }];
+        assert_eq!(store.take_requests(), expected);
+        assert!(store.requests().is_empty());
+    }
+}

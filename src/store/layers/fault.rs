@@ -252,3 +252,79 @@ impl<S: StoreMut + ?Sized> StoreMut for FaultStore<S> {
         self.under(&fault, self.inner.delete(request)).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::TryStreamExt;
+
+    use super::*;
+    use crate::base::{ByteRange, Key};
+    use crate::store::memory::MemoryStore;
+
+    fn bucket() -> Arc<MemoryStore> {
+        let bucket = MemoryStore::new().chunk_bytes(16);
+        bucket.put("k", vec![0; 100]);
+        Arc::new(bucket)
+    }
+
+    /// What arrived before the end, and how it ended.
+    async fn read(store: &FaultStore<MemoryStore>, range: ByteRange) -> (Vec<u8>, Result<()>) {
+        let mut bytes = Vec::new();
+        let mut body = match store.get(GetRequest::new(Key::new("k")).range(range)).await {
+            Ok(response) => response.body,
+            Err(error) => return (bytes, Err(error)),
+        };
+        loop {
+            match tokio::time::timeout(Duration::from_secs(9), body.try_next()).await {
+                Ok(Ok(Some(chunk))) => bytes.extend_from_slice(&chunk),
+                Ok(Ok(None)) => return (bytes, Ok(())),
+                Ok(Err(error)) => return (bytes, Err(error)),
+                Err(_) => return (bytes, Err(Error::new(ErrorKind::Timeout, ""))),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_fault_does_what_it_says_once() {
+        let store = FaultStore::new(bucket());
+        let cases = [
+            (Fault::Error(ErrorKind::Server), 0, Some(ErrorKind::Server)),
+            (Fault::Throttle(Duration::from_secs(1)), 0, Some(ErrorKind::Throttled)),
+            (Fault::Late(Duration::from_secs(1)), 80, None),
+            (Fault::Break(At::Byte(33)), 33, Some(ErrorKind::Network)),
+            (Fault::Break(At::Byte(80)), 80, None),
+            (Fault::Stall(At::Byte(33)), 33, Some(ErrorKind::Timeout)),
+            (Fault::Short(At::Byte(33)), 33, None),
+            (Fault::Flip(At::Byte(33)), 80, None),
+            (Fault::Slow(Duration::from_secs(10)), 0, Some(ErrorKind::Timeout)),
+        ];
+        for (fault, len, kind) in cases.clone() {
+            store.once(Operation::Get, fault.clone());
+            let (bytes, end) = read(&store, ByteRange::new(20, 100)).await;
+            assert_eq!((bytes.len(), end.err().map(|error| error.kind())), (len, kind), "{fault:?}");
+            let flipped: Vec<_> = bytes.iter().enumerate().filter(|(_, byte)| **byte != 0).map(|(at, _)| at).collect();
+            assert_eq!(flipped, if fault == Fault::Flip(At::Byte(33)) { vec![33] } else { vec![] });
+            assert_eq!(read(&store, ByteRange::new(20, 100)).await.0.len(), 80, "once only: {fault:?}");
+        }
+        assert_eq!(store.struck(), cases.len() as u64);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_seed_repeats_the_same_misfortune() {
+        let run = async |seed| {
+            let faults = [(0.3, Fault::Break(At::Random)), (0.2, Fault::Error(ErrorKind::Network))];
+            let store = FaultStore::new(bucket()).randomly(seed, faults);
+            let mut lens = Vec::new();
+            for _ in 0..40 {
+                lens.push(read(&store, ByteRange::new(0, 100)).await.0.len());
+                assert!(
+                    store.list(ListRequest::default()).await.is_ok_and(|page| page.entries.len() == 1)
+                        || store.struck() > 0
+                );
+            }
+            lens
+        };
+        assert_eq!(run(7).await, run(7).await);
+        assert_ne!(run(7).await, run(8).await);
+    }
+}

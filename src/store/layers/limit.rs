@@ -174,3 +174,143 @@ impl<S: StoreMut + ?Sized> StoreMut for Limit<S> {
         self.inner.delete(request).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::TryStreamExt;
+
+    use super::*;
+    use crate::base::Key;
+    use crate::metrics::Metrics;
+    use crate::store::layers::{At, Fault, FaultStore, Meter};
+    use crate::store::memory::{MemoryStore, Request};
+
+    fn bucket() -> Arc<MemoryStore> {
+        let bucket = MemoryStore::new().chunk_bytes(10);
+        for key in ["a", "b", "c", "d"] {
+            bucket.put(key, vec![7; 100]);
+        }
+        Arc::new(bucket)
+    }
+
+    fn get(key: &str, priority: Priority) -> GetRequest {
+        GetRequest::new(Key::new(key)).priority(priority)
+    }
+
+    /// Lets every spawned task run until it waits: time is paused, so that it moves only when all do.
+    async fn settle() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_is_held_until_the_last_byte_or_the_drop_of_a_body() {
+        let limit = Limit::new(bucket(), 2);
+        let mut read = limit.get(get("a", Priority::Demand)).await.unwrap().body;
+        let dropped = limit.get(get("b", Priority::Demand)).await.unwrap().body;
+        assert_eq!(limit.in_flight(), 2);
+        drop(dropped);
+        assert_eq!(limit.in_flight(), 1);
+        for _ in 0..9 {
+            read.try_next().await.unwrap().unwrap();
+        }
+        assert_eq!(limit.in_flight(), 1);
+        read.try_next().await.unwrap().unwrap();
+        assert_eq!(limit.in_flight(), 0, "with the last byte, before the end was seen");
+        assert!(read.try_next().await.unwrap().is_none());
+        limit.get(get("missing", Priority::Demand)).await.unwrap_err();
+        assert_eq!(limit.in_flight(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn demand_goes_first_and_equals_in_the_order_they_came() {
+        let bucket = bucket();
+        let limit = Arc::new(Limit::new(bucket.clone(), 1));
+        let held = limit.get(get("a", Priority::Background)).await.unwrap();
+        bucket.take_requests();
+        let mut tasks = tokio::task::JoinSet::new();
+        for (key, priority) in
+            [("b", Priority::Background), ("c", Priority::Background), ("d", Priority::Demand), ("a", Priority::Demand)]
+        {
+            let limit = limit.clone();
+            tasks.spawn(async move { drop(limit.get(get(key, priority)).await.unwrap()) });
+            settle().await;
+        }
+        assert_eq!(limit.waiting(), 4);
+        drop(held);
+        tasks.join_all().await;
+        let key = |request| match request {
+            Request::Get { key, .. } => key,
+            other => panic!("{other:?}"),
+        };
+        let order: Vec<_> = bucket.take_requests().into_iter().map(key).collect();
+        assert_eq!(order, ["d", "a", "b", "c"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bodies_fetched_ahead_and_left_standing_do_not_stop_demand() {
+        let limit = Arc::new(Limit::new(bucket(), 8));
+        let mut ahead = Vec::new();
+        for _ in 0..7 {
+            ahead.push(limit.get(get("a", Priority::Background)).await.unwrap());
+        }
+        let waiting = tokio::spawn({
+            let limit = limit.clone();
+            async move { drop(limit.get(get("b", Priority::Background)).await.unwrap()) }
+        });
+        settle().await;
+        assert_eq!((limit.in_flight(), limit.waiting()), (7, 1));
+        drop(limit.get(get("c", Priority::Demand)).await.unwrap());
+        limit.list(ListRequest::default()).await.unwrap();
+        assert_eq!(limit.waiting(), 1);
+        ahead.pop();
+        waiting.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gives_up_waiting_leaves_no_gap() {
+        let limit = Arc::new(Limit::new(bucket(), 1));
+        let held = limit.get(get("a", Priority::Demand)).await.unwrap();
+        let mut tasks = Vec::new();
+        for _ in 0..3 {
+            let limit = limit.clone();
+            tasks.push(tokio::spawn(async move { drop(limit.get(get("b", Priority::Demand)).await.unwrap()) }));
+            settle().await;
+        }
+        tasks[0].abort();
+        settle().await;
+        assert_eq!(limit.waiting(), 2);
+        drop(held);
+        tasks[1].abort();
+        tasks.pop().unwrap().await.unwrap();
+        settle().await;
+        assert_eq!((limit.in_flight(), limit.waiting()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn never_more_than_the_limit_whatever_breaks() {
+        let faults = [
+            (0.2, Fault::Error(ErrorKind::Server)),
+            (0.2, Fault::Break(At::Random)),
+            (0.2, Fault::Slow(Duration::from_millis(3))),
+            (0.2, Fault::Late(Duration::from_millis(5))),
+        ];
+        let faulty = Arc::new(FaultStore::new(bucket()).randomly(1, faults));
+        let meter = Arc::new(Meter::new(faulty, Arc::new(Metrics::default())));
+        let limit = Arc::new(Limit::new(meter.clone(), 5));
+        let mut tasks = tokio::task::JoinSet::new();
+        for index in 0..200usize {
+            let limit = limit.clone();
+            tasks.spawn(async move {
+                let request = get(["a", "b", "missing"][index % 3], Priority::ALL[index % 2]);
+                let Ok(response) = limit.get(request).await else { return };
+                let read = response.body.try_for_each(|_| std::future::ready(Ok(())));
+                drop(tokio::time::timeout(Duration::from_millis(index as u64 % 40), read).await);
+            });
+        }
+        tasks.join_all().await;
+        assert_eq!((limit.in_flight(), limit.waiting(), meter.in_flight()), (0, 0, 0));
+        assert_eq!(meter.peak_in_flight(), 5);
+    }
+}

@@ -109,3 +109,41 @@ impl<S: StoreMut + ?Sized> StoreMut for Meter<S> {
         self.inner.delete(request).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::TryStreamExt;
+
+    use super::*;
+    use crate::base::{ByteRange, Key};
+    use crate::store::memory::MemoryStore;
+
+    #[tokio::test]
+    async fn requests_count_by_kind_and_bytes_as_they_arrive() {
+        let bucket = MemoryStore::new().chunk_bytes(10);
+        bucket.put("k", vec![1; 100]);
+        let metrics = Arc::new(Metrics::default());
+        let meter = Meter::new(Arc::new(bucket), metrics.clone());
+        let get = || GetRequest::new(Key::new("k")).range(ByteRange::new(0, 50));
+        let mut first = meter.get(get()).await.unwrap().body;
+        let second = meter.get(get()).await.unwrap().body;
+        first.try_next().await.unwrap().unwrap();
+        assert_eq!((meter.in_flight(), metrics.value(Metric::BytesFetched)), (2, 10));
+        drop(first);
+        second.try_for_each(|_| std::future::ready(Ok(()))).await.unwrap();
+        meter.head(HeadRequest::new(Key::new("missing"))).await.unwrap_err();
+        meter.list(ListRequest::default()).await.unwrap();
+        meter.put(PutRequest::new(Key::new("new"), "bytes")).await.unwrap();
+        meter.delete(DeleteRequest::new(Key::new("new"))).await.unwrap();
+        assert_eq!((meter.in_flight(), meter.peak_in_flight()), (0, 2));
+        let counted = [
+            Metric::Requests,
+            Metric::GetRequests,
+            Metric::HeadRequests,
+            Metric::ListRequests,
+            Metric::WriteRequests,
+            Metric::BytesFetched,
+        ];
+        assert_eq!(counted.map(|metric| metrics.value(metric)), [6, 2, 1, 1, 2, 60]);
+    }
+}

@@ -336,3 +336,241 @@ impl<S: StoreMut + ?Sized> StoreMut for Retry<S> {
         self.tried(about, || self.inner.delete(request.clone())).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::TryStreamExt;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::base::{ETag, Key, Timestamp};
+    use crate::store::layers::{At, Fault, FaultStore, Operation, Stall};
+    use crate::store::memory::{MemoryStore, Request};
+
+    /// A bucket with one object, faults over it, and retries over those.
+    struct Bench {
+        bucket: Arc<MemoryStore>,
+        faults: Arc<FaultStore<MemoryStore>>,
+        retry: Retry<Stall<FaultStore<MemoryStore>>>,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+    }
+
+    fn content() -> Vec<u8> {
+        (0..1000u32).map(|n| (n % 251) as u8).collect()
+    }
+
+    fn bench_with(faults: impl FnOnce(FaultStore<MemoryStore>) -> FaultStore<MemoryStore>) -> Bench {
+        let bucket = Arc::new(MemoryStore::new().chunk_bytes(64));
+        bucket.put("k", content());
+        let faults = Arc::new(faults(FaultStore::new(bucket.clone())));
+        let stall = Arc::new(Stall::new(faults.clone(), Duration::from_secs(20), Duration::from_secs(10)));
+        let (metrics, clock) = (Arc::new(Metrics::default()), Clock::runtime(Timestamp::from_unix(0)));
+        let retry = Retry::new(stall, RetryPolicy::default(), metrics.clone(), clock.clone()).with_seed(1);
+        Bench { bucket, faults, retry, metrics, clock }
+    }
+
+    fn bench() -> Bench {
+        bench_with(|faults| faults)
+    }
+
+    impl Bench {
+        async fn read(&self, request: GetRequest) -> Result<Vec<u8>> {
+            let response = self.retry.get(request).await?;
+            let bytes = response.body.try_fold(Vec::new(), |mut bytes, chunk| {
+                assert!(!chunk.is_empty());
+                bytes.extend_from_slice(&chunk);
+                std::future::ready(Ok(bytes))
+            });
+            bytes.await
+        }
+
+        fn counts(&self) -> [u64; 4] {
+            [Metric::Retries, Metric::BodyResumes, Metric::Throttled, Metric::RequestErrors]
+                .map(|metric| self.metrics.value(metric))
+        }
+
+        fn ranges(&self) -> Vec<Option<ByteRange>> {
+            let requests = self.bucket.take_requests().into_iter();
+            let range = |request| match request {
+                Request::Get { range, .. } => Some(range),
+                _ => None,
+            };
+            requests.filter_map(range).collect()
+        }
+    }
+
+    fn whole() -> GetRequest {
+        GetRequest::new(Key::new("k"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
+        use ErrorKind::*;
+        for (kind, tries) in [
+            (Server, 20),
+            (Network, 20),
+            (Timeout, 20),
+            (Protocol, 5),
+            (Corrupt, 5),
+            (ClockSkew, 3),
+            (Credentials, 2),
+            (NoSuchBucket, 1),
+            (AccessDenied, 1),
+            (Archived, 1),
+            (Changed, 1),
+            (RangeNotSatisfiable, 1),
+            (WrongRegion, 1),
+            (Invalid, 1),
+            (Unsupported, 1),
+            (Conflict, 1),
+            (NotFound, 1),
+        ] {
+            let mut bench = bench_with(|faults| faults.randomly(1, [(1.0, Fault::Error(kind))]));
+            Arc::get_mut(&mut bench.retry.shared).unwrap().policy.budget = Duration::from_secs(3600);
+            let error = bench.retry.head(HeadRequest::new(Key::new("k"))).await.unwrap_err();
+            assert_eq!((error.kind(), error.tries()), (kind, tries));
+            assert_eq!(bench.counts(), [u64::from(tries) - 1, 0, 0, u64::from(kind != NotFound)], "{kind:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_budget_ends_it_and_the_error_says_so() {
+        let bench = bench_with(|faults| faults.randomly(1, [(1.0, Fault::Silence)]));
+        let error = bench.retry.list(ListRequest { prefix: "p/".into(), ..ListRequest::default() }).await.unwrap_err();
+        // Twenty seconds each; the budget runs from the end of the first.
+        assert_eq!((error.kind(), error.tries()), (ErrorKind::Timeout, 4));
+        let said = error.to_string();
+        assert!(said.contains("ListObjects, key \"p/\", 4 tries in 80."), "{said}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_throttling_service_is_obeyed_beyond_the_cap_and_within_the_budget() {
+        let bench = bench();
+        bench.faults.once(Operation::Get, Fault::Throttle(Duration::from_secs(30)));
+        let began = bench.clock.elapsed();
+        assert_eq!(bench.read(whole()).await.unwrap(), content());
+        let waited = bench.clock.elapsed() - began;
+        assert!((30.0..31.0).contains(&waited.as_secs_f64()), "{waited:?}");
+        assert_eq!(bench.counts(), [1, 0, 1, 0]);
+
+        bench.faults.once(Operation::Get, Fault::Throttle(Duration::from_secs(90)));
+        let began = bench.clock.elapsed();
+        assert_eq!(bench.read(whole()).await.unwrap_err().kind(), ErrorKind::Throttled);
+        assert_eq!(bench.clock.elapsed(), began, "nobody waits for a try that will not be made");
+    }
+
+    #[test]
+    fn backoff_doubles_up_to_the_cap_and_is_jittered_over_all_of_it() {
+        let policy = RetryPolicy::default();
+        let error = Error::new(ErrorKind::Server, "");
+        let ceilings: Vec<_> = (1..9).map(|n| delay(&policy, n, &error, 1.0).as_millis()).collect();
+        assert_eq!(ceilings, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!(delay(&policy, 9, &error, 0.0), Duration::ZERO);
+        assert_eq!(delay(&policy, u32::MAX, &error, 0.5), Duration::from_millis(2500));
+        let throttled = Error::new(ErrorKind::Throttled, "");
+        assert_eq!(delay(&policy, 1, &throttled, 1.0), Duration::from_millis(800));
+        let told = Error::new(ErrorKind::Throttled, "").with_retry_after(Duration::from_secs(8));
+        assert_eq!(delay(&policy, 1, &told, 0.5), Duration::from_millis(8400));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_goes_on_from_the_byte_where_it_broke() {
+        let faults = [Fault::Break(At::Byte(100)), Fault::Short(At::Byte(50)), Fault::Stall(At::Byte(0))];
+        let bench = bench();
+        for fault in faults {
+            bench.faults.once(Operation::Get, fault);
+        }
+        let bytes = bench.read(whole().range(ByteRange::new(200, 2000))).await.unwrap();
+        assert_eq!(bytes, content()[200..]);
+        let asked = [(200, 2000), (300, 1000), (350, 1000), (350, 1000)];
+        assert_eq!(bench.ranges(), asked.map(|(start, end)| Some(ByteRange::new(start, end))));
+        assert_eq!(bench.counts(), [3, 3, 0, 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_break_after_the_last_byte_is_none() {
+        let bench = bench();
+        bench.faults.once(Operation::Get, Fault::Break(At::Byte(999)));
+        assert_eq!(bench.read(whole()).await.unwrap(), content());
+        assert_eq!(bench.ranges(), [None, Some(ByteRange::new(999, 1000))]);
+        bench.bucket.put("empty", "");
+        assert_eq!(bench.read(GetRequest::new(Key::new("empty"))).await.unwrap(), b"");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_that_changes_under_way_is_never_mixed() {
+        for (fault, other) in [(Fault::Break(At::Byte(100)), content().len()), (Fault::Short(At::Byte(64)), 50)] {
+            let bench = bench();
+            bench.faults.once(Operation::Get, fault);
+            let mut body = bench.retry.get(whole()).await.unwrap().body;
+            body.try_next().await.unwrap().unwrap();
+            bench.bucket.put("k", vec![9; other]);
+            let error = body.try_for_each(|_| std::future::ready(Ok(()))).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Changed, "pinned although nobody asked for it");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_tags_size_and_time_tell_versions_apart() {
+        let bench = bench();
+        bench.bucket.amend("k", |meta| meta.etag = None);
+        bench.faults.once(Operation::Get, Fault::Break(At::Byte(100)));
+        assert_eq!(bench.read(whole()).await.unwrap(), content());
+
+        bench.faults.once(Operation::Get, Fault::Break(At::Byte(100)));
+        let body = bench.retry.get(whole()).await.unwrap().body;
+        bench.bucket.put("k", content());
+        bench.bucket.amend("k", |meta| (meta.etag, meta.crc64) = (None, None));
+        let error = body.try_for_each(|_| std::future::ready(Ok(()))).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Changed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn progress_renews_the_budget() {
+        // Every GET delivers at most 100 bytes and then stands still for ten seconds: far over a minute in all.
+        let bench = bench_with(|faults| faults.randomly(1, [(1.0, Fault::Stall(At::Byte(100)))]));
+        let began = bench.clock.elapsed();
+        assert_eq!(bench.read(whole()).await.unwrap(), content());
+        assert!(bench.clock.elapsed() - began > Duration::from_secs(90));
+        assert_eq!(bench.counts()[1], 9);
+
+        let bench = bench_with(|faults| faults.randomly(1, [(1.0, Fault::Stall(At::Byte(0)))]));
+        let error = bench.read(whole()).await.unwrap_err();
+        assert_eq!((error.kind(), error.tries()), (ErrorKind::Timeout, 7));
+        assert_eq!(bench.counts()[3], 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_callers_own_tag_stays() {
+        let bench = bench();
+        let tag = ETag::parse("0123");
+        assert_eq!(bench.read(whole().if_match(tag)).await.unwrap_err().kind(), ErrorKind::Changed);
+        let tag = bench.bucket.put("k", content()).etag;
+        bench.faults.once(Operation::Get, Fault::Break(At::Random));
+        assert_eq!(bench.read(whole().if_match(tag)).await.unwrap(), content());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn whatever_breaks_the_bytes_are_right(seed: u64, start in 0..1000u64, len in 1..1200u64) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+            runtime.block_on(async {
+                let bench = bench_with(|faults| faults.randomly(seed, [
+                    (0.1, Fault::Error(ErrorKind::Server)),
+                    (0.1, Fault::Throttle(Duration::from_millis(700))),
+                    (0.1, Fault::Break(At::Random)),
+                    (0.1, Fault::Short(At::Random)),
+                    (0.1, Fault::Stall(At::Random)),
+                    (0.05, Fault::Late(Duration::from_secs(30))),
+                    (0.1, Fault::Slow(Duration::from_secs(1))),
+                ]));
+                let range = ByteRange::at(start, len);
+                let bytes = bench.read(whole().range(range)).await.unwrap();
+                prop_assert_eq!(&bytes[..], &content()[start as usize..content().len().min(range.end as usize)]);
+                Ok(())
+            })?;
+        }
+    }
+}

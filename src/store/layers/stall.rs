@@ -76,3 +76,41 @@ impl<S: StoreMut + ?Sized> StoreMut for Stall<S> {
         self.answered(self.inner.delete(request)).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::TryStreamExt;
+
+    use super::*;
+    use crate::base::Key;
+    use crate::store::layers::{At, Fault, FaultStore, Operation};
+    use crate::store::memory::MemoryStore;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_come_ends_in_a_timeout_and_a_slow_reader_does_not() {
+        let bucket = MemoryStore::new().chunk_bytes(10);
+        bucket.put("k", vec![1; 100]);
+        let faults = Arc::new(FaultStore::new(Arc::new(bucket)));
+        let stall = Stall::new(faults.clone(), Duration::from_secs(5), Duration::from_secs(3));
+        let get = || GetRequest::new(Key::new("k"));
+
+        faults.once(Operation::Get, Fault::Late(Duration::from_secs(4)));
+        let mut body = stall.get(get()).await.unwrap().body;
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            body.try_next().await.unwrap().unwrap();
+        }
+        assert!(body.try_next().await.unwrap().is_none());
+
+        faults.once(Operation::Get, Fault::Late(Duration::from_secs(6)));
+        assert_eq!(stall.get(get()).await.unwrap_err().kind(), ErrorKind::Timeout);
+        faults.once(Operation::List, Fault::Silence);
+        assert_eq!(stall.list(ListRequest::default()).await.unwrap_err().kind(), ErrorKind::Timeout);
+
+        faults.once(Operation::Get, Fault::Stall(At::Byte(35)));
+        let body: Vec<_> = stall.get(get()).await.unwrap().body.collect().await;
+        assert_eq!(body.len(), 5, "three chunks, a part of the fourth, the error, and then the end");
+        let error = body.last().unwrap().as_ref().unwrap_err();
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Timeout, "nothing arrived for 3.0 s"));
+    }
+}
