@@ -23,7 +23,7 @@ table! {
     Requests = "requests", Counter, "requests";
     /// GET requests sent, each try counted.
     GetRequests = "get_requests", Counter, "requests";
-    /// HEAD requests sent, each try counted.
+    /// Requests for the facts of an object (HEAD, the target of a symlink), each try counted.
     HeadRequests = "head_requests", Counter, "requests";
     /// List pages asked for, each try counted.
     ListRequests = "list_requests", Counter, "requests";

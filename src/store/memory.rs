@@ -76,6 +76,11 @@ pub enum Request {
         /// The object.
         key: String,
     },
+    /// The target of a symlink.
+    Symlink {
+        /// The symlink object.
+        key: String,
+    },
     /// A list page.
     List(ListRequest),
 }
@@ -376,6 +381,15 @@ impl Store for MemoryStore {
         let named = |error: Error| error.with_operation("ListObjects").with_key(request.prefix.clone());
         self.state.lock().page(&request).map_err(named)
     }
+
+    async fn symlink_target(&self, key: &Key) -> Result<String> {
+        self.asked(Request::Symlink { key: key.to_string() }).await;
+        let named = |error: Error| error.with_operation("GetSymlink").with_key(key.to_string());
+        match &self.state.lock().version(key, None).map_err(named)?.content {
+            Content::Link(target) => Ok(target.clone()),
+            _ => Err(named(Error::new(ErrorKind::Invalid, "the object is no symlink").with_status(400))),
+        }
+    }
 }
 
 #[async_trait]
@@ -479,6 +493,9 @@ mod tests {
         assert_eq!((meta.kind, meta.size, meta.etag), (ObjectKind::Symlink, 5, target.etag));
         let listed = store.list(ListRequest { prefix: "link".into(), ..ListRequest::default() }).await.unwrap();
         assert_eq!((listed.entries[0].kind, listed.entries[0].size), (ObjectKind::Symlink, 6));
+        assert_eq!(store.symlink_target(&Key::new("dangling")).await.unwrap(), "nothing");
+        let error = store.symlink_target(&Key::new("target")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
         let error = store.get(GetRequest::new(Key::new("dangling"))).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
 

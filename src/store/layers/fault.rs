@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use crate::base::Key;
 use crate::store::{
     Body, DeleteRequest, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta,
     PutRequest, Result, Store, StoreMut,
@@ -56,7 +57,7 @@ pub enum At {
 pub enum Operation {
     /// Reading bytes.
     Get,
-    /// Looking at an object.
+    /// Looking at an object, or at what a symlink names.
     Head,
     /// Listing a page.
     List,
@@ -238,6 +239,11 @@ impl<S: Store + ?Sized> Store for FaultStore<S> {
         let fault = self.draw(Operation::List);
         self.under(&fault, self.inner.list(request)).await
     }
+
+    async fn symlink_target(&self, key: &Key) -> Result<String> {
+        let fault = self.draw(Operation::Head);
+        self.under(&fault, self.inner.symlink_target(key)).await
+    }
 }
 
 #[async_trait]
@@ -258,7 +264,7 @@ mod tests {
     use futures::TryStreamExt;
 
     use super::*;
-    use crate::base::{ByteRange, Key};
+    use crate::base::ByteRange;
     use crate::store::memory::MemoryStore;
 
     fn bucket() -> Arc<MemoryStore> {

@@ -16,6 +16,7 @@ use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::base::Key;
 use crate::store::{
     Body, DeleteRequest, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta,
     Priority, PutRequest, Result, Store, StoreMut,
@@ -159,6 +160,11 @@ impl<S: Store + ?Sized> Store for Limit<S> {
         let _place = self.gate.place(Priority::Demand).await?;
         self.inner.list(request).await
     }
+
+    async fn symlink_target(&self, key: &Key) -> Result<String> {
+        let _place = self.gate.place(Priority::Demand).await?;
+        self.inner.symlink_target(key).await
+    }
 }
 
 /// Changes wait behind what programs read.
@@ -182,7 +188,6 @@ mod tests {
     use futures::TryStreamExt;
 
     use super::*;
-    use crate::base::Key;
     use crate::metrics::Metrics;
     use crate::store::layers::{At, Fault, FaultStore, Meter};
     use crate::store::memory::{MemoryStore, Request};

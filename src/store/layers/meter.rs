@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use futures::StreamExt;
 
+use crate::base::Key;
 use crate::metrics::{Metric, Metrics};
 use crate::store::{
     Body, DeleteRequest, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, PutRequest, Result,
@@ -95,6 +96,11 @@ impl<S: Store + ?Sized> Store for Meter<S> {
         let _flight = self.begin(Metric::ListRequests);
         self.inner.list(request).await
     }
+
+    async fn symlink_target(&self, key: &Key) -> Result<String> {
+        let _flight = self.begin(Metric::HeadRequests);
+        self.inner.symlink_target(key).await
+    }
 }
 
 #[async_trait]
@@ -115,7 +121,7 @@ mod tests {
     use futures::TryStreamExt;
 
     use super::*;
-    use crate::base::{ByteRange, Key};
+    use crate::base::ByteRange;
     use crate::store::memory::MemoryStore;
 
     #[tokio::test]

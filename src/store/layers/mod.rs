@@ -59,3 +59,30 @@ pub fn layered<S: ?Sized>(
     let limit = Arc::new(Limit::new(meter, options.max_in_flight));
     Arc::new(Retry::new(limit, options.retry.clone(), metrics.clone(), clock.clone()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Key, Timestamp};
+    use crate::store::memory::MemoryStore;
+    use crate::store::{DeleteRequest, GetRequest, PutRequest, Store, StoreMut};
+
+    #[tokio::test(start_paused = true)]
+    async fn every_layer_passes_every_call_on() {
+        let bucket = Arc::new(MemoryStore::new());
+        bucket.put_symlink("link", "target");
+        let faults = Arc::new(FaultStore::new(bucket.clone()));
+        let (metrics, clock) = (Arc::default(), Clock::runtime(Timestamp::from_unix(0)));
+        let store = layered(faults.clone(), &LayerOptions::default(), &metrics, &clock);
+        for operation in [Operation::Write, Operation::Head, Operation::Get, Operation::List] {
+            faults.once(operation, Fault::Error(crate::store::ErrorKind::Server));
+        }
+        store.put(PutRequest::new(Key::new("target"), "bytes")).await.unwrap();
+        assert_eq!(store.symlink_target(&Key::new("link")).await.unwrap(), "target");
+        assert_eq!(store.get(GetRequest::new(Key::new("link"))).await.unwrap().meta.size, 5);
+        assert_eq!(store.list(Default::default()).await.unwrap().entries.len(), 2);
+        store.delete(DeleteRequest::new(Key::new("link"))).await.unwrap();
+        assert_eq!(store.list(Default::default()).await.unwrap().entries.len(), 1);
+        assert_eq!(faults.struck(), 4);
+    }
+}

@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::base::{ByteRange, Clock};
+use crate::base::{ByteRange, Clock, Key};
 use crate::metrics::{Metric, Metrics};
 use crate::store::{
     Body, DeleteRequest, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta,
@@ -322,6 +322,11 @@ impl<S: Store + ?Sized> Store for Retry<S> {
         let about = About { operation: "ListObjects", key: request.prefix.clone() };
         self.tried(about, || self.inner.list(request.clone())).await
     }
+
+    async fn symlink_target(&self, key: &Key) -> Result<String> {
+        let about = About { operation: "GetSymlink", key: key.to_string() };
+        self.tried(about, || self.inner.symlink_target(key)).await
+    }
 }
 
 #[async_trait]
@@ -343,7 +348,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::base::{ETag, Key, Timestamp};
+    use crate::base::{ETag, Timestamp};
     use crate::store::layers::{At, Fault, FaultStore, Operation, Stall};
     use crate::store::memory::{MemoryStore, Request};
 

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use tokio::time::timeout;
 
+use crate::base::Key;
 use crate::store::{
     Body, DeleteRequest, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta,
     PutRequest, Result, Store, StoreMut,
@@ -63,6 +64,10 @@ impl<S: Store + ?Sized> Store for Stall<S> {
     async fn list(&self, request: ListRequest) -> Result<ListPage> {
         self.answered(self.inner.list(request)).await
     }
+
+    async fn symlink_target(&self, key: &Key) -> Result<String> {
+        self.answered(self.inner.symlink_target(key)).await
+    }
 }
 
 /// What is sent may take longer than any answer: only the network's own limits apply.
@@ -82,7 +87,6 @@ mod tests {
     use futures::TryStreamExt;
 
     use super::*;
-    use crate::base::Key;
     use crate::store::layers::{At, Fault, FaultStore, Operation};
     use crate::store::memory::MemoryStore;
 
