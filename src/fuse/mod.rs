@@ -1,1 +1,34 @@
-//! The only room that names the FUSE crate: decode, reply, session, mount.
+//! The only room that names the FUSE crate: mount, session, decode, reply.
+//!
+//! [`mount`] opens `/dev/fuse`, attaches it to a directory and serves an [`Fs`] on it until the mount is gone. The
+//! difficulties, and who solves each:
+//!
+//! 1. Mounting, as root or through `fusermount3`, with the source and type that `/proc/mounts` shall show; a dead
+//!    mount left by a killed daemon; one clear sentence for each way it can fail: `attach` and [`MountError`].
+//! 2. Unmounting exactly our mount, whatever has been mounted over its path or in its place since, and while files
+//!    are open: [`Mounted`] and `mountinfo`. The FUSE crate's own mount handle gets this wrong and is not used.
+//! 3. Answering without a thread parked per waiting read, surviving a panic, and with an end to every wait: `answer`.
+//! 4. Telling the kernel to forget, without ever blocking a thread that must answer: [`Notifier`].
+//!
+//! What is asked is answered by `fs`; nothing here knows buckets or keys.
+
+mod answer;
+mod attach;
+mod error;
+mod fusermount;
+mod mountinfo;
+mod notify;
+mod ops;
+mod options;
+mod reply;
+mod session;
+
+pub use attach::{Laziness, unmount};
+pub use error::MountError;
+pub use mountinfo::{FS_TYPE, Mount, mounts};
+pub use notify::Notifier;
+pub use options::{Access, Options, Place, Target};
+pub use session::{Drained, Mounted, mount};
+
+#[cfg(doc)]
+use crate::fs::Fs;

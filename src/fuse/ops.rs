@@ -1,0 +1,367 @@
+//! Decoding: what the FUSE crate hands over, put to `fs`.
+//!
+//! The trait has one method per operation of the kernel's protocol. Those that wait go through
+//! [`Answers`], those that change a bucket are refused.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use fuser::{
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno as Code, FileHandle as Fh, Filesystem, FopenFlags, INodeNo,
+    InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags,
+    ReplyAttr, ReplyBmap, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry,
+    ReplyIoctl, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, TimeOrNow, WriteFlags,
+};
+
+use super::answer::{Answers, Request};
+use super::reply::{DirectMmap, GENERATION, attributes, errno, fill, nothing, open_flags};
+use crate::base::Ino;
+use crate::fs::{DirHandle, Entry, FileHandle, Fs, XattrReply};
+
+/// What of the kernel's abilities is used, where it has them. Left out on purpose: remote locks (flock then works
+/// locally), automatic invalidation of pages (an inode number's bytes never change), a cache of directories in the
+/// kernel (it would outlive the time to live).
+const WANTED: [InitFlags; 7] = [
+    InitFlags::FUSE_ASYNC_DIO,
+    InitFlags::FUSE_PARALLEL_DIROPS,
+    InitFlags::FUSE_DO_READDIRPLUS,
+    InitFlags::FUSE_READDIRPLUS_AUTO,
+    InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP,
+    InitFlags::FUSE_CACHE_SYMLINKS,
+    InitFlags::FUSE_HAS_IOCTL_DIR,
+];
+
+/// The kernel's requests, put to a file system.
+pub(super) struct Kernel {
+    fs: Arc<Fs>,
+    answers: Answers,
+    max_background: u16,
+
+    /// Set by the handshake, before the first request.
+    direct_mmap: DirectMmap,
+}
+
+impl Kernel {
+    pub(super) fn new(fs: Arc<Fs>, answers: Answers, max_background: u16) -> Self {
+        Kernel { fs, answers, max_background, direct_mmap: DirectMmap::Refused }
+    }
+
+    fn fs(&self) -> Arc<Fs> {
+        self.fs.clone()
+    }
+
+    fn xattr(reply: ReplyXattr, result: crate::fs::Result<XattrReply>) {
+        match result {
+            Ok(XattrReply::Size(size)) => reply.size(size),
+            Ok(XattrReply::Data(data)) => reply.data(&data),
+            Err(error) => reply.error(errno(error)),
+        }
+    }
+}
+
+fn request(op: &'static str, ino: INodeNo) -> Request {
+    Request { op, ino: Ino(ino.0) }
+}
+
+impl Filesystem for Kernel {
+    fn init(&mut self, _: &fuser::Request, config: &mut KernelConfig) -> io::Result<()> {
+        for ability in WANTED {
+            match config.add_capabilities(ability) {
+                Ok(()) if ability == InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP => self.direct_mmap = DirectMmap::Allowed,
+                Ok(()) => {}
+                Err(_) => tracing::debug!(?ability, "this kernel lacks an ability"),
+            }
+        }
+        // Fails for 0 alone, which leaves the crate's own.
+        let _ = config.set_max_background(self.max_background);
+        Ok(())
+    }
+
+    fn lookup(&self, _: &fuser::Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let lookup = self.fs().lookup(Ino(parent.0), name.as_bytes().to_vec());
+        self.answers.answer(request("lookup", parent), lookup, |result| match result {
+            Ok(Entry::Found(attr)) => reply.entry(&attr.ttl, &attributes(&attr), GENERATION),
+            Ok(Entry::Missing(Duration::ZERO)) => reply.error(Code::ENOENT),
+            Ok(Entry::Missing(ttl)) => reply.entry_with_ttls(&Duration::ZERO, &ttl, &nothing(), GENERATION),
+            Err(error) => reply.error(errno(error)),
+        });
+    }
+
+    fn forget(&self, _: &fuser::Request, ino: INodeNo, count: u64) {
+        self.answers.at_once(request("forget", ino), || self.fs.forget(Ino(ino.0), count));
+    }
+
+    fn getattr(&self, _: &fuser::Request, ino: INodeNo, _: Option<Fh>, reply: ReplyAttr) {
+        self.answers.answer(request("getattr", ino), self.fs().getattr(Ino(ino.0)), |result| match result {
+            Ok(attr) => reply.attr(&attr.ttl, &attributes(&attr)),
+            Err(error) => reply.error(errno(error)),
+        });
+    }
+
+    fn readlink(&self, _: &fuser::Request, ino: INodeNo, reply: ReplyData) {
+        self.answers.answer(request("readlink", ino), self.fs().readlink(Ino(ino.0)), |result| match result {
+            Ok(target) => reply.data(&target),
+            Err(error) => reply.error(errno(error)),
+        });
+    }
+
+    fn open(&self, _: &fuser::Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let mmap = self.direct_mmap;
+        self.answers.answer(request("open", ino), self.fs().open(Ino(ino.0), flags.0), move |result| match result {
+            Ok(opened) => reply.opened(Fh(opened.handle.0), open_flags(opened.page_cache, mmap)),
+            Err(error) => reply.error(errno(error)),
+        });
+    }
+
+    fn read(
+        &self,
+        _: &fuser::Request,
+        ino: INodeNo,
+        handle: Fh,
+        offset: u64,
+        size: u32,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        let read = self.fs().read(FileHandle(handle.0), offset, size as usize);
+        self.answers.answer(request("read", ino), read, |result| match result {
+            // Written to the kernel from the buffer the bytes arrived in.
+            Ok(slice) => reply.data(&slice),
+            Err(error) => reply.error(errno(error)),
+        });
+    }
+
+    fn release(
+        &self,
+        _: &fuser::Request,
+        ino: INodeNo,
+        handle: Fh,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        _: bool,
+        reply: ReplyEmpty,
+    ) {
+        self.answers.at_once(request("release", ino), || self.fs.release(FileHandle(handle.0)));
+        reply.ok();
+    }
+
+    fn opendir(&self, _: &fuser::Request, ino: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        self.answers.answer(request("opendir", ino), self.fs().opendir(Ino(ino.0)), |result| match result {
+            Ok(handle) => reply.opened(Fh(handle.0), FopenFlags::empty()),
+            Err(error) => reply.error(errno(error)),
+        });
+    }
+
+    fn readdir(&self, _: &fuser::Request, ino: INodeNo, handle: Fh, offset: u64, mut reply: ReplyDirectory) {
+        let fs = self.fs();
+        let fill = async move { Ok((fill(fs, DirHandle(handle.0), offset, &mut reply).await, reply)) };
+        self.answers.answer(request("readdir", ino), fill, |filled| match filled {
+            Ok((Ok(()), reply)) => reply.ok(),
+            Ok((Err(error), reply)) => reply.error(errno(error)),
+            // The buffer went down with the operation and has answered EIO.
+            Err(_) => {}
+        });
+    }
+
+    fn readdirplus(&self, _: &fuser::Request, ino: INodeNo, handle: Fh, offset: u64, mut reply: ReplyDirectoryPlus) {
+        let fs = self.fs();
+        let fill = async move { Ok((fill(fs, DirHandle(handle.0), offset, &mut reply).await, reply)) };
+        self.answers.answer(request("readdirplus", ino), fill, |filled| match filled {
+            Ok((Ok(()), reply)) => reply.ok(),
+            Ok((Err(error), reply)) => reply.error(errno(error)),
+            // The buffer went down with the operation and has answered EIO.
+            Err(_) => {}
+        });
+    }
+
+    fn releasedir(&self, _: &fuser::Request, ino: INodeNo, handle: Fh, _: OpenFlags, reply: ReplyEmpty) {
+        self.answers.at_once(request("releasedir", ino), || self.fs.releasedir(DirHandle(handle.0)));
+        reply.ok();
+    }
+
+    fn statfs(&self, _: &fuser::Request, ino: INodeNo, reply: ReplyStatfs) {
+        match self.answers.at_once(request("statfs", ino), || self.fs.statfs()) {
+            Some(s) => reply.statfs(
+                s.blocks,
+                s.blocks_free,
+                s.blocks_free,
+                s.files,
+                s.files_free,
+                s.block_size,
+                s.name_max,
+                s.block_size,
+            ),
+            None => reply.error(Code::EIO),
+        }
+    }
+
+    fn getxattr(&self, _: &fuser::Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        let value = self.fs().getxattr(Ino(ino.0), name.as_bytes().to_vec(), size);
+        self.answers.answer(request("getxattr", ino), value, |result| Kernel::xattr(reply, result));
+    }
+
+    fn listxattr(&self, _: &fuser::Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        let names = self.fs().listxattr(Ino(ino.0), size);
+        self.answers.answer(request("listxattr", ino), names, |result| Kernel::xattr(reply, result));
+    }
+
+    fn lseek(&self, _: &fuser::Request, ino: INodeNo, handle: Fh, offset: i64, whence: i32, reply: ReplyLseek) {
+        let seek = self.fs().lseek(FileHandle(handle.0), offset, whence);
+        self.answers.answer(request("lseek", ino), seek, |result| match result {
+            Ok(offset) => reply.offset(offset),
+            Err(error) => reply.error(errno(error)),
+        });
+    }
+
+    /// Asked only where the kernel does not check modes itself.
+    fn access(&self, _: &fuser::Request, _: INodeNo, mask: AccessFlags, reply: ReplyEmpty) {
+        if mask.contains(AccessFlags::W_OK) { reply.error(Code::EROFS) } else { reply.ok() }
+    }
+
+    /// Nothing is ever waiting to be written.
+    fn flush(&self, _: &fuser::Request, _: INodeNo, _: Fh, _: LockOwner, reply: ReplyEmpty) {
+        reply.ok();
+    }
+
+    fn fsync(&self, _: &fuser::Request, _: INodeNo, _: Fh, _: bool, reply: ReplyEmpty) {
+        reply.ok();
+    }
+
+    fn fsyncdir(&self, _: &fuser::Request, _: INodeNo, _: Fh, _: bool, reply: ReplyEmpty) {
+        reply.ok();
+    }
+
+    fn ioctl(&self, _: &fuser::Request, _: INodeNo, _: Fh, _: IoctlFlags, _: u32, _: &[u8], _: u32, reply: ReplyIoctl) {
+        reply.error(Code::ENOTTY);
+    }
+
+    /// Files are always ready: the kernel takes this as leave to answer by itself from now on.
+    fn poll(
+        &self,
+        _: &fuser::Request,
+        _: INodeNo,
+        _: Fh,
+        _: PollNotifier,
+        _: PollEvents,
+        _: PollFlags,
+        reply: ReplyPoll,
+    ) {
+        reply.error(Code::ENOSYS);
+    }
+
+    fn bmap(&self, _: &fuser::Request, _: INodeNo, _: u32, _: u64, reply: ReplyBmap) {
+        reply.error(Code::ENOSYS);
+    }
+
+    // What follows would change the bucket. The kernel itself refuses it on a mount that it knows to be read-only.
+
+    fn setattr(
+        &self,
+        _: &fuser::Request,
+        _: INodeNo,
+        _: Option<u32>,
+        _: Option<u32>,
+        _: Option<u32>,
+        _: Option<u64>,
+        _: Option<TimeOrNow>,
+        _: Option<TimeOrNow>,
+        _: Option<SystemTime>,
+        _: Option<Fh>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        reply.error(Code::EROFS);
+    }
+
+    fn mknod(&self, _: &fuser::Request, _: INodeNo, _: &OsStr, _: u32, _: u32, _: u32, reply: ReplyEntry) {
+        reply.error(Code::EROFS);
+    }
+
+    fn mkdir(&self, _: &fuser::Request, _: INodeNo, _: &OsStr, _: u32, _: u32, reply: ReplyEntry) {
+        reply.error(Code::EROFS);
+    }
+
+    fn unlink(&self, _: &fuser::Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
+        reply.error(Code::EROFS);
+    }
+
+    fn rmdir(&self, _: &fuser::Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
+        reply.error(Code::EROFS);
+    }
+
+    fn symlink(&self, _: &fuser::Request, _: INodeNo, _: &OsStr, _: &Path, reply: ReplyEntry) {
+        reply.error(Code::EROFS);
+    }
+
+    fn rename(
+        &self,
+        _: &fuser::Request,
+        _: INodeNo,
+        _: &OsStr,
+        _: INodeNo,
+        _: &OsStr,
+        _: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(Code::EROFS);
+    }
+
+    fn link(&self, _: &fuser::Request, _: INodeNo, _: INodeNo, _: &OsStr, reply: ReplyEntry) {
+        reply.error(Code::EROFS);
+    }
+
+    fn write(
+        &self,
+        _: &fuser::Request,
+        _: INodeNo,
+        _: Fh,
+        _: u64,
+        _: &[u8],
+        _: WriteFlags,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        reply.error(Code::EROFS);
+    }
+
+    fn setxattr(&self, _: &fuser::Request, _: INodeNo, _: &OsStr, _: &[u8], _: i32, _: u32, reply: ReplyEmpty) {
+        reply.error(Code::EROFS);
+    }
+
+    fn removexattr(&self, _: &fuser::Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
+        reply.error(Code::EROFS);
+    }
+
+    fn create(&self, _: &fuser::Request, _: INodeNo, _: &OsStr, _: u32, _: u32, _: i32, reply: ReplyCreate) {
+        reply.error(Code::EROFS);
+    }
+
+    fn fallocate(&self, _: &fuser::Request, _: INodeNo, _: Fh, _: u64, _: u64, _: i32, reply: ReplyEmpty) {
+        reply.error(Code::EROFS);
+    }
+
+    fn copy_file_range(
+        &self,
+        _: &fuser::Request,
+        _: INodeNo,
+        _: Fh,
+        _: u64,
+        _: INodeNo,
+        _: Fh,
+        _: u64,
+        _: u64,
+        _: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        reply.error(Code::EROFS);
+    }
+}

@@ -1,0 +1,150 @@
+//! What to mount where, and how.
+
+use std::fs::File;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::MountError;
+
+/// What is mounted, and where.
+#[derive(Debug)]
+pub struct Target {
+    /// What `/proc/mounts` and `df` show as the device: the URL. Any character is allowed; the kernel escapes blanks.
+    pub source: String,
+    /// Where.
+    pub place: Place,
+}
+
+/// Where to serve.
+#[derive(Debug)]
+pub enum Place {
+    /// Mount on this directory, and unmount it in the end.
+    Directory(PathBuf),
+    /// Serve a `/dev/fuse` descriptor that somebody else has mounted already, and will unmount.
+    Device(OwnedFd),
+}
+
+impl Place {
+    /// A directory, or `/dev/fd/N` for a descriptor that this process was started with.
+    ///
+    /// Fails when `/dev/fd/N` names no open FUSE device. Call it once, before other descriptors are opened: the
+    /// descriptor is owned from then on.
+    pub fn parse(text: &Path) -> Result<Place, MountError> {
+        match text.to_str().and_then(|text| text.strip_prefix("/dev/fd/")) {
+            None => Ok(Place::Directory(text.to_owned())),
+            Some(number) => {
+                let number: RawFd = number.parse().map_err(|_| MountError::NotADevice(text.display().to_string()))?;
+                Place::device(number)
+            }
+        }
+    }
+
+    /// A FUSE device descriptor inherited under this number. Fails when it is not an open FUSE device.
+    pub fn device(number: RawFd) -> Result<Place, MountError> {
+        let refuse = || MountError::NotADevice(format!("descriptor {number}"));
+        // A descriptor is looked at by its number before it is owned, so that one that is not ours is never closed.
+        let meta = std::fs::metadata(format!("/proc/self/fd/{number}")).map_err(|_| refuse())?;
+        const FUSE_DEVICE: (u32, u32) = (10, 229);
+        let device = (nix::sys::stat::major(meta.rdev()) as u32, nix::sys::stat::minor(meta.rdev()) as u32);
+        if number < 0 || !meta.file_type().is_char_device() || device != FUSE_DEVICE {
+            return Err(refuse());
+        }
+        // SAFETY: the descriptor is open, was handed to this process for this purpose, and nobody else here owns it.
+        let file = unsafe { File::from_raw_fd(number) };
+        nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))
+            .map_err(|_| refuse())?;
+        debug_assert_eq!(file.as_raw_fd(), number);
+        Ok(Place::Device(file.into()))
+    }
+}
+
+/// Who may use the mount besides what file modes say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Access {
+    /// The user who mounted it.
+    #[default]
+    Owner,
+    /// That user and root.
+    OwnerAndRoot,
+    /// Everyone. Mounting so without root needs `user_allow_other` in `/etc/fuse.conf`.
+    Everyone,
+}
+
+/// How to mount and serve.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Who may use it.
+    pub access: Access,
+    /// Mount over a directory that is not empty.
+    pub nonempty: bool,
+    /// Tell the kernel that the mount is read-only, and let it check file modes. Off for mounts that take control
+    /// requests by `setfattr`: then every operation that writes reaches the daemon, which refuses it.
+    pub kernel_read_only: bool,
+    /// Refuse to run programs from the mount.
+    pub noexec: bool,
+    /// Threads that receive requests; 0 for one per core, at least 2 and at most 16. More than cores gain nothing.
+    pub threads: usize,
+    /// Requests that the kernel keeps under way in the background (readahead, asynchronous reads). Measured: 16 costs
+    /// a fifth of the throughput of four readers, 256 brings nothing over 64.
+    pub max_background: u16,
+    /// Readahead of the mount in KiB where the page cache is used, set through sysfs as root; 0 leaves the kernel's
+    /// 128. 1024 is the largest request the kernel makes by default; above it reads get slower.
+    pub read_ahead_kib: u32,
+    /// The end of every wait: a request not answered by then fails with EIO, so that even a killed process, which the
+    /// kernel lets go only with an answer, is not held for ever. The budgets of `store` end long before.
+    pub answer_limit: Duration,
+    /// The program that mounts for users without privileges.
+    pub fusermount: PathBuf,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            access: Access::Owner,
+            nonempty: false,
+            kernel_read_only: true,
+            noexec: false,
+            threads: 0,
+            max_background: 64,
+            read_ahead_kib: 1024,
+            answer_limit: Duration::from_secs(600),
+            fusermount: PathBuf::from("fusermount3"),
+        }
+    }
+}
+
+impl Options {
+    /// The number of threads to run.
+    pub(super) fn thread_count(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 16)),
+            threads => threads,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_directory_or_a_fuse_device() {
+        assert!(matches!(Place::parse(Path::new("/mnt/x")), Ok(Place::Directory(_))));
+        let null = File::open("/dev/null").unwrap();
+        for text in ["/dev/fd/x", "/dev/fd/-1", "/dev/fd/987654", &format!("/dev/fd/{}", null.as_raw_fd())] {
+            let error = Place::parse(Path::new(text)).unwrap_err().to_string();
+            assert!(error.contains("not an open FUSE device"), "{error}");
+        }
+        null.metadata().expect("a refused descriptor stays open");
+    }
+
+    #[test]
+    fn a_fuse_device_is_taken_by_its_number() {
+        let device = File::options().read(true).write(true).open("/dev/fuse").unwrap();
+        let number = std::os::fd::IntoRawFd::into_raw_fd(device);
+        let place = Place::parse(&PathBuf::from(format!("/dev/fd/{number}"))).unwrap();
+        assert!(matches!(place, Place::Device(fd) if fd.as_raw_fd() == number));
+    }
+}

@@ -1,0 +1,202 @@
+//! Answers in the kernel's terms: attributes, error numbers, open flags, directory buffers.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use fuser::{FileAttr, FileType, FopenFlags, Generation, INodeNo, ReplyDirectory, ReplyDirectoryPlus};
+use futures::FutureExt;
+
+use crate::base::{Ino, Timestamp};
+use crate::fs::{Attr, DirEntry, DirHandle, Errno, FileKind, Fs, PageCache, Result};
+
+/// Inode numbers are never used for another object, so that there is one generation.
+pub(super) const GENERATION: Generation = Generation(0);
+
+/// What `st_blksize` says, and so the buffer of stdio, Python and `cp`. Larger ones make small reads of big files dear,
+/// smaller ones make direct I/O so (3.5 GB/s with 64 KiB, 0.2 with 4).
+const BLOCK_BYTES: u32 = 128 << 10;
+
+/// An error as the FUSE crate wants it. ENOSYS is kept from the kernel, which would never ask again.
+pub(super) fn errno(errno: Errno) -> fuser::Errno {
+    match errno {
+        Errno::ENOSYS => fuser::Errno::EOPNOTSUPP,
+        Errno(number) => fuser::Errno::from_i32(number),
+    }
+}
+
+/// Attributes as the FUSE crate wants them.
+pub(super) fn attributes(attr: &Attr) -> FileAttr {
+    let time = system_time(attr.mtime);
+    FileAttr {
+        ino: INodeNo(attr.ino.0),
+        size: attr.size,
+        blocks: attr.size.div_ceil(512),
+        atime: time,
+        mtime: time,
+        ctime: time,
+        crtime: time,
+        kind: file_type(attr.kind),
+        perm: attr.mode,
+        nlink: attr.nlink,
+        uid: attr.uid,
+        gid: attr.gid,
+        rdev: 0,
+        blksize: BLOCK_BYTES,
+        flags: 0,
+    }
+}
+
+/// The attributes of nothing: with inode number 0 an entry says that the name is missing, and for how long the
+/// kernel may believe so. A plain ENOENT would be asked again each time.
+pub(super) fn nothing() -> FileAttr {
+    FileAttr {
+        ino: INodeNo(0),
+        size: 0,
+        blocks: 0,
+        atime: SystemTime::UNIX_EPOCH,
+        mtime: SystemTime::UNIX_EPOCH,
+        ctime: SystemTime::UNIX_EPOCH,
+        crtime: SystemTime::UNIX_EPOCH,
+        kind: FileType::RegularFile,
+        perm: 0,
+        nlink: 0,
+        uid: 0,
+        gid: 0,
+        rdev: 0,
+        blksize: 0,
+        flags: 0,
+    }
+}
+
+fn file_type(kind: FileKind) -> FileType {
+    match kind {
+        FileKind::File => FileType::RegularFile,
+        FileKind::Directory => FileType::Directory,
+        FileKind::Symlink => FileType::Symlink,
+    }
+}
+
+/// Times that `SystemTime` cannot hold show as the epoch.
+fn system_time(time: Timestamp) -> SystemTime {
+    let whole = Duration::from_secs(time.seconds.unsigned_abs());
+    let moved = match time.seconds {
+        0.. => SystemTime::UNIX_EPOCH.checked_add(whole),
+        _ => SystemTime::UNIX_EPOCH.checked_sub(whole),
+    };
+    moved.and_then(|moved| moved.checked_add(Duration::from_nanos(time.nanos.into()))).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// What the kernel supports of the ways to open a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum DirectMmap {
+    /// Files open for direct I/O can be mapped.
+    Allowed,
+    /// They cannot be (before Linux 6.6), so that direct I/O must not be used: mmap works in every mode.
+    Refused,
+}
+
+/// Open flags for what `fs` wants of the page cache. Closing tells nothing that we want to know: never flush.
+pub(super) fn open_flags(page_cache: PageCache, mmap: DirectMmap) -> FopenFlags {
+    let wanted = match (page_cache, mmap) {
+        (PageCache::Drop, _) => FopenFlags::empty(),
+        (PageCache::Keep, _) | (PageCache::Bypass, DirectMmap::Refused) => FopenFlags::FOPEN_KEEP_CACHE,
+        // Kept for mappings, whose pages each open would else throw out under the other processes that map it.
+        (PageCache::Bypass, DirectMmap::Allowed) => FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_KEEP_CACHE,
+    };
+    wanted | FopenFlags::FOPEN_NOFLUSH
+}
+
+/// A directory buffer of the kernel, to be filled.
+pub(super) trait Buffer: Send + 'static {
+    /// Entries to ask for at a time: about what the kernel's usual 32 KiB hold.
+    const BATCH: usize;
+
+    /// Puts in an entry; false if it does not fit.
+    fn put(&mut self, entry: &DirEntry, fs: &Fs) -> bool;
+}
+
+impl Buffer for ReplyDirectory {
+    const BATCH: usize = 768;
+
+    fn put(&mut self, entry: &DirEntry, _fs: &Fs) -> bool {
+        let name = OsStr::from_bytes(&entry.name);
+        !self.add(INodeNo(entry.attr.ino.0), entry.next_offset, file_type(entry.attr.kind), name)
+    }
+}
+
+impl Buffer for ReplyDirectoryPlus {
+    const BATCH: usize = 192;
+
+    fn put(&mut self, entry: &DirEntry, fs: &Fs) -> bool {
+        let name = OsStr::from_bytes(&entry.name);
+        let attr = attributes(&entry.attr);
+        let fits = !self.add(attr.ino, entry.next_offset, name, &entry.attr.ttl, &attr, GENERATION);
+        // Before the reply leaves: the kernel may give the reference back at once.
+        if fits && !matches!(&*entry.name, b"." | b"..") {
+            fs.remember(Ino(attr.ino.0));
+        }
+        fits
+    }
+}
+
+/// Fills the buffer with what comes from `offset` on: as much as fits, but without waiting once something is in it.
+pub(super) async fn fill<B: Buffer>(fs: Arc<Fs>, handle: DirHandle, mut offset: u64, buffer: &mut B) -> Result<()> {
+    let mut entries = fs.clone().readdir(handle, offset, B::BATCH).await?;
+    while !entries.is_empty() {
+        for entry in &entries {
+            if !buffer.put(entry, &fs) {
+                return Ok(());
+            }
+            offset = entry.next_offset;
+        }
+        // What fails now will fail again when it is asked for alone.
+        match fs.clone().readdir(handle, offset, B::BATCH).now_or_never() {
+            Some(Ok(more)) => entries = more,
+            _ => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_are_the_kernels() {
+        let attr = Attr {
+            ino: Ino(9),
+            kind: FileKind::File,
+            size: 1025,
+            mtime: Timestamp { seconds: -3, nanos: 500_000_000 },
+            mode: 0o444,
+            uid: 1,
+            gid: 2,
+            nlink: 1,
+            ttl: Duration::from_secs(1),
+        };
+        let shown = attributes(&attr);
+        assert_eq!((shown.ino, shown.size, shown.blocks, shown.perm), (INodeNo(9), 1025, 3, 0o444));
+        assert_eq!(SystemTime::UNIX_EPOCH.duration_since(shown.mtime).unwrap(), Duration::from_millis(2500));
+        for seconds in [i64::MIN, i64::MAX] {
+            attributes(&Attr { mtime: Timestamp { seconds, nanos: 999_999_999 }, ..attr.clone() });
+        }
+    }
+
+    #[test]
+    fn errors_keep_their_number_but_the_one_that_silences_the_kernel() {
+        assert_eq!(errno(Errno::ESTALE).code(), libc::ESTALE);
+        assert_eq!(errno(Errno::ENOSYS).code(), libc::EOPNOTSUPP);
+        assert_eq!(errno(Errno(0)).code(), libc::EIO);
+    }
+
+    #[test]
+    fn a_kernel_that_cannot_map_direct_files_gets_none() {
+        let flags = open_flags(PageCache::Bypass, DirectMmap::Refused);
+        assert_eq!(flags, FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH);
+        assert!(open_flags(PageCache::Bypass, DirectMmap::Allowed).contains(FopenFlags::FOPEN_DIRECT_IO));
+        assert_eq!(open_flags(PageCache::Drop, DirectMmap::Allowed), FopenFlags::FOPEN_NOFLUSH);
+    }
+}

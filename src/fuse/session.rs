@@ -1,0 +1,201 @@
+//! A live mount: its threads, its end.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use fuser::{Config, Session, SessionACL};
+use parking_lot::{Condvar, Mutex};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::answer::{Answers, InFlight};
+use super::attach::{self, Point};
+use super::ops::Kernel;
+use super::{Access, MountError, Notifier, Options, Place, Target};
+use crate::fs::Fs;
+
+/// How long dropping a mount waits for its threads. Files that programs hold open keep them, lawfully.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Mounts a file system, and returns once the kernel has had an answer through it.
+///
+/// Operations that wait do so on `runtime`, a multi-threaded one with its timer enabled, which must outlive the
+/// mount. Blocks for some milliseconds.
+pub fn mount(fs: Arc<Fs>, target: Target, options: Options, runtime: Handle) -> Result<Mounted, MountError> {
+    let (device, point) = match target.place {
+        Place::Directory(dir) => {
+            let (device, point) = attach::attach(&dir, &target.source, &options)?;
+            (device, Some(point))
+        }
+        Place::Device(device) => (device, None),
+    };
+    let in_flight = Arc::new(InFlight::default());
+    let answers = Answers::new(runtime, options.answer_limit, in_flight.clone());
+    let kernel = Kernel::new(fs.clone(), answers, options.max_background);
+    // The kernel lets in all but the owner unless told; between the others only the crate can tell.
+    let acl = if options.access == Access::OwnerAndRoot { SessionACL::RootAndOwner } else { SessionACL::All };
+    let started = Session::from_fd(kernel, device, acl, config(&options)).and_then(|session| {
+        let kernel = session.notifier();
+        let ended = serve(session)?;
+        Ok((Notifier::start(kernel)?, ended))
+    });
+    let (notifier, ended) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            if let Some(point) = point {
+                let _ = point.detach();
+            }
+            return Err(MountError::Handshake(error));
+        }
+    };
+    fs.set_notifier(Some(notifier.clone()));
+    let mounted = Mounted { fs, point, notifier, in_flight, ended };
+    mounted.settle_in(&options)?;
+    Ok(mounted)
+}
+
+fn config(options: &Options) -> Config {
+    let mut config = Config::default();
+    config.n_threads = Some(options.thread_count());
+    // The crate opens the device anew for each clone, which a user for whom `fusermount3` mounted may not do.
+    config.clone_fd = File::options().read(true).write(true).open("/dev/fuse").is_ok();
+    config
+}
+
+/// Runs a session on threads of its own.
+fn serve(session: Session<Kernel>) -> io::Result<Arc<Ended>> {
+    let ended = Arc::new(Ended { done: Mutex::new(false), changed: Condvar::new(), watch: watch::Sender::new(false) });
+    let shared = ended.clone();
+    thread::Builder::new().name("fuse-session".to_owned()).spawn(move || {
+        if let Err(error) = session.run() {
+            tracing::error!(%error, "the session with the kernel broke");
+        }
+        shared.set();
+    })?;
+    Ok(ended)
+}
+
+/// A live mount. Dropping it unmounts; what somebody else has mounted in its place by then is left alone.
+#[derive(Debug)]
+pub struct Mounted {
+    fs: Arc<Fs>,
+    /// None where somebody else mounted for us, and will unmount.
+    point: Option<Point>,
+    notifier: Arc<Notifier>,
+    in_flight: Arc<InFlight>,
+
+    ended: Arc<Ended>,
+}
+
+/// How a drain ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Drained {
+    /// Every request was answered.
+    Clean,
+    /// The time was over with this many requests unanswered.
+    CutShort(usize),
+}
+
+impl Mounted {
+    /// The directory mounted on, absolute and without links; none where a device was given.
+    pub fn dir(&self) -> Option<&Path> {
+        self.point.as_ref().map(Point::dir)
+    }
+
+    /// Takes the mount out of the tree of names. Programs that have files open keep reading until they close them,
+    /// and the session lives until then. Does nothing when it is out already, or where a device was given.
+    pub fn unmount(&self) -> Result<(), MountError> {
+        self.fs.set_notifier(None);
+        self.notifier.stop();
+        match &self.point {
+            // After the end the directory, and even the mount's number, may be another's.
+            Some(point) if !self.ended.is_set() => point.detach(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until the mount is gone, whoever unmounted it, and no program holds a file of it open.
+    pub async fn wait(&self) {
+        let mut watch = self.ended.watch.subscribe();
+        // Fails only when the sender is gone, which `self` holds.
+        let _ = watch.wait_for(|ended| *ended).await;
+    }
+
+    /// Unmounts, refuses new requests, and answers those in flight for at most `limit`. Programs with open files are
+    /// cut off when this process ends.
+    pub async fn drain(&self, limit: Duration) -> Drained {
+        if let Err(error) = self.unmount() {
+            tracing::warn!(%error, "could not unmount");
+        }
+        self.in_flight.close();
+        let answered = async {
+            tokio::select! {
+                () = self.wait() => {}
+                () = self.in_flight.drained() => {}
+            }
+        };
+        match tokio::time::timeout(limit, answered).await {
+            Ok(()) => Drained::Clean,
+            Err(_) => Drained::CutShort(self.in_flight.count()),
+        }
+    }
+
+    /// Checks that the kernel gets answers, and widens its readahead.
+    fn settle_in(&self, options: &Options) -> Result<(), MountError> {
+        let Some(point) = &self.point else { return Ok(()) };
+        // Asks the daemon but never the store.
+        let answered = attach::bounded(point.dir(), |dir| Ok(nix::sys::statvfs::statvfs(dir)?));
+        if let Err(error) = answered {
+            tracing::error!(%error, "no answer through the new mount");
+            return Err(MountError::NoAnswer(point.dir().to_owned()));
+        }
+        if options.read_ahead_kib > 0 {
+            let (major, minor) = point.device();
+            let path = format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb");
+            if let Err(error) = std::fs::write(&path, options.read_ahead_kib.to_string()) {
+                tracing::debug!(path, %error, "the kernel's readahead stays as it is");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        if let Err(error) = self.unmount() {
+            tracing::warn!(%error, "could not unmount");
+        }
+        if self.point.is_some() {
+            self.ended.wait_at_most(PATIENCE);
+        }
+    }
+}
+
+/// Whether the session has ended, for threads and for tasks.
+#[derive(Debug)]
+struct Ended {
+    done: Mutex<bool>,
+    changed: Condvar,
+    watch: watch::Sender<bool>,
+}
+
+impl Ended {
+    fn set(&self) {
+        *self.done.lock() = true;
+        self.changed.notify_all();
+        self.watch.send_replace(true);
+    }
+
+    fn is_set(&self) -> bool {
+        *self.done.lock()
+    }
+
+    fn wait_at_most(&self, limit: Duration) {
+        let mut done = self.done.lock();
+        self.changed.wait_while_for(&mut done, |done| !*done, limit);
+    }
+}
