@@ -1,0 +1,70 @@
+//! The rows of the table as command-line flags.
+
+use clap::{Arg, ArgAction, ArgMatches};
+
+use super::problem::Result;
+use super::raw::{Origin, Raw};
+use super::table::{Group, Row, Standing, TABLE};
+use super::value::Kind;
+
+/// The flags of these groups.
+pub fn args(groups: &[Group]) -> Vec<Arg> {
+    TABLE.iter().filter(|row| groups.contains(&row.group)).map(arg).collect()
+}
+
+/// Takes the flags that were given.
+pub fn collect(raw: &mut Raw, matches: &ArgMatches) -> Result<()> {
+    for row in TABLE {
+        if let Ok(Some(text)) = matches.try_get_one::<String>(row.name) {
+            raw.set(row.key, text, Origin::Flag)?;
+        }
+    }
+    Ok(())
+}
+
+fn arg(row: &'static Row) -> Arg {
+    let standing = match row.standing {
+        Standing::Default(text) => format!(" [{text}]"),
+        Standing::Unset(text) => format!(" [{text}]"),
+    };
+    let arg = Arg::new(row.name)
+        .long(row.name)
+        .action(ArgAction::Set)
+        .value_name(row.kind.placeholder())
+        .help(format!("{}{standing}", row.help))
+        .help_heading(format!("Options: {}", row.group.title()));
+    match row.kind {
+        Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("on"),
+        _ => arg,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Command;
+
+    use super::*;
+    use crate::config::Name;
+
+    fn parse(line: &[&str]) -> Raw {
+        let command = Command::new("x").no_binary_name(true).args(args(Group::ALL)).args_override_self(true);
+        let mut raw = Raw::default();
+        collect(&mut raw, &command.try_get_matches_from(line).unwrap()).unwrap();
+        raw
+    }
+
+    #[test]
+    fn flags_take_values_and_switches_need_none() {
+        let raw = parse(&["--region", "a", "--region=b", "--allow-other", "--keep-page-cache=off"]);
+        assert_eq!(raw.text(Name::Region), Some("b"));
+        assert_eq!(raw.text(Name::AllowOther), Some("on"));
+        assert_eq!(raw.text(Name::KeepPageCache), Some("off"));
+        assert!(!raw.is_given(Name::Verify));
+    }
+
+    #[test]
+    fn a_command_shows_the_groups_it_wants() {
+        let names: Vec<_> = args(&[Group::Who]).iter().map(|arg| arg.get_id().to_string()).collect();
+        assert_eq!(names, ["credentials", "credentials-file"]);
+    }
+}

@@ -1,0 +1,111 @@
+//! What the machine has: memory, and the limits that a cgroup sets to it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Gid, Uid};
+
+/// The facts of the machine and the process that defaults depend on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Machine {
+    /// Bytes of memory that this process may count on: the machine's, or less in a cgroup.
+    pub memory: u64,
+    /// Who runs this.
+    pub uid: u32,
+    /// And their group.
+    pub gid: u32,
+}
+
+impl Machine {
+    /// Looks at `/proc`, `/sys` and the process. Where nothing can be read, 2 GiB of memory are assumed.
+    pub fn look() -> Self {
+        let read = |path: &Path| fs::read_to_string(path).ok();
+        let installed = read(Path::new("/proc/meminfo")).and_then(|text| installed_memory(&text)).unwrap_or(2 << 30);
+        let groups = read(Path::new("/proc/self/cgroup")).unwrap_or_default();
+        let limit = cgroup_limit(&groups, &read).unwrap_or(u64::MAX);
+        Machine { memory: installed.min(limit), uid: Uid::effective().as_raw(), gid: Gid::effective().as_raw() }
+    }
+}
+
+/// A quarter of the memory there is, but at least 64 MiB: windows need that much to go at the speed of the network.
+pub fn automatic_memory_limit(memory: u64) -> u64 {
+    (memory / 4).max(64 << 20)
+}
+
+fn installed_memory(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+/// The smallest memory limit of the process's cgroup and those above it, version 1 or 2, in bytes. `groups` is the
+/// text of `/proc/self/cgroup`; `read` reads a file under `/sys/fs/cgroup`.
+///
+/// In a container the path may be one of the host that does not exist here; the walk then still reaches the root,
+/// where the container sees its own limit.
+pub fn cgroup_limit(groups: &str, read: &dyn Fn(&Path) -> Option<String>) -> Option<u64> {
+    let mut limits = Vec::new();
+    for line in groups.lines() {
+        let mut fields = line.splitn(3, ':');
+        let (Some(_), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next()) else { continue };
+        let (root, files): (&str, &[&str]) = match controllers {
+            "" => ("/sys/fs/cgroup", &["memory.max", "memory.high"]),
+            _ if controllers.split(',').any(|name| name == "memory") => {
+                ("/sys/fs/cgroup/memory", &["memory.limit_in_bytes"])
+            }
+            _ => continue,
+        };
+        for folder in Path::new(path.trim_start_matches('/')).ancestors() {
+            let folder: PathBuf = Path::new(root).join(folder);
+            limits.extend(files.iter().filter_map(|file| read(&folder.join(file))?.trim().parse::<u64>().ok()));
+        }
+    }
+    // Version 1 says "no limit" with a number just below 2^63; version 2 with the word "max", which is no number.
+    limits.into_iter().filter(|limit| *limit < 1 << 62).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limit(groups: &str, files: &[(&str, &str)]) -> Option<u64> {
+        let read =
+            |path: &Path| files.iter().find(|(name, _)| Path::new(name) == path).map(|(_, text)| (*text).to_owned());
+        cgroup_limit(groups, &read)
+    }
+
+    #[test]
+    fn the_tightest_limit_on_the_way_up_counts() {
+        let files = [
+            ("/sys/fs/cgroup/pods/pod1/memory.max", "max\n"),
+            ("/sys/fs/cgroup/pods/memory.max", "1073741824\n"),
+            ("/sys/fs/cgroup/memory.max", "4294967296\n"),
+            ("/sys/fs/cgroup/other/memory.max", "1\n"),
+        ];
+        assert_eq!(limit("0::/pods/pod1\n", &files), Some(1 << 30));
+        assert_eq!(limit("0::/\n", &files), Some(4 << 30));
+        assert_eq!(limit("0::/gone/away\n", &files), Some(4 << 30));
+        assert_eq!(limit("", &files), None);
+    }
+
+    #[test]
+    fn version_one_is_read_and_no_limit_is_none() {
+        let groups = "5:cpu,cpuacct:/x\n4:memory:/docker/abc\n0::/init.scope\n";
+        let file = "/sys/fs/cgroup/memory/memory.limit_in_bytes";
+        assert_eq!(limit(groups, &[(file, "536870912\n")]), Some(512 << 20));
+        assert_eq!(limit(groups, &[(file, "9223372036854771712\n")]), None);
+    }
+
+    #[test]
+    fn a_quarter_of_what_there_is() {
+        assert_eq!(automatic_memory_limit(8 << 30), 2 << 30);
+        assert_eq!(automatic_memory_limit(100 << 20), 64 << 20);
+        assert_eq!(installed_memory("MemTotal:       24689764 kB\nMemFree: 1 kB\n"), Some(24689764 << 10));
+        assert_eq!(installed_memory("nothing"), None);
+    }
+
+    #[test]
+    fn this_machine_has_some() {
+        assert!(Machine::look().memory > 64 << 20);
+    }
+}

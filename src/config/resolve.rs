@@ -1,0 +1,224 @@
+//! From what was given to what the rooms want.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::credentials;
+use super::machine::{Machine, automatic_memory_limit};
+use super::problem::{Problem, Result};
+use super::raw::Raw;
+use super::table::Name;
+use super::url::BucketUrl;
+use super::value;
+use crate::{read, store};
+
+/// Requests under way at once when nothing else is said. Past 32 connections of 100 MB/s a machine with two cores
+/// gains little; the rest is room for listings and look-ups beside them.
+const AUTOMATIC_CONNECTIONS: usize = 64;
+
+/// The smallest memory limit that is taken: the windows of a few readers.
+const LEAST_MEMORY: u64 = 64 << 20;
+
+/// Everything a mount needs, in the terms of each room.
+#[derive(Clone, Debug)]
+pub struct Mounting {
+    /// The bucket and how to reach it.
+    pub store: store::Options,
+    /// How files are read.
+    pub read: read::Options,
+    /// How the daemon runs.
+    pub run: Run,
+}
+
+/// How the daemon runs.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Stay in the foreground.
+    pub foreground: bool,
+    /// Where and what to log.
+    pub log: Log,
+    /// Where to write the process id.
+    pub pid_file: Option<PathBuf>,
+    /// How long a drain may take.
+    pub drain_timeout: Duration,
+}
+
+/// Where and what to log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Log {
+    /// `error` to `trace`.
+    pub level: String,
+    /// A file to append to; `None` means stderr.
+    pub file: Option<PathBuf>,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+/// How lines of the log look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Resolves everything for a mount of `url`. Relative paths stay relative: the caller resolves them before it
+/// changes its directory.
+pub fn resolve(
+    raw: &Raw,
+    url: &BucketUrl,
+    machine: Machine,
+    variable: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Mounting> {
+    let store = resolve_store(raw, url, variable)?;
+    let read = resolve_read(raw, machine, store.max_connections)?;
+    Ok(Mounting { store, read, run: resolve_run(raw)? })
+}
+
+/// Resolves what it takes to reach a bucket.
+pub fn resolve_store(
+    raw: &Raw,
+    url: &BucketUrl,
+    variable: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<store::Options> {
+    let mut options = store::Options::new(url.dialect, url.bucket.clone());
+    options.endpoint = raw.text(Name::Endpoint).map(str::to_owned);
+    options.region = raw.text(Name::Region).map(str::to_owned);
+    options.addressing = match raw.text(Name::Addressing) {
+        Some("virtual") => store::Addressing::Virtual,
+        Some("path") => store::Addressing::Path,
+        _ => store::Addressing::Auto,
+    };
+    options.internal = raw.switch(Name::Internal)?;
+    options.accelerate = raw.switch(Name::Accelerate)?;
+    options.dual_stack = raw.switch(Name::DualStack)?;
+    options.sign = match raw.text(Name::Sign) {
+        Some("v1") => store::Sign::V1,
+        Some("none") => store::Sign::None,
+        _ => store::Sign::V4,
+    };
+    if options.sign == store::Sign::V1 && url.dialect == store::Dialect::S3 {
+        let place = raw.describe(Name::Sign);
+        return Err(Problem::usage(format!("{place}: v1 is a signature of OSS; s3:// takes v4 or none")));
+    }
+    options.request_payer = raw.text(Name::RequestPayer) == Some("requester");
+    options.ca_bundle = raw.path(Name::CaBundle);
+    options.credentials = credentials::source(raw, url.dialect, options.sign, variable)?;
+    options.max_connections = connections(raw)?;
+    Ok(options)
+}
+
+/// Resolves how the process runs and logs.
+pub fn resolve_run(raw: &Raw) -> Result<Run> {
+    Ok(Run {
+        foreground: raw.switch(Name::Foreground)?,
+        log: Log {
+            level: raw.text(Name::LogLevel).unwrap_or("info").to_owned(),
+            file: raw.path(Name::LogFile),
+            format: match raw.text(Name::LogFormat) {
+                Some("json") => LogFormat::Json,
+                _ => LogFormat::Text,
+            },
+        },
+        pid_file: raw.path(Name::PidFile),
+        drain_timeout: raw.required(Name::DrainTimeout, value::time)?,
+    })
+}
+
+fn resolve_read(raw: &Raw, machine: Machine, max_connections: usize) -> Result<read::Options> {
+    let part_bytes = within(raw, Name::PartSize, raw.required(Name::PartSize, value::size)?, 1 << 20, 1 << 30)?;
+    let memory = raw.required(Name::MemoryLimit, |text| value::or_word(text, "auto", value::size))?;
+    let memory_limit = match memory {
+        None => automatic_memory_limit(machine.memory),
+        Some(bytes) => within(raw, Name::MemoryLimit, bytes, LEAST_MEMORY, u64::MAX)?,
+    };
+    Ok(read::Options {
+        prefetch: match raw.text(Name::Prefetch) {
+            Some("open") => read::Prefetch::Open,
+            Some("off") => read::Prefetch::Off,
+            _ => read::Prefetch::Auto,
+        },
+        part_bytes,
+        max_connections,
+        memory_limit,
+        verify: match raw.text(Name::Verify) {
+            Some("off") => read::Verify::Off,
+            _ => read::Verify::Crc64,
+        },
+    })
+}
+
+fn connections(raw: &Raw) -> Result<usize> {
+    let given = raw.required(Name::MaxConnections, |text| value::or_word(text, "auto", value::count))?;
+    Ok(given.unwrap_or(AUTOMATIC_CONNECTIONS))
+}
+
+fn within(raw: &Raw, name: Name, bytes: u64, least: u64, most: u64) -> Result<u64> {
+    use crate::base::ByteSize;
+    if bytes < least {
+        return Err(Problem::usage(format!("{}: the least is {}", raw.describe(name), ByteSize(least))));
+    }
+    if bytes > most {
+        return Err(Problem::usage(format!("{}: the most is {}", raw.describe(name), ByteSize(most))));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Caller, Words};
+    use crate::store::credentials::Source;
+
+    const MACHINE: Machine = Machine { memory: 8 << 30, uid: 7, gid: 8 };
+
+    fn resolved(url: &str, words: &str) -> Result<Mounting> {
+        let mut raw = Raw::default();
+        Words::default().read(words, &mut raw, Caller::Person)?;
+        let keys = |name: &str| name.contains("ACCESS_KEY").then(|| OsString::from("k"));
+        resolve(&raw, &url.parse()?, MACHINE, &keys)
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_rooms() {
+        let mounting = resolved("oss://b/p", "").unwrap();
+        let ours = format!("{:?}", mounting.read);
+        let theirs = read::Options { memory_limit: 2 << 30, ..read::Options::default() };
+        assert_eq!(ours, format!("{theirs:?}"));
+        assert_eq!(mounting.store.bucket.as_str(), "b");
+        assert!(matches!(mounting.store.credentials, Source::Static(_)));
+        assert_eq!(mounting.run.drain_timeout, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn words_reach_their_rooms() {
+        let words = "endpoint=http://h:1,region=r,addressing=path,sign=v1,internal,request-payer=requester,\
+                     max-connections=3,memory-limit=1GiB,part-size=2MiB,prefetch=open,verify=off,log-format=json,\
+                     drain-timeout=500ms";
+        let mounting = resolved("oss://b", words).unwrap();
+        let store = &mounting.store;
+        assert_eq!((store.endpoint.as_deref(), store.region.as_deref()), (Some("http://h:1"), Some("r")));
+        assert_eq!((store.addressing, store.sign), (store::Addressing::Path, store::Sign::V1));
+        assert!(store.internal && store.request_payer && !store.accelerate);
+        let read = &mounting.read;
+        assert_eq!((read.max_connections, read.memory_limit, read.part_bytes), (3, 1 << 30, 2 << 20));
+        assert_eq!((read.prefetch, read.verify), (read::Prefetch::Open, read::Verify::Off));
+        assert_eq!(mounting.run.log.format, LogFormat::Json);
+        assert_eq!(mounting.run.drain_timeout, Duration::from_millis(500));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        for (url, words, says) in [
+            ("s3://b", "sign=v1", "s3:// takes v4"),
+            ("oss://b", "part-size=1KiB", "the least is 1MiB"),
+            ("oss://b", "part-size=2GiB", "the most is 1GiB"),
+            ("oss://b", "memory-limit=1MiB", "the least is 64MiB"),
+        ] {
+            let problem = resolved(url, words).unwrap_err();
+            assert!(problem.sentence.contains(says) && problem.code() == 2, "{words}: {problem}");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The option table: every option that exists, once.
+
+use super::value::Kind;
+
+/// What an option is about; the order in which groups are shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Group {
+    /// Where the bucket is.
+    Where,
+    /// Who asks.
+    Who,
+    /// How the tree looks.
+    Tree,
+    /// How files are read.
+    Read,
+    /// What is kept.
+    Cache,
+    /// How the daemon runs.
+    Run,
+}
+
+impl Group {
+    /// Every group.
+    pub const ALL: &[Group] = &[Group::Where, Group::Who, Group::Tree, Group::Read, Group::Cache, Group::Run];
+
+    /// The word in headings.
+    pub fn title(self) -> &'static str {
+        match self {
+            Group::Where => "where",
+            Group::Who => "who",
+            Group::Tree => "tree",
+            Group::Read => "read",
+            Group::Cache => "cache",
+            Group::Run => "run",
+        }
+    }
+}
+
+/// What holds when an option is not given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// This value.
+    Default(&'static str),
+    /// No value; the text says what happens then.
+    Unset(&'static str),
+}
+
+/// One option.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The key in code.
+    pub key: Name,
+    /// The name: `--part-size`, `-o part-size=`, `"part-size"` in the file, `OSSMOUNT_PART_SIZE`.
+    pub name: &'static str,
+    /// What it is about.
+    pub group: Group,
+    /// What it takes.
+    pub kind: Kind,
+    /// What holds without it.
+    pub standing: Standing,
+    /// What it does, in a sentence or two.
+    pub help: &'static str,
+}
+
+impl Row {
+    /// The default, if there is one.
+    pub fn default(&self) -> Option<&'static str> {
+        match self.standing {
+            Standing::Default(text) => Some(text),
+            Standing::Unset(_) => None,
+        }
+    }
+
+    /// The environment variable.
+    pub fn variable(&self) -> String {
+        format!("OSSMOUNT_{}", self.name.replace('-', "_").to_ascii_uppercase())
+    }
+}
+
+macro_rules! table {
+    ($($key:ident = $name:literal, $group:ident, $kind:expr, $standing:ident $default:literal, $help:literal;)*) => {
+        /// The key of an option in code.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Name { $(#[doc = $help] $key),* }
+
+        /// Every option, in the order in which they are shown.
+        pub const TABLE: &[Row] = &[$(Row {
+            key: Name::$key,
+            name: $name,
+            group: Group::$group,
+            kind: $kind,
+            standing: Standing::$standing($default),
+            help: $help,
+        }),*];
+    };
+}
+
+use Kind::*;
+
+table! {
+    Endpoint = "endpoint", Where, Text("HOST"), Unset "from the region",
+        "Where the service answers: [https://|http://]host[:port], without the bucket.";
+    Region = "region", Where, Text("REGION"), Unset "from the endpoint",
+        "The region of the bucket, as in cn-hangzhou or eu-central-1; signatures name it.";
+    Addressing = "addressing", Where, Choice(&["auto", "virtual", "path"]), Default "auto",
+        "Where the bucket goes in a URL: bucket.host/key, or host/bucket/key. auto takes path for IP addresses and \
+         localhost.";
+    Internal = "internal", Where, Switch, Default "off",
+        "Use the region's internal endpoint, which only machines of that region reach.";
+    Accelerate = "accelerate", Where, Switch, Default "off",
+        "Use the transfer acceleration endpoint.";
+    DualStack = "dual-stack", Where, Switch, Default "off",
+        "Use the endpoint that answers over IPv4 and IPv6.";
+    Sign = "sign", Where, Choice(&["v4", "v1", "none"]), Default "v4",
+        "How requests are signed. v1 is for old OSS-compatible servers and needs no region; none is for public buckets.";
+    RequestPayer = "request-payer", Where, Choice(&["none", "requester"]), Default "none",
+        "Who pays for requests: requester on a bucket that asks for it.";
+    CaBundle = "ca-bundle", Where, Path, Unset "the system's",
+        "Trust the certificates in this PEM file instead of the system's.";
+
+    Credentials = "credentials", Who, Choice(&["auto", "env", "file", "anonymous"]), Default "auto",
+        "Where access keys come from. auto takes credentials-file if given, else the environment: OSS_ACCESS_KEY_ID, \
+         OSS_ACCESS_KEY_SECRET and OSS_SESSION_TOKEN (or the ALIBABA_CLOUD_ names) for oss://, AWS_ACCESS_KEY_ID and \
+         its kin for s3://.";
+    CredentialsFile = "credentials-file", Who, Path, Unset "none",
+        "A JSON file with AccessKeyId, AccessKeySecret and, for temporary keys, SecurityToken and Expiration; read \
+         again when it changes.";
+
+    MetadataTtl = "metadata-ttl", Tree, TimeOrIndefinite, Default "60s",
+        "How long names, sizes and times are believed without asking again. 0 asks at every open, indefinite freezes \
+         the view.";
+    NegativeTtl = "negative-ttl", Tree, Time, Default "5s",
+        "How long the absence of a name is believed.";
+    OddKeys = "odd-keys", Tree, Choice(&["hide", "escape"]), Default "hide",
+        "Keys that make no safe path: left out, or shown under an escaped name.";
+    Symlinks = "symlinks", Tree, Switch, Default "off",
+        "Show symlink objects as links; off shows them as files with the target's data.";
+    Uid = "uid", Tree, Id, Unset "who mounts",
+        "The owner of everything.";
+    Gid = "gid", Tree, Id, Unset "who mounts",
+        "The group of everything.";
+    FileMode = "file-mode", Tree, Mode, Default "0444",
+        "The permissions of files.";
+    DirMode = "dir-mode", Tree, Mode, Default "0555",
+        "The permissions of directories.";
+    AllowOther = "allow-other", Tree, Switch, Default "off",
+        "Let every user in, as far as the modes allow.";
+    AllowRoot = "allow-root", Tree, Switch, Default "off",
+        "Let root in besides who mounts.";
+    NonEmpty = "nonempty", Tree, Switch, Default "off",
+        "Mount over a directory that is not empty, hiding what is in it.";
+
+    Prefetch = "prefetch", Read, Choice(&["auto", "open", "off"]), Default "auto",
+        "What is fetched before it is asked for: windows ahead of sequential readers, besides them whole files from \
+         open on, or nothing.";
+    PartSize = "part-size", Read, Size, Default "8MiB",
+        "The largest request for a part of a file, 1MiB to 1GiB. Files up to this size come in one request.";
+    MaxConnections = "max-connections", Read, CountOrAuto, Default "auto",
+        "Requests under way at once; auto is 64.";
+    MemoryLimit = "memory-limit", Read, SizeOrAuto, Default "auto",
+        "Memory for read buffers, for the whole daemon, from 64MiB on. auto is a quarter of the machine's memory or of \
+         the cgroup's limit, whichever is smaller.";
+    Verify = "verify", Read, Choice(&["crc64", "off"]), Default "crc64",
+        "Compare each object that has passed through whole with the CRC-64 that the store keeps of it.";
+
+    DirectIo = "direct-io", Cache, Choice(&["auto", "on", "off"]), Default "auto",
+        "Answer reads past the page cache. auto does so for big files, where it costs a third of the CPU time.";
+    KeepPageCache = "keep-page-cache", Cache, Switch, Default "on",
+        "Keep the kernel's pages of a file from one open to the next while its entity tag stands.";
+
+    Foreground = "foreground", Run, Switch, Default "off",
+        "Stay in the foreground, with the log on stderr.";
+    LogLevel = "log-level", Run, Choice(&["error", "warn", "info", "debug", "trace"]), Default "info",
+        "The least serious lines that are logged. SIGUSR2 moves a running daemon to the next level.";
+    LogFile = "log-file", Run, Path, Unset "stderr",
+        "Append the log to this file. Without it, a daemon in the background logs nowhere once it is ready.";
+    LogFormat = "log-format", Run, Choice(&["text", "json"]), Default "text",
+        "How lines of the log look.";
+    PidFile = "pid-file", Run, Path, Unset "none",
+        "Write the daemon's process id here while it runs.";
+    DrainTimeout = "drain-timeout", Run, Time, Default "10s",
+        "How long SIGTERM waits for reads under way before unmounting.";
+}
+
+impl Name {
+    /// The row of this option.
+    pub fn row(self) -> &'static Row {
+        &TABLE[self as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_stand_in_the_order_of_their_keys_and_their_defaults_are_valid() {
+        for (index, row) in TABLE.iter().enumerate() {
+            assert_eq!(row.key as usize, index, "{}", row.name);
+            assert!(row.help.ends_with('.'), "{}", row.name);
+            if let Some(default) = row.default() {
+                assert_eq!(row.kind.check(default), Ok(()), "{}", row.name);
+            }
+        }
+    }
+
+    #[test]
+    fn groups_stand_together_and_names_are_unique() {
+        let groups: Vec<_> = TABLE.iter().map(|row| row.group).collect::<Vec<_>>();
+        let mut seen = groups.clone();
+        seen.dedup();
+        assert_eq!(seen, Group::ALL);
+        let mut names: Vec<_> = TABLE.iter().map(|row| row.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), TABLE.len());
+    }
+
+    #[test]
+    fn variables_are_upper_case() {
+        assert_eq!(Name::PartSize.row().variable(), "OSSMOUNT_PART_SIZE");
+    }
+}

@@ -1,0 +1,142 @@
+//! `oss://bucket/prefix` and `s3://bucket/prefix`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::problem::Problem;
+use crate::base::BucketName;
+use crate::store::Dialect;
+
+/// A bucket, and a key or prefix in it. What follows the bucket is raw: percent signs, question marks and doubled
+/// slashes stand for themselves.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BucketUrl {
+    /// The protocol to speak.
+    pub dialect: Dialect,
+    /// The bucket.
+    pub bucket: BucketName,
+    /// What follows `bucket/`, as written.
+    pub path: String,
+}
+
+impl BucketUrl {
+    /// The path as a directory: empty for the whole bucket, else ending in `/`.
+    pub fn directory(&self) -> String {
+        match self.path.as_str() {
+            "" => String::new(),
+            path if path.ends_with('/') => path.to_owned(),
+            path => format!("{path}/"),
+        }
+    }
+
+    /// The path as a key, and the version after `?versionId=` if one is named.
+    pub fn key_and_version(&self) -> (&str, Option<&str>) {
+        match self.path.rsplit_once("?versionId=") {
+            Some((key, version)) if !version.is_empty() => (key, Some(version)),
+            _ => (&self.path, None),
+        }
+    }
+
+    /// Whether a text looks like a URL rather than a path.
+    pub fn is_url(text: &str) -> bool {
+        let text = text.strip_prefix("ossmount#").unwrap_or(text);
+        text.split_once("://").is_some_and(|(scheme, _)| {
+            !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+')
+        })
+    }
+}
+
+impl fmt::Display for BucketUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.dialect {
+            Dialect::Oss => "oss",
+            Dialect::S3 => "s3",
+        };
+        write!(f, "{scheme}://{}", self.bucket)?;
+        if self.path.is_empty() { Ok(()) } else { write!(f, "/{}", self.path) }
+    }
+}
+
+impl FromStr for BucketUrl {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        let fail = |what: &str| Problem::usage(format!("{text:?} {what}"));
+        let plain = text.strip_prefix("ossmount#").unwrap_or(text);
+        let (scheme, rest) = plain
+            .split_once("://")
+            .ok_or_else(|| fail("is not a bucket URL; write oss://bucket/prefix or s3://bucket/prefix"))?;
+        let dialect = match scheme.to_ascii_lowercase().as_str() {
+            "oss" => Dialect::Oss,
+            "s3" | "s3a" => Dialect::S3,
+            "http" | "https" => {
+                return Err(fail("names a host; write oss://bucket/prefix and give the host with --endpoint"));
+            }
+            _ => return Err(fail("has an unknown scheme; write oss://bucket/prefix or s3://bucket/prefix")),
+        };
+        let (bucket, path) = rest.split_once('/').unwrap_or((rest, ""));
+        if bucket.is_empty() {
+            return Err(fail("names no bucket; write oss://bucket/prefix"));
+        }
+        if !bucket.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c)) {
+            return Err(fail("has characters in the bucket's name that no bucket can have"));
+        }
+        Ok(BucketUrl { dialect, bucket: BucketName::new(bucket), path: path.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_read_and_print() {
+        for (text, dialect, bucket, path, directory) in [
+            ("oss://b", Dialect::Oss, "b", "", ""),
+            ("oss://b/", Dialect::Oss, "b", "", ""),
+            ("s3://b.c_d/models", Dialect::S3, "b.c_d", "models", "models/"),
+            ("ossmount#oss://b/m/", Dialect::Oss, "b", "m/", "m/"),
+            ("OSS://b/100%25/ü?x#y", Dialect::Oss, "b", "100%25/ü?x#y", "100%25/ü?x#y/"),
+            ("oss://b//a", Dialect::Oss, "b", "/a", "/a/"),
+        ] {
+            let url: BucketUrl = text.parse().unwrap();
+            assert_eq!((url.dialect, url.bucket.as_str(), url.path.as_str()), (dialect, bucket, path), "{text}");
+            assert_eq!(url.directory(), directory, "{text}");
+            assert_eq!(url.to_string().parse::<BucketUrl>().unwrap(), url);
+        }
+    }
+
+    #[test]
+    fn wrong_urls_say_what_is_right() {
+        for (text, says) in [
+            ("bucket", "write oss://bucket/prefix"),
+            ("oss:/b", "is not a bucket URL"),
+            ("gs://b", "unknown scheme"),
+            ("https://b.oss-cn-hangzhou.aliyuncs.com/x", "--endpoint"),
+            ("oss://", "names no bucket"),
+            ("oss:///x", "names no bucket"),
+            ("oss://a b/x", "no bucket can have"),
+            ("oss://user:secret@b/x", "no bucket can have"),
+        ] {
+            let problem = text.parse::<BucketUrl>().unwrap_err();
+            assert!(problem.sentence.contains(says) && problem.code() == 2, "{text}: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_version_follows_the_key() {
+        let url: BucketUrl = "oss://b/a?b?versionId=CAE".parse().unwrap();
+        assert_eq!(url.key_and_version(), ("a?b", Some("CAE")));
+        let url: BucketUrl = "oss://b/a?versionId=".parse().unwrap();
+        assert_eq!(url.key_and_version(), ("a?versionId=", None));
+    }
+
+    #[test]
+    fn urls_are_told_from_paths() {
+        for (text, is) in
+            [("oss://b", true), ("ossmount#s3://b", true), ("/a://b", false), ("a/b", false), ("://", false)]
+        {
+            assert_eq!(BucketUrl::is_url(text), is, "{text}");
+        }
+    }
+}

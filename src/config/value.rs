@@ -1,0 +1,161 @@
+//! The kinds of values an option takes, and how each is read.
+
+use std::time::Duration;
+
+use crate::base::ByteSize;
+
+/// What an option takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// `on` or `off`; the bare flag means `on`.
+    Switch,
+    /// Any text; holds the placeholder for help.
+    Text(&'static str),
+    /// A path.
+    Path,
+    /// Bytes, as in `8MiB`.
+    Size,
+    /// Bytes, or `auto`.
+    SizeOrAuto,
+    /// A time, as in `500ms`, `5s`, `2m`.
+    Time,
+    /// A time, or `indefinite`.
+    TimeOrIndefinite,
+    /// A whole number from 1 on.
+    Count,
+    /// A whole number from 1 on, or `auto`.
+    CountOrAuto,
+    /// A user or group number.
+    Id,
+    /// Permission bits in octal.
+    Mode,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+}
+
+impl Kind {
+    /// The placeholder in help and tables.
+    pub fn placeholder(self) -> String {
+        match self {
+            Kind::Switch => "on|off".to_owned(),
+            Kind::Text(placeholder) => placeholder.to_owned(),
+            Kind::Path => "PATH".to_owned(),
+            Kind::Size => "SIZE".to_owned(),
+            Kind::SizeOrAuto => "SIZE|auto".to_owned(),
+            Kind::Time => "TIME".to_owned(),
+            Kind::TimeOrIndefinite => "TIME|indefinite".to_owned(),
+            Kind::Count => "N".to_owned(),
+            Kind::CountOrAuto => "N|auto".to_owned(),
+            Kind::Id => "ID".to_owned(),
+            Kind::Mode => "MODE".to_owned(),
+            Kind::Choice(words) => words.join("|"),
+        }
+    }
+
+    /// Fails with a phrase that says what would be right.
+    pub fn check(self, text: &str) -> Result<(), String> {
+        match self {
+            Kind::Switch => switch(text).map(drop),
+            Kind::Text(_) | Kind::Path => Ok(()),
+            Kind::Size => size(text).map(drop),
+            Kind::SizeOrAuto => or_word(text, "auto", size).map(drop),
+            Kind::Time => time(text).map(drop),
+            Kind::TimeOrIndefinite => or_word(text, "indefinite", time).map(drop),
+            Kind::Count => count(text).map(drop),
+            Kind::CountOrAuto => or_word(text, "auto", count).map(drop),
+            Kind::Id => id(text).map(drop),
+            Kind::Mode => mode(text).map(drop),
+            Kind::Choice(words) if words.contains(&text) => Ok(()),
+            Kind::Choice(words) => Err(format!("{text:?} is none of {}", words.join(", "))),
+        }
+    }
+}
+
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" | "true" | "yes" | "1" => Ok(true),
+        "off" | "false" | "no" | "0" => Ok(false),
+        _ => Err(format!("{text:?} is neither on nor off")),
+    }
+}
+
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    text.parse::<ByteSize>().map(|size| size.0).map_err(|error| error.to_string())
+}
+
+pub(super) fn time(text: &str) -> Result<Duration, String> {
+    let fail = || format!("{text:?} is not a time; write a whole number with ms, s, m or h, as in 60s");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..digits].parse().map_err(|_| fail())?;
+    let factor_ms: u64 = match &text[digits..] {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        "" if number == 0 => 1,
+        _ => return Err(fail()),
+    };
+    number.checked_mul(factor_ms).map(Duration::from_millis).ok_or_else(fail)
+}
+
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| format!("{text:?} is not a whole number from 1 on"))
+}
+
+pub(super) fn id(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("{text:?} is not a number, as id -u and id -g print it"))
+}
+
+pub(super) fn mode(text: &str) -> Result<u16, String> {
+    let bits = u16::from_str_radix(text, 8).ok().filter(|bits| *bits <= 0o777 && !text.starts_with('+'));
+    bits.ok_or_else(|| format!("{text:?} is not a mode; write octal digits, as in 0444"))
+}
+
+/// `None` for the word, else what the reader makes of it.
+pub(super) fn or_word<T>(
+    text: &str,
+    word: &str,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    if text == word {
+        return Ok(None);
+    }
+    read(text).map(Some).map_err(|error| format!("{error}, or {word}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_need_a_unit_unless_zero() {
+        for (text, ms) in [("0", 0), ("500ms", 500), ("60s", 60_000), ("2m", 120_000), ("1h", 3_600_000)] {
+            assert_eq!(time(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for text in ["", "60", "s", "1.5s", "-1s", "5 s", "99999999999999999999s", "18446744073709551615h"] {
+            assert!(time(text).unwrap_err().contains("60s"), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_kind_refuses_nonsense_and_says_what_is_right() {
+        for (kind, good, bad, says) in [
+            (Kind::Switch, "on", "perhaps", "on nor off"),
+            (Kind::Size, "8MiB", "8 apples", "512MiB"),
+            (Kind::SizeOrAuto, "auto", "automatic", "or auto"),
+            (Kind::Time, "5s", "soon", "60s"),
+            (Kind::TimeOrIndefinite, "indefinite", "forever", "or indefinite"),
+            (Kind::Count, "64", "0", "from 1"),
+            (Kind::CountOrAuto, "auto", "-1", "or auto"),
+            (Kind::Id, "1000", "root", "id -u"),
+            (Kind::Mode, "0444", "999", "0444"),
+            (Kind::Choice(&["a", "b"]), "b", "c", "a, b"),
+        ] {
+            assert_eq!(kind.check(good), Ok(()), "{kind:?}");
+            let said = kind.check(bad).unwrap_err();
+            assert!(said.contains(says), "{kind:?}: {said}");
+        }
+        assert_eq!(mode("0755"), Ok(0o755));
+        assert!(mode("7777").is_err() && mode("+444").is_err());
+    }
+}
