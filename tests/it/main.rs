@@ -1,3 +1,5 @@
 //! The integration tests: one binary, one module per subject.
 #![allow(clippy::unwrap_used)]
 mod arrows;
+mod conformance;
+mod conformance_beds;
