@@ -89,14 +89,14 @@ fn prepare(dir: &Path, options: &Options) -> Result<PathBuf> {
     })?;
     clear_dead(&path, options)?;
     let unusable = |error| MountError::Unusable(path.clone(), error);
-    let meta = bounded(&path, |path| fs::metadata(path)).map_err(unusable)?;
-    if !meta.is_dir() {
-        return Err(MountError::NotADirectory(path));
-    }
     if let Some(top) = mountinfo::on_top_of(&path).map_err(unusable)?
         && top.fs_type == FS_TYPE
     {
         return Err(MountError::AlreadyMounted(path, top.source));
+    }
+    let meta = bounded(&path, |path| fs::metadata(path)).map_err(unusable)?;
+    if !meta.is_dir() {
+        return Err(MountError::NotADirectory(path));
     }
     let empty = || fs::read_dir(&path).map(|mut entries| entries.next().is_none());
     if !options.nonempty && !empty().map_err(unusable)? {

@@ -48,7 +48,7 @@ pub(super) fn mount(dir: &Path, source: &str, options: &Options) -> Result<Owned
 /// Detaches the mount on `dir` from the tree of names; with `lazily` also while it is in use.
 pub(super) fn unmount(program: &Path, dir: &Path, lazily: bool) -> Result<(), MountError> {
     let output = run(program, |command| {
-        command.args(["-u", "-q"]);
+        command.arg("-u");
         command.args(lazily.then_some("-z")).arg("--").arg(dir);
     })?;
     match output.status.success() {

@@ -1,4 +1,4 @@
-//! The kernel's table of mounts, as `/proc/self/mountinfo` tells it.
+//! The kernel's table of mounts, as `/proc/thread-self/mountinfo` tells it.
 
 use std::ffi::OsString;
 use std::fs;
@@ -32,7 +32,8 @@ pub fn mounts() -> io::Result<Vec<Mount>> {
 
 /// All mounts, in the order of the table: of several on one directory the last is the topmost.
 pub(super) fn all() -> io::Result<Vec<Mount>> {
-    Ok(parse(&fs::read("/proc/self/mountinfo")?))
+    // The thread's own: threads may live in different mount namespaces.
+    Ok(parse(&fs::read("/proc/thread-self/mountinfo")?))
 }
 
 /// The topmost mount whose root is this directory, which must be an absolute path without links.
