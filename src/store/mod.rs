@@ -12,6 +12,7 @@ pub mod layers;
 pub mod memory;
 mod mutate;
 mod options;
+pub mod sign;
 mod types;
 
 use async_trait::async_trait;

@@ -1,0 +1,110 @@
+//! S3 SigV4 (`AWS4-HMAC-SHA256`). The canonical path is the one that is sent, encoded once; parameters without a value
+//! keep their `=`; `Host` and every header that the request carries before signing are signed.
+
+use super::encode::{self, Valueless};
+use super::{Pair, Payload, SigningKey, Unsigned, as_str, compact, day, header_lines, hmac_sha256, pair, sha256_hex};
+use crate::base::Timestamp;
+use crate::store::credentials::Credentials;
+
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
+
+/// The signing key of a day (`YYYYMMDD`).
+pub fn key(credentials: &Credentials, day: &str, region: &str) -> SigningKey {
+    let secret = zeroize::Zeroizing::new(format!("AWS4{}", credentials.secret()));
+    let key = hmac_sha256(secret.as_bytes(), day);
+    let key = hmac_sha256(&*key, region);
+    let key = hmac_sha256(&*key, "s3");
+    hmac_sha256(&*key, "aws4_request")
+}
+
+/// The headers to add to a request. `host` is not among them: it is sent anyway.
+pub fn sign(
+    request: &Unsigned<'_>,
+    credentials: &Credentials,
+    time: Timestamp,
+    region: &str,
+    key: &SigningKey,
+) -> Vec<Pair> {
+    let payload = payload_hash(request.payload);
+    let mut added = vec![pair("x-amz-date", compact(time)), pair("x-amz-content-sha256", payload.clone())];
+    added.extend(credentials.token().map(|token| pair("x-amz-security-token", token)));
+    let headers = [request.headers, &added].concat();
+    let canonical = canonical_request(&Unsigned { headers: &headers, ..*request }, &payload);
+    let scope = scope(time, region);
+    added.push(pair(
+        "authorization",
+        format!(
+            "{ALGORITHM} Credential={}/{scope},SignedHeaders={},Signature={}",
+            credentials.access_key_id(),
+            signed_headers(&headers),
+            signature(&string_to_sign(&canonical, time, &scope), key),
+        ),
+    ));
+    added
+}
+
+/// The query parameters to add to a request, for a URL good for `expires_seconds` (1 to 604800).
+pub fn presign(
+    request: &Unsigned<'_>,
+    credentials: &Credentials,
+    time: Timestamp,
+    region: &str,
+    expires_seconds: u32,
+) -> Vec<Pair> {
+    let scope = scope(time, region);
+    let mut added = vec![
+        pair("X-Amz-Algorithm", ALGORITHM),
+        pair("X-Amz-Credential", format!("{}/{scope}", credentials.access_key_id())),
+        pair("X-Amz-Date", compact(time)),
+        pair("X-Amz-Expires", expires_seconds.to_string()),
+        pair("X-Amz-SignedHeaders", signed_headers(request.headers)),
+    ];
+    added.extend(credentials.token().map(|token| pair("X-Amz-Security-Token", token)));
+    let query = [request.query, &added].concat();
+    let canonical = canonical_request(&Unsigned { query: &query, ..*request }, UNSIGNED_PAYLOAD);
+    let key = key(credentials, &day(time), region);
+    added.push(pair("X-Amz-Signature", signature(&string_to_sign(&canonical, time, &scope), &key)));
+    added
+}
+
+/// The text that stands for a request, with all headers and parameters that signing adds already in place.
+pub fn canonical_request(request: &Unsigned<'_>, payload_hash: &str) -> String {
+    let query = encode::query(as_str(request.query), Valueless::WithEquals);
+    let headers = [request.headers, &[pair("host", request.host)]].concat();
+    format!(
+        "{}\n{}\n{query}\n{}\n{}\n{payload_hash}",
+        request.method,
+        request.path,
+        header_lines(&headers, |_| true),
+        signed_headers(request.headers),
+    )
+}
+
+/// The text that is signed.
+pub fn string_to_sign(canonical_request: &str, time: Timestamp, scope: &str) -> String {
+    format!("{ALGORITHM}\n{}\n{scope}\n{}", compact(time), sha256_hex(canonical_request.as_bytes()))
+}
+
+/// What a signature is bound to: day, region and service.
+pub fn scope(time: Timestamp, region: &str) -> String {
+    format!("{}/{region}/s3/aws4_request", day(time))
+}
+
+fn payload_hash(payload: Payload<'_>) -> String {
+    match payload {
+        Payload::Unsigned => UNSIGNED_PAYLOAD.to_owned(),
+        Payload::Bytes(bytes) => sha256_hex(bytes),
+    }
+}
+
+fn signed_headers(headers: &[Pair]) -> String {
+    let mut names: Vec<&str> = headers.iter().map(|(name, _)| name.as_str()).collect();
+    names.push("host");
+    names.sort();
+    names.join(";")
+}
+
+fn signature(string_to_sign: &str, key: &SigningKey) -> String {
+    hex::encode(*hmac_sha256(&**key, string_to_sign))
+}
