@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Error, ErrorKind, Options, Result, Store, StoreMut};
+use super::layers::{LayerOptions, layered};
+use super::{Error, ErrorKind, HttpStore, Options, Result, Store, StoreMut};
 use crate::base::Clock;
 use crate::metrics::Metrics;
 
@@ -21,6 +22,17 @@ pub struct Connected {
 ///
 /// Fails with [`ErrorKind::Invalid`] and one sentence that says what to change.
 pub fn connect(options: Options, metrics: Arc<Metrics>, clock: Clock) -> Result<Connected> {
-    let (_, _, _) = (options, metrics, clock);
-    Err(Error::new(ErrorKind::Unsupported, "no store is built in"))
+    if options.max_connections == 0 {
+        return Err(Error::new(ErrorKind::Invalid, "max-connections is 0; set it to 1 or more"));
+    }
+    let layers = LayerOptions {
+        retry: options.retry.clone(),
+        max_in_flight: options.max_connections,
+        first_byte: options.timeouts.first_byte,
+        stall: options.timeouts.stall,
+    };
+    let store = HttpStore::new(options, clock.clone())?;
+    let endpoint = store.endpoint();
+    let store = layered(Arc::new(store), &layers, &metrics, &clock);
+    Ok(Connected { store: store.clone(), mutable: store, endpoint })
 }

@@ -7,13 +7,18 @@
 mod connect;
 pub mod crc64;
 pub mod credentials;
+mod dialect;
+mod endpoint;
 mod error;
+mod http;
 pub mod layers;
 pub mod memory;
 mod mutate;
+mod ops;
 mod options;
 pub mod sign;
 mod types;
+mod xml;
 
 use async_trait::async_trait;
 
@@ -22,6 +27,7 @@ use crate::base::Key;
 pub use connect::{Connected, connect};
 pub use error::{Error, ErrorKind, Result};
 pub use mutate::{DeleteRequest, PutRequest, StoreMut};
+pub use ops::HttpStore;
 pub use options::{Addressing, Dialect, ListVersion, Options, Sign, Timeouts};
 pub use types::{
     Body, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, ObjectKind, ObjectMeta, Priority,

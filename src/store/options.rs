@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::credentials::Source;
+use super::layers::RetryPolicy;
 use crate::base::BucketName;
 
 /// Which protocol the server speaks.
@@ -26,6 +27,8 @@ pub enum Addressing {
     Virtual,
     /// `host/bucket/key`, which OSS itself refuses and emulators and many S3 servers want.
     Path,
+    /// `host/key`: a domain of one's own that is bound to the bucket.
+    Bound,
 }
 
 /// How requests are signed.
@@ -107,6 +110,8 @@ pub struct Options {
     pub max_connections: usize,
     /// Time limits of the network.
     pub timeouts: Timeouts,
+    /// How failed requests are tried again.
+    pub retry: RetryPolicy,
     /// Which call lists the bucket.
     pub list_version: ListVersion,
     /// What the `User-Agent` header says.
@@ -131,6 +136,7 @@ impl Options {
             credentials: Source::Anonymous,
             max_connections: 64,
             timeouts: Timeouts::default(),
+            retry: RetryPolicy::default(),
             list_version: ListVersion::Auto,
             user_agent: concat!("ossmount/", env!("CARGO_PKG_VERSION")).to_owned(),
         }

@@ -94,6 +94,11 @@ pub enum Source {
 }
 
 impl Source {
+    /// Whether requests go unsigned.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        matches!(self, Source::Anonymous)
+    }
+
     /// What answers for this source; `None` when requests are not to be signed.
     pub(crate) fn provider(&self, clock: &Clock) -> Option<Arc<dyn Provider>> {
         match self {

@@ -1,0 +1,239 @@
+//! [`HttpStore`]: the bucket over HTTP, without retries or limits, which are layers over it. A file per operation says
+//! what is sent and what may come back; this one signs and sends.
+
+mod delete;
+mod get;
+mod head;
+mod list;
+mod listing;
+mod meta;
+mod put;
+mod refusal;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::Method;
+
+use self::refusal::Refusal;
+use super::credentials::Provider;
+use super::dialect::Rules;
+use super::endpoint::Endpoint;
+use super::http::{Request, Response, Transport, TransportOptions};
+use super::sign::encode::{self, Valueless};
+use super::sign::{Pair, Payload, Scheme, Signer, Unsigned};
+use super::{
+    DeleteRequest, Dialect, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ListVersion,
+    ObjectMeta, Options, PutRequest, Result, Sign, Store, StoreMut,
+};
+use crate::base::{Clock, Timestamp};
+
+/// Error bodies are a few hundred bytes; what is longer is no error of a store.
+const MAX_ERROR_BODY: usize = 256 << 10;
+
+/// One bucket over HTTP, in either dialect. Each call is one try: it fails at the first failure.
+#[derive(Debug)]
+pub struct HttpStore {
+    options: Options,
+    rules: &'static Rules,
+    endpoint: Endpoint,
+    transport: Transport,
+    clock: Clock,
+    /// `None` where requests go unsigned.
+    signing: Option<(Signer, Arc<dyn Provider>)>,
+
+    /// What the service's clock is ahead of ours, in seconds, as its last refusal told.
+    ahead_seconds: AtomicI64,
+    /// Whether the server turned out not to know ListObjectsV2.
+    lists_v1: AtomicBool,
+}
+
+impl HttpStore {
+    /// Checks the options and prepares connections; sends nothing. Must be called in a Tokio runtime.
+    ///
+    /// Fails with [`ErrorKind::Invalid`] and one sentence that says what to change.
+    pub fn new(options: Options, clock: Clock) -> Result<HttpStore> {
+        let endpoint = Endpoint::resolve(&options)?;
+        let signing = signing(&options, &endpoint, &clock)?;
+        let transport = Transport::new(TransportOptions {
+            tls: endpoint.tls,
+            ca_bundle: options.ca_bundle.as_deref(),
+            timeouts: options.timeouts,
+            max_idle: options.max_connections,
+            user_agent: &options.user_agent,
+        })?;
+        Ok(HttpStore {
+            rules: Rules::of(options.dialect),
+            lists_v1: AtomicBool::new(options.list_version == ListVersion::V1),
+            ahead_seconds: AtomicI64::new(0),
+            options,
+            endpoint,
+            transport,
+            clock,
+            signing,
+        })
+    }
+
+    /// Where requests go, for people: scheme and authority.
+    pub fn endpoint(&self) -> String {
+        self.endpoint.url()
+    }
+
+    /// Signs and sends one request. Anything but success is an error.
+    async fn call(&self, call: Call<'_>) -> Result<Response> {
+        let now = self.clock.now().plus_seconds(self.ahead_seconds.load(Ordering::Relaxed));
+        let outcome = self.call_at(&call, now).await;
+        outcome.map_err(|error| {
+            let error = error.with_operation(call.operation);
+            if call.key.is_some() { error.with_key(call.key.map(str::to_owned)) } else { error }
+        })
+    }
+
+    async fn call_at(&self, call: &Call<'_>, now: Timestamp) -> Result<Response> {
+        let target = self.endpoint.target(self.options.bucket.as_str(), call.key);
+        let mut headers = call.headers.clone();
+        if self.options.request_payer {
+            headers.push((self.rules.header("request-payer"), "requester".to_owned()));
+        }
+        if let Some((signer, provider)) = &self.signing {
+            let credentials = provider.credentials().await?;
+            let unsigned = Unsigned {
+                method: call.method.as_str(),
+                bucket: Some(self.options.bucket.as_str()),
+                key: call.key,
+                path: &target.path,
+                host: &target.host,
+                query: &call.query,
+                headers: &headers,
+                additional_headers: &[],
+                payload: match call.body.is_empty() || !self.endpoint.tls {
+                    true => Payload::Bytes(&call.body),
+                    false => Payload::Unsigned,
+                },
+            };
+            let added = signer.sign(&unsigned, &credentials, now);
+            headers.extend(added);
+        }
+        let response = self
+            .transport
+            .send(Request {
+                method: call.method.clone(),
+                host: &target.host,
+                path_and_query: &self.path_and_query(target.path.clone(), &call.query),
+                headers: &headers,
+                body: call.body.clone(),
+            })
+            .await?;
+        if (200..300).contains(&response.status) {
+            return Ok(response);
+        }
+        Err(self.refused(response, now).await)
+    }
+
+    /// The query is sent in the canonical form that is signed.
+    fn path_and_query(&self, path: String, query: &[Pair]) -> String {
+        if query.is_empty() {
+            return path;
+        }
+        let valueless = match self.options.dialect {
+            Dialect::Oss => Valueless::Bare,
+            Dialect::S3 => Valueless::WithEquals,
+        };
+        let query = encode::query(query.iter().map(|(name, value)| (name.as_str(), value.as_str())), valueless);
+        format!("{path}?{query}")
+    }
+
+    async fn refused(&self, response: Response, signed: Timestamp) -> Error {
+        let Response { status, headers, body } = response;
+        // The status stands whether or not the words come through.
+        let body = body.collect(MAX_ERROR_BODY).await.unwrap_or_default();
+        let error = Refusal { rules: self.rules, status, headers: &headers, body: &body, signed }.error();
+        if error.kind() == ErrorKind::ClockSkew
+            && let Some(theirs) = meta::http_time(&headers, "date")
+        {
+            let ahead = theirs.seconds.saturating_sub(self.clock.now().seconds);
+            tracing::warn!(
+                ahead_seconds = ahead,
+                "the service's clock differs from this machine's; signing by its own"
+            );
+            self.ahead_seconds.store(ahead, Ordering::Relaxed);
+        }
+        error
+    }
+}
+
+fn signing(options: &Options, endpoint: &Endpoint, clock: &Clock) -> Result<Option<(Signer, Arc<dyn Provider>)>> {
+    let region = endpoint.region.clone();
+    let scheme = match (options.sign, options.dialect) {
+        (Sign::None, _) => return Ok(None),
+        (Sign::V4, Dialect::Oss) => Scheme::OssV4 { region, product: endpoint.product.to_owned() },
+        (Sign::V4, Dialect::S3) => Scheme::SigV4 { region },
+        (Sign::V1, Dialect::Oss) => Scheme::OssV1,
+        (Sign::V1, Dialect::S3) => {
+            return Err(Error::new(ErrorKind::Invalid, "S3 knows no V1 signature; set sign to v4 or none"));
+        }
+    };
+    Ok(options.credentials.provider(clock).map(|provider| (Signer::new(scheme), provider)))
+}
+
+/// One request before it is signed.
+#[derive(Debug)]
+struct Call<'a> {
+    operation: &'static str,
+    method: Method,
+    /// `None` for requests to the bucket.
+    key: Option<&'a str>,
+    query: Vec<Pair>,
+    headers: Vec<Pair>,
+    body: Bytes,
+}
+
+impl<'a> Call<'a> {
+    fn new(operation: &'static str, method: Method, key: Option<&'a str>) -> Self {
+        Call { operation, method, key, query: Vec::new(), headers: Vec::new(), body: Bytes::new() }
+    }
+
+    fn query(mut self, name: &str, value: impl Into<Option<String>>) -> Self {
+        self.query.extend(value.into().map(|value| (name.to_owned(), value)));
+        self
+    }
+
+    fn header(mut self, name: impl Into<String>, value: impl Into<Option<String>>) -> Self {
+        let value = value.into();
+        self.headers.extend(value.map(|value| (name.into(), value)));
+        self
+    }
+}
+
+/// An answer that does not fit the request.
+fn unfit(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Protocol, message)
+}
+
+#[async_trait]
+impl Store for HttpStore {
+    async fn get(&self, request: GetRequest) -> Result<GetResponse> {
+        self.get_object(request).await
+    }
+
+    async fn head(&self, request: HeadRequest) -> Result<ObjectMeta> {
+        self.head_object(request).await
+    }
+
+    async fn list(&self, request: ListRequest) -> Result<ListPage> {
+        self.list_objects(request).await
+    }
+}
+
+#[async_trait]
+impl StoreMut for HttpStore {
+    async fn put(&self, request: PutRequest) -> Result<ObjectMeta> {
+        self.put_object(request).await
+    }
+
+    async fn delete(&self, request: DeleteRequest) -> Result<()> {
+        self.delete_object(request).await
+    }
+}
