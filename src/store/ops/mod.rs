@@ -9,6 +9,7 @@ mod listing;
 mod meta;
 mod put;
 mod refusal;
+mod symlink;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -28,7 +29,7 @@ use super::{
     DeleteRequest, Dialect, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ListVersion,
     ObjectMeta, Options, PutRequest, Result, Sign, Store, StoreMut,
 };
-use crate::base::{Clock, Timestamp};
+use crate::base::{Clock, Key, Timestamp};
 
 /// Error bodies are a few hundred bytes; what is longer is no error of a store.
 const MAX_ERROR_BODY: usize = 256 << 10;
@@ -224,6 +225,10 @@ impl Store for HttpStore {
 
     async fn list(&self, request: ListRequest) -> Result<ListPage> {
         self.list_objects(request).await
+    }
+
+    async fn symlink_target(&self, key: &Key) -> Result<String> {
+        self.get_symlink(key).await
     }
 }
 
