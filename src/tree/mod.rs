@@ -1,4 +1,46 @@
-//! Names, inodes, children and their freshness. No I/O, no async.
+//! Names, inodes, children and their freshness. No I/O, no async, no clock: times come in as durations since some
+//! fixed moment.
+//!
+//! The [`Tree`] is what listings and single answers of the store have shown so far. It knows, for every directory,
+//! which names are there, which are not, and of which it cannot say; who asks the store about the latter is `fs`.
+//!
+//! The difficulties, and what solves each:
+//!
+//! 1. *Keys are not paths.* `a` can stand beside `a/b`, a key can hold `//` or `..` or NUL: [`escape`] decides what
+//!    every component is called, or that it is hidden.
+//! 2. *A listing takes long, and others want answers meanwhile.* [`listing`] applies it page by page; what a page
+//!    has passed is settled at once, both what is there and what is not.
+//! 3. *The kernel remembers numbers.* An entry that is gone from its directory stays until the kernel forgets it, and
+//!    comes back under the same number when the same object does; [`ino`] makes the number a function of the object.
+//! 4. *A handle reads a directory while it changes.* [`order`] gives every handle a list that only grows.
+//! 5. *Millions of entries.* [`node`] packs one into 80 bytes; names are looked up by binary search in the sorted
+//!    children, so that no name is kept twice. `Tree::bytes` says what all of it takes.
+
+pub mod escape;
+mod ino;
+mod listing;
+mod lookup;
+mod node;
+mod order;
+#[cfg(test)]
+mod tests;
+mod update;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use hashbrown::HashTable;
+
+use self::escape::{Odd, Role, Shown};
+use self::ino::PathHash;
+use self::node::{Arena, Body, Directory, Flags, Node, NodeId};
+use self::order::Order;
+use crate::base::{BucketName, ETag, Ino, Timestamp};
+
+pub use self::listing::{Item, Listing, Standing};
+pub use self::lookup::{Lookup, split_version};
+pub use self::order::{Entries, Listed, OrderId, OrderState};
+pub use self::update::{Probe, Renewed, Target};
 
 /// What becomes of keys that are no safe names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -8,4 +50,484 @@ pub enum OddKeys {
     Hide,
     /// They get an escaped name.
     Escape,
+}
+
+/// How a tree behaves.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The bucket; part of every inode number.
+    pub bucket: BucketName,
+    /// The key prefix of the root: empty, or ending in `/`.
+    pub prefix: String,
+    /// What becomes of keys that are no safe names.
+    pub odd_keys: OddKeys,
+    /// How long a listing is believed in what it shows; `None` means for ever.
+    pub fresh_for: Option<Duration>,
+    /// How long it is believed in what it does not show; `None` means for ever.
+    pub missing_for: Option<Duration>,
+    /// The time of entries whose own is unknown.
+    pub default_time: Timestamp,
+}
+
+/// How an object came to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u8)]
+pub enum Kind {
+    /// Put in one piece, or of a kind that the server does not tell.
+    #[default]
+    Normal = 0,
+    /// Put in parts.
+    Multipart = 1,
+    /// Grown by appending.
+    Appendable = 2,
+    /// Names another object.
+    Symlink = 3,
+}
+
+/// What the store tells of an object.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Facts<'a> {
+    /// Size in bytes. Of a symlink object that was listed: the length of its target's name.
+    pub size: u64,
+    /// Entity tag without quotes.
+    pub etag: Option<&'a str>,
+    /// When it was last modified.
+    pub mtime: Option<Timestamp>,
+    /// How it came to be.
+    pub kind: Kind,
+    /// Storage class, in the server's word.
+    pub class: Option<&'a str>,
+}
+
+/// An entry as the kernel sees it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct View {
+    /// Inode number.
+    pub ino: Ino,
+    /// Directory, file or link.
+    pub shape: Shape,
+    /// Bytes; 0 for directories.
+    pub size: u64,
+    /// Modification time.
+    pub mtime: Timestamp,
+    /// How long this may be believed from now on; `None` means for ever.
+    pub fresh_for: Option<Duration>,
+}
+
+/// What an entry is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shape {
+    /// A directory.
+    Directory,
+    /// An object, or a symlink object shown with its target's bytes.
+    File,
+    /// A symlink object shown as a link.
+    Link,
+    /// A symlink object whose target was not looked at, or too long ago.
+    Unresolved,
+}
+
+/// An object of the tree, with all that is known of it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Object {
+    /// The raw key.
+    pub key: String,
+    /// The version asked for by name.
+    pub version: Option<String>,
+    /// The tag of the bytes: that of the target for a symlink object shown as a file.
+    pub etag: Option<ETag>,
+    /// Size of the bytes.
+    pub size: u64,
+    /// When it was last modified, if known.
+    pub mtime: Option<Timestamp>,
+    /// How it came to be.
+    pub kind: Kind,
+    /// Storage class, in the server's word.
+    pub class: Option<Box<str>>,
+    /// It was seen to have changed since.
+    pub stale: bool,
+}
+
+/// What applying an answer of the store did.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Changes {
+    /// Keys that have no name, each reported once.
+    pub odd: Vec<OddKey>,
+    /// What the kernel should forget.
+    pub outdated: Vec<Outdated>,
+}
+
+/// A key that has no name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OddKey {
+    /// The key, or the prefix of a directory.
+    pub key: String,
+    /// Why.
+    pub odd: Odd,
+}
+
+/// Something that the kernel remembers wrongly.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outdated {
+    /// The name leads elsewhere, or nowhere.
+    Entry {
+        /// The directory.
+        parent: Ino,
+        /// The name in it.
+        name: Box<[u8]>,
+    },
+    /// Attributes have changed; the bytes have not.
+    Attributes(Ino),
+}
+
+/// The tree of one mount. See the module's head.
+#[derive(Debug)]
+pub struct Tree {
+    options: Options,
+
+    nodes: Arena,
+    /// Inode number to node, in parts so that growing one never takes long.
+    index: Vec<HashTable<NodeId>>,
+    orders: HashMap<OrderId, Order>,
+    /// What symlink objects turned out to be.
+    targets: HashMap<NodeId, Resolved>,
+    /// Versions asked for by name: directory and name as it was asked for.
+    versions: HashMap<(NodeId, Box<str>), NodeId>,
+    /// Storage classes seen, in the order of their first appearance; entry 0 stands for "not told".
+    classes: Vec<Box<str>>,
+    next_id: u64,
+}
+
+/// What a symlink object turned out to be.
+#[derive(Clone, PartialEq, Debug)]
+struct Resolved {
+    at: Duration,
+    target: ResolvedTarget,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+enum ResolvedTarget {
+    Bytes { size: u64, etag: Option<ETag>, mtime: Option<Timestamp> },
+    Link(Box<str>),
+}
+
+const INDEX_PARTS: usize = 64;
+
+impl Tree {
+    /// A tree that knows of nothing but its root.
+    pub fn new(options: Options) -> Self {
+        let hash = PathHash::new(options.bucket.as_str(), &options.prefix);
+        let mut nodes = Arena::default();
+        let root = nodes.insert(Node {
+            name: "".into(),
+            ino: Ino::ROOT,
+            parent: NodeId::ROOT,
+            references: 1,
+            flags: Flags::new(Kind::Normal),
+            class: 0,
+            body: Body::Directory(Box::new(Directory::new(hash))),
+        });
+        let mut tree = Tree {
+            options,
+            nodes,
+            index: (0..INDEX_PARTS).map(|_| HashTable::new()).collect(),
+            orders: HashMap::new(),
+            targets: HashMap::new(),
+            versions: HashMap::new(),
+            classes: vec!["".into()],
+            next_id: 0,
+        };
+        tree.enter_index(root);
+        tree
+    }
+
+    /// Entries held now, those included that the kernel alone still refers to.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there is nothing; there is always the root.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Bytes taken, as the allocator sees them.
+    pub fn bytes(&self) -> usize {
+        // hashbrown keeps one byte per slot and fills at most seven of eight slots.
+        let slots =
+            |table: &HashTable<NodeId>| (table.capacity() * 8 / 7).next_power_of_two() * (size_of::<NodeId>() + 1);
+        let index: usize = self.index.iter().map(slots).sum();
+        let orders: usize = self.orders.values().map(Order::bytes).sum();
+        self.nodes.bytes() + index + orders
+    }
+
+    /// The kernel took `count` references.
+    pub fn remember(&mut self, ino: Ino, count: u32) {
+        if let Some(id) = self.find_ino(ino) {
+            let node = self.nodes.at_mut(id);
+            node.references = node.references.saturating_add(count);
+        }
+    }
+
+    /// The kernel gave `count` references back.
+    pub fn forget(&mut self, ino: Ino, count: u64) {
+        let Some(id) = self.find_ino(ino).filter(|&id| id != NodeId::ROOT) else { return };
+        let node = self.nodes.at_mut(id);
+        node.references = node.references.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
+        self.free_if_unused(id);
+    }
+
+    /// An entry as it is known now, fresh or not.
+    pub fn view(&self, ino: Ino, now: Duration) -> Option<View> {
+        Some(self.view_of(self.find_ino(ino)?, now, now))
+    }
+
+    /// All that is known of an object; `None` for directories and unknown numbers.
+    pub fn object(&self, ino: Ino) -> Option<Object> {
+        let id = self.find_ino(ino)?;
+        let node = self.nodes.at(id);
+        let Body::Object { size, mtime, tag } = &node.body else { return None };
+        let (key, version) = self.key_and_version(id);
+        let class = Some(&self.classes[node.class as usize]).filter(|class| !class.is_empty());
+        let mut object = Object {
+            key,
+            version,
+            etag: tag.text().and_then(|text| ETag::parse(&text)),
+            size: *size,
+            mtime: mtime.time(),
+            kind: node.flags.kind(),
+            class: class.cloned(),
+            stale: node.flags.has(Flags::STALE),
+        };
+        if let Some(Resolved { target: ResolvedTarget::Bytes { size, etag, mtime }, .. }) = self.targets.get(&id) {
+            object = Object { size: *size, etag: etag.clone(), mtime: mtime.or(object.mtime), ..object };
+        }
+        Some(object)
+    }
+
+    /// The text of a symlink object shown as a link.
+    pub fn link(&self, ino: Ino) -> Option<&str> {
+        match &self.targets.get(&self.find_ino(ino)?)?.target {
+            ResolvedTarget::Link(text) => Some(text),
+            ResolvedTarget::Bytes { .. } => None,
+        }
+    }
+
+    /// The key prefix of a directory; `None` for objects and unknown numbers.
+    pub fn prefix(&self, ino: Ino) -> Option<String> {
+        let id = self.find_ino(ino)?;
+        self.nodes.at(id).directory().map(|_| self.key_of(id))
+    }
+
+    /// The names on the way from the root to an entry's directory.
+    pub fn depth(&self, ino: Ino) -> Option<usize> {
+        let mut id = self.find_ino(ino)?;
+        let mut depth = 0;
+        while self.nodes.at(id).parent != NodeId::ROOT {
+            id = self.nodes.at(id).parent;
+            depth += 1;
+        }
+        Some(depth)
+    }
+
+    /// The raw key, or the prefix of a directory.
+    fn key_of(&self, id: NodeId) -> String {
+        let mut way = Vec::new();
+        let mut at = id;
+        while at != NodeId::ROOT {
+            way.push(at);
+            at = self.nodes.at(at).parent;
+        }
+        let mut key = self.options.prefix.clone();
+        for id in way.into_iter().rev() {
+            let node = self.nodes.at(id);
+            key.push_str(&node.name);
+            if node.is_directory() && !node.flags.has(Flags::PART) {
+                key.push('/');
+            }
+        }
+        key
+    }
+
+    fn key_and_version(&self, id: NodeId) -> (String, Option<String>) {
+        let key = self.key_of(id);
+        match lookup::split_version(&key) {
+            Some((plain, version)) if self.nodes.at(id).flags.has(Flags::VERSION) => {
+                (plain.to_owned(), Some(version.to_owned()))
+            }
+            _ => (key, None),
+        }
+    }
+
+    fn directory(&self, id: NodeId) -> &Directory {
+        self.nodes.at(id).directory().expect("the caller took the id from a parent link or checked the kind")
+    }
+
+    fn directory_mut(&mut self, id: NodeId) -> &mut Directory {
+        match &mut self.nodes.at_mut(id).body {
+            Body::Directory(directory) => directory,
+            Body::Object { .. } => unreachable!("the caller took the id from a parent link or checked the kind"),
+        }
+    }
+
+    /// Where an entry is shown. Entries of a part directory that belong elsewhere have no place, and are not odd.
+    fn shown_of(&self, id: NodeId) -> Option<Shown<'_>> {
+        let node = self.nodes.at(id);
+        let parent = self.nodes.at(node.parent);
+        let role = match () {
+            () if node.is_directory() => Role::Directory,
+            () if node.flags.has(Flags::SHADOWED) => Role::Shadowed,
+            () => Role::File,
+        };
+        if node.flags.has(Flags::PART) {
+            return Some(Shown::Escaped(escape::part_name(&node.name)));
+        }
+        if parent.flags.has(Flags::PART) && !escape::belongs_in_part(&parent.name, &node.name, role) {
+            return None;
+        }
+        Some(escape::shown(&node.name, role, self.options.odd_keys))
+    }
+
+    /// The name of an entry in its directory, if it has one there.
+    fn name_of(&self, id: NodeId) -> Option<Box<str>> {
+        match self.shown_of(id)? {
+            Shown::Plain(name) => Some(name.into()),
+            Shown::Escaped(name) => Some(name.into()),
+            Shown::InPart(_) | Shown::Hidden(_) => None,
+        }
+    }
+
+    fn view_of(&self, id: NodeId, now: Duration, since: Duration) -> View {
+        let node = self.nodes.at(id);
+        let fresh_for = self.fresh_for(id, now);
+        let default_time = self.options.default_time;
+        let view = |shape, size, mtime: Option<Timestamp>| View {
+            ino: node.ino,
+            shape,
+            size,
+            mtime: mtime.unwrap_or(default_time),
+            fresh_for,
+        };
+        match &node.body {
+            Body::Directory(directory) => view(Shape::Directory, 0, directory.mtime.time()),
+            Body::Object { size, mtime, .. } if node.flags.kind() != Kind::Symlink => {
+                view(Shape::File, *size, mtime.time())
+            }
+            Body::Object { mtime, .. } => match self.targets.get(&id) {
+                Some(resolved) if self.is_fresh(resolved.at, now, since) => match &resolved.target {
+                    ResolvedTarget::Bytes { size, mtime: newer, .. } => {
+                        view(Shape::File, *size, newer.or(mtime.time()))
+                    }
+                    ResolvedTarget::Link(text) => view(Shape::Link, text.len() as u64, mtime.time()),
+                },
+                _ => view(Shape::Unresolved, 0, mtime.time()),
+            },
+        }
+    }
+
+    fn is_fresh(&self, at: Duration, now: Duration, since: Duration) -> bool {
+        at >= since || self.options.fresh_for.is_none_or(|ttl| now.saturating_sub(at) < ttl)
+    }
+
+    fn find_ino(&self, ino: Ino) -> Option<NodeId> {
+        let same = |id: &NodeId| self.nodes.at(*id).ino == ino;
+        self.index[part_of(ino)].find(hash_of(ino), same).copied()
+    }
+
+    fn enter_index(&mut self, id: NodeId) {
+        let ino = self.nodes.at(id).ino;
+        let nodes = &self.nodes;
+        self.index[part_of(ino)].insert_unique(hash_of(ino), id, |id| hash_of(nodes.at(*id).ino));
+    }
+
+    fn leave_index(&mut self, id: NodeId) {
+        let ino = self.nodes.at(id).ino;
+        if let Ok(entry) = self.index[part_of(ino)].find_entry(hash_of(ino), |&other| other == id) {
+            entry.remove();
+        }
+    }
+
+    /// Takes an entry out of the arena when it is in no directory and nobody refers to it; then its directory, if
+    /// that waited for it.
+    fn free_if_unused(&mut self, id: NodeId) {
+        let mut next = Some(id);
+        while let Some(id) = next.take() {
+            let Some(node) = self.nodes.get(id) else { return };
+            let busy = node.directory().is_some_and(|directory| directory.alive > 0 || directory.holds > 0);
+            if id == NodeId::ROOT || node.references > 0 || busy || !node.flags.has(Flags::REMOVED) {
+                return;
+            }
+            let parent = node.parent;
+            if self.directory(parent).holds > 0 {
+                self.directory_mut(parent).unfreed.push(id);
+                return;
+            }
+            self.free(id);
+            self.directory_mut(parent).alive -= 1;
+            next = Some(parent);
+        }
+    }
+
+    fn free(&mut self, id: NodeId) {
+        self.leave_index(id);
+        self.targets.remove(&id);
+        if let Some(node) = self.nodes.remove(id)
+            && node.flags.has(Flags::VERSION)
+        {
+            self.versions.remove(&(node.parent, node.name));
+        }
+    }
+
+    fn hold(&mut self, directory: NodeId) {
+        self.directory_mut(directory).holds += 1;
+    }
+
+    fn release(&mut self, directory: NodeId) {
+        let state = self.directory_mut(directory);
+        state.holds -= 1;
+        if state.holds == 0 {
+            for id in std::mem::take(&mut state.unfreed) {
+                self.free_if_unused(id);
+            }
+            self.free_if_unused(directory);
+        }
+    }
+
+    fn class_index(&mut self, class: Option<&str>) -> u8 {
+        let class = class.unwrap_or("");
+        if let Some(index) = self.classes.iter().position(|known| &**known == class) {
+            return index as u8;
+        }
+        if self.classes.len() > usize::from(u8::MAX) {
+            // No service has this many; what a hostile one says beyond is not kept.
+            return 0;
+        }
+        self.classes.push(class.into());
+        (self.classes.len() - 1) as u8
+    }
+
+    fn id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    fn outdate(&self, id: NodeId, changes: &mut Changes) {
+        let node = self.nodes.at(id);
+        if node.references > 0
+            && let Some(name) = self.name_of(id)
+        {
+            let parent = self.nodes.at(node.parent).ino;
+            changes.outdated.push(Outdated::Entry { parent, name: name.into_boxed_bytes() });
+        }
+    }
+}
+
+/// The part is chosen by bits in the middle: the table uses the low ones for its slots and the high ones for its tags.
+fn part_of(ino: Ino) -> usize {
+    (ino.0 >> 32) as usize % INDEX_PARTS
+}
+
+/// The numbers are hashes already, of 63 bits.
+fn hash_of(ino: Ino) -> u64 {
+    ino.0 << 1
 }

@@ -1,0 +1,253 @@
+//! From a name in a directory to an entry, as far as the answers of the store so far settle it.
+
+use std::cmp::Ordering;
+use std::time::Duration;
+
+use super::escape::{self, Parsed};
+use super::node::{Directory, Flags, NodeId};
+use super::{Tree, View};
+use crate::base::Ino;
+
+/// What the tree knows of a name.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Lookup {
+    /// It is there.
+    Found(View),
+    /// It is not; for how long that may be believed, `None` meaning for ever.
+    Missing(Option<Duration>),
+    /// The store must be asked: by a listing of the directory, or for this key (as an object, and with a `/` behind
+    /// it as a prefix) where there is one to ask for.
+    Unknown {
+        /// The key that the name stands for.
+        key: Option<String>,
+    },
+    /// The parent is no directory.
+    NotDirectory,
+    /// The parent is not known.
+    Gone,
+    /// The name has over 255 bytes.
+    TooLong,
+}
+
+/// A directory with more entries than this is not listed again for one name alone, at first.
+const SMALL_DIRECTORY: usize = 2000;
+/// Entries of a listing that cost as much as asking for one name.
+const ENTRIES_PER_REQUEST: usize = 1000;
+
+impl Tree {
+    /// Looks a name up. What was learned at or after `since` counts as fresh whatever its age: a caller that has
+    /// waited for an answer of the store must be able to use it.
+    pub fn lookup(&self, parent: Ino, name: &[u8], now: Duration, since: Duration) -> Lookup {
+        let Some(id) = self.find_ino(parent) else { return Lookup::Gone };
+        let node = self.nodes.at(id);
+        let Some(directory) = node.directory() else { return Lookup::NotDirectory };
+        if name.len() > escape::NAME_BYTES {
+            return Lookup::TooLong;
+        }
+        if node.flags.has(Flags::REMOVED) {
+            return Lookup::Missing(Some(Duration::ZERO));
+        }
+        let never = Lookup::Missing(self.options.missing_for);
+        let Ok(name) = std::str::from_utf8(name) else { return never };
+        match escape::parse(name, self.options.odd_keys) {
+            Parsed::Nothing => never,
+            Parsed::Part(piece) => self.settle_part(directory, &piece, now, since),
+            parsed => self.settle(id, name, &parsed, now, since),
+        }
+    }
+
+    fn settle(&self, id: NodeId, name: &str, parsed: &Parsed, now: Duration, since: Duration) -> Lookup {
+        let (Parsed::Plain(component) | Parsed::File(component) | Parsed::Directory(component)) = parsed else {
+            return Lookup::Missing(self.options.missing_for);
+        };
+        let named = |id: &NodeId| self.name_of(*id).is_some_and(|shown| &*shown == name);
+        let directory = self.find(id, component, Role::Directory);
+        let file = self.find(id, component, Role::File);
+        let stale = |id: NodeId| self.nodes.at(id).flags.has(Flags::STALE);
+        let known_at =
+            if [directory, file].into_iter().flatten().any(stale) { None } else { self.known_at(id, component) };
+        let plain = matches!(parsed, Parsed::Plain(_)) && !self.nodes.at(id).flags.has(Flags::PART);
+        let key = || plain.then(|| self.key_of(id) + component);
+        let Some(known_at) = known_at else { return Lookup::Unknown { key: key() } };
+        match directory.filter(named).or(file.filter(named)) {
+            Some(found) if self.is_fresh(known_at, now, since) => Lookup::Found(self.view_of(found, now, since)),
+            None if self.is_still_missing(known_at, now, since) => Lookup::Missing(self.missing_for(known_at, now)),
+            _ => Lookup::Unknown { key: key() },
+        }
+    }
+
+    fn settle_part(&self, directory: &Directory, piece: &str, now: Duration, since: Duration) -> Lookup {
+        let run = directory.run.as_deref();
+        let seen = run.and_then(|run| self.find_part(&run.parts, piece).map(|id| (id, run.touched)));
+        let listed = directory.listed_at.and_then(|at| self.find_part(&directory.parts, piece).map(|id| (id, at)));
+        match seen.or(listed) {
+            Some((id, at)) if self.is_fresh(at, now, since) => Lookup::Found(self.view_of(id, now, since)),
+            None if directory.listed_at.is_some_and(|at| self.is_still_missing(at, now, since)) => {
+                Lookup::Missing(directory.listed_at.and_then(|at| self.missing_for(at, now)))
+            }
+            _ => Lookup::Unknown { key: None },
+        }
+    }
+
+    /// Whether a directory is worth a listing for one name that is not settled. A small one is: the listing costs one
+    /// or two requests and settles the others as well. In a large one that was listed before, single names are
+    /// asked for until they have cost as much as the listing would, which at worst doubles the cost.
+    pub fn worth_listing(&mut self, directory: Ino) -> bool {
+        let Some(id) = self.find_ino(directory).filter(|&id| self.nodes.at(id).is_directory()) else { return true };
+        let directory = self.directory_mut(id);
+        directory.probes += 1;
+        let entries = directory.children.len();
+        entries <= SMALL_DIRECTORY || directory.probes as usize > entries / ENTRIES_PER_REQUEST
+    }
+
+    /// How long an entry may be believed from now on; `None` means for ever.
+    pub(super) fn fresh_for(&self, id: NodeId, now: Duration) -> Option<Duration> {
+        let ttl = self.options.fresh_for?;
+        let node = self.nodes.at(id);
+        if id == NodeId::ROOT || node.flags.has(Flags::VERSION) {
+            return Some(ttl);
+        }
+        if node.flags.has(Flags::STALE) {
+            return Some(Duration::ZERO);
+        }
+        let known_at = match node.flags.has(Flags::PART) {
+            true => {
+                let directory = self.directory(node.parent);
+                let shown = directory.run.as_deref().filter(|run| run.parts.contains(&id));
+                shown.map(|run| run.touched).max(directory.listed_at)
+            }
+            false => self.known_at(node.parent, &node.name),
+        };
+        Some(known_at.map_or(Duration::ZERO, |at| ttl.saturating_sub(now.saturating_sub(at))))
+    }
+
+    fn missing_for(&self, known_at: Duration, now: Duration) -> Option<Duration> {
+        Some(self.options.missing_for?.saturating_sub(now.saturating_sub(known_at)))
+    }
+
+    fn is_still_missing(&self, at: Duration, now: Duration, since: Duration) -> bool {
+        at >= since || self.options.missing_for.is_none_or(|ttl| now.saturating_sub(at) < ttl)
+    }
+
+    /// When the store last told whether a component of a directory exists, as a file and as a directory. A file is
+    /// settled only when the place of the directory has been passed as well, which would take the name.
+    fn known_at(&self, id: NodeId, component: &str) -> Option<Duration> {
+        let directory = self.directory(id);
+        let probed = directory.probed.get(component).copied();
+        let passed = directory.run.as_deref().filter(|run| {
+            let last = run.children.last().map(|&last| self.order_key(last));
+            last.is_some_and(|last| compare((component, Role::Directory), last) != Ordering::Greater)
+        });
+        probed.max(passed.map(|run| run.touched)).max(directory.listed_at)
+    }
+
+    /// The entry of a component in a directory, wherever a listing has brought it to.
+    pub(super) fn find(&self, id: NodeId, component: &str, role: Role) -> Option<NodeId> {
+        let (list, index) = self.place(id, component, role).ok()?;
+        let directory = self.directory(id);
+        Some(match (list, &directory.run) {
+            (Children::Run, Some(run)) => run.children[index],
+            _ => directory.children[index],
+        })
+    }
+
+    /// Where a component stands in the children, or where it would: in those that the present listing has confirmed
+    /// if it has come as far, else in those of the listing before.
+    pub(super) fn place(
+        &self,
+        id: NodeId,
+        component: &str,
+        role: Role,
+    ) -> Result<(Children, usize), (Children, usize)> {
+        let directory = self.directory(id);
+        let wanted = (component, role);
+        let search = |children: &[NodeId]| children.binary_search_by(|&child| compare(self.order_key(child), wanted));
+        if let Some(run) = &directory.run {
+            let last = run.children.last().map(|&last| self.order_key(last));
+            if last.is_some_and(|last| compare(wanted, last) != Ordering::Greater) {
+                let found = search(&run.children);
+                return found.map(|at| (Children::Run, at)).map_err(|at| (Children::Run, at));
+            }
+            let found = search(&directory.children[run.cursor..]);
+            let list = Children::Before;
+            return found.map(|at| (list, at + run.cursor)).map_err(|at| (list, at + run.cursor));
+        }
+        search(&directory.children).map(|at| (Children::Before, at)).map_err(|at| (Children::Before, at))
+    }
+
+    pub(super) fn find_part(&self, parts: &[NodeId], piece: &str) -> Option<NodeId> {
+        parts.iter().copied().find(|&id| &*self.nodes.at(id).name == piece)
+    }
+
+    pub(super) fn order_key(&self, id: NodeId) -> (&str, Role) {
+        let node = self.nodes.at(id);
+        (&node.name, if node.is_directory() { Role::Directory } else { Role::File })
+    }
+}
+
+/// Which of a directory's two lists of children.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Children {
+    /// Those that the present listing has confirmed.
+    Run,
+    /// Those of the listing before it.
+    Before,
+}
+
+/// The two kinds of entries that can have one component.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Role {
+    File,
+    Directory,
+}
+
+/// The order of a listing: by the bytes of the keys, which for a directory end in `/`.
+pub(super) fn compare(a: (&str, Role), b: (&str, Role)) -> Ordering {
+    let slash = |role| (role == Role::Directory).then_some(b'/');
+    let (name_a, name_b) = (a.0.as_bytes(), b.0.as_bytes());
+    let shared = name_a.len().min(name_b.len());
+    name_a[..shared].cmp(&name_b[..shared]).then_with(|| {
+        let rest_a = name_a[shared..].iter().copied().chain(slash(a.1));
+        rest_a.cmp(name_b[shared..].iter().copied().chain(slash(b.1)))
+    })
+}
+
+/// `key?versionId=V` as the key and V.
+pub fn split_version(name: &str) -> Option<(&str, &str)> {
+    let (key, version) = name.rsplit_once("?versionId=")?;
+    (!key.is_empty() && !version.is_empty()).then_some((key, version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_stand_in_the_order_of_their_keys() {
+        let directory = |name| (name, Role::Directory);
+        let file = |name| (name, Role::File);
+        let sorted = [
+            directory(""),
+            file("a"),
+            file("a-b"),
+            file("a.b"),
+            directory("a"),
+            file("a0"),
+            directory("a0"),
+            file("b"),
+        ];
+        for window in sorted.windows(2) {
+            assert_eq!(compare(window[0], window[1]), Ordering::Less, "{window:?}");
+            assert_eq!(compare(window[1], window[0]), Ordering::Greater, "{window:?}");
+        }
+        assert_eq!(compare(directory("a"), directory("a")), Ordering::Equal);
+    }
+
+    #[test]
+    fn versions_are_split_off_at_the_last_mark() {
+        assert_eq!(split_version("a?versionId=b"), Some(("a", "b")));
+        assert_eq!(split_version("a?versionId=b?versionId=c"), Some(("a?versionId=b", "c")));
+        assert_eq!(split_version("?versionId=b"), None);
+        assert_eq!(split_version("a?versionId="), None);
+    }
+}

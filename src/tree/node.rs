@@ -1,0 +1,357 @@
+//! What the tree keeps of one entry, in few bytes, and the arena that the entries live in.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::Kind;
+use super::ino::PathHash;
+use super::listing::Run;
+use super::order::OrderId;
+use crate::base::{Ino, Timestamp};
+
+/// A place in the arena. Only the tree sees it: it is used again after its entry is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct NodeId(pub(super) u32);
+
+impl NodeId {
+    pub(super) const ROOT: NodeId = NodeId(0);
+}
+
+/// One entry: 80 bytes and its name.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// The component of the key, raw, without any `/`.
+    pub(super) name: Box<str>,
+    pub(super) ino: Ino,
+    pub(super) parent: NodeId,
+    /// The kernel's look-up count.
+    pub(super) references: u32,
+    pub(super) flags: Flags,
+    /// Storage class, an index into the tree's table.
+    pub(super) class: u8,
+    pub(super) body: Body,
+}
+
+#[derive(Debug)]
+pub(super) enum Body {
+    Object { size: u64, mtime: PackedTime, tag: Tag },
+    Directory(Box<Directory>),
+}
+
+impl Node {
+    pub(super) fn is_directory(&self) -> bool {
+        matches!(self.body, Body::Directory(_))
+    }
+
+    pub(super) fn directory(&self) -> Option<&Directory> {
+        match &self.body {
+            Body::Directory(directory) => Some(directory),
+            Body::Object { .. } => None,
+        }
+    }
+}
+
+/// What a directory has beside its name.
+#[derive(Debug)]
+pub(super) struct Directory {
+    pub(super) hash: PathHash,
+    /// The time of its marker, once listed.
+    pub(super) mtime: PackedTime,
+
+    /// All that the last listing showed, in the order of the keys; from [`Run::cursor`] on while one is going on.
+    pub(super) children: Vec<NodeId>,
+    /// Part directories, which stand for no single key.
+    pub(super) parts: Vec<NodeId>,
+    /// When the last complete listing ended.
+    pub(super) listed_at: Option<Duration>,
+    pub(super) run: Option<Box<Run>>,
+    /// Names that were asked for one by one, and when.
+    pub(super) probed: HashMap<Box<str>, Duration>,
+    /// Requests for single names since the last listing.
+    pub(super) probes: u64,
+    /// The order that handles opened now can share.
+    pub(super) snapshot: Option<OrderId>,
+
+    /// Entries in the arena whose parent this is, removed ones included.
+    pub(super) alive: u32,
+    /// Handles and listings; while there are any, nothing below is taken out of the arena.
+    pub(super) holds: u32,
+    /// Removed entries that nobody refers to, kept because of `holds`.
+    pub(super) unfreed: Vec<NodeId>,
+}
+
+impl Directory {
+    pub(super) fn new(hash: PathHash) -> Self {
+        Directory {
+            hash,
+            mtime: PackedTime::UNKNOWN,
+            children: Vec::new(),
+            parts: Vec::new(),
+            listed_at: None,
+            run: None,
+            probed: HashMap::new(),
+            probes: 0,
+            snapshot: None,
+            alive: 0,
+            holds: 0,
+            unfreed: Vec::new(),
+        }
+    }
+}
+
+/// Small facts of an entry, packed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Flags(u8);
+
+impl Flags {
+    /// The lowest two bits hold the [`Kind`].
+    const KIND: u8 = 3;
+    /// An object beside a directory of the same name.
+    pub(super) const SHADOWED: u8 = 1 << 2;
+    /// No longer in its directory; it goes when nobody refers to it.
+    pub(super) const REMOVED: u8 = 1 << 3;
+    /// Known to be out of date: the next look-up asks the store.
+    pub(super) const STALE: u8 = 1 << 4;
+    /// A directory whose prefix does not end in `/`.
+    pub(super) const PART: u8 = 1 << 5;
+    /// One version of an object, asked for by name.
+    pub(super) const VERSION: u8 = 1 << 6;
+    /// It has no name, and that was said.
+    pub(super) const REPORTED: u8 = 1 << 7;
+
+    pub(super) fn new(kind: Kind) -> Self {
+        Flags(kind as u8)
+    }
+
+    pub(super) fn kind(self) -> Kind {
+        match self.0 & Self::KIND {
+            0 => Kind::Normal,
+            1 => Kind::Multipart,
+            2 => Kind::Appendable,
+            _ => Kind::Symlink,
+        }
+    }
+
+    pub(super) fn set_kind(&mut self, kind: Kind) {
+        self.0 = (self.0 & !Self::KIND) | kind as u8;
+    }
+
+    pub(super) fn has(self, flag: u8) -> bool {
+        self.0 & flag != 0
+    }
+
+    pub(super) fn set(&mut self, flag: u8, on: bool) {
+        self.0 = if on { self.0 | flag } else { self.0 & !flag };
+    }
+}
+
+/// A time in nanoseconds since 1970, which reaches from 1677 to 2262; times beyond stop there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct PackedTime(i64);
+
+impl PackedTime {
+    pub(super) const UNKNOWN: PackedTime = PackedTime(i64::MIN);
+
+    pub(super) fn new(time: Option<Timestamp>) -> Self {
+        let Some(time) = time else { return PackedTime::UNKNOWN };
+        let nanos = time.seconds.saturating_mul(1_000_000_000).saturating_add(i64::from(time.nanos));
+        PackedTime(nanos.max(i64::MIN + 1))
+    }
+
+    pub(super) fn time(self) -> Option<Timestamp> {
+        (self != PackedTime::UNKNOWN).then(|| Timestamp {
+            seconds: self.0.div_euclid(1_000_000_000),
+            nanos: self.0.rem_euclid(1_000_000_000) as u32,
+        })
+    }
+
+    /// Whether both are the same second, as far as they are known: listings and headers differ in the rest.
+    pub(super) fn same_second(self, other: PackedTime) -> bool {
+        match (self.time(), other.time()) {
+            (Some(a), Some(b)) => a.seconds == b.seconds,
+            _ => true,
+        }
+    }
+}
+
+/// An entity tag in 24 bytes: nearly all are the MD5 of an object or of the MD5s of its parts.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Tag {
+    Absent,
+    Md5 { sum: [u8; 16], case: Case },
+    Parts { sum: [u8; 16], case: Case, parts: u32 },
+    Text(Box<str>),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Case {
+    Lower,
+    Upper,
+}
+
+impl Tag {
+    pub(super) fn new(text: Option<&str>) -> Self {
+        let Some(text) = text else { return Tag::Absent };
+        let packed = Tag::pack(text).filter(|tag| tag.text().as_deref() == Some(text));
+        packed.unwrap_or_else(|| Tag::Text(text.into()))
+    }
+
+    fn pack(text: &str) -> Option<Tag> {
+        let (digits, parts) = match text.split_once('-') {
+            Some((digits, parts)) => (digits, Some(parts.parse().ok()?)),
+            None => (text, None),
+        };
+        let mut sum = [0; 16];
+        hex::decode_to_slice(digits, &mut sum).ok()?;
+        let case = if digits.bytes().any(|byte| byte.is_ascii_uppercase()) { Case::Upper } else { Case::Lower };
+        Some(match parts {
+            Some(parts) => Tag::Parts { sum, case, parts },
+            None => Tag::Md5 { sum, case },
+        })
+    }
+
+    /// As the server wrote it.
+    pub(super) fn text(&self) -> Option<String> {
+        let digits = |sum: &[u8; 16], case: &Case| match case {
+            Case::Lower => hex::encode(sum),
+            Case::Upper => hex::encode_upper(sum),
+        };
+        match self {
+            Tag::Absent => None,
+            Tag::Md5 { sum, case } => Some(digits(sum, case)),
+            Tag::Parts { sum, case, parts } => Some(format!("{}-{parts}", digits(sum, case))),
+            Tag::Text(text) => Some(text.to_string()),
+        }
+    }
+
+    /// Whether both name the same version: equal but for the case, or one of them unknown.
+    pub(super) fn may_equal(&self, other: &Tag) -> bool {
+        match (self, other) {
+            (Tag::Absent, _) | (_, Tag::Absent) => true,
+            (Tag::Md5 { sum: a, .. }, Tag::Md5 { sum: b, .. }) => a == b,
+            (Tag::Parts { sum: a, parts: m, .. }, Tag::Parts { sum: b, parts: n, .. }) => a == b && m == n,
+            _ => match (self.text(), other.text()) {
+                (Some(a), Some(b)) => a.eq_ignore_ascii_case(&b),
+                _ => true,
+            },
+        }
+    }
+}
+
+/// Slots for nodes, in blocks, so that growing never copies what is there.
+#[derive(Debug, Default)]
+pub(super) struct Arena {
+    blocks: Vec<Vec<Option<Node>>>,
+    free: Vec<NodeId>,
+    live: usize,
+}
+
+const BLOCK: usize = 4096;
+
+impl Arena {
+    pub(super) fn insert(&mut self, node: Node) -> NodeId {
+        self.live += 1;
+        if let Some(id) = self.free.pop() {
+            self.blocks[id.0 as usize / BLOCK][id.0 as usize % BLOCK] = Some(node);
+            return id;
+        }
+        if self.blocks.last().is_none_or(|block| block.len() == BLOCK) {
+            // A small tree does not pay for a whole block.
+            self.blocks.push(if self.blocks.is_empty() { Vec::new() } else { Vec::with_capacity(BLOCK) });
+        }
+        let block = self.blocks.len() - 1;
+        self.blocks[block].push(Some(node));
+        NodeId((block * BLOCK + self.blocks[block].len() - 1) as u32)
+    }
+
+    pub(super) fn remove(&mut self, id: NodeId) -> Option<Node> {
+        let node = self.blocks.get_mut(id.0 as usize / BLOCK)?.get_mut(id.0 as usize % BLOCK)?.take()?;
+        self.free.push(id);
+        self.live -= 1;
+        Some(node)
+    }
+
+    pub(super) fn get(&self, id: NodeId) -> Option<&Node> {
+        self.blocks.get(id.0 as usize / BLOCK)?.get(id.0 as usize % BLOCK)?.as_ref()
+    }
+
+    /// The node of an id that the caller knows to be alive: one that stands in a directory, or that was just found.
+    pub(super) fn at(&self, id: NodeId) -> &Node {
+        self.get(id).expect("ids in children, orders and the index are alive until they are taken out there")
+    }
+
+    /// As [`Arena::at`], to change it.
+    pub(super) fn at_mut(&mut self, id: NodeId) -> &mut Node {
+        self.blocks[id.0 as usize / BLOCK][id.0 as usize % BLOCK]
+            .as_mut()
+            .expect("ids in children, orders and the index are alive until they are taken out there")
+    }
+
+    /// Nodes alive.
+    pub(super) fn len(&self) -> usize {
+        self.live
+    }
+
+    /// Bytes taken, names included, with what an allocator adds to each (16 bytes and rounding).
+    pub(super) fn bytes(&self) -> usize {
+        let slots: usize = self.blocks.iter().map(|block| block.capacity() * size_of::<Option<Node>>()).sum();
+        let nodes = self.blocks.iter().flatten().flatten();
+        slots + self.free.capacity() * size_of::<NodeId>() + nodes.map(heap_bytes).sum::<usize>()
+    }
+}
+
+/// What a node holds outside the arena.
+fn heap_bytes(node: &Node) -> usize {
+    let allocated = |bytes: usize| if bytes == 0 { 0 } else { (bytes + 8).next_multiple_of(16).max(32) };
+    let body = match &node.body {
+        Body::Object { tag: Tag::Text(text), .. } => allocated(text.len()),
+        Body::Object { .. } => 0,
+        Body::Directory(directory) => {
+            let lists = directory.children.capacity() + directory.parts.capacity() + directory.unfreed.capacity();
+            let probed = directory.probed.capacity() * (size_of::<(Box<str>, Duration)>() + 1);
+            allocated(size_of::<Directory>()) + allocated(lists * size_of::<NodeId>()) + probed
+        }
+    };
+    allocated(node.name.len()) + body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_pack_without_loss() {
+        for text in [
+            "5b3c1a2e053d763e1b002cc607c5a0fe",
+            "5B3C1A2E053D763E1B002CC607C5A0FE",
+            "5B3C1A2E053D763E1B002CC607C5A0FE-38",
+            "5b3c1A2e053d763e1b002cc607c5a0fe",
+            "5b3c1a2e053d763e1b002cc607c5a0fe-038",
+            "D41D-1",
+            "",
+            "0x8D",
+        ] {
+            assert_eq!(Tag::new(Some(text)).text().as_deref(), Some(text));
+        }
+        let upper = Tag::new(Some("5B3C1A2E053D763E1B002CC607C5A0FE"));
+        assert!(upper.may_equal(&Tag::new(Some("5b3c1a2e053d763e1b002cc607c5a0fe"))));
+        assert!(upper.may_equal(&Tag::new(Some("5b3c1A2e053d763e1b002cc607c5a0fe"))));
+        assert!(!upper.may_equal(&Tag::new(Some("5b3c1a2e053d763e1b002cc607c5a0fe-1"))));
+        assert!(upper.may_equal(&Tag::Absent));
+    }
+
+    #[test]
+    fn times_pack_without_loss() {
+        for (seconds, nanos) in [(0, 0), (1_700_000_000, 123_000_000), (-1, 999_999_999), (-3600, 0)] {
+            let time = Timestamp { seconds, nanos };
+            assert_eq!(PackedTime::new(Some(time)).time(), Some(time));
+        }
+        assert_eq!(PackedTime::new(None).time(), None);
+        assert!(PackedTime::new(Some(Timestamp::from_unix(i64::MAX))).time().is_some());
+    }
+
+    #[test]
+    fn nodes_are_small() {
+        assert!(size_of::<Option<Node>>() <= 80, "{}", size_of::<Option<Node>>());
+    }
+}

@@ -1,0 +1,360 @@
+//! Keys in, tree out: against a reference model that knows no pages, no time and no inodes.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Write;
+
+use expect_test::{Expect, expect};
+use proptest::prelude::*;
+
+use super::*;
+
+/// What a bucket holds: size and tag of each key.
+type Bucket = BTreeMap<String, (u64, String)>;
+
+/// What a mount should show: every path; directories without, files with size and tag.
+type Shows = BTreeMap<String, Option<(u64, String)>>;
+
+const NOW: Duration = Duration::from_secs(1000);
+
+fn options(odd_keys: OddKeys) -> Options {
+    Options {
+        bucket: BucketName::new("bucket"),
+        prefix: String::new(),
+        odd_keys,
+        fresh_for: Some(Duration::from_secs(60)),
+        missing_for: Some(Duration::from_secs(5)),
+        default_time: Timestamp::from_unix(7),
+    }
+}
+
+/// The model: where every key and every directory above one is shown.
+fn model(bucket: &Bucket, odd_keys: OddKeys) -> Shows {
+    let mut directories: BTreeSet<&str> = BTreeSet::new();
+    for key in bucket.keys() {
+        directories.extend(key.match_indices('/').map(|(at, _)| &key[..=at]));
+    }
+    let place = |parent: &str, component: &str, role| -> Option<Vec<String>> {
+        let mut path = path_of(parent, odd_keys)?;
+        path.extend(escape::path(component, role, odd_keys)?);
+        Some(path)
+    };
+    let mut shows = Shows::new();
+    let mut show = |path: Option<Vec<String>>, facts: Option<(u64, String)>| {
+        let Some(path) = path else { return };
+        for above in 1..path.len() {
+            shows.entry(path[..above].join("/")).or_insert(None);
+        }
+        shows.insert(path.join("/"), facts);
+    };
+    for directory in &directories {
+        show(path_of(directory, odd_keys), None);
+    }
+    for (key, facts) in bucket {
+        let (parent, component) = key.split_at(key.rfind('/').map_or(0, |at| at + 1));
+        if component.is_empty() && facts.0 == 0 {
+            continue;
+        }
+        let shadowed = directories.contains(format!("{key}/").as_str());
+        let role = if shadowed { Role::Shadowed } else { Role::File };
+        show(place(parent, component, role), Some(facts.clone()));
+    }
+    shows
+}
+
+/// The path of a key prefix that ends in `/`, or of the root.
+fn path_of(prefix: &str, odd_keys: OddKeys) -> Option<Vec<String>> {
+    let mut path = Vec::new();
+    for component in prefix.split_terminator('/') {
+        path.extend(escape::path(component, Role::Directory, odd_keys)?);
+    }
+    Some(path)
+}
+
+/// The lines of a listing with delimiter `/`, in the order of the keys.
+fn list(bucket: &Bucket, prefix: &str) -> Vec<(String, Option<(u64, String)>)> {
+    let mut lines: Vec<(String, Option<(u64, String)>)> = Vec::new();
+    for (key, facts) in bucket.iter().filter(|(key, _)| key.starts_with(prefix)) {
+        match key[prefix.len()..].find('/') {
+            Some(at) => {
+                let common = &key[..=prefix.len() + at];
+                if lines.last().is_none_or(|(last, _)| last != common) {
+                    lines.push((common.to_owned(), None));
+                }
+            }
+            None => lines.push((key.clone(), Some(facts.clone()))),
+        }
+    }
+    lines
+}
+
+fn items(lines: &[(String, Option<(u64, String)>)]) -> impl Iterator<Item = Item<'_>> {
+    lines.iter().map(|(key, facts)| match facts {
+        Some((size, etag)) => Item::Object(key, Facts { size: *size, etag: Some(etag), ..Facts::default() }),
+        None => Item::Prefix(key),
+    })
+}
+
+/// Lists one directory page by page. `watch` sees the tree after each page.
+fn list_directory(
+    tree: &mut Tree,
+    bucket: &Bucket,
+    directory: Ino,
+    page: usize,
+    mut watch: impl FnMut(&Tree),
+) -> Vec<OddKey> {
+    let listing = tree.begin_listing(directory, NOW).unwrap();
+    let mut odd = Vec::new();
+    for lines in list(bucket, &listing.prefix).chunks(page) {
+        let (standing, changes) = tree.apply(&listing, items(lines), NOW);
+        assert_eq!(standing, Standing::Wanted);
+        odd.extend(changes.odd);
+        watch(tree);
+    }
+    odd.extend(tree.finish(&listing, NOW).odd);
+    odd
+}
+
+fn entries(tree: &mut Tree, directory: Ino) -> Vec<Listed> {
+    let handle = tree.open_directory(directory, NOW, None).unwrap();
+    let entries = tree.entries(handle, 0, usize::MAX, NOW).unwrap();
+    assert_eq!(entries.state, OrderState::Complete);
+    tree.close_directory(handle);
+    entries.listed
+}
+
+/// Lists everything and says what is shown, with inode numbers.
+fn walk(tree: &mut Tree, bucket: &Bucket, page: usize) -> (Shows, HashMap<String, Ino>) {
+    let mut shows = Shows::new();
+    let mut numbers = HashMap::new();
+    let mut todo = vec![(Ino::ROOT, String::new())];
+    while let Some((directory, path)) = todo.pop() {
+        list_directory(tree, bucket, directory, page, |_| {});
+        for Listed { name, view, .. } in entries(tree, directory) {
+            let path = format!("{path}{name}");
+            let object = tree.object(view.ino);
+            let facts = object.map(|object| (object.size, object.etag.unwrap().as_str().to_owned()));
+            assert_eq!(facts.is_none(), view.shape == Shape::Directory);
+            assert_eq!(shows.insert(path.clone(), facts), None, "{path} twice");
+            assert_eq!(numbers.values().find(|&&ino| ino == view.ino), None, "a number twice");
+            numbers.insert(path.clone(), view.ino);
+            match tree.lookup(directory, name.as_bytes(), NOW, NOW) {
+                Lookup::Found(found) => assert_eq!(found, view, "{path}"),
+                other => panic!("{path} is listed, but {other:?}"),
+            }
+            if view.shape == Shape::Directory {
+                todo.push((view.ino, path + "/"));
+            }
+        }
+    }
+    (shows, numbers)
+}
+
+fn key() -> impl Strategy<Value = String> {
+    let component = prop_oneof![
+        8 => "[ab]{1,2}",
+        4 => "[ab][-.0]",
+        2 => Just(String::new()),
+        2 => "\\.{1,2}",
+        2 => "%oss-(file|dir|part)=[a%]{0,2}",
+        2 => "a\0?",
+        1 => "[ab]{1,2}".prop_map(|end| "n".repeat(244) + &end),
+        1 => "[ab]{1,2}".prop_map(|end| "n".repeat(254) + &end),
+        1 => "[ab]{1,2}".prop_map(|end| "n".repeat(490) + &end),
+    ];
+    prop::collection::vec(component, 1..4).prop_map(|components| components.join("/"))
+}
+
+fn bucket() -> impl Strategy<Value = Bucket> {
+    prop::collection::btree_map(key().prop_filter("no empty key", |key| !key.is_empty()), (0..3u64, "[01]"), 0..20)
+}
+
+fn odd_keys() -> impl Strategy<Value = OddKeys> {
+    prop_oneof![Just(OddKeys::Hide), Just(OddKeys::Escape)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_keys_give_the_model_tree(bucket in bucket(), page in 1..6usize, odd_keys in odd_keys()) {
+        let mut tree = Tree::new(options(odd_keys));
+        let (shows, _) = walk(&mut tree, &bucket, page);
+        prop_assert_eq!(shows, model(&bucket, odd_keys));
+    }
+
+    #[test]
+    fn a_second_listing_keeps_what_stands(
+        before in bucket(), after in bucket(), both in bucket(), page in 1..6usize, odd_keys in odd_keys()
+    ) {
+        let mut tree = Tree::new(options(odd_keys));
+        let before: Bucket = before.into_iter().chain(both.clone()).collect();
+        let after: Bucket = after.into_iter().chain(both).collect();
+        let (shows_before, numbers_before) = walk(&mut tree, &before, page);
+        for ino in numbers_before.values() {
+            tree.remember(*ino, 1);
+        }
+        let (shows_after, numbers_after) = walk(&mut tree, &after, page);
+        prop_assert_eq!(&shows_after, &model(&after, odd_keys));
+        for (path, ino) in &numbers_before {
+            prop_assert!(tree.view(*ino, NOW).is_some(), "the kernel still refers to {path}");
+            let same = shows_after.get(path).is_some_and(|facts| match (facts, &shows_before[path]) {
+                (None, None) => true,
+                (Some(new), Some(old)) => new.1 == old.1,
+                _ => false,
+            });
+            prop_assert_eq!(same, numbers_after.get(path) == Some(ino), "{}", path);
+        }
+        for ino in numbers_before.values() {
+            tree.forget(*ino, 1);
+        }
+        let (shows, numbers) = walk(&mut tree, &after, page);
+        prop_assert_eq!(shows, shows_after);
+        prop_assert_eq!(numbers, numbers_after);
+        walk(&mut tree, &Bucket::new(), page);
+        prop_assert_eq!(tree.len(), 1, "nothing is left but the root");
+    }
+
+    #[test]
+    fn what_a_listing_has_settled_stays_so(
+        bucket in bucket(), stale in bucket(), page in 1..4usize, odd_keys in odd_keys(), listed_before in any::<bool>()
+    ) {
+        let mut tree = Tree::new(options(odd_keys));
+        if listed_before {
+            list_directory(&mut tree, &stale, Ino::ROOT, 1000, |_| {});
+        }
+        // Later than any answer of that listing holds.
+        let now = NOW + Duration::from_secs(100);
+        let names: BTreeSet<String> = model(&bucket, odd_keys).into_keys().chain(model(&stale, odd_keys).into_keys())
+            .filter(|path| !path.contains('/')).collect();
+        let listing = tree.begin_listing(Ino::ROOT, now).unwrap();
+        let handle = tree.open_directory(Ino::ROOT, now, None).unwrap();
+        let mut answers = Vec::new();
+        let mut read: Vec<Listed> = Vec::new();
+        for lines in list(&bucket, "").chunks(page) {
+            tree.apply(&listing, items(lines), now);
+            answers.extend(names.iter().map(|name| (name, tree.lookup(Ino::ROOT, name.as_bytes(), now, now))));
+            let from = read.last().map_or(0, |last| last.index + 1);
+            read.extend(tree.entries(handle, from, 1, now).unwrap().listed);
+        }
+        tree.finish(&listing, now);
+        let from = read.last().map_or(0, |last| last.index + 1);
+        read.extend(tree.entries(handle, from, usize::MAX, now).unwrap().listed);
+        tree.close_directory(handle);
+        for (name, answer) in answers {
+            let last = tree.lookup(Ino::ROOT, name.as_bytes(), now, now);
+            match answer {
+                Lookup::Unknown { .. } => {}
+                Lookup::Found(_) | Lookup::Missing(_) => prop_assert_eq!(answer, last, "{}", name),
+                other => prop_assert!(false, "{other:?}"),
+            }
+        }
+        let read: BTreeMap<String, Ino> = read.into_iter().map(|entry| (entry.name.into(), entry.view.ino)).collect();
+        let all: BTreeMap<String, Ino> =
+            entries(&mut tree, Ino::ROOT).into_iter().map(|entry| (entry.name.into(), entry.view.ino)).collect();
+        prop_assert_eq!(read, all, "a handle opened at the start has read everything, once");
+    }
+}
+
+fn bucket_of(keys: &[(&str, u64)]) -> Bucket {
+    keys.iter().map(|&(key, size)| (key.to_owned(), (size, format!("tag{size}")))).collect()
+}
+
+fn check(keys: &[(&str, u64)], odd_keys: OddKeys, expected: Expect) {
+    let mut tree = Tree::new(options(odd_keys));
+    let bucket = bucket_of(keys);
+    let (shows, _) = walk(&mut tree, &bucket, 2);
+    let mut picture = String::new();
+    let mut lines: Vec<_> = shows.into_iter().collect();
+    lines.sort_by(|(a, _), (b, _)| a.split('/').cmp(b.split('/')));
+    for (path, facts) in lines {
+        let depth = path.matches('/').count();
+        let name = path.rsplit('/').next().unwrap();
+        let indent = "  ".repeat(depth);
+        match facts {
+            None => writeln!(picture, "{indent}{name}/").unwrap(),
+            Some((size, _)) => writeln!(picture, "{indent}{name} {size}").unwrap(),
+        }
+    }
+    let mut odd = list_directory(&mut Tree::new(options(odd_keys)), &bucket, Ino::ROOT, 2, |_| {});
+    odd.sort_by(|a, b| a.key.cmp(&b.key));
+    for OddKey { key, odd } in odd {
+        writeln!(picture, "hidden: {key:?}, its name {}", odd.reason()).unwrap();
+    }
+    expected.assert_eq(&picture);
+}
+
+#[test]
+fn keys_split_at_slashes() {
+    let keys = [("config.json", 10), ("model/a.safetensors", 20), ("model/b/c", 30), ("empty/", 0), ("zero", 0)];
+    check(
+        &keys,
+        OddKeys::Hide,
+        expect![[r#"
+            config.json 10
+            empty/
+            model/
+              a.safetensors 20
+              b/
+                c 30
+            zero 0
+        "#]],
+    );
+}
+
+const ODD: &[(&str, u64)] = &[
+    ("a", 1),
+    ("a-b", 2),
+    ("a/b", 3),
+    ("a//c", 4),
+    ("..", 5),
+    ("./d", 6),
+    ("/e", 7),
+    ("marker/", 8),
+    ("nul\0", 9),
+    ("%oss-file=x", 10),
+];
+
+#[test]
+fn odd_keys_are_hidden() {
+    check(
+        ODD,
+        OddKeys::Hide,
+        expect![[r#"
+            %oss-file=x 10
+            a/
+              b 3
+            a-b 2
+            marker/
+            hidden: "..", its name would be `.` or `..`
+            hidden: "./", its name would be `.` or `..`
+            hidden: "/", its name would be empty
+            hidden: "a", its name is taken by the directory of the same name
+            hidden: "nul\0", its name would hold a NUL byte
+        "#]],
+    );
+}
+
+#[test]
+fn odd_keys_are_escaped() {
+    check(
+        ODD,
+        OddKeys::Escape,
+        expect![[r#"
+            %oss-dir=/
+              e 7
+            %oss-dir=./
+              d 6
+            %oss-file=%25oss-file=x 10
+            %oss-file=.. 5
+            %oss-file=a 1
+            %oss-file=nul%00 9
+            a/
+              %oss-dir=/
+                c 4
+              b 3
+            a-b 2
+            marker/
+              %oss-file= 8
+        "#]],
+    );
+}

@@ -1,0 +1,355 @@
+//! Changing single entries: added, confirmed, replaced by another version, gone; and what requests for one name or
+//! one object have shown.
+
+use std::mem;
+use std::time::Duration;
+
+use super::lookup::{Children, Role};
+use super::node::{Body, Directory, Flags, Node, NodeId, PackedTime, Tag};
+use super::{Changes, Facts, Kind, Outdated, Resolved, ResolvedTarget, Tree, View, ino};
+use crate::base::{ETag, Ino, Timestamp};
+
+/// What asking for one name has shown.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Probe<'a> {
+    /// Keys lie below it.
+    Directory,
+    /// There is an object, and nothing below it.
+    Object(Facts<'a>),
+    /// Neither.
+    Missing,
+}
+
+/// What asking for an object again has shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Renewed {
+    /// It is the version that the tree knows.
+    Same,
+    /// It is another one, under another inode number, or it is gone.
+    Changed,
+}
+
+/// What a symlink object names.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Target {
+    /// Bytes: the object is shown as a file.
+    Bytes {
+        /// Their number.
+        size: u64,
+        /// Their tag.
+        etag: Option<ETag>,
+        /// The later time of link and target.
+        mtime: Option<Timestamp>,
+    },
+    /// An entry of the mount, by its path from the link's directory.
+    Link(Box<str>),
+}
+
+impl Tree {
+    /// Takes in what asking for the name `component` of a directory has shown.
+    pub fn probed(&mut self, directory: Ino, component: &str, probe: &Probe<'_>, now: Duration) -> Changes {
+        let mut changes = Changes::default();
+        let Some(id) = self.find_ino(directory) else { return changes };
+        if self.nodes.at(id).directory().is_none() || self.nodes.at(id).flags.has(Flags::REMOVED) {
+            return changes;
+        }
+        let is_directory = matches!(probe, Probe::Directory);
+        match probe {
+            Probe::Directory => self.put(id, component, Role::Directory, &Facts::default(), &mut changes),
+            Probe::Object(facts) => {
+                self.take_out(id, component, Role::Directory, &mut changes);
+                self.put(id, component, Role::File, facts, &mut changes);
+            }
+            Probe::Missing => {
+                self.take_out(id, component, Role::Directory, &mut changes);
+                self.take_out(id, component, Role::File, &mut changes);
+            }
+        }
+        if let Some(file) = self.find(id, component, Role::File) {
+            self.shadow(file, is_directory);
+        }
+        let state = self.directory_mut(id);
+        if state.probed.len() >= PROBED_NAMES {
+            state.probed.clear();
+        }
+        state.probed.insert(component.into(), now);
+        state.snapshot = None;
+        changes
+    }
+
+    /// Takes in what asking for an object again has shown; `None` if it is gone.
+    pub fn renew(&mut self, ino: Ino, facts: Option<&Facts<'_>>, now: Duration) -> (Renewed, Changes) {
+        let mut changes = Changes::default();
+        let Some(id) = self.find_ino(ino) else { return (Renewed::Changed, changes) };
+        let node = self.nodes.at(id);
+        let (parent, attached) = (node.parent, !node.flags.has(Flags::REMOVED));
+        if !attached || node.is_directory() {
+            let same = facts.is_some_and(|facts| self.same_version(id, facts));
+            return (if same { Renewed::Same } else { Renewed::Changed }, changes);
+        }
+        let name = node.name.clone();
+        match facts {
+            Some(facts) if self.same_version(id, facts) => {
+                self.refresh(id, facts, &mut changes);
+                self.directory_mut(parent).probed.insert(name, now);
+                (Renewed::Same, changes)
+            }
+            Some(facts) => {
+                self.put(parent, &name, Role::File, facts, &mut changes);
+                self.directory_mut(parent).probed.insert(name, now);
+                (Renewed::Changed, changes)
+            }
+            None => {
+                self.take_out(parent, &name, Role::File, &mut changes);
+                (Renewed::Changed, changes)
+            }
+        }
+    }
+
+    /// The object was seen to have changed: its name leads to the store again.
+    pub fn mark_stale(&mut self, ino: Ino) -> Changes {
+        let mut changes = Changes::default();
+        if let Some(id) = self.find_ino(ino).filter(|&id| id != NodeId::ROOT) {
+            self.nodes.at_mut(id).flags.set(Flags::STALE, true);
+            self.targets.remove(&id);
+            self.outdate(id, &mut changes);
+        }
+        changes
+    }
+
+    /// Takes in what a symlink object names. The entry may get another inode number: that of link and target.
+    pub fn resolve(&mut self, ino: Ino, target: Target, now: Duration) -> (Option<View>, Changes) {
+        let mut changes = Changes::default();
+        let Some(id) = self.find_ino(ino) else { return (None, changes) };
+        let node = self.nodes.at(id);
+        let Body::Object { size, mtime, tag } = &node.body else { return (None, changes) };
+        let own = tag.text();
+        let facts = Facts { size: *size, etag: own.as_deref(), mtime: mtime.time(), kind: Kind::Symlink, class: None };
+        let (parent, name, attached) = (node.parent, node.name.clone(), !node.flags.has(Flags::REMOVED));
+        let (target, version) = match target {
+            Target::Link(text) => (ResolvedTarget::Link(text), None),
+            Target::Bytes { size, etag, mtime } => {
+                let of_target = etag.as_ref().map_or("", ETag::as_str).to_ascii_lowercase();
+                let version = format!("{}>{of_target}", version_of(&facts));
+                (ResolvedTarget::Bytes { size, etag, mtime }, Some(version))
+            }
+        };
+        let hash = self.directory(parent).hash;
+        let wanted = version.map_or(node.ino, |version| hash.object(&name, &version));
+        let id = if !attached || node.ino == wanted {
+            id
+        } else {
+            let class = node.class;
+            let replacement = self.insert(parent, &name, wanted, Flags::new(Kind::Symlink), object_body(&facts));
+            self.nodes.at_mut(replacement).class = class;
+            self.replace(id, replacement, &mut changes);
+            replacement
+        };
+        self.targets.insert(id, Resolved { at: now, target });
+        (Some(self.view_of(id, now, now)), changes)
+    }
+
+    /// One version of an object, under the name that it was asked for.
+    pub fn add_version(&mut self, directory: Ino, name: &str, version: &str, facts: &Facts<'_>) -> Option<Ino> {
+        let parent = self.find_ino(directory).filter(|&id| self.nodes.at(id).is_directory())?;
+        if let Some(&known) = self.versions.get(&(parent, name.into())) {
+            return Some(self.nodes.at(known).ino);
+        }
+        let number = self.directory(parent).hash.object(name, &format!("{}@{version}", version_of(facts)));
+        let id = self.insert(parent, name, number, Flags::new(facts.kind), object_body(facts));
+        let class = self.class_index(facts.class);
+        let node = self.nodes.at_mut(id);
+        node.class = class;
+        // In no directory: it lives for as long as the kernel refers to it.
+        node.flags.set(Flags::VERSION, true);
+        node.flags.set(Flags::REMOVED, true);
+        self.versions.insert((parent, name.into()), id);
+        Some(self.nodes.at(id).ino)
+    }
+
+    /// A version that was asked for before and that the kernel still refers to.
+    pub fn version(&self, directory: Ino, name: &str) -> Option<Ino> {
+        let parent = self.find_ino(directory)?;
+        self.versions.get(&(parent, name.into())).map(|&id| self.nodes.at(id).ino)
+    }
+
+    /// Adds an entry, without putting it into a list of children. One that the kernel still refers to comes back.
+    pub(super) fn add(&mut self, parent: NodeId, component: &str, role: Role, facts: &Facts<'_>) -> NodeId {
+        let hash = self.directory(parent).hash;
+        match role {
+            Role::Directory => {
+                let hash = hash.join(component).join("/");
+                let body = Body::Directory(Box::new(Directory::new(hash)));
+                self.insert(parent, component, hash.directory(), Flags::new(Kind::Normal), body)
+            }
+            Role::File => {
+                let number = hash.object(component, &version_of(facts));
+                let class = self.class_index(facts.class);
+                let id = self.insert(parent, component, number, Flags::new(facts.kind), object_body(facts));
+                self.nodes.at_mut(id).class = class;
+                id
+            }
+        }
+    }
+
+    pub(super) fn add_part(&mut self, parent: NodeId, piece: &str) -> NodeId {
+        let hash = self.directory(parent).hash.join(piece);
+        let mut flags = Flags::new(Kind::Normal);
+        flags.set(Flags::PART, true);
+        let body = Body::Directory(Box::new(Directory::new(hash)));
+        self.insert(parent, piece, hash.directory(), flags, body)
+    }
+
+    fn insert(&mut self, parent: NodeId, component: &str, wanted: Ino, flags: Flags, body: Body) -> NodeId {
+        let mut number = wanted;
+        while let Some(id) = self.find_ino(number) {
+            let node = self.nodes.at_mut(id);
+            let same_kind = node.is_directory() == matches!(body, Body::Directory(_));
+            let same_place = node.parent == parent && &*node.name == component;
+            if same_place && same_kind && node.flags.has(Flags::REMOVED) && !node.flags.has(Flags::VERSION) {
+                node.flags = flags;
+                if let Body::Object { .. } = body {
+                    node.body = body;
+                }
+                return id;
+            }
+            // Another key has this number: at ten million entries there is one chance in 200,000 that this happens.
+            number = ino::next(number);
+        }
+        let name = component.into();
+        let node = Node { name, ino: number, parent, references: 0, flags, class: 0, body };
+        let id = self.nodes.insert(node);
+        self.enter_index(id);
+        self.directory_mut(parent).alive += 1;
+        id
+    }
+
+    /// A listing or a request shows an entry again; another version of an object becomes another entry.
+    pub(super) fn refresh(&mut self, id: NodeId, facts: &Facts<'_>, changes: &mut Changes) -> NodeId {
+        if !self.nodes.at(id).is_directory() && !self.same_version(id, facts) {
+            let (parent, name) = (self.nodes.at(id).parent, self.nodes.at(id).name.clone());
+            self.detach(id, changes);
+            return self.add(parent, &name, Role::File, facts);
+        }
+        let class = self.class_index(facts.class);
+        let node = self.nodes.at_mut(id);
+        node.flags.set(Flags::STALE, false);
+        if let Body::Object { size, mtime, tag } = &mut node.body {
+            let newer = PackedTime::new(facts.mtime);
+            if *size != facts.size || !mtime.same_second(newer) {
+                changes.outdated.extend((node.references > 0).then_some(Outdated::Attributes(node.ino)));
+            }
+            (*size, *mtime) = (facts.size, newer);
+            if *tag == Tag::Absent {
+                *tag = Tag::new(facts.etag);
+            }
+            node.class = class;
+            node.flags.set_kind(facts.kind);
+        }
+        id
+    }
+
+    /// Takes an entry, and all below it, out of the tree. The caller takes it out of its list.
+    pub(super) fn detach(&mut self, id: NodeId, changes: &mut Changes) {
+        self.outdate(id, changes);
+        let mut below = vec![id];
+        while let Some(id) = below.pop() {
+            self.nodes.at_mut(id).flags.set(Flags::REMOVED, true);
+            if self.nodes.at(id).is_directory() {
+                if let Some(run) = self.directory_mut(id).run.take() {
+                    self.hold(id);
+                    self.put_back(id, *run);
+                    // The hold taken above stands in for the one of the listing, which `put_back` has given back.
+                    self.directory_mut(id).holds -= 1;
+                }
+                let state = self.directory_mut(id);
+                below.append(&mut state.children);
+                below.append(&mut state.parts);
+                state.listed_at = None;
+                state.probed.clear();
+            }
+            self.free_if_unused(id);
+        }
+    }
+
+    /// Whether a directory takes the name of this file.
+    pub(super) fn shadow(&mut self, id: NodeId, shadowed: bool) {
+        self.nodes.at_mut(id).flags.set(Flags::SHADOWED, shadowed);
+    }
+
+    /// Puts an entry among the children of a directory, wherever a listing has come to.
+    fn put(&mut self, parent: NodeId, component: &str, role: Role, facts: &Facts<'_>, changes: &mut Changes) {
+        match self.place(parent, component, role) {
+            Ok((list, at)) => {
+                let known = self.list_mut(parent, list)[at];
+                let id = self.refresh(known, facts, changes);
+                self.swap_in(parent, list, at, id);
+            }
+            Err((Children::Before, at)) => {
+                let id = self.add(parent, component, role, facts);
+                self.directory_mut(parent).children.insert(at, id);
+            }
+            // A listing has passed the place and shown nothing there: it was asked later, or as late.
+            Err((Children::Run, _)) => {}
+        }
+    }
+
+    fn take_out(&mut self, parent: NodeId, component: &str, role: Role, changes: &mut Changes) {
+        // What the present listing has shown stays: the children it has passed are counted by their place.
+        if let Ok((Children::Before, at)) = self.place(parent, component, role) {
+            let id = self.directory_mut(parent).children.remove(at);
+            self.detach(id, changes);
+        }
+    }
+
+    /// Another entry takes the place of one among its parent's children.
+    fn replace(&mut self, old: NodeId, new: NodeId, changes: &mut Changes) {
+        let node = self.nodes.at(old);
+        let (parent, name) = (node.parent, node.name.clone());
+        let shadowed = node.flags.has(Flags::SHADOWED);
+        self.shadow(new, shadowed);
+        if let Ok((list, at)) = self.place(parent, &name, Role::File) {
+            self.swap_in(parent, list, at, new);
+        }
+        self.detach(old, changes);
+    }
+
+    fn swap_in(&mut self, parent: NodeId, list: Children, at: usize, id: NodeId) {
+        let old = mem::replace(&mut self.list_mut(parent, list)[at], id);
+        if let Some(run) = &mut self.directory_mut(parent).run {
+            run.replace_pending(old, id);
+        }
+    }
+
+    fn list_mut(&mut self, parent: NodeId, list: Children) -> &mut Vec<NodeId> {
+        let state = self.directory_mut(parent);
+        match (list, &mut state.run) {
+            (Children::Run, Some(run)) => &mut run.children,
+            _ => &mut state.children,
+        }
+    }
+
+    fn same_version(&self, id: NodeId, facts: &Facts<'_>) -> bool {
+        let Body::Object { size, mtime, tag } = &self.nodes.at(id).body else { return false };
+        let other = Tag::new(facts.etag);
+        if *tag != Tag::Absent && other != Tag::Absent {
+            return tag.may_equal(&other);
+        }
+        *size == facts.size && mtime.same_second(PackedTime::new(facts.mtime))
+    }
+}
+
+/// Names asked for one by one that a directory remembers.
+const PROBED_NAMES: usize = 65_536;
+
+fn object_body(facts: &Facts<'_>) -> Body {
+    Body::Object { size: facts.size, mtime: PackedTime::new(facts.mtime), tag: Tag::new(facts.etag) }
+}
+
+/// What tells versions of one key apart: the tag, or what stands in for it.
+fn version_of(facts: &Facts<'_>) -> String {
+    match facts.etag {
+        Some(etag) => etag.to_ascii_lowercase(),
+        None => format!("{}@{}", facts.size, facts.mtime.map_or(0, |time| time.seconds)),
+    }
+}
