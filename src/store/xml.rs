@@ -13,6 +13,8 @@ macro_rules! tags {
     ($($name:ident),* $(,)?) => {
         /// The elements that somebody here asks for.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        // The names are the protocol's.
+        #[allow(clippy::enum_variant_names)]
         pub(super) enum Tag {
             $($name,)*
             /// Any other.
@@ -31,7 +33,7 @@ macro_rules! tags {
 }
 
 tags! {
-    BucketName, Code, CommonPrefixes, Contents, EC, ETag, EncodingType, Endpoint, Error, IsTruncated, Key, KeyCount,
+    Code, CommonPrefixes, Contents, EC, ETag, EncodingType, Endpoint, Error, IsTruncated, Key, KeyCount,
     LastModified, ListBucketResult, Marker, Message, NextContinuationToken, NextMarker, Prefix, Region, RequestId,
     Size, StorageClass, Type,
 }

@@ -4,4 +4,6 @@ mod arrows;
 mod bed;
 mod conformance;
 mod conformance_beds;
+mod http_wire;
 mod mount_life;
+mod wire;

@@ -183,11 +183,10 @@ fn decode(name: Name, encoded: bool, plus_is_space: bool) -> Option<String> {
     if name.damaged {
         return None;
     }
-    let spaces = encoded && plus_is_space && name.text.contains('+');
-    if !spaces && !(encoded && name.text.contains('%')) {
+    if !encoded {
         return Some(name.text);
     }
-    let text = if spaces { name.text.replace('+', " ") } else { name.text };
+    let text = if plus_is_space { name.text.replace('+', " ") } else { name.text };
     match percent_decode(text.as_bytes()).into() {
         Cow::Borrowed(_) => Some(text),
         Cow::Owned(bytes) => String::from_utf8(bytes).ok(),
