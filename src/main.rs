@@ -1,3 +1,7 @@
 //! Parse, resolve, run, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ossmount::app::main(std::env::args_os().collect())
+}

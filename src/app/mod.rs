@@ -1,1 +1,60 @@
-//! The composition root: builds the layers, mounts, signals, readiness; one file per command.
+//! The composition root: builds the layers, mounts, tells when it is ready, and drains. One file per command.
+//!
+//! [`main`] is the whole program. [`cli`] knows the command line, `given` gathers options from flags, environment and
+//! files, `daemon` puts a mount together, `background` detaches it from its caller, `registry` lets other processes
+//! find it and wait for its end.
+
+mod background;
+mod cli;
+mod daemon;
+mod demo;
+mod emulator;
+mod given;
+mod log;
+mod ls;
+mod mount;
+mod reach;
+mod registry;
+mod sample;
+mod signals;
+mod stat;
+mod text;
+mod umount;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::config::Result;
+
+pub use cli::{command, help_page};
+
+/// Runs the program with these arguments, the first its own name, and says with what to end.
+///
+/// Must be called by the only thread of the process: a mount in the background forks.
+pub fn main(args: Vec<OsString>) -> ExitCode {
+    match cli::run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            if !problem.sentence.is_empty() {
+                // Nobody is left to tell when stderr is gone.
+                let _ = writeln!(std::io::stderr(), "ossmount: {problem}");
+            }
+            ExitCode::from(problem.code())
+        }
+    }
+}
+
+/// Reads a variable of this process's environment.
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+/// A runtime for a command that talks to a store and ends.
+fn small_runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| crate::config::Problem::failure(format!("no threads can be started: {error}")))
+}

@@ -29,5 +29,5 @@ pub use raw::{Origin, Raw};
 pub use resolve::{Log, LogFormat, Mounting, Run, resolve, resolve_run, resolve_store};
 pub use table::{Group, Name, Row, Standing, TABLE};
 pub use url::BucketUrl;
-pub use value::Kind;
+pub use value::{Kind, parse_time};
 pub use words::{Caller, Words};

@@ -11,7 +11,8 @@ use super::raw::Raw;
 use super::table::Name;
 use super::url::BucketUrl;
 use super::value;
-use crate::{read, store};
+use super::words::Words;
+use crate::{fs, fuse, read, store};
 
 /// Requests under way at once when nothing else is said. Past 32 connections of 100 MB/s a machine with two cores
 /// gains little; the rest is room for listings and look-ups beside them.
@@ -27,6 +28,10 @@ pub struct Mounting {
     pub store: store::Options,
     /// How files are read.
     pub read: read::Options,
+    /// How the tree looks. The mount's time is left to whoever mounts.
+    pub fs: fs::Options,
+    /// How the kernel is served.
+    pub fuse: fuse::Options,
     /// How the daemon runs.
     pub run: Run,
 }
@@ -68,13 +73,16 @@ pub enum LogFormat {
 /// changes its directory.
 pub fn resolve(
     raw: &Raw,
+    words: Words,
     url: &BucketUrl,
     machine: Machine,
     variable: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Mounting> {
     let store = resolve_store(raw, url, variable)?;
     let read = resolve_read(raw, machine, store.max_connections)?;
-    Ok(Mounting { store, read, run: resolve_run(raw)? })
+    let fs = resolve_fs(raw, url, machine)?;
+    let fuse = resolve_fuse(raw, words)?;
+    Ok(Mounting { store, read, fs, fuse, run: resolve_run(raw)? })
 }
 
 /// Resolves what it takes to reach a bucket.
@@ -150,6 +158,51 @@ fn resolve_read(raw: &Raw, machine: Machine, max_connections: usize) -> Result<r
     })
 }
 
+fn resolve_fs(raw: &Raw, url: &BucketUrl, machine: Machine) -> Result<fs::Options> {
+    let mut options = fs::Options::new(url.bucket.clone());
+    options.prefix = url.directory();
+    let ttl = raw.required(Name::MetadataTtl, |text| value::or_word(text, "indefinite", value::time))?;
+    options.metadata_ttl = match ttl {
+        None => fs::Ttl::Indefinite,
+        Some(Duration::ZERO) => fs::Ttl::EachOpen,
+        Some(ttl) => fs::Ttl::For(ttl),
+    };
+    options.negative_ttl = raw.required(Name::NegativeTtl, value::time)?;
+    options.odd_keys = match raw.text(Name::OddKeys) {
+        Some("escape") => fs::OddKeys::Escape,
+        _ => fs::OddKeys::Hide,
+    };
+    options.symlinks = if raw.switch(Name::Symlinks)? { fs::Symlinks::On } else { fs::Symlinks::Off };
+    options.uid = raw.read(Name::Uid, value::id)?.unwrap_or(machine.uid);
+    options.gid = raw.read(Name::Gid, value::id)?.unwrap_or(machine.gid);
+    options.file_mode = raw.required(Name::FileMode, value::mode)?;
+    options.dir_mode = raw.required(Name::DirMode, value::mode)?;
+    options.direct_io = match raw.text(Name::DirectIo) {
+        Some("on") => fs::DirectIo::On,
+        Some("off") => fs::DirectIo::Off,
+        _ => fs::DirectIo::Auto,
+    };
+    options.keep_page_cache = match raw.switch(Name::KeepPageCache)? {
+        true => fs::KeepPageCache::On,
+        false => fs::KeepPageCache::Off,
+    };
+    Ok(options)
+}
+
+fn resolve_fuse(raw: &Raw, words: Words) -> Result<fuse::Options> {
+    let access = match (raw.switch(Name::AllowOther)?, raw.switch(Name::AllowRoot)?) {
+        (true, true) => {
+            let (other, root) = (raw.describe(Name::AllowOther), raw.describe(Name::AllowRoot));
+            return Err(Problem::usage(format!("{other} lets in more than {root}: give one of the two")));
+        }
+        (true, false) => fuse::Access::Everyone,
+        (false, true) => fuse::Access::OwnerAndRoot,
+        (false, false) => fuse::Access::Owner,
+    };
+    let nonempty = raw.switch(Name::NonEmpty)?;
+    Ok(fuse::Options { access, nonempty, noexec: words.noexec, ..fuse::Options::default() })
+}
+
 fn connections(raw: &Raw) -> Result<usize> {
     let given = raw.required(Name::MaxConnections, |text| value::or_word(text, "auto", value::count))?;
     Ok(given.unwrap_or(AUTOMATIC_CONNECTIONS))
@@ -169,16 +222,17 @@ fn within(raw: &Raw, name: Name, bytes: u64, least: u64, most: u64) -> Result<u6
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Caller, Words};
+    use crate::config::Caller;
     use crate::store::credentials::Source;
 
     const MACHINE: Machine = Machine { memory: 8 << 30, uid: 7, gid: 8 };
 
     fn resolved(url: &str, words: &str) -> Result<Mounting> {
         let mut raw = Raw::default();
-        Words::default().read(words, &mut raw, Caller::Person)?;
+        let mut mount_words = Words::default();
+        mount_words.read(words, &mut raw, Caller::Person)?;
         let keys = |name: &str| name.contains("ACCESS_KEY").then(|| OsString::from("k"));
-        resolve(&raw, &url.parse()?, MACHINE, &keys)
+        resolve(&raw, mount_words, &url.parse()?, MACHINE, &keys)
     }
 
     #[test]
@@ -210,12 +264,34 @@ mod tests {
     }
 
     #[test]
+    fn the_tree_and_the_kernel_side_are_set() {
+        let fs = resolved("oss://b/p", "").unwrap().fs;
+        let mut expected = fs::Options::new(crate::base::BucketName::new("b"));
+        (expected.prefix, expected.uid, expected.gid) = ("p/".to_owned(), 7, 8);
+        assert_eq!(format!("{fs:?}"), format!("{expected:?}"));
+
+        let words = "metadata-ttl=0,negative-ttl=0,odd-keys=escape,symlinks,uid=1,gid=2,file-mode=0440,dir-mode=0550,\
+                     direct-io=off,keep-page-cache=off,allow_other,nonempty,noexec";
+        let mounting = resolved("oss://b", words).unwrap();
+        let fs = &mounting.fs;
+        assert_eq!((fs.metadata_ttl, fs.negative_ttl), (fs::Ttl::EachOpen, Duration::ZERO));
+        assert_eq!((fs.odd_keys, fs.symlinks), (fs::OddKeys::Escape, fs::Symlinks::On));
+        assert_eq!((fs.uid, fs.gid, fs.file_mode, fs.dir_mode), (1, 2, 0o440, 0o550));
+        assert_eq!((fs.direct_io, fs.keep_page_cache), (fs::DirectIo::Off, fs::KeepPageCache::Off));
+        let fuse = &mounting.fuse;
+        assert!(fuse.access == fuse::Access::Everyone && fuse.nonempty && fuse.noexec);
+        let frozen = resolved("oss://b", "metadata-ttl=indefinite,allow-root").unwrap();
+        assert_eq!((frozen.fs.metadata_ttl, frozen.fuse.access), (fs::Ttl::Indefinite, fuse::Access::OwnerAndRoot));
+    }
+
+    #[test]
     fn what_cannot_be_is_refused() {
         for (url, words, says) in [
             ("s3://b", "sign=v1", "s3:// takes v4"),
             ("oss://b", "part-size=1KiB", "the least is 1MiB"),
             ("oss://b", "part-size=2GiB", "the most is 1GiB"),
             ("oss://b", "memory-limit=1MiB", "the least is 64MiB"),
+            ("oss://b", "allow-other,allow-root", "give one of the two"),
         ] {
             let problem = resolved(url, words).unwrap_err();
             assert!(problem.sentence.contains(says) && problem.code() == 2, "{words}: {problem}");

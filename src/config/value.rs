@@ -83,6 +83,11 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     text.parse::<ByteSize>().map(|size| size.0).map_err(|error| error.to_string())
 }
 
+/// Reads a time such as `500ms`, `5s`, `2m`, `1h` or `0`. Fails with a phrase that says what would be right.
+pub fn parse_time(text: &str) -> Result<Duration, String> {
+    time(text)
+}
+
 pub(super) fn time(text: &str) -> Result<Duration, String> {
     let fail = || format!("{text:?} is not a time; write a whole number with ms, s, m or h, as in 60s");
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

@@ -1,0 +1,188 @@
+//! The command line: which commands there are, and the two ways mount(8) calls this program.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use super::{demo, emulator, ls, mount, stat, umount};
+use crate::config::{BucketUrl, Problem, Result};
+
+/// How the mount command was reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Form {
+    /// `ossmount mount URL DIR`, by a person.
+    Command,
+    /// `ossmount URL DIR -o ...`, by mount.fuse or a person.
+    Bare,
+    /// `mount.ossmount URL DIR -o ...`, by mount(8).
+    Helper,
+}
+
+/// The whole command line.
+pub fn command() -> Command {
+    Command::new("ossmount")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Mounts Alibaba Cloud OSS and S3-compatible buckets read-only, at the speed of the network")
+        .after_help(
+            "Every option may also be given after -o, as OSSMOUNT_<NAME> in the environment, or in \
+             /etc/ossmount/config.json and ~/.config/ossmount/config.json.\n\
+             With nothing at hand, try: ossmount demo",
+        )
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .subcommands([
+            mount::command(Form::Command),
+            umount::command(),
+            ls::command(),
+            stat::command(),
+            demo::command(),
+            emulator::command(),
+        ])
+}
+
+/// What `ossmount COMMAND --help` prints.
+pub fn help_page(name: &str) -> Option<String> {
+    let mut whole = command();
+    whole.build();
+    whole.find_subcommand_mut(name).map(|command| command.render_long_help().to_string())
+}
+
+pub(super) fn run(args: Vec<OsString>) -> Result<()> {
+    match form(&args) {
+        Form::Command => {
+            let Some(matches) = parsed(command().try_get_matches_from(args))? else { return Ok(()) };
+            dispatch(&matches)
+        }
+        form => {
+            let Some(matches) = parsed(mount::command(form).no_binary_name(false).try_get_matches_from(args))? else {
+                return Ok(());
+            };
+            mount::run(&matches, form)
+        }
+    }
+}
+
+fn dispatch(matches: &ArgMatches) -> Result<()> {
+    match matches.subcommand() {
+        Some(("mount", matches)) => mount::run(matches, Form::Command),
+        Some(("umount", matches)) => umount::run(matches),
+        Some(("ls", matches)) => ls::run(matches),
+        Some(("stat", matches)) => stat::run(matches),
+        Some(("demo", matches)) => demo::run(matches),
+        Some(("emulator", matches)) => emulator::run(matches),
+        _ => Err(Problem::usage("which command? See ossmount --help")),
+    }
+}
+
+/// mount(8) looks for `mount.TYPE`; mount.fuse runs what stands before the `#`, with a URL where commands stand.
+fn form(args: &[OsString]) -> Form {
+    let name = args.first().and_then(|name| Path::new(name).file_name()).and_then(OsStr::to_str).unwrap_or_default();
+    if name.starts_with("mount.") {
+        return Form::Helper;
+    }
+    let mut rest = args.iter().skip(1).filter_map(|arg| arg.to_str());
+    match rest.next() {
+        Some(first) if BucketUrl::is_url(first) => Form::Bare,
+        // Options first: only the mount form has them there.
+        Some(first) if first.starts_with('-') && rest.any(BucketUrl::is_url) => Form::Bare,
+        _ => Form::Command,
+    }
+}
+
+/// `None` when help or the version was asked for, and has been printed.
+fn parsed(result: std::result::Result<ArgMatches, clap::Error>) -> Result<Option<ArgMatches>> {
+    match result {
+        Ok(matches) => Ok(Some(matches)),
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            // A closed pipe is the reader's choice.
+            let _ = error.print();
+            Ok(None)
+        }
+        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            Err(Problem::usage(""))
+        }
+        Err(error) => Err(Problem::usage(one_sentence(&error.render().to_string()))),
+    }
+}
+
+/// The parser's words without their line breaks: what is wrong, what was meant, where help is.
+fn one_sentence(words: &str) -> String {
+    let mut parts = Vec::new();
+    for line in words.lines().map(str::trim) {
+        if line.starts_with("Usage:") || line.starts_with("For more information") {
+            break;
+        }
+        match line.strip_prefix("tip: ") {
+            _ if line.is_empty() => {}
+            Some(tip) => parts.push(format!("; {tip}")),
+            None if parts.is_empty() => parts.push(line.trim_start_matches("error: ").to_owned()),
+            None => parts.push(format!(" {line}")),
+        }
+    }
+    parts.push("; see --help".to_owned());
+    parts.concat()
+}
+
+/// `--config FILE`, which every command with options takes.
+pub(super) fn config_arg() -> Arg {
+    Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .help("Read options from this JSON file instead of the standard ones")
+        .help_heading("Options: run")
+}
+
+/// `--json`.
+pub(super) fn json_arg() -> Arg {
+    Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON, one object a line")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(line: &str) -> Vec<OsString> {
+        line.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn the_form_is_told_from_the_words() {
+        for (line, expected) in [
+            ("ossmount mount oss://b /m", Form::Command),
+            ("ossmount ls oss://b", Form::Command),
+            ("ossmount --help", Form::Command),
+            ("ossmount oss://b /m -o ro", Form::Bare),
+            ("ossmount -o ro,region=x oss://b /m", Form::Bare),
+            ("/usr/bin/ossmount ossmount#oss://b /m", Form::Bare),
+            ("/sbin/mount.ossmount oss://b /m -o rw", Form::Helper),
+            ("mount.fuse.ossmount oss://b /m", Form::Helper),
+        ] {
+            assert_eq!(form(&args(line)), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        command().debug_assert();
+        mount::command(Form::Bare).debug_assert();
+        mount::command(Form::Helper).debug_assert();
+    }
+
+    #[test]
+    fn usage_errors_are_one_sentence_that_suggests() {
+        for (line, says) in [
+            ("ossmount mont", "'mount'"),
+            ("ossmount mount oss://b /m --part-sise=1MiB", "'--part-size'"),
+            ("ossmount mount oss://b", "<DIR>"),
+            ("ossmount oss://b", "<DIR>"),
+        ] {
+            let problem = run(args(line)).unwrap_err();
+            assert!(problem.sentence.contains(says), "{line}: {problem}");
+            assert!(!problem.sentence.contains('\n') && problem.code() == 2, "{line}: {problem}");
+        }
+    }
+}

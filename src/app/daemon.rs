@@ -1,0 +1,134 @@
+//! One mount from its first request to its end: store, reader, file system, kernel.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::{Handle, Runtime};
+
+use super::log::Level;
+use super::registry::Registration;
+use super::signals::{Signals, Wish};
+use super::{reach, registry};
+use crate::base::Clock;
+use crate::config::{Mounting, Problem, Result};
+use crate::fs::Fs;
+use crate::fuse::{self, Drained, Mounted, Place, Target};
+use crate::metrics::Metrics;
+use crate::read::Reader;
+
+/// What to mount where.
+pub(super) struct Plan {
+    /// The URL, as the table of mounts shall show it.
+    pub(super) source: String,
+    /// Where, absolute, or `/dev/fd/N`.
+    pub(super) dir: PathBuf,
+    /// How.
+    pub(super) mounting: Mounting,
+}
+
+/// A mount that answers. Dropping it unmounts.
+pub(super) struct Live {
+    mounted: Mounted,
+    drain_timeout: Duration,
+    _registration: Option<Registration>,
+    _pid_file: Option<PidFile>,
+}
+
+/// The runtime that a mount waits on.
+pub(super) fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .thread_name("ossmount")
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::failure(format!("no threads can be started: {error}")))
+}
+
+/// Reaches the bucket, mounts, and returns once the kernel has had an answer. On failure nothing stays mounted.
+pub(super) async fn start(plan: Plan) -> Result<Live> {
+    let Plan { source, dir, mounting } = plan;
+    let place = Place::parse(&dir).map_err(|error| Problem::failure(error.to_string()))?;
+    let (metrics, clock) = (Arc::new(Metrics::default()), Clock::system());
+    let bucket = mounting.store.bucket.clone();
+    let connected = reach::connect(mounting.store, metrics.clone(), clock.clone())?;
+    let mut options = mounting.fs;
+    options.mount_time = clock.now();
+    reach::first_request(&*connected.store, &options.prefix, bucket.as_str(), &connected.endpoint).await?;
+
+    let reader = Reader::new(connected.store.clone(), mounting.read, metrics.clone());
+    let file_system = Fs::new(connected.store, reader, options, metrics, clock);
+    let target = Target { source: source.clone(), place };
+    let mounted = fuse::mount(file_system, target, mounting.fuse, Handle::current())
+        .map_err(|error| Problem::failure(error.to_string()))?;
+    let pid_file = mounting.run.pid_file.map(PidFile::write).transpose()?;
+    let registration = mounted.dir().and_then(|dir| match registry::Registration::enter(dir, &source) {
+        Ok(registration) => Some(registration),
+        Err(error) => {
+            tracing::warn!(%error, "this mount cannot be entered among the live ones; umount will not wait for its end");
+            None
+        }
+    });
+    tracing::info!(source, dir = %dir.display(), endpoint = connected.endpoint, "mounted");
+    Ok(Live { mounted, drain_timeout: mounting.run.drain_timeout, _registration: registration, _pid_file: pid_file })
+}
+
+impl Live {
+    /// Serves until the mount is gone or a signal ends it; then drains. `reload` answers SIGHUP.
+    pub(super) async fn serve(self, mut signals: Signals, level: Option<&Level>, reload: impl Fn()) {
+        loop {
+            tokio::select! {
+                () = self.mounted.wait() => {
+                    tracing::info!("unmounted; the daemon ends");
+                    return;
+                }
+                wish = signals.next() => match wish {
+                    Wish::End => break,
+                    Wish::Reload => reload(),
+                    Wish::NextLevel => if let Some(level) = level { level.step() },
+                }
+            }
+        }
+        tracing::info!("asked to end");
+        self.end(signals).await;
+    }
+
+    /// Unmounts, and answers what is under way within the drain time; a second request to end cuts that short.
+    pub(super) async fn end(self, mut signals: Signals) {
+        tokio::select! {
+            drained = self.mounted.drain(self.drain_timeout) => match drained {
+                Drained::Clean => tracing::info!("unmounted; everything under way was answered"),
+                Drained::CutShort(count) => {
+                    tracing::warn!("unmounted; {count} requests were cut short after {:?}", self.drain_timeout);
+                }
+            },
+            () = signals.end() => tracing::warn!("told twice to end: unmounted without waiting"),
+        }
+    }
+
+    /// The directory mounted on.
+    pub(super) fn dir(&self) -> Option<PathBuf> {
+        self.mounted.dir().map(PathBuf::from)
+    }
+}
+
+/// A file with the process id, for as long as this lives.
+struct PidFile(PathBuf);
+
+impl PidFile {
+    fn write(path: PathBuf) -> Result<PidFile> {
+        let written = File::create(&path).and_then(|mut file| writeln!(file, "{}", std::process::id()));
+        match written {
+            Ok(()) => Ok(PidFile(path)),
+            Err(error) => Err(Problem::failure(format!("the pid file {} cannot be written: {error}", path.display()))),
+        }
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // Gone already is as good.
+        let _ = fs::remove_file(&self.0);
+    }
+}

@@ -1,0 +1,101 @@
+//! `ossmount emulator`: an OSS and S3 server on this machine.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::builder::PathBufValueParser;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use super::signals::Signals;
+use super::small_runtime;
+use super::text::Output;
+use crate::base::ByteSize;
+use crate::config::{Problem, Result};
+use crate::emulator::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, AnonymousRead, Emulator, GeneratedBucket, Options, Shaping};
+
+pub(super) fn command() -> Command {
+    let arg = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    Command::new("emulator")
+        .about("Serve directories as buckets in the OSS and S3 dialects, for trials and tests")
+        .arg(
+            arg("root", "DIR", "Each directory in it is a bucket, each file below that an object")
+                .value_parser(PathBufValueParser::new()),
+        )
+        .arg(arg("listen", "ADDRESS", "Where to listen; port 0 takes a free one").default_value("127.0.0.1:0"))
+        .arg(arg("region", "REGION", "The region of every bucket").default_value("cn-hangzhou"))
+        .arg(
+            arg(
+                "generate",
+                "BUCKET=KIND:COUNT[:SIZE]",
+                "A bucket of computed keys and content, as in big=flat:1000000",
+            )
+            .action(ArgAction::Append),
+        )
+        .arg(Arg::new("anonymous").long("anonymous").action(ArgAction::SetTrue).help("Let unsigned requests read"))
+        .arg(arg("ttfb", "TIME", "Delay of the first byte of each answer, as in 20ms"))
+        .arg(arg("page-time", "TIME", "The same for a page of a listing"))
+        .arg(arg("conn-bandwidth", "SIZE", "Bytes per second of each connection, as in 100MB"))
+        .arg(arg("total-bandwidth", "SIZE", "Bytes per second of all connections together"))
+        .arg(arg("seed", "N", "Seeds the dice of faults").default_value("0"))
+        .arg(arg("threads", "N", "Threads that serve").default_value("2"))
+}
+
+pub(super) fn run(matches: &ArgMatches) -> Result<()> {
+    let options = options(matches)?;
+    small_runtime()?.block_on(async {
+        let mut signals = Signals::catch()?;
+        let emulator = Emulator::start(options)
+            .map_err(|error| Problem::failure(format!("the emulator cannot start: {error}")))?;
+        let mut out = Output::new();
+        out.line(&format!("listening on {}", emulator.endpoint()))?;
+        out.line("use it with")?;
+        out.line(&format!("  export OSS_ACCESS_KEY_ID={ACCESS_KEY_ID} OSS_ACCESS_KEY_SECRET={ACCESS_KEY_SECRET}"))?;
+        out.line(&format!("  ossmount mount oss://BUCKET DIR --endpoint {} --region REGION", emulator.endpoint()))?;
+        out.flush()?;
+        drop(out);
+        signals.end().await;
+        Ok(())
+    })
+}
+
+fn options(matches: &ArgMatches) -> Result<Options> {
+    let defaults = Options::default();
+    Ok(Options {
+        listen: value::<SocketAddr>(matches, "listen", "write ADDRESS:PORT, as in 127.0.0.1:9000")?
+            .unwrap_or(defaults.listen),
+        root: matches.get_one::<PathBuf>("root").cloned(),
+        region: matches.get_one::<String>("region").cloned().unwrap_or(defaults.region),
+        anonymous_read: match matches.get_flag("anonymous") {
+            true => AnonymousRead::Everything,
+            false => AnonymousRead::Nothing,
+        },
+        shaping: Shaping {
+            ttfb: time(matches, "ttfb")?,
+            page_time: time(matches, "page-time")?,
+            connection_bandwidth: value::<ByteSize>(matches, "conn-bandwidth", "write a size, as in 100MB")?,
+            total_bandwidth: value::<ByteSize>(matches, "total-bandwidth", "write a size, as in 100MB")?,
+        },
+        seed: value(matches, "seed", "write a whole number")?.unwrap_or(0),
+        worker_threads: value(matches, "threads", "write a whole number")?.unwrap_or(2).max(1),
+        generated: generated(matches)?,
+        ..defaults
+    })
+}
+
+fn generated(matches: &ArgMatches) -> Result<Vec<GeneratedBucket>> {
+    let texts = matches.get_many::<String>("generate").into_iter().flatten();
+    texts.map(|text| text.parse().map_err(|what| Problem::usage(format!("--generate {text:?}: {what}")))).collect()
+}
+
+fn value<T: FromStr>(matches: &ArgMatches, name: &str, right: &str) -> Result<Option<T>> {
+    let Some(text) = matches.get_one::<String>(name) else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| Problem::usage(format!("--{name} {text:?}: {right}")))
+}
+
+fn time(matches: &ArgMatches, name: &str) -> Result<std::time::Duration> {
+    let Some(text) = matches.get_one::<String>(name) else { return Ok(std::time::Duration::ZERO) };
+    crate::config::parse_time(text).map_err(|what| Problem::usage(format!("--{name}: {what}")))
+}

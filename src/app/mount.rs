@@ -1,0 +1,212 @@
+//! `ossmount mount URL DIR`, and the same as mount(8) calls it.
+
+use std::path::{Path, PathBuf};
+
+use clap::builder::PathBufValueParser;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
+
+use super::background::{self, Side};
+use super::cli::{Form, config_arg};
+use super::daemon::{self, Plan};
+use super::given::{self, Given};
+use super::log::{self, Fallback, Level};
+use super::signals::Signals;
+use super::variable;
+use crate::config::{self, BucketUrl, Caller, Group, Machine, Problem, Raw, Result, Run};
+
+pub(super) fn command(form: Form) -> Command {
+    let command = match form {
+        Form::Command => Command::new("mount"),
+        // Called by other names; its help shows the name people type.
+        Form::Bare | Form::Helper => {
+            Command::new("ossmount").bin_name("ossmount mount").version(env!("CARGO_PKG_VERSION"))
+        }
+    };
+    command
+        .about("Mount a bucket, or a prefix of it, on a directory; returns once the mount answers")
+        .arg(Arg::new("url").value_name("URL").required(true).help("oss://BUCKET[/PREFIX] or s3://BUCKET[/PREFIX]"))
+        .arg(
+            Arg::new("dir")
+                .value_name("DIR")
+                .required(true)
+                .value_parser(PathBufValueParser::new())
+                .help("An empty directory"),
+        )
+        .arg(
+            Arg::new("words")
+                .short('o')
+                .value_name("OPTIONS")
+                .action(ArgAction::Append)
+                .help("Options by their long names, as in -o region=cn-hangzhou,memory-limit=2GiB, and mount(8)'s own"),
+        )
+        .args(mount_program_args(form))
+        .arg(config_arg())
+        .args(config::args(Group::ALL).into_iter().map(|arg| match (arg.get_id().as_str(), form) {
+            ("foreground", Form::Command | Form::Bare) => arg.short('f'),
+            _ => arg,
+        }))
+        .args_override_self(true)
+}
+
+/// What mount(8) passes to its helpers.
+fn mount_program_args(form: Form) -> Vec<Arg> {
+    let flag = |name: &'static str, short| Arg::new(name).short(short).action(ArgAction::SetTrue).hide(true);
+    let verbose = flag("verbose", 'v').help("Say that the mount answers");
+    match form {
+        Form::Command => vec![],
+        Form::Bare | Form::Helper => {
+            let mut args = vec![verbose, flag("no-mtab", 'n'), flag("sloppy", 's'), flag("read-only", 'r')];
+            args.push(flag("read-write", 'w'));
+            args.push(Arg::new("type").short('t').value_name("TYPE").hide(true));
+            if form == Form::Helper {
+                args.push(flag("fake", 'f'));
+            }
+            args
+        }
+    }
+}
+
+pub(super) fn run(matches: &ArgMatches, form: Form) -> Result<()> {
+    let set = |name: &str| matches.try_get_one::<bool>(name).ok().flatten() == Some(&true);
+    let caller = match form {
+        Form::Command => Caller::Person,
+        Form::Bare | Form::Helper if set("sloppy") => Caller::SloppyMountProgram,
+        Form::Bare | Form::Helper => Caller::MountProgram,
+    };
+    let given = given::gather(matches, caller)?;
+    let plan = plan(matches, &given)?;
+    if set("fake") {
+        return Ok(());
+    }
+    let said = set("verbose").then(|| format!("{} is mounted on {}", plan.source, plan.dir.display()));
+    let again = (matches.clone(), caller);
+    match plan.mounting.run.foreground {
+        true => foreground(plan, &again),
+        false => in_background(plan, &again),
+    }?;
+    if let Some(said) = said {
+        println!("{said}");
+    }
+    Ok(())
+}
+
+fn plan(matches: &ArgMatches, given: &Given) -> Result<Plan> {
+    let url: BucketUrl = required(matches.get_one::<String>("url"))?.parse()?;
+    let dir = absolute(required(matches.get_one::<PathBuf>("dir"))?);
+    let mut mounting = config::resolve(&given.raw, given.words, &url, Machine::look(), &variable)?;
+    make_absolute(&mut mounting.run);
+    if let crate::store::credentials::Source::File(path) = &mut mounting.store.credentials {
+        *path = absolute(path);
+    }
+    mounting.store.ca_bundle = mounting.store.ca_bundle.as_deref().map(absolute);
+    Ok(Plan { source: url.to_string(), dir, mounting })
+}
+
+/// The parser has seen to it that the argument is there.
+fn required<T>(value: Option<&T>) -> Result<&T> {
+    value.ok_or_else(|| Problem::usage("URL and DIR are needed; see ossmount mount --help"))
+}
+
+/// A daemon leaves the directory it was started in.
+fn make_absolute(run: &mut Run) {
+    run.log.file = run.log.file.as_deref().map(absolute);
+    run.pid_file = run.pid_file.as_deref().map(absolute);
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+type Again = (ArgMatches, Caller);
+
+fn foreground(plan: Plan, again: &Again) -> Result<()> {
+    leave_no_core();
+    let level = log::start(&plan.mounting.run.log, Fallback::Stderr)?;
+    let runtime = daemon::runtime()?;
+    let outcome = runtime.block_on(async {
+        let mut signals = Signals::catch()?;
+        let live = tokio::select! {
+            live = daemon::start(plan) => live?,
+            () = signals.end() => return Ok(()),
+        };
+        live.serve(signals, Some(&level), || reload(again, &level)).await;
+        Ok(())
+    });
+    runtime.shutdown_background();
+    outcome
+}
+
+fn in_background(plan: Plan, again: &Again) -> Result<()> {
+    let line = match background::detach()? {
+        Side::Caller => return Ok(()),
+        Side::Daemon(line) => line,
+    };
+    leave_no_core();
+    let outcome = daemonised(plan, again, line);
+    std::process::exit(i32::from(outcome.is_err()));
+}
+
+/// Everything from here on is the daemon's; the caller hears of failures only through the line.
+fn daemonised(plan: Plan, again: &Again, line: background::Line) -> std::result::Result<(), ()> {
+    let prepared = log::start(&plan.mounting.run.log, Fallback::Nowhere)
+        .and_then(|level| daemon::runtime().map(|runtime| (level, runtime)));
+    let (level, runtime) = match prepared {
+        Ok(prepared) => prepared,
+        Err(problem) => {
+            line.failed(&problem);
+            return Err(());
+        }
+    };
+    let outcome = runtime.block_on(async {
+        let started = async {
+            let signals = Signals::catch()?;
+            Ok((daemon::start(plan).await?, signals))
+        };
+        match started.await {
+            Err(problem) => {
+                tracing::error!("{problem}");
+                line.failed(&problem);
+                Err(())
+            }
+            Ok((live, signals)) if line.ready().is_err() => {
+                tracing::warn!("whoever asked for this mount is gone: unmounting");
+                live.end(signals).await;
+                Err(())
+            }
+            Ok((live, signals)) => {
+                live.serve(signals, Some(&level), || reload(again, &level)).await;
+                Ok(())
+            }
+        }
+    });
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Reads the configuration again and takes from it what a live mount can change: the log's level. Credentials files
+/// are read again by themselves whenever they change.
+fn reload((matches, caller): &Again, level: &Level) {
+    match given::gather(matches, *caller).and_then(|given: Given| run_of(&given.raw)) {
+        Ok(run) => {
+            level.set(&run.log.level);
+            tracing::info!("configuration read again: log-level taken over; other options need a new mount");
+        }
+        Err(problem) => tracing::error!("the configuration is left as it was: {problem}"),
+    }
+}
+
+fn run_of(raw: &Raw) -> Result<Run> {
+    config::resolve_run(raw)
+}
+
+/// The memory of this process holds access keys, so no core file may be written of it. The limit alone would not do:
+/// it does not hold where cores are piped to a program.
+fn leave_no_core() {
+    let limited = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    let hidden = prctl::set_dumpable(false);
+    if let Err(errno) = limited.and(hidden) {
+        tracing::warn!("core files cannot be switched off: {errno}");
+    }
+}

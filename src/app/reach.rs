@@ -1,0 +1,118 @@
+//! The first request to a bucket: it must be reached, and the credentials accepted, before anything is mounted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::Clock;
+use crate::config::{Problem, Result};
+use crate::metrics::Metrics;
+use crate::store::{self, Connected, Error, ErrorKind, ListRequest, Store};
+
+/// How long a bucket may take to answer at the start. Whoever waits for a mount wants to know sooner than a reader
+/// in the middle of a file, who is helped by patience.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Builds the store.
+pub(super) fn connect(options: store::Options, metrics: Arc<Metrics>, clock: Clock) -> Result<Connected> {
+    store::connect(options, metrics, clock).map_err(|error| match error.kind() {
+        ErrorKind::Invalid => Problem::usage(error.message()),
+        _ => Problem::failure(error.to_string()),
+    })
+}
+
+/// Asks the bucket for one key.
+pub(super) async fn first_request(store: &dyn Store, prefix: &str, bucket: &str, endpoint: &str) -> Result<()> {
+    let request = ListRequest { prefix: prefix.to_owned(), max_keys: 1, ..ListRequest::default() };
+    match tokio::time::timeout(PATIENCE, store.list(request)).await {
+        Ok(Ok(page)) => {
+            if page.entries.is_empty() && page.prefixes.is_empty() && !prefix.is_empty() {
+                tracing::warn!("no key begins with {prefix:?}; the mount is empty until one does");
+            }
+            Ok(())
+        }
+        Ok(Err(error)) => Err(explain(&error, bucket, endpoint)),
+        Err(_) => Err(unreachable(endpoint, &format!("no answer within {} s", PATIENCE.as_secs()))),
+    }
+}
+
+/// A failed request, as one sentence with what to do.
+pub(super) fn explain(error: &Error, bucket: &str, endpoint: &str) -> Problem {
+    let code = error.code().unwrap_or_default();
+    let said = match error.request_id() {
+        Some(id) if !code.is_empty() => format!(" ({code}, request id {id})"),
+        _ if !code.is_empty() => format!(" ({code})"),
+        _ => String::new(),
+    };
+    Problem::failure(match error.kind() {
+        ErrorKind::NoSuchBucket => {
+            format!("bucket {bucket:?} does not exist at {endpoint}{said}: check its name, and the region or endpoint")
+        }
+        ErrorKind::WrongRegion => {
+            format!("bucket {bucket:?} is not at {endpoint}: {}{said}: set region or endpoint to that", error.message())
+        }
+        ErrorKind::AccessDenied | ErrorKind::Credentials if code == "SignatureDoesNotMatch" => {
+            format!("{endpoint} refuses the signature{said}: the access key's secret is wrong; set it anew")
+        }
+        ErrorKind::AccessDenied | ErrorKind::Credentials if code.starts_with("InvalidAccessKeyId") => {
+            format!(
+                "{endpoint} does not know the access key id{said}: check the credentials, and whose service this is"
+            )
+        }
+        ErrorKind::Credentials => {
+            format!("the credentials are not accepted by {endpoint}: {}{said}: renew them", error.message())
+        }
+        ErrorKind::AccessDenied => format!(
+            "access to bucket {bucket:?} is denied at {endpoint}{said}: allow this key to list the bucket and read \
+             its objects"
+        ),
+        ErrorKind::ClockSkew => {
+            format!("this machine's clock and the one of {endpoint} differ too much{said}: set the clock")
+        }
+        ErrorKind::Network | ErrorKind::Timeout => return unreachable(endpoint, &cause(error)),
+        _ => format!("bucket {bucket:?} cannot be listed at {endpoint}: {error}"),
+    })
+}
+
+fn unreachable(endpoint: &str, why: &str) -> Problem {
+    Problem::failure(format!("{endpoint} cannot be reached: {why}: check endpoint, region and network"))
+}
+
+/// The innermost cause, which says most: "connection refused" rather than "error sending request".
+fn cause(error: &Error) -> String {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(next) = innermost.source() {
+        innermost = next;
+    }
+    match std::ptr::addr_eq(innermost, error) {
+        true => error.message().to_owned(),
+        false => innermost.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_says_what_to_do() {
+        for (kind, code, says) in [
+            (ErrorKind::NoSuchBucket, "NoSuchBucket", "check its name"),
+            (ErrorKind::WrongRegion, "AccessDenied", "set region or endpoint"),
+            (ErrorKind::AccessDenied, "SignatureDoesNotMatch", "secret is wrong"),
+            (ErrorKind::Credentials, "InvalidAccessKeyId", "does not know the access key id"),
+            (ErrorKind::Credentials, "SecurityTokenExpired", "renew them"),
+            (ErrorKind::AccessDenied, "AccessDenied", "allow this key"),
+            (ErrorKind::ClockSkew, "RequestTimeTooSkewed", "set the clock"),
+            (ErrorKind::Network, "", "cannot be reached: refused: check"),
+            (ErrorKind::Server, "InternalError", "cannot be listed"),
+        ] {
+            let source: Box<dyn std::error::Error + Send + Sync> = "refused".into();
+            let error =
+                Error::new(kind, "what the server says").with_code(code.to_owned()).with_request_id("5C".to_owned());
+            let error = if kind == ErrorKind::Network { error.with_source(Some(source.into())) } else { error };
+            let problem = explain(&error, "b", "http://h");
+            assert!(problem.sentence.contains(says), "{kind:?}: {problem}");
+            assert!(!problem.sentence.contains('\n') && problem.code() == 1);
+        }
+    }
+}

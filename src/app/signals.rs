@@ -1,0 +1,52 @@
+//! The signals a process of ours obeys.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::config::{Problem, Result};
+
+/// What a signal asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Wish {
+    /// SIGTERM, SIGINT: finish what is under way and end.
+    End,
+    /// SIGHUP: read the configuration again.
+    Reload,
+    /// SIGUSR2: the next log level.
+    NextLevel,
+}
+
+/// The signals, caught from now on.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    user: Signal,
+}
+
+impl Signals {
+    /// Catches the signals. Must be called within a runtime.
+    pub(super) fn catch() -> Result<Self> {
+        let catch = |kind| signal(kind).map_err(|error| Problem::failure(format!("signals cannot be caught: {error}")));
+        Ok(Signals {
+            terminate: catch(SignalKind::terminate())?,
+            interrupt: catch(SignalKind::interrupt())?,
+            hangup: catch(SignalKind::hangup())?,
+            user: catch(SignalKind::user_defined2())?,
+        })
+    }
+
+    /// The next wish.
+    pub(super) async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.terminate.recv() => Wish::End,
+            _ = self.interrupt.recv() => Wish::End,
+            _ = self.hangup.recv() => Wish::Reload,
+            _ = self.user.recv() => Wish::NextLevel,
+        }
+    }
+
+    /// Waits for the wish to end, passing over the others.
+    pub(super) async fn end(&mut self) {
+        while self.next().await != Wish::End {}
+    }
+}

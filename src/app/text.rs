@@ -1,0 +1,69 @@
+//! How sizes, times and names are shown.
+
+use std::io::{self, Write};
+
+use crate::base::Timestamp;
+use crate::config::{Problem, Result};
+
+/// `2024-02-29T12:34:56Z`.
+pub(super) fn time(time: Timestamp) -> String {
+    match jiff::Timestamp::from_second(time.seconds) {
+        Ok(time) => time.to_string(),
+        Err(_) => format!("@{}", time.seconds),
+    }
+}
+
+/// A name for a terminal: what could move the cursor or change its state is escaped.
+pub(super) fn shown(name: &str) -> String {
+    name.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+/// Standard output that ends quietly when its reader has had enough.
+pub(super) struct Output<'a> {
+    out: io::BufWriter<io::StdoutLock<'a>>,
+}
+
+/// Whether to go on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Reader {
+    Listens,
+    Left,
+}
+
+impl Output<'_> {
+    pub(super) fn new() -> Self {
+        Output { out: io::BufWriter::new(io::stdout().lock()) }
+    }
+
+    pub(super) fn line(&mut self, line: &str) -> Result<Reader> {
+        outcome(self.out.write_all(line.as_bytes()).and_then(|()| self.out.write_all(b"\n")))
+    }
+
+    pub(super) fn flush(&mut self) -> Result<Reader> {
+        outcome(self.out.flush())
+    }
+}
+
+fn outcome(result: io::Result<()>) -> Result<Reader> {
+    match result {
+        Ok(()) => Ok(Reader::Listens),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Left),
+        Err(error) => Err(Problem::failure(format!("cannot write to standard output: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_drive_a_terminal() {
+        assert_eq!(shown("a\u{1b}[2Jb\n\u{9b}ü"), "a\\u{1b}[2Jb\\n\\u{9b}ü");
+    }
+
+    #[test]
+    fn times_are_universal() {
+        assert_eq!(time(Timestamp::from_unix(1_709_210_096)), "2024-02-29T12:34:56Z");
+        assert_eq!(time(Timestamp::from_unix(i64::MAX)), format!("@{}", i64::MAX));
+    }
+}

@@ -1,0 +1,47 @@
+//! `ossmount umount DIR`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::PathBufValueParser;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use super::registry;
+use crate::config::{Problem, Result};
+use crate::fuse::{self, Laziness};
+
+/// How long a daemon may take to end after its mount is gone. It has nothing left to do but to exit.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) fn command() -> Command {
+    Command::new("umount")
+        .about("Unmount a directory and wait for its daemon to finish")
+        .arg(Arg::new("dir").value_name("DIR").required(true).value_parser(PathBufValueParser::new()))
+        .arg(
+            Arg::new("lazy")
+                .short('l')
+                .long("lazy")
+                .action(ArgAction::SetTrue)
+                .help("Also while it is in use: open files live on until they are closed; does not wait"),
+        )
+}
+
+pub(super) fn run(matches: &ArgMatches) -> Result<()> {
+    let Some(dir) = matches.get_one::<PathBuf>("dir") else { return Err(Problem::usage("which DIR?")) };
+    let laziness = if matches.get_flag("lazy") { Laziness::Lazy } else { Laziness::Strict };
+    // Found before unmounting: afterwards the daemon may be gone, and another's mount may have come.
+    let daemon = fs::canonicalize(dir).ok().and_then(|dir| registry::find(&dir));
+    fuse::unmount(dir, laziness).map_err(|error| Problem::failure(error.to_string()))?;
+    let Some(daemon) = daemon.filter(|_| laziness == Laziness::Strict) else { return Ok(()) };
+    let pid = daemon.entry.pid;
+    match daemon.wait_for_end(PATIENCE) {
+        true => Ok(()),
+        false => Err(Problem::failure(format!(
+            "{} is unmounted, but its daemon (pid {pid}) has not finished within {} s: something may still use it by \
+             another path",
+            dir.display(),
+            PATIENCE.as_secs()
+        ))),
+    }
+}
