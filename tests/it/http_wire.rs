@@ -371,3 +371,43 @@ async fn bad_options_are_refused_before_anything_is_sent() {
     }
     assert!(wire.asked().is_empty());
 }
+
+#[tokio::test]
+async fn tls_trusts_the_bundle_it_is_given_and_no_other() {
+    let bundle = |name: &str| Some(format!("{}/tests/data/tls/{name}", env!("CARGO_MANIFEST_DIR")).into());
+    let wire = Wire::tls(vec![Reply::new("200 OK", &[], "x"), Reply::new("200 OK", &[], "")]);
+    let mut options = options(&wire, Dialect::S3);
+    options.ca_bundle = bundle("ca.pem");
+    let trusting = HttpStore::new(options.clone(), Clock::manual(NOW)).unwrap();
+    assert_eq!(read(&trusting, get("a/../b")).await.unwrap(), b"x");
+    trusting.put(PutRequest::new(Key::new("k"), "bytes")).await.unwrap();
+    let hashes: Vec<_> = wire.asked().iter().map(|a| a.header("x-amz-content-sha256").unwrap().to_owned()).collect();
+    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    assert_eq!(hashes, [empty, "UNSIGNED-PAYLOAD"], "what TLS protects is not hashed again");
+
+    options.ca_bundle = bundle("other.pem");
+    let error = read(&HttpStore::new(options.clone(), Clock::manual(NOW)).unwrap(), get("k")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network);
+    assert!(error.to_string().contains("certificate"), "{error}");
+    options.ca_bundle = bundle("server.key");
+    let error = HttpStore::new(options, Clock::manual(NOW)).unwrap_err();
+    assert!(error.to_string().contains("set ca-bundle to a PEM file"), "{error}");
+}
+
+#[tokio::test]
+async fn rotated_credentials_are_read_again_when_the_old_ones_are_refused() {
+    let refusal = "<Error><Code>InvalidAccessKeyId</Code><Message>unknown</Message></Error>";
+    let wire = Wire::new(vec![Reply::new("403 Forbidden", &[], refusal), Reply::new("200 OK", &[], "x")]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.json");
+    let write = |id: &str| std::fs::write(&path, format!(r#"{{"AccessKeyId":"{id}","AccessKeySecret":"s"}}"#)).unwrap();
+    write("old");
+    let mut options = options(&wire, Dialect::Oss);
+    options.credentials = Source::File(path.clone());
+    let store = HttpStore::new(options, Clock::manual(NOW)).unwrap();
+    assert_eq!(read(&store, get("k")).await.unwrap_err().kind(), ErrorKind::Credentials);
+    write("new one");
+    read(&store, get("k")).await.unwrap();
+    let last = wire.asked().pop().unwrap();
+    assert!(last.header("authorization").unwrap().contains("Credential=new one/"));
+}

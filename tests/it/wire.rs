@@ -6,6 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
 /// What to say to one request.
 #[derive(Clone)]
 pub(crate) enum Reply {
@@ -30,6 +34,11 @@ impl Reply {
     }
 }
 
+/// A connection, encrypted or not.
+trait Stream: Read + Write + Send {}
+
+impl<S: Read + Write + Send> Stream for S {}
+
 /// One request as it came.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
@@ -52,6 +61,7 @@ impl Asked {
 /// The server. Replies go out in the order of the requests, whatever their connection; it stops when dropped.
 pub(crate) struct Wire {
     address: SocketAddr,
+    scheme: &'static str,
     shared: Arc<Shared>,
     accepting: Option<JoinHandle<()>>,
 }
@@ -66,6 +76,30 @@ struct Shared {
 impl Wire {
     /// Listens on loopback with these replies. After the last one, connections are closed without a word.
     pub(crate) fn new(replies: Vec<Reply>) -> Wire {
+        Wire::serve(replies, "http", |stream| Box::new(stream))
+    }
+
+    /// The same over TLS, with the certificate `tests/data/tls/server.pem`.
+    pub(crate) fn tls(replies: Vec<Reply>) -> Wire {
+        let certificates = CertificateDer::pem_slice_iter(include_bytes!("../data/tls/server.pem"));
+        let key = PrivateKeyDer::from_pem_slice(include_bytes!("../data/tls/server.key")).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(certificates.map(Result::unwrap).collect(), key)
+            .unwrap();
+        let config = Arc::new(config);
+        Wire::serve(replies, "https", move |stream| {
+            Box::new(StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), stream))
+        })
+    }
+
+    fn serve(
+        replies: Vec<Reply>,
+        scheme: &'static str,
+        wrap: impl Fn(TcpStream) -> Box<dyn Stream> + Send + 'static,
+    ) -> Wire {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
@@ -82,16 +116,16 @@ impl Wire {
                     break;
                 }
                 accepting.open.lock().unwrap().push(stream.try_clone().unwrap());
-                let serving = accepting.clone();
+                let (serving, stream) = (accepting.clone(), wrap(stream));
                 std::thread::spawn(move || serving.serve(number, stream));
             }
         });
-        Wire { address, shared, accepting: Some(handle) }
+        Wire { address, scheme, shared, accepting: Some(handle) }
     }
 
-    /// `http://127.0.0.1:port`.
+    /// `http://127.0.0.1:port`, or with `https`.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// `127.0.0.1:port`.
@@ -118,12 +152,12 @@ impl Drop for Wire {
 }
 
 impl Shared {
-    fn serve(&self, number: usize, mut stream: TcpStream) {
-        while let Some(asked) = read_request(number, &mut stream) {
+    fn serve(&self, number: usize, mut stream: Box<dyn Stream>) {
+        while let Some(asked) = read_request(number, &mut *stream) {
             self.asked.lock().unwrap().push(asked);
             let reply = self.replies.lock().unwrap().next();
             match reply {
-                Some(Reply::Keep(bytes)) if stream.write_all(&bytes).is_ok() => {}
+                Some(Reply::Keep(bytes)) if stream.write_all(&bytes).and_then(|()| stream.flush()).is_ok() => {}
                 Some(Reply::Keep(_)) | None => break,
                 Some(Reply::Close(bytes)) => {
                     let _ = stream.write_all(&bytes);
@@ -131,11 +165,13 @@ impl Shared {
                 }
             }
         }
-        let _ = stream.shutdown(Shutdown::Both);
+        if let Some(socket) = self.open.lock().unwrap().get(number) {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
     }
 }
 
-fn read_request(connection: usize, stream: &mut TcpStream) -> Option<Asked> {
+fn read_request(connection: usize, stream: &mut dyn Stream) -> Option<Asked> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];

@@ -31,7 +31,8 @@ pub(super) struct FileProvider {
 struct Held {
     credentials: Arc<Credentials>,
     stamp: (SystemTime, u64),
-    looked: Duration,
+    /// When its time was looked at; `None` to look again at once.
+    looked: Option<Duration>,
 }
 
 impl FileProvider {
@@ -43,7 +44,7 @@ impl FileProvider {
         let now = self.clock.elapsed();
         let mut state = self.state.lock();
         if let Some(held) = &*state
-            && now.saturating_sub(held.looked) < LOOK_EVERY
+            && held.looked.is_some_and(|looked| now.saturating_sub(looked) < LOOK_EVERY)
         {
             return Ok(held.credentials.clone());
         }
@@ -52,7 +53,7 @@ impl FileProvider {
             Some(held) if held.stamp == stamp => held.credentials.clone(),
             _ => Arc::new(read(&self.path)?),
         };
-        *state = Some(Held { credentials: credentials.clone(), stamp, looked: now });
+        *state = Some(Held { credentials: credentials.clone(), stamp, looked: Some(now) });
         Ok(credentials)
     }
 }
@@ -64,6 +65,12 @@ impl Provider for FileProvider {
         match credentials.expires() {
             Some(expires) if expires <= self.clock.now() => Err(problem(&self.path, "holds expired credentials")),
             _ => Ok(credentials),
+        }
+    }
+
+    fn refused(&self) {
+        if let Some(held) = &mut *self.state.lock() {
+            held.looked = None;
         }
     }
 }

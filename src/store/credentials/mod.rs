@@ -115,6 +115,9 @@ impl Source {
 pub(crate) trait Provider: Send + Sync + fmt::Debug + 'static {
     /// The credentials valid now. Fails with [`ErrorKind::Credentials`](super::ErrorKind::Credentials).
     async fn credentials(&self) -> Result<Arc<Credentials>>;
+
+    /// The service refused what was given last: look for other ones before the next request.
+    fn refused(&self) {}
 }
 
 #[derive(Debug)]

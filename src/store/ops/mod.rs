@@ -151,6 +151,11 @@ impl HttpStore {
         // The status stands whether or not the words come through.
         let body = body.collect(MAX_ERROR_BODY).await.unwrap_or_default();
         let error = Refusal { rules: self.rules, status, headers: &headers, body: &body, signed }.error();
+        if error.kind() == ErrorKind::Credentials
+            && let Some((_, provider)) = &self.signing
+        {
+            provider.refused();
+        }
         if error.kind() == ErrorKind::ClockSkew
             && let Some(theirs) = meta::http_time(&headers, "date")
         {
