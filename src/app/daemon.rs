@@ -51,11 +51,9 @@ pub(super) async fn start(plan: Plan) -> Result<Live> {
     let Plan { source, dir, mounting } = plan;
     let place = Place::parse(&dir).map_err(|error| Problem::failure(error.to_string()))?;
     let (metrics, clock) = (Arc::new(Metrics::default()), Clock::system());
-    let bucket = mounting.store.bucket.clone();
-    let connected = reach::connect(mounting.store, metrics.clone(), clock.clone())?;
     let mut options = mounting.fs;
     options.mount_time = clock.now();
-    reach::first_request(&*connected.store, &options.prefix, bucket.as_str(), &connected.endpoint).await?;
+    let connected = reach::reach(mounting.store, &options.prefix, &metrics, &clock).await?;
 
     let reader = Reader::new(connected.store.clone(), mounting.read, metrics.clone());
     let file_system = Fs::new(connected.store, reader, options, metrics, clock);

@@ -59,7 +59,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<()> {
     };
     let scope = scope.order(if matches.get_flag("sort") { Order::Key } else { Order::Arrival });
     small_runtime()?.block_on(async {
-        let connected = reach::connect(options, Metrics::default().into(), Clock::system())?;
+        let connected = reach::reach(options, &url.directory(), &Metrics::default().into(), &Clock::system()).await?;
         list_all(&connected, &url, scope, style).await
     })
 }
@@ -67,7 +67,6 @@ pub(super) fn run(matches: &ArgMatches) -> Result<()> {
 async fn list_all(connected: &Connected, url: &BucketUrl, scope: ListScope, style: Style) -> Result<()> {
     let fail = |error| reach::explain(&error, url.bucket.as_str(), &connected.endpoint);
     let directory = url.directory();
-    reach::first_request(&*connected.store, &directory, url.bucket.as_str(), &connected.endpoint).await?;
     let mut printer = Printer::new(directory.clone(), style);
     let mut pages = list::pages(connected.store.clone(), scope, &list::Options::default());
     while let Some(page) = pages.next().await {

@@ -12,16 +12,37 @@ use crate::store::{self, Connected, Error, ErrorKind, ListRequest, Store};
 /// in the middle of a file, who is helped by patience.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Builds the store.
-pub(super) fn connect(options: store::Options, metrics: Arc<Metrics>, clock: Clock) -> Result<Connected> {
+/// After how long no further try is made within that: the last one must have time to fail by itself, for its error
+/// says more than that time ran out.
+const RETRY_BUDGET: Duration = Duration::from_secs(6);
+
+/// How long each try may take.
+const FIRST_BYTE: Duration = Duration::from_secs(8);
+
+/// Builds the store and asks the bucket for one key below the prefix.
+pub(super) async fn reach(
+    options: store::Options,
+    prefix: &str,
+    metrics: &Arc<Metrics>,
+    clock: &Clock,
+) -> Result<Connected> {
+    let bucket = options.bucket.clone();
+    let mut hurried = options.clone();
+    hurried.retry.budget = RETRY_BUDGET;
+    hurried.timeouts.first_byte = hurried.timeouts.first_byte.min(FIRST_BYTE);
+    let first = connect(hurried, metrics.clone(), clock.clone())?;
+    first_request(&*first.store, prefix, bucket.as_str(), &first.endpoint).await?;
+    connect(options, metrics.clone(), clock.clone())
+}
+
+fn connect(options: store::Options, metrics: Arc<Metrics>, clock: Clock) -> Result<Connected> {
     store::connect(options, metrics, clock).map_err(|error| match error.kind() {
         ErrorKind::Invalid => Problem::usage(error.message()),
         _ => Problem::failure(error.to_string()),
     })
 }
 
-/// Asks the bucket for one key.
-pub(super) async fn first_request(store: &dyn Store, prefix: &str, bucket: &str, endpoint: &str) -> Result<()> {
+async fn first_request(store: &dyn Store, prefix: &str, bucket: &str, endpoint: &str) -> Result<()> {
     let request = ListRequest { prefix: prefix.to_owned(), max_keys: 1, ..ListRequest::default() };
     match tokio::time::timeout(PATIENCE, store.list(request)).await {
         Ok(Ok(page)) => {
@@ -68,25 +89,15 @@ pub(super) fn explain(error: &Error, bucket: &str, endpoint: &str) -> Problem {
         ErrorKind::ClockSkew => {
             format!("this machine's clock and the one of {endpoint} differ too much{said}: set the clock")
         }
-        ErrorKind::Network | ErrorKind::Timeout => return unreachable(endpoint, &cause(error)),
+        ErrorKind::Network | ErrorKind::Timeout => {
+            return unreachable(endpoint, &error.root_cause().unwrap_or_else(|| error.message().to_owned()));
+        }
         _ => format!("bucket {bucket:?} cannot be listed at {endpoint}: {error}"),
     })
 }
 
 fn unreachable(endpoint: &str, why: &str) -> Problem {
     Problem::failure(format!("{endpoint} cannot be reached: {why}: check endpoint, region and network"))
-}
-
-/// The innermost cause, which says most: "connection refused" rather than "error sending request".
-fn cause(error: &Error) -> String {
-    let mut innermost: &dyn std::error::Error = error;
-    while let Some(next) = innermost.source() {
-        innermost = next;
-    }
-    match std::ptr::addr_eq(innermost, error) {
-        true => error.message().to_owned(),
-        false => innermost.to_string(),
-    }
 }
 
 #[cfg(test)]

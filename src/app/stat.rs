@@ -68,7 +68,8 @@ fn of_url(url: &BucketUrl, matches: &ArgMatches) -> Result<Map<String, Value>> {
     let options = config::resolve_store(&given.raw, url, &variable)?;
     log::start_quietly(&given.raw)?;
     small_runtime()?.block_on(async {
-        let connected = reach::connect(options, Metrics::default().into(), Clock::system())?;
+        // Also because a HEAD has no body to tell a missing bucket from a missing key.
+        let connected = reach::reach(options, &url.directory(), &Metrics::default().into(), &Clock::system()).await?;
         look(&connected, url).await
     })
 }
@@ -76,8 +77,6 @@ fn of_url(url: &BucketUrl, matches: &ArgMatches) -> Result<Map<String, Value>> {
 async fn look(connected: &Connected, url: &BucketUrl) -> Result<Map<String, Value>> {
     let (bucket, endpoint) = (url.bucket.as_str(), connected.endpoint.as_str());
     let (key, version) = url.key_and_version();
-    // A HEAD has no body to tell a missing bucket from a missing key.
-    reach::first_request(&*connected.store, &url.directory(), bucket, endpoint).await?;
     let mut facts = facts! { "url": url.to_string(), "bucket": bucket, "endpoint": endpoint };
     if key.is_empty() {
         facts.extend(facts! { "type": "bucket" });

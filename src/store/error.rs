@@ -148,6 +148,15 @@ impl Error {
         self.0.retry_after
     }
 
+    /// The innermost cause in its own words, which says most: "connection refused" rather than "sending failed".
+    pub fn root_cause(&self) -> Option<String> {
+        let mut innermost: &dyn std::error::Error = self.0.source.as_deref()?;
+        while let Some(next) = innermost.source() {
+            innermost = next;
+        }
+        Some(innermost.to_string())
+    }
+
     /// How many tries were made.
     pub fn tries(&self) -> u32 {
         self.0.tries
