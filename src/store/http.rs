@@ -104,10 +104,7 @@ impl Transport {
     pub(super) async fn send(&self, request: Request<'_>) -> Result<Response> {
         let host = request.host.to_owned();
         let request = self.build(request)?;
-        let response = self.client.request(request).await.map_err(|error| {
-            let what = if error.is_connect() { "cannot connect to" } else { "no answer came from" };
-            Error::new(ErrorKind::Network, format!("{what} {host}")).with_source(Some(error.into()))
-        })?;
+        let response = self.client.request(request).await.map_err(|error| unanswered(error, &host))?;
         let (head, body) = response.into_parts();
         Ok(Response { status: head.status.as_u16(), headers: head.headers, body: Received(body) })
     }
@@ -220,6 +217,41 @@ impl Received {
         }
         Ok(first.unwrap_or_else(|| all.freeze()))
     }
+}
+
+/// Why no answer came. Most of it may pass; a certificate that is not trusted will not, and neither will an answer
+/// that is not HTTP.
+fn unanswered(error: hyper_util::client::legacy::Error, host: &str) -> Error {
+    let distrusted = matches!(cause(&error), Some(rustls::Error::InvalidCertificate(_)));
+    let garbled = cause(&error).is_some_and(hyper::Error::is_parse);
+    let (kind, message) = if distrusted {
+        (
+            ErrorKind::Invalid,
+            format!("the certificate of {host} is not trusted; set ca-bundle to one that vouches for it"),
+        )
+    } else if garbled {
+        (ErrorKind::Protocol, format!("{host} does not answer in HTTP"))
+    } else if error.is_connect() {
+        (ErrorKind::Network, format!("cannot connect to {host}"))
+    } else {
+        (ErrorKind::Network, format!("no answer came from {host}"))
+    };
+    Error::new(kind, message).with_source(Some(error.into()))
+}
+
+/// The first cause of this type, also within `io::Error`s, which leave what they wrap out of their own chain.
+fn cause<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+    }
+    None
 }
 
 fn broke(error: hyper::Error) -> Error {

@@ -10,8 +10,8 @@ use ossmount::metrics::{Metric, Metrics};
 use ossmount::store::credentials::{Credentials, Source};
 use ossmount::store::sign::{Payload, Scheme, Signer, Unsigned};
 use ossmount::store::{
-    Dialect, ErrorKind, GetRequest, HeadRequest, HttpStore, ListRequest, Options, PutRequest, Sign, Store, StoreMut,
-    connect,
+    DeleteRequest, Dialect, ErrorKind, GetRequest, HeadRequest, HttpStore, ListRequest, Options, PutRequest, Sign,
+    Store, StoreMut, connect,
 };
 
 use crate::wire::{Asked, Reply, Wire};
@@ -252,6 +252,25 @@ async fn nobody_listening_is_a_network_error() {
 }
 
 #[tokio::test]
+async fn what_is_not_http_is_told_from_silence() {
+    let wire = Wire::new(vec![Reply::Close(b"220 mail.example.com ESMTP\r\n".to_vec()), Reply::Close(Vec::new())]);
+    let store = store(&wire, Dialect::Oss);
+    for kind in [ErrorKind::Protocol, ErrorKind::Network] {
+        assert_eq!(read(&store, get("k")).await.unwrap_err().kind(), kind);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_key_never_becomes_a_request_to_the_bucket() {
+    let wire = Wire::new(Vec::new());
+    let store = store(&wire, Dialect::Oss);
+    let deleted = store.delete(DeleteRequest::new(Key::new(""))).await;
+    assert_eq!(deleted.unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(read(&store, get("")).await.unwrap_err().kind(), ErrorKind::Invalid);
+    assert!(wire.asked().is_empty());
+}
+
+#[tokio::test]
 async fn layers_resume_a_stalled_body() {
     let part = "HTTP/1.1 206 Partial Content\r\nETag: \"AB\"\r\nContent-Range: bytes 4-9/10\r\nContent-Length: 6\r\n\r\n456789";
     let wire = Wire::new(vec![
@@ -387,8 +406,8 @@ async fn tls_trusts_the_bundle_it_is_given_and_no_other() {
 
     options.ca_bundle = bundle("other.pem");
     let error = read(&HttpStore::new(options.clone(), Clock::manual(NOW)).unwrap(), get("k")).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Network);
-    assert!(error.to_string().contains("certificate"), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Invalid, "trying again would not help");
+    assert!(error.to_string().contains("set ca-bundle"), "{error}");
     options.ca_bundle = bundle("server.key");
     let error = HttpStore::new(options, Clock::manual(NOW)).unwrap_err();
     assert!(error.to_string().contains("set ca-bundle to a PEM file"), "{error}");

@@ -93,6 +93,10 @@ impl HttpStore {
     }
 
     async fn call_at(&self, call: &Call<'_>, now: Timestamp) -> Result<Response> {
+        if call.key == Some("") {
+            // It would ask for, or delete, the bucket itself.
+            return Err(Error::new(ErrorKind::Invalid, "a key cannot be empty"));
+        }
         let target = self.endpoint.target(self.options.bucket.as_str(), call.key);
         let mut headers = call.headers.clone();
         if self.options.request_payer {
