@@ -1,6 +1,6 @@
 //! The composition root: builds the layers, mounts, tells when it is ready, and drains. One file per command.
 //!
-//! [`main`] is the whole program. [`cli`] knows the command line, `given` gathers options from flags, environment and
+//! [`main`] is the whole program. `cli` knows the command line, `given` gathers options from flags, environment and
 //! files, `daemon` puts a mount together, `background` detaches it from its caller, `registry` lets other processes
 //! find it and wait for its end.
 

@@ -120,7 +120,7 @@ mod tests {
             let source: Box<dyn std::error::Error + Send + Sync> = "refused".into();
             let error =
                 Error::new(kind, "what the server says").with_code(code.to_owned()).with_request_id("5C".to_owned());
-            let error = if kind == ErrorKind::Network { error.with_source(Some(source.into())) } else { error };
+            let error = if kind == ErrorKind::Network { error.with_source(Some(source)) } else { error };
             let problem = explain(&error, "b", "http://h");
             assert!(problem.sentence.contains(says), "{kind:?}: {problem}");
             assert!(!problem.sentence.contains('\n') && problem.code() == 1);

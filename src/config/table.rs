@@ -99,7 +99,8 @@ use Kind::*;
 
 table! {
     Endpoint = "endpoint", Where, Text("HOST"), Unset "from the region",
-        "Where the service answers: [https://|http://]host[:port], without the bucket.";
+        "Where the service answers: a host, with http:// or https:// in front and a port behind if need be, without the \
+         bucket.";
     Region = "region", Where, Text("REGION"), Unset "from the endpoint",
         "The region of the bucket, as in cn-hangzhou or eu-central-1; signatures name it.";
     Addressing = "addressing", Where, Choice(&["auto", "virtual", "path"]), Default "auto",

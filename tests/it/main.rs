@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 mod arrows;
 mod bed;
+mod cli_table;
 mod conformance;
 mod conformance_beds;
 mod http_wire;

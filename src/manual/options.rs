@@ -1,0 +1,69 @@
+//! Every option. Flags have `--` in front, variables are `OSSMOUNT_<NAME>`; the names stand as they are after
+//! `-o` and in the configuration file.
+//!
+//! Printed from the table in `src/config/table.rs`; a test compares them.
+//!
+//! # where
+//!
+//! | option | takes | default | what it does |
+//! |---|---|---|---|
+//! | `endpoint` | HOST | from the region | Where the service answers: a host, with http:// or https:// in front and a port behind if need be, without the bucket. |
+//! | `region` | REGION | from the endpoint | The region of the bucket, as in cn-hangzhou or eu-central-1; signatures name it. |
+//! | `addressing` | auto virtual path | `auto` | Where the bucket goes in a URL: bucket.host/key, or host/bucket/key. auto takes path for IP addresses and localhost. |
+//! | `internal` | on off | `off` | Use the region's internal endpoint, which only machines of that region reach. |
+//! | `accelerate` | on off | `off` | Use the transfer acceleration endpoint. |
+//! | `dual-stack` | on off | `off` | Use the endpoint that answers over IPv4 and IPv6. |
+//! | `sign` | v4 v1 none | `v4` | How requests are signed. v1 is for old OSS-compatible servers and needs no region; none is for public buckets. |
+//! | `request-payer` | none requester | `none` | Who pays for requests: requester on a bucket that asks for it. |
+//! | `ca-bundle` | PATH | the system's | Trust the certificates in this PEM file instead of the system's. |
+//!
+//! # who
+//!
+//! | option | takes | default | what it does |
+//! |---|---|---|---|
+//! | `credentials` | auto env file anonymous | `auto` | Where access keys come from. auto takes credentials-file if given, else the environment: OSS_ACCESS_KEY_ID, OSS_ACCESS_KEY_SECRET and OSS_SESSION_TOKEN (or the ALIBABA_CLOUD_ names) for oss://, AWS_ACCESS_KEY_ID and its kin for s3://. |
+//! | `credentials-file` | PATH | none | A JSON file with AccessKeyId, AccessKeySecret and, for temporary keys, SecurityToken and Expiration; read again when it changes. |
+//!
+//! # tree
+//!
+//! | option | takes | default | what it does |
+//! |---|---|---|---|
+//! | `metadata-ttl` | TIME indefinite | `60s` | How long names, sizes and times are believed without asking again. 0 asks at every open, indefinite freezes the view. |
+//! | `negative-ttl` | TIME | `5s` | How long the absence of a name is believed. |
+//! | `odd-keys` | hide escape | `hide` | Keys that make no safe path: left out, or shown under an escaped name. |
+//! | `symlinks` | on off | `off` | Show symlink objects as links; off shows them as files with the target's data. |
+//! | `uid` | ID | who mounts | The owner of everything. |
+//! | `gid` | ID | who mounts | The group of everything. |
+//! | `file-mode` | MODE | `0444` | The permissions of files. |
+//! | `dir-mode` | MODE | `0555` | The permissions of directories. |
+//! | `allow-other` | on off | `off` | Let every user in, as far as the modes allow. |
+//! | `allow-root` | on off | `off` | Let root in besides who mounts. |
+//! | `nonempty` | on off | `off` | Mount over a directory that is not empty, hiding what is in it. |
+//!
+//! # read
+//!
+//! | option | takes | default | what it does |
+//! |---|---|---|---|
+//! | `prefetch` | auto open off | `auto` | What is fetched before it is asked for: windows ahead of sequential readers, besides them whole files from open on, or nothing. |
+//! | `part-size` | SIZE | `8MiB` | The largest request for a part of a file, 1MiB to 1GiB. Files up to this size come in one request. |
+//! | `max-connections` | N auto | `auto` | Requests under way at once; auto is 64. |
+//! | `memory-limit` | SIZE auto | `auto` | Memory for read buffers, for the whole daemon, from 64MiB on. auto is a quarter of the machine's memory or of the cgroup's limit, whichever is smaller. |
+//! | `verify` | crc64 off | `crc64` | Compare each object that has passed through whole with the CRC-64 that the store keeps of it. |
+//!
+//! # cache
+//!
+//! | option | takes | default | what it does |
+//! |---|---|---|---|
+//! | `direct-io` | auto on off | `auto` | Answer reads past the page cache. auto does so for big files, where it costs a third of the CPU time. |
+//! | `keep-page-cache` | on off | `on` | Keep the kernel's pages of a file from one open to the next while its entity tag stands. |
+//!
+//! # run
+//!
+//! | option | takes | default | what it does |
+//! |---|---|---|---|
+//! | `foreground` | on off | `off` | Stay in the foreground, with the log on stderr. |
+//! | `log-level` | error warn info debug trace | `info` | The least serious lines that are logged. SIGUSR2 moves a running daemon to the next level. |
+//! | `log-file` | PATH | stderr | Append the log to this file. Without it, a daemon in the background logs nowhere once it is ready. |
+//! | `log-format` | text json | `text` | How lines of the log look. |
+//! | `pid-file` | PATH | none | Write the daemon's process id here while it runs. |
+//! | `drain-timeout` | TIME | `10s` | How long SIGTERM waits for reads under way before unmounting. |
