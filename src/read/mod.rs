@@ -1,16 +1,51 @@
 //! Reading objects: streams, windows, fetching, the memory budget, integrity.
+//!
+//! A [`File`] is a handle on an inode's shared state (`inode`). A read is shown to the inode's table of streams
+//! (`stream`, `window`), which says how to fetch what it misses; `planner` cuts that into GETs; `fetcher` runs them into
+//! parts (`part`, `buffer`), from which the read, and whoever else waits for the same bytes, is answered as soon as its
+//! bytes are in. Ahead of readers, GETs start as places and memory allow (`budget`); what was read stays until memory
+//! is wanted (`keep`). Whole objects are compared with the store's checksum (`integrity`).
+//!
+//! Errors of the store pass through as they are; what they mean to a program is decided in `fs`.
 
+mod budget;
+mod buffer;
+mod fetcher;
+mod inode;
+mod integrity;
+mod keep;
+mod part;
+mod planner;
+mod slice;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod window;
+
+use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
-use futures::TryStreamExt;
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
 
-use crate::base::{ByteRange, ETag, Ino, Key};
-use crate::metrics::Metrics;
-use crate::store::{GetRequest, Result, Store};
+use budget::{Budget, Priority};
+use fetcher::Turns;
+use inode::{Cover, Delivery, Inode, Room};
+use keep::{Place, Shelf};
+use part::{Lost, Part};
+use stream::Plan;
+
+pub use integrity::Verified;
+pub use slice::Slice;
+
+use crate::base::{ByteRange, Clock, ETag, Ino, Key};
+use crate::metrics::{Metric, Metrics};
+use crate::store::{Result, Store};
 
 /// One version of an object, as the tree knows it when a file is opened.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Object {
     /// The inode number; it changes with the entity tag, so equal numbers mean equal bytes.
     pub ino: Ino,
@@ -74,57 +109,182 @@ pub enum Verify {
 }
 
 /// Reads objects through shared buffers. One for the whole daemon.
-#[derive(Debug)]
 pub struct Reader {
     store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
+    runtime: Handle,
+    clock: Clock,
+
+    options: Options,
+
+    budget: Arc<Budget>,
+    turns: Turns,
+    shelf: Shelf,
+    last_search_ms: AtomicU64,
+    /// Objects that are open, or of which bytes are kept.
+    inodes: Mutex<HashMap<Ino, Arc<Inode>>>,
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("options", &self.options).field("budget", &self.budget).finish_non_exhaustive()
+    }
 }
 
 impl Reader {
-    /// An engine over a store. Must be called, and its futures polled, within a tokio runtime.
-    pub fn new(store: Arc<dyn Store>, _options: Options, _metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Reader { store })
+    /// An engine over a store. Must be called within a tokio runtime, which then runs the GETs.
+    pub fn new(store: Arc<dyn Store>, options: Options, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Reader {
+            store,
+            budget: Budget::new(options.memory_limit, metrics.clone()),
+            metrics,
+            runtime: Handle::current(),
+            clock: Clock::system(),
+            turns: Turns::new(options.max_connections.max(1)),
+            options,
+            shelf: Shelf::new(),
+            last_search_ms: AtomicU64::new(0),
+            inodes: Mutex::default(),
+        })
     }
 
-    /// Opens an object. Handles of one inode share their buffers; the last one to go frees them.
+    /// Opens an object. Handles of one inode share their buffers; the last one to go calls off what is on its way.
     pub fn open(self: &Arc<Self>, object: Object) -> File {
-        File { reader: self.clone(), object }
+        let inode = {
+            let mut inodes = self.inodes.lock();
+            let known = inodes.get(&object.ino).filter(|inode| inode.broken().is_none() && inode.object == object);
+            let inode = known.cloned().unwrap_or_else(|| Inode::new(object, &self.options));
+            inode.handles.fetch_add(1, Ordering::Relaxed);
+            inodes.insert(inode.object.ino, inode.clone());
+            inode
+        };
+        if self.options.prefetch == Prefetch::Open {
+            self.enqueue_warm_up(&inode);
+            self.pump();
+        }
+        File { reader: self.clone(), inode }
+    }
+
+    /// Milliseconds on a clock of its own.
+    fn now_ms(&self) -> u64 {
+        self.clock.elapsed().as_millis() as u64
     }
 }
 
 /// An open object. Reads may run at the same time and at any offset.
-#[derive(Debug)]
 pub struct File {
     reader: Arc<Reader>,
-    object: Object,
+    inode: Arc<Inode>,
 }
 
-impl File {
-    /// Reads up to `len` bytes at `offset`; fewer only at the end of the object, none past it.
-    ///
-    /// Ready on the first poll when the bytes are in a buffer.
-    pub async fn read(&self, offset: u64, len: usize) -> Result<Slice> {
-        let range = ByteRange::at(offset, len as u64).intersect(ByteRange::new(0, self.object.size));
-        if range.is_empty() {
-            return Ok(Slice(Bytes::new()));
-        }
-        let request = GetRequest::new(self.object.key.clone()).range(range).if_match(self.object.etag.clone());
-        let mut body = self.reader.store.get(request).await?.body;
-        let mut bytes = Vec::with_capacity(range.len() as usize);
-        while let Some(chunk) = body.try_next().await? {
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(Slice(bytes.into()))
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("File").field(&self.inode.object).finish()
     }
 }
 
-/// Bytes of an object, held in the buffer they arrived in for as long as this lives.
-#[derive(Debug)]
-pub struct Slice(Bytes);
+impl File {
+    /// Reads up to `len` bytes at `offset`; fewer only at the end of the object, none past it. Ready on the first poll
+    /// when the bytes are in a buffer. Counts reads, bytes read and read errors.
+    ///
+    /// Fails with what the store failed with, after its retries; with `Changed`, from then on, once the object was
+    /// seen to be another version than the one opened; with `Corrupt`, from then on, once its bytes were seen to
+    /// differ from the store's checksum.
+    pub async fn read(&self, offset: u64, len: usize) -> Result<Slice> {
+        let read = ByteRange::at(offset, len as u64).intersect(ByteRange::new(0, self.inode.object.size));
+        self.reader.metrics.add(Metric::Reads, 1);
+        let result = if read.is_empty() { Ok(Slice::empty()) } else { self.answer(read).await };
+        match &result {
+            Ok(slice) => self.reader.metrics.add(Metric::BytesRead, slice.len() as u64),
+            Err(_) => self.reader.metrics.add(Metric::ReadErrors, 1),
+        }
+        result
+    }
 
-impl std::ops::Deref for Slice {
-    type Target = [u8];
+    /// How much of the object has been compared with the store's checksum.
+    pub fn verified(&self) -> Verified {
+        self.inode.verified()
+    }
 
-    fn deref(&self) -> &[u8] {
-        &self.0
+    async fn answer(&self, read: ByteRange) -> Result<Slice> {
+        self.inode.last_read_ms.store(self.reader.now_ms(), Ordering::Relaxed);
+        let plan = self.inode.observe(read);
+        if let Some(range) = plan.abandoned {
+            self.shelve(self.inode.strays(range), Place::Coldest);
+        }
+        let mut was_ready = true;
+        loop {
+            let parts = self.parts(read, plan)?;
+            self.reader.enqueue(&self.inode);
+            self.reader.pump();
+            match arrive(&parts, read, &mut was_ready).await {
+                Ok(()) => return Ok(self.deliver(&parts, read, was_ready)),
+                Err(Lost::Failed(error)) => return Err(error),
+                // Somebody called the GET off before this read came to wait for it; the next one knows of us.
+                Err(Lost::Dropped) => {}
+            }
+        }
+    }
+
+    /// The parts that hold a read; what is missing is on its way.
+    fn parts(&self, read: ByteRange, plan: Plan) -> Result<Vec<Arc<Part>>> {
+        let mut room = Room::Ask;
+        loop {
+            match self.inode.cover(read, plan.fetch, room, &self.reader.budget)? {
+                Cover::Parts(parts, orders) => {
+                    orders.into_iter().for_each(|order| self.reader.start(&self.inode, order, None));
+                    return Ok(parts);
+                }
+                Cover::Lacking(bytes) => {
+                    self.reader.make_room(bytes, Priority::Demand);
+                    room = Room::Overdraw;
+                }
+            }
+        }
+    }
+
+    fn deliver(&self, parts: &[Arc<Part>], read: ByteRange, was_ready: bool) -> Slice {
+        if was_ready {
+            self.reader.metrics.add(Metric::ReadsBuffered, 1);
+        }
+        let slice = Slice::new(parts, read);
+        for part in parts {
+            if self.inode.delivered(part, read.intersect(part.range)) == Delivery::Shelve {
+                self.reader.shelf.put(&self.inode, part, Place::Recent);
+            } else if part.shelved.load(Ordering::Relaxed) {
+                self.reader.shelf.touch(part);
+            }
+        }
+        slice
+    }
+
+    fn shelve(&self, parts: Vec<Arc<Part>>, place: Place) {
+        parts.iter().for_each(|part| self.reader.shelf.put(&self.inode, part, place));
+    }
+}
+
+/// Waits until all bytes of a read are in; notes whether they were at once.
+async fn arrive(parts: &[Arc<Part>], read: ByteRange, was_ready: &mut bool) -> std::result::Result<(), Lost> {
+    for part in parts {
+        let end = read.end.min(part.range.end);
+        *was_ready &= part.range.start + part.head().len() as u64 >= end;
+        part.wait(end).await?;
+    }
+    Ok(())
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let kept = {
+            // Under the lock of the map, so that nobody opens the object while it is closed.
+            let _inodes = self.reader.inodes.lock();
+            if self.inode.handles.fetch_sub(1, Ordering::Relaxed) > 1 {
+                return;
+            }
+            self.inode.close()
+        };
+        self.shelve(kept, Place::Recent);
+        self.reader.forget_if_unused(&self.inode);
+        self.reader.pump();
     }
 }

@@ -1,0 +1,257 @@
+//! Memory that object bytes arrive in: one writer appends, any number of readers see what it has published.
+//!
+//! Large buffers are anonymous mappings on 2 MiB boundaries with huge pages asked for: replies written from 4 KiB pages
+//! cost the kernel half as much CPU again, because it pins them one by one. They are recycled through a [`Pool`], since
+//! touching fresh memory costs more than the copy into it. Small ones come from the heap. How much memory may be held
+//! at all is not decided here but by `budget`.
+
+use std::collections::BTreeMap;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use memmap2::{Advice, MmapMut};
+use parking_lot::Mutex;
+
+use super::budget::Grant;
+
+const PAGE_BYTES: usize = 4 << 10;
+const HUGE_BYTES: usize = 2 << 20;
+
+/// The bytes of memory that a buffer for `len` bytes takes: whole pages, from 2 MiB on whole huge pages.
+pub(super) fn capacity_for(len: u64) -> u64 {
+    let unit = if len < HUGE_BYTES as u64 { PAGE_BYTES } else { HUGE_BYTES } as u64;
+    len.max(1).next_multiple_of(unit)
+}
+
+/// What a buffer's bytes lie in.
+enum Block {
+    Heap(Vec<u8>),
+    /// 2 MiB longer than the capacity, so that an aligned stretch of it lies inside; the rest is never touched.
+    Map(MmapMut),
+}
+
+impl Block {
+    fn new(capacity: usize) -> Self {
+        if capacity >= HUGE_BYTES {
+            if let Ok(map) = MmapMut::map_anon(capacity + HUGE_BYTES) {
+                // A kernel without huge pages refuses; the buffer works all the same.
+                let _ = map.advise(Advice::HugePage);
+                return Block::Map(map);
+            }
+        }
+        Block::Heap(Vec::with_capacity(capacity))
+    }
+
+    /// The first byte that may be used.
+    fn start(&mut self) -> NonNull<u8> {
+        let start = match self {
+            Block::Heap(bytes) => bytes.as_mut_ptr(),
+            Block::Map(map) => {
+                let start = map.as_mut_ptr();
+                start.wrapping_add(start.align_offset(HUGE_BYTES))
+            }
+        };
+        NonNull::new(start).unwrap_or(NonNull::dangling())
+    }
+}
+
+/// Mappings no longer used, kept for the next buffer of the same capacity.
+#[derive(Default)]
+pub(super) struct Pool {
+    free: Mutex<Free>,
+}
+
+#[derive(Default)]
+struct Free {
+    blocks: BTreeMap<usize, Vec<Block>>,
+    bytes: u64,
+}
+
+impl Pool {
+    /// Bytes kept.
+    pub(super) fn bytes(&self) -> u64 {
+        self.free.lock().bytes
+    }
+
+    fn take(&self, capacity: usize) -> Option<Block> {
+        let mut free = self.free.lock();
+        let block = free.blocks.get_mut(&capacity)?.pop()?;
+        free.bytes -= capacity as u64;
+        Some(block)
+    }
+
+    fn put(&self, block: Block, capacity: usize, keep_bytes: u64) {
+        let mut free = self.free.lock();
+        if free.bytes + capacity as u64 <= keep_bytes {
+            free.bytes += capacity as u64;
+            free.blocks.entry(capacity).or_default().push(block);
+        }
+    }
+
+    /// Gives memory back to the system until at most `keep_bytes` are kept.
+    pub(super) fn trim(&self, keep_bytes: u64) {
+        let mut freed = Vec::new();
+        let mut free = self.free.lock();
+        while free.bytes > keep_bytes {
+            let Some(mut entry) = free.blocks.first_entry() else { break };
+            let capacity = *entry.key();
+            match entry.get_mut().pop() {
+                Some(block) => {
+                    freed.push(block);
+                    free.bytes -= capacity as u64;
+                }
+                None => drop(entry.remove()),
+            }
+        }
+        // Unmapping takes milliseconds for large blocks: not under the lock.
+        drop(free);
+        drop(freed);
+    }
+}
+
+/// Bytes that have arrived. Shared by everybody who reads them; its memory goes back when the last one lets go.
+pub(super) struct Buffer {
+    start: NonNull<u8>,
+    capacity: usize,
+    /// Bytes from the start that readers may see. Only grows, and only by the hand of the one [`Tail`].
+    published: AtomicUsize,
+    /// Owns what `start` points into; touched again only when the buffer is dropped.
+    block: Option<Block>,
+    grant: Grant,
+}
+
+// SAFETY: `start` points into `block`, which the buffer owns and which does not move when the buffer does (a mapping,
+// or a vector's heap memory). Bytes below `published` are never written again, bytes above it are touched by the
+// single `Tail` alone, so references to the buffer may be used from several threads at once.
+unsafe impl Send for Buffer {}
+// SAFETY: as above.
+unsafe impl Sync for Buffer {}
+
+impl Buffer {
+    /// An empty buffer for `len` bytes and its writer, in the memory that was granted.
+    pub(super) fn new(len: u64, grant: Grant) -> (Arc<Buffer>, Tail) {
+        let capacity = capacity_for(len) as usize;
+        let pool = grant.budget().pool();
+        let mut block = pool.take(capacity).unwrap_or_else(|| {
+            grant.budget().trim_pool();
+            Block::new(capacity)
+        });
+        let start = block.start();
+        let buffer = Arc::new(Buffer { start, capacity, published: AtomicUsize::new(0), block: Some(block), grant });
+        let tail = Tail { buffer: buffer.clone(), written: 0 };
+        (buffer, tail)
+    }
+
+    /// The bytes that have arrived and been published.
+    pub(super) fn head(&self) -> &[u8] {
+        let len = self.published.load(Ordering::Acquire);
+        // SAFETY: the tail wrote these `len` bytes before it published them with `Release`, nobody writes them again,
+        // and they stay mapped while `self` lives.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), len) }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if let Some(block @ Block::Map(_)) = self.block.take() {
+            let budget = self.grant.budget();
+            budget.pool().put(block, self.capacity, budget.pool_bytes(self.capacity as u64));
+        }
+    }
+}
+
+/// The writing end of a [`Buffer`]; there is exactly one, and it cannot be cloned.
+pub(super) struct Tail {
+    buffer: Arc<Buffer>,
+    written: usize,
+}
+
+impl Tail {
+    /// Bytes written so far, published or not.
+    pub(super) fn written(&self) -> u64 {
+        self.written as u64
+    }
+
+    /// Copies bytes behind those written before; readers do not see them yet. Fails where they do not fit.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), NoRoom> {
+        if bytes.len() > self.buffer.capacity - self.written {
+            return Err(NoRoom);
+        }
+        // SAFETY: the target lies within the capacity (checked above) and above `published`, where no reader looks;
+        // no other writer exists, and the source cannot overlap memory that only this tail may touch.
+        unsafe {
+            let target = self.buffer.start.as_ptr().add(self.written);
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len());
+        }
+        self.written += bytes.len();
+        Ok(())
+    }
+
+    /// Shows readers what has been written.
+    pub(super) fn publish(&mut self) {
+        self.buffer.published.store(self.written, Ordering::Release);
+    }
+}
+
+/// More bytes than the buffer was made for.
+#[derive(Debug, PartialEq)]
+pub(super) struct NoRoom;
+
+#[cfg(test)]
+mod tests {
+    use super::super::budget::{Budget, Priority};
+    use super::*;
+    use crate::metrics::Metrics;
+
+    fn buffer(budget: &Arc<Budget>, len: u64) -> (Arc<Buffer>, Tail) {
+        Buffer::new(len, budget.reserve(capacity_for(len), Priority::Window).unwrap())
+    }
+
+    #[test]
+    fn capacities_are_whole_pages() {
+        assert_eq!(capacity_for(1), 4096);
+        assert_eq!(capacity_for(1 << 20), 1 << 20);
+        assert_eq!(capacity_for((2 << 20) + 1), 4 << 20);
+    }
+
+    #[test]
+    fn readers_see_what_was_published_while_the_writer_goes_on() {
+        let budget = Budget::new(64 << 20, Arc::new(Metrics::default()));
+        for len in [100_000u64, 5 << 20] {
+            let (buffer, mut tail) = buffer(&budget, len);
+            let expected: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
+            std::thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| {
+                        let mut seen = 0;
+                        while seen < len as usize {
+                            let head = buffer.head();
+                            assert_eq!(head[seen..], expected[seen..head.len()]);
+                            seen = head.len();
+                        }
+                    });
+                }
+                for chunk in expected.chunks(8191) {
+                    tail.append(chunk).unwrap();
+                    tail.publish();
+                }
+            });
+            assert_eq!(tail.append(&[0; 4 << 20]), Err(NoRoom));
+        }
+    }
+
+    #[test]
+    fn large_buffers_are_aligned_and_recycled() {
+        let budget = Budget::new(64 << 20, Arc::new(Metrics::default()));
+        let (first, tail) = buffer(&budget, 3 << 20);
+        let start = first.start;
+        assert_eq!(start.as_ptr() as usize % HUGE_BYTES, 0);
+        drop((first, tail));
+        assert_eq!(budget.pool().bytes(), 4 << 20);
+        let (second, _tail) = buffer(&budget, 4 << 20);
+        assert_eq!(second.start, start);
+        assert_eq!(second.head(), b"", "a recycled buffer shows nothing of its former life");
+        assert_eq!(budget.pool().bytes(), 0);
+    }
+}

@@ -1,0 +1,267 @@
+//! Runs the GETs: one task per part, each copying its body into the part's buffer and waking whoever waits.
+//!
+//! GETs that a program waits for start at once; which of them goes first when there are too many is decided by the
+//! store's limiter. GETs ahead of readers are held back here instead: a window is only a wish until a place and the
+//! memory are free, and files take turns for both, one part each. What waits holds no memory.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures::TryStreamExt;
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Reader;
+use super::budget::Grant;
+use super::buffer::{Buffer, Tail};
+use super::inode::{Ahead, Arrival, Inode, Order};
+use super::keep::Place;
+use super::part::{Origin, Part};
+use crate::base::ByteRange;
+use crate::metrics::Metric;
+use crate::store::crc64::Crc64;
+use crate::store::{ErrorKind, GetRequest, Priority, Result};
+
+/// No window is larger, in bytes: more than this in flight only delays what is wanted next.
+const MAX_WINDOW_BYTES: u64 = 256 << 20;
+
+/// Who waits for a turn to fetch ahead.
+pub(super) struct Turns {
+    /// Places for GETs ahead of readers.
+    places: Arc<Semaphore>,
+    /// Inodes whose windows are not full, each once.
+    hungry: Mutex<VecDeque<Arc<Inode>>>,
+    /// Inodes opened under `prefetch=open`, in the order of the opens, each once.
+    warming: Mutex<VecDeque<Arc<Inode>>>,
+}
+
+impl Turns {
+    pub(super) fn new(max_connections: usize) -> Self {
+        // The store's limiter keeps one place in eight for demand as well: what starts here never waits there.
+        let places = max_connections - max_connections.div_ceil(8).min(max_connections - 1);
+        Turns { places: Arc::new(Semaphore::new(places)), hungry: Mutex::default(), warming: Mutex::default() }
+    }
+}
+
+impl Reader {
+    /// The largest window that a stream may have now: the inode in question, and those that wait for a turn (it does
+    /// not while it is looked at), share three quarters of the memory.
+    pub(super) fn max_window_bytes(&self) -> u64 {
+        let sharers = self.turns.hungry.lock().len() as u64 + 1;
+        (self.budget.limit_bytes() / 4 * 3 / sharers).min(MAX_WINDOW_BYTES)
+    }
+
+    /// Gives an inode its turns until its windows are full.
+    pub(super) fn enqueue(&self, inode: &Arc<Inode>) {
+        let wants = !inode.is_queued.load(Ordering::Relaxed) && inode.wants_more(self.max_window_bytes());
+        if wants && !inode.is_queued.swap(true, Ordering::Relaxed) {
+            self.turns.hungry.lock().push_back(inode.clone());
+        }
+    }
+
+    /// Fetching the whole object may begin after those that were opened before.
+    pub(super) fn enqueue_warm_up(&self, inode: &Arc<Inode>) {
+        inode.warm_up();
+        if !inode.is_warming.swap(true, Ordering::Relaxed) {
+            self.turns.warming.lock().push_back(inode.clone());
+        }
+    }
+
+    /// Starts GETs ahead of readers while there are places, memory and wishes.
+    pub(super) fn pump(self: &Arc<Self>) {
+        while self.pump_one() {}
+    }
+
+    /// One turn; says whether another may bring something.
+    fn pump_one(self: &Arc<Self>) -> bool {
+        let Ok(place) = self.turns.places.clone().try_acquire_owned() else { return false };
+        let hungry = self.turns.hungry.lock().pop_front();
+        if let Some(inode) = hungry {
+            // Out of the queue before its windows are looked at: a read that widens them later puts it back in.
+            inode.is_queued.store(false, Ordering::Relaxed);
+            let (turn, more) = self.fetch_ahead(&inode, place);
+            if turn != Turn::Declined && !inode.is_queued.swap(true, Ordering::Relaxed) {
+                let mut hungry = self.turns.hungry.lock();
+                match turn {
+                    Turn::Blocked => hungry.push_front(inode),
+                    _ => hungry.push_back(inode),
+                }
+            }
+            return more;
+        }
+        let Some(inode) = self.turns.warming.lock().pop_front() else { return false };
+        let (turn, more) = self.fetch_ahead(&inode, place);
+        match turn {
+            Turn::Declined => inode.is_warming.store(false, Ordering::Relaxed),
+            _ => self.turns.warming.lock().push_front(inode),
+        }
+        more
+    }
+
+    fn fetch_ahead(self: &Arc<Self>, inode: &Arc<Inode>, place: OwnedSemaphorePermit) -> (Turn, bool) {
+        match inode.next_ahead(self.max_window_bytes(), &self.budget) {
+            Ahead::Nothing => (Turn::Declined, true),
+            Ahead::Lacking(bytes, priority) => (Turn::Blocked, self.make_room(bytes, priority)),
+            Ahead::Fetch(order) => {
+                self.start(inode, order, Some(place));
+                (Turn::Taken, true)
+            }
+        }
+    }
+
+    /// Starts the GET of a part.
+    pub(super) fn start(self: &Arc<Self>, inode: &Arc<Inode>, order: Order, place: Option<OwnedSemaphorePermit>) {
+        let part = order.part.clone();
+        let fetch = Fetch { reader: self.clone(), inode: inode.clone(), part: order.part };
+        let task = self.runtime.spawn(async move {
+            fetch.run(order.grant).await;
+            drop(place);
+            fetch.reader.pump();
+        });
+        part.fetched_by(task.abort_handle());
+    }
+}
+
+/// What came of a turn.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// A GET was started.
+    Taken,
+    /// Neither place nor memory was free.
+    Blocked,
+    /// Nothing was wanted.
+    Declined,
+}
+
+/// The fetching of one part. Whatever happens, also when the task is called off, the part ends.
+struct Fetch {
+    reader: Arc<Reader>,
+    inode: Arc<Inode>,
+    part: Arc<Part>,
+}
+
+impl Drop for Fetch {
+    fn drop(&mut self) {
+        if self.part.is_running() {
+            self.part.drop_out();
+        }
+        if self.part.is_lost() {
+            self.inode.remove(self.part.range.start, self.part.id);
+            self.reader.forget_if_unused(&self.inode);
+        }
+    }
+}
+
+/// A part's bytes on their way into its buffer.
+struct Filling {
+    grant: Option<Grant>,
+    tail: Option<Tail>,
+    /// Where the first answer told a checksum to compare with.
+    crc: Option<Crc64>,
+}
+
+impl Filling {
+    fn written(&self) -> u64 {
+        self.tail.as_ref().map_or(0, Tail::written)
+    }
+}
+
+impl Fetch {
+    async fn run(&self, grant: Grant) {
+        let mut filling = Filling { grant: Some(grant), tail: None, crc: None };
+        let mut is_retry = false;
+        loop {
+            let Err(error) = self.transfer(&mut filling).await else { return self.finish(filling) };
+            if error.kind() == ErrorKind::Changed {
+                self.inode.break_with(error.clone());
+                return self.part.fail(error);
+            }
+            // A guess that failed is nobody's error, unless somebody has come to rely on it: then it is tried once
+            // more as what it has become.
+            if self.part.drop_out_unless_waited_for() {
+                return;
+            }
+            if is_retry || self.part.origin == Origin::Demand {
+                return self.part.fail(error);
+            }
+            is_retry = true;
+        }
+    }
+
+    /// Fetches what the part lacks.
+    async fn transfer(&self, filling: &mut Filling) -> Result<()> {
+        let range = self.part.range;
+        let want = ByteRange::new(range.start + filling.written(), range.end);
+        let response = self.reader.store.get(self.request(want)).await?;
+        self.inode.accept(&response.meta)?;
+        if response.range != want {
+            return Err(self.inode.error(ErrorKind::Protocol, "the answer holds other bytes than those asked for"));
+        }
+        if filling.tail.is_none() {
+            // The memory is touched only now, when bytes are about to come.
+            let Some(grant) = filling.grant.take() else { return Ok(()) };
+            let (buffer, tail) = Buffer::new(range.len(), grant);
+            self.part.attach(buffer);
+            filling.tail = Some(tail);
+            filling.crc = self.inode.is_verifiable().then(Crc64::new);
+        }
+        let is_held = filling.crc.is_some() && self.inode.is_checked_first(&self.part);
+        let mut body = response.body;
+        while let Some(chunk) = body.try_next().await? {
+            let Some(tail) = &mut filling.tail else { break };
+            if tail.written() + chunk.len() as u64 > range.len() || tail.append(&chunk).is_err() {
+                return Err(self.inode.error(ErrorKind::Protocol, "the answer is longer than what was asked for"));
+            }
+            if let Some(crc) = &mut filling.crc {
+                crc.update(&chunk);
+            }
+            // The last bytes are shown by `finish`, once the part has been accounted for.
+            if !is_held && tail.written() < range.len() {
+                tail.publish();
+                self.part.advanced();
+            }
+        }
+        match filling.written() == range.len() {
+            true => Ok(()),
+            false => Err(self.inode.error(ErrorKind::Network, "the answer ended early")),
+        }
+    }
+
+    fn request(&self, want: ByteRange) -> GetRequest {
+        let object = &self.inode.object;
+        let priority = match self.part.origin {
+            Origin::Demand => Priority::Demand,
+            Origin::Ahead => Priority::Background,
+        };
+        let is_whole = want.len() == object.size;
+        GetRequest {
+            key: object.key.clone(),
+            version: object.version.clone(),
+            range: (!is_whole).then_some(want),
+            if_match: self.inode.pin(),
+            priority,
+        }
+    }
+
+    /// All bytes are in the buffer: accounts for them, then shows the last ones.
+    fn finish(&self, filling: Filling) {
+        if let Some(crc) = &filling.crc {
+            match self.inode.arrived(self.part.range, crc.finish()) {
+                Arrival::Good => {}
+                Arrival::Verified => self.reader.metrics.add(Metric::Verified, 1),
+                Arrival::Corrupt => {
+                    self.reader.metrics.add(Metric::VerifyFailures, 1);
+                    return self.part.drop_out();
+                }
+            }
+        }
+        if let Some(mut tail) = filling.tail {
+            tail.publish();
+        }
+        self.part.complete();
+        if self.inode.is_stray(&self.part) {
+            self.reader.shelf.put(&self.inode, &self.part, Place::Coldest);
+        }
+    }
+}

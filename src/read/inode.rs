@@ -1,0 +1,439 @@
+//! What all open handles of one object share: its parts, its streams, the version it is pinned to, its checksum.
+//!
+//! Methods here decide and record under one short lock; they send nothing and wait for nothing. What must be fetched
+//! comes back as [`Order`]s for `fetcher`.
+//!
+//! Locks, in the order they may be taken: the reader's map of inodes, [`Inode::state`], then any one of the shelf, a
+//! part's progress, the pool. Two inodes are never locked at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use super::budget::{Budget, Grant, Priority};
+use super::buffer::capacity_for;
+use super::integrity::{Coverage, Verified};
+use super::part::{Origin, Part};
+use super::planner;
+use super::stream::{Bounds, Fetch, Plan, Table};
+use super::{Object, Options, Prefetch, Verify};
+use crate::base::{ByteRange, ETag};
+use crate::store::{Error, ErrorKind, ObjectMeta, Result};
+
+/// Objects up to this size come whole with their first read.
+const SMALL_BYTES: u64 = 1 << 20;
+/// Parts of random reads below this size are forgotten once they were handed out: the page cache has them, and a map
+/// full of crumbs would cut later windows into as many GETs.
+const CRUMB_BYTES: u64 = 64 << 10;
+
+/// A part to be fetched and the memory for it.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) part: Arc<Part>,
+    pub(super) grant: Grant,
+}
+
+/// What a read is answered from.
+pub(super) enum Cover {
+    /// These parts, in order and without a gap; the orders among them are to be fetched now.
+    Parts(Vec<Arc<Part>>, Vec<Order>),
+    /// This much memory should be given up first; then ask again, with [`Room::Overdraw`].
+    Lacking(u64),
+}
+
+/// What to do where memory lacks for the bytes of a read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// Say so.
+    Ask,
+    /// Fetch exactly the bytes asked for all the same.
+    Overdraw,
+}
+
+/// What to fetch next for an inode that somebody reads.
+pub(super) enum Ahead {
+    /// Nothing for now.
+    Nothing,
+    /// More memory at this priority first.
+    Lacking(u64, Priority),
+    /// This.
+    Fetch(Order),
+}
+
+/// What became of a part whose last byte has come.
+pub(super) enum Arrival {
+    /// Hand it out.
+    Good,
+    /// Hand it out; with it the whole object has been checked.
+    Verified,
+    /// The whole object differs from the store's checksum: nothing of it may be handed out any more.
+    Corrupt,
+}
+
+/// The state of one object that is open, or of which bytes are kept.
+pub(super) struct Inode {
+    pub(super) object: Object,
+    max_part_bytes: u64,
+    prefetch: Prefetch,
+    verify: Verify,
+
+    /// Open handles; changes under the lock of the reader's map.
+    pub(super) handles: AtomicUsize,
+    /// Whether it waits for a turn to fill its windows.
+    pub(super) is_queued: AtomicBool,
+    /// Whether it waits for a turn to be fetched before it is read.
+    pub(super) is_warming: AtomicBool,
+    /// Milliseconds on the reader's clock.
+    pub(super) last_read_ms: AtomicU64,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// By start; no two overlap.
+    parts: BTreeMap<u64, Arc<Part>>,
+    streams: Table,
+    /// With `prefetch=open`: everything below is there or on its way.
+    warm_frontier: Option<u64>,
+    /// The tag every GET is pinned to.
+    etag: Option<ETag>,
+    /// The store's checksum of the whole object, once an answer told it.
+    crc64: Option<u64>,
+    coverage: Coverage,
+    verified: bool,
+    /// Whether some byte was handed out since the last mismatch.
+    handed_out: bool,
+    /// Whether a mismatch was answered with fetching everything again.
+    refetched: bool,
+    /// Why no read can succeed any more.
+    broken: Option<Error>,
+}
+
+impl Inode {
+    pub(super) fn new(object: Object, options: &Options) -> Arc<Self> {
+        let max_part_bytes = options.part_bytes.max(1).next_multiple_of(super::window::GRAIN_BYTES);
+        let small_bytes = SMALL_BYTES.min(max_part_bytes);
+        let bounds = Bounds { size: object.size, part_bytes: max_part_bytes, small_bytes };
+        let state = State {
+            parts: BTreeMap::new(),
+            streams: Table::new(bounds),
+            warm_frontier: None,
+            etag: object.etag.clone(),
+            crc64: None,
+            coverage: Coverage::default(),
+            verified: false,
+            handed_out: false,
+            refetched: false,
+            broken: None,
+        };
+        Arc::new(Inode {
+            object,
+            max_part_bytes,
+            prefetch: options.prefetch,
+            verify: options.verify,
+            handles: AtomicUsize::new(0),
+            is_queued: AtomicBool::new(false),
+            is_warming: AtomicBool::new(false),
+            last_read_ms: AtomicU64::new(0),
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Takes in a read and says how to fetch what it misses.
+    pub(super) fn observe(&self, read: ByteRange) -> Plan {
+        if self.prefetch == Prefetch::Off {
+            return Plan { fetch: Fetch::Exact { reach_bytes: 0 }, abandoned: None };
+        }
+        self.state.lock().streams.observe(read)
+    }
+
+    /// The parts that hold a read, those that must be fetched for it included.
+    pub(super) fn cover(&self, read: ByteRange, fetch: Fetch, room: Room, budget: &Arc<Budget>) -> Result<Cover> {
+        let mut state = self.state.lock();
+        if let Some(error) = &state.broken {
+            return Err(error.clone());
+        }
+        let (mut parts, mut orders) = (Vec::with_capacity(1), Vec::new());
+        let mut at = read.start;
+        while at < read.end {
+            if let Some(part) = state.part_at(at) {
+                if part.is_lost() {
+                    state.parts.remove(&part.range.start);
+                    continue;
+                }
+                at = part.range.end;
+                parts.push(part);
+                continue;
+            }
+            let hole = state.hole_around(at, self.object.size);
+            let gap = ByteRange::new(at, read.end.min(hole.end));
+            let want = planner::demanded(gap, hole, fetch);
+            let order = match budget.reserve(capacity_for(want.len()), Priority::Demand) {
+                Some(grant) => state.insert(want, Origin::Demand, grant),
+                None if room == Room::Ask && orders.is_empty() => return Ok(Cover::Lacking(capacity_for(want.len()))),
+                None => state.insert(gap, Origin::Demand, budget.overdraw(capacity_for(gap.len()))),
+            };
+            at = order.part.range.end;
+            parts.push(order.part.clone());
+            orders.push(order);
+        }
+        Ok(Cover::Parts(parts, orders))
+    }
+
+    /// Whether some window is not full.
+    pub(super) fn wants_more(&self, max_window_bytes: u64) -> bool {
+        let state = self.state.lock();
+        state.broken.is_none() && (state.warm_frontier.is_some() || !state.streams.wanted(max_window_bytes).is_empty())
+    }
+
+    /// The next part to fetch ahead of the readers, with windows of at most `max_window_bytes`.
+    pub(super) fn next_ahead(&self, max_window_bytes: u64, budget: &Arc<Budget>) -> Ahead {
+        let mut state = self.state.lock();
+        if state.broken.is_some() {
+            return Ahead::Nothing;
+        }
+        for wanted in state.streams.wanted(max_window_bytes) {
+            let priority = if wanted.proven { Priority::Window } else { Priority::Speculation };
+            let Some(hole) = state.first_hole(wanted.range.start, self.object.size) else {
+                state.streams.fetched(&wanted, wanted.range.end);
+                continue;
+            };
+            if hole.start >= wanted.range.end {
+                state.streams.fetched(&wanted, wanted.range.end);
+                continue;
+            }
+            let Some(range) = planner::ahead(hole, wanted.range.end, wanted.part_bytes) else { continue };
+            let bytes = capacity_for(range.len());
+            let Some(grant) = budget.reserve(bytes, priority) else { return Ahead::Lacking(bytes, priority) };
+            state.streams.fetched(&wanted, range.end);
+            return Ahead::Fetch(state.insert(range, Origin::Ahead, grant));
+        }
+        self.next_warm(&mut state, budget)
+    }
+
+    /// The next part of a file that was opened and is fetched though nobody reads it yet.
+    fn next_warm(&self, state: &mut State, budget: &Arc<Budget>) -> Ahead {
+        let Some(from) = state.warm_frontier else { return Ahead::Nothing };
+        let size = self.object.size;
+        let part = state.first_hole(from, size).and_then(|hole| planner::ahead(hole, size, self.max_part_bytes));
+        let Some(range) = part else {
+            state.warm_frontier = None;
+            return Ahead::Nothing;
+        };
+        let bytes = capacity_for(range.len());
+        let Some(grant) = budget.reserve(bytes, Priority::WarmUp) else {
+            return Ahead::Lacking(bytes, Priority::WarmUp);
+        };
+        state.warm_frontier = Some(range.end);
+        Ahead::Fetch(state.insert(range, Origin::Ahead, grant))
+    }
+
+    /// Fetching may begin now, from the first byte.
+    pub(super) fn warm_up(&self) {
+        self.state.lock().warm_frontier.get_or_insert(0);
+    }
+
+    /// The tag that GETs are pinned to; `None` until the first answer where the listing had none.
+    pub(super) fn pin(&self) -> Option<ETag> {
+        self.state.lock().etag.clone()
+    }
+
+    /// Compares an answer's facts with the version that is open. The first tag seen pins the rest.
+    pub(super) fn accept(&self, meta: &ObjectMeta) -> Result<()> {
+        let mut state = self.state.lock();
+        let changed = match (&state.etag, &meta.etag) {
+            (Some(pinned), Some(seen)) => pinned != seen,
+            _ => false,
+        };
+        if changed || meta.size != self.object.size {
+            return Err(self.error(ErrorKind::Changed, "the object changed since it was opened"));
+        }
+        if state.etag.is_none() {
+            state.etag = meta.etag.clone();
+        }
+        if self.verify == Verify::Crc64 {
+            state.crc64 = state.crc64.or(meta.crc64);
+        }
+        Ok(())
+    }
+
+    /// Whether checksums of parts are of any use.
+    pub(super) fn is_verifiable(&self) -> bool {
+        self.verify == Verify::Crc64 && self.state.lock().crc64.is_some()
+    }
+
+    /// Whether a part should be handed out only once it was checked: it is the whole of a small object, so that the
+    /// check delays nothing and a garbled answer can be replaced before anybody saw it.
+    pub(super) fn is_checked_first(&self, part: &Part) -> bool {
+        part.range.len() == self.object.size && self.object.size <= SMALL_BYTES
+    }
+
+    /// Records a part's checksum, before its last bytes are handed out. Compares when it completes the object.
+    pub(super) fn arrived(&self, range: ByteRange, crc: u64) -> Arrival {
+        let mut state = self.state.lock();
+        let Some(expected) = state.crc64 else { return Arrival::Good };
+        state.coverage.add(range, crc);
+        let Some(whole) = state.coverage.whole(self.object.size) else { return Arrival::Good };
+        state.coverage.clear();
+        if whole == expected {
+            state.verified = true;
+            return Arrival::Verified;
+        }
+        state.verified = false;
+        if state.handed_out || state.refetched {
+            let message = "the object's bytes differ from the checksum that the store keeps";
+            state.broken = Some(self.error(ErrorKind::Corrupt, message));
+        }
+        state.refetched = true;
+        for part in std::mem::take(&mut state.parts).into_values() {
+            part.drop_out();
+        }
+        Arrival::Corrupt
+    }
+
+    /// How much of the object has been checked.
+    pub(super) fn verified(&self) -> Verified {
+        let state = self.state.lock();
+        match state.verified {
+            true => Verified::Yes,
+            false if state.coverage.is_empty() => Verified::No,
+            false => Verified::Partial,
+        }
+    }
+
+    /// No read can succeed any more.
+    pub(super) fn break_with(&self, error: Error) {
+        self.state.lock().broken.get_or_insert(error);
+    }
+
+    /// Why no read can succeed any more.
+    pub(super) fn broken(&self) -> Option<Error> {
+        self.state.lock().broken.clone()
+    }
+
+    /// Notes that bytes of a part were handed out. Says what to do with the part then.
+    pub(super) fn delivered(&self, part: &Arc<Part>, range: ByteRange) -> Delivery {
+        let is_first = !part.is_touched();
+        let is_spent = part.deliver(range);
+        if is_first {
+            self.state.lock().handed_out = true;
+        }
+        if !is_spent {
+            return Delivery::Keep;
+        }
+        let is_crumb = part.origin == Origin::Demand
+            && part.range.len() < CRUMB_BYTES
+            && (self.object.size > SMALL_BYTES || self.prefetch == Prefetch::Off);
+        if is_crumb {
+            self.remove(part.range.start, part.id);
+            return Delivery::Keep;
+        }
+        Delivery::Shelve
+    }
+
+    /// Whether a part that was fetched ahead, and has just completed, came for nobody: its reader has gone elsewhere.
+    pub(super) fn is_stray(&self, part: &Part) -> bool {
+        let state = self.state.lock();
+        let is_guess = part.origin == Origin::Ahead && !part.is_touched() && !part.was_waited_for();
+        is_guess && state.warm_frontier.is_none() && !state.streams.covers(part.range)
+    }
+
+    /// Parts that were fetched ahead in this range, untouched and now in nobody's window: for the shelf. Those still
+    /// on their way end there by themselves.
+    pub(super) fn strays(&self, range: ByteRange) -> Vec<Arc<Part>> {
+        let state = self.state.lock();
+        let is_stray =
+            |part: &&Arc<Part>| part.is_complete() && !part.is_touched() && !state.streams.covers(part.range);
+        state.parts.range(range.start..range.end).map(|(_, part)| part).filter(is_stray).cloned().collect()
+    }
+
+    /// Memory lacks: ends the streams that saw none of the last `reads` reads, calls off GETs ahead that are in
+    /// nobody's window, and returns the parts that are not, for the shelf.
+    pub(super) fn give_up(&self, reads: u64) -> Vec<Arc<Part>> {
+        let mut state = self.state.lock();
+        let State { parts, streams, warm_frontier, .. } = &mut *state;
+        streams.retire(reads);
+        if warm_frontier.is_some() {
+            // Fetched before anybody read it, and meant to be.
+            return Vec::new();
+        }
+        parts.retain(|_, part| {
+            let is_guess = part.origin == Origin::Ahead && !streams.covers(part.range);
+            !(is_guess && part.drop_out_unless_waited_for())
+        });
+        let is_idle = |part: &&Arc<Part>| {
+            part.is_complete() && !part.shelved.load(Ordering::Relaxed) && !streams.is_near(part.range)
+        };
+        parts.values().filter(is_idle).cloned().collect()
+    }
+
+    /// Forgets a part, unless another has taken its place.
+    pub(super) fn remove(&self, start: u64, id: u64) {
+        let mut state = self.state.lock();
+        if state.parts.get(&start).is_some_and(|part| part.id == id) {
+            state.parts.remove(&start);
+        }
+    }
+
+    /// The last handle is gone: GETs on their way are called off and bytes that nobody read are freed. Returns the
+    /// parts that stay for the next open, for the shelf.
+    pub(super) fn close(&self) -> Vec<Arc<Part>> {
+        let mut state = self.state.lock();
+        state.streams.retire(0);
+        state.warm_frontier = None;
+        // Without a tag in the listing the next open may mean another version under the same inode number.
+        let keep_none = state.broken.is_some() || self.object.etag.is_none();
+        state.parts.retain(|_, part| {
+            part.drop_out();
+            part.is_complete() && part.is_touched() && !keep_none
+        });
+        state.parts.values().filter(|part| !part.shelved.load(Ordering::Relaxed)).cloned().collect()
+    }
+
+    /// Whether no part is held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.state.lock().parts.is_empty()
+    }
+
+    /// An error about this object.
+    pub(super) fn error(&self, kind: ErrorKind, message: &str) -> Error {
+        Error::new(kind, message).with_operation("GetObject").with_key(self.object.key.as_str().to_owned())
+    }
+}
+
+/// What to do with a part after bytes of it were handed out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Delivery {
+    /// Nothing: there is more to hand out, or it is gone.
+    Keep,
+    /// Every byte was handed out: it may be given up when memory is wanted.
+    Shelve,
+}
+
+impl State {
+    fn insert(&mut self, range: ByteRange, origin: Origin, grant: Grant) -> Order {
+        let part = Part::new(range, origin);
+        self.parts.insert(range.start, part.clone());
+        Order { part, grant }
+    }
+
+    fn part_at(&self, at: u64) -> Option<Arc<Part>> {
+        let (_, part) = self.parts.range(..=at).next_back()?;
+        (at < part.range.end).then(|| part.clone())
+    }
+
+    /// What no part holds around an offset that no part holds.
+    fn hole_around(&self, at: u64, size: u64) -> ByteRange {
+        let start = self.parts.range(..=at).next_back().map_or(0, |(_, part)| part.range.end);
+        let end = self.parts.range(at..).next().map_or(size, |(&start, _)| start);
+        ByteRange::new(start, end)
+    }
+
+    /// The first stretch at or after `from` that no part holds.
+    fn first_hole(&self, from: u64, size: u64) -> Option<ByteRange> {
+        let before = self.parts.range(..=from).next_back();
+        let held = before.into_iter().chain(self.parts.range(from + 1..)).map(|(_, part)| part.range);
+        planner::first_gap(ByteRange::new(from.min(size), size), held)
+    }
+}

@@ -1,0 +1,263 @@
+//! One GET's bytes, from the moment they are asked for: who waits for them, how far they have come, who had them.
+//!
+//! Bytes are handed out as soon as they are in, not when the part is whole. A part ends in one of three ways:
+//! complete, failed (whoever waits gets the error), or dropped (whoever waits asks again).
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
+use tokio::task::AbortHandle;
+
+use super::buffer::Buffer;
+use crate::base::ByteRange;
+use crate::store::Error;
+
+/// Why a part was fetched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Origin {
+    /// A program waited for it.
+    Demand,
+    /// Ahead of a reader.
+    Ahead,
+}
+
+/// One GET's bytes.
+pub(super) struct Part {
+    /// Which bytes of the object.
+    pub(super) range: ByteRange,
+    pub(super) origin: Origin,
+    /// Names the part for as long as the daemon lives.
+    pub(super) id: u64,
+    /// There from the moment the GET is sent.
+    buffer: OnceLock<Arc<Buffer>>,
+    /// One bit for each 64th of the range whose last byte was handed out.
+    delivered: AtomicU64,
+    /// Whether the part may be given up for its memory.
+    pub(super) shelved: AtomicBool,
+    progress: Mutex<Progress>,
+}
+
+struct Progress {
+    end: Option<End>,
+    waiting: Vec<Waiting>,
+    /// One for each wait there ever was.
+    next_ticket: u64,
+    task: Option<AbortHandle>,
+}
+
+enum End {
+    Complete,
+    Failed(Error),
+    Dropped,
+}
+
+struct Waiting {
+    ticket: u64,
+    /// Bytes from the start of the part that must be in.
+    need: u64,
+    waker: Waker,
+}
+
+/// Why a wait brought no bytes.
+#[derive(Debug)]
+pub(super) enum Lost {
+    /// The GET failed.
+    Failed(Error),
+    /// The part was given up: ask again.
+    Dropped,
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Part({:?}, {} bytes in)", self.range, self.head().len())
+    }
+}
+
+impl Part {
+    pub(super) fn new(range: ByteRange, origin: Origin) -> Arc<Self> {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        let progress = Progress { end: None, waiting: Vec::new(), next_ticket: 0, task: None };
+        Arc::new(Part {
+            range,
+            origin,
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            buffer: OnceLock::new(),
+            delivered: AtomicU64::new(0),
+            shelved: AtomicBool::new(false),
+            progress: Mutex::new(progress),
+        })
+    }
+
+    /// Gives the part its memory. Done once, by the task that fetches it.
+    pub(super) fn attach(&self, buffer: Arc<Buffer>) {
+        let attached = self.buffer.set(buffer);
+        debug_assert!(attached.is_ok(), "a part is fetched by one task");
+    }
+
+    /// Remembers the task that fetches the part, so that it can be called off.
+    pub(super) fn fetched_by(&self, task: AbortHandle) {
+        let mut progress = self.progress.lock();
+        match progress.end {
+            Some(End::Dropped) => task.abort(),
+            Some(_) => {}
+            None => progress.task = Some(task),
+        }
+    }
+
+    /// The bytes that are in.
+    pub(super) fn head(&self) -> &[u8] {
+        self.buffer.get().map_or(&[], |buffer| buffer.head())
+    }
+
+    /// Wakes those whose bytes are in.
+    pub(super) fn advanced(&self) {
+        let filled = self.head().len() as u64;
+        let ready: Vec<Waker> = {
+            let mut progress = self.progress.lock();
+            if progress.waiting.is_empty() {
+                return;
+            }
+            progress.waiting.extract_if(.., |waiting| waiting.need <= filled).map(|waiting| waiting.waker).collect()
+        };
+        ready.into_iter().for_each(Waker::wake);
+    }
+
+    /// All bytes are in.
+    pub(super) fn complete(&self) {
+        self.finish(|_| Some(End::Complete));
+    }
+
+    /// The GET failed for good.
+    pub(super) fn fail(&self, error: Error) {
+        self.finish(|_| Some(End::Failed(error)));
+    }
+
+    /// Gives the part up, whether somebody waits for it or not, and calls its GET off.
+    pub(super) fn drop_out(&self) {
+        self.finish(|_| Some(End::Dropped));
+    }
+
+    /// Gives the part up unless somebody waits for it; says whether it did.
+    pub(super) fn drop_out_unless_waited_for(&self) -> bool {
+        self.finish(|waiting| (waiting == 0).then_some(End::Dropped))
+    }
+
+    fn finish(&self, end: impl FnOnce(usize) -> Option<End>) -> bool {
+        let mut progress = self.progress.lock();
+        if progress.end.is_some() {
+            return false;
+        }
+        let Some(end) = end(progress.waiting.len()) else { return false };
+        let task = progress.task.take().filter(|_| matches!(end, End::Dropped));
+        progress.end = Some(end);
+        let waiting = std::mem::take(&mut progress.waiting);
+        drop(progress);
+        waiting.into_iter().for_each(|waiting| waiting.waker.wake());
+        if let Some(task) = task {
+            task.abort();
+        }
+        true
+    }
+
+    /// Whether the GET has neither ended nor been given up.
+    pub(super) fn is_running(&self) -> bool {
+        self.progress.lock().end.is_none()
+    }
+
+    /// Whether somebody ever had to wait for it.
+    pub(super) fn was_waited_for(&self) -> bool {
+        self.progress.lock().next_ticket > 0
+    }
+
+    /// Whether all bytes are in.
+    pub(super) fn is_complete(&self) -> bool {
+        matches!(self.progress.lock().end, Some(End::Complete))
+    }
+
+    /// Whether the bytes will never come.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self.progress.lock().end, Some(End::Failed(_) | End::Dropped))
+    }
+
+    /// Waits until the bytes below `end`, an offset in the object, are in.
+    pub(super) fn wait(&self, end: u64) -> Wait<'_> {
+        Wait { part: self, need: end - self.range.start, ticket: None }
+    }
+
+    /// Notes that these bytes, given as offsets in the object, were handed out. True the first time that all were.
+    pub(super) fn deliver(&self, range: ByteRange) -> bool {
+        let len = self.range.len();
+        let grain = len.div_ceil(64).max(1);
+        let bits = len.div_ceil(grain);
+        let all = if bits == 64 { u64::MAX } else { (1 << bits) - 1 };
+        let from = (range.start - self.range.start) / grain;
+        let end = range.end - self.range.start;
+        // A grain counts when its last byte does, so that reads that share a grain need not meet on its border.
+        let to = if end == len { bits } else { end / grain };
+        if from >= to {
+            return false;
+        }
+        let below = |bit: u64| if bit == 64 { u64::MAX } else { (1u64 << bit) - 1 };
+        let before = self.delivered.fetch_or(below(to) & !below(from), Ordering::Relaxed);
+        before != all && before | (below(to) & !below(from)) == all
+    }
+
+    /// Whether any byte was handed out.
+    pub(super) fn is_touched(&self) -> bool {
+        self.delivered.load(Ordering::Relaxed) != 0
+    }
+}
+
+/// A wait for bytes of a part. Ends when they are in, or when they will not come.
+pub(super) struct Wait<'a> {
+    part: &'a Part,
+    need: u64,
+    ticket: Option<u64>,
+}
+
+impl Future for Wait<'_> {
+    type Output = Result<(), Lost>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let part = self.part;
+        if part.head().len() as u64 >= self.need {
+            return Poll::Ready(Ok(()));
+        }
+        let mut progress = part.progress.lock();
+        // Bytes may have come in before the lock was had; after it, whoever brings more finds the ticket.
+        if part.head().len() as u64 >= self.need {
+            return Poll::Ready(Ok(()));
+        }
+        match &progress.end {
+            // Complete and yet too few: the part never held what is waited for.
+            Some(End::Complete | End::Dropped) => return Poll::Ready(Err(Lost::Dropped)),
+            Some(End::Failed(error)) => return Poll::Ready(Err(Lost::Failed(error.clone()))),
+            None => {}
+        }
+        let ticket = self.ticket;
+        match progress.waiting.iter_mut().find(|waiting| Some(waiting.ticket) == ticket) {
+            Some(waiting) => waiting.waker.clone_from(cx.waker()),
+            None => {
+                let ticket = progress.next_ticket;
+                progress.next_ticket += 1;
+                progress.waiting.push(Waiting { ticket, need: self.need, waker: cx.waker().clone() });
+                drop(progress);
+                self.ticket = Some(ticket);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.part.progress.lock().waiting.retain(|waiting| waiting.ticket != ticket);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Turns what a stream wants into GETs: where the gaps between the parts at hand are, and how they are cut.
+//!
+//! Pure: parts come in as a sequence of ranges, GETs go out as ranges. Two parts never overlap.
+
+use super::stream::Fetch;
+use crate::base::ByteRange;
+
+/// The first stretch of `within` that no part holds. `held` are the ranges of parts in order of their start, from the
+/// last one that starts at or before `within` on.
+pub(super) fn first_gap(within: ByteRange, held: impl Iterator<Item = ByteRange>) -> Option<ByteRange> {
+    let mut start = within.start;
+    for part in held {
+        if part.start > start {
+            return Some(ByteRange::new(start, part.start.min(within.end))).filter(|_| start < within.end);
+        }
+        start = start.max(part.end);
+        if start >= within.end {
+            return None;
+        }
+    }
+    (start < within.end).then(|| ByteRange::new(start, within.end))
+}
+
+/// The GET for a gap in what a program asked for. `hole` is the gap with all that is missing around it, within the
+/// object.
+pub(super) fn demanded(gap: ByteRange, hole: ByteRange, fetch: Fetch) -> ByteRange {
+    match fetch {
+        Fetch::Whole => hole,
+        Fetch::Exact { reach_bytes } => {
+            ByteRange::new(gap.start, gap.end.max(gap.start.saturating_add(reach_bytes)).min(hole.end))
+        }
+        Fetch::Windowed { part_bytes } => {
+            let end = cut(gap.start, part_bytes, hole.end);
+            ByteRange::new(gap.start, end.max(gap.end))
+        }
+    }
+}
+
+/// The GET for a hole in a window; `None` when it is better to wait until the window has moved on and a whole part
+/// fits. `hole` ends where the next part or the object does, which may be past the window.
+pub(super) fn ahead(hole: ByteRange, window_end: u64, part_bytes: u64) -> Option<ByteRange> {
+    let end = cut(hole.start, part_bytes, hole.end);
+    // What fills a hole may pass the window's end: waiting would leave a rest that is shorter still.
+    let fits = hole.start < window_end && (end <= window_end || end == hole.end);
+    fits.then(|| ByteRange::new(hole.start, end))
+}
+
+/// Where a part that begins at `start` ends: on the next multiple of `part_bytes`, the one after that where it would
+/// be less than a quarter part long, and at `bound` where less than an eighth of a part would remain before it.
+fn cut(start: u64, part_bytes: u64, bound: u64) -> u64 {
+    let mut end = (start / part_bytes + 1) * part_bytes;
+    if end - start < part_bytes / 4 {
+        end += part_bytes;
+    }
+    if end.saturating_add(part_bytes / 8) >= bound { bound } else { end }
+}

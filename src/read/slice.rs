@@ -1,0 +1,54 @@
+//! The bytes that a read answers with.
+
+use std::fmt;
+use std::ops::{Deref, Range};
+use std::sync::Arc;
+
+use super::part::Part;
+use crate::base::ByteRange;
+
+/// Bytes of an object, held in the buffer they arrived in for as long as this lives.
+pub struct Slice(Bytes);
+
+enum Bytes {
+    /// Within the bytes of a part that are in.
+    Part(Arc<Part>, Range<usize>),
+    /// Copied together from several parts.
+    Copied(Vec<u8>),
+}
+
+impl Slice {
+    /// No bytes.
+    pub(super) fn empty() -> Self {
+        Slice(Bytes::Copied(Vec::new()))
+    }
+
+    /// These bytes of the object, all of which are in. `parts` hold them in order.
+    pub(super) fn new(parts: &[Arc<Part>], read: ByteRange) -> Self {
+        let within = |part: &Part| {
+            let range = read.intersect(part.range);
+            (range.start - part.range.start) as usize..(range.end - part.range.start) as usize
+        };
+        match parts {
+            [part] => Slice(Bytes::Part(part.clone(), within(part))),
+            _ => Slice(Bytes::Copied(parts.iter().map(|part| &part.head()[within(part)]).collect::<Vec<_>>().concat())),
+        }
+    }
+}
+
+impl Deref for Slice {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Bytes::Part(part, range) => &part.head()[range.clone()],
+            Bytes::Copied(bytes) => bytes,
+        }
+    }
+}
+
+impl fmt::Debug for Slice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Slice({} bytes)", self.len())
+    }
+}

@@ -1,0 +1,164 @@
+//! One stream: what one sequential reader of an object has shown, and how far ahead of it fetching should reach.
+//!
+//! Everything here is a function of the reads observed. A stream counts the bytes asked for since its run began; the
+//! window is a multiple of that proof, and grows faster for a run that began at the head of the object, where nearly
+//! every program reads on. Reads need not come in order: the kernel keeps several requests in flight and lets them
+//! overtake each other, so a stream accepts what lies near its position on either side, and asks only that the bytes
+//! read cover at least half of what it advanced by.
+
+use crate::base::ByteRange;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+/// A run shorter than this proves nothing; a first read this long does, at the head of the object.
+const PROOF_BYTES: u64 = 128 * KIB;
+/// A run that began below this offset began at the head.
+const HEAD_BYTES: u64 = MIB;
+/// The first window at the head: 16 GETs of 1 MiB, so that the first megabytes arrive side by side.
+const FIRST_WINDOW_BYTES: u64 = 16 * MIB;
+/// The window is this many times the proof at the head: three reads of 1 MiB and the pipe is full.
+const HEAD_GROWTH: u64 = 32;
+/// In the middle of an object a run may be one tensor or one record: fetch at most twice what was read...
+const MIDDLE_GROWTH: u64 = 2;
+/// ... until the run is this long, then grow faster.
+const LONG_RUN_BYTES: u64 = 32 * MIB;
+const LONG_RUN_GROWTH: u64 = 8;
+/// Density is looked at once per lap of this length.
+const LAP_BYTES: u64 = 4 * MIB;
+/// Windows are cut into about this many GETs.
+const PARTS_PER_WINDOW: u64 = 64;
+/// Parts are cut on multiples of this at least, so that aligned reads of up to 1 MiB never straddle two.
+pub(super) const GRAIN_BYTES: u64 = MIB;
+
+/// What one reader has shown.
+#[derive(Clone, Debug)]
+pub(super) struct Stream {
+    /// Where its run began.
+    start: u64,
+    /// One past the furthest byte asked for.
+    position: u64,
+    /// Bytes asked for since the run began.
+    seen: u64,
+    reads: u64,
+    /// Where the present lap began, and the bytes asked for in it.
+    lap_start: u64,
+    lap_seen: u64,
+    /// Up to here the window has been fetched or is on its way.
+    pub(super) frontier: u64,
+    /// When it was last read from, counted in reads of the inode.
+    pub(super) used: u64,
+}
+
+/// Whether a read carried a stream on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Verdict {
+    /// It did.
+    Sequential,
+    /// Too much was skipped: the run is over, and a new one begins with this read.
+    Random,
+}
+
+impl Stream {
+    /// A stream that begins with this read.
+    pub(super) fn new(read: ByteRange) -> Self {
+        Stream {
+            start: read.start,
+            position: read.end,
+            seen: read.len(),
+            reads: 1,
+            lap_start: read.start,
+            lap_seen: read.len(),
+            frontier: read.end,
+            used: 0,
+        }
+    }
+
+    /// How far a read lies from where this stream expects the next one, in bytes; `None` when it is not one of its
+    /// reads.
+    pub(super) fn distance(&self, read: ByteRange) -> Option<u64> {
+        let distance = self.position.abs_diff(read.start);
+        (distance <= self.slack(read.len())).then_some(distance)
+    }
+
+    /// Out-of-order requests, small skips and small steps back: a proven stream allows for the whole flight of
+    /// requests that the kernel or an asynchronous program keeps, a young one for a few reads of its own size.
+    fn slack(&self, read_bytes: u64) -> u64 {
+        match self.window_bytes() {
+            0 => 4 * read_bytes,
+            window => (window / 4).clamp(4 * read_bytes, 32 * MIB),
+        }
+    }
+
+    /// Takes in a read that [`Stream::distance`] accepted.
+    pub(super) fn follow(&mut self, read: ByteRange) -> Verdict {
+        self.start = self.start.min(read.start);
+        self.lap_start = self.lap_start.min(read.start);
+        self.position = self.position.max(read.end);
+        self.frontier = self.frontier.max(self.position);
+        self.seen += read.len();
+        self.lap_seen += read.len();
+        self.reads += 1;
+        let lap = self.position - self.lap_start;
+        if lap < LAP_BYTES.max(8 * read.len()) {
+            return Verdict::Sequential;
+        }
+        if self.lap_seen * 2 < lap {
+            *self = Stream::new(read);
+            return Verdict::Random;
+        }
+        (self.lap_start, self.lap_seen) = (self.position, 0);
+        Verdict::Sequential
+    }
+
+    /// How many bytes past the position are worth having; 0 while nothing is proved.
+    pub(super) fn window_bytes(&self) -> u64 {
+        let is_dense = self.seen * 2 >= self.position - self.start;
+        if !is_dense || self.seen < PROOF_BYTES || (self.reads < 2 && self.start > 0) {
+            0
+        } else if self.start < HEAD_BYTES {
+            FIRST_WINDOW_BYTES.max(self.seen.saturating_mul(HEAD_GROWTH))
+        } else if self.seen < LONG_RUN_BYTES {
+            (self.seen * MIDDLE_GROWTH).max(2 * MIB)
+        } else {
+            self.seen.saturating_mul(LONG_RUN_GROWTH)
+        }
+    }
+
+    /// Whether the window is earned by more than its first read.
+    pub(super) fn is_proven(&self) -> bool {
+        self.reads > 1 && self.window_bytes() > 0
+    }
+
+    /// The size of the GETs that a window of `window_bytes` is cut into, at most `part_bytes`.
+    pub(super) fn part_bytes(window_bytes: u64, part_bytes: u64) -> u64 {
+        let even = (window_bytes / PARTS_PER_WINDOW).max(1);
+        (1 << even.ilog2()).clamp(GRAIN_BYTES, part_bytes.max(GRAIN_BYTES))
+    }
+
+    /// How many bytes to fetch from the start of a read of `len` bytes while there is no window: what was asked for,
+    /// some more at the head of an object (where headers lie, and a GET of 128 KiB costs no more time than one of 4),
+    /// and twice the run where small reads follow each other.
+    pub(super) fn reach_bytes(&self, len: u64) -> u64 {
+        match (self.reads, self.start) {
+            (1, 0) => len.max(PROOF_BYTES),
+            (1, _) => len,
+            _ => len.max(self.seen.min(GRAIN_BYTES)),
+        }
+    }
+
+    /// One past the furthest byte asked for.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Bytes of its window that were fetched and not asked for.
+    pub(super) fn ahead(&self) -> ByteRange {
+        ByteRange::new(self.position, self.frontier)
+    }
+
+    /// The bytes that its next reads may ask for: its window, and what late requests and small steps back may want.
+    pub(super) fn surroundings(&self) -> ByteRange {
+        ByteRange::new(self.position.saturating_sub(self.slack(GRAIN_BYTES)), self.frontier)
+    }
+}
