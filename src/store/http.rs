@@ -2,6 +2,7 @@
 //! as it arrives. It follows no redirect, rewrites no path, decompresses nothing, and knows nothing of stores beyond
 //! their [`Error`].
 
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,10 +16,12 @@ use hyper::body::{Body as _, Incoming};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use tower_service::Service;
 
 use super::sign::Pair;
 use super::{Error, ErrorKind, Result, Timeouts};
@@ -67,7 +70,7 @@ pub(super) struct Response {
 /// A pool of connections to one endpoint.
 #[derive(Debug)]
 pub(super) struct Transport {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
     scheme: Scheme,
     user_agent: HeaderValue,
 }
@@ -77,7 +80,7 @@ impl Transport {
     pub(super) fn new(options: TransportOptions<'_>) -> Result<Transport> {
         let user_agent = HeaderValue::from_str(options.user_agent)
             .map_err(|_| invalid("the user agent holds characters that no header can carry"))?;
-        let mut connector = HttpConnector::new();
+        let mut connector = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
         connector.enforce_http(false);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(options.timeouts.connect));
@@ -169,6 +172,30 @@ fn ca_bundle(path: &Path) -> Result<RootCertStore> {
     // Bundles hold relics that no longer parse; the others still count.
     roots.add_parsable_certificates(certificates);
     if roots.is_empty() { Err(fail("are none")) } else { Ok(roots) }
+}
+
+/// The machine's resolver, and loopback for names below `localhost`, which not every machine knows: servers on
+/// loopback can then have their buckets as virtual hosts.
+#[derive(Clone, Debug)]
+struct Resolver(GaiResolver);
+
+impl Service<Name> for Resolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = std::io::Error;
+    type Future = Pin<Box<dyn Future<Output = std::io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        if name.as_str().ends_with(".localhost") {
+            let loopback = [(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()];
+            return Box::pin(std::future::ready(Ok(Vec::from(loopback).into_iter())));
+        }
+        let found = self.0.call(name);
+        Box::pin(async { Ok(found.await?.collect::<Vec<_>>().into_iter()) })
+    }
 }
 
 /// The body of an answer.

@@ -104,6 +104,22 @@ async fn the_path_sent_is_the_path_signed() {
 }
 
 #[tokio::test]
+async fn virtual_hosts_put_the_bucket_before_the_name() {
+    for dialect in [Dialect::Oss, Dialect::S3] {
+        let wire = Wire::new(vec![Reply::new("200 OK", &[], "x")]);
+        let mut options = options(&wire, dialect);
+        let port = wire.authority().rsplit(':').next().unwrap().to_owned();
+        options.endpoint = Some(format!("http://store.localhost:{port}"));
+        read(&HttpStore::new(options, Clock::manual(NOW)).unwrap(), get("a/../b c")).await.unwrap();
+        let asked = wire.asked().pop().unwrap();
+        let host = format!("bkt.store.localhost:{port}");
+        assert_eq!((asked.target.as_str(), asked.header("host")), ("/a/../b%20c", Some(host.as_str())));
+        let expected = resigned(&asked, "a/../b c", dialect, &host);
+        assert_eq!(asked.header("authorization"), Some(expected.as_str()));
+    }
+}
+
+#[tokio::test]
 async fn ranged_requests_carry_what_the_dialect_needs() {
     for (dialect, prefix, behavior) in [(Dialect::Oss, "x-oss", Some("standard")), (Dialect::S3, "x-amz", None)] {
         let reply = Reply::new("206 Partial Content", &["Content-Range: bytes 5-9/100", "ETag: \"ab\""], "56789");

@@ -1,7 +1,7 @@
 //! Who asks: access keys and where they come from.
 //!
-//! A [`Source`] says where; [`Source::provider`] makes the [`Provider`] that is asked before every request, so that
-//! rotated keys are picked up without a restart. The environment and command-line flags are read in `config`.
+//! A [`Source`] says where; a provider made from it is asked before every request, so that rotated keys are picked up
+//! without a restart. The environment and command-line flags are read in `config`.
 
 mod file;
 
