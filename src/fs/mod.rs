@@ -2,91 +2,231 @@
 //!
 //! Every operation is an `async fn` that is ready on its first poll when no request to the store is needed, so that
 //! `fuse` can answer it on the thread that received it; otherwise it waits without holding a thread.
+//!
+//! One lock guards the tree and the listings going on ([`State`]); it is held for the time of a look-up or of one page
+//! of a listing, and never across an await. Open files and directories have locks of their own, which are taken
+//! alone. Whatever waits, waits for a listing's next page (a `watch` channel, subscribed to under the lock, so that no
+//! page is missed) or for a request of its own.
+//!
+//! Errors of the store become an errno here, and one line in the log.
 
+mod changes;
+mod directory;
 mod errno;
+mod file;
+mod listing;
+mod lookup;
 mod notifier;
 mod options;
+mod probe;
+#[cfg(test)]
+mod tests;
 mod types;
+mod xattr;
 
+use std::collections::HashMap;
+use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use lru::LruCache;
+use parking_lot::{Mutex, RwLock};
+use tokio::runtime::Handle;
 
 pub use errno::Errno;
 pub use notifier::Notifier;
 pub use options::{DIRECT_IO_BYTES, DirectIo, KeepPageCache, OddKeys, Options, Symlinks, Ttl};
 pub use types::{Attr, DirEntry, DirHandle, Entry, Facts, FileHandle, FileKind, Opened, PageCache, Statfs, XattrReply};
 
+use self::directory::OpenDirectory;
+use self::file::OpenFile;
+use self::listing::Run;
 use crate::base::{Clock, Ino};
-use crate::metrics::Metrics;
+use crate::list;
+use crate::metrics::{Metric, Metrics};
 use crate::read;
-use crate::store::Store;
+use crate::store::{Error, ObjectMeta, Store};
+use crate::tree::{self, Shape, Tree, View};
 
 /// The result of an operation.
 pub type Result<T> = std::result::Result<T, Errno>;
 
-/// One mounted file system.
-#[derive(Debug)]
-pub struct Fs {}
+/// What "for ever" is to the kernel.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
-#[expect(clippy::unused_async, missing_docs)]
+/// How long names are believed under [`Ttl::EachOpen`].
+const GLANCE: Duration = Duration::from_secs(1);
+
+/// Objects whose HEAD is remembered for extended attributes.
+const REMEMBERED_HEADS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
+
+/// One mounted file system.
+pub struct Fs {
+    store: Arc<dyn Store>,
+    reader: Arc<read::Reader>,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    runtime: Handle,
+
+    options: Options,
+    list_options: list::Options,
+
+    state: Mutex<State>,
+    files: RwLock<HashMap<FileHandle, Arc<OpenFile>>>,
+    directories: Mutex<HashMap<DirHandle, Arc<OpenDirectory>>>,
+    /// Answers to HEAD by inode number, so by version.
+    heads: Mutex<LruCache<Ino, Arc<ObjectMeta>>>,
+    notifier: RwLock<Option<Arc<dyn Notifier>>>,
+    next_handle: AtomicU64,
+}
+
+/// What the tree's lock guards.
+struct State {
+    tree: Tree,
+    /// Listings going on, by directory.
+    runs: HashMap<Ino, Arc<Run>>,
+    /// Entries as the gauge knows them.
+    counted: u64,
+}
+
 impl Fs {
     /// A file system over a store. Must be called within a tokio runtime; its operations may be polled anywhere, but
     /// what they start runs on that runtime.
     pub fn new(
-        _store: Arc<dyn Store>,
-        _reader: Arc<read::Reader>,
-        _options: Options,
-        _metrics: Arc<Metrics>,
-        _clock: Clock,
+        store: Arc<dyn Store>,
+        reader: Arc<read::Reader>,
+        mut options: Options,
+        metrics: Arc<Metrics>,
+        clock: Clock,
     ) -> Arc<Self> {
-        Arc::new(Fs {})
+        if !options.prefix.is_empty() && !options.prefix.ends_with('/') {
+            options.prefix.push('/');
+        }
+        let tree = Tree::new(tree_options(&options));
+        Arc::new(Fs {
+            store,
+            reader,
+            metrics,
+            clock,
+            runtime: Handle::current(),
+            options,
+            list_options: list::Options::default(),
+            state: Mutex::new(State { tree, runs: HashMap::new(), counted: 0 }),
+            files: RwLock::default(),
+            directories: Mutex::default(),
+            heads: Mutex::new(LruCache::new(REMEMBERED_HEADS)),
+            notifier: RwLock::default(),
+            next_handle: AtomicU64::new(1),
+        })
     }
+
     /// Sets who tells the kernel of changes; `None` ends it, as a daemon that is about to unmount must.
-    pub fn set_notifier(&self, _notifier: Option<Arc<dyn Notifier>>) {}
-    /// `Found` takes one reference of the kernel's look-up count; [`Fs::forget`] gives it back.
-    pub async fn lookup(self: Arc<Self>, _parent: Ino, _name: Vec<u8>) -> Result<Entry> {
-        Err(Errno::ENOSYS)
+    pub fn set_notifier(&self, notifier: Option<Arc<dyn Notifier>>) {
+        *self.notifier.write() = notifier;
     }
+
     /// The kernel drops `count` references of its look-up count for `ino`.
-    pub fn forget(&self, _ino: Ino, _count: u64) {}
-    pub async fn getattr(self: Arc<Self>, _ino: Ino) -> Result<Attr> {
-        Err(Errno::ENOSYS)
+    pub fn forget(&self, ino: Ino, count: u64) {
+        let mut state = self.state.lock();
+        state.tree.forget(ino, count);
+        self.count_entries(&mut state);
     }
-    pub async fn readlink(self: Arc<Self>, _ino: Ino) -> Result<Vec<u8>> {
-        Err(Errno::ENOSYS)
-    }
-    /// `flags` are those of open(2); anything that writes is EROFS.
-    pub async fn open(self: Arc<Self>, _ino: Ino, _flags: i32) -> Result<Opened> {
-        Err(Errno::ENOSYS)
-    }
-    pub async fn read(self: Arc<Self>, _handle: FileHandle, _offset: u64, _len: usize) -> Result<read::Slice> {
-        Err(Errno::ENOSYS)
-    }
-    pub fn release(&self, _handle: FileHandle) {}
-    pub async fn opendir(self: Arc<Self>, _ino: Ino) -> Result<DirHandle> {
-        Err(Errno::ENOSYS)
-    }
-    /// Entries from `offset` on (0 is `.`, 1 is `..`); waits until at least one is known or the directory has ended.
-    /// At most `max` entries; an empty answer means the end. Offsets stay valid for the life of the handle. With
-    /// `plus` the kernel counts a reference for every entry but `.` and `..` that is passed on to it: call
-    /// [`Fs::remember`] for each that was.
-    pub async fn readdir(self: Arc<Self>, _handle: DirHandle, _offset: u64, _max: usize) -> Result<Vec<DirEntry>> {
-        Err(Errno::ENOSYS)
-    }
+
     /// The kernel took a reference to an entry of a `readdirplus` answer.
-    pub fn remember(&self, _ino: Ino) {}
-    pub fn releasedir(&self, _handle: DirHandle) {}
+    pub fn remember(&self, ino: Ino) {
+        self.state.lock().tree.remember(ino, 1);
+    }
+
+    /// Attributes, from memory: a name that may have changed is looked up anew, an open file stays what it was. Only
+    /// a symlink object shown as a file, or as a link, may need a request.
+    pub async fn getattr(self: Arc<Self>, ino: Ino) -> Result<Attr> {
+        let view = self.state.lock().tree.view(ino, self.clock.elapsed()).ok_or(Errno::ESTALE)?;
+        let view = match view.shape {
+            Shape::Unresolved => self.resolve(ino).await?,
+            _ => view,
+        };
+        Ok(Attr { ino, ..self.attr(&view) })
+    }
+
+    /// Room without end: what a bucket holds is not known, and a full file system would raise alarms.
     pub fn statfs(&self) -> Statfs {
-        Statfs::default()
+        const BLOCK_BYTES: u32 = 4096;
+        let blocks = (1 << 50) / u64::from(BLOCK_BYTES);
+        let files = 1 << 32;
+        Statfs {
+            blocks,
+            blocks_free: blocks,
+            files,
+            files_free: files,
+            block_size: BLOCK_BYTES,
+            name_max: tree::escape::NAME_BYTES as u32,
+        }
     }
-    /// `size` 0 asks for the length only.
-    pub async fn getxattr(self: Arc<Self>, _ino: Ino, _name: Vec<u8>, _size: u32) -> Result<XattrReply> {
-        Err(Errno::ENOSYS)
+
+    fn attr(&self, view: &View) -> Attr {
+        let options = &self.options;
+        let (kind, mode, nlink) = match view.shape {
+            Shape::Directory => (FileKind::Directory, options.dir_mode, 2),
+            Shape::File => (FileKind::File, options.file_mode, 1),
+            Shape::Unresolved if options.symlinks == Symlinks::Off => (FileKind::File, options.file_mode, 1),
+            Shape::Link | Shape::Unresolved => (FileKind::Symlink, 0o777, 1),
+        };
+        let ttl = match (options.metadata_ttl, view.shape) {
+            (_, Shape::Unresolved) | (Ttl::EachOpen, _) => Duration::ZERO,
+            _ => view.fresh_for.unwrap_or(FOR_EVER),
+        };
+        let (uid, gid) = (options.uid, options.gid);
+        Attr { ino: view.ino, kind, size: view.size, mtime: view.mtime, mode, uid, gid, nlink, ttl }
     }
-    pub async fn listxattr(self: Arc<Self>, _ino: Ino, _size: u32) -> Result<XattrReply> {
-        Err(Errno::ENOSYS)
+
+    /// The gauge of entries follows the tree.
+    fn count_entries(&self, state: &mut State) {
+        let entries = state.tree.len() as u64;
+        if entries > state.counted {
+            self.metrics.add(Metric::TreeEntries, entries - state.counted);
+        } else {
+            self.metrics.subtract(Metric::TreeEntries, state.counted - entries);
+        }
+        state.counted = entries;
     }
-    /// SEEK_DATA and SEEK_HOLE (objects have no holes but the one at their end).
-    pub async fn lseek(self: Arc<Self>, _handle: FileHandle, _offset: i64, _whence: i32) -> Result<i64> {
-        Err(Errno::ENOSYS)
+
+    fn handle(&self) -> u64 {
+        self.next_handle.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The one line that the log has for an error a program sees.
+    fn report(&self, doing: &'static str, error: &Error) -> Errno {
+        let errno = Errno::from(error);
+        match errno {
+            // Not for operators: programs look for what is not there all the time.
+            Errno::ENOENT => tracing::debug!(%error, ?errno, "{doing}"),
+            Errno::ESTALE => tracing::warn!(%error, ?errno, "{doing}: the object has changed"),
+            _ => tracing::error!(%error, ?errno, "{doing}"),
+        }
+        errno
+    }
+}
+
+fn tree_options(options: &Options) -> tree::Options {
+    let (fresh_for, missing_for) = match options.metadata_ttl {
+        Ttl::For(ttl) => (Some(ttl), Some(options.negative_ttl)),
+        Ttl::EachOpen => (Some(GLANCE), Some(options.negative_ttl.min(GLANCE))),
+        Ttl::Indefinite => (None, None),
+    };
+    tree::Options {
+        bucket: options.bucket.clone(),
+        prefix: options.prefix.clone(),
+        odd_keys: options.odd_keys,
+        fresh_for,
+        missing_for,
+        default_time: options.mount_time,
+    }
+}
+
+impl fmt::Debug for Fs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fs").field("options", &self.options).finish_non_exhaustive()
     }
 }

@@ -319,17 +319,6 @@ impl Tree {
         self.nodes.at(id).directory().map(|_| self.key_of(id))
     }
 
-    /// The names on the way from the root to an entry's directory.
-    pub fn depth(&self, ino: Ino) -> Option<usize> {
-        let mut id = self.find_ino(ino)?;
-        let mut depth = 0;
-        while self.nodes.at(id).parent != NodeId::ROOT {
-            id = self.nodes.at(id).parent;
-            depth += 1;
-        }
-        Some(depth)
-    }
-
     /// The raw key, or the prefix of a directory.
     fn key_of(&self, id: NodeId) -> String {
         let mut way = Vec::new();

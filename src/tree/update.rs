@@ -178,7 +178,7 @@ impl Tree {
         let hash = self.directory(parent).hash;
         match role {
             Role::Directory => {
-                let hash = hash.join(component).join("/");
+                let hash = hash.join(&format!("{component}/"));
                 let body = Body::Directory(Box::new(Directory::new(hash)));
                 self.insert(parent, component, hash.directory(), Flags::new(Kind::Normal), body)
             }

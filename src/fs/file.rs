@@ -1,0 +1,129 @@
+//! File handles: opening, reading, seeking.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{DIRECT_IO_BYTES, DirectIo, Errno, FileHandle, Fs, KeepPageCache, Opened, PageCache, Result, Shape, Ttl};
+use crate::base::{Ino, Key};
+use crate::metrics::Metric;
+use crate::read;
+use crate::store::{Error, ErrorKind};
+use crate::tree::Renewed;
+
+/// An open file: one version of an object, whatever becomes of its name.
+#[derive(Debug)]
+pub(super) struct OpenFile {
+    ino: Ino,
+    size: u64,
+    file: read::File,
+    /// The object was seen to have changed: this descriptor reads no more.
+    changed: AtomicBool,
+}
+
+impl Fs {
+    /// `flags` are those of open(2); anything that writes is EROFS. Costs no request, but where every open asks the
+    /// store.
+    pub async fn open(self: Arc<Self>, ino: Ino, flags: i32) -> Result<Opened> {
+        if flags & libc::O_ACCMODE != libc::O_RDONLY || flags & (libc::O_TRUNC | libc::O_CREAT) != 0 {
+            return Err(Errno::EROFS);
+        }
+        let view = self.state.lock().tree.view(ino, self.clock.elapsed()).ok_or(Errno::ESTALE)?;
+        match view.shape {
+            Shape::Directory => return Err(Errno::EISDIR),
+            // Its number becomes another one; ESTALE makes the kernel look the name up again, which resolves it.
+            Shape::Unresolved if self.resolve(ino).await?.ino != ino => return Err(Errno::ESTALE),
+            Shape::File | Shape::Link | Shape::Unresolved => {}
+        }
+        if self.options.metadata_ttl == Ttl::EachOpen && self.check(ino).await? == Renewed::Changed {
+            return Err(Errno::ESTALE);
+        }
+        let object = self.state.lock().tree.object(ino).ok_or(Errno::ESTALE)?;
+        if object.stale {
+            return Err(Errno::ESTALE);
+        }
+        let size = object.size;
+        let (key, version, etag) = (Key::new(object.key), object.version, object.etag);
+        let file = self.reader.open(read::Object { ino, key, version, etag, size });
+        let handle = FileHandle(self.handle());
+        self.files.write().insert(handle, Arc::new(OpenFile { ino, size, file, changed: AtomicBool::new(false) }));
+        self.metrics.add(Metric::OpenFiles, 1);
+        Ok(Opened { handle, page_cache: self.page_cache(size) })
+    }
+
+    fn page_cache(&self, size: u64) -> PageCache {
+        match (self.options.direct_io, self.options.keep_page_cache) {
+            (DirectIo::On, _) => PageCache::Bypass,
+            (DirectIo::Auto, _) if size >= DIRECT_IO_BYTES => PageCache::Bypass,
+            // Bytes never change under an inode number, so that pages of earlier opens are right.
+            (_, KeepPageCache::On) => PageCache::Keep,
+            (_, KeepPageCache::Off) => PageCache::Drop,
+        }
+    }
+
+    /// Reads up to `len` bytes at `offset`; fewer only at the end of the file.
+    pub async fn read(self: Arc<Self>, handle: FileHandle, offset: u64, len: usize) -> Result<read::Slice> {
+        self.metrics.add(Metric::Reads, 1);
+        let open = self.files.read().get(&handle).cloned().ok_or(Errno::EBADF)?;
+        if open.changed.load(Ordering::Relaxed) {
+            return Err(Errno::ESTALE);
+        }
+        match open.file.read(offset, len).await {
+            Ok(slice) => {
+                self.metrics.add(Metric::BytesRead, slice.len() as u64);
+                Ok(slice)
+            }
+            Err(error) => Err(self.failed(&open, &error)),
+        }
+    }
+
+    fn failed(&self, open: &OpenFile, error: &Error) -> Errno {
+        self.metrics.add(Metric::ReadErrors, 1);
+        match error.kind() {
+            ErrorKind::Changed | ErrorKind::NotFound => {
+                if !open.changed.swap(error.kind() == ErrorKind::Changed, Ordering::Relaxed) {
+                    self.change(|state| ((), state.tree.mark_stale(open.ino)));
+                }
+                self.report("reading", error)
+            }
+            ErrorKind::Archived => {
+                tracing::error!(
+                    %error,
+                    "reading an archived object: restore it first (ossutil restore, RestoreObject), and read it when \
+                     that is done"
+                );
+                Errno::EACCES
+            }
+            _ => self.report("reading", error),
+        }
+    }
+
+    /// Closes a file.
+    pub fn release(&self, handle: FileHandle) {
+        // The buffers of a last handle are freed without the lock.
+        let closed = self.files.write().remove(&handle);
+        if closed.is_some() {
+            self.metrics.subtract(Metric::OpenFiles, 1);
+        }
+    }
+
+    /// SEEK_DATA and SEEK_HOLE (objects have no holes but the one at their end).
+    pub async fn lseek(self: Arc<Self>, handle: FileHandle, offset: i64, whence: i32) -> Result<i64> {
+        let size = self.files.read().get(&handle).ok_or(Errno::EBADF)?.size as i64;
+        match whence {
+            libc::SEEK_DATA | libc::SEEK_HOLE if !(0..size).contains(&offset) => Err(Errno::ENXIO),
+            libc::SEEK_DATA => Ok(offset),
+            libc::SEEK_HOLE => Ok(size),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// The text of a link: a way within the mount.
+    pub async fn readlink(self: Arc<Self>, ino: Ino) -> Result<Vec<u8>> {
+        let text = |fs: &Fs| fs.state.lock().tree.link(ino).map(|text| text.as_bytes().to_vec());
+        if let Some(text) = text(&self) {
+            return Ok(text);
+        }
+        self.resolve(ino).await?;
+        text(&self).ok_or(Errno::EINVAL)
+    }
+}

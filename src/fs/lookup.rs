@@ -1,0 +1,179 @@
+//! Looking a name up: from the tree where that settles it, else by the directory's listing, by asking for the name
+//! alone, or by both at once, whichever answers first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, Either, select};
+use futures::{FutureExt, pin_mut};
+use tokio::sync::watch;
+
+use super::listing::{Progress, next_page};
+use super::{Entry, Errno, Fs, Result, Shape, State, Ttl};
+use crate::base::{Ino, Key};
+use crate::metrics::Metric;
+use crate::store::{ErrorKind, HeadRequest};
+use crate::tree::{Lookup, View, split_version};
+
+/// What one look at the tree has brought.
+enum Look {
+    Settled(Entry),
+    /// The target of a symlink object must be looked at.
+    Resolve(Ino),
+    Ask {
+        key: Option<String>,
+        listing: Option<watch::Receiver<Progress>>,
+    },
+}
+
+/// Where the question for one name alone stands.
+enum Asking {
+    NotYet,
+    Now(BoxFuture<'static, bool>),
+    /// It was answered, and the tree knows; or it failed, and the listing decides.
+    Done,
+}
+
+impl Fs {
+    /// `Found` takes one reference of the kernel's look-up count; [`Fs::forget`] gives it back.
+    pub async fn lookup(self: Arc<Self>, parent: Ino, name: Vec<u8>) -> Result<Entry> {
+        self.metrics.add(Metric::Lookups, 1);
+        let since = self.clock.elapsed();
+        let entry = self.clone().looked_up(parent, &name, since).await?;
+        match entry {
+            Entry::Missing(ttl) => match std::str::from_utf8(&name).ok().and_then(split_version) {
+                Some((plain, version)) => self.version(parent, &name, plain, version, ttl).await,
+                None => Ok(Entry::Missing(ttl)),
+            },
+            found @ Entry::Found(_) => Ok(found),
+        }
+    }
+
+    async fn looked_up(self: Arc<Self>, parent: Ino, name: &[u8], since: Duration) -> Result<Entry> {
+        let mut asking = Asking::NotYet;
+        loop {
+            let list_anyway = matches!(asking, Asking::Done);
+            let look = self.look(parent, name, since, list_anyway)?;
+            let (key, listing) = match look {
+                Look::Settled(entry) => return Ok(entry),
+                Look::Resolve(ino) => match self.resolve(ino).await {
+                    Ok(view) => {
+                        let mut state = self.state.lock();
+                        state.tree.view(view.ino, since).ok_or(Errno::ESTALE)?;
+                        return Ok(self.take(&mut state, &view));
+                    }
+                    Err(Errno::ENOENT) => return Ok(Entry::Missing(Duration::ZERO)),
+                    Err(error) => return Err(error),
+                },
+                Look::Ask { key, listing } => (key, listing),
+            };
+            let waited = listing.as_ref().is_none_or(|bell| bell.borrow().pages > 0);
+            if let (Asking::NotYet, Some(key), true) = (&asking, key, waited) {
+                asking = Asking::Now(self.clone().ask(parent, key).boxed());
+            }
+            asking = wait(asking, listing).await?;
+        }
+    }
+
+    fn look(self: &Arc<Self>, parent: Ino, name: &[u8], since: Duration, list_anyway: bool) -> Result<Look> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        match state.tree.lookup(parent, name, self.clock.elapsed(), since) {
+            Lookup::Found(view) if view.shape == Shape::Unresolved => Ok(Look::Resolve(view.ino)),
+            Lookup::Found(view) => Ok(Look::Settled(self.take(state, &view))),
+            Lookup::Missing(ttl) => Ok(Look::Settled(self.missing(ttl))),
+            Lookup::NotDirectory => Err(Errno::ENOTDIR),
+            Lookup::Gone => Err(Errno::ESTALE),
+            Lookup::TooLong => Err(Errno::ENAMETOOLONG),
+            Lookup::Unknown { key } => {
+                let list = list_anyway
+                    || key.is_none()
+                    || state.runs.contains_key(&parent)
+                    || state.tree.worth_listing(parent);
+                if !list {
+                    return Ok(Look::Ask { key, listing: None });
+                }
+                let run = self.listing(state, parent).ok_or(Errno::ESTALE)?;
+                Ok(Look::Ask { key, listing: Some(run.subscribe()) })
+            }
+        }
+    }
+
+    /// The answer for an entry, and a reference for it.
+    fn take(&self, state: &mut State, view: &View) -> Entry {
+        state.tree.remember(view.ino, 1);
+        Entry::Found(self.attr(view))
+    }
+
+    fn missing(&self, ttl: Option<Duration>) -> Entry {
+        match self.options.metadata_ttl {
+            Ttl::EachOpen => Entry::Missing(Duration::ZERO),
+            _ => Entry::Missing(ttl.unwrap_or(super::FOR_EVER)),
+        }
+    }
+
+    /// `name?versionId=V` where there is no such key: that version of the object `name`.
+    async fn version(
+        self: Arc<Self>,
+        parent: Ino,
+        name: &[u8],
+        plain: &str,
+        version: &str,
+        ttl: Duration,
+    ) -> Result<Entry> {
+        let Ok(name) = std::str::from_utf8(name) else { return Ok(Entry::Missing(ttl)) };
+        let (known, prefix) = {
+            let mut state = self.state.lock();
+            let known = state.tree.version(parent, name).and_then(|ino| state.tree.view(ino, self.clock.elapsed()));
+            let known = known.map(|view| self.take(&mut state, &view));
+            (known, state.tree.prefix(parent))
+        };
+        if let Some(entry) = known {
+            return Ok(entry);
+        }
+        let key = Key::new(prefix.ok_or(Errno::ESTALE)? + plain);
+        let request = HeadRequest { key, version: Some(version.to_owned()) };
+        let meta = match self.store.head(request).await {
+            Ok(meta) => meta,
+            // A version id that cannot be one is refused rather than not found.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Invalid) => {
+                return Ok(Entry::Missing(ttl));
+            }
+            Err(error) => return Err(self.report("looking a version up", &error)),
+        };
+        let mut state = self.state.lock();
+        let ino = state.tree.add_version(parent, name, version, &super::probe::facts(&meta)).ok_or(Errno::ESTALE)?;
+        let view = state.tree.view(ino, self.clock.elapsed()).ok_or(Errno::ESTALE)?;
+        let entry = self.take(&mut state, &view);
+        self.count_entries(&mut state);
+        Ok(entry)
+    }
+}
+
+/// Waits for the listing's next page or for the answer to the question, whichever comes first.
+async fn wait(asking: Asking, listing: Option<watch::Receiver<Progress>>) -> Result<Asking> {
+    let page = async move {
+        match listing {
+            Some(mut bell) => Some(next_page(&mut bell).await),
+            None => None,
+        }
+    };
+    match asking {
+        Asking::Now(question) => {
+            pin_mut!(page);
+            match select(question, page).await {
+                Either::Left((_, _)) => Ok(Asking::Done),
+                Either::Right((Some(Progress { ended: Some(Err(_)), .. }) | None, question)) => {
+                    // The question alone decides now.
+                    question.await;
+                    Ok(Asking::Done)
+                }
+                Either::Right((Some(_), question)) => Ok(Asking::Now(question)),
+            }
+        }
+        asking => match page.await.and_then(|progress| progress.ended) {
+            Some(Err(error)) => Err(error),
+            _ => Ok(asking),
+        },
+    }
+}

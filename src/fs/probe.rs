@@ -1,0 +1,140 @@
+//! Requests for one name or one object, and what the tree learns from them.
+
+use std::sync::Arc;
+
+use futures::future::{Either, select};
+use futures::pin_mut;
+
+use super::listing::{class, kind};
+use super::{Errno, Fs, Result, Symlinks};
+use crate::base::{ETag, Ino, Key};
+use crate::store::{ErrorKind, HeadRequest, ListRequest, ObjectKind, ObjectMeta};
+use crate::tree::{Facts, Kind, OddKeys, Probe, Renewed, Target, View, escape};
+
+/// The facts of an object as the tree takes them.
+pub(super) fn facts(meta: &ObjectMeta) -> Facts<'_> {
+    Facts {
+        size: meta.size,
+        etag: meta.etag.as_ref().map(ETag::as_str),
+        mtime: meta.last_modified,
+        kind: kind(meta.kind),
+        class: class(meta.storage_class.as_ref()),
+    }
+}
+
+impl Fs {
+    /// Asks for one name: is there an object of this key, and do keys lie below it? Whether the tree knows now; where
+    /// it does not, the listing of the directory must decide.
+    pub(super) async fn ask(self: Arc<Self>, parent: Ino, key: String) -> bool {
+        let below = ListRequest { prefix: format!("{key}/"), max_keys: 1, ..ListRequest::default() };
+        let below = self.store.list(below);
+        let object = self.store.head(HeadRequest::new(Key::new(key.as_str())));
+        pin_mut!(below, object);
+        let (below, object) = match select(below, object).await {
+            // The directory takes the name: what the object says does not matter.
+            Either::Left((Ok(page), _)) if !page.entries.is_empty() || !page.prefixes.is_empty() => {
+                return self.learn(parent, &key, &Probe::Directory);
+            }
+            Either::Left((below, object)) => (below, object.await),
+            Either::Right((object, below)) => (below.await, object),
+        };
+        match (&below, &object) {
+            (Ok(page), _) if !page.entries.is_empty() || !page.prefixes.is_empty() => {
+                self.learn(parent, &key, &Probe::Directory)
+            }
+            // A link's own facts are in the listing alone.
+            (Ok(_), Ok(meta)) if meta.kind == ObjectKind::Symlink => false,
+            (Ok(_), Ok(meta)) => self.learn(parent, &key, &Probe::Object(facts(meta))),
+            (Ok(_), Err(error)) if error.kind() == ErrorKind::NotFound => self.learn(parent, &key, &Probe::Missing),
+            (Ok(_), Err(error)) | (Err(error), _) => {
+                tracing::debug!(%error, "asking for one name failed; the listing decides");
+                false
+            }
+        }
+    }
+
+    fn learn(&self, parent: Ino, key: &str, probe: &Probe<'_>) -> bool {
+        let component = key.rsplit('/').next().unwrap_or_default();
+        self.change(|state| ((), state.tree.probed(parent, component, probe, self.clock.elapsed())));
+        true
+    }
+
+    /// Asks whether an object is still the version that the tree knows; else the tree has the new one afterwards.
+    pub(super) async fn check(self: &Arc<Self>, ino: Ino) -> Result<Renewed> {
+        let object = self.state.lock().tree.object(ino).ok_or(Errno::ESTALE)?;
+        if object.version.is_some() {
+            // Versions do not change.
+            return Ok(Renewed::Same);
+        }
+        if object.kind == Kind::Symlink {
+            let view = self.resolve(ino).await?;
+            return Ok(if view.ino == ino { Renewed::Same } else { Renewed::Changed });
+        }
+        let answer = self.store.head(HeadRequest::new(Key::new(object.key))).await;
+        let meta = match answer {
+            Ok(meta) => Some(meta),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(self.report("looking at an object before it is opened", &error)),
+        };
+        let facts = meta.as_ref().map(facts);
+        let renewed = self.change(|state| state.tree.renew(ino, facts.as_ref(), self.clock.elapsed()));
+        match (renewed, meta) {
+            (_, None) => Err(Errno::ENOENT),
+            (Renewed::Same, Some(meta)) => {
+                self.heads.lock().put(ino, Arc::new(meta));
+                Ok(Renewed::Same)
+            }
+            (Renewed::Changed, Some(_)) => Ok(Renewed::Changed),
+        }
+    }
+
+    /// Finds out what a symlink object stands for.
+    pub(super) async fn resolve(self: &Arc<Self>, ino: Ino) -> Result<View> {
+        let object = self.state.lock().tree.object(ino).ok_or(Errno::ESTALE)?;
+        let key = Key::new(object.key);
+        let link = match self.options.symlinks {
+            Symlinks::Off => None,
+            Symlinks::On => match self.store.symlink_target(&key).await {
+                Ok(target) => self.link_text(&key, &target),
+                Err(error) if error.kind() == ErrorKind::Unsupported => None,
+                Err(error) => return Err(self.report("reading a symlink", &error)),
+            },
+        };
+        let target = match link {
+            Some(text) => Target::Link(text.into()),
+            // Dangling links and links to links have no bytes; the service says 404 and 400.
+            None => match self.store.head(HeadRequest::new(key)).await {
+                Ok(meta) => Target::Bytes { size: meta.size, etag: meta.etag, mtime: meta.last_modified },
+                Err(error) if error.kind() == ErrorKind::Invalid => return Err(Errno::ENOENT),
+                Err(error) => return Err(self.report("looking at the target of a symlink", &error)),
+            },
+        };
+        self.change(|state| state.tree.resolve(ino, target, self.clock.elapsed())).ok_or(Errno::ESTALE)
+    }
+
+    /// The way from a link to its target, where that lies within the mount and has a name there. The way goes up as
+    /// far as the directory that both share, so never out of the mount.
+    fn link_text(&self, link: &Key, target: &str) -> Option<String> {
+        let odd_keys: OddKeys = self.options.odd_keys;
+        let prefix = self.options.prefix.as_str();
+        let directory = link.as_str().strip_prefix(prefix)?.rsplit_once('/').map_or("", |(directory, _)| directory);
+        let target = target.strip_prefix(prefix)?;
+        let (above, file) = target.rsplit_once('/').map_or((None, target), |(above, file)| (Some(above), file));
+        if file.is_empty() {
+            return None;
+        }
+        let shown = |components: Option<&str>| -> Option<Vec<String>> {
+            let mut names = Vec::new();
+            for component in components.into_iter().flat_map(|components| components.split('/')) {
+                names.extend(escape::path(component, escape::Role::Directory, odd_keys)?);
+            }
+            Some(names)
+        };
+        let from = shown((!directory.is_empty()).then_some(directory))?;
+        let mut to = shown(above)?;
+        to.extend(escape::path(file, escape::Role::File, odd_keys)?);
+        let shared = from.iter().zip(&to[..to.len() - 1]).take_while(|(a, b)| a == b).count();
+        let ups = std::iter::repeat_n("..", from.len() - shared);
+        Some(ups.chain(to[shared..].iter().map(String::as_str)).collect::<Vec<_>>().join("/"))
+    }
+}

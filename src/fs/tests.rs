@@ -1,0 +1,559 @@
+//! The file system over a bucket in memory, as the kernel would use it: what it answers, and with which requests.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use futures::future::join_all;
+
+use super::*;
+use crate::base::{BucketName, Timestamp};
+use crate::store::ErrorKind;
+use crate::store::layers::{Fault, FaultStore, Operation};
+use crate::store::memory::{MemoryStore, Request};
+
+struct Bed {
+    bucket: Arc<MemoryStore>,
+    faults: Arc<FaultStore<MemoryStore>>,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    fs: Arc<Fs>,
+}
+
+impl Bed {
+    fn new(keys: &[&str], change: impl FnOnce(&mut Options)) -> Bed {
+        let bucket = MemoryStore::new();
+        for key in keys {
+            bucket.put(*key, Bytes::from(format!("<{key}>")));
+        }
+        Bed::over(bucket, change)
+    }
+
+    fn over(bucket: MemoryStore, change: impl FnOnce(&mut Options)) -> Bed {
+        let bucket = Arc::new(bucket);
+        let faults = Arc::new(FaultStore::new(bucket.clone()));
+        let clock = Clock::manual(Timestamp::from_unix(1_700_000_000));
+        let metrics = Arc::new(Metrics::default());
+        let mut options = Options::new(BucketName::new("bucket"));
+        options.mount_time = Timestamp::from_unix(1_600_000_000);
+        change(&mut options);
+        let store: Arc<dyn Store> = faults.clone();
+        let reader = read::Reader::new(store.clone(), read::Options::default(), metrics.clone());
+        let fs = Fs::new(store, reader, options, metrics.clone(), clock.clone());
+        Bed { bucket, faults, clock, metrics, fs }
+    }
+
+    async fn entry(&self, path: &str) -> Result<Entry> {
+        let mut at = Ino::ROOT;
+        let mut names = path.split('/').peekable();
+        while let Some(name) = names.next() {
+            match self.fs.clone().lookup(at, name.as_bytes().to_vec()).await? {
+                Entry::Found(attr) if names.peek().is_some() => at = attr.ino,
+                entry => return Ok(entry),
+            }
+        }
+        unreachable!("a path has a last name")
+    }
+
+    async fn attr(&self, path: &str) -> Attr {
+        match self.entry(path).await {
+            Ok(Entry::Found(attr)) => attr,
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+
+    async fn missing(&self, path: &str) -> Duration {
+        match self.entry(path).await {
+            Ok(Entry::Missing(ttl)) => ttl,
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+
+    /// Opens as the kernel does: an ESTALE is answered by another look-up.
+    async fn open(&self, path: &str) -> Result<FileHandle> {
+        let ino = self.attr(path).await.ino;
+        match self.fs.clone().open(ino, libc::O_RDONLY).await {
+            Err(Errno::ESTALE) => {
+                let ino = self.attr(path).await.ino;
+                Ok(self.fs.clone().open(ino, libc::O_RDONLY).await?.handle)
+            }
+            opened => Ok(opened?.handle),
+        }
+    }
+
+    async fn read(&self, handle: FileHandle) -> Result<String> {
+        let slice = self.fs.clone().read(handle, 0, 1 << 20).await?;
+        Ok(String::from_utf8(slice.to_vec()).unwrap())
+    }
+
+    async fn names(&self, path: &str) -> Vec<String> {
+        let ino = if path.is_empty() { Ino::ROOT } else { self.attr(path).await.ino };
+        let entries = self.entries(ino, 3).await.unwrap();
+        entries.into_iter().map(|entry| String::from_utf8(entry.name.into()).unwrap()).skip(2).collect()
+    }
+
+    async fn entries(&self, ino: Ino, max: usize) -> Result<Vec<DirEntry>> {
+        let handle = self.fs.clone().opendir(ino).await?;
+        let mut all: Vec<DirEntry> = Vec::new();
+        loop {
+            let offset = all.last().map_or(0, |entry| entry.next_offset);
+            let entries = self.fs.clone().readdir(handle, offset, max).await?;
+            assert!(entries.len() <= max);
+            if entries.is_empty() {
+                self.fs.releasedir(handle);
+                return Ok(all);
+            }
+            all.extend(entries);
+        }
+    }
+
+    /// The requests since the last call, in short.
+    fn requests(&self) -> Vec<String> {
+        let short = |request| match request {
+            Request::Get { key, .. } => format!("GET {key}"),
+            Request::Head { key } => format!("HEAD {key}"),
+            Request::Symlink { key } => format!("SYMLINK {key}"),
+            Request::List(list) => format!("LIST {}{}", list.prefix, if list.max_keys == 1 { " 1" } else { "" }),
+        };
+        self.bucket.take_requests().into_iter().map(short).collect()
+    }
+
+    fn pass(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+}
+
+#[tokio::test]
+async fn a_look_up_lists_each_directory_once() {
+    let bed = Bed::new(&["a/b/c", "a/b/d", "a/e"], |_| {});
+    assert_eq!(bed.attr("a/b/c").await.size, 7);
+    assert_eq!(bed.requests(), ["LIST ", "LIST a/", "LIST a/b/"]);
+    bed.attr("a/b/d").await;
+    bed.attr("a/e").await;
+    bed.missing("a/b/x").await;
+    let opened = bed.open("a/b/d").await.unwrap();
+    assert_eq!(bed.requests(), [""; 0], "all of that was in the listings");
+    assert_eq!(bed.read(opened).await.unwrap(), "<a/b/d>");
+    assert_eq!(bed.requests(), ["GET a/b/d"]);
+}
+
+#[tokio::test]
+async fn attributes_come_from_the_listing_and_the_options() {
+    let bed = Bed::new(&["dir/", "file"], |options| {
+        (options.uid, options.gid, options.file_mode) = (7, 8, 0o440);
+    });
+    let file = bed.attr("file").await;
+    assert_eq!((file.size, file.mode, file.uid, file.gid, file.nlink), (6, 0o440, 7, 8, 1));
+    assert_eq!(file.mtime, Timestamp::from_unix(1_700_000_002));
+    assert_eq!(file.ttl, Duration::from_secs(60));
+    let dir = bed.attr("dir").await;
+    assert_eq!((dir.kind, dir.size, dir.mode, dir.nlink), (FileKind::Directory, 0, 0o555, 2));
+    assert_eq!(dir.mtime, Timestamp::from_unix(1_600_000_000), "its marker has not been seen");
+    assert_eq!(bed.names("dir").await, [""; 0]);
+    assert_eq!(bed.attr("dir").await.mtime, Timestamp::from_unix(1_700_000_001));
+    assert_eq!(bed.fs.clone().getattr(file.ino).await.unwrap(), file);
+}
+
+#[tokio::test(start_paused = true)]
+async fn parallel_look_ups_share_one_listing() {
+    let keys: Vec<String> = (0..100).map(|n| format!("dir/{n:03}")).collect();
+    let bucket = MemoryStore::new().latency(Duration::from_millis(20));
+    keys.iter().for_each(|key| drop(bucket.put(key, "x")));
+    let bed = Bed::over(bucket, |_| {});
+    join_all(keys.iter().map(|key| bed.attr(key))).await;
+    assert_eq!(bed.requests(), ["LIST ", "LIST dir/"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_name_in_a_large_directory_does_not_wait_for_all_of_it() {
+    let bucket = MemoryStore::new().latency(Duration::from_millis(20));
+    (0..20_000).for_each(|n| drop(bucket.put(format!("{n:06}"), "x")));
+    bucket.put("sub/file", "x");
+    let bed = Bed::over(bucket, |_| {});
+    let started = tokio::time::Instant::now();
+    bed.attr("019999").await;
+    bed.attr("sub").await;
+    bed.missing("zzz").await;
+    assert!(started.elapsed() < Duration::from_millis(120), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn what_is_missing_is_believed_for_its_own_time() {
+    let bed = Bed::new(&["a"], |_| {});
+    assert_eq!(bed.missing("new").await, Duration::from_secs(5));
+    bed.bucket.put("new", "x");
+    bed.pass(4);
+    assert_eq!(bed.missing("new").await, Duration::from_secs(1), "what is left of it");
+    bed.requests();
+    bed.pass(1);
+    bed.attr("new").await;
+    bed.attr("a").await;
+    assert_eq!(bed.requests(), ["LIST "]);
+}
+
+#[tokio::test]
+async fn a_listing_is_believed_for_the_time_to_live() {
+    let bed = Bed::new(&["a"], |_| {});
+    let before = bed.attr("a").await;
+    bed.bucket.put("a", "longer than before");
+    bed.pass(59);
+    assert_eq!(bed.attr("a").await.ino, before.ino);
+    bed.pass(1);
+    let after = bed.attr("a").await;
+    assert_eq!(after.size, 18);
+    assert_ne!(after.ino, before.ino);
+    assert_eq!(bed.fs.clone().getattr(before.ino).await.unwrap().size, 3, "who has it open sees what was opened");
+    bed.fs.forget(before.ino, 2);
+    assert_eq!(bed.fs.clone().getattr(before.ino).await, Err(Errno::ESTALE));
+}
+
+#[tokio::test]
+async fn a_changed_object_is_stale_once_and_then_new() {
+    let bed = Bed::new(&["a"], |_| {});
+    let old = bed.open("a").await.unwrap();
+    bed.bucket.put("a", "another");
+    assert_eq!(bed.read(old).await, Err(Errno::ESTALE));
+    bed.requests();
+    assert_eq!(bed.read(old).await, Err(Errno::ESTALE), "a descriptor never shows two versions");
+    let new = bed.open("a").await.unwrap();
+    assert_eq!(bed.read(new).await.unwrap(), "another");
+    assert_eq!(bed.requests(), ["LIST ", "GET a"]);
+    bed.fs.release(old);
+    bed.fs.release(new);
+    assert_eq!(bed.metrics.value(Metric::OpenFiles), 0);
+    assert_eq!(bed.metrics.value(Metric::ReadErrors), 1);
+}
+
+#[tokio::test]
+async fn with_no_time_to_live_every_open_asks() {
+    let bed = Bed::new(&["a"], |options| options.metadata_ttl = Ttl::EachOpen);
+    assert_eq!(bed.attr("a").await.ttl, Duration::ZERO);
+    bed.open("a").await.unwrap();
+    bed.open("a").await.unwrap();
+    assert_eq!(bed.requests(), ["LIST ", "HEAD a", "HEAD a"]);
+    bed.bucket.put("a", "another");
+    let handle = bed.open("a").await.unwrap();
+    assert_eq!(bed.read(handle).await.unwrap(), "another");
+    bed.bucket.remove("a");
+    assert_eq!(bed.open("a").await, Err(Errno::ENOENT));
+    bed.missing("a").await;
+}
+
+#[tokio::test]
+async fn a_frozen_view_stays() {
+    let bed = Bed::new(&["a"], |options| options.metadata_ttl = Ttl::Indefinite);
+    bed.attr("a").await;
+    bed.bucket.put("b", "x");
+    bed.bucket.remove("a");
+    bed.pass(1_000_000);
+    bed.requests();
+    bed.attr("a").await;
+    assert!(bed.missing("b").await > Duration::from_secs(1_000_000));
+    assert_eq!(bed.names("").await, ["a"]);
+    assert_eq!(bed.requests(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_directory_of_100_000_reads_whole_and_once() {
+    let bucket = MemoryStore::new();
+    (0..100_000).for_each(|n| drop(bucket.put(format!("dir/{n:06}.jpg"), "x")));
+    let bed = Bed::over(bucket, |_| {});
+    let dir = bed.attr("dir").await.ino;
+    let entries = bed.entries(dir, 192).await.unwrap();
+    let names: BTreeSet<&[u8]> = entries.iter().map(|entry| &*entry.name).collect();
+    assert_eq!((entries.len(), names.len()), (100_002, 100_002));
+    assert!(entries[2..].iter().all(|entry| entry.attr.size == 1 && entry.facts == Facts::Known));
+    assert_eq!(bed.requests().len(), 101);
+    assert_eq!(bed.metrics.value(Metric::TreeEntries), 100_002);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_entries_come_with_the_first_page() {
+    let bucket = MemoryStore::new().latency(Duration::from_millis(50));
+    (0..10_000).for_each(|n| drop(bucket.put(format!("{n:06}"), "x")));
+    let bed = Bed::over(bucket, |_| {});
+    let started = tokio::time::Instant::now();
+    let handle = bed.fs.clone().opendir(Ino::ROOT).await.unwrap();
+    let entries = bed.fs.clone().readdir(handle, 2, 100).await.unwrap();
+    assert_eq!(entries.len(), 100);
+    assert!(started.elapsed() < Duration::from_millis(110), "{:?}", started.elapsed());
+    // The same offset gives the same entries, whatever has come since.
+    let again = bed.fs.clone().readdir(handle, entries[49].next_offset, 50).await.unwrap();
+    assert_eq!(again, entries[50..]);
+}
+
+#[tokio::test]
+async fn a_handle_keeps_its_entries_while_the_directory_changes() {
+    let bed = Bed::new(&["a", "b", "c"], |_| {});
+    let handle = bed.fs.clone().opendir(Ino::ROOT).await.unwrap();
+    let first = bed.fs.clone().readdir(handle, 2, 1).await.unwrap();
+    bed.bucket.remove("b");
+    bed.bucket.put("aa", "x");
+    bed.pass(60);
+    assert_eq!(bed.names("").await, ["a", "aa", "c"], "a new handle sees what is there now");
+    let rest = bed.fs.clone().readdir(handle, first[0].next_offset, 10).await.unwrap();
+    assert_eq!(rest.iter().map(|entry| &*entry.name).collect::<Vec<_>>(), [b"b", b"c"]);
+}
+
+#[tokio::test]
+async fn a_failed_listing_fails_those_who_wait_and_can_be_tried_again() {
+    let bed = Bed::new(&["a"], |_| {});
+    bed.faults.once(Operation::List, Fault::Error(ErrorKind::Server));
+    assert_eq!(bed.entry("a").await, Err(Errno::EIO));
+    bed.faults.once(Operation::List, Fault::Error(ErrorKind::AccessDenied));
+    assert_eq!(bed.entries(Ino::ROOT, 10).await, Err(Errno::EACCES));
+    bed.attr("a").await;
+    assert_eq!(bed.names("").await, ["a"]);
+}
+
+#[tokio::test]
+async fn names_that_cannot_be_keys() {
+    let bed = Bed::new(&["a/b", "c"], |_| {});
+    let fs = &bed.fs;
+    let lookup = |name: &[u8]| fs.clone().lookup(Ino::ROOT, name.to_vec());
+    assert_eq!(lookup(&[b'n'; 256]).await, Err(Errno::ENAMETOOLONG));
+    assert!(matches!(lookup(&[b'n'; 255]).await, Ok(Entry::Missing(_))));
+    assert!(matches!(lookup(b"\xff").await, Ok(Entry::Missing(_))));
+    let file = bed.attr("c").await.ino;
+    assert_eq!(fs.clone().lookup(file, b"d".to_vec()).await, Err(Errno::ENOTDIR));
+    assert_eq!(fs.clone().opendir(file).await, Err(Errno::ENOTDIR));
+    assert_eq!(fs.clone().open(bed.attr("a").await.ino, libc::O_RDONLY).await, Err(Errno::EISDIR));
+    assert_eq!(fs.clone().getattr(Ino(99)).await, Err(Errno::ESTALE));
+    assert_eq!(bed.read(FileHandle(99)).await, Err(Errno::EBADF));
+}
+
+#[tokio::test]
+async fn nothing_opens_for_writing() {
+    let bed = Bed::new(&["a"], |_| {});
+    let ino = bed.attr("a").await.ino;
+    for flags in [libc::O_WRONLY, libc::O_RDWR, libc::O_TRUNC, libc::O_CREAT] {
+        assert_eq!(bed.fs.clone().open(ino, flags).await, Err(Errno::EROFS));
+    }
+}
+
+#[tokio::test]
+async fn odd_keys_are_counted_and_do_not_hurt_their_neighbours() {
+    let keys = ["a", "a/b", "..", "x//y", "ok"];
+    let bed = Bed::new(&keys, |_| {});
+    assert_eq!(bed.names("").await, ["a", "ok", "x"]);
+    assert_eq!(bed.attr("a").await.kind, FileKind::Directory);
+    assert_eq!(bed.names("x").await, [""; 0]);
+    bed.pass(100);
+    bed.names("").await;
+    assert_eq!(bed.metrics.value(Metric::OddKeys), 3, "each is counted once");
+
+    let bed = Bed::new(&keys, |options| options.odd_keys = OddKeys::Escape);
+    for (path, key) in [("%oss-file=a", "a"), ("a/b", "a/b"), ("%oss-file=..", ".."), ("x/%oss-dir=/y", "x//y")] {
+        let handle = bed.open(path).await.unwrap();
+        assert_eq!(bed.read(handle).await.unwrap(), format!("<{key}>"));
+    }
+    assert_eq!(bed.metrics.value(Metric::OddKeys), 0);
+}
+
+#[tokio::test]
+async fn a_mount_of_a_prefix_shows_what_is_below_it() {
+    let bed = Bed::new(&["models/a/b", "modelsx", "other"], |options| options.prefix = "models".to_owned());
+    assert_eq!(bed.names("").await, ["a"]);
+    let handle = bed.open("a/b").await.unwrap();
+    assert_eq!(bed.read(handle).await.unwrap(), "<models/a/b>");
+    let whole = Bed::new(&["models/a/b"], |_| {});
+    assert_eq!(bed.attr("a/b").await.ino, whole.attr("models/a/b").await.ino, "numbers are those of the bucket");
+}
+
+#[tokio::test]
+async fn old_versions_open_by_a_hidden_name() {
+    let bucket = MemoryStore::new().versioned();
+    let old = bucket.put("dir/a", "old").version.unwrap();
+    bucket.put("dir/a", "new");
+    let bed = Bed::over(bucket, |_| {});
+    let path = format!("dir/a?versionId={old}");
+    bed.open(&path).await.unwrap();
+    assert_eq!(bed.attr(&path).await.size, 3);
+    assert_ne!(bed.attr(&path).await.ino, bed.attr("dir/a").await.ino);
+    assert_eq!(bed.names("dir").await, ["a"], "it stays hidden");
+    bed.missing("dir/a?versionId=none").await;
+    let real = "dir/b?versionId=1";
+    bed.bucket.put(real, "a key like that");
+    bed.pass(60);
+    assert_eq!(bed.attr(real).await.size, 15);
+}
+
+#[tokio::test]
+async fn symlink_objects_show_their_targets_bytes() {
+    let bucket = MemoryStore::new();
+    bucket.put("target", "0123456789");
+    bucket.put_symlink("link", "target");
+    bucket.put_symlink("dangling", "nowhere");
+    let bed = Bed::over(bucket, |_| {});
+    let entries = bed.entries(Ino::ROOT, 10).await.unwrap();
+    let known: BTreeMap<&[u8], Facts> = entries.iter().map(|entry| (&*entry.name, entry.facts)).collect();
+    assert_eq!(known[&b"link"[..]], Facts::NameOnly);
+    assert_eq!(known[&b"target"[..]], Facts::Known);
+    assert_eq!(bed.requests(), ["LIST "], "no request per entry");
+    let link = bed.attr("link").await;
+    assert_eq!((link.kind, link.size), (FileKind::File, 10));
+    bed.attr("link").await;
+    assert_eq!(bed.requests(), ["HEAD link"]);
+    let handle = bed.open("link").await.unwrap();
+    assert_eq!(bed.read(handle).await.unwrap(), "0123456789");
+    bed.missing("dangling").await;
+    bed.bucket.put("target", "abc");
+    bed.pass(60);
+    let changed = bed.attr("link").await;
+    assert_eq!(changed.size, 3);
+    assert_ne!(changed.ino, link.ino, "the bytes are others");
+}
+
+#[tokio::test]
+async fn symlink_objects_show_as_links_within_the_mount() {
+    let bucket = MemoryStore::new();
+    for key in ["m/a/b/file", "m/c/file", "outside"] {
+        bucket.put(key, "x");
+    }
+    bucket.put_symlink("m/a/b/up", "m/c/file");
+    bucket.put_symlink("m/a/b/near", "m/a/b/file");
+    bucket.put_symlink("m/a/b/out", "outside");
+    let bed = Bed::over(bucket, |options| {
+        options.symlinks = Symlinks::On;
+        options.prefix = "m/".to_owned();
+    });
+    for (path, text) in [("a/b/up", "../../c/file"), ("a/b/near", "file")] {
+        let attr = bed.attr(path).await;
+        assert_eq!((attr.kind, attr.size), (FileKind::Symlink, text.len() as u64));
+        assert_eq!(bed.fs.clone().readlink(attr.ino).await.unwrap(), text.as_bytes());
+    }
+    let out = bed.attr("a/b/out").await;
+    assert_eq!((out.kind, out.size), (FileKind::File, 1), "a link out of the mount is a file");
+    assert_eq!(bed.fs.clone().readlink(out.ino).await, Err(Errno::EINVAL));
+}
+
+#[tokio::test]
+async fn facts_are_extended_attributes() {
+    let bed = Bed::new(&["dir/a"], |_| {});
+    bed.bucket.amend("dir/a", |meta| meta.user.push(("owner".to_owned(), "me".to_owned())));
+    let ino = bed.attr("dir/a").await.ino;
+    bed.requests();
+    let listed = bed.fs.clone().listxattr(ino, 4096).await.unwrap();
+    let XattrReply::Data(names) = listed else { panic!("{listed:?}") };
+    let names = String::from_utf8(names).unwrap();
+    let mut shown = String::new();
+    for name in names.split_terminator('\0').chain(["user.oss.meta.owner", "user.oss.crc64", "user.oss.content-type"]) {
+        let value = bed.fs.clone().getxattr(ino, name.into(), 4096).await.unwrap();
+        let XattrReply::Data(value) = value else { panic!("{value:?}") };
+        shown += &format!("{name}: {}\n", String::from_utf8(value).unwrap());
+    }
+    expect_test::expect![[r#"
+        user.oss.key: dir/a
+        user.oss.bucket: bucket
+        user.oss.etag: 4E75C3EE6162E394ED87B47FC6C2B710
+        user.oss.size: 7
+        user.oss.last-modified: 2023-11-14T22:13:21Z
+        user.oss.type: Normal
+        user.oss.storage-class: Standard
+        user.oss.meta.owner: me
+        user.oss.crc64: 13074596056507025554
+        user.oss.content-type: application/octet-stream
+    "#]]
+    .assert_eq(&shown);
+    assert_eq!(bed.requests(), ["HEAD dir/a"], "one for all that the listing does not tell");
+    let get = |name: &str, size| bed.fs.clone().getxattr(ino, name.into(), size);
+    assert_eq!(get("user.oss.size", 0).await, Ok(XattrReply::Size(7 - 6)));
+    assert_eq!(get("user.oss.etag", 31).await, Err(Errno::ERANGE));
+    for unknown in ["user.oss.nothing", "user.oss.meta.nobody", "security.selinux", "user.oss.version-id"] {
+        assert_eq!(get(unknown, 100).await, Err(Errno::ENODATA));
+    }
+    let dir = bed.attr("dir").await.ino;
+    let key = bed.fs.clone().getxattr(dir, b"user.oss.key".to_vec(), 100).await;
+    assert_eq!(key, Ok(XattrReply::Data(b"dir/".to_vec())));
+    assert_eq!(bed.fs.clone().getxattr(dir, b"user.oss.etag".to_vec(), 100).await, Err(Errno::ENODATA));
+}
+
+#[tokio::test]
+async fn archived_objects_cannot_be_read() {
+    let bed = Bed::new(&["a"], |_| {});
+    let archive = Some(crate::store::StorageClass("Archive".into()));
+    bed.bucket.amend("a", |meta| meta.storage_class = archive);
+    let handle = bed.open("a").await.unwrap();
+    assert_eq!(bed.read(handle).await, Err(Errno::EACCES));
+}
+
+#[tokio::test]
+async fn big_files_bypass_the_page_cache() {
+    let bucket = MemoryStore::new();
+    bucket.put("small", "x");
+    bucket.put("big", vec![0; DIRECT_IO_BYTES as usize]);
+    let bed = Bed::over(bucket, |_| {});
+    for (path, expected) in [("small", PageCache::Keep), ("big", PageCache::Bypass)] {
+        let ino = bed.attr(path).await.ino;
+        assert_eq!(bed.fs.clone().open(ino, libc::O_RDONLY).await.unwrap().page_cache, expected);
+    }
+}
+
+#[tokio::test]
+async fn seeking_finds_data_up_to_the_end() {
+    let bed = Bed::new(&["a"], |_| {});
+    let handle = bed.open("a").await.unwrap();
+    let seek = |offset, whence| bed.fs.clone().lseek(handle, offset, whence);
+    assert_eq!(seek(1, libc::SEEK_DATA).await, Ok(1));
+    assert_eq!(seek(1, libc::SEEK_HOLE).await, Ok(3));
+    assert_eq!(seek(3, libc::SEEK_DATA).await, Err(Errno::ENXIO));
+    assert_eq!(seek(-1, libc::SEEK_HOLE).await, Err(Errno::ENXIO));
+    assert_eq!(seek(0, libc::SEEK_SET).await, Err(Errno::EINVAL));
+}
+
+#[derive(Default)]
+struct Heard(Mutex<Vec<String>>);
+
+impl Notifier for Heard {
+    fn invalidate_entry(&self, parent: Ino, name: &[u8]) {
+        self.0.lock().push(format!("{parent}/{}", String::from_utf8_lossy(name)));
+    }
+
+    fn invalidate_attributes(&self, ino: Ino) {
+        self.0.lock().push(format!("attributes of {ino}"));
+    }
+}
+
+#[tokio::test]
+async fn the_kernel_is_told_what_a_new_listing_has_changed() {
+    let bed = Bed::new(&["changed", "gone", "same", "unknown"], |_| {});
+    for name in ["changed", "gone", "same"] {
+        bed.attr(name).await;
+    }
+    let heard = Arc::new(Heard::default());
+    bed.fs.set_notifier(Some(heard.clone()));
+    bed.bucket.put("changed", "other");
+    bed.bucket.remove("gone");
+    bed.bucket.remove("unknown");
+    bed.pass(60);
+    bed.names("").await;
+    assert_eq!(*heard.0.lock(), ["1/changed", "1/gone"]);
+    bed.fs.set_notifier(None);
+    bed.bucket.remove("same");
+    bed.pass(60);
+    bed.names("").await;
+    assert_eq!(heard.0.lock().len(), 2, "nobody is told any more");
+}
+
+#[tokio::test]
+async fn what_the_tree_knows_is_answered_on_the_first_poll() {
+    use futures::FutureExt;
+    let bed = Bed::new(&["a"], |_| {});
+    let ino = bed.attr("a").await.ino;
+    let fs = || bed.fs.clone();
+    assert!(fs().lookup(Ino::ROOT, b"a".to_vec()).now_or_never().is_some());
+    assert!(fs().getattr(ino).now_or_never().is_some());
+    assert!(fs().open(ino, libc::O_RDONLY).now_or_never().is_some());
+    let handle = fs().opendir(Ino::ROOT).now_or_never().unwrap().unwrap();
+    assert!(fs().readdir(handle, 0, 10).now_or_never().is_some());
+}
+
+#[tokio::test]
+async fn a_directory_whose_keys_are_gone_goes() {
+    let bed = Bed::new(&["dir/a", "b"], |_| {});
+    bed.attr("dir/a").await;
+    bed.bucket.remove("dir/a");
+    bed.pass(30);
+    bed.missing("dir/c").await;
+    bed.missing("dir").await;
+    assert_eq!(bed.names("").await, ["b"]);
+}

@@ -1,0 +1,124 @@
+//! Extended attributes: what is known of an object, under `user.oss.`. Those that the listing told are listed; those
+//! that need a request are answered when asked for, and the request is remembered for that version.
+
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+use super::{Errno, Fs, Result, XattrReply};
+use crate::base::{ETag, Ino, Key, Timestamp};
+use crate::store::{HeadRequest, ObjectMeta};
+use crate::tree::{Kind, Object};
+
+const PREFIX: &str = "user.oss.";
+
+/// What an inode has attributes of.
+enum Subject {
+    Directory { prefix: String },
+    Object(Box<Object>),
+}
+
+/// Those that cost no request, in the order shown.
+const LISTED: [&str; 7] = ["key", "bucket", "etag", "size", "last-modified", "type", "storage-class"];
+
+impl Fs {
+    /// The value of an attribute. `size` 0 asks for the length only.
+    pub async fn getxattr(self: Arc<Self>, ino: Ino, name: Vec<u8>, size: u32) -> Result<XattrReply> {
+        let name = std::str::from_utf8(&name).ok().and_then(|name| name.strip_prefix(PREFIX));
+        let name = name.ok_or(Errno::ENODATA)?;
+        let value = match self.subject(ino)? {
+            subject if LISTED.contains(&name) => self.listed(&subject, name),
+            Subject::Object(object) if needs_request(name) => told(&*self.head(ino, &object).await?, name),
+            _ => None,
+        };
+        reply(value.ok_or(Errno::ENODATA)?.into_bytes(), size)
+    }
+
+    /// The names of the attributes that cost no request. `size` 0 asks for the length only.
+    pub async fn listxattr(self: Arc<Self>, ino: Ino, size: u32) -> Result<XattrReply> {
+        let subject = self.subject(ino)?;
+        let known = LISTED.iter().filter(|name| self.listed(&subject, name).is_some());
+        reply(known.flat_map(|name| format!("{PREFIX}{name}\0").into_bytes()).collect(), size)
+    }
+
+    fn subject(&self, ino: Ino) -> Result<Subject> {
+        let state = self.state.lock();
+        match state.tree.object(ino) {
+            Some(object) => Ok(Subject::Object(Box::new(object))),
+            None => state.tree.prefix(ino).map(|prefix| Subject::Directory { prefix }).ok_or(Errno::ESTALE),
+        }
+    }
+
+    fn listed(&self, subject: &Subject, name: &str) -> Option<String> {
+        let object = match (subject, name) {
+            (_, "bucket") => return Some(self.options.bucket.to_string()),
+            (Subject::Directory { prefix }, "key") => return Some(prefix.clone()),
+            (Subject::Directory { .. }, _) => return None,
+            (Subject::Object(object), _) => object,
+        };
+        match name {
+            "key" => Some(object.key.clone()),
+            "etag" => object.etag.as_ref().map(|etag| etag.as_str().to_owned()),
+            "size" => Some(object.size.to_string()),
+            "last-modified" => object.mtime.and_then(rfc3339),
+            "type" => Some(type_word(object.kind).to_owned()),
+            "storage-class" => object.class.as_deref().map(str::to_owned),
+            _ => None,
+        }
+    }
+
+    /// What HEAD tells of the version that the inode stands for.
+    async fn head(self: &Arc<Self>, ino: Ino, object: &Object) -> Result<Arc<ObjectMeta>> {
+        if let Some(meta) = self.heads.lock().get(&ino) {
+            return Ok(meta.clone());
+        }
+        let request = HeadRequest { key: Key::new(object.key.as_str()), version: object.version.clone() };
+        let meta = self.store.head(request).await.map_err(|error| self.report("reading attributes", &error))?;
+        let differs = |known: &ETag| meta.etag.as_ref().is_some_and(|etag| etag != known);
+        if object.kind != Kind::Symlink && object.etag.as_ref().is_some_and(differs) {
+            self.change(|state| ((), state.tree.mark_stale(ino)));
+            return Err(Errno::ESTALE);
+        }
+        let meta = Arc::new(meta);
+        self.heads.lock().put(ino, meta.clone());
+        Ok(meta)
+    }
+}
+
+fn needs_request(name: &str) -> bool {
+    matches!(name, "crc64" | "content-type" | "version-id") || name.starts_with("meta.")
+}
+
+fn told(meta: &ObjectMeta, name: &str) -> Option<String> {
+    match name {
+        "crc64" => meta.crc64.map(|crc| crc.to_string()),
+        "content-type" => meta.content_type.clone(),
+        "version-id" => meta.version.clone(),
+        _ => {
+            let wanted = name.strip_prefix("meta.")?;
+            meta.user.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.clone())
+        }
+    }
+}
+
+fn type_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Normal => "Normal",
+        Kind::Multipart => "Multipart",
+        Kind::Appendable => "Appendable",
+        Kind::Symlink => "Symlink",
+    }
+}
+
+fn rfc3339(time: Timestamp) -> Option<String> {
+    let time = jiff::Timestamp::new(time.seconds, time.nanos as i32).ok()?;
+    Some(time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S%.fZ").to_string())
+}
+
+fn reply(value: Vec<u8>, size: u32) -> Result<XattrReply> {
+    match size {
+        0 => Ok(XattrReply::Size(value.len() as u32)),
+        size if value.len() > size as usize => Err(Errno::ERANGE),
+        _ => Ok(XattrReply::Data(value)),
+    }
+}
