@@ -43,13 +43,13 @@ pub struct ETag(Arc<str>);
 
 impl ETag {
     /// Parses a header or XML value: surrounding blanks, a weak prefix `W/` and quotes are removed. `None` when
-    /// nothing is left.
+    /// nothing is left, and for a tag with a control character, which no `If-Match` could carry.
     pub fn parse(value: &str) -> Option<Self> {
         let value = value.trim();
         let value = value.strip_prefix("W/").unwrap_or(value);
         let value = value.strip_prefix('"').unwrap_or(value);
         let value = value.strip_suffix('"').unwrap_or(value);
-        (!value.is_empty()).then(|| ETag(value.into()))
+        (!value.is_empty() && !value.contains(char::is_control)).then(|| ETag(value.into()))
     }
 
     /// The tag without quotes.
@@ -120,6 +120,7 @@ mod tests {
         }
         assert_eq!(plain.quoted(), "\"5B3C1A\"");
         assert_eq!(ETag::parse("\"\""), None);
+        assert_eq!(ETag::parse("a\nb"), None);
         assert_eq!(ETag::parse("  "), None);
     }
 }
