@@ -5,6 +5,7 @@ mod bed;
 mod cli_table;
 mod conformance;
 mod conformance_beds;
+mod fuzz;
 mod http_wire;
 mod mount_life;
 mod wire;
