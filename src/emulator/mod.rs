@@ -1,11 +1,17 @@
 //! An OSS and S3 server for the demo, the tests and the benchmarks.
 
+mod auth;
 mod counters;
+mod failure;
 mod fault;
 mod generator;
 mod operation;
 mod options;
+mod request;
 mod shaping;
+mod text;
+mod time;
+mod xml;
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,0 +1,101 @@
+//! Percent-encoding and hexadecimal, and the comparison of secrets.
+
+/// Encodes every byte but the unreserved ones (`A-Z a-z 0-9 - _ . ~`).
+pub(super) fn encode(text: &str) -> String {
+    encode_but(text, "")
+}
+
+/// Encodes like [`encode`] but leaves the slash.
+pub(super) fn encode_path(text: &str) -> String {
+    encode_but(text, "/")
+}
+
+fn encode_but(text: &str, kept: &str) -> String {
+    let mut out = String::with_capacity(text.len() + text.len() / 4);
+    for byte in text.bytes() {
+        let plain = byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) || kept.as_bytes().contains(&byte);
+        if plain {
+            out.push(byte as char);
+        } else {
+            out.push('%');
+            out.push(char::from(HEX_UPPER[usize::from(byte >> 4)]));
+            out.push(char::from(HEX_UPPER[usize::from(byte & 15)]));
+        }
+    }
+    out
+}
+
+const HEX_UPPER: &[u8; 16] = b"0123456789ABCDEF";
+
+/// Decodes percent escapes once; a percent sign that begins no escape stands for itself. `+` stays `+`.
+pub(super) fn decode(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escape = (bytes[at] == b'%').then(|| bytes.get(at + 1..at + 3)).flatten();
+        match escape.and_then(|pair| Some(hex_digit(pair[0])? << 4 | hex_digit(pair[1])?)) {
+            Some(byte) => {
+                out.push(byte);
+                at += 3;
+            }
+            None => {
+                out.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
+/// Decodes percent escapes once into text; `None` when the bytes are not UTF-8.
+pub(super) fn decode_text(text: &str) -> Option<String> {
+    String::from_utf8(decode(text)).ok()
+}
+
+/// Decodes one side of a pair of a query, where `+` is a blank: `requests` and browsers write it so.
+pub(super) fn decode_form(text: &str) -> Option<String> {
+    decode_text(&text.replace('+', "%20"))
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    (byte as char).to_digit(16).map(|digit| digit as u8)
+}
+
+/// Lower-case hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    hex::encode(bytes)
+}
+
+/// Upper-case hexadecimal, as entity tags are written.
+pub(super) fn hex_upper(bytes: &[u8]) -> String {
+    hex::encode_upper(bytes)
+}
+
+/// Whether two texts are equal, in a time that depends on their lengths alone.
+pub(super) fn same_secret(left: &str, right: &str) -> bool {
+    let (left, right) = (left.as_bytes(), right.as_bytes());
+    left.len() == right.len() && left.iter().zip(right).fold(0, |seen, (a, b)| seen | (a ^ b)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_decoded_once() {
+        assert_eq!(decode_text("a%2520b+c%zz%").as_deref(), Some("a%20b+c%zz%"));
+        assert_eq!(decode_form("a+b%2Bc").as_deref(), Some("a b+c"));
+        assert_eq!(decode_text("%ff"), None);
+        assert_eq!(decode_text("%é"), Some("%é".to_owned()));
+        assert_eq!(encode("a/b ü~+"), "a%2Fb%20%C3%BC~%2B");
+        assert_eq!(encode_path("a//b ü/"), "a//b%20%C3%BC/");
+    }
+
+    #[test]
+    fn secrets_are_compared_whole() {
+        assert!(same_secret("abc", "abc"));
+        assert!(!same_secret("abc", "abd"));
+        assert!(!same_secret("abc", "ab"));
+    }
+}
