@@ -1,13 +1,23 @@
 //! An OSS and S3 server for the demo, the tests and the benchmarks.
 
+mod admin;
 mod auth;
+mod body;
+mod bucket;
+mod content;
 mod counters;
 mod failure;
 mod fault;
 mod generator;
+mod object;
 mod operation;
+mod ops;
 mod options;
+mod receive;
+mod reply;
 mod request;
+mod server;
+mod service;
 mod shaping;
 mod text;
 mod time;
@@ -15,6 +25,7 @@ mod xml;
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -27,62 +38,88 @@ pub use options::{
 };
 pub use shaping::Shaping;
 
+use server::Server;
+use service::Service;
+
 /// A running server. It stops, and closes every connection, when dropped.
 #[derive(Debug)]
 pub struct Emulator {
-    address: SocketAddr,
+    service: Arc<Service>,
+    server: Server,
 }
 
 impl Emulator {
-    /// Binds and serves on threads of its own. Fails when the address cannot be bound or the root cannot be read.
+    /// Binds and serves on threads of its own. Fails when the address cannot be bound or the root cannot be written.
     pub fn start(options: Options) -> io::Result<Emulator> {
-        Ok(Emulator { address: options.listen })
+        let (listen, threads) = (options.listen, options.worker_threads);
+        let service = Arc::new(Service::new(options)?);
+        let server = Server::start(listen, threads, service.clone())?;
+        Ok(Emulator { service, server })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address()
     }
 
     /// The endpoint for clients, as in `http://127.0.0.1:41234`.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.address())
     }
 
     /// Creates an empty bucket in memory; one that exists stays as it is.
-    pub fn create_bucket(&self, _name: &str) {}
+    pub fn create_bucket(&self, name: &str) {
+        self.service.create_in_memory(name);
+    }
 
-    /// Creates an empty bucket in memory that keeps versions.
-    pub fn create_versioned_bucket(&self, _name: &str) {}
+    /// Creates an empty bucket in memory that keeps versions; one that exists begins to.
+    pub fn create_versioned_bucket(&self, name: &str) {
+        self.service.create_versioned(name);
+    }
 
-    /// Stores an object. Panics if there is no such bucket.
+    /// Stores an object. Panics if there is no such bucket, or if its directory cannot be written.
     pub fn put(&self, bucket: &str, key: &str, bytes: impl Into<Bytes>) {
         self.put_with(bucket, key, bytes, PutOptions::default());
     }
 
-    /// Stores an object with its metadata. Panics if there is no such bucket.
-    pub fn put_with(&self, _bucket: &str, _key: &str, _bytes: impl Into<Bytes>, _options: PutOptions) {}
+    /// Stores an object with its metadata. Panics if there is no such bucket, or if its directory cannot be written.
+    pub fn put_with(&self, bucket: &str, key: &str, bytes: impl Into<Bytes>, options: PutOptions) {
+        self.service.store(bucket, key, bytes.into(), options);
+    }
 
     /// Deletes an object, or hides it under a delete marker in a versioned bucket. Panics if there is no such bucket.
-    pub fn delete(&self, _bucket: &str, _key: &str) {}
+    pub fn delete(&self, bucket: &str, key: &str) {
+        self.service.delete(bucket, key);
+    }
 
-    /// Creates a bucket whose keys and content are computed.
-    pub fn generate(&self, _bucket: &str, _generator: Generator) {}
+    /// Creates a bucket whose keys and content are computed, in place of one of that name. Objects can be written
+    /// over it and deleted from it; that is kept in memory.
+    pub fn generate(&self, bucket: &str, generator: Generator) {
+        self.service.generate(bucket, generator);
+    }
 
     /// What has been asked and sent since the start or the last reset.
     pub fn counters(&self) -> Counters {
-        Counters::default()
+        self.service.tally().snapshot()
     }
 
     /// Sets the counters to zero; requests under way keep counting towards the peak.
-    pub fn reset_counters(&self) {}
+    pub fn reset_counters(&self) {
+        self.service.tally().reset();
+    }
 
     /// Replaces the faults.
-    pub fn set_faults(&self, _faults: Vec<Fault>) {}
+    pub fn set_faults(&self, faults: Vec<Fault>) {
+        self.service.dice().replace(faults);
+    }
 
     /// Replaces the shaping, for answers that begin from now on.
-    pub fn set_shaping(&self, _shaping: Shaping) {}
+    pub fn set_shaping(&self, shaping: Shaping) {
+        self.service.set_shaping(shaping);
+    }
 
     /// Moves the server's clock by some seconds from the true time: in the `Date` header and in signature checks.
-    pub fn set_clock_offset(&self, _seconds: i64) {}
+    pub fn set_clock_offset(&self, seconds: i64) {
+        self.service.set_clock_offset(seconds);
+    }
 }

@@ -64,6 +64,12 @@ operations! {
 }
 
 impl Operation {
+    /// Whether it changes nothing.
+    pub(super) fn only_reads(self) -> bool {
+        let name = self.name();
+        name.starts_with("Get") || name.starts_with("Head") || name.starts_with("List")
+    }
+
     /// Whether the answer is a page of a listing, which `Shaping::page_time` delays.
     pub fn is_listing(self) -> bool {
         matches!(

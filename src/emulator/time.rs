@@ -5,18 +5,18 @@ use crate::base::Timestamp;
 const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-struct Civil {
-    year: i64,
-    month: usize,
-    day: i64,
-    hour: i64,
+pub(super) struct Civil {
+    pub(super) year: i64,
+    pub(super) month: usize,
+    pub(super) day: i64,
+    pub(super) hour: i64,
     minute: i64,
     second: i64,
     weekday: usize,
 }
 
 /// Calendar arithmetic on eras of 400 years that begin on 1 March, so that the leap day comes last.
-fn civil(time: Timestamp) -> Civil {
+pub(super) fn civil(time: Timestamp) -> Civil {
     let days = time.seconds.div_euclid(86_400);
     let of_day = time.seconds.rem_euclid(86_400);
     let shifted = days + 719_468;

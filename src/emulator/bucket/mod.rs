@@ -1,0 +1,299 @@
+//! A bucket: what is kept in memory, laid over what a directory or a generator holds.
+//!
+//! Lock order: `kept` before the directory's own; no lock is held across an await.
+
+mod directory;
+mod generated;
+mod memory;
+mod uploads;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+
+use super::generator::Generator;
+use super::object::Object;
+use crate::base::Timestamp;
+use directory::Directory;
+use generated::Generated;
+pub(super) use memory::{Deleted, Found, ListedVersion, Versioning};
+use memory::{Kept, KeptCursor};
+pub(super) use uploads::{Part, Upload, Uploads};
+
+/// A bucket and everything in it.
+#[derive(Debug)]
+pub(super) struct Bucket {
+    pub(super) name: String,
+    pub(super) created: Timestamp,
+    backing: Backing,
+    kept: RwLock<Kept>,
+    pub(super) uploads: Mutex<Uploads>,
+}
+
+#[derive(Debug)]
+enum Backing {
+    Memory,
+    Directory(Directory),
+    Generated(Generated),
+}
+
+/// What must hold of the key's current object for a write to go through.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct WriteCondition {
+    /// There must be none.
+    pub(super) absent: bool,
+    /// It must have this tag (without quotes).
+    pub(super) etag: Option<String>,
+}
+
+/// Why a write did not go through.
+#[derive(Debug)]
+pub(super) enum WriteError {
+    Exists,
+    OtherEtag,
+    Io(io::Error),
+}
+
+/// Walks the current objects of a bucket in the byte order of their keys.
+pub(super) trait Cursor {
+    /// Goes to the first key that is not below this one.
+    fn seek(&mut self, least: &str);
+    /// The key it stands at; `None` past the last.
+    fn key(&self) -> Option<&str>;
+    /// The object it stands at; `None` where a key is hidden.
+    fn object(&self) -> Option<Arc<Object>>;
+    /// Goes to the next key.
+    fn advance(&mut self);
+}
+
+impl Bucket {
+    pub(super) fn in_memory(name: &str, created: Timestamp) -> Self {
+        Bucket::with(name, created, Backing::Memory)
+    }
+
+    pub(super) fn in_directory(name: &str, created: Timestamp, path: PathBuf, staging: PathBuf) -> Self {
+        Bucket::with(name, created, Backing::Directory(Directory::new(path, staging)))
+    }
+
+    pub(super) fn generated(name: &str, created: Timestamp, generator: Generator) -> Self {
+        Bucket::with(name, created, Backing::Generated(Generated::new(generator)))
+    }
+
+    fn with(name: &str, created: Timestamp, backing: Backing) -> Self {
+        Bucket { name: name.to_owned(), created, backing, kept: RwLock::default(), uploads: Mutex::default() }
+    }
+
+    /// Where uploads are staged on disk, for buckets that are directories.
+    pub(super) fn staging(&self) -> Option<PathBuf> {
+        match &self.backing {
+            Backing::Directory(directory) => Some(directory.staging().to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Whether the bucket's directory, if it has one, is still there.
+    pub(super) fn is_alive(&self) -> bool {
+        match &self.backing {
+            Backing::Directory(directory) => directory.exists(),
+            _ => true,
+        }
+    }
+
+    pub(super) fn versioning(&self) -> Versioning {
+        self.kept.read().versioning
+    }
+
+    /// Switches the keeping of versions; only buckets in memory can.
+    pub(super) fn set_versioning(&self, versioning: Versioning) -> bool {
+        let can = matches!(self.backing, Backing::Memory);
+        if can {
+            self.kept.write().versioning = versioning;
+        }
+        can
+    }
+
+    /// The current object of a key.
+    pub(super) fn current(&self, key: &str) -> io::Result<Found> {
+        if let Some(found) = self.kept.read().current(key) {
+            return Ok(found);
+        }
+        Ok(self.backed(key)?.map_or(Found::Nothing, |object| Found::Object(object, None)))
+    }
+
+    /// A version of a key; `null` names the one written without versions.
+    pub(super) fn version(&self, key: &str, id: &str) -> io::Result<Found> {
+        let kept = self.kept.read();
+        if kept.holds(key) || id != "null" {
+            return Ok(kept.version(key, id));
+        }
+        drop(kept);
+        Ok(self.backed(key)?.map_or(Found::Nothing, |object| Found::Object(object, None)))
+    }
+
+    fn backed(&self, key: &str) -> io::Result<Option<Arc<Object>>> {
+        match &self.backing {
+            Backing::Memory => Ok(None),
+            Backing::Directory(directory) => directory.find(key),
+            Backing::Generated(generated) => Ok(generated.find(key)),
+        }
+    }
+
+    /// Writes an object and gives back its version id, if the bucket keeps versions.
+    pub(super) fn write(
+        &self,
+        key: &str,
+        object: Object,
+        condition: &WriteCondition,
+    ) -> Result<Option<String>, WriteError> {
+        let mut kept = self.kept.write();
+        if *condition != WriteCondition::default() {
+            let found = match kept.current(key) {
+                Some(found) => found.object(),
+                None => self.backed(key).map_err(WriteError::Io)?,
+            };
+            condition.check(found.as_deref())?;
+        }
+        match &self.backing {
+            Backing::Directory(directory) => match directory.write(key, &object).map_err(WriteError::Io)? {
+                directory::Written::InFile => {
+                    kept.forget(key);
+                    Ok(None)
+                }
+                directory::Written::NoSuchPath => Ok(kept.write(key, object)),
+            },
+            _ => Ok(kept.write(key, object)),
+        }
+    }
+
+    /// Replaces the metadata of an existing version in place, as tagging and restoring do.
+    pub(super) fn amend(&self, key: &str, version: Option<&str>, object: Object) {
+        let mut kept = self.kept.write();
+        if kept.amend(key, version, &object) {
+            return;
+        }
+        match &self.backing {
+            Backing::Directory(directory) => directory.amend(key, object),
+            _ => {
+                kept.write(key, object);
+            }
+        }
+    }
+
+    /// Deletes the current object, or hides it where versions are kept.
+    pub(super) fn delete(&self, key: &str, now: Timestamp) -> io::Result<Deleted> {
+        let mut kept = self.kept.write();
+        match &self.backing {
+            Backing::Directory(directory) if !kept.holds(key) => {
+                directory.delete(key)?;
+                Ok(Deleted::default())
+            }
+            Backing::Generated(generated) => {
+                kept.hide(key, generated.find(key).is_some(), now);
+                Ok(Deleted::default())
+            }
+            _ => Ok(kept.delete(key, now)),
+        }
+    }
+
+    /// Deletes one version for good.
+    pub(super) fn delete_version(&self, key: &str, id: &str, now: Timestamp) -> io::Result<Deleted> {
+        if matches!(self.backing, Backing::Memory) || self.kept.read().versioning != Versioning::Off {
+            return Ok(self.kept.write().delete_version(key, id));
+        }
+        if id == "null" { self.delete(key, now) } else { Ok(Deleted::default()) }
+    }
+
+    /// Walks the current objects.
+    pub(super) fn walk<T>(&self, visit: impl FnOnce(&mut dyn Cursor) -> T) -> T {
+        let kept = self.kept.read();
+        let mut over = KeptCursor::new(&kept);
+        match &self.backing {
+            Backing::Memory => visit(&mut over),
+            Backing::Directory(directory) => visit(&mut Merged { over, under: directory.cursor() }),
+            Backing::Generated(generated) => visit(&mut Merged { over, under: generated.cursor() }),
+        }
+    }
+
+    /// Every version of the keys from `least` on, newest first within a key, until `visit` says no.
+    pub(super) fn walk_versions(&self, least: &str, mut visit: impl FnMut(&str, ListedVersion) -> bool) {
+        if matches!(self.backing, Backing::Memory) {
+            return self.kept.read().walk_versions(least, visit);
+        }
+        self.walk(|cursor| {
+            cursor.seek(least);
+            while let Some(key) = cursor.key() {
+                let object = cursor.object();
+                let goes_on = object.is_none_or(|object| visit(key, ListedVersion::only(object)));
+                if !goes_on {
+                    break;
+                }
+                cursor.advance();
+            }
+        });
+    }
+
+    /// Whether nothing is left in the bucket, versions and markers included.
+    pub(super) fn is_empty(&self) -> bool {
+        let mut empty = true;
+        self.walk_versions("", |_, _| {
+            empty = false;
+            false
+        });
+        empty && self.uploads.lock().is_empty()
+    }
+}
+
+impl WriteCondition {
+    fn check(&self, found: Option<&Object>) -> Result<(), WriteError> {
+        if self.absent && found.is_some() {
+            return Err(WriteError::Exists);
+        }
+        match (&self.etag, found) {
+            (Some(wanted), Some(object)) if object.etag.eq_ignore_ascii_case(wanted) => Ok(()),
+            (Some(_), _) => Err(WriteError::OtherEtag),
+            (None, _) => Ok(()),
+        }
+    }
+}
+
+/// Two walks as one; where both stand at a key, the upper one counts.
+struct Merged<O, U> {
+    over: O,
+    under: U,
+}
+
+impl<O: Cursor, U: Cursor> Merged<O, U> {
+    fn is_over(&self) -> bool {
+        match (self.over.key(), self.under.key()) {
+            (Some(over), Some(under)) => over <= under,
+            (over, _) => over.is_some(),
+        }
+    }
+}
+
+impl<O: Cursor, U: Cursor> Cursor for Merged<O, U> {
+    fn seek(&mut self, least: &str) {
+        self.over.seek(least);
+        self.under.seek(least);
+    }
+
+    fn key(&self) -> Option<&str> {
+        if self.is_over() { self.over.key() } else { self.under.key() }
+    }
+
+    fn object(&self) -> Option<Arc<Object>> {
+        if self.is_over() { self.over.object() } else { self.under.object() }
+    }
+
+    fn advance(&mut self) {
+        if !self.is_over() {
+            return self.under.advance();
+        }
+        if self.over.key() == self.under.key() {
+            self.under.advance();
+        }
+        self.over.advance();
+    }
+}

@@ -1,0 +1,180 @@
+//! An object as it is kept: bytes, tag, checksums, metadata, and whether an archived one can be read.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use super::content::Content;
+use super::options::{Dialect, PutOptions, StorageClass};
+use super::text::hex_upper;
+use crate::base::Timestamp;
+
+/// How an object came to be, which listings show.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Origin {
+    Put,
+    Multipart,
+    Append,
+    Symlink,
+}
+
+/// Whether an archived object can be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Restore {
+    Never,
+    /// Readable from `ready` to `end`.
+    Asked {
+        ready: Timestamp,
+        end: Timestamp,
+    },
+}
+
+/// One version of an object. Clones share bytes and checksum.
+#[derive(Clone, Debug)]
+pub(super) struct Object {
+    pub(super) content: Content,
+    /// Without quotes, in the case of the OSS dialect.
+    pub(super) etag: String,
+    /// The MD5, for objects whose tag it is.
+    pub(super) md5: Option<[u8; 16]>,
+    pub(super) origin: Origin,
+    pub(super) modified: Timestamp,
+    /// `last_modified` of these has been used up; `symlink_target` is that of a symlink.
+    pub(super) attributes: PutOptions,
+    pub(super) restore: Restore,
+    /// Of this content; shared by all its copies.
+    pub(super) crc: Arc<OnceLock<u64>>,
+}
+
+impl Object {
+    /// An object written in one piece.
+    pub(super) fn put(
+        content: Content,
+        md5: [u8; 16],
+        crc: Option<u64>,
+        now: Timestamp,
+        attributes: PutOptions,
+    ) -> Self {
+        let origin = if attributes.symlink_target.is_some() { Origin::Symlink } else { Origin::Put };
+        Object { md5: Some(md5), origin, ..Object::tagged(content, hex_upper(&md5), crc, now, attributes) }
+    }
+
+    /// An object whose tag is not its MD5.
+    pub(super) fn tagged(
+        content: Content,
+        etag: String,
+        crc: Option<u64>,
+        now: Timestamp,
+        attributes: PutOptions,
+    ) -> Self {
+        Object {
+            content,
+            etag,
+            md5: None,
+            origin: Origin::Multipart,
+            modified: attributes.last_modified.unwrap_or(now),
+            attributes,
+            restore: Restore::Never,
+            crc: Arc::new(crc.map(OnceLock::from).unwrap_or_default()),
+        }
+    }
+
+    /// Bytes of content.
+    pub(super) fn size(&self) -> u64 {
+        self.content.len()
+    }
+
+    /// The size that listings show: a symlink's is the length of its target's name.
+    pub(super) fn listed_size(&self) -> u64 {
+        self.attributes.symlink_target.as_ref().map_or_else(|| self.size(), |target| target.len() as u64)
+    }
+
+    /// The CRC-64 of the content, computed when first asked for.
+    pub(super) fn crc64(&self) -> io::Result<u64> {
+        if let Some(crc) = self.crc.get() {
+            return Ok(*crc);
+        }
+        let crc = self.content.crc64()?;
+        Ok(*self.crc.get_or_init(|| crc))
+    }
+
+    /// Takes its checksum from a cell that others share, or puts it there.
+    pub(super) fn share_crc(&mut self, cell: &Arc<OnceLock<u64>>) {
+        self.crc = cell.clone();
+    }
+
+    /// The same object with its file, if it has one, not yet opened.
+    pub(super) fn reopened(&self) -> Self {
+        Object { content: self.content.reopened(), ..self.clone() }
+    }
+
+    /// The tag in quotes, in the case that the dialect's servers use.
+    pub(super) fn quoted_etag(&self, dialect: Dialect) -> String {
+        match dialect {
+            Dialect::Oss => format!("\"{}\"", self.etag),
+            Dialect::S3 => format!("\"{}\"", self.etag.to_ascii_lowercase()),
+        }
+    }
+
+    /// Whether reading needs no restoring now.
+    pub(super) fn is_readable(&self, now: Timestamp) -> bool {
+        if !self.attributes.storage_class.is_archive() {
+            return true;
+        }
+        matches!(self.restore, Restore::Asked { ready, end } if ready <= now && now < end)
+    }
+
+    /// The `x-oss-restore` header, for objects that were asked to be restored.
+    pub(super) fn restore_text(&self, now: Timestamp) -> Option<String> {
+        match self.restore {
+            Restore::Asked { ready, .. } if now < ready => Some("ongoing-request=\"true\"".to_owned()),
+            Restore::Asked { end, .. } if now < end => {
+                Some(format!("ongoing-request=\"false\", expiry-date=\"{}\"", super::time::http_date(end)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The type that listings and headers show.
+    pub(super) fn type_name(&self) -> &'static str {
+        match self.origin {
+            Origin::Put => "Normal",
+            Origin::Multipart => "Multipart",
+            Origin::Append => "Appendable",
+            Origin::Symlink => "Symlink",
+        }
+    }
+}
+
+impl StorageClass {
+    /// Whether objects of the class must be restored before they are read.
+    pub fn is_archive(self) -> bool {
+        matches!(self, StorageClass::Archive | StorageClass::ColdArchive | StorageClass::DeepColdArchive)
+    }
+
+    /// The class in the words of a dialect.
+    pub(super) fn name(self, dialect: Dialect) -> &'static str {
+        match (dialect, self) {
+            (Dialect::Oss, StorageClass::Standard) => "Standard",
+            (Dialect::Oss, StorageClass::InfrequentAccess) => "IA",
+            (Dialect::Oss, StorageClass::Archive) => "Archive",
+            (Dialect::Oss, StorageClass::ColdArchive) => "ColdArchive",
+            (Dialect::Oss, StorageClass::DeepColdArchive) => "DeepColdArchive",
+            (Dialect::S3, StorageClass::Standard) => "STANDARD",
+            (Dialect::S3, StorageClass::InfrequentAccess) => "STANDARD_IA",
+            (Dialect::S3, StorageClass::Archive | StorageClass::ColdArchive) => "GLACIER",
+            (Dialect::S3, StorageClass::DeepColdArchive) => "DEEP_ARCHIVE",
+        }
+    }
+
+    /// Reads the words of a dialect.
+    pub(super) fn parse(text: &str, dialect: Dialect) -> Option<Self> {
+        let all = [
+            StorageClass::Standard,
+            StorageClass::InfrequentAccess,
+            StorageClass::Archive,
+            StorageClass::ColdArchive,
+            StorageClass::DeepColdArchive,
+        ];
+        all.into_iter().find(|class| class.name(dialect) == text)
+    }
+}

@@ -1,0 +1,150 @@
+//! Versions: whether a bucket keeps them, and their listing.
+
+use super::Call;
+use super::list::{Encoding, default_page, document, facts, limited, owner, page_size};
+use super::page::{Query, common_prefix, successor};
+use crate::emulator::bucket::{Bucket, ListedVersion, Versioning};
+use crate::emulator::failure::{Failure, invalid_argument, malformed_xml, not_implemented};
+use crate::emulator::receive::RequestBody;
+use crate::emulator::reply::Reply;
+use crate::emulator::time::iso_date;
+use crate::emulator::xml::{Writer, parse};
+
+/// GetBucketVersioning.
+pub(super) fn versioning(call: &Call<'_>) -> Result<Reply, Failure> {
+    let status = match call.bucket()?.versioning() {
+        Versioning::Off => None,
+        Versioning::Enabled => Some("Enabled"),
+        Versioning::Suspended => Some("Suspended"),
+    };
+    Ok(Reply::xml(document(call, "VersioningConfiguration", |w| {
+        if let Some(status) = status {
+            w.leaf("Status", status);
+        }
+    })))
+}
+
+/// PutBucketVersioning.
+pub(super) async fn put_versioning(call: &Call<'_>, body: &mut RequestBody) -> Result<Reply, Failure> {
+    let text = call.document(body).await?;
+    let root = parse(&text).ok_or_else(malformed_xml)?;
+    let versioning = match root.text_of("Status").map(str::trim) {
+        Some("Enabled") => Versioning::Enabled,
+        Some("Suspended") => Versioning::Suspended,
+        _ => return Err(malformed_xml()),
+    };
+    if call.bucket()?.set_versioning(versioning) {
+        return Ok(Reply::ok());
+    }
+    Err(not_implemented("Keeping versions in a directory or a generated bucket"))
+}
+
+enum Line {
+    Version(String, ListedVersion),
+    Prefix(String),
+}
+
+struct Page {
+    lines: Vec<Line>,
+    is_truncated: bool,
+}
+
+/// Lines after the markers: of the marked key those older than the marked version, then later keys.
+fn page(bucket: &Bucket, query: &Query, key_marker: &str, id_marker: &str) -> Page {
+    let mut lines: Vec<Line> = Vec::new();
+    let mut is_truncated = false;
+    let marked_prefix = common_prefix_of(key_marker, query).filter(|prefix| *prefix == key_marker);
+    let least = marked_prefix.and_then(successor).unwrap_or_else(|| key_marker.to_owned());
+    let least = least.max(query.prefix.clone());
+    let mut passing = !id_marker.is_empty();
+    bucket.walk_versions(&least, |key, version| {
+        if !key.starts_with(&query.prefix) {
+            return false;
+        }
+        if key == key_marker && marked_prefix.is_none() {
+            let is_marked = version.id == id_marker;
+            let passed = !passing && !id_marker.is_empty();
+            passing &= !is_marked;
+            if !passed {
+                return true;
+            }
+        }
+        let line = match common_prefix(key, query) {
+            Some(common) if matches!(lines.last(), Some(Line::Prefix(last)) if last == common) => return true,
+            Some(common) => Line::Prefix(common.to_owned()),
+            None => Line::Version(key.to_owned(), version),
+        };
+        if lines.len() == query.most {
+            is_truncated = query.most > 0;
+            return false;
+        }
+        lines.push(line);
+        true
+    });
+    Page { lines, is_truncated }
+}
+
+fn common_prefix_of<'a>(key: &'a str, query: &Query) -> Option<&'a str> {
+    if key.starts_with(&query.prefix) { common_prefix(key, query) } else { None }
+}
+
+/// ListObjectVersions.
+pub(super) fn list_versions(call: &Call<'_>) -> Result<Reply, Failure> {
+    let bucket = call.bucket()?;
+    let encoding = Encoding::of(call)?;
+    let (key_marker, id_marker) = (limited(call, "key-marker")?, limited(call, "version-id-marker")?);
+    if key_marker.is_empty() && !id_marker.is_empty() {
+        return Err(invalid_argument("A version-id-marker cannot be specified without a key-marker."));
+    }
+    let most = page_size(call, "max-keys", default_page(call))?;
+    let query = Query {
+        prefix: limited(call, "prefix")?.to_owned(),
+        delimiter: limited(call, "delimiter")?.to_owned(),
+        most,
+        ..Query::default()
+    };
+    let page = page(&bucket, &query, key_marker, id_marker);
+    let root = match call.dialect() {
+        crate::emulator::options::Dialect::Oss => "ListVersionsResult",
+        crate::emulator::options::Dialect::S3 => "ListVersionsResult",
+    };
+    Ok(Reply::xml(document(call, root, |w| {
+        w.leaf("Name", &bucket.name);
+        w.leaf("Prefix", encoding.text(&query.prefix));
+        w.leaf("KeyMarker", encoding.text(key_marker));
+        w.leaf("VersionIdMarker", id_marker);
+        w.leaf("MaxKeys", most);
+        w.leaf("Delimiter", encoding.text(&query.delimiter));
+        encoding.write(w);
+        w.leaf("IsTruncated", page.is_truncated);
+        match page.lines.last().filter(|_| page.is_truncated) {
+            Some(Line::Version(key, version)) => {
+                w.leaf("NextKeyMarker", encoding.text(key));
+                w.leaf("NextVersionIdMarker", &version.id);
+            }
+            Some(Line::Prefix(prefix)) => w.leaf("NextKeyMarker", encoding.text(prefix)),
+            None => {}
+        }
+        for line in &page.lines {
+            write_line(call, w, line, encoding);
+        }
+    })))
+}
+
+fn write_line(call: &Call<'_>, w: &mut Writer, line: &Line, encoding: Encoding) {
+    let (key, version) = match line {
+        Line::Prefix(prefix) => return w.within("CommonPrefixes", |w| w.leaf("Prefix", encoding.text(prefix))),
+        Line::Version(key, version) => (key, version),
+    };
+    let name = if version.object.is_some() { "Version" } else { "DeleteMarker" };
+    w.within(name, |w| {
+        w.leaf("Key", encoding.text(key));
+        w.leaf("VersionId", &version.id);
+        w.leaf("IsLatest", version.is_latest);
+        match &version.object {
+            Some(object) => facts(call, w, object),
+            None => w.leaf("LastModified", iso_date(version.modified)),
+        }
+        owner(w);
+    });
+}
