@@ -2,7 +2,14 @@
 #![allow(clippy::unwrap_used)]
 mod arrows;
 mod bed;
+mod cli;
+mod cli_bad_starts;
+mod cli_demo;
+mod cli_look;
+mod cli_mount;
+mod cli_mount8;
 mod cli_table;
+mod cli_usage;
 mod conformance;
 mod conformance_beds;
 mod fuzz;
