@@ -44,12 +44,12 @@ impl HttpStore {
 fn fit(status: u16, headers: &HeaderMap, request: &GetRequest) -> Result<(ByteRange, u64)> {
     check_tag(headers, request.if_match.as_ref())?;
     let length = number(headers, "content-length");
-    let (got, size) = match status {
-        206 if request.range.is_some() => {
-            let value = text(headers, "content-range").ok_or_else(|| unfit("a part came without Content-Range"))?;
+    let (got, size) = match (status, text(headers, "content-range")) {
+        // Some servers send the part that was asked for, say so, and call it 200.
+        (200 | 206, Some(value)) if request.range.is_some() => {
             parse_content_range(&value).ok_or_else(|| unfit(format!("Content-Range {value:?} makes no sense")))?
         }
-        200 => {
+        (200, None) => {
             let size = length.ok_or_else(|| unfit("an object came without its length"))?;
             (ByteRange::new(0, size), size)
         }
@@ -154,7 +154,7 @@ mod tests {
             (200, vec![length("0")], whole.clone(), "0..0 of 0"),
             (200, vec![], whole.clone(), "Protocol"),
             (206, vec![range("bytes 0-499/1000"), length("500")], whole.clone(), "Protocol"),
-            (204, vec![length("0")], whole, "Protocol"),
+            (204, vec![length("0")], whole.clone(), "Protocol"),
             (206, vec![range("bytes 0-499/1000"), length("500")], part(0, 500), "0..500 of 1000"),
             (206, vec![range("bytes 0-499/1000")], part(0, 500), "0..500 of 1000"),
             (206, vec![range("bytes 500-999/1000"), length("500")], part(500, 2000), "500..1000 of 1000"),
@@ -165,6 +165,9 @@ mod tests {
             (206, vec![range("bytes 0-499/*"), length("500")], part(0, 500), "Protocol"),
             (206, vec![length("500")], part(0, 500), "Protocol"),
             (200, vec![length("1000")], part(0, 500), "Protocol"),
+            (200, vec![range("bytes 0-499/1000"), length("500")], part(0, 500), "0..500 of 1000"),
+            (200, vec![range("bytes 0-499/1000"), length("1000")], part(0, 500), "Protocol"),
+            (200, vec![range("bytes 0-499/1000"), length("500")], whole.clone(), "Protocol"),
             (200, vec![length("1000")], part(500, 600), "Protocol"),
             (200, vec![length("1000")], part(500, 1000), "Protocol"),
             (200, vec![length("1000")], part(0, 1000), "0..1000 of 1000"),
