@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::listing::{Progress, next_page};
-use super::{Attr, DirEntry, DirHandle, Errno, Facts, Fs, Result, Shape, State, Ttl};
+use super::{Attr, DirEntry, DirHandle, Errno, Fs, Result, Shape, State, Ttl};
 use crate::base::Ino;
 use crate::tree::{Entries, Listed, OrderId, OrderState};
 
@@ -106,17 +106,14 @@ impl Fs {
         let above = above.map(|view| self.attr(&view));
         let dots: [(&[u8], Option<Attr>); 2] = [(b".", own), (b"..", above)];
         let dots = dots.into_iter().zip(1..).skip(usize::try_from(offset).unwrap_or(usize::MAX));
-        dots.filter_map(|((name, attr), next_offset)| {
-            Some(DirEntry { next_offset, name: name.into(), attr: attr?, facts: Facts::Known })
-        })
-        .take(max)
-        .collect()
+        dots.filter_map(|((name, attr), next_offset)| Some(DirEntry { next_offset, name: name.into(), attr: attr? }))
+            .take(max)
+            .collect()
     }
 
     fn entry(&self, entry: Listed) -> DirEntry {
         let Listed { index, name, view } = entry;
-        let facts = if view.shape == Shape::Unresolved { Facts::NameOnly } else { Facts::Known };
         let next_offset = index as u64 + 1 + DOTS;
-        DirEntry { next_offset, name: name.into_boxed_bytes(), attr: self.attr(&view), facts }
+        DirEntry { next_offset, name: name.into_boxed_bytes(), attr: self.attr(&view) }
     }
 }

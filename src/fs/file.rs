@@ -62,22 +62,14 @@ impl Fs {
 
     /// Reads up to `len` bytes at `offset`; fewer only at the end of the file.
     pub async fn read(self: Arc<Self>, handle: FileHandle, offset: u64, len: usize) -> Result<read::Slice> {
-        self.metrics.add(Metric::Reads, 1);
         let open = self.files.read().get(&handle).cloned().ok_or(Errno::EBADF)?;
         if open.changed.load(Ordering::Relaxed) {
             return Err(Errno::ESTALE);
         }
-        match open.file.read(offset, len).await {
-            Ok(slice) => {
-                self.metrics.add(Metric::BytesRead, slice.len() as u64);
-                Ok(slice)
-            }
-            Err(error) => Err(self.failed(&open, &error)),
-        }
+        open.file.read(offset, len).await.map_err(|error| self.failed(&open, &error))
     }
 
     fn failed(&self, open: &OpenFile, error: &Error) -> Errno {
-        self.metrics.add(Metric::ReadErrors, 1);
         match error.kind() {
             ErrorKind::Changed | ErrorKind::NotFound => {
                 if !open.changed.swap(error.kind() == ErrorKind::Changed, Ordering::Relaxed) {

@@ -38,7 +38,7 @@ use tokio::runtime::Handle;
 pub use errno::Errno;
 pub use notifier::Notifier;
 pub use options::{DIRECT_IO_BYTES, DirectIo, KeepPageCache, OddKeys, Options, Symlinks, Ttl};
-pub use types::{Attr, DirEntry, DirHandle, Entry, Facts, FileHandle, FileKind, Opened, PageCache, Statfs, XattrReply};
+pub use types::{Attr, DirEntry, DirHandle, Entry, FileHandle, FileKind, Opened, PageCache, Statfs, XattrReply};
 
 use self::directory::OpenDirectory;
 use self::file::OpenFile;

@@ -4,9 +4,9 @@ use crate::base::Ino;
 
 /// The kernel's memory of names and attributes, as far as it can be corrected from outside.
 ///
-/// Both calls may block for as long as the kernel holds a lock on the directory, that is until look-ups in it have
-/// been answered. They are therefore made from a thread of their own, never from one that answers requests and never
-/// under a lock; nothing waits for them.
+/// Both calls return at once: the kernel may hold a notice back until look-ups in the directory have been answered, so
+/// that an implementation must pass it on from a thread of its own, never from one that answers requests. `fs` calls
+/// without holding a lock, and waits for nothing.
 pub trait Notifier: Send + Sync + 'static {
     /// The name leads elsewhere now, or nowhere.
     fn invalidate_entry(&self, parent: Ino, name: &[u8]);

@@ -169,11 +169,11 @@ async fn one_name_in_a_large_directory_does_not_wait_for_all_of_it() {
     (0..20_000).for_each(|n| drop(bucket.put(format!("{n:06}"), "x")));
     bucket.put("sub/file", "x");
     let bed = Bed::over(bucket, |_| {});
-    let started = tokio::time::Instant::now();
     bed.attr("019999").await;
     bed.attr("sub").await;
     bed.missing("zzz").await;
-    assert!(started.elapsed() < Duration::from_millis(120), "{:?}", started.elapsed());
+    let pages = bed.requests().iter().filter(|request| *request == "LIST ").count();
+    assert!(pages < 8, "{pages} of 21 pages were needed");
 }
 
 #[tokio::test]
@@ -220,7 +220,6 @@ async fn a_changed_object_is_stale_once_and_then_new() {
     bed.fs.release(old);
     bed.fs.release(new);
     assert_eq!(bed.metrics.value(Metric::OpenFiles), 0);
-    assert_eq!(bed.metrics.value(Metric::ReadErrors), 1);
 }
 
 #[tokio::test]
@@ -261,7 +260,7 @@ async fn a_directory_of_100_000_reads_whole_and_once() {
     let entries = bed.entries(dir, 192).await.unwrap();
     let names: BTreeSet<&[u8]> = entries.iter().map(|entry| &*entry.name).collect();
     assert_eq!((entries.len(), names.len()), (100_002, 100_002));
-    assert!(entries[2..].iter().all(|entry| entry.attr.size == 1 && entry.facts == Facts::Known));
+    assert!(entries[2..].iter().all(|entry| entry.attr.size == 1));
     assert_eq!(bed.requests().len(), 101);
     assert_eq!(bed.metrics.value(Metric::TreeEntries), 100_002);
 }
@@ -271,11 +270,10 @@ async fn the_first_entries_come_with_the_first_page() {
     let bucket = MemoryStore::new().latency(Duration::from_millis(50));
     (0..10_000).for_each(|n| drop(bucket.put(format!("{n:06}"), "x")));
     let bed = Bed::over(bucket, |_| {});
-    let started = tokio::time::Instant::now();
     let handle = bed.fs.clone().opendir(Ino::ROOT).await.unwrap();
     let entries = bed.fs.clone().readdir(handle, 2, 100).await.unwrap();
     assert_eq!(entries.len(), 100);
-    assert!(started.elapsed() < Duration::from_millis(110), "{:?}", started.elapsed());
+    assert_eq!(bed.requests(), ["LIST ", "LIST "], "the second is on its way ahead");
     // The same offset gives the same entries, whatever has come since.
     let again = bed.fs.clone().readdir(handle, entries[49].next_offset, 50).await.unwrap();
     assert_eq!(again, entries[50..]);
@@ -366,9 +364,10 @@ async fn old_versions_open_by_a_hidden_name() {
     bucket.put("dir/a", "new");
     let bed = Bed::over(bucket, |_| {});
     let path = format!("dir/a?versionId={old}");
-    bed.open(&path).await.unwrap();
+    let handle = bed.open(&path).await.unwrap();
     assert_eq!(bed.attr(&path).await.size, 3);
     assert_ne!(bed.attr(&path).await.ino, bed.attr("dir/a").await.ino);
+    assert_eq!(bed.read(handle).await.unwrap(), "old");
     assert_eq!(bed.names("dir").await, ["a"], "it stays hidden");
     bed.missing("dir/a?versionId=none").await;
     let real = "dir/b?versionId=1";
@@ -385,9 +384,9 @@ async fn symlink_objects_show_their_targets_bytes() {
     bucket.put_symlink("dangling", "nowhere");
     let bed = Bed::over(bucket, |_| {});
     let entries = bed.entries(Ino::ROOT, 10).await.unwrap();
-    let known: BTreeMap<&[u8], Facts> = entries.iter().map(|entry| (&*entry.name, entry.facts)).collect();
-    assert_eq!(known[&b"link"[..]], Facts::NameOnly);
-    assert_eq!(known[&b"target"[..]], Facts::Known);
+    let ttls: BTreeMap<&[u8], Duration> = entries.iter().map(|entry| (&*entry.name, entry.attr.ttl)).collect();
+    assert_eq!(ttls[&b"link"[..]], Duration::ZERO, "the kernel must look it up before it believes the size");
+    assert_eq!(ttls[&b"target"[..]], Duration::from_secs(60));
     assert_eq!(bed.requests(), ["LIST "], "no request per entry");
     let link = bed.attr("link").await;
     assert_eq!((link.kind, link.size), (FileKind::File, 10));

@@ -82,21 +82,9 @@ pub struct DirEntry {
     pub next_offset: u64,
     /// The name, without any `/` or NUL.
     pub name: Box<[u8]>,
-    /// Attributes.
+    /// Attributes. Where not all is known without a request (a symlink object whose target was not looked at) the
+    /// time to live is zero, so that the kernel looks the name up before it believes any of it.
     pub attr: Attr,
-    /// Whether the kernel may keep `attr`.
-    pub facts: Facts,
-}
-
-/// How much of an entry is known without asking the store.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Facts {
-    /// All: a `readdirplus` answer carries the attributes.
-    Known,
-    /// Name and kind alone (a symlink object whose target was not looked at yet). A `readdirplus` answer must carry
-    /// node id 0, which tells the kernel to ask when it needs more; [`Fs::remember`](super::Fs::remember) is not
-    /// called for it.
-    NameOnly,
 }
 
 /// What statfs(2) shows.
