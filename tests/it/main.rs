@@ -13,6 +13,7 @@ mod cli_usage;
 mod conformance;
 mod conformance_beds;
 mod fuzz;
+mod http_store;
 mod http_wire;
 mod mount_life;
 mod wire;
