@@ -16,4 +16,5 @@ mod fuzz;
 mod http_store;
 mod http_wire;
 mod mount_life;
+mod radosgw;
 mod wire;

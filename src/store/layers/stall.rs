@@ -29,8 +29,12 @@ impl<S: ?Sized> Stall<S> {
     }
 
     async fn answered<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
-        timeout(self.answer, call).await.unwrap_or_else(|_| Err(stalled(self.answer)))
+        within(self.answer, call).await
     }
+}
+
+async fn within<T>(limit: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(limit, call).await.unwrap_or_else(|_| Err(stalled(limit)))
 }
 
 fn stalled(limit: Duration) -> Error {
@@ -70,11 +74,14 @@ impl<S: Store + ?Sized> Store for Stall<S> {
     }
 }
 
-/// What is sent may take longer than any answer: only the network's own limits apply.
+/// How slowly what is put may go out, in bytes per second, before it counts as standing still.
+const SLOWEST_PUT: u64 = 64 << 10;
+
 #[async_trait]
 impl<S: StoreMut + ?Sized> StoreMut for Stall<S> {
     async fn put(&self, request: PutRequest) -> Result<ObjectMeta> {
-        self.inner.put(request).await
+        let sending = Duration::from_secs(request.body.len() as u64 / SLOWEST_PUT);
+        within(self.answer + sending, self.inner.put(request)).await
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
@@ -110,6 +117,12 @@ mod tests {
         assert_eq!(stall.get(get()).await.unwrap_err().kind(), ErrorKind::Timeout);
         faults.once(Operation::List, Fault::Silence);
         assert_eq!(stall.list(ListRequest::default()).await.unwrap_err().kind(), ErrorKind::Timeout);
+
+        faults.once(Operation::Write, Fault::Late(Duration::from_secs(12)));
+        stall.put(PutRequest::new(Key::new("slow"), vec![0; 10 << 16])).await.unwrap();
+        faults.once(Operation::Write, Fault::Silence);
+        let put = stall.put(PutRequest::new(Key::new("never"), vec![0; 10 << 16])).await;
+        assert_eq!(put.unwrap_err().kind(), ErrorKind::Timeout);
 
         faults.once(Operation::Get, Fault::Stall(At::Byte(35)));
         let body: Vec<_> = stall.get(get()).await.unwrap().body.collect().await;
