@@ -121,12 +121,17 @@ impl Transport {
         parts.path_and_query = Some(target.map_err(|_| invalid("the key or the token is too long to be sent"))?);
         let uri = Uri::from_parts(parts).map_err(|_| invalid("the key cannot be sent"))?;
 
+        // An empty body is announced too: servers answer 411 to a PUT that does not say how long it is.
+        let announced = [Method::PUT, Method::POST].contains(&request.method).then_some(request.body.len());
         let mut built = http::Request::new(Full::new(request.body));
         (*built.method_mut(), *built.uri_mut()) = (request.method, uri);
         let headers = built.headers_mut();
         headers.insert(header::HOST, header_value("host", request.host)?);
         headers.insert(header::USER_AGENT, self.user_agent.clone());
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if let Some(length) = announced {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
         for (name, value) in request.headers {
             let value = header_value(name, value)?;
             let name = HeaderName::from_bytes(name.as_bytes())
