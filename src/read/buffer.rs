@@ -33,12 +33,12 @@ enum Block {
 
 impl Block {
     fn new(capacity: usize) -> Self {
-        if capacity >= HUGE_BYTES {
-            if let Ok(map) = MmapMut::map_anon(capacity + HUGE_BYTES) {
-                // A kernel without huge pages refuses; the buffer works all the same.
-                let _ = map.advise(Advice::HugePage);
-                return Block::Map(map);
-            }
+        if capacity >= HUGE_BYTES
+            && let Ok(map) = MmapMut::map_anon(capacity + HUGE_BYTES)
+        {
+            // A kernel without huge pages refuses; the buffer works all the same.
+            let _ = map.advise(Advice::HugePage);
+            return Block::Map(map);
         }
         Block::Heap(Vec::with_capacity(capacity))
     }
@@ -69,11 +69,6 @@ struct Free {
 }
 
 impl Pool {
-    /// Bytes kept.
-    pub(super) fn bytes(&self) -> u64 {
-        self.free.lock().bytes
-    }
-
     fn take(&self, capacity: usize) -> Option<Block> {
         let mut free = self.free.lock();
         let block = free.blocks.get_mut(&capacity)?.pop()?;
@@ -248,10 +243,10 @@ mod tests {
         let start = first.start;
         assert_eq!(start.as_ptr() as usize % HUGE_BYTES, 0);
         drop((first, tail));
-        assert_eq!(budget.pool().bytes(), 4 << 20);
+        assert_eq!(budget.pool().free.lock().bytes, 4 << 20);
         let (second, _tail) = buffer(&budget, 4 << 20);
         assert_eq!(second.start, start);
         assert_eq!(second.head(), b"", "a recycled buffer shows nothing of its former life");
-        assert_eq!(budget.pool().bytes(), 0);
+        assert_eq!(budget.pool().free.lock().bytes, 0);
     }
 }

@@ -90,12 +90,21 @@ pub(super) struct Inode {
     state: Mutex<State>,
 }
 
+/// Fetching before anybody reads, with `prefetch=open`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Warmth {
+    Cold,
+    /// Everything below is there or on its way.
+    Below(u64),
+    /// All of it is, or was.
+    Whole,
+}
+
 struct State {
     /// By start; no two overlap.
     parts: BTreeMap<u64, Arc<Part>>,
     streams: Table,
-    /// With `prefetch=open`: everything below is there or on its way.
-    warm_frontier: Option<u64>,
+    warmth: Warmth,
     /// The tag every GET is pinned to.
     etag: Option<ETag>,
     /// The store's checksum of the whole object, once an answer told it.
@@ -118,7 +127,7 @@ impl Inode {
         let state = State {
             parts: BTreeMap::new(),
             streams: Table::new(bounds),
-            warm_frontier: None,
+            warmth: Warmth::Cold,
             etag: object.etag.clone(),
             crc64: None,
             coverage: Coverage::default(),
@@ -184,7 +193,7 @@ impl Inode {
     /// Whether some window is not full.
     pub(super) fn wants_more(&self, max_window_bytes: u64) -> bool {
         let state = self.state.lock();
-        state.broken.is_none() && (state.warm_frontier.is_some() || !state.streams.wanted(max_window_bytes).is_empty())
+        state.broken.is_none() && !state.streams.wanted(max_window_bytes).is_empty()
     }
 
     /// The next part to fetch ahead of the readers, with windows of at most `max_window_bytes`.
@@ -214,24 +223,27 @@ impl Inode {
 
     /// The next part of a file that was opened and is fetched though nobody reads it yet.
     fn next_warm(&self, state: &mut State, budget: &Arc<Budget>) -> Ahead {
-        let Some(from) = state.warm_frontier else { return Ahead::Nothing };
+        let Warmth::Below(from) = state.warmth else { return Ahead::Nothing };
         let size = self.object.size;
         let part = state.first_hole(from, size).and_then(|hole| planner::ahead(hole, size, self.max_part_bytes));
         let Some(range) = part else {
-            state.warm_frontier = None;
+            state.warmth = Warmth::Whole;
             return Ahead::Nothing;
         };
         let bytes = capacity_for(range.len());
         let Some(grant) = budget.reserve(bytes, Priority::WarmUp) else {
             return Ahead::Lacking(bytes, Priority::WarmUp);
         };
-        state.warm_frontier = Some(range.end);
+        state.warmth = Warmth::Below(range.end);
         Ahead::Fetch(state.insert(range, Origin::Ahead, grant))
     }
 
     /// Fetching may begin now, from the first byte.
     pub(super) fn warm_up(&self) {
-        self.state.lock().warm_frontier.get_or_insert(0);
+        let mut state = self.state.lock();
+        if state.warmth == Warmth::Cold {
+            state.warmth = Warmth::Below(0);
+        }
     }
 
     /// The tag that GETs are pinned to; `None` until the first answer where the listing had none.
@@ -336,7 +348,7 @@ impl Inode {
     pub(super) fn is_stray(&self, part: &Part) -> bool {
         let state = self.state.lock();
         let is_guess = part.origin == Origin::Ahead && !part.is_touched() && !part.was_waited_for();
-        is_guess && state.warm_frontier.is_none() && !state.streams.covers(part.range)
+        is_guess && state.warmth == Warmth::Cold && !state.streams.covers(part.range)
     }
 
     /// Parts that were fetched ahead in this range, untouched and now in nobody's window: for the shelf. Those still
@@ -352,9 +364,9 @@ impl Inode {
     /// nobody's window, and returns the parts that are not, for the shelf.
     pub(super) fn give_up(&self, reads: u64) -> Vec<Arc<Part>> {
         let mut state = self.state.lock();
-        let State { parts, streams, warm_frontier, .. } = &mut *state;
+        let State { parts, streams, warmth, .. } = &mut *state;
         streams.retire(reads);
-        if warm_frontier.is_some() {
+        if *warmth != Warmth::Cold {
             // Fetched before anybody read it, and meant to be.
             return Vec::new();
         }
@@ -381,7 +393,7 @@ impl Inode {
     pub(super) fn close(&self) -> Vec<Arc<Part>> {
         let mut state = self.state.lock();
         state.streams.retire(0);
-        state.warm_frontier = None;
+        state.warmth = Warmth::Cold;
         // Without a tag in the listing the next open may mean another version under the same inode number.
         let keep_none = state.broken.is_some() || self.object.etag.is_none();
         state.parts.retain(|_, part| {

@@ -134,12 +134,16 @@ impl fmt::Debug for Reader {
 impl Reader {
     /// An engine over a store. Must be called within a tokio runtime, which then runs the GETs.
     pub fn new(store: Arc<dyn Store>, options: Options, metrics: Arc<Metrics>) -> Arc<Self> {
+        Reader::with_clock(store, options, metrics, Clock::system())
+    }
+
+    fn with_clock(store: Arc<dyn Store>, options: Options, metrics: Arc<Metrics>, clock: Clock) -> Arc<Self> {
         Arc::new(Reader {
             store,
             budget: Budget::new(options.memory_limit, metrics.clone()),
             metrics,
             runtime: Handle::current(),
-            clock: Clock::system(),
+            clock,
             turns: Turns::new(options.max_connections.max(1)),
             options,
             shelf: Shelf::new(),

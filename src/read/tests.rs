@@ -3,42 +3,52 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use proptest::prelude::*;
+use rand::rngs::StdRng;
+use rand::{RngCore, SeedableRng};
 
 use super::*;
+use crate::base::Timestamp;
+use crate::store::ErrorKind;
+use crate::store::layers::{At, Fault, FaultStore, Operation};
 use crate::store::memory::{MemoryStore, Request};
 
 const MIB: u64 = 1 << 20;
 
-/// Bytes that differ at every offset that matters.
+/// Random bytes, drawn from a seed.
 fn content(size: u64, seed: u64) -> Bytes {
-    let mut state = seed.wrapping_mul(2).wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mut bytes = Vec::with_capacity(size as usize + 8);
-    while bytes.len() < size as usize {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(size as usize);
+    let mut bytes = vec![0; size as usize];
+    StdRng::seed_from_u64(seed).fill_bytes(&mut bytes);
     bytes.into()
 }
 
 /// A bucket in memory and a reader over it.
 struct Bed {
     store: Arc<MemoryStore>,
+    faults: Arc<FaultStore<MemoryStore>>,
     metrics: Arc<Metrics>,
     reader: Arc<Reader>,
 }
 
 impl Bed {
     fn new(options: Options) -> Self {
-        Bed::over(MemoryStore::new().latency(Duration::from_millis(20)).chunk_bytes(256 << 10), options)
+        let store = MemoryStore::new().latency(Duration::from_millis(20)).chunk_bytes(256 << 10);
+        let (store, metrics) = (Arc::new(store), Arc::new(Metrics::default()));
+        let faults = Arc::new(FaultStore::new(store.clone()));
+        let clock = Clock::manual(Timestamp::from_unix(1_000_000));
+        let reader = Reader::with_clock(faults.clone(), options, metrics.clone(), clock);
+        Bed { store, faults, metrics, reader }
     }
 
-    fn over(store: MemoryStore, options: Options) -> Self {
-        let (store, metrics) = (Arc::new(store), Arc::new(Metrics::default()));
-        let reader = Reader::new(store.clone(), options, metrics.clone());
-        Bed { store, metrics, reader }
+    /// The next GETs go as told, one fault each; `None` lets one through.
+    fn script(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
+        for fault in faults {
+            self.faults.once(Operation::Get, fault.unwrap_or(Fault::Late(Duration::ZERO)));
+        }
+    }
+
+    fn count(&self, metric: Metric) -> u64 {
+        self.metrics.value(metric)
     }
 
     fn object(&self, key: &str, bytes: &Bytes) -> Object {
@@ -82,8 +92,347 @@ async fn a_sequential_reader_fetches_each_byte_once_and_the_next_none() {
         read_through(&bed.reader.open(object.clone()), &bytes, step).await;
         let fetched: u64 = bed.gets().iter().map(|range| range.len()).sum();
         assert_eq!(fetched, bytes.len() as u64, "step {step}");
-        assert_eq!(bed.metrics.value(Metric::Verified), 1);
+        assert_eq!(bed.count(Metric::Verified), 1);
         read_through(&bed.reader.open(object), &bytes, step).await;
         assert_eq!(bed.gets(), [], "the second reading of a file costs no request");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_readers_of_one_file_share_one_download() {
+    let bed = Bed::new(Options::default());
+    let bytes = content(24 * MIB + 77, 2);
+    let object = bed.object("a", &bytes);
+    let file = Arc::new(bed.reader.open(object.clone()));
+    let readers = (0..8).map(|i| {
+        // Half of them through a descriptor of their own.
+        let file = if i % 2 == 0 { file.clone() } else { Arc::new(bed.reader.open(object.clone())) };
+        let bytes = bytes.clone();
+        tokio::spawn(async move { read_through(&file, &bytes, (i + 1) * 100_000).await })
+    });
+    futures::future::try_join_all(readers).await.unwrap();
+    let fetched: u64 = bed.gets().iter().map(|range| range.len()).sum();
+    assert_eq!(fetched, bytes.len() as u64);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_of_the_same_bytes_wait_for_one_get() {
+    let bed = Bed::new(Options { prefetch: Prefetch::Off, ..Options::default() });
+    let bytes = content(8 * MIB, 3);
+    let file = bed.reader.open(bed.object("a", &bytes));
+    let reads = (0..10).map(|i| file.read(MIB + i * 100, 5000));
+    for (i, slice) in futures::future::try_join_all(reads).await.unwrap().into_iter().enumerate() {
+        assert_eq!(slice[..], bytes[MIB as usize + i * 100..][..5000]);
+    }
+    let gets = bed.gets();
+    assert_eq!(gets[0], ByteRange::at(MIB, 5000));
+    assert_eq!(gets.iter().map(|range| range.len()).sum::<u64>(), 5900, "{gets:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_file_is_the_end() {
+    let bed = Bed::new(Options::default());
+    let bytes = content(3000, 4);
+    let file = bed.reader.open(bed.object("a", &bytes));
+    assert_eq!(file.read(2999, 4096).await.unwrap().len(), 1);
+    assert_eq!(file.read(3000, 4096).await.unwrap().len(), 0);
+    assert_eq!(file.read(u64::MAX - 1, 4096).await.unwrap().len(), 0);
+    assert_eq!(file.read(0, 0).await.unwrap().len(), 0);
+    let empty = bed.reader.open(bed.object("b", &Bytes::new()));
+    assert_eq!(empty.read(0, 4096).await.unwrap().len(), 0);
+    assert_eq!(bed.gets(), [ByteRange::new(0, u64::MAX)], "a small file comes whole, an empty one needs nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn random_reads_fetch_no_more_than_they_ask_for() {
+    let bed = Bed::new(Options::default());
+    let bytes = content(64 * MIB, 5);
+    let file = bed.reader.open(bed.object("a", &bytes));
+    for i in 1..200u64 {
+        let offset = (i * 7919 * 4096) % (64 * MIB - 4096);
+        assert_eq!(file.read(offset, 4096).await.unwrap()[..], bytes[offset as usize..][..4096]);
+    }
+    let gets = bed.gets();
+    assert_eq!((gets.len(), gets.iter().map(|range| range.len()).sum::<u64>()), (199, 199 * 4096));
+    assert_eq!(bed.held(), 0, "crumbs are not kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_calls_off_what_nobody_reads() {
+    let bed = Bed::new(Options::default());
+    let bytes = content(200 * MIB, 6);
+    let file = bed.reader.open(bed.object("a", &bytes));
+    for i in 0..3 {
+        let slice = file.read(i * MIB, MIB as usize).await.unwrap();
+        assert_eq!(slice.len(), MIB as usize);
+    }
+    assert!(bed.held() > 30 * MIB, "{} held", bed.held());
+    drop(file);
+    // The tasks let go of their memory when the runtime next looks at them.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(bed.held(), 3 * MIB, "the parts that were read stay");
+    bed.gets();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(bed.gets(), [], "nothing goes on after the close");
+    bed.reader.make_room(u64::MAX / 2, Priority::Demand);
+    assert_eq!((bed.held(), bed.reader.inodes.lock().len()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slice_outlives_its_file_and_its_budget() {
+    let bed = Bed::new(Options::default());
+    let bytes = content(5 * MIB, 7);
+    let file = bed.reader.open(bed.object("a", &bytes));
+    let slice = file.read(MIB, MIB as usize).await.unwrap();
+    drop(file);
+    bed.reader.make_room(u64::MAX / 2, Priority::Demand);
+    assert_eq!(slice[..], bytes[MIB as usize..2 * MIB as usize]);
+    assert_eq!(bed.held(), MIB);
+    drop(slice);
+    assert_eq!(bed.held(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_files_under_a_small_limit_all_come_through() {
+    for limit in [2 * MIB, 40 * MIB] {
+        let bed = Bed::new(Options { memory_limit: limit, ..Options::default() });
+        let readers = (0..64u64).map(|i| {
+            let bytes = content(2 * MIB + i * 1000, i);
+            let file = bed.reader.open(bed.object(&format!("f{i}"), &bytes));
+            tokio::spawn(async move { read_through(&file, &bytes, 256 << 10).await })
+        });
+        let readers = futures::future::try_join_all(readers.collect::<Vec<_>>());
+        let metrics = bed.metrics.clone();
+        let watch = async {
+            let mut highest = 0;
+            loop {
+                highest = highest.max(metrics.value(Metric::BufferBytes));
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                if metrics.value(Metric::BytesRead) >= 64 * (2 * MIB) {
+                    return highest;
+                }
+            }
+        };
+        let (highest, _) = tokio::join!(watch, async { readers.await.unwrap() });
+        assert!(highest <= limit + 64 * (256 << 10), "{highest} bytes held under a limit of {limit}");
+        bed.reader.make_room(u64::MAX / 2, Priority::Demand);
+        assert_eq!((bed.held(), bed.reader.inodes.lock().len()), (0, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_idle_reader_left_makes_room_for_a_live_one() {
+    let bed = Bed::new(Options { memory_limit: 32 * MIB, ..Options::default() });
+    let bytes = content(40 * MIB, 8);
+    let idle: Vec<File> = (0..4).map(|i| bed.reader.open(bed.object(&format!("idle{i}"), &bytes))).collect();
+    for file in &idle {
+        file.read(0, MIB as usize).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let file = bed.reader.open(bed.object("live", &bytes));
+    bed.reader.clock.advance(Duration::from_secs(2));
+    bed.gets();
+    read_through(&file, &bytes, 128 << 10).await;
+    let gets = bed.gets();
+    assert!(gets.len() < 80, "{} GETs: windows found no room", gets.len());
+    // The idle ones go on where they were.
+    read_through(&idle[0], &bytes, 1 << 20).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_object_is_stale_until_it_is_opened_again() {
+    let bed = Bed::new(Options::default());
+    let (old, new) = (content(40 * MIB, 9), content(40 * MIB, 10));
+    let file = bed.reader.open(bed.object("a", &old));
+    assert_eq!(file.read(0, MIB as usize).await.unwrap()[..], old[..MIB as usize]);
+    let reopened = bed.object("a", &new);
+    let mut at = MIB;
+    let error = loop {
+        match file.read(at, MIB as usize).await {
+            Ok(slice) => assert!(slice[..] == old[at as usize..][..slice.len()], "bytes of two versions"),
+            Err(error) => break error,
+        }
+        at += MIB;
+    };
+    assert_eq!(error.kind(), ErrorKind::Changed);
+    assert_eq!(file.read(0, 10).await.unwrap_err().kind(), ErrorKind::Changed);
+    read_through(&bed.reader.open(reopened), &new, 1 << 20).await;
+    drop(file);
+    // The old version comes back under its old inode number.
+    let back = bed.object("a", &old);
+    read_through(&bed.reader.open(back), &old, 1 << 20).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_tag_in_the_listing_the_first_answer_pins_the_rest() {
+    let bed = Bed::new(Options { prefetch: Prefetch::Off, ..Options::default() });
+    let (old, new) = (content(8 * MIB, 11), content(8 * MIB, 12));
+    let object = Object { etag: None, ..bed.object("a", &old) };
+    let file = bed.reader.open(object.clone());
+    file.read(0, 4096).await.unwrap();
+    bed.store.put("a", new.clone());
+    assert_eq!(file.read(MIB, 4096).await.unwrap_err().kind(), ErrorKind::Changed);
+    drop(file);
+    assert_eq!(bed.reader.open(object).read(0, 4096).await.unwrap()[..], new[..4096]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_of_another_size_is_another_version() {
+    let bed = Bed::new(Options::default());
+    let object = bed.object("a", &content(10_000, 13));
+    let object = Object { etag: None, size: 9_000, ..object };
+    assert_eq!(bed.reader.open(object).read(0, 10).await.unwrap_err().kind(), ErrorKind::Changed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guess_that_fails_is_nobodys_error() {
+    let bed = Bed::new(Options::default());
+    let bytes = content(20 * MIB, 20);
+    let file = bed.reader.open(bed.object("a", &bytes));
+    let broken = [Fault::Error(ErrorKind::Server), Fault::Break(At::Byte(300_000)), Fault::Short(At::Byte(10))];
+    bed.script([None].into_iter().chain(broken.into_iter().cycle().take(6).map(Some)));
+    read_through(&file, &bytes, 1 << 20).await;
+    assert_eq!((bed.faults.struck(), bed.count(Metric::ReadErrors)), (7, 0));
+    assert_eq!(bed.count(Metric::Verified), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guess_that_breaks_while_somebody_waits_goes_on_where_it_broke() {
+    let bed = Bed::new(Options::default());
+    let bytes = content(20 * MIB, 21);
+    let file = bed.reader.open(bed.object("a", &bytes));
+    bed.script([None, Some(Fault::Break(At::Byte(500_000)))]);
+    let (first, second) = tokio::join!(file.read(0, MIB as usize), file.read(MIB, MIB as usize));
+    assert_eq!(
+        (&first.unwrap()[..], &second.unwrap()[..]),
+        (&bytes[..MIB as usize], &bytes[MIB as usize..][..MIB as usize])
+    );
+    let resumed = bed.gets().into_iter().find(|get| !get.start.is_multiple_of(MIB)).unwrap();
+    assert_eq!(resumed.end, 2 * MIB);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_reaches_everybody_who_waits_and_is_forgotten() {
+    let bed = Bed::new(Options { prefetch: Prefetch::Off, ..Options::default() });
+    let bytes = content(20 * MIB, 22);
+    let file = bed.reader.open(bed.object("a", &bytes));
+    bed.script([Some(Fault::Error(ErrorKind::AccessDenied))]);
+    let (one, two) = tokio::join!(file.read(MIB, 4096), file.read(MIB, 4096));
+    assert_eq!((one.unwrap_err().kind(), two.unwrap_err().kind()), (ErrorKind::AccessDenied, ErrorKind::AccessDenied));
+    assert_eq!(file.read(MIB, 4096).await.unwrap()[..], bytes[MIB as usize..][..4096]);
+    assert_eq!((bed.gets().len(), bed.count(Metric::ReadErrors), bed.held()), (1, 2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_garbled_small_file_is_fetched_again_before_anybody_sees_it() {
+    let bed = Bed::new(Options::default());
+    let bytes = content(300_000, 23);
+    let file = bed.reader.open(bed.object("a", &bytes));
+    bed.script([Some(Fault::Flip(At::Byte(299_999)))]);
+    read_through(&file, &bytes, 100_000).await;
+    assert_eq!((bed.count(Metric::VerifyFailures), bed.count(Metric::Verified)), (1, 1));
+    assert_eq!(file.verified(), Verified::Yes);
+
+    let other = bed.reader.open(bed.object("b", &bytes));
+    bed.script([Some(Fault::Flip(At::Byte(0))), Some(Fault::Flip(At::Byte(0)))]);
+    assert_eq!(other.read(0, 10).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(other.read(0, 10).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    drop(other);
+    read_through(&bed.reader.open(bed.object("b", &bytes)), &bytes, 100_000).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_garbled_large_file_never_reads_to_its_end() {
+    let bed = Bed::new(Options::default());
+    let bytes = content(30 * MIB, 24);
+    let object = bed.object("a", &bytes);
+    let file = bed.reader.open(object.clone());
+    bed.script([None, None, Some(Fault::Flip(At::Byte(5)))]);
+    let mut read = 0;
+    let error = loop {
+        match file.read(read, MIB as usize).await {
+            Ok(slice) => read += slice.len() as u64,
+            Err(error) => break error,
+        }
+        assert!(read < bytes.len() as u64, "the whole file was handed out");
+    };
+    assert_eq!((error.kind(), bed.count(Metric::VerifyFailures)), (ErrorKind::Corrupt, 1));
+    assert_eq!(file.read(0, 10).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    drop(file);
+    read_through(&bed.reader.open(object), &bytes, 1 << 20).await;
+
+    let unchecked = Bed::new(Options { verify: Verify::Off, ..Options::default() });
+    let file = unchecked.reader.open(unchecked.object("a", &bytes));
+    unchecked.store.amend("a", |meta| meta.crc64 = Some(1));
+    read_through(&file, &bytes, 1 << 20).await;
+    assert_eq!(file.verified(), Verified::No);
+}
+
+#[tokio::test(start_paused = true)]
+async fn fetching_at_open_goes_in_the_order_of_the_opens_and_waits_for_memory() {
+    let bed = Bed::new(Options { prefetch: Prefetch::Open, memory_limit: 64 * MIB, ..Options::default() });
+    let bytes = content(24 * MIB, 25);
+    let mut files: Vec<File> = (0..4).map(|i| bed.reader.open(bed.object(&format!("f{i}"), &bytes))).collect();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let fetched: u64 = bed.gets().iter().map(|range| range.len()).sum();
+    assert_eq!((fetched, bed.held()), (48 * MIB, 48 * MIB), "two files fit into three quarters of the limit");
+    for file in files.drain(..2) {
+        read_through(&file, &bytes, 1 << 20).await;
+        assert_eq!(bed.count(Metric::ReadErrors), 0);
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = bed.count(Metric::ReadsBuffered);
+    for file in &files {
+        read_through(file, &bytes, 1 << 20).await;
+    }
+    assert_eq!(bed.count(Metric::ReadsBuffered) - before, 48, "the others came while the first were read");
+    let fetched: u64 = bed.gets().iter().map(|range| range.len()).sum();
+    assert_eq!(fetched, 48 * MIB);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Any reads, in any order, by any number of tasks, under any limit: exact bytes, and nothing left behind.
+    #[test]
+    fn reads_in_any_order_give_the_bytes_of_the_object(
+        size in prop_oneof![1u64..100_000, MIB..(30 * MIB)],
+        tasks in prop::collection::vec(prop::collection::vec((any::<prop::sample::Index>(), 1usize..(2 << 20), 0u8..8), 1..24), 1..6),
+        limit in prop_oneof![Just(MIB), Just(8 * MIB), Just(1 << 30)],
+        prefetch in prop_oneof![Just(Prefetch::Auto), Just(Prefetch::Open), Just(Prefetch::Off)],
+        part_bytes in prop_oneof![Just(MIB), Just(8 * MIB)],
+        faults in any::<bool>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let bytes = content(size, size);
+            let options = Options { memory_limit: limit, prefetch, part_bytes, ..Options::default() };
+            let bed = Bed::new(options);
+            let object = bed.object("a", &bytes);
+            if faults {
+                bed.script((0..20).map(|i| (i % 3 == 0).then_some(Fault::Break(At::Random))));
+            }
+            let tasks = tasks.into_iter().map(|reads| {
+                let (file, bytes) = (bed.reader.open(object.clone()), bytes.clone());
+                tokio::spawn(async move {
+                    let mut at = 0;
+                    for (index, len, jump) in reads {
+                        // Mostly onwards, now and then elsewhere.
+                        if jump == 0 {
+                            at = index.index(bytes.len());
+                        }
+                        match file.read(at as u64, len).await {
+                            Ok(slice) => assert!(slice[..] == bytes[at..(at + len).min(bytes.len())]),
+                            Err(error) => assert!(faults && error.kind() == ErrorKind::Network, "{error}"),
+                        }
+                        at = (at + len) % bytes.len();
+                    }
+                })
+            });
+            futures::future::try_join_all(tasks.collect::<Vec<_>>()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            bed.reader.make_room(u64::MAX / 2, Priority::Demand);
+            assert_eq!((bed.held(), bed.reader.inodes.lock().len()), (0, 0));
+        });
     }
 }

@@ -27,7 +27,7 @@ const LONG_RUN_GROWTH: u64 = 8;
 /// Density is looked at once per lap of this length.
 const LAP_BYTES: u64 = 4 * MIB;
 /// Windows are cut into about this many GETs.
-const PARTS_PER_WINDOW: u64 = 64;
+const PARTS_PER_WINDOW: u64 = 32;
 /// Parts are cut on multiples of this at least, so that aligned reads of up to 1 MiB never straddle two.
 pub(super) const GRAIN_BYTES: u64 = MIB;
 
@@ -116,6 +116,8 @@ impl Stream {
         let is_dense = self.seen * 2 >= self.position - self.start;
         if !is_dense || self.seen < PROOF_BYTES || (self.reads < 2 && self.start > 0) {
             0
+        } else if self.reads < 2 {
+            FIRST_WINDOW_BYTES
         } else if self.start < HEAD_BYTES {
             FIRST_WINDOW_BYTES.max(self.seen.saturating_mul(HEAD_GROWTH))
         } else if self.seen < LONG_RUN_BYTES {
