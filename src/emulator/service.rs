@@ -343,6 +343,16 @@ impl Service {
     }
 }
 
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.buckets.write().clear();
+        if self.options.root.is_some() {
+            // Another emulator may use the same root; then the directory is not empty and stays.
+            let _ = fs::remove_dir(&self.staging);
+        }
+    }
+}
+
 /// Puts an object where code in this process wants it, without a request.
 impl Service {
     pub(super) fn store(&self, bucket: &str, key: &str, bytes: Bytes, options: super::options::PutOptions) {

@@ -62,6 +62,7 @@ fn escape_into(out: &mut String, value: &str) {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
+            '\n' | '\t' => out.push(c),
             c if (c as u32) < 0x20 => out.push_str(&format!("&#{};", c as u32)),
             c => out.push(c),
         }

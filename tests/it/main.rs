@@ -12,6 +12,7 @@ mod cli_table;
 mod cli_usage;
 mod conformance;
 mod conformance_beds;
+mod emulator;
 mod fuzz;
 mod http_store;
 mod http_wire;
