@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio::runtime::{Handle, Runtime};
 
 use super::log::Level;
+use super::reach::{self, Below};
+use super::registry;
 use super::registry::Registration;
 use super::signals::{Signals, Wish};
-use super::{reach, registry};
 use crate::base::Clock;
 use crate::config::{Mounting, Problem, Result};
 use crate::fs::Fs;
@@ -53,8 +54,11 @@ pub(super) async fn start(plan: Plan) -> Result<Live> {
     let (metrics, clock) = (Arc::new(Metrics::default()), Clock::system());
     let mut options = mounting.fs;
     options.mount_time = clock.now();
-    let connected = reach::reach(mounting.store, &options.prefix, &metrics, &clock).await?;
+    let (connected, below) = reach::reach(mounting.store, &options.prefix, &metrics, &clock).await?;
 
+    if below == Below::Nothing {
+        tracing::warn!("no key begins with {:?} yet; the mount is empty until one does", options.prefix);
+    }
     let reader = Reader::new(connected.store.clone(), mounting.read, metrics.clone());
     let file_system = Fs::new(connected.store, reader, options, metrics, clock);
     let target = Target { source: source.clone(), place };

@@ -59,7 +59,8 @@ pub(super) fn run(matches: &ArgMatches) -> Result<()> {
     };
     let scope = scope.order(if matches.get_flag("sort") { Order::Key } else { Order::Arrival });
     small_runtime()?.block_on(async {
-        let connected = reach::reach(options, &url.directory(), &Metrics::default().into(), &Clock::system()).await?;
+        let (connected, _) =
+            reach::reach(options, &url.directory(), &Metrics::default().into(), &Clock::system()).await?;
         list_all(&connected, &url, scope, style).await
     })
 }

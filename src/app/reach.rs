@@ -19,20 +19,27 @@ const RETRY_BUDGET: Duration = Duration::from_secs(6);
 /// How long each try may take.
 const FIRST_BYTE: Duration = Duration::from_secs(8);
 
+/// What the first request found below its prefix.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Below {
+    Nothing,
+    Something,
+}
+
 /// Builds the store and asks the bucket for one key below the prefix.
 pub(super) async fn reach(
     options: store::Options,
     prefix: &str,
     metrics: &Arc<Metrics>,
     clock: &Clock,
-) -> Result<Connected> {
+) -> Result<(Connected, Below)> {
     let bucket = options.bucket.clone();
     let mut hurried = options.clone();
     hurried.retry.budget = RETRY_BUDGET;
     hurried.timeouts.first_byte = hurried.timeouts.first_byte.min(FIRST_BYTE);
     let first = connect(hurried, metrics.clone(), clock.clone())?;
-    first_request(&*first.store, prefix, bucket.as_str(), &first.endpoint).await?;
-    connect(options, metrics.clone(), clock.clone())
+    let below = first_request(&*first.store, prefix, bucket.as_str(), &first.endpoint).await?;
+    Ok((connect(options, metrics.clone(), clock.clone())?, below))
 }
 
 fn connect(options: store::Options, metrics: Arc<Metrics>, clock: Clock) -> Result<Connected> {
@@ -42,15 +49,10 @@ fn connect(options: store::Options, metrics: Arc<Metrics>, clock: Clock) -> Resu
     })
 }
 
-async fn first_request(store: &dyn Store, prefix: &str, bucket: &str, endpoint: &str) -> Result<()> {
+async fn first_request(store: &dyn Store, prefix: &str, bucket: &str, endpoint: &str) -> Result<Below> {
     let request = ListRequest { prefix: prefix.to_owned(), max_keys: 1, ..ListRequest::default() };
     match tokio::time::timeout(PATIENCE, store.list(request)).await {
-        Ok(Ok(page)) => {
-            if page.entries.is_empty() && page.prefixes.is_empty() && !prefix.is_empty() {
-                tracing::warn!("no key begins with {prefix:?}; the mount is empty until one does");
-            }
-            Ok(())
-        }
+        Ok(Ok(page)) => Ok(if page.entries.is_empty() { Below::Nothing } else { Below::Something }),
         Ok(Err(error)) => Err(explain(&error, bucket, endpoint)),
         Err(_) => Err(unreachable(endpoint, &format!("no answer within {} s", PATIENCE.as_secs()))),
     }

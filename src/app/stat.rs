@@ -10,12 +10,13 @@ use clap::{Arg, ArgMatches, Command};
 use serde_json::{Map, Value, json};
 
 use super::cli::{config_arg, json_arg};
+use super::reach::{self, Below};
 use super::text::{Output, shown, time};
-use super::{given, log, ls, reach, small_runtime, variable};
+use super::{given, log, ls, small_runtime, variable};
 use crate::base::{Clock, Key};
 use crate::config::{self, BucketUrl, Caller, Group, Problem, Result};
 use crate::metrics::Metrics;
-use crate::store::{Connected, ErrorKind, HeadRequest, ListRequest, ObjectMeta};
+use crate::store::{Connected, ErrorKind, HeadRequest, ObjectMeta};
 
 /// The extended attributes of files under a mount.
 const ATTRIBUTES: &str = "user.oss.";
@@ -28,6 +29,9 @@ macro_rules! facts {
         map
     }};
 }
+
+/// Those that are not listed, because they cost the mount a request.
+const ON_REQUEST: [&str; 3] = ["crc64", "content-type", "version-id"];
 
 pub(super) fn command() -> Command {
     Command::new("stat")
@@ -69,12 +73,13 @@ fn of_url(url: &BucketUrl, matches: &ArgMatches) -> Result<Map<String, Value>> {
     log::start_quietly(&given.raw)?;
     small_runtime()?.block_on(async {
         // Also because a HEAD has no body to tell a missing bucket from a missing key.
-        let connected = reach::reach(options, &url.directory(), &Metrics::default().into(), &Clock::system()).await?;
-        look(&connected, url).await
+        let (connected, below) =
+            reach::reach(options, &url.directory(), &Metrics::default().into(), &Clock::system()).await?;
+        look(&connected, below, url).await
     })
 }
 
-async fn look(connected: &Connected, url: &BucketUrl) -> Result<Map<String, Value>> {
+async fn look(connected: &Connected, below: Below, url: &BucketUrl) -> Result<Map<String, Value>> {
     let (bucket, endpoint) = (url.bucket.as_str(), connected.endpoint.as_str());
     let (key, version) = url.key_and_version();
     let mut facts = facts! { "url": url.to_string(), "bucket": bucket, "endpoint": endpoint };
@@ -90,9 +95,7 @@ async fn look(connected: &Connected, url: &BucketUrl) -> Result<Map<String, Valu
             Ok(facts)
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let below = ListRequest { prefix: url.directory(), max_keys: 1, ..ListRequest::default() };
-            let page = connected.store.list(below).await.map_err(|error| reach::explain(&error, bucket, endpoint))?;
-            if page.entries.is_empty() {
+            if below == Below::Nothing {
                 return Err(Problem::failure(format!("there is no object {url}")));
             }
             facts.extend(facts! { "key": url.directory(), "type": "directory" });
@@ -126,13 +129,15 @@ fn of_path(path: &Path) -> Result<Map<String, Value>> {
     let fail = |error: io::Error| Problem::failure(format!("{}: {error}", path.display()));
     std::fs::symlink_metadata(path).map_err(fail)?;
     let mut facts = Map::new();
-    for name in attribute_names(path).map_err(fail)? {
-        let Some(plain) = name.strip_prefix(ATTRIBUTES) else { continue };
-        match attribute(path, &name) {
+    let listed = attribute_names(path).map_err(fail)?;
+    let listed: Vec<_> = listed.iter().filter_map(|name| name.strip_prefix(ATTRIBUTES)).collect();
+    let more = if listed.is_empty() { &[][..] } else { &ON_REQUEST };
+    for plain in listed.into_iter().chain(more.iter().copied()) {
+        match attribute(path, &format!("{ATTRIBUTES}{plain}")) {
             Ok(value) => {
                 facts.insert(plain.to_owned(), String::from_utf8_lossy(&value).into());
             }
-            // Gone since it was listed.
+            // Not known of this object, or gone since it was listed.
             Err(error) if error.raw_os_error() == Some(libc::ENODATA) => {}
             Err(error) => return Err(fail(error)),
         }

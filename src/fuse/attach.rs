@@ -108,7 +108,8 @@ fn prepare(dir: &Path, options: &Options) -> Result<PathBuf> {
 /// Removes mounts whose daemon is gone. They may lie in several layers, one for each restart that failed.
 fn clear_dead(dir: &Path, options: &Options) -> Result<()> {
     for _ in 0..16 {
-        match bounded(dir, |dir| fs::metadata(dir)) {
+        // Not stat(2): the kernel answers that from memory for as long as it believes the attributes of the root.
+        match bounded(dir, |dir| Ok(nix::sys::statvfs::statvfs(dir)?)) {
             Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => {
                 let failed = |why: String| MountError::DeadMount(dir.to_owned(), why);
                 tracing::info!(dir = %dir.display(), "removing the mount of a daemon that died");

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -53,7 +54,7 @@ pub fn mount(fs: Arc<Fs>, target: Target, options: Options, runtime: Handle) -> 
         }
     };
     fs.set_notifier(Some(notifier.clone()));
-    let mounted = Mounted { fs, point, notifier, in_flight, ended };
+    let mounted = Mounted { fs, point, notifier, in_flight, ended, drained: AtomicBool::new(false) };
     mounted.settle_in(&options)?;
     Ok(mounted)
 }
@@ -89,6 +90,8 @@ pub struct Mounted {
     in_flight: Arc<InFlight>,
 
     ended: Arc<Ended>,
+    /// After a drain nothing is left to wait for: what still holds the session are files that programs keep open.
+    drained: AtomicBool,
 }
 
 /// How a drain ended.
@@ -138,7 +141,9 @@ impl Mounted {
                 () = self.in_flight.drained() => {}
             }
         };
-        match tokio::time::timeout(limit, answered).await {
+        let answered = tokio::time::timeout(limit, answered).await;
+        self.drained.store(true, Ordering::Relaxed);
+        match answered {
             Ok(()) => Drained::Clean,
             Err(_) => Drained::CutShort(self.in_flight.count()),
         }
@@ -169,7 +174,7 @@ impl Drop for Mounted {
         if let Err(error) = self.unmount() {
             tracing::warn!(%error, "could not unmount");
         }
-        if self.point.is_some() {
+        if self.point.is_some() && !self.drained.load(Ordering::Relaxed) {
             self.ended.wait_at_most(PATIENCE);
         }
     }

@@ -86,7 +86,7 @@ fn a_second_mount_on_the_same_directory_is_refused_and_a_dead_one_replaced() {
     tool.run(&["mount", "oss://bucket", target.dir()]).fails(1, &["already a mount of oss://bucket"]);
     // SAFETY: no memory is involved.
     unsafe { libc::kill(pid as i32, libc::SIGKILL) };
-    until("the daemon is dead", || !runs(pid));
+    until("the mount is dead", || nix::sys::statvfs::statvfs(&target.path("")) == Err(nix::errno::Errno::ENOTCONN));
     target.mount(&tool, "oss://bucket", &[]).ok();
     assert_eq!(fs::read_to_string(target.path("a.txt")).unwrap(), "alpha\n");
     tool.run(&["umount", target.dir()]).ok();
