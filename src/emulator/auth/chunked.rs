@@ -175,7 +175,9 @@ fn malformed(why: &str) -> Failure {
 mod tests {
     use super::*;
 
-    fn decode(wire: &[u8], step: usize, seed: Option<ChunkSeed>) -> Result<(Vec<u8>, Vec<(String, String)>), Failure> {
+    type Decoded = (Vec<u8>, Vec<(String, String)>);
+
+    fn decode(wire: &[u8], step: usize, seed: Option<ChunkSeed>) -> Result<Decoded, Failure> {
         let mut decoder = Decoder::new(seed);
         let mut content = Vec::new();
         for piece in wire.chunks(step) {

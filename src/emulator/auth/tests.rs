@@ -154,7 +154,7 @@ fn each_way_of_being_wrong_has_its_answer() {
     let temporary = account(&vector(token));
     let region = "cn-hangzhou";
     let other = Account::new("Other", "secret");
-    refused(plain, |_| (), &[other.clone()], region, "InvalidAccessKeyId");
+    refused(plain, |_| (), std::slice::from_ref(&other), region, "InvalidAccessKeyId");
     refused(plain, |_| (), std::slice::from_ref(&temporary), region, "InvalidAccessKeyId");
     refused(plain, |_| (), std::slice::from_ref(&mine), "cn-beijing", "InvalidArgument");
     refused(token, |_| (), std::slice::from_ref(&mine), region, "InvalidSecurityToken");
