@@ -197,5 +197,9 @@ pub(super) fn upload_part_copy(call: &Call<'_>) -> Result<Reply, Failure> {
         Chosen::Whole | Chosen::Nothing => None,
     };
     let reply = Reply::xml(document).header_if(&Source::version_header(call), source.found.version);
-    Ok(if call.dialect() == Dialect::Oss { reply.header_if("content-range", shown) } else { reply })
+    Ok(match call.dialect() {
+        // `oss2` takes the tag of a part from the header, copied or not.
+        Dialect::Oss => reply.header("etag", &quoted).header_if("content-range", shown),
+        Dialect::S3 => reply,
+    })
 }

@@ -87,7 +87,8 @@ pub(super) fn document(call: &Call<'_>, root: &str, inner: impl FnOnce(&mut Writ
     writer
 }
 
-/// A continuation token: opaque, and with characters that must be percent-encoded on the way back.
+/// A continuation token: opaque. In the S3 dialect with characters that must be percent-encoded on the way back; not in
+/// that of OSS, whose own connector (C++) sends and signs a token as it came.
 fn token(after: &After, dialect: Dialect) -> String {
     let plain = match after {
         After::Beginning => String::new(),
@@ -96,14 +97,15 @@ fn token(after: &After, dialect: Dialect) -> String {
     };
     let token = STANDARD.encode(format!("\u{1}{plain}\u{fffd}?>"));
     match dialect {
-        Dialect::Oss => token.replace('=', "-"),
+        Dialect::Oss => token.replace('+', ".").replace('/', "_").replace('=', "-"),
         Dialect::S3 => token,
     }
 }
 
 fn parse_token(token: &str) -> Result<After, Failure> {
     let invalid = || invalid_argument("The continuation token provided is incorrect.");
-    let bytes = STANDARD.decode(token.replace('-', "=")).map_err(|_| invalid())?;
+    let standard = token.replace('.', "+").replace('_', "/").replace('-', "=");
+    let bytes = STANDARD.decode(standard).map_err(|_| invalid())?;
     let text = String::from_utf8(bytes).map_err(|_| invalid())?;
     let text = text.strip_prefix('\u{1}').and_then(|text| text.strip_suffix("\u{fffd}?>")).ok_or_else(invalid)?;
     match (text.get(..1), text.get(1..)) {
@@ -254,6 +256,7 @@ pub(super) fn owner(w: &mut Writer) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::emulator::text::encode;
 
     #[test]
     fn tokens_come_back_as_they_went() {
@@ -261,6 +264,8 @@ mod tests {
             for dialect in [Dialect::Oss, Dialect::S3] {
                 assert_eq!(parse_token(&token(&after, dialect)), Ok(after.clone()));
             }
+            assert_eq!(encode(&token(&after, Dialect::Oss)), token(&after, Dialect::Oss), "travels as it is");
+            assert_ne!(encode(&token(&after, Dialect::S3)), token(&after, Dialect::S3), "must be encoded");
         }
         for token in ["x", "AAAA", "Zm9v", "é"] {
             assert!(parse_token(token).is_err(), "{token}");

@@ -221,10 +221,10 @@ pub(super) fn list_uploads(call: &Call<'_>) -> Result<Reply, Failure> {
         w.leaf("Bucket", &bucket.name);
         w.leaf("KeyMarker", encoding.text(key_marker));
         w.leaf("UploadIdMarker", id_marker);
-        if let Some(last) = page.last().filter(|_| is_truncated) {
-            w.leaf("NextKeyMarker", encoding.text(&last.key));
-            w.leaf("NextUploadIdMarker", last.upload.as_ref().map_or("", |(id, _)| id));
-        }
+        // Empty when there is no next page: `oss2` fails where they are absent.
+        let next = page.last().filter(|_| is_truncated);
+        w.leaf("NextKeyMarker", encoding.text(next.map_or("", |last| &last.key)));
+        w.leaf("NextUploadIdMarker", next.and_then(|last| last.upload.as_ref()).map_or("", |(id, _)| id));
         w.leaf("Prefix", encoding.text(prefix));
         w.leaf("Delimiter", encoding.text(delimiter));
         w.leaf("MaxUploads", most);
