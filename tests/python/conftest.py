@@ -77,13 +77,11 @@ def stop(process: subprocess.Popen) -> None:
 
 
 def start_emulator(binary: pathlib.Path, directory: pathlib.Path, *options: str) -> tuple[subprocess.Popen, Server]:
-    """Starts an emulator whose bucket directory and log lie in `directory`."""
-    root = directory / "buckets"
-    root.mkdir()
+    """Starts an emulator whose log lies in `directory`. Without `--root` the buckets made in it live in memory."""
     log = directory / "emulator.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            [binary, "emulator", "--root", root, "--listen", "127.0.0.1:0", *options],
+            [binary, "emulator", "--listen", "127.0.0.1:0", *options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=sink,

@@ -30,17 +30,17 @@ seen = {}
 seen["listed"] = [[o.key, o.size] for o in data.list(bucket, "data/")]
 seen["preloaded"] = [[o.key, digest(o.read(o.size))] for o in data.list_with_preload(bucket, "data/small/", False)]
 
-whole = data.open_ro(bucket, "data/large", 0, 0, "")
-seen["size"] = whole.size
-seen["whole"] = digest(whole.read(whole.size))
+size = seen["size"] = data.stat(bucket, "data/large").size
+whole = data.open_ro(bucket, "data/large", size, 0, "")
+seen["whole"] = digest(whole.read(size))
 assert whole.seek(1_000_003, os.SEEK_SET) == 1_000_003
 buffer = bytearray(500_000)
 assert whole.readinto(buffer) == len(buffer)
 seen["slice"] = digest(bytes(buffer))
 whole.close()
 
-mapped = data.open_ro(bucket, "data/large", 0, 1, "")
-seen["mapped"] = digest(mapped.read(mapped.size))
+mapped = data.open_ro(bucket, "data/large", size, 1, "")
+seen["mapped"] = digest(mapped.read(size))
 mapped.close()
 
 writer = data.open_wo(bucket, "written/by connector")
