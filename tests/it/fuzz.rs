@@ -4,11 +4,14 @@
 //! panic or hang, and what is accepted must still keep its promises. The cases are the same in every run, so that a
 //! run fails for a change and not for its luck; `PROPTEST_RNG_SEED=random PROPTEST_CASES=20000` looks further.
 
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use futures::TryStreamExt;
 use ossmount::base::{BucketName, ByteRange, ByteSize, Clock, ETag, Key, Timestamp};
 use ossmount::config::{self, BucketUrl, Caller, Raw, TABLE, Words};
+use ossmount::emulator::{self, AnonymousRead, Emulator};
 use ossmount::store::credentials::{Credentials, Source};
 use ossmount::store::{Dialect, GetRequest, HeadRequest, HttpStore, ListRequest, Options, Store};
 use proptest::prelude::*;
@@ -330,4 +333,60 @@ proptest! {
             prop_assert!(!etag.quoted().contains(char::is_control), "{etag:?}");
         }
     }
+}
+
+const REQUESTS: &[&str] = &[
+    "GET /open/dir/a%20b?versionId=null HTTP/1.1\r\nHost: 127.0.0.1\r\nRange: bytes=0-4\r\nx-oss-range-behavior: standard\r\n\r\n",
+    "GET /open/?list-type=2&prefix=dir%2F&delimiter=%2F&max-keys=2&encoding-type=url HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: open.oss-cn-hangzhou.aliyuncs.com\r\nx-oss-date: 20240229T123456Z\r\nAuthorization: OSS4-HMAC-SHA256 \
+     Credential=EmulatorAccessKeyId/20240229/cn-hangzhou/oss/aliyun_v4_request,AdditionalHeaders=host,Signature=\
+     0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\r\nx-oss-content-sha256: UNSIGNED-PAYLOAD\r\n\r\n",
+    "GET /open/dir/x?x-oss-signature-version=OSS4-HMAC-SHA256&x-oss-credential=a%2F20240229%2Fcn%2Foss%2Faliyun_v4_request\
+     &x-oss-date=20240229T123456Z&x-oss-expires=900&x-oss-signature=00 HTTP/1.1\r\nHost: h\r\n\r\n",
+    "PUT /open/k HTTP/1.1\r\nHost: h\r\nDate: Thu, 29 Feb 2024 12:34:56 GMT\r\nAuthorization: OSS EmulatorAccessKeyId:AAAA\r\n\
+     Content-MD5: AAAA\r\nContent-Length: 3\r\nx-oss-tagging: a=b&c=%41\r\n\r\nabc",
+    "POST /open?delete HTTP/1.1\r\nHost: h\r\nAuthorization: AWS4-HMAC-SHA256 Credential=EmulatorAccessKeyId/20240229/\
+     cn-hangzhou/s3/aws4_request, SignedHeaders=host;x-amz-date, Signature=00\r\nx-amz-date: 20240229T123456Z\r\n\
+     x-amz-content-sha256: STREAMING-AWS4-HMAC-SHA256-PAYLOAD\r\nTransfer-Encoding: chunked\r\n\r\n\
+     1c\r\n<Delete><Object><Key>k</Key>\r\n0\r\n\r\n",
+    "HEAD /open/dir/a?objectMeta HTTP/1.1\r\nHost: h\r\nIf-Match: \"A\"\r\nIf-Modified-Since: Thu, 29 Feb 2024 12:34:56 GMT\r\n\r\n",
+];
+
+/// Sends bytes as they are and returns what comes back until the server closes.
+fn exchange(endpoint: &str, request: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(endpoint.trim_start_matches("http://")).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut answer = Vec::new();
+    // Refused halfway through is an answer too.
+    let sent = stream.write_all(request).and_then(|()| stream.shutdown(Shutdown::Write));
+    let read = stream.read_to_end(&mut answer);
+    let timed_out = |error: &io::Error| matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
+    assert!(!read.as_ref().is_err_and(timed_out), "no answer to {:?}", String::from_utf8_lossy(request));
+    drop(sent);
+    answer
+}
+
+#[test]
+fn damaged_requests_to_the_emulator() {
+    let emulator = Emulator::start(emulator::Options {
+        anonymous_read: AnonymousRead::Everything,
+        ..emulator::Options::default()
+    })
+    .unwrap();
+    emulator.create_bucket("open");
+    emulator.put("open", "dir/a b", "content");
+    emulator.put("open", "dir/x", "more");
+    let endpoint = emulator.endpoint();
+    let config = Config { source_file: Some(file!()), test_name: Some("damaged_requests_to_the_emulator"), ..cases(1) };
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    runner
+        .run(&damaged(REQUESTS), |request| {
+            let answer = String::from_utf8_lossy(&exchange(&endpoint, &request)).into_owned();
+            prop_assert!(answer.is_empty() || answer.starts_with("HTTP/1."), "{answer}");
+            prop_assert!(!answer.contains(" 500 "), "{answer}");
+            Ok(())
+        })
+        .unwrap();
+    let good = exchange(&endpoint, b"GET /open/dir/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    assert!(good.starts_with(b"HTTP/1.1 200") && good.ends_with(b"more"), "{}", String::from_utf8_lossy(&good));
 }
