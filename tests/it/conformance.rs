@@ -32,14 +32,17 @@ pub(crate) struct Bed {
     /// A bucket that does not exist.
     pub(crate) no_bucket: Option<Arc<dyn Store>>,
     /// Puts an archived object into the first bucket.
-    pub(crate) archive: Option<Box<dyn Fn(&str) + Send + Sync>>,
+    pub(crate) archive: Option<Archive>,
     /// Puts a symlink object into the first bucket: its key and that of its target.
-    pub(crate) link: Option<Box<dyn Fn(&str, &str) + Send + Sync>>,
+    pub(crate) link: Option<Link>,
     /// What differs between stores that are all right.
     pub(crate) traits: Traits,
     /// Checks that cannot run here, and why.
     pub(crate) lacks: &'static [(&'static str, &'static str)],
 }
+
+type Archive = Box<dyn Fn(&str)>;
+type Link = Box<dyn Fn(&str, &str)>;
 
 /// Reading and changing one bucket.
 #[derive(Clone)]
