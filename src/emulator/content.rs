@@ -157,12 +157,21 @@ impl Content {
         }
     }
 
-    /// The temporary file that this content is, whole.
-    pub(super) fn temporary_path(&self) -> Option<&Path> {
+    /// Whether reading it means reading a file.
+    pub(super) fn is_file(&self) -> bool {
         match self {
-            Content::File(slice) if slice.start == 0 => slice.file.owned.as_deref(),
-            _ => None,
+            Content::File(_) => true,
+            Content::Chain(links) => links.iter().any(|link| link.content.is_file()),
+            Content::Memory(_) | Content::Computed(_) => false,
         }
+    }
+
+    /// The temporary file that this content is, whole, if nothing else holds it: then it may be moved.
+    pub(super) fn sole_temporary(&self) -> Option<&Path> {
+        let Content::File(slice) = self else { return None };
+        let path = slice.file.owned.as_deref().filter(|_| Arc::strong_count(&slice.file) == 1)?;
+        let is_whole = slice.start == 0 && path.metadata().is_ok_and(|metadata| metadata.len() == slice.len);
+        is_whole.then_some(path)
     }
 
     /// All bytes, piece by piece.

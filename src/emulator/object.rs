@@ -1,7 +1,11 @@
 //! An object as it is kept: bytes, tag, checksums, metadata, and whether an archived one can be read.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use parking_lot::Mutex;
 
 use super::content::Content;
 use super::options::{Dialect, PutOptions, StorageClass};
@@ -42,7 +46,20 @@ pub(super) struct Object {
     pub(super) attributes: PutOptions,
     pub(super) restore: Restore,
     /// Of this content; shared by all its copies.
-    pub(super) crc: Arc<OnceLock<u64>>,
+    pub(super) crc: Arc<LazyCrc>,
+}
+
+/// Files above this size are summed behind the answers, which go without the checksum until it is known.
+const SUMMED_AT_ONCE: u64 = 256 << 20;
+
+/// Files are summed one at a time, so that a bucket of large files does not keep the disk from its readers.
+static SUMMING: Mutex<()> = Mutex::new(());
+
+/// A checksum that is computed when first asked for.
+#[derive(Debug, Default)]
+pub(super) struct LazyCrc {
+    value: OnceLock<u64>,
+    is_begun: AtomicBool,
 }
 
 impl Object {
@@ -74,7 +91,7 @@ impl Object {
             modified: attributes.last_modified.unwrap_or(now),
             attributes,
             restore: Restore::Never,
-            crc: Arc::new(crc.map(OnceLock::from).unwrap_or_default()),
+            crc: Arc::new(LazyCrc { value: crc.map(OnceLock::from).unwrap_or_default(), ..LazyCrc::default() }),
         }
     }
 
@@ -90,15 +107,35 @@ impl Object {
 
     /// The CRC-64 of the content, computed when first asked for.
     pub(super) fn crc64(&self) -> io::Result<u64> {
-        if let Some(crc) = self.crc.get() {
+        if let Some(crc) = self.crc.value.get() {
             return Ok(*crc);
         }
         let crc = self.content.crc64()?;
-        Ok(*self.crc.get_or_init(|| crc))
+        Ok(*self.crc.value.get_or_init(|| crc))
+    }
+
+    /// The CRC-64 for a header; `None` while a large file is still being summed.
+    pub(super) fn shown_crc64(&self) -> io::Result<Option<u64>> {
+        if let Some(crc) = self.crc.value.get() {
+            return Ok(Some(*crc));
+        }
+        if self.size() <= SUMMED_AT_ONCE || !self.content.is_file() {
+            return self.crc64().map(Some);
+        }
+        if !self.crc.is_begun.swap(true, Relaxed) {
+            let object = self.reopened();
+            thread::Builder::new().name("emulator-sum".to_owned()).spawn(move || {
+                let _one = SUMMING.lock();
+                if let Err(error) = object.crc64() {
+                    tracing::warn!(%error, "a file could not be summed");
+                }
+            })?;
+        }
+        Ok(None)
     }
 
     /// Takes its checksum from a cell that others share, or puts it there.
-    pub(super) fn share_crc(&mut self, cell: &Arc<OnceLock<u64>>) {
+    pub(super) fn share_crc(&mut self, cell: &Arc<LazyCrc>) {
         self.crc = cell.clone();
     }
 

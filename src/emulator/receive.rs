@@ -2,7 +2,7 @@
 //! in a file.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 
 use base64::Engine;
@@ -121,7 +121,7 @@ pub(super) struct How<'a> {
     /// The most bytes.
     pub(super) largest: u64,
     /// A directory for a temporary file; memory when absent.
-    pub(super) staging: Option<&'a PathBuf>,
+    pub(super) staging: Option<&'a Path>,
     pub(super) tally: &'a Tally,
 }
 
@@ -213,7 +213,10 @@ impl<'a> Sink<'a> {
             }
         }
         let content = match self.store {
-            Store::Memory(bytes) => Content::Memory(bytes.into()),
+            Store::Memory(mut bytes) => {
+                bytes.shrink_to_fit();
+                Content::Memory(bytes.into())
+            }
             Store::File(file) => {
                 let (file, path) = file.into_parts();
                 Content::temporary(file, path, self.len)

@@ -125,7 +125,7 @@ impl Directory {
             }
             Err(error) => return Err(error),
         }
-        match object.content.temporary_path() {
+        match object.content.sole_temporary() {
             Some(staged) => fs::rename(staged, &path)?,
             None => {
                 let mut staged = tempfile::NamedTempFile::new_in(&self.staging)?;

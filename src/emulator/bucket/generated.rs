@@ -1,13 +1,13 @@
 //! The objects of a generated bucket, made as they are asked for.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use super::Cursor;
 use crate::emulator::generator::Generator;
-use crate::emulator::object::Object;
+use crate::emulator::object::{LazyCrc, Object};
 use crate::emulator::options::PutOptions;
 
 /// Checksums of objects above this size are remembered, because every ranged answer names that of the whole object.
@@ -19,7 +19,7 @@ const MOST_KNOWN: usize = 16_384;
 #[derive(Debug)]
 pub(super) struct Generated {
     generator: Generator,
-    known: Mutex<HashMap<u64, Arc<OnceLock<u64>>>>,
+    known: Mutex<HashMap<u64, Arc<LazyCrc>>>,
 }
 
 impl Generated {

@@ -8,7 +8,7 @@ mod memory;
 mod uploads;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
@@ -86,9 +86,9 @@ impl Bucket {
     }
 
     /// Where uploads are staged on disk, for buckets that are directories.
-    pub(super) fn staging(&self) -> Option<PathBuf> {
+    pub(super) fn staging(&self) -> Option<&Path> {
         match &self.backing {
-            Backing::Directory(directory) => Some(directory.staging().to_owned()),
+            Backing::Directory(directory) => Some(directory.staging()),
             _ => None,
         }
     }

@@ -154,9 +154,8 @@ pub(super) async fn dispatch(call: &Call<'_>, body: &mut RequestBody) -> Result<
         Operation::PutBucketVersioning => versions::put_versioning(call, body).await,
         Operation::ListObjects | Operation::ListObjectsV2 => blocking(|| list::list_objects(call)),
         Operation::ListObjectVersions => blocking(|| versions::list_versions(call)),
-        Operation::GetObject => object::object(call),
-        Operation::HeadObject => object::object(call),
-        Operation::GetObjectMeta => object::object_meta(call),
+        Operation::GetObject | Operation::HeadObject => call.where_files_are(|| object::object(call)),
+        Operation::GetObjectMeta => call.where_files_are(|| object::object_meta(call)),
         Operation::PutObject => write::put_object(call, body).await,
         Operation::AppendObject => write::append_object(call, body).await,
         Operation::PutSymlink => write::put_symlink(call),
@@ -205,6 +204,12 @@ impl Call<'_> {
         self.service.bucket(name).ok_or_else(|| no_such_bucket(name))
     }
 
+    /// Runs what may have to read a file, aside if the bucket is a directory: stepping aside costs a thread switch.
+    fn where_files_are<T>(&self, work: impl FnOnce() -> T) -> T {
+        let is_on_disk = self.bucket().is_ok_and(|bucket| bucket.staging().is_some());
+        if is_on_disk { blocking(work) } else { work() }
+    }
+
     /// The version that the query asks for, or the current one.
     fn find(&self, bucket: &Bucket) -> Result<FoundVersion, Failure> {
         let version = self.request.query.filled("versionId");
@@ -244,8 +249,7 @@ impl Call<'_> {
         if !has_length && !self.request.headers.contains_key("transfer-encoding") {
             return Err(Failure::new(411, "MissingContentLength", "You must provide the Content-Length HTTP header."));
         }
-        let staging = bucket.staging();
-        body.receive(&How { staging: staging.as_ref(), ..self.how() }).await
+        body.receive(&How { staging: bucket.staging(), ..self.how() }).await
     }
 
     async fn document(&self, body: &mut RequestBody) -> Result<String, Failure> {

@@ -94,9 +94,9 @@ impl View {
         if call.dialect() == Dialect::S3 {
             return Ok(reply);
         }
-        let crc = self.read.crc64().map_err(|error| file_failure(&error))?;
+        let crc = self.read.shown_crc64().map_err(|error| file_failure(&error))?;
         let reply = reply.header("x-oss-object-type", self.shown.type_name());
-        Ok(reply.header("x-oss-hash-crc64ecma", crc.to_string()))
+        Ok(reply.header_if("x-oss-hash-crc64ecma", crc.map(|crc| crc.to_string())))
     }
 }
 

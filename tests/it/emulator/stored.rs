@@ -365,6 +365,12 @@ fn directories_are_buckets_and_files_are_objects() {
     let listed = client.ask("GET", ("b", ""), &[], &[], b"").unwrap().expect(200);
     assert_eq!(listed.all("Key"), ["../b2/escape", "dir/", "dir//x", "dir/file.txt", "new/file", "new/file/below"]);
 
+    // A copy takes nothing from its source, wherever that is kept.
+    client.ask("PUT", ("b", "copied"), &[], &[("x-oss-copy-source", "/b/dir//x")], b"").unwrap().expect(200);
+    std::fs::write(root.path().join("b/copied"), "changed on disk").unwrap();
+    assert_eq!(client.get("dir//x", &[]).expect(200).text(), "dir//x");
+    assert_eq!(client.get("copied", &[]).expect(200).text(), "changed on disk");
+
     let id = begin(&client, "parts");
     for (number, body) in [("1", noise(150 << 10)), ("2", noise(10))] {
         let query = [("partNumber", number), ("uploadId", id.as_str())];
