@@ -108,12 +108,17 @@ impl InFlight {
         // Counted before the look, so that `drained` cannot pass between the two.
         self.count.fetch_add(1, Ordering::SeqCst);
         let turn = Turn(self.clone());
-        (!self.closed.load(Ordering::SeqCst)).then_some(turn)
+        (!self.is_closed()).then_some(turn)
     }
 
     /// Refuses requests from now on.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether requests are refused.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
     }
 
     /// Requests that are being answered now.
@@ -141,7 +146,7 @@ struct Turn(Arc<InFlight>);
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if self.0.count.fetch_sub(1, Ordering::SeqCst) == 1 && self.0.closed.load(Ordering::SeqCst) {
+        if self.0.count.fetch_sub(1, Ordering::SeqCst) == 1 && self.0.is_closed() {
             self.0.idle.notify_waiters();
         }
     }

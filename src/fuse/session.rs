@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -54,7 +53,7 @@ pub fn mount(fs: Arc<Fs>, target: Target, options: Options, runtime: Handle) -> 
         }
     };
     fs.set_notifier(Some(notifier.clone()));
-    let mounted = Mounted { fs, point, notifier, in_flight, ended, drained: AtomicBool::new(false) };
+    let mounted = Mounted { fs, point, notifier, in_flight, ended };
     mounted.settle_in(&options)?;
     Ok(mounted)
 }
@@ -90,8 +89,6 @@ pub struct Mounted {
     in_flight: Arc<InFlight>,
 
     ended: Arc<Ended>,
-    /// After a drain nothing is left to wait for: what still holds the session are files that programs keep open.
-    drained: AtomicBool,
 }
 
 /// How a drain ended.
@@ -141,9 +138,7 @@ impl Mounted {
                 () = self.in_flight.drained() => {}
             }
         };
-        let answered = tokio::time::timeout(limit, answered).await;
-        self.drained.store(true, Ordering::Relaxed);
-        match answered {
+        match tokio::time::timeout(limit, answered).await {
             Ok(()) => Drained::Clean,
             Err(_) => Drained::CutShort(self.in_flight.count()),
         }
@@ -174,7 +169,8 @@ impl Drop for Mounted {
         if let Err(error) = self.unmount() {
             tracing::warn!(%error, "could not unmount");
         }
-        if self.point.is_some() && !self.drained.load(Ordering::Relaxed) {
+        // After a drain nothing is left to wait for but files that programs keep open, and this process ends them.
+        if self.point.is_some() && !self.in_flight.is_closed() {
             self.ended.wait_at_most(PATIENCE);
         }
     }
