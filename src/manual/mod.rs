@@ -1,9 +1,11 @@
 //! The manual: what to rely on, and why it is so.
 //!
 //! - [`running`]: starting, stopping, signals, the log, exit statuses, mount(8) and fstab.
+//! - [`kernel`]: what is asked of the kernel, and what it does not let us change.
 //! - [`options`]: every option, printed from the table in the code.
 //! - [`defaults`]: why the defaults are what they are.
 
 pub mod defaults;
+pub mod kernel;
 pub mod options;
 pub mod running;
