@@ -143,7 +143,10 @@ struct Fetch {
 
 impl Drop for Fetch {
     fn drop(&mut self) {
-        if self.part.is_running() {
+        if std::thread::panicking() {
+            // Not dropped, or whoever waits would start the same GET, and the same panic, for ever.
+            self.part.fail(self.inode.error(ErrorKind::Protocol, "the fetching of a part panicked"));
+        } else if self.part.is_running() {
             self.part.drop_out();
         }
         if self.part.is_lost() {
