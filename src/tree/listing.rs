@@ -191,6 +191,11 @@ impl Tree {
                 state.parts.push(part);
             }
         }
+        for file in run.pending {
+            let name = self.nodes.at(file).name.clone();
+            let shadowed = self.find(id, &name, Role::Directory).is_some();
+            self.shadow(file, shadowed);
+        }
         self.end_order(id, run.order, OrderState::Broken);
         self.release(id);
     }
@@ -329,11 +334,22 @@ impl Step<'_> {
     /// A server that breaks the order of keys gets slower answers, not wrong ones.
     fn out_of_order(&mut self, tree: &mut Tree, component: &str, role: Role, facts: &Facts<'_>) {
         self.run.disordered = true;
-        let search = self.run.children.binary_search_by(|&id| compare(tree.order_key(id), (component, role)));
-        let Err(at) = search else { return };
+        let Err(at) = self.search(tree, component, role) else { return };
         let id = tree.add(self.directory, component, role, facts);
         self.run.children.insert(at, id);
+        match role {
+            Role::File => tree.shadow(id, self.search(tree, component, Role::Directory).is_ok()),
+            Role::Directory => {
+                if let Ok(at) = self.search(tree, component, Role::File) {
+                    tree.shadow(self.run.children[at], true);
+                }
+            }
+        }
         self.show(tree, id);
+    }
+
+    fn search(&self, tree: &Tree, component: &str, role: Role) -> Result<usize, usize> {
+        self.run.children.binary_search_by(|&id| compare(tree.order_key(id), (component, role)))
     }
 
     /// Finds out anew which files are shadowed, after the order was broken.
@@ -342,9 +358,7 @@ impl Step<'_> {
             let id = self.run.children[index];
             let (name, role) = tree.order_key(id);
             if role == Role::File {
-                let rest = &self.run.children[index + 1..];
-                let wanted = (name, Role::Directory);
-                let taken = rest.binary_search_by(|&other| compare(tree.order_key(other), wanted)).is_ok();
+                let taken = self.search(tree, name, Role::Directory).is_ok();
                 tree.shadow(id, taken);
             }
         }

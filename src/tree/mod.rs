@@ -25,6 +25,8 @@ mod order;
 #[cfg(test)]
 mod tests;
 mod update;
+#[cfg(test)]
+mod walk_tests;
 
 use std::collections::HashMap;
 use std::time::Duration;

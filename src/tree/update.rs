@@ -228,8 +228,11 @@ impl Tree {
     pub(super) fn refresh(&mut self, id: NodeId, facts: &Facts<'_>, changes: &mut Changes) -> NodeId {
         if !self.nodes.at(id).is_directory() && !self.same_version(id, facts) {
             let (parent, name) = (self.nodes.at(id).parent, self.nodes.at(id).name.clone());
+            let shadowed = self.nodes.at(id).flags.has(Flags::SHADOWED);
             self.detach(id, changes);
-            return self.add(parent, &name, Role::File, facts);
+            let id = self.add(parent, &name, Role::File, facts);
+            self.shadow(id, shadowed);
+            return id;
         }
         let class = self.class_index(facts.class);
         let node = self.nodes.at_mut(id);
@@ -256,17 +259,17 @@ impl Tree {
         while let Some(id) = below.pop() {
             self.nodes.at_mut(id).flags.set(Flags::REMOVED, true);
             if self.nodes.at(id).is_directory() {
+                // Held, so that it does not go before its children have been taken out of it.
+                self.hold(id);
                 if let Some(run) = self.directory_mut(id).run.take() {
-                    self.hold(id);
                     self.put_back(id, *run);
-                    // The hold taken above stands in for the one of the listing, which `put_back` has given back.
-                    self.directory_mut(id).holds -= 1;
                 }
                 let state = self.directory_mut(id);
                 below.append(&mut state.children);
                 below.append(&mut state.parts);
                 state.listed_at = None;
                 state.probed.clear();
+                self.release(id);
             }
             self.free_if_unused(id);
         }

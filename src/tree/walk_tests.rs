@@ -1,0 +1,297 @@
+//! Any order of things that can happen to a tree: listings cut short and interleaved, names asked for one by one,
+//! objects that change meanwhile, a kernel that remembers and forgets, handles that stay open. Whatever happened, the
+//! next listing shows what is there, and when everybody has let go nothing is left.
+
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+
+use super::tests::{Bucket, entries, items, list, list_directory, model, options};
+use super::*;
+
+/// One thing that happens. Numbers choose among what there is, modulo its count.
+#[derive(Clone, Debug)]
+enum Event {
+    Put(String, u64),
+    Remove(usize),
+    Begin(usize),
+    Page(usize, usize),
+    Finish(usize),
+    Abandon(usize),
+    Ask(usize, String),
+    Check(usize),
+    Resolve(usize, u64),
+    Stale(usize),
+    Remember(usize),
+    Forget(usize),
+    Open(usize),
+    Read(usize),
+    Close(usize),
+    Pass(u64),
+    Version(usize, String),
+}
+
+fn key() -> impl Strategy<Value = String> {
+    prop::collection::vec(prop_oneof![6 => "[ab]", 1 => "a-", 1 => Just(String::new())], 1..4)
+        .prop_map(|components| components.join("/"))
+        .prop_filter("no empty key", |key| !key.is_empty())
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let n = || 0..64usize;
+    prop_oneof![
+        3 => (key(), 0..3u64).prop_map(|(key, size)| Event::Put(key, size)),
+        1 => n().prop_map(Event::Remove),
+        4 => n().prop_map(Event::Begin),
+        4 => (n(), 1..3usize).prop_map(|(run, lines)| Event::Page(run, lines)),
+        3 => n().prop_map(Event::Finish),
+        1 => n().prop_map(Event::Abandon),
+        3 => (n(), "[ab]|a-").prop_map(|(directory, name)| Event::Ask(directory, name)),
+        1 => n().prop_map(Event::Check),
+        1 => (n(), 0..3u64).prop_map(|(file, size)| Event::Resolve(file, size)),
+        1 => n().prop_map(Event::Stale),
+        3 => n().prop_map(Event::Remember),
+        2 => n().prop_map(Event::Forget),
+        2 => n().prop_map(Event::Open),
+        2 => n().prop_map(Event::Read),
+        1 => n().prop_map(Event::Close),
+        1 => (1..40u64).prop_map(Event::Pass),
+        1 => (n(), "[ab]").prop_map(|(directory, name)| Event::Version(directory, name)),
+    ]
+}
+
+struct Handle {
+    order: OrderId,
+    read: Vec<Listed>,
+}
+
+struct World {
+    tree: Tree,
+    bucket: Bucket,
+    now: Duration,
+    /// Listings going on, and the last line that each has had.
+    runs: Vec<(Listing, String)>,
+    handles: Vec<Handle>,
+    /// The kernel's references.
+    held: Vec<Ino>,
+    /// Every number seen.
+    seen: Vec<Ino>,
+}
+
+fn pick<T>(of: &[T], n: usize) -> Option<usize> {
+    (!of.is_empty()).then(|| n % of.len())
+}
+
+impl World {
+    fn new(odd_keys: OddKeys) -> Self {
+        World {
+            tree: Tree::new(options(odd_keys)),
+            bucket: Bucket::new(),
+            now: Duration::from_secs(1000),
+            runs: Vec::new(),
+            handles: Vec::new(),
+            held: Vec::new(),
+            seen: vec![Ino::ROOT],
+        }
+    }
+
+    fn ino(&self, n: usize) -> Ino {
+        self.seen[n % self.seen.len()]
+    }
+
+    /// A listing shows the bucket as it is when the page is asked for, from where the last page ended.
+    fn page(&mut self, run: usize, count: usize) -> Standing {
+        let (listing, last) = &mut self.runs[run];
+        let mut lines = list(&self.bucket, &listing.prefix);
+        lines.retain(|(key, _)| key > last);
+        lines.truncate(count);
+        if let Some((key, _)) = lines.last() {
+            last.clone_from(key);
+        }
+        self.tree.apply(listing, items(&lines), self.now).0
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Put(key, size) => drop(self.bucket.insert(key, (size, format!("tag{size}")))),
+            Event::Remove(n) => {
+                if let Some(key) = self.bucket.keys().nth(n % self.bucket.len().max(1)).cloned() {
+                    self.bucket.remove(&key);
+                }
+            }
+            Event::Begin(n) => {
+                let listing = self.tree.begin_listing(self.ino(n), self.now);
+                self.runs.extend(listing.map(|listing| (listing, String::new())));
+            }
+            Event::Page(n, lines) => {
+                if let Some(run) = pick(&self.runs, n)
+                    && self.page(run, lines) == Standing::Gone
+                {
+                    self.runs.remove(run);
+                }
+            }
+            Event::Finish(n) => {
+                if let Some(run) = pick(&self.runs, n) {
+                    self.page(run, usize::MAX);
+                    let (listing, _) = self.runs.remove(run);
+                    self.tree.finish(&listing, self.now);
+                }
+            }
+            Event::Abandon(n) => {
+                if let Some(run) = pick(&self.runs, n) {
+                    let (listing, _) = self.runs.remove(run);
+                    self.tree.abandon(&listing);
+                }
+            }
+            Event::Ask(n, name) => self.ask(self.ino(n), &name),
+            Event::Check(n) => self.check(self.ino(n)),
+            Event::Resolve(n, size) => {
+                let target = Target::Bytes { size, etag: ETag::parse(&format!("target{size}")), mtime: None };
+                let (view, _) = self.tree.resolve(self.ino(n), target, self.now);
+                self.seen.extend(view.map(|view| view.ino));
+            }
+            Event::Stale(n) => drop(self.tree.mark_stale(self.ino(n))),
+            Event::Remember(n) => {
+                let ino = self.ino(n);
+                if self.tree.view(ino, self.now).is_some() {
+                    self.tree.remember(ino, 1);
+                    self.held.push(ino);
+                }
+            }
+            Event::Forget(n) => {
+                if let Some(at) = pick(&self.held, n) {
+                    let ino = self.held.swap_remove(at);
+                    self.tree.forget(ino, 1);
+                }
+            }
+            Event::Open(n) => {
+                let order = self.tree.open_directory(self.ino(n), self.now, Some(Duration::from_secs(60)));
+                self.handles.extend(order.map(|order| Handle { order, read: Vec::new() }));
+            }
+            Event::Read(n) => {
+                if let Some(at) = pick(&self.handles, n) {
+                    let handle = &mut self.handles[at];
+                    let from = handle.read.last().map_or(0, |last| last.index + 1);
+                    let found = self.tree.entries(handle.order, from, 2, self.now).unwrap();
+                    self.seen.extend(found.listed.iter().map(|entry| entry.view.ino));
+                    handle.read.extend(found.listed);
+                }
+            }
+            Event::Close(n) => {
+                if let Some(at) = pick(&self.handles, n) {
+                    let handle = self.handles.remove(at);
+                    self.tree.close_directory(handle.order);
+                }
+            }
+            Event::Pass(seconds) => self.now += Duration::from_secs(seconds),
+            Event::Version(n, name) => {
+                let facts = Facts { size: 1, etag: Some("old"), ..Facts::default() };
+                let name = format!("{name}?versionId=1");
+                if let Some(ino) = self.tree.add_version(self.ino(n), &name, "1", &facts) {
+                    self.tree.remember(ino, 1);
+                    self.held.push(ino);
+                    self.seen.push(ino);
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, directory: Ino, name: &str) {
+        let Some(prefix) = self.tree.prefix(directory) else { return };
+        let key = prefix + name;
+        let below = format!("{key}/");
+        let probe = match self.bucket.get(&key) {
+            _ if self.bucket.keys().any(|key| key.starts_with(&below)) => Probe::Directory,
+            Some((size, etag)) => Probe::Object(Facts { size: *size, etag: Some(etag), ..Facts::default() }),
+            None => Probe::Missing,
+        };
+        self.tree.probed(directory, name, &probe, self.now);
+        if !self.runs.is_empty() {
+            // A listing that has passed the place, and saw another state of the bucket, may say otherwise.
+            return;
+        }
+        match (self.tree.lookup(directory, name.as_bytes(), self.now, self.now), probe) {
+            (Lookup::Found(view), Probe::Directory) => assert_eq!(view.shape, Shape::Directory),
+            (Lookup::Found(view), Probe::Object(facts)) => assert_eq!(view.size, facts.size),
+            (Lookup::Missing(_), Probe::Missing) => {}
+            // The directory is one part of a long name, or in it, or it has gone.
+            (Lookup::Unknown { .. } | Lookup::Missing(_) | Lookup::NotDirectory, _) => {}
+            (answer, probe) => panic!("{probe:?} became {answer:?}"),
+        }
+    }
+
+    fn check(&mut self, ino: Ino) {
+        let Some(object) = self.tree.object(ino).filter(|object| object.version.is_none()) else { return };
+        let facts = self.bucket.get(&object.key);
+        let facts = facts.map(|(size, etag)| Facts { size: *size, etag: Some(etag), ..Facts::default() });
+        self.tree.renew(ino, facts.as_ref(), self.now);
+    }
+
+    /// What holds at any time.
+    fn invariants(&self) {
+        for ino in &self.held {
+            assert!(self.tree.view(*ino, self.now).is_some(), "the kernel refers to {ino}");
+        }
+        for handle in &self.handles {
+            // A file beside a directory is called as the directory once that is gone, within one handle too.
+            let named = |entry: &Listed| match self.tree.options.odd_keys {
+                OddKeys::Hide => (entry.name.clone(), None),
+                OddKeys::Escape => (entry.name.clone(), Some(entry.view.ino)),
+            };
+            let names: HashSet<_> = handle.read.iter().map(named).collect();
+            assert_eq!(names.len(), handle.read.len(), "an entry twice in one handle");
+        }
+    }
+
+    fn let_go(&mut self) {
+        for (listing, _) in self.runs.drain(..) {
+            self.tree.abandon(&listing);
+        }
+        for handle in self.handles.drain(..) {
+            self.tree.close_directory(handle.order);
+        }
+        for ino in self.held.drain(..) {
+            self.tree.forget(ino, 1);
+        }
+    }
+
+    /// Lists everything anew.
+    fn paths(&mut self) -> Vec<String> {
+        let mut paths = Vec::new();
+        let mut todo = vec![(Ino::ROOT, String::new())];
+        while let Some((directory, path)) = todo.pop() {
+            list_directory(&mut self.tree, &self.bucket, directory, 2, |_| {});
+            for Listed { name, view, .. } in entries(&mut self.tree, directory) {
+                paths.push(format!("{path}{name}"));
+                if view.shape == Shape::Directory {
+                    todo.push((view.ino, format!("{path}{name}/")));
+                }
+            }
+        }
+        paths.sort();
+        paths
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_the_next_listing_is_right(
+        events in prop::collection::vec(event(), 0..100),
+        odd_keys in prop_oneof![Just(OddKeys::Hide), Just(OddKeys::Escape)],
+    ) {
+        let mut world = World::new(odd_keys);
+        for event in events {
+            world.happen(event);
+            world.invariants();
+        }
+        world.let_go();
+        let expected: Vec<String> = model(&world.bucket, odd_keys).into_keys().collect();
+        prop_assert_eq!(world.paths(), expected);
+        world.bucket.clear();
+        world.paths();
+        prop_assert_eq!(world.tree.len(), 1, "nothing is left but the root");
+        prop_assert!(world.tree.orders.is_empty() && world.tree.versions.is_empty() && world.tree.targets.is_empty());
+    }
+}
