@@ -53,10 +53,14 @@ class Mount:
 
 
 def upload_tree(server, bucket: str, source: pathlib.Path, prefix: str = "") -> None:
-    """Puts every file below `source` into the bucket with the official client, large ones in parts."""
+    """Puts every file below `source` into the bucket with the official client, large ones in parts. A directory without
+    entries becomes a marker, an empty object whose key ends in a slash."""
     client = client_of(server)
     client.put_bucket(oss.PutBucketRequest(bucket=bucket))
     uploader = client.uploader(part_size=8 << 20, parallel_num=2)
-    for path in sorted(p for p in source.rglob("*") if p.is_file()):
+    for path in sorted(source.rglob("*")):
         key = prefix + path.relative_to(source).as_posix()
-        uploader.upload_file(oss.PutObjectRequest(bucket=bucket, key=key), filepath=str(path))
+        if path.is_file():
+            uploader.upload_file(oss.PutObjectRequest(bucket=bucket, key=key), filepath=str(path))
+        elif not any(path.iterdir()):
+            client.put_object(oss.PutObjectRequest(bucket=bucket, key=key + "/", body=b""))
