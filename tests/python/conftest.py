@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 import os
 import pathlib
 import random
@@ -20,6 +21,13 @@ ACCESS_KEY_ID = "EmulatorAccessKeyId"
 ACCESS_KEY_SECRET = "EmulatorAccessKeySecretForTestsOnly"
 REGION = "cn-hangzhou"
 
+# Temporary credentials, as an STS service hands them out; the emulator is told of them.
+TEMPORARY = {
+    "AccessKeyId": "STS.TemporaryKeyId",
+    "AccessKeySecret": "TemporarySecretForTestsOnly",
+    "SecurityToken": "CAIS+token/with=what%must&be encoded",
+}
+
 
 @dataclasses.dataclass
 class Server:
@@ -29,6 +37,7 @@ class Server:
     access_key_id: str
     access_key_secret: str
     region: str
+    security_token: str | None = None
     log: pathlib.Path | None = None
 
     @property
@@ -76,7 +85,7 @@ def stop(process: subprocess.Popen) -> None:
         raise
 
 
-def start_emulator(binary: pathlib.Path, directory: pathlib.Path, *options: str) -> tuple[subprocess.Popen, Server]:
+def start_emulator(binary: pathlib.Path, directory: pathlib.Path, *options) -> tuple[subprocess.Popen, Server]:
     """Starts an emulator whose log lies in `directory`. Without `--root` the buckets made in it live in memory."""
     log = directory / "emulator.log"
     with log.open("wb") as sink:
@@ -92,16 +101,29 @@ def start_emulator(binary: pathlib.Path, directory: pathlib.Path, *options: str)
         stop(process)
         print(log.read_text(errors="replace"))
         raise
-    return process, Server(endpoint, ACCESS_KEY_ID, ACCESS_KEY_SECRET, REGION, log)
+    return process, Server(endpoint, ACCESS_KEY_ID, ACCESS_KEY_SECRET, REGION, log=log)
 
 
 @pytest.fixture(scope="session")
 def emulator(binary, tmp_path_factory):
     """The emulator that the tests share; each test makes a bucket of its own."""
-    process, server = start_emulator(binary, tmp_path_factory.mktemp("emulator"))
+    directory = tmp_path_factory.mktemp("emulator")
+    (directory / "account.json").write_text(json.dumps(TEMPORARY))
+    process, server = start_emulator(binary, directory, "--account", directory / "account.json")
     yield server
     assert process.poll() is None, f"the emulator ended by itself: {server.log.read_text(errors='replace')}"
     stop(process)
+
+
+@pytest.fixture(scope="session")
+def temporary(emulator) -> Server:
+    """The same emulator, called with temporary credentials."""
+    return dataclasses.replace(
+        emulator,
+        access_key_id=TEMPORARY["AccessKeyId"],
+        access_key_secret=TEMPORARY["AccessKeySecret"],
+        security_token=TEMPORARY["SecurityToken"],
+    )
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,8 @@ class Mount:
             "OSS_ACCESS_KEY_ID": server.access_key_id,
             "OSS_ACCESS_KEY_SECRET": server.access_key_secret,
         }
+        if server.security_token:
+            self.environment["OSS_SESSION_TOKEN"] = server.security_token
         log = directory.with_name(directory.name + ".log")
         words = ",".join([f"endpoint={server.endpoint}", f"region={server.region}", f"log-file={log}", *options])
         began = self.run("mount", url, directory, "-o", words)

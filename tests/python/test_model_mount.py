@@ -9,9 +9,11 @@ import subprocess
 
 import numpy
 import pytest
+import requests
 import safetensors
 import safetensors.numpy
 
+from conftest import start_emulator, stop
 from mounting import Mount, upload_tree
 
 MODEL_BYTES = 90_868_376
@@ -38,6 +40,25 @@ def mounted(binary, emulator, original, tmp_path_factory):
 def test_folder_is_equal(mounted, original):
     differences = subprocess.run(["diff", "-r", original, mounted], capture_output=True, text=True)
     assert (differences.returncode, differences.stdout) == (0, "")
+
+
+def test_folder_is_equal_over_a_bad_network(binary, original, tmp_path):
+    """Every tenth answer broken in one way or another, and the bytes still those of the model."""
+    kinds = ["reset:0.03,operation=GetObject", "short:0.03,operation=GetObject", "drop:0.02", "503:0.02", "500:0.02"]
+    faults = [word for kind in kinds for word in ("--fault", kind)]
+    process, server = start_emulator(binary, tmp_path, *faults, "--seed", "7")
+    try:
+        upload_tree(server, "models", original)
+        mount = Mount(binary, server, "oss://models", tmp_path / "mnt")
+        try:
+            differences = subprocess.run(["diff", "-r", original, mount.path], capture_output=True, text=True)
+        finally:
+            mount.end()
+        counters = requests.get(f"{server.endpoint}/-/counters").json()
+    finally:
+        stop(process)
+    assert (differences.returncode, differences.stdout, differences.stderr) == (0, "", "")
+    assert counters["faults"] > 0, "nothing went wrong, so nothing was shown"
 
 
 def tensors_of(path):

@@ -179,6 +179,17 @@ def test_versions(bucket):
     assert (len(listed.versions), len(listed.delete_marker)) == (2, 1)
 
 
+def test_temporary_credentials(emulator, temporary, bucket):
+    kind = oss2.StsAuth(
+        temporary.access_key_id, temporary.access_key_secret, temporary.security_token,
+        auth_version="v4" if isinstance(bucket.auth, oss2.AuthV4) else "v1",
+    )
+    handle = oss2.Bucket(kind, emulator.endpoint, bucket.bucket_name, region=emulator.region)
+    handle.put_object("k", b"by token")
+    assert bucket.get_object("k").read() == b"by token"
+    assert handle.get_object("k").read() == b"by token"
+
+
 def test_wrong_secret(emulator, bucket):
     auth = oss2.AuthV4(emulator.access_key_id, "wrong") if isinstance(bucket.auth, oss2.AuthV4) else oss2.Auth(
         emulator.access_key_id, "wrong"

@@ -1,5 +1,6 @@
 """`alibabacloud-oss-v2` against the emulator: objects, ranges, conditions, tags, links, appends, archives, versions."""
 
+import dataclasses
 import datetime
 
 import alibabacloud_oss_v2 as oss
@@ -13,7 +14,7 @@ def client_of(server, secret=None, token=None, **options):
     """The official client, as a user would make it."""
     config = oss.config.load_default()
     config.credentials_provider = oss.credentials.StaticCredentialsProvider(
-        server.access_key_id, secret or server.access_key_secret, token
+        server.access_key_id, secret or server.access_key_secret, token or server.security_token
     )
     config.region = server.region
     config.endpoint = server.endpoint
@@ -343,6 +344,22 @@ def test_clock_skew(emulator, bucket_name):
     near = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(minutes=14)
     stamp = near.strftime("%a, %d %b %Y %H:%M:%S GMT")
     assert body_of(client, bucket_name, "k", headers={"x-oss-date": stamp}) == b"x"
+
+
+@pytest.mark.parametrize("version", ["v4", "v1"])
+def test_temporary_credentials(emulator, temporary, bucket_name, version):
+    client = client_of(temporary, signature_version=version)
+    client.put_bucket(oss.PutBucketRequest(bucket=bucket_name))
+    put(client, bucket_name, "k", b"by token")
+    assert body_of(client, bucket_name, "k") == b"by token"
+    assert body_of(client_of(emulator), bucket_name, "k") == b"by token"
+    url = client.presign(oss.GetObjectRequest(bucket=bucket_name, key="k")).url
+    assert requests.get(url).content == b"by token"
+
+    without = dataclasses.replace(temporary, security_token=None)
+    assert refusal(get, client_of(without, signature_version=version), bucket_name, "k").status_code == 403
+    other = client_of(temporary, token="another token", signature_version=version)
+    assert refusal(get, other, bucket_name, "k").status_code == 403
 
 
 def test_foreign_token_is_refused(client, emulator, bucket, request):

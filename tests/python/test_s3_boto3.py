@@ -28,6 +28,7 @@ def s3_of(server, **options):
         endpoint_url=server.endpoint,
         aws_access_key_id=options.pop("key_id", server.access_key_id),
         aws_secret_access_key=options.pop("secret", server.access_key_secret),
+        aws_session_token=server.security_token,
         region_name=options.pop("region", server.region),
         config=Config(
             s3={"addressing_style": options.pop("style", "path")}, retries={"total_max_attempts": 1},
@@ -246,6 +247,15 @@ def test_presigned_urls(s3, bucket, key):
 def test_wrong_keys(server, bucket):
     assert refusal(s3_of(server, secret="wrong").list_objects_v2, Bucket=bucket) == (403, "SignatureDoesNotMatch")
     assert refusal(s3_of(server, key_id="NOBODY").list_objects_v2, Bucket=bucket) == (403, "InvalidAccessKeyId")
+
+
+def test_temporary_credentials(emulator, temporary, bucket_name):
+    s3 = s3_of(temporary)
+    s3.create_bucket(Bucket=bucket_name)
+    s3.put_object(Bucket=bucket_name, Key="k", Body=b"by token")
+    assert s3_of(emulator).get_object(Bucket=bucket_name, Key="k")["Body"].read() == b"by token"
+    url = s3.generate_presigned_url("get_object", Params={"Bucket": bucket_name, "Key": "k"})
+    assert requests.get(url).content == b"by token"
 
 
 def test_buckets(s3, bucket):
