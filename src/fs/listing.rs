@@ -75,9 +75,8 @@ impl Fs {
                     }
                     run.bell.send_modify(|progress| progress.pages += 1);
                     unattended = if run.bell.receiver_count() > 0 { 0 } else { unattended + 1 };
-                    if unattended > UNATTENDED_PAGES {
-                        tracing::debug!(prefix = listing.prefix, "a listing that nobody waits for stops");
-                        break Err(Errno::EIO);
+                    if unattended > UNATTENDED_PAGES && self.stop_unattended(directory, &listing, &run) {
+                        return;
                     }
                 }
                 Some(Err(error)) => break Err(self.report("listing a directory", &error)),
@@ -85,10 +84,6 @@ impl Fs {
             }
         };
         self.change(|state| {
-            // The directory may have gone and come back, and be listed anew.
-            if state.runs.get(&directory).is_some_and(|current| Arc::ptr_eq(current, &run)) {
-                state.runs.remove(&directory);
-            }
             let changes = match ended {
                 Ok(()) => state.tree.finish(&listing, self.clock.elapsed()),
                 Err(_) => {
@@ -96,10 +91,23 @@ impl Fs {
                     Changes::default()
                 }
             };
-            // Under the lock: who subscribes after it finds no listing here.
+            // Under the lock: who looks after it finds no listing here.
+            state.end_run(directory, &run);
             run.bell.send_modify(|progress| progress.ended = Some(ended));
             ((), changes)
         });
+    }
+
+    /// Ends a listing that nobody waits for. Under the lock, under which whoever wants to wait subscribes.
+    fn stop_unattended(&self, directory: Ino, listing: &Listing, run: &Arc<Run>) -> bool {
+        let mut state = self.state.lock();
+        let stops = run.bell.receiver_count() == 0;
+        if stops {
+            tracing::debug!(prefix = listing.prefix, "a listing that nobody waits for stops");
+            state.tree.abandon(listing);
+            state.end_run(directory, run);
+        }
+        stops
     }
 
     fn apply(&self, listing: &Listing, page: &ListPage) -> Standing {
@@ -108,6 +116,15 @@ impl Fs {
             tracing::warn!(prefix = listing.prefix, keys = page.undecodable, "left out: keys that are not UTF-8");
         }
         self.change(|state| state.tree.apply(listing, items(page), self.clock.elapsed()))
+    }
+}
+
+impl State {
+    /// The directory may have gone and come back, and be listed anew: only this very listing ends.
+    fn end_run(&mut self, directory: Ino, run: &Arc<Run>) {
+        if self.runs.get(&directory).is_some_and(|current| Arc::ptr_eq(current, run)) {
+            self.runs.remove(&directory);
+        }
     }
 }
 

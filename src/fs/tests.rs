@@ -556,3 +556,85 @@ async fn a_directory_whose_keys_are_gone_goes() {
     bed.missing("dir").await;
     assert_eq!(bed.names("").await, ["b"]);
 }
+
+#[tokio::test]
+async fn a_large_directory_is_not_listed_again_for_a_few_names() {
+    let bucket = MemoryStore::new();
+    (0..5000).for_each(|n| drop(bucket.put(format!("{n:04}"), "x")));
+    let bed = Bed::over(bucket, |_| {});
+    bed.names("").await;
+    bed.pass(60);
+    bed.requests();
+    let mut requests = Vec::new();
+    for n in 0..5 {
+        bed.attr(&format!("{n:04}")).await;
+        requests.push(bed.requests());
+    }
+    assert!(requests.iter().all(|asked| asked.len() == 2 && !asked.contains(&"LIST ".to_owned())), "{requests:?}");
+    bed.attr("0005").await;
+    assert!(bed.requests().contains(&"LIST ".to_owned()), "by now a listing is cheaper");
+    bed.attr("0000").await;
+    bed.missing("0000x").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stops_waiting_does_not_stop_the_listing() {
+    let bucket = MemoryStore::new().latency(Duration::from_millis(50));
+    (0..3000).for_each(|n| drop(bucket.put(format!("{n:04}"), "x")));
+    let bed = Bed::over(bucket, |_| {});
+    let fs = bed.fs.clone();
+    let handle = fs.clone().opendir(Ino::ROOT).await.unwrap();
+    let given_up = tokio::time::timeout(Duration::from_millis(10), fs.clone().readdir(handle, 2, 10)).await;
+    assert!(given_up.is_err());
+    bed.fs.releasedir(handle);
+    assert_eq!(bed.names("").await.len(), 3000);
+    assert_eq!(bed.requests(), ["LIST "; 3]);
+}
+
+#[tokio::test]
+async fn with_no_time_to_live_every_opendir_lists() {
+    let bed = Bed::new(&["a"], |options| options.metadata_ttl = Ttl::EachOpen);
+    assert_eq!(bed.names("").await, ["a"]);
+    bed.bucket.put("b", "x");
+    assert_eq!(bed.names("").await, ["a", "b"]);
+    bed.attr("b").await;
+    assert_eq!(bed.requests(), ["LIST ", "LIST "]);
+}
+
+#[tokio::test]
+async fn long_components_open_by_their_parts() {
+    let long = "n".repeat(600);
+    let shadowed = "s".repeat(250);
+    let keys = [format!("d/{long}/x"), format!("d/{long}"), shadowed.clone(), format!("{shadowed}/y")];
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let bed = Bed::new(&keys, |options| options.odd_keys = OddKeys::Escape);
+    let part = format!("%oss-part={}", "n".repeat(245));
+    let rest = "n".repeat(110);
+    let paths = [
+        format!("d/{part}/{part}/{rest}/x"),
+        format!("d/{part}/{part}/%oss-file={rest}"),
+        format!("%oss-part={}/%oss-file=sssss", "s".repeat(245)),
+        format!("{shadowed}/y"),
+    ];
+    for (path, key) in paths.iter().zip(keys) {
+        let handle = bed.open(path).await.unwrap();
+        assert_eq!(bed.read(handle).await.unwrap(), format!("<{key}>"));
+    }
+    assert_eq!(bed.metrics.value(Metric::OddKeys), 0);
+}
+
+#[tokio::test]
+async fn what_the_kernel_forgets_is_freed() {
+    let bed = Bed::new(&["a", "dir/b"], |_| {});
+    let (a, b) = (bed.attr("a").await.ino, bed.attr("dir/b").await.ino);
+    bed.bucket.remove("a");
+    bed.bucket.remove("dir/b");
+    bed.pass(60);
+    bed.names("").await;
+    assert_eq!(bed.metrics.value(Metric::TreeEntries), 4, "the root, and what the kernel refers to");
+    let dir = bed.fs.state.lock().tree.parent(b).unwrap();
+    for ino in [a, b, dir] {
+        bed.fs.forget(ino, 1);
+    }
+    assert_eq!(bed.metrics.value(Metric::TreeEntries), 1);
+}

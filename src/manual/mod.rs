@@ -2,6 +2,7 @@
 //!
 //! - [`running`]: starting, stopping, signals, the log, exit statuses, mount(8) and fstab.
 //! - [`kernel`]: what is asked of the kernel, and what it does not let us change.
+//! - [`semantics`]: names, inode numbers, how long things are believed, what happens when an object changes.
 //! - [`options`]: every option, printed from the table in the code.
 //! - [`defaults`]: why the defaults are what they are.
 
@@ -9,3 +10,4 @@ pub mod defaults;
 pub mod kernel;
 pub mod options;
 pub mod running;
+pub mod semantics;

@@ -1,0 +1,88 @@
+//! Semantics: what the tree of files is, how long it is believed, what a program may rely on.
+//!
+//! # Keys and names
+//!
+//! Keys split at `/`. A directory exists while a key lies below it, or a marker object `dir/` exists; the marker
+//! itself is no entry, but gives the directory its time once the directory has been listed. Directories without a
+//! marker, and those not looked into yet, show the time of the mount: asking for each marker would cost a request for
+//! every directory that `ls -l` shows.
+//!
+//! `a` beside `a/b`: the directory takes the name.
+//!
+//! Names are bytes, and keys are UTF-8, so that a name that is not UTF-8 does not exist.
+//!
+//! # Odd keys
+//!
+//! Some keys have no name of their own: those with an empty, `.` or `..` component, a component over 255 bytes or with
+//! a NUL byte, an object beside a directory of the same name, a marker that has content. With `odd-keys=hide` they are
+//! left out, counted (`odd_keys`), and named in the log when they are first seen. With `odd-keys=escape` every object
+//! has a path:
+//!
+//! | in the key | in the path |
+//! |---|---|
+//! | the object `a` beside `a/b` | `%oss-file=a` |
+//! | the content of the marker `dir/` | `dir/%oss-file=` |
+//! | an object called `..` | `%oss-file=..` |
+//! | `a//b` | `a/%oss-dir=/b` |
+//! | a NUL in a name | `%oss-file=x%00y` (and `%` becomes `%25` in such names) |
+//! | a component of 600 bytes | `%oss-part=` and 245 bytes, `/%oss-part=` and 245 bytes, `/` and the rest |
+//! | a component that starts with `%oss-` | the same behind `%oss-file=` or `%oss-dir=`, its `%` as `%25` |
+//!
+//! The path gives the key back by this table alone. All other names are the same in both modes.
+//!
+//! # Inode numbers
+//!
+//! A function of bucket, key and entity tag: the same after a remount, on another machine, and in mounts of different
+//! prefixes of one bucket; another one when the object changes. Directories: of bucket and prefix. Servers that list
+//! no entity tags: size and time stand in for it.
+//!
+//! # How long things are believed
+//!
+//! | `metadata-ttl` | names and attributes | an open |
+//! |---|---|---|
+//! | a time (60 s) | as long since the listing that showed them | costs no request |
+//! | `0` | for a second; a directory is listed anew whenever it is opened | asks the store whether the object is the same |
+//! | `indefinite` | for ever | costs no request |
+//!
+//! A name that is missing is believed to be so for `negative-ttl` (5 s), except under `indefinite`. The kernel is told
+//! what is left of these times, so that nothing is believed twice as long.
+//!
+//! Directories are listed when they are looked into, 1000 entries a request. All who want the same directory share one
+//! listing, and each answer is given as soon as the listing has come to it. After its first page a name that it has
+//! not reached is asked for alone beside it (two requests), and whichever answers first counts. In a directory of more
+//! than 2000 entries whose listing has become too old, single names are asked for alone, until that has cost as many
+//! requests as listing it again.
+//!
+//! A listing goes on when the program that wanted it has gone, for 1000 pages at most.
+//!
+//! # When an object changes
+//!
+//! An open file is one version of an object: every request for its bytes carries the entity tag that the open saw. If
+//! the object changes, reads that need the store fail with ESTALE, for that descriptor, once and for all; the next
+//! open of the name sees the new version. What the kernel holds of the old version belongs to the old inode number.
+//! `fstat` of an open file says what was opened.
+//!
+//! A handle of a directory shows one listing: what comes or goes afterwards is seen by the next `opendir`. Offsets
+//! stay valid for the life of the handle.
+//!
+//! # Versions
+//!
+//! Where no such key exists, `name?versionId=V` opens version V of the object `name`. `readdir` does not show it.
+//!
+//! # Symlink objects
+//!
+//! OSS has objects that name another one. With `symlinks=off` they are files with the target's bytes, size and entity
+//! tag. A listing does not tell these, so that the first look at such an entry costs a request; listing a directory
+//! does not. A link whose target does not exist is listed, and ENOENT when looked at. With `symlinks=on` they are
+//! links to the target's place in the mount, by a relative path that goes no higher than the directory that both
+//! share; where the target lies outside the mount, or has no name in it, the link is shown as a file.
+//!
+//! # Extended attributes
+//!
+//! `user.oss.` and one of `key`, `bucket`, `etag`, `size`, `last-modified`, `type`, `storage-class`: known from the
+//! listing, and shown by `getfattr -d`. `crc64` (decimal, as OSS writes it), `content-type`, `version-id` and
+//! `meta.NAME`: answered when asked for, by one request per version of an object. Directories have `key` and `bucket`.
+//!
+//! # What the numbers of `df` mean
+//!
+//! Nothing: a bucket has no end. Room is shown so that no alarm goes off.
