@@ -1,0 +1,236 @@
+//! What the workloads run on: one shaped emulator for all, one fresh mount for each run, and the figures read from
+//! both from outside.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::workloads::Workload;
+
+type Error = Box<dyn std::error::Error>;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_ossmount");
+const SHAPING: [&str; 6] = ["--ttfb", "20ms", "--page-time", "50ms", "--conn-bandwidth", "100MB"];
+
+/// The figures of one run.
+#[derive(Default)]
+pub struct Figures {
+    pub seconds: f64,
+    pub bytes_asked: u64,
+    pub bytes_fetched: u64,
+    pub requests: u64,
+    pub daemon_cpu: f64,
+    pub reader_cpu: f64,
+    pub peak_bytes: u64,
+    pub p50_ms: f64,
+    pub p99_ms: f64,
+}
+
+/// The emulator and a folder to mount in.
+pub struct Bed {
+    emulator: Child,
+    address: SocketAddr,
+    folder: tempfile::TempDir,
+}
+
+impl Bed {
+    /// Size of the object that the raw reader reads.
+    pub const LARGE_BYTES: u64 = 1 << 30;
+    /// Objects in the bucket of small ones.
+    pub const SMALL_FILES: usize = 800;
+
+    /// The path of the large object on its mount.
+    pub fn large(mount: &Path) -> PathBuf {
+        mount.join("model-00001-of-00001.safetensors")
+    }
+
+    /// The path of one of eight shards of 256 MiB on their mount.
+    pub fn shard(mount: &Path, index: usize) -> PathBuf {
+        mount.join(format!("model-{:05}-of-00008.safetensors", index + 1))
+    }
+
+    /// The path of a small object on its mount.
+    pub fn small(mount: &Path, index: usize) -> PathBuf {
+        mount.join(format!("file-{index:06}.bin"))
+    }
+
+    /// The request target of the large object.
+    pub fn large_target(&self) -> &'static str {
+        "/large/model-00001-of-00001.safetensors"
+    }
+
+    /// Starts the emulator.
+    pub fn start() -> Result<Bed, Error> {
+        let folder = tempfile::tempdir()?;
+        make_walk(&folder.path().join("buckets/walk"))?;
+        let mut emulator = Command::new(PROGRAM)
+            .args(["emulator", "--listen", "127.0.0.1:0", "--anonymous"])
+            .args(SHAPING)
+            .args(["--generate", "large=shards:1:1GiB", "--generate", "shards=shards:8:256MiB"])
+            .args(["--generate", "small=flat:800:128KiB", "--generate", "flat=flat:100000:1KiB"])
+            .arg("--root")
+            .arg(folder.path().join("buckets"))
+            .stdout(Stdio::piped())
+            .stdin(Stdio::null())
+            .spawn()?;
+        let mut line = String::new();
+        BufReader::new(emulator.stdout.take().ok_or("the emulator has no output")?).read_line(&mut line)?;
+        let address = line.trim().rsplit("http://").next().unwrap_or_default().parse();
+        let address = address.map_err(|error| format!("the emulator said {line:?}: {error}"))?;
+        Ok(Bed { emulator, address, folder })
+    }
+
+    /// The set-up, in one paragraph.
+    pub fn description(&self) -> String {
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        format!(
+            "Emulator on loopback: 20 ms to the first byte, 100 MB/s per connection, 50 ms per list page. {cpus} cores, \
+             kernel {}. The raw reader takes a 1 GiB object over 32 connections in 8 MiB ranges, in the same run.",
+            kernel.trim()
+        )
+    }
+
+    /// Where the emulator listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Runs a workload once on a fresh mount.
+    pub fn measure(&self, workload: &Workload) -> Result<Figures, Error> {
+        let mount = Mount::new(self, workload.bucket)?;
+        self.control("POST", "/-/counters/reset")?;
+        let cpu_before = (process_cpu(mount.pid)?, process_cpu(std::process::id())?);
+        let started = Instant::now();
+        let done = (workload.run)(&mount.folder)?;
+        let seconds = done.counted.unwrap_or(started.elapsed()).as_secs_f64();
+        let counters: serde_json::Value = serde_json::from_str(&self.control("GET", "/-/counters")?)?;
+        let mut latencies = done.latencies;
+        latencies.sort();
+        let quantile = |share: f64| {
+            let index = (latencies.len() as f64 * share) as usize;
+            latencies.get(index).copied().unwrap_or(Duration::ZERO).as_secs_f64() * 1e3
+        };
+        Ok(Figures {
+            seconds,
+            bytes_asked: done.bytes,
+            bytes_fetched: counters["body_bytes"].as_u64().ok_or("the emulator counts no bytes")?,
+            requests: count_requests(&counters)?,
+            daemon_cpu: process_cpu(mount.pid)? - cpu_before.0,
+            reader_cpu: process_cpu(std::process::id())? - cpu_before.1,
+            peak_bytes: peak_bytes(mount.pid)?,
+            p50_ms: quantile(0.5),
+            p99_ms: quantile(0.99),
+        })
+    }
+
+    fn control(&self, method: &str, path: &str) -> Result<String, Error> {
+        let mut socket = TcpStream::connect(self.address)?;
+        write!(
+            socket,
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            self.address
+        )?;
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").ok_or("no answer from the emulator")?;
+        if !head.starts_with("HTTP/1.1 2") {
+            return Err(format!("{method} {path} was answered {head}").into());
+        }
+        Ok(body.to_owned())
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        // The emulator is this program's own child; both calls fail only if it has ended already.
+        let _ = self.emulator.kill();
+        let _ = self.emulator.wait();
+    }
+}
+
+/// 100 directories of 1000 empty objects each.
+fn make_walk(bucket: &Path) -> std::io::Result<()> {
+    for directory in 0..100 {
+        let directory = bucket.join(format!("directory-{directory:03}"));
+        std::fs::create_dir_all(&directory)?;
+        for file in 0..1000 {
+            std::fs::File::create(directory.join(format!("file-{file:04}")))?;
+        }
+    }
+    Ok(())
+}
+
+fn count_requests(counters: &serde_json::Value) -> Result<u64, Error> {
+    let by_operation = counters["requests"].as_object().ok_or("the emulator counts no requests")?;
+    Ok(by_operation.values().filter_map(serde_json::Value::as_u64).sum())
+}
+
+/// A daemon in the foreground with its mount, gone when dropped.
+struct Mount {
+    daemon: Child,
+    pid: u32,
+    folder: PathBuf,
+}
+
+impl Mount {
+    fn new(bed: &Bed, bucket: &str) -> Result<Mount, Error> {
+        let folder = bed.folder.path().join(bucket);
+        std::fs::create_dir_all(&folder)?;
+        let daemon = Command::new(PROGRAM)
+            .args(["mount", "-f", &format!("oss://{bucket}")])
+            .arg(&folder)
+            .args(["--endpoint", &format!("http://{}", bed.address), "--region", "cn-hangzhou"])
+            .args(["--credentials", "anonymous", "--log-level", "warn"])
+            .stdin(Stdio::null())
+            .spawn()?;
+        let pid = daemon.id();
+        let mut mount = Mount { daemon, pid, folder };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !is_mounted(&mount.folder)? {
+            if let Some(status) = mount.daemon.try_wait()? {
+                return Err(format!("the daemon ended with {status}").into());
+            }
+            if Instant::now() > deadline {
+                return Err("the mount did not come up in 20 s".into());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(mount)
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let unmounted = Command::new(PROGRAM).arg("umount").arg(&self.folder).status();
+        if !unmounted.is_ok_and(|status| status.success()) {
+            eprintln!("bench: {} could not be unmounted", self.folder.display());
+            let _ = self.daemon.kill();
+        }
+        let _ = self.daemon.wait();
+    }
+}
+
+fn is_mounted(folder: &Path) -> std::io::Result<bool> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts")?;
+    Ok(mounts.lines().any(|line| line.split(' ').nth(1) == folder.to_str()))
+}
+
+/// User and system time of a process so far, in seconds.
+fn process_cpu(pid: u32) -> Result<f64, Error> {
+    let mut total = 0;
+    for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A task may end between the listing and the reading; its time is then lost, which is a few milliseconds.
+        let Ok(stat) = std::fs::read_to_string(task?.path().join("schedstat")) else { continue };
+        total += stat.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0);
+    }
+    Ok(total as f64 / 1e9)
+}
+
+fn peak_bytes(pid: u32) -> Result<u64, Error> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).ok_or("no VmHWM")?;
+    Ok(line.split_whitespace().nth(1).ok_or("no VmHWM")?.parse::<u64>()? << 10)
+}
