@@ -36,7 +36,12 @@ pub(super) fn command() -> Command {
             )
             .action(ArgAction::Append),
         )
-        .arg(Arg::new("anonymous").long("anonymous").action(ArgAction::SetTrue).help("Let unsigned requests read"))
+        .arg(
+            arg("public-read", "BUCKET,...", "Let unsigned requests read these buckets, or all")
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value(""),
+        )
         .arg(arg("ttfb", "TIME", "Delay of the first byte of each answer, as in 20ms"))
         .arg(arg("page-time", "TIME", "The same for a page of a listing"))
         .arg(arg("conn-bandwidth", "SIZE", "Bytes per second of each connection, as in 100MB"))
@@ -79,9 +84,10 @@ fn options(matches: &ArgMatches) -> Result<Options> {
             .unwrap_or(defaults.listen),
         root: matches.get_one::<PathBuf>("root").cloned(),
         region: matches.get_one::<String>("region").cloned().unwrap_or(defaults.region),
-        anonymous_read: match matches.get_flag("anonymous") {
-            true => AnonymousRead::Everything,
-            false => AnonymousRead::Nothing,
+        anonymous_read: match matches.get_one::<String>("public-read").map(String::as_str) {
+            None => AnonymousRead::Nothing,
+            Some("") => AnonymousRead::Everything,
+            Some(buckets) => AnonymousRead::Buckets(buckets.split(',').map(str::to_owned).collect()),
         },
         shaping: Shaping {
             ttfb: time(matches, "ttfb")?,

@@ -48,6 +48,7 @@ impl Registration {
         if fs::symlink_metadata(folder)?.uid() != Uid::effective().as_raw() {
             return Err(io::Error::other(format!("{} belongs to somebody else", folder.display())));
         }
+        sweep(folder);
         let path = folder.join(format!("{}.json", entry.pid));
         let file = File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
         let mut lock =
@@ -56,6 +57,18 @@ impl Registration {
         lock.write_all(serde_json::to_string(entry)?.as_bytes())?;
         lock.set_permissions(Permissions::from_mode(0o644))?;
         Ok(Registration { path, _lock: lock })
+    }
+}
+
+/// Removes what daemons that were killed have left. Files of live processes are let be: one may just be made.
+fn sweep(folder: &Path) {
+    for item in fs::read_dir(folder).into_iter().flatten().filter_map(std::result::Result::ok) {
+        let path = item.path();
+        let pid = path.file_stem().and_then(|name| name.to_str()?.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+            // Somebody else may have swept it.
+            let _ = fs::remove_file(path);
+        }
     }
 }
 
@@ -145,7 +158,8 @@ mod tests {
     #[test]
     fn a_daemon_is_found_while_it_lives() {
         let folder = tempfile::tempdir().unwrap();
-        let entry = Entry { pid: 77, dir: "/mnt/a b".into(), source: "oss://b/ü".into() };
+        let entry = Entry { pid: std::process::id(), dir: "/mnt/a b".into(), source: "oss://b/ü".into() };
+        fs::write(folder.path().join("4294967295.json"), "left by a daemon that was killed").unwrap();
         let registration = Registration::enter_in(folder.path(), &entry).unwrap();
         let found = find_in(folder.path(), Path::new("/mnt/a b")).unwrap();
         assert_eq!(found.entry, entry);

@@ -223,7 +223,12 @@ impl Drop for Target {
     fn drop(&mut self) {
         let daemon = self.daemon();
         let _ = Command::new("umount").arg("-l").arg(&self.dir).stderr(Stdio::null()).status();
-        if let Some(pid) = daemon.filter(|pid| runs(*pid)) {
+        let Some(pid) = daemon else { return };
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while runs(pid) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        if runs(pid) {
             send(pid, libc::SIGKILL);
         }
     }

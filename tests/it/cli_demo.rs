@@ -65,6 +65,17 @@ fn the_emulator_serves_directories_as_buckets() {
 }
 
 #[test]
+fn the_emulator_takes_shaping_faults_and_computed_buckets() {
+    let options = ["--generate", "big=flat:12000:1KiB", "--fault", "500:1,times=1", "--public-read", "--ttfb", "1ms"];
+    let mut running = Tool::bare().spawn(&[&["emulator"][..], &options].concat());
+    let said = line_with(&mut running, "listening on ");
+    let endpoint = said.strip_prefix("listening on ").unwrap();
+    let args =
+        ["ls", "-r", "oss://big", "--endpoint", endpoint, "--region", "cn-hangzhou", "--credentials", "anonymous"];
+    assert_eq!(Tool::bare().run(&args).ok().stdout.lines().count(), 12000);
+}
+
+#[test]
 fn the_readmes_commands_work() {
     let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     let blocks: Vec<_> = readme.split("```sh test\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();

@@ -31,6 +31,8 @@ fn wrong_words_are_refused_with_a_hint() {
         (&["mount", "s3://b", "/mnt", "--sign", "v1"], &["--sign", "s3:// takes v4"]),
         (&["ls", "/tmp"], &["oss://bucket/prefix"]),
         (&["emulator", "--listen", "nowhere"], &["--listen", "127.0.0.1:9000"]),
+        (&["emulator", "--fault", "nonsense"], &["--fault", "not a kind of fault"]),
+        (&["emulator", "--generate", "nonsense"], &["--generate", "BUCKET=KIND:COUNT"]),
     ] {
         tool.run(args).fails(2, words);
     }
