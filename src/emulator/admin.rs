@@ -72,7 +72,7 @@ impl Command {
 
     /// Turns it.
     pub(super) async fn run(self, service: &Service, body: &mut RequestBody) -> Reply {
-        let text = match read(service, body).await {
+        let text = match read(body).await {
             Ok(text) => text,
             Err(why) => return refused(&why),
         };
@@ -93,13 +93,12 @@ impl Command {
     }
 }
 
-async fn read(service: &Service, body: &mut RequestBody) -> Result<String, String> {
+async fn read(body: &mut RequestBody) -> Result<String, String> {
     let method = Method::POST;
     let request = Request::parse(method, &http::Uri::from_static("/"), HeaderMap::new(), Dialect::Oss, |_| false);
     let request = request.map_err(|failure| failure.message)?;
     let (payload, tally) = (Payload::Unsigned, super::counters::Tally::new());
     let how = How { request: &request, payload: &payload, largest: LONGEST, staging: None, tally: &tally };
-    let _ = service;
     body.text(&how).await.map_err(|failure| failure.message)
 }
 

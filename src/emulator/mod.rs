@@ -1,4 +1,20 @@
 //! An OSS and S3 server for the demo, the tests and the benchmarks.
+//!
+//! It is the second reading of the protocol: it shares no code with `store`, so that a mistake has to be made twice to
+//! go unnoticed, and the official clients are asked to judge both. What is hard here, and the type that sees to it:
+//!
+//! 1. **The path that was signed is the path that was sent.** `request::Request` keeps the raw target and decodes it
+//!    once; nothing normalises it.
+//! 2. **Six ways to sign.** `auth` builds each string to sign from what arrived, and a refusal shows it.
+//! 3. **Sending must cost next to nothing**, or benchmarks would measure the server: `content::Content` hands out
+//!    slices of shared bytes and `body::Body` passes them on in large frames that nobody copies.
+//! 4. **Terabytes and millions of keys without a disk.** [`Generator`] computes a key from its index, in order, and its
+//!    content from one endless noise whose period no block size divides.
+//! 5. **Slowness to the millisecond** although timers are late: `shaping::Pace` keeps a schedule, not intervals.
+//! 6. **Everything that goes wrong in production**, on demand and the same way every time: `fault::Dice`.
+//!
+//! A request goes through `service::Service::answer`: parsed, struck or spared by a fault, its signature judged,
+//! performed by a function of `ops` on a `bucket::Bucket`, dressed with what every answer carries, delayed, sent.
 
 mod admin;
 mod auth;
@@ -49,7 +65,7 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Binds and serves on threads of its own. Fails when the address cannot be bound or the root cannot be written.
+    /// Binds and serves on threads of its own. Fails when the address cannot be bound or the root cannot be read.
     pub fn start(options: Options) -> io::Result<Emulator> {
         let (listen, threads) = (options.listen, options.worker_threads);
         let service = Arc::new(Service::new(options)?);

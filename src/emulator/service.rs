@@ -69,10 +69,10 @@ impl std::error::Error for Dropped {}
 
 impl Service {
     pub(super) fn new(options: Options) -> io::Result<Self> {
-        let mut staging = PathBuf::new();
+        let staging = options.root.as_ref().map(|root| root.join(STAGING)).unwrap_or_default();
         if let Some(root) = &options.root {
-            staging = root.join(STAGING);
-            fs::create_dir_all(&staging)?;
+            // A directory that cannot be read is told now, not by answers that find no bucket.
+            fs::read_dir(root)?;
         }
         let service = Service {
             staging,

@@ -66,8 +66,10 @@ impl Directory {
         Directory { root, staging, clock: Clock::system(), known: Mutex::default(), listed: Mutex::default() }
     }
 
-    pub(super) fn staging(&self) -> &Path {
-        &self.staging
+    /// Where files are written before they take their names, made when first needed.
+    pub(super) fn staging(&self) -> io::Result<&Path> {
+        fs::create_dir_all(&self.staging)?;
+        Ok(&self.staging)
     }
 
     pub(super) fn exists(&self) -> bool {
@@ -128,7 +130,7 @@ impl Directory {
         match object.content.sole_temporary() {
             Some(staged) => fs::rename(staged, &path)?,
             None => {
-                let mut staged = tempfile::NamedTempFile::new_in(&self.staging)?;
+                let mut staged = tempfile::NamedTempFile::new_in(self.staging()?)?;
                 object.content.each(|piece| io::Write::write_all(&mut staged, piece))?;
                 staged.persist(&path)?;
             }
@@ -327,7 +329,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (root, staging) = (folder.path().join("bucket"), folder.path().join("staging"));
         fs::create_dir(&root).unwrap();
-        fs::create_dir(&staging).unwrap();
         (folder, Directory::new(root, staging))
     }
 

@@ -86,11 +86,16 @@ impl Bucket {
     }
 
     /// Where uploads are staged on disk, for buckets that are directories.
-    pub(super) fn staging(&self) -> Option<&Path> {
+    pub(super) fn staging(&self) -> io::Result<Option<&Path>> {
         match &self.backing {
-            Backing::Directory(directory) => Some(directory.staging()),
-            _ => None,
+            Backing::Directory(directory) => directory.staging().map(Some),
+            _ => Ok(None),
         }
+    }
+
+    /// Whether objects are files.
+    pub(super) fn is_directory(&self) -> bool {
+        matches!(self.backing, Backing::Directory(_))
     }
 
     /// Whether the bucket's directory, if it has one, is still there.

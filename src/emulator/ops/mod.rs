@@ -206,7 +206,7 @@ impl Call<'_> {
 
     /// Runs what may have to read a file, aside if the bucket is a directory: stepping aside costs a thread switch.
     fn where_files_are<T>(&self, work: impl FnOnce() -> T) -> T {
-        let is_on_disk = self.bucket().is_ok_and(|bucket| bucket.staging().is_some());
+        let is_on_disk = self.bucket().is_ok_and(|bucket| bucket.is_directory());
         if is_on_disk { blocking(work) } else { work() }
     }
 
@@ -249,7 +249,8 @@ impl Call<'_> {
         if !has_length && !self.request.headers.contains_key("transfer-encoding") {
             return Err(Failure::new(411, "MissingContentLength", "You must provide the Content-Length HTTP header."));
         }
-        body.receive(&How { staging: bucket.staging(), ..self.how() }).await
+        let staging = bucket.staging().map_err(|error| file_failure(&error))?;
+        body.receive(&How { staging, ..self.how() }).await
     }
 
     async fn document(&self, body: &mut RequestBody) -> Result<String, Failure> {

@@ -104,11 +104,7 @@ pub(super) fn list_versions(call: &Call<'_>) -> Result<Reply, Failure> {
         ..Query::default()
     };
     let page = page(&bucket, &query, key_marker, id_marker);
-    let root = match call.dialect() {
-        crate::emulator::options::Dialect::Oss => "ListVersionsResult",
-        crate::emulator::options::Dialect::S3 => "ListVersionsResult",
-    };
-    Ok(Reply::xml(document(call, root, |w| {
+    Ok(Reply::xml(document(call, "ListVersionsResult", |w| {
         w.leaf("Name", &bucket.name);
         w.leaf("Prefix", encoding.text(&query.prefix));
         w.leaf("KeyMarker", encoding.text(key_marker));

@@ -352,6 +352,8 @@ fn directories_are_buckets_and_files_are_objects() {
     std::fs::write(root.path().join("b/dir/file.txt"), "from disk").unwrap();
     let emulator = Emulator::start(Options { root: Some(root.path().to_owned()), ..Options::default() }).unwrap();
     let client = Client::new(&emulator, Sign::Oss);
+    let missing = Options { root: Some(root.path().join("none")), ..Options::default() };
+    assert_eq!(Emulator::start(missing).unwrap_err().kind(), std::io::ErrorKind::NotFound);
     let answer = client.get("dir/file.txt", &[]).expect(200);
     assert_eq!((answer.text().as_str(), answer.header("content-type")), ("from disk", "text/plain"));
     client.put("new/file", &[("x-oss-meta-a", "1")], b"written").expect(200);
