@@ -3,7 +3,7 @@
 //! Every operation is an `async fn` that is ready on its first poll when no request to the store is needed, so that
 //! `fuse` can answer it on the thread that received it; otherwise it waits without holding a thread.
 //!
-//! One lock guards the tree and the listings going on ([`State`]); it is held for the time of a look-up or of one page
+//! One lock guards the tree and the listings going on (`State`); it is held for the time of a look-up or of one page
 //! of a listing, and never across an await. Open files and directories have locks of their own, which are taken
 //! alone. Whatever waits, waits for a listing's next page (a `watch` channel, subscribed to under the lock, so that no
 //! page is missed) or for a request of its own.

@@ -74,6 +74,9 @@ impl fmt::Display for MountError {
                 "mounting is not permitted to this user and {} is not installed: run as root, or install fuse3",
                 program.display()
             ),
+            Fusermount(words) if words.contains("/dev/fuse") => {
+                write!(f, "{words}: run as root, or allow this user to read and write /dev/fuse")
+            }
             Fusermount(words) => f.write_str(words),
             Refused(dir, error) => write!(f, "the kernel refused to mount on {}: {error}", dir.display()),
             NotADevice(what) => write!(f, "{what} is not an open FUSE device: hand over a descriptor of /dev/fuse"),

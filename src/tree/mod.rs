@@ -8,12 +8,12 @@
 //!
 //! 1. *Keys are not paths.* `a` can stand beside `a/b`, a key can hold `//` or `..` or NUL: [`escape`] decides what
 //!    every component is called, or that it is hidden.
-//! 2. *A listing takes long, and others want answers meanwhile.* [`listing`] applies it page by page; what a page
+//! 2. *A listing takes long, and others want answers meanwhile.* `listing` applies it page by page; what a page
 //!    has passed is settled at once, both what is there and what is not.
 //! 3. *The kernel remembers numbers.* An entry that is gone from its directory stays until the kernel forgets it, and
-//!    comes back under the same number when the same object does; [`ino`] makes the number a function of the object.
-//! 4. *A handle reads a directory while it changes.* [`order`] gives every handle a list that only grows.
-//! 5. *Millions of entries.* [`node`] packs one into 80 bytes; names are looked up by binary search in the sorted
+//!    comes back under the same number when the same object does; `ino` makes the number a function of the object.
+//! 4. *A handle reads a directory while it changes.* `order` gives every handle a list that only grows.
+//! 5. *Millions of entries.* `node` packs one into 80 bytes; names are looked up by binary search in the sorted
 //!    children, so that no name is kept twice. `Tree::bytes` says what all of it takes.
 
 pub mod escape;
