@@ -20,8 +20,6 @@ use crate::base::Clock;
 
 /// Bytes handed over at once. The HTTP layer writes frames of this size without copying them.
 const FRAME: usize = 512 << 10;
-/// Frames from files are copied once, so they are small enough to stay in the processor's cache.
-const FILE_FRAME: usize = 128 << 10;
 /// Waits shorter than this are not worth a timer, which has a resolution of a millisecond.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 /// Before a connection is cut, what was sent so far is given this long to leave.
@@ -118,8 +116,7 @@ impl Body {
     }
 
     fn read(&mut self) -> io::Result<Bytes> {
-        let frame = if matches!(self.content, Content::File(_)) { FILE_FRAME } else { FRAME };
-        let step = self.flow.as_ref().map_or(frame, |flow| flow.shaping.step_bytes(frame));
+        let step = self.flow.as_ref().map_or(FRAME, |flow| flow.shaping.step_bytes(FRAME));
         let until = match self.mishap {
             Some(Mishap::Cut { at, .. } | Mishap::Stall { at, .. }) => self.end.min(at),
             _ => self.end,

@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, checksum, checksum_combine};
 use md5::{Digest, Md5};
+use parking_lot::Mutex;
 
 /// Pieces in which content is read to be hashed or copied.
 const STEP: usize = 1 << 20;
@@ -228,18 +229,54 @@ impl OpenLater {
 
 impl FileSlice {
     /// `pread` and not a mapping: a file that somebody shortens would kill the process through its mapping. The
-    /// page is copied in steps that stay in the processor's cache.
+    /// bytes are copied in steps that stay in the processor's cache, into buffers that are used again and again,
+    /// because fresh memory costs more than the copy.
     fn read(&self, at: u64, most: usize) -> io::Result<Bytes> {
         if most == 0 {
             return Ok(Bytes::new());
         }
-        let mut buffer = vec![0; most];
-        let got = self.file.get()?.read_at(&mut buffer, self.start + at)?;
-        if got == 0 {
+        let mut lent = Lent::new();
+        let most = most.min(lent.buffer.len());
+        lent.len = self.file.get()?.read_at(&mut lent.buffer[..most], self.start + at)?;
+        if lent.len == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file has become shorter"));
         }
-        buffer.truncate(got);
-        Ok(buffer.into())
+        Ok(Bytes::from_owner(lent))
+    }
+}
+
+/// Bytes read from a file at once.
+const FILE_STEP: usize = 128 << 10;
+/// Buffers kept for the next reads.
+const MOST_SPARE: usize = 64;
+
+static SPARE: Mutex<Vec<Box<[u8]>>> = Mutex::new(Vec::new());
+
+/// A buffer that goes back to the spare ones with the last use of it.
+struct Lent {
+    buffer: Box<[u8]>,
+    len: usize,
+}
+
+impl Lent {
+    fn new() -> Self {
+        let spare = SPARE.lock().pop();
+        Lent { buffer: spare.unwrap_or_else(|| vec![0; FILE_STEP].into()), len: 0 }
+    }
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer[..self.len]
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let mut spare = SPARE.lock();
+        if spare.len() < MOST_SPARE {
+            spare.push(std::mem::take(&mut self.buffer));
+        }
     }
 }
 
