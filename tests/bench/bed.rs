@@ -16,20 +16,20 @@ const SHAPING: [&str; 6] = ["--ttfb", "20ms", "--page-time", "50ms", "--conn-ban
 
 /// The figures of one run.
 #[derive(Default)]
-pub struct Figures {
-    pub seconds: f64,
-    pub bytes_asked: u64,
-    pub bytes_fetched: u64,
-    pub requests: u64,
-    pub daemon_cpu: f64,
-    pub reader_cpu: f64,
-    pub peak_bytes: u64,
-    pub p50_ms: f64,
-    pub p99_ms: f64,
+pub(crate) struct Figures {
+    pub(crate) seconds: f64,
+    pub(crate) bytes_asked: u64,
+    pub(crate) bytes_fetched: u64,
+    pub(crate) requests: u64,
+    pub(crate) daemon_cpu: f64,
+    pub(crate) reader_cpu: f64,
+    pub(crate) peak_bytes: u64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
 }
 
 /// The emulator and a folder to mount in.
-pub struct Bed {
+pub(crate) struct Bed {
     emulator: Child,
     address: SocketAddr,
     folder: tempfile::TempDir,
@@ -37,36 +37,36 @@ pub struct Bed {
 
 impl Bed {
     /// Size of the object that the raw reader reads.
-    pub const LARGE_BYTES: u64 = 1 << 30;
+    pub(crate) const LARGE_BYTES: u64 = 1 << 30;
     /// Objects in the bucket of small ones.
-    pub const SMALL_FILES: usize = 800;
+    pub(crate) const SMALL_FILES: usize = 800;
 
     /// The path of the large object on its mount.
-    pub fn large(mount: &Path) -> PathBuf {
+    pub(crate) fn large(mount: &Path) -> PathBuf {
         mount.join("model-00001-of-00001.safetensors")
     }
 
     /// The path of one of eight shards of 256 MiB on their mount.
-    pub fn shard(mount: &Path, index: usize) -> PathBuf {
+    pub(crate) fn shard(mount: &Path, index: usize) -> PathBuf {
         mount.join(format!("model-{:05}-of-00008.safetensors", index + 1))
     }
 
     /// The path of a small object on its mount.
-    pub fn small(mount: &Path, index: usize) -> PathBuf {
+    pub(crate) fn small(mount: &Path, index: usize) -> PathBuf {
         mount.join(format!("file-{index:06}.bin"))
     }
 
     /// The request target of the large object.
-    pub fn large_target(&self) -> &'static str {
+    pub(crate) fn large_target(&self) -> &'static str {
         "/large/model-00001-of-00001.safetensors"
     }
 
     /// Starts the emulator.
-    pub fn start() -> Result<Bed, Error> {
+    pub(crate) fn start() -> Result<Bed, Error> {
         let folder = tempfile::tempdir()?;
         make_walk(&folder.path().join("buckets/walk"))?;
         let mut emulator = Command::new(PROGRAM)
-            .args(["emulator", "--listen", "127.0.0.1:0", "--anonymous"])
+            .args(["emulator", "--listen", "127.0.0.1:0", "--public-read"])
             .args(SHAPING)
             .args(["--generate", "large=shards:1:1GiB", "--generate", "shards=shards:8:256MiB"])
             .args(["--generate", "small=flat:800:128KiB", "--generate", "flat=flat:100000:1KiB"])
@@ -83,7 +83,7 @@ impl Bed {
     }
 
     /// The set-up, in one paragraph.
-    pub fn description(&self) -> String {
+    pub(crate) fn description(&self) -> String {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         format!(
@@ -94,12 +94,12 @@ impl Bed {
     }
 
     /// Where the emulator listens.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Runs a workload once on a fresh mount.
-    pub fn measure(&self, workload: &Workload) -> Result<Figures, Error> {
+    pub(crate) fn measure(&self, workload: &Workload) -> Result<Figures, Error> {
         let mount = Mount::new(self, workload.bucket)?;
         self.control("POST", "/-/counters/reset")?;
         let cpu_before = (process_cpu(mount.pid)?, process_cpu(std::process::id())?);

@@ -4,8 +4,6 @@
 //! word, `--runs N` sets the runs per workload (3), `--list` names them. Absolute figures depend on the machine; the
 //! ratio to the raw reader, taken in the same run, is what compares.
 
-#![allow(missing_docs)]
-
 mod bed;
 mod raw;
 mod workloads;

@@ -10,7 +10,7 @@ use crate::bed::Bed;
 const PART: u64 = 8 << 20;
 
 /// Reads the bed's 1 GiB object with this many connections; MB/s.
-pub fn rate(bed: &Bed, connections: usize) -> std::io::Result<f64> {
+pub(crate) fn rate(bed: &Bed, connections: usize) -> std::io::Result<f64> {
     let next = AtomicU64::new(0);
     let started = Instant::now();
     std::thread::scope(|scope| {

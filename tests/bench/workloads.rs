@@ -15,13 +15,13 @@ type Outcome = std::io::Result<Done>;
 
 /// What a workload did.
 #[derive(Default)]
-pub struct Done {
+pub(crate) struct Done {
     /// Bytes that the program asked for.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// How long single operations took, where that is the figure.
-    pub latencies: Vec<Duration>,
+    pub(crate) latencies: Vec<Duration>,
     /// Time that counts, where it is not the whole run.
-    pub counted: Option<Duration>,
+    pub(crate) counted: Option<Duration>,
 }
 
 impl Done {
@@ -31,25 +31,25 @@ impl Done {
 }
 
 /// Which figure stands first in a row.
-pub enum Headline {
+pub(crate) enum Headline {
     Seconds,
     LatencyP50,
 }
 
 /// A named workload.
-pub struct Workload {
-    pub name: &'static str,
-    pub about: &'static str,
-    pub bucket: &'static str,
-    pub compares_to_raw: bool,
-    pub headline: Headline,
-    pub run: fn(&Path) -> Outcome,
+pub(crate) struct Workload {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) bucket: &'static str,
+    pub(crate) compares_to_raw: bool,
+    pub(crate) headline: Headline,
+    pub(crate) run: fn(&Path) -> Outcome,
 }
 
 macro_rules! workloads {
     ($($name:literal, $about:literal, $bucket:literal, $raw:literal, $headline:ident, $run:expr;)*) => {
         /// All of them, in the order of the table.
-        pub const WORKLOADS: &[Workload] = &[$(Workload {
+        pub(crate) const WORKLOADS: &[Workload] = &[$(Workload {
             name: $name,
             about: $about,
             bucket: $bucket,
