@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::buffer::Pool;
 use crate::metrics::{Metric, Metrics};
 
-/// Recycled memory that is kept although nothing uses it, at most, in bytes.
+/// Recycled memory that is kept although nothing is about to use it, at most, in bytes.
 const POOL_BYTES: u64 = 64 << 20;
 
 /// Why memory is wanted, most urgent first.
@@ -33,7 +33,10 @@ pub(super) struct Budget {
     limit_bytes: u64,
     pool: Pool,
     metrics: Arc<Metrics>,
+    /// Charged: granted to somebody.
     used_bytes: AtomicU64,
+    /// Of that, what buffers have taken: a GET holds its grant for a round trip before bytes need memory.
+    taken_bytes: AtomicU64,
 }
 
 impl fmt::Debug for Budget {
@@ -44,7 +47,8 @@ impl fmt::Debug for Budget {
 
 impl Budget {
     pub(super) fn new(limit_bytes: u64, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Budget { limit_bytes, pool: Pool::default(), metrics, used_bytes: AtomicU64::new(0) })
+        let (used_bytes, taken_bytes) = (AtomicU64::new(0), AtomicU64::new(0));
+        Arc::new(Budget { limit_bytes, pool: Pool::default(), metrics, used_bytes, taken_bytes })
     }
 
     /// The limit, in bytes.
@@ -82,16 +86,24 @@ impl Budget {
         &self.pool
     }
 
-    /// How much the pool may keep once `freed` bytes, charged still, are no longer used: used and recycled memory
-    /// together stay within the limit.
-    pub(super) fn pool_bytes(&self, freed: u64) -> u64 {
-        (self.limit_bytes + freed).saturating_sub(self.used_bytes()).min(POOL_BYTES)
+    /// A buffer has taken this much of what was granted. Recycled memory that would pass the limit together with what
+    /// is in use goes back to the system.
+    pub(super) fn taken(&self, bytes: u64) {
+        self.taken_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.pool.trim(self.pool_bytes());
     }
 
-    /// Called before memory is asked of the system: recycled memory of other sizes goes first where both together
-    /// would pass the limit. What is asked for is charged already.
-    pub(super) fn trim_pool(&self) {
-        self.pool.trim(self.pool_bytes(0));
+    /// A buffer is no longer used; its memory goes to the pool next.
+    pub(super) fn returned(&self, bytes: u64) {
+        self.taken_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// How much the pool may keep: what was granted and will soon be taken, and a reserve, while all memory in use or
+    /// kept stays within the limit.
+    pub(super) fn pool_bytes(&self) -> u64 {
+        let taken = self.taken_bytes.load(Ordering::Relaxed);
+        let awaited = self.used_bytes().saturating_sub(taken);
+        self.limit_bytes.saturating_sub(taken).min(awaited + POOL_BYTES)
     }
 
     fn granted(self: &Arc<Self>, bytes: u64) -> Grant {

@@ -1,6 +1,6 @@
 //! Memory that object bytes arrive in: one writer appends, any number of readers see what it has published.
 //!
-//! Large buffers are anonymous mappings on 2 MiB boundaries with huge pages asked for: replies written from 4 KiB pages
+//! Large buffers are anonymous mappings on 2 MiB boundaries, with huge pages asked for: replies written from 4 KiB pages
 //! cost the kernel half as much CPU again, because it pins them one by one. They are recycled through a [`Pool`], since
 //! touching fresh memory costs more than the copy into it. Small ones come from the heap. How much memory may be held
 //! at all is not decided here but by `budget`.
@@ -17,10 +17,13 @@ use super::budget::Grant;
 
 const PAGE_BYTES: usize = 4 << 10;
 const HUGE_BYTES: usize = 2 << 20;
+/// Buffers from this size on are mapped and recycled.
+const POOLED_BYTES: usize = 1 << 20;
 
-/// The bytes of memory that a buffer for `len` bytes takes: whole pages, from 2 MiB on whole huge pages.
+/// The bytes of memory that a buffer for `len` bytes takes: whole pages, above 1 MiB whole huge pages, so that few
+/// sizes have to be kept apart when memory is recycled.
 pub(super) fn capacity_for(len: u64) -> u64 {
-    let unit = if len < HUGE_BYTES as u64 { PAGE_BYTES } else { HUGE_BYTES } as u64;
+    let unit = if len <= POOLED_BYTES as u64 { PAGE_BYTES } else { HUGE_BYTES } as u64;
     len.max(1).next_multiple_of(unit)
 }
 
@@ -33,11 +36,13 @@ enum Block {
 
 impl Block {
     fn new(capacity: usize) -> Self {
-        if capacity >= HUGE_BYTES
+        if capacity >= POOLED_BYTES
             && let Ok(map) = MmapMut::map_anon(capacity + HUGE_BYTES)
         {
-            // A kernel without huge pages refuses; the buffer works all the same.
-            let _ = map.advise(Advice::HugePage);
+            // Half a huge page would take a whole one. A kernel without them refuses; the buffer works all the same.
+            if capacity >= HUGE_BYTES {
+                let _ = map.advise(Advice::HugePage);
+            }
             return Block::Map(map);
         }
         Block::Heap(Vec::with_capacity(capacity))
@@ -89,7 +94,7 @@ impl Pool {
         let mut freed = Vec::new();
         let mut free = self.free.lock();
         while free.bytes > keep_bytes {
-            let Some(mut entry) = free.blocks.first_entry() else { break };
+            let Some(mut entry) = free.blocks.last_entry() else { break };
             let capacity = *entry.key();
             match entry.get_mut().pop() {
                 Some(block) => {
@@ -127,11 +132,8 @@ impl Buffer {
     /// An empty buffer for `len` bytes and its writer, in the memory that was granted.
     pub(super) fn new(len: u64, grant: Grant) -> (Arc<Buffer>, Tail) {
         let capacity = capacity_for(len) as usize;
-        let pool = grant.budget().pool();
-        let mut block = pool.take(capacity).unwrap_or_else(|| {
-            grant.budget().trim_pool();
-            Block::new(capacity)
-        });
+        let mut block = grant.budget().pool().take(capacity).unwrap_or_else(|| Block::new(capacity));
+        grant.budget().taken(capacity as u64);
         let start = block.start();
         let buffer = Arc::new(Buffer { start, capacity, published: AtomicUsize::new(0), block: Some(block), grant });
         let tail = Tail { buffer: buffer.clone(), written: 0 };
@@ -149,9 +151,10 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
+        let budget = self.grant.budget();
+        budget.returned(self.capacity as u64);
         if let Some(block @ Block::Map(_)) = self.block.take() {
-            let budget = self.grant.budget();
-            budget.pool().put(block, self.capacity, budget.pool_bytes(self.capacity as u64));
+            budget.pool().put(block, self.capacity, budget.pool_bytes());
         }
     }
 }
@@ -207,6 +210,7 @@ mod tests {
     fn capacities_are_whole_pages() {
         assert_eq!(capacity_for(1), 4096);
         assert_eq!(capacity_for(1 << 20), 1 << 20);
+        assert_eq!(capacity_for((1 << 20) + 1), 2 << 20);
         assert_eq!(capacity_for((2 << 20) + 1), 4 << 20);
     }
 
@@ -238,15 +242,28 @@ mod tests {
 
     #[test]
     fn large_buffers_are_aligned_and_recycled() {
-        let budget = Budget::new(64 << 20, Arc::new(Metrics::default()));
+        let budget = Budget::new(8 << 20, Arc::new(Metrics::default()));
         let (first, tail) = buffer(&budget, 3 << 20);
         let start = first.start;
         assert_eq!(start.as_ptr() as usize % HUGE_BYTES, 0);
+        // The limit is used up by grants that wait for their first byte: they will want the memory given back now.
+        let waiting = budget.reserve(4 << 20, Priority::Window).unwrap();
         drop((first, tail));
-        assert_eq!(budget.pool().free.lock().bytes, 4 << 20);
-        let (second, _tail) = buffer(&budget, 4 << 20);
+        let _other = budget.reserve(4 << 20, Priority::Window).unwrap();
+        let (second, _tail) = Buffer::new(4 << 20, waiting);
         assert_eq!(second.start, start);
         assert_eq!(second.head(), b"", "a recycled buffer shows nothing of its former life");
-        assert_eq!(budget.pool().free.lock().bytes, 0);
+    }
+
+    #[test]
+    fn memory_in_use_and_recycled_stays_within_the_limit() {
+        let budget = Budget::new(8 << 20, Arc::new(Metrics::default()));
+        let kept = |budget: &Budget| budget.pool().free.lock().bytes;
+        drop([buffer(&budget, 2 << 20), buffer(&budget, 4 << 20)]);
+        assert_eq!(kept(&budget), 6 << 20);
+        let _large = buffer(&budget, 6 << 20);
+        assert_eq!(kept(&budget), 2 << 20, "another size was given back to the system");
+        let _small = buffer(&budget, 1 << 20);
+        assert_eq!(kept(&budget), 0);
     }
 }

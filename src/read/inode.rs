@@ -388,19 +388,17 @@ impl Inode {
         }
     }
 
-    /// The last handle is gone: GETs on their way are called off and bytes that nobody read are freed. Returns the
-    /// parts that stay for the next open, for the shelf.
-    pub(super) fn close(&self) -> Vec<Arc<Part>> {
+    /// The last handle is gone: GETs on their way are called off, and bytes that nobody read are let go.
+    pub(super) fn close(&self) -> Closed {
         let mut state = self.state.lock();
         state.streams.retire(0);
         state.warmth = Warmth::Cold;
         // Without a tag in the listing the next open may mean another version under the same inode number.
         let keep_none = state.broken.is_some() || self.object.etag.is_none();
-        state.parts.retain(|_, part| {
-            part.drop_out();
-            part.is_complete() && part.is_touched() && !keep_none
-        });
-        state.parts.values().filter(|part| !part.shelved.load(Ordering::Relaxed)).cloned().collect()
+        let is_kept = |part: &Part| !keep_none && part.is_touched() && part.is_complete();
+        let gone: Vec<_> = state.parts.extract_if(.., |_, part| !is_kept(part)).map(|(_, part)| part).collect();
+        let is_new = |part: &&Arc<Part>| !part.shelved.load(Ordering::Relaxed);
+        Closed { kept: state.parts.values().filter(is_new).cloned().collect(), gone }
     }
 
     /// Whether no part is held.
@@ -412,6 +410,14 @@ impl Inode {
     pub(super) fn error(&self, kind: ErrorKind, message: &str) -> Error {
         Error::new(kind, message).with_operation("GetObject").with_key(self.object.key.as_str().to_owned())
     }
+}
+
+/// What remains of an object that nobody has open any more.
+pub(super) struct Closed {
+    /// Parts that stay for the next open, and are not on the shelf yet.
+    pub(super) kept: Vec<Arc<Part>>,
+    /// Parts to be dropped, outside of all locks: giving memory back to the system takes milliseconds.
+    pub(super) gone: Vec<Arc<Part>>,
 }
 
 /// What to do with a part after bytes of it were handed out.

@@ -279,7 +279,7 @@ async fn arrive(parts: &[Arc<Part>], read: ByteRange, was_ready: &mut bool) -> s
 
 impl Drop for File {
     fn drop(&mut self) {
-        let kept = {
+        let closed = {
             // Under the lock of the map, so that nobody opens the object while it is closed.
             let _inodes = self.reader.inodes.lock();
             if self.inode.handles.fetch_sub(1, Ordering::Relaxed) > 1 {
@@ -287,7 +287,9 @@ impl Drop for File {
             }
             self.inode.close()
         };
-        self.shelve(kept, Place::Recent);
+        closed.gone.iter().for_each(|part| part.drop_out());
+        drop(closed.gone);
+        self.shelve(closed.kept, Place::Recent);
         self.reader.forget_if_unused(&self.inode);
         self.reader.pump();
     }

@@ -1,0 +1,66 @@
+//! Reading: what is fetched when, what stays in memory, what is checked.
+//!
+//! # Streams
+//!
+//! The daemon does not guess from descriptors. Each object that is open has a table of up to 32 *streams*, and a read
+//! belongs to the stream whose position it is near. Threads on one descriptor, processes with descriptors of their own
+//! and page faults of a mapping are each recognised by where they read, and two readers of the same stretch share one
+//! stream. Every byte is fetched once, however many readers wait for it: a read joins the GET that is already on its
+//! way.
+//!
+//! The kernel keeps several requests in flight and lets them overtake each other. A stream therefore accepts reads
+//! some way before and behind its position; what it insists on is density: the bytes read must cover at least half of
+//! the way it has gone. Otherwise the run is over, fetching ahead stops, and starts again when reads follow each other
+//! again. A thousand random reads do not push a proven stream out of the table.
+//!
+//! # Windows
+//!
+//! - The first read of a file, at its head and of at least 128 KiB, starts 16 MiB in GETs of 1 MiB side by side.
+//! - From the second read on, the window is 32 times what was read, up to 256 MiB: after 8 MiB the pipe is full.
+//! - A smaller first read (a header) fetches 128 KiB; at 20 ms to the first byte that costs no more time than 4 KiB.
+//! - A run that begins in the middle of a file, as that of one tensor in a shard, is given twice what it has read,
+//!   and eight times after 32 MiB.
+//! - GETs grow with the window, to 4 MiB at 128 MiB; `part-size` is the upper bound. All of them end on whole MiB, so
+//!   that the kernel's aligned reads of up to 1 MiB are answered from one buffer without a copy.
+//! - A window ends with the last byte of the object, whose short tail is part of the last GET, and where another
+//!   reader of the same object began.
+//! - All streams that want more share three quarters of the memory limit.
+//!
+//! Random reads fetch the bytes that the kernel asked for, in one GET. Objects of up to 1 MiB come whole with their
+//! first read; objects of up to `part-size` in one GET once they are read in earnest.
+//!
+//! `prefetch=off` fetches the bytes asked for and nothing else; reads of the same bytes still share a GET.
+//! `prefetch=open` begins with the first byte at open, file after file in the order of the opens, in up to three
+//! quarters of the memory; closing a file frees what nobody read of it and gives up its place.
+//!
+//! # Memory
+//!
+//! `memory-limit` bounds all read buffers of the daemon together. Bytes for which a program waits are never refused:
+//! where nothing can be given up they are fetched beyond the limit, but then exactly as many as were asked for, so that
+//! the excess is bounded by the reads in flight. Windows, first windows and files opened ahead are refused in this
+//! order, the last first.
+//!
+//! What has been read stays, also after the last close, until the memory is wanted: a file that was read and fits is
+//! read again without a request. The least recently used bytes go first; bytes fetched ahead of a reader that has been
+//! quiet for a second go when a live reader's window needs the room. An object listed without an ETag is not kept
+//! after its last close, since nothing would tell another version from it.
+//!
+//! # Consistency
+//!
+//! Every GET carries the ETag under which the file was opened; where the listing had none, the first answer's. When the
+//! object turns out to be another version (the service says so, or size or tag of an answer differ), that read and all
+//! later ones on the open handles fail with ESTALE. The next open sees the new version.
+//!
+//! # Checksums
+//!
+//! With `verify=crc64` the checksum of each GET is computed while its bytes are copied. When all bytes of an object
+//! have passed through, in any order, the checksums are combined and compared with the one that OSS keeps (S3 keeps
+//! none). The last bytes are handed out only after that, so a program cannot read a garbled object to its end. An
+//! object of up to 1 MiB is handed out only once it was checked: a mismatch there is fetched again before anybody saw
+//! it. For larger ones a mismatch fails all reads on the open handles with EIO; the next open fetches everything again.
+//!
+//! # Errors
+//!
+//! A GET is resumed and retried by the store until its budget is spent. A failure of a GET that was made ahead of a
+//! reader is nobody's error: it is forgotten, or, where a read had come to wait for it, tried once more from the byte
+//! where it broke. A failure that reaches a program is not remembered: the next read tries again.
