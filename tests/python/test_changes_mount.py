@@ -117,3 +117,12 @@ def test_archived_object_is_refused_with_a_word_in_the_log(client, bucket, mount
         (root / "frozen").read_bytes()
     log = root.with_name(root.name + ".log").read_text()
     assert "frozen" in log and "restore" in log.lower()
+
+
+def test_mount_with_temporary_credentials(binary, emulator, temporary, client, bucket, tmp_path):
+    put(client, bucket, "k", b"by token")
+    mount = Mount(binary, temporary, f"oss://{bucket}", tmp_path / "mnt")
+    try:
+        assert (mount.path / "k").read_bytes() == b"by token"
+    finally:
+        mount.end()
