@@ -25,6 +25,7 @@ pub(crate) struct Figures {
     pub(crate) requests: u64,
     pub(crate) daemon_cpu: f64,
     pub(crate) reader_cpu: f64,
+    pub(crate) emulator_cpu: f64,
     pub(crate) peak_bytes: u64,
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
@@ -106,7 +107,8 @@ impl Bed {
         warm_memory()?;
         let mount = Mount::new(self, workload.bucket)?;
         self.control("POST", "/-/counters/reset")?;
-        let cpu_before = (process_cpu(mount.pid)?, process_cpu(std::process::id())?);
+        let (reader, emulator) = (std::process::id(), self.emulator.id());
+        let cpu_before = (process_cpu(mount.pid)?, process_cpu(reader)?, process_cpu(emulator)?);
         let started = Instant::now();
         let done = (workload.run)(&mount.folder)?;
         let seconds = done.counted.unwrap_or(started.elapsed()).as_secs_f64();
@@ -123,7 +125,8 @@ impl Bed {
             bytes_fetched: counters["body_bytes"].as_u64().ok_or("the emulator counts no bytes")?,
             requests: count_requests(&counters)?,
             daemon_cpu: process_cpu(mount.pid)? - cpu_before.0,
-            reader_cpu: process_cpu(std::process::id())? - cpu_before.1,
+            reader_cpu: process_cpu(reader)? - cpu_before.1,
+            emulator_cpu: process_cpu(emulator)? - cpu_before.2,
             peak_bytes: peak_bytes(mount.pid)?,
             p50_ms: quantile(0.5),
             p99_ms: quantile(0.99),

@@ -42,9 +42,9 @@ fn bench(chosen: &[&Workload], runs: usize) -> Result<(), Box<dyn std::error::Er
     println!("{}", bed.description());
     println!("{runs} runs each, medians; every run on a fresh mount.\n");
     println!(
-        "| workload | figure | MB/s | of raw | requests | fetched/asked | daemon CPU s/GB | reader CPU s/GB | peak MB |"
+        "| workload | figure | MB/s | of raw | requests | fetched/asked | CPU s/GB: daemon | reader | emulator | peak MB |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     for workload in chosen {
         let mut raw_rates = Vec::new();
         let mut all = Vec::new();
@@ -74,7 +74,7 @@ fn print_row(workload: &Workload, all: &[Figures], raw: Option<f64>) {
         }
     };
     println!(
-        "| {} | {headline} | {} | {} | {:.0} | {} | {} | {} | {:.0} |",
+        "| {} | {headline} | {} | {} | {:.0} | {} | {} | {} | {} | {:.0} |",
         workload.name,
         if moves_data { format!("{rate:.0}") } else { "-".into() },
         raw.map_or("-".into(), |raw| format!("{:.2} of {raw:.0}", rate / raw)),
@@ -82,6 +82,7 @@ fn print_row(workload: &Workload, all: &[Figures], raw: Option<f64>) {
         if moves_data { format!("{:.2}", pick(|run| run.bytes_fetched as f64) / bytes) } else { "-".into() },
         per_gb(pick(|run| run.daemon_cpu)),
         per_gb(pick(|run| run.reader_cpu)),
+        per_gb(pick(|run| run.emulator_cpu)),
         pick(|run| run.peak_bytes as f64) / 1e6,
     );
 }
