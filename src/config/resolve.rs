@@ -97,6 +97,7 @@ pub fn resolve_store(
     options.addressing = match raw.text(Name::Addressing) {
         Some("virtual") => store::Addressing::Virtual,
         Some("path") => store::Addressing::Path,
+        Some("cname") => store::Addressing::Cname,
         _ => store::Addressing::Auto,
     };
     options.internal = raw.switch(Name::Internal)?;
@@ -256,6 +257,8 @@ mod tests {
         assert_eq!((store.endpoint.as_deref(), store.region.as_deref()), (Some("http://h:1"), Some("r")));
         assert_eq!((store.addressing, store.sign), (store::Addressing::Path, store::Sign::V1));
         assert!(store.internal && store.request_payer && !store.accelerate);
+        let bound = resolved("oss://b", "endpoint=https://data.example.com,region=r,addressing=cname").unwrap();
+        assert_eq!(bound.store.addressing, store::Addressing::Cname);
         let read = &mounting.read;
         assert_eq!((read.max_connections, read.memory_limit, read.part_bytes), (3, 1 << 30, 2 << 20));
         assert_eq!((read.prefetch, read.verify), (read::Prefetch::Open, read::Verify::Off));

@@ -103,9 +103,9 @@ table! {
          bucket.";
     Region = "region", Where, Text("REGION"), Unset "from the endpoint",
         "The region of the bucket, as in cn-hangzhou or eu-central-1; signatures name it.";
-    Addressing = "addressing", Where, Choice(&["auto", "virtual", "path"]), Default "auto",
-        "Where the bucket goes in a URL: bucket.host/key, or host/bucket/key. auto takes path for IP addresses and \
-         localhost.";
+    Addressing = "addressing", Where, Choice(&["auto", "virtual", "path", "cname"]), Default "auto",
+        "Where the bucket goes in a URL: bucket.host/key, host/bucket/key, or, with cname, nowhere: the endpoint is a \
+         domain bound to the bucket. auto takes path for IP addresses and localhost.";
     Internal = "internal", Where, Switch, Default "off",
         "Use the region's internal endpoint, which only machines of that region reach.";
     Accelerate = "accelerate", Where, Switch, Default "off",

@@ -9,7 +9,7 @@
 //! |---|---|---|---|
 //! | `endpoint` | HOST | from the region | Where the service answers: a host, with http:// or https:// in front and a port behind if need be, without the bucket. |
 //! | `region` | REGION | from the endpoint | The region of the bucket, as in cn-hangzhou or eu-central-1; signatures name it. |
-//! | `addressing` | auto virtual path | `auto` | Where the bucket goes in a URL: bucket.host/key, or host/bucket/key. auto takes path for IP addresses and localhost. |
+//! | `addressing` | auto virtual path cname | `auto` | Where the bucket goes in a URL: bucket.host/key, host/bucket/key, or, with cname, nowhere: the endpoint is a domain bound to the bucket. auto takes path for IP addresses and localhost. |
 //! | `internal` | on off | `off` | Use the region's internal endpoint, which only machines of that region reach. |
 //! | `accelerate` | on off | `off` | Use the transfer acceleration endpoint. |
 //! | `dual-stack` | on off | `off` | Use the endpoint that answers over IPv4 and IPv6. |

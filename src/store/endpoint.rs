@@ -28,7 +28,7 @@ pub(super) enum Style {
     /// `host/bucket/key`.
     Path,
     /// `host/key`: the host is bound to the bucket.
-    Bound,
+    Cname,
 }
 
 /// The two places of a request that name the object.
@@ -47,6 +47,9 @@ impl Endpoint {
         let reach = reach(options)?;
         let given = options.region.as_deref().map(|region| plain_region(region, options.dialect)).transpose()?;
         let Some(endpoint) = options.endpoint.as_deref() else {
+            if options.addressing == Addressing::Cname {
+                return Err(invalid("addressing=cname needs the bound domain as endpoint"));
+            }
             let region = given.ok_or_else(|| invalid("neither endpoint nor region is given; set one of them"))?;
             let host = (rules.host)(&region, reach).map_err(invalid)?;
             let known = (rules.known_host)(&host);
@@ -59,7 +62,10 @@ impl Endpoint {
             ));
         }
         let (tls, authority) = parse(endpoint)?;
-        let authority = without_bucket(authority, options, rules);
+        let authority = match options.addressing {
+            Addressing::Cname => authority,
+            _ => without_bucket(authority, options, rules),
+        };
         let known = (rules.known_host)(host_of(&authority));
         let region = region(options, given, &known, &authority)?;
         let endpoint = Endpoint { tls, authority, style: Style::Virtual, region, product: product(&known) };
@@ -80,7 +86,7 @@ impl Endpoint {
             }
             Addressing::Virtual => Style::Virtual,
             Addressing::Path => Style::Path,
-            Addressing::Bound => Style::Bound,
+            Addressing::Cname => Style::Cname,
             Addressing::Auto if bare || unfit => Style::Path,
             Addressing::Auto => Style::Virtual,
         };
@@ -92,7 +98,7 @@ impl Endpoint {
         let key = encode::path(key.unwrap_or(""));
         match self.style {
             Style::Virtual => Target { host: format!("{bucket}.{}", self.authority), path: format!("/{key}") },
-            Style::Bound => Target { host: self.authority.clone(), path: format!("/{key}") },
+            Style::Cname => Target { host: self.authority.clone(), path: format!("/{key}") },
             Style::Path => Target { host: self.authority.clone(), path: format!("/{bucket}/{key}") },
         }
     }
@@ -307,6 +313,9 @@ mod tests {
         let mut bare = options(Dialect::Oss, "http://127.0.0.1", "cn-x");
         bare.addressing = Addressing::Virtual;
         assert!(shown(&bare).contains("set addressing to path"));
+        let mut bound = options(Dialect::Oss, "", "cn-x");
+        bound.addressing = Addressing::Cname;
+        assert!(shown(&bound).contains("needs the bound domain as endpoint"));
         bare.bucket = BucketName::new("a/b");
         assert!(shown(&bare).contains("is not a bucket name"));
     }
@@ -337,7 +346,7 @@ mod tests {
         for (addressing, host, path) in [
             (Addressing::Virtual, "bkt.oss-cn-x.aliyuncs.com:8080", "/a/../b//%2B%25"),
             (Addressing::Path, "oss-cn-x.aliyuncs.com:8080", "/bkt/a/../b//%2B%25"),
-            (Addressing::Bound, "oss-cn-x.aliyuncs.com:8080", "/a/../b//%2B%25"),
+            (Addressing::Cname, "oss-cn-x.aliyuncs.com:8080", "/a/../b//%2B%25"),
         ] {
             options.addressing = addressing;
             let target = Endpoint::resolve(&options).unwrap().target("bkt", Some("a/../b//+%"));

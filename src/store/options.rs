@@ -28,7 +28,7 @@ pub enum Addressing {
     /// `host/bucket/key`, which OSS itself refuses and emulators and many S3 servers want.
     Path,
     /// `host/key`: a domain of one's own that is bound to the bucket.
-    Bound,
+    Cname,
 }
 
 /// How requests are signed.

@@ -121,11 +121,13 @@ async fn emulated(name: &'static str, manner: Manner, lacks: &'static [(&'static
     let emulator = Arc::new(Emulator::start(options).unwrap());
     emulator.create_bucket("conformance");
     emulator.create_versioned_bucket("versioned");
-    let endpoint = match manner.addressing {
-        Addressing::Virtual => format!("http://oss.localhost:{}", emulator.address().port()),
-        _ => emulator.endpoint(),
-    };
+    let port = emulator.address().port();
     let at = |bucket: &str, secret: &str| {
+        let endpoint = match manner.addressing {
+            Addressing::Virtual => format!("http://oss.localhost:{port}"),
+            Addressing::Cname => format!("http://{bucket}.localhost:{port}"),
+            Addressing::Auto | Addressing::Path => emulator.endpoint(),
+        };
         let options = manner.options(&endpoint, "cn-hangzhou", bucket, (ACCESS_KEY_ID, secret));
         let signed = Manner { sign: if manner.sign == Sign::None { Sign::V4 } else { manner.sign }, ..manner };
         let writer = connected(signed.options(&endpoint, "cn-hangzhou", bucket, (ACCESS_KEY_ID, secret))).writer;
@@ -156,6 +158,11 @@ async fn emulated(name: &'static str, manner: Manner, lacks: &'static [(&'static
 #[tokio::test]
 async fn emulator_oss_v4() {
     emulated("emulator, OSS V4", OSS, &[]).await;
+}
+
+#[tokio::test]
+async fn emulator_oss_v4_bound_domain() {
+    emulated("emulator, OSS V4, bound domain", Manner { addressing: Addressing::Cname, ..OSS }, &[]).await;
 }
 
 #[tokio::test]
