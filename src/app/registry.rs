@@ -29,10 +29,10 @@ pub(super) struct Entry {
     pub(super) source: String,
 }
 
-/// A daemon's own entry; it goes with this.
+/// A daemon's own entry. The file goes with this; the lock stays until the process is gone.
 pub(super) struct Registration {
     path: PathBuf,
-    _lock: Flock<File>,
+    lock: Option<Flock<File>>,
 }
 
 impl Registration {
@@ -56,7 +56,7 @@ impl Registration {
         lock.set_len(0)?;
         lock.write_all(serde_json::to_string(entry)?.as_bytes())?;
         lock.set_permissions(Permissions::from_mode(0o644))?;
-        Ok(Registration { path, _lock: lock })
+        Ok(Registration { path, lock: Some(lock) })
     }
 }
 
@@ -76,6 +76,9 @@ impl Drop for Registration {
     fn drop(&mut self) {
         // A file left behind can be locked and so means nothing.
         let _ = fs::remove_file(&self.path);
+        // Whoever waits for the lock waits for the end of the process, which takes a while yet when it has memory to
+        // give back: the kernel lets go of the lock after that.
+        std::mem::forget(self.lock.take());
     }
 }
 
@@ -160,7 +163,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let entry = Entry { pid: std::process::id(), dir: "/mnt/a b".into(), source: "oss://b/ü".into() };
         fs::write(folder.path().join("4294967295.json"), "left by a daemon that was killed").unwrap();
-        let registration = Registration::enter_in(folder.path(), &entry).unwrap();
+        let mut registration = Registration::enter_in(folder.path(), &entry).unwrap();
         let found = find_in(folder.path(), Path::new("/mnt/a b")).unwrap();
         assert_eq!(found.entry, entry);
         assert!(find_in(folder.path(), Path::new("/mnt/a")).is_none());
@@ -168,7 +171,10 @@ mod tests {
 
         let found = find_in(folder.path(), Path::new("/mnt/a b")).unwrap();
         let waiter = std::thread::spawn(move || found.wait_for_end(Duration::from_secs(60)));
+        let lock = registration.lock.take();
         drop(registration);
+        assert!(!waiter.is_finished(), "the lock decides, not the file");
+        drop(lock);
         assert!(waiter.join().unwrap());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
