@@ -317,9 +317,14 @@ impl Step<'_> {
             Some(Shown::Plain(_) | Shown::Escaped(_)) => return self.list(tree, id),
             Some(Shown::InPart(piece)) => piece.to_owned(),
         };
-        if tree.find_part(&self.run.parts, &piece).is_none() {
-            let known = tree.find_part(&tree.directory(self.directory).parts, &piece);
-            let part = known.unwrap_or_else(|| tree.add_part(self.directory, &piece));
+        self.make_part(tree, &piece);
+    }
+
+    /// Shows the directory that holds the rest of names too long to be shown whole, unless it is shown already.
+    fn make_part(&mut self, tree: &mut Tree, piece: &str) {
+        if tree.find_part(&self.run.parts, piece).is_none() {
+            let known = tree.find_part(&tree.directory(self.directory).parts, piece);
+            let part = known.unwrap_or_else(|| tree.add_part(self.directory, piece));
             self.run.parts.push(part);
             self.list(tree, part);
         }
@@ -352,7 +357,8 @@ impl Step<'_> {
         self.run.children.binary_search_by(|&id| compare(tree.order_key(id), (component, role)))
     }
 
-    /// Finds out anew which files are shadowed, after the order was broken.
+    /// Finds out anew which files are shadowed, after the order was broken. What has been listed is asked for its name
+    /// when it is read; only the directory that a name now needs, because it got too long, must be made.
     fn put_in_order(&mut self, tree: &mut Tree) {
         for index in 0..self.run.children.len() {
             let id = self.run.children[index];
@@ -360,6 +366,10 @@ impl Step<'_> {
             if role == Role::File {
                 let taken = self.search(tree, name, Role::Directory).is_ok();
                 tree.shadow(id, taken);
+                if let Some(Shown::InPart(piece)) = tree.shown_of(id) {
+                    let piece = piece.to_owned();
+                    self.make_part(tree, &piece);
+                }
             }
         }
     }
