@@ -164,6 +164,22 @@ fn hmac_sha256(key: &[u8], text: &str) -> SigningKey {
     Zeroizing::new(mac.finalize().into_bytes().into())
 }
 
+/// The signing key of a day: the secret with the dialect's word before it, taken through day, region, service and end
+/// word. OSS took the scheme over from S3; only the words differ.
+fn day_key(word: &str, credentials: &Credentials, steps: [&str; 4]) -> SigningKey {
+    let secret = Zeroizing::new(format!("{word}{}", credentials.secret()));
+    let [first, rest @ ..] = steps;
+    rest.iter().fold(hmac_sha256(secret.as_bytes(), first), |key, step| hmac_sha256(&*key, step))
+}
+
+fn string_to_sign(algorithm: &str, canonical_request: &str, time: Timestamp, scope: &str) -> String {
+    format!("{algorithm}\n{}\n{scope}\n{}", compact(time), sha256_hex(canonical_request.as_bytes()))
+}
+
+fn signature(string_to_sign: &str, key: &SigningKey) -> String {
+    hex::encode(*hmac_sha256(&**key, string_to_sign))
+}
+
 fn sha256_hex(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }

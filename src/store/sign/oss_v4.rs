@@ -2,7 +2,7 @@
 //! the payload is never hashed, and neither `Host` nor `Range` is signed unless asked for.
 
 use super::encode::{self, Valueless};
-use super::{Pair, SigningKey, Unsigned, as_str, compact, day, header_lines, hmac_sha256, http_date, pair, sha256_hex};
+use super::{Pair, SigningKey, Unsigned, as_str, compact, day, header_lines, http_date, pair, signature};
 use crate::base::Timestamp;
 use crate::store::credentials::Credentials;
 
@@ -11,11 +11,7 @@ const PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 
 /// The signing key of a day (`YYYYMMDD`).
 pub fn key(credentials: &Credentials, day: &str, region: &str, product: &str) -> SigningKey {
-    let secret = zeroize::Zeroizing::new(format!("aliyun_v4{}", credentials.secret()));
-    let key = hmac_sha256(secret.as_bytes(), day);
-    let key = hmac_sha256(&*key, region);
-    let key = hmac_sha256(&*key, product);
-    hmac_sha256(&*key, "aliyun_v4_request")
+    super::day_key("aliyun_v4", credentials, [day, region, product, "aliyun_v4_request"])
 }
 
 /// The headers to add to a request.
@@ -87,16 +83,12 @@ pub fn canonical_request(request: &Unsigned<'_>) -> String {
 
 /// The text that is signed.
 pub fn string_to_sign(canonical_request: &str, time: Timestamp, scope: &str) -> String {
-    format!("{ALGORITHM}\n{}\n{scope}\n{}", compact(time), sha256_hex(canonical_request.as_bytes()))
+    super::string_to_sign(ALGORITHM, canonical_request, time, scope)
 }
 
 /// What a signature is bound to: day, region and product.
 pub fn scope(time: Timestamp, region: &str, product: &str) -> String {
     format!("{}/{region}/{product}/aliyun_v4_request", day(time))
-}
-
-fn signature(string_to_sign: &str, key: &SigningKey) -> String {
-    hex::encode(*hmac_sha256(&**key, string_to_sign))
 }
 
 fn always_signed(name: &str) -> bool {

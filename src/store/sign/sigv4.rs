@@ -2,7 +2,7 @@
 //! keep their `=`; `Host` and every header that the request carries before signing are signed.
 
 use super::encode::{self, Valueless};
-use super::{Pair, Payload, SigningKey, Unsigned, as_str, compact, day, header_lines, hmac_sha256, pair, sha256_hex};
+use super::{Pair, Payload, SigningKey, Unsigned, as_str, compact, day, header_lines, pair, sha256_hex, signature};
 use crate::base::Timestamp;
 use crate::store::credentials::Credentials;
 
@@ -11,11 +11,7 @@ const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 
 /// The signing key of a day (`YYYYMMDD`).
 pub fn key(credentials: &Credentials, day: &str, region: &str) -> SigningKey {
-    let secret = zeroize::Zeroizing::new(format!("AWS4{}", credentials.secret()));
-    let key = hmac_sha256(secret.as_bytes(), day);
-    let key = hmac_sha256(&*key, region);
-    let key = hmac_sha256(&*key, "s3");
-    hmac_sha256(&*key, "aws4_request")
+    super::day_key("AWS4", credentials, [day, region, "s3", "aws4_request"])
 }
 
 /// The headers to add to a request. `host` is not among them: it is sent anyway.
@@ -83,7 +79,7 @@ pub fn canonical_request(request: &Unsigned<'_>, payload_hash: &str) -> String {
 
 /// The text that is signed.
 pub fn string_to_sign(canonical_request: &str, time: Timestamp, scope: &str) -> String {
-    format!("{ALGORITHM}\n{}\n{scope}\n{}", compact(time), sha256_hex(canonical_request.as_bytes()))
+    super::string_to_sign(ALGORITHM, canonical_request, time, scope)
 }
 
 /// What a signature is bound to: day, region and service.
@@ -103,8 +99,4 @@ fn signed_headers(headers: &[Pair]) -> String {
     names.push("host");
     names.sort();
     names.join(";")
-}
-
-fn signature(string_to_sign: &str, key: &SigningKey) -> String {
-    hex::encode(*hmac_sha256(&**key, string_to_sign))
 }
