@@ -16,15 +16,13 @@ use crate::store::{Error, ErrorKind, ListPage, ListRequest, Result, Store};
 /// How listing behaves.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
-    /// Requests in flight for one listing, at most.
-    pub concurrency: usize,
     /// Entries per request, 1 to 1000.
     pub page_size: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { concurrency: 64, page_size: 1000 }
+        Options { page_size: 1000 }
     }
 }
 
@@ -157,7 +155,7 @@ mod tests {
     }
 
     fn options(page_size: u32) -> Options {
-        Options { page_size, ..Options::default() }
+        Options { page_size }
     }
 
     fn keys(page: &ListPage) -> Vec<&str> {
