@@ -132,7 +132,7 @@ pub fn resolve_run(raw: &Raw) -> Result<Run> {
             },
         },
         pid_file: raw.path(Name::PidFile),
-        drain_timeout: raw.required(Name::DrainTimeout, value::time)?,
+        drain_timeout: raw.required(Name::DrainTimeout, value::parse_time)?,
     })
 }
 
@@ -162,13 +162,13 @@ fn resolve_read(raw: &Raw, machine: Machine, max_connections: usize) -> Result<r
 fn resolve_fs(raw: &Raw, url: &BucketUrl, machine: Machine) -> Result<fs::Options> {
     let mut options = fs::Options::new(url.bucket.clone());
     options.prefix = url.directory();
-    let ttl = raw.required(Name::MetadataTtl, |text| value::or_word(text, "indefinite", value::time))?;
+    let ttl = raw.required(Name::MetadataTtl, |text| value::or_word(text, "indefinite", value::parse_time))?;
     options.metadata_ttl = match ttl {
         None => fs::Ttl::Indefinite,
         Some(Duration::ZERO) => fs::Ttl::EachOpen,
         Some(ttl) => fs::Ttl::For(ttl),
     };
-    options.negative_ttl = raw.required(Name::NegativeTtl, value::time)?;
+    options.negative_ttl = raw.required(Name::NegativeTtl, value::parse_time)?;
     options.odd_keys = match raw.text(Name::OddKeys) {
         Some("escape") => fs::OddKeys::Escape,
         _ => fs::OddKeys::Hide,

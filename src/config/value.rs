@@ -59,8 +59,8 @@ impl Kind {
             Kind::Text(_) | Kind::Path => Ok(()),
             Kind::Size => size(text).map(drop),
             Kind::SizeOrAuto => or_word(text, "auto", size).map(drop),
-            Kind::Time => time(text).map(drop),
-            Kind::TimeOrIndefinite => or_word(text, "indefinite", time).map(drop),
+            Kind::Time => parse_time(text).map(drop),
+            Kind::TimeOrIndefinite => or_word(text, "indefinite", parse_time).map(drop),
             Kind::Count => count(text).map(drop),
             Kind::CountOrAuto => or_word(text, "auto", count).map(drop),
             Kind::Id => id(text).map(drop),
@@ -85,10 +85,6 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 
 /// Reads a time such as `500ms`, `5s`, `2m`, `1h` or `0`. Fails with a phrase that says what would be right.
 pub fn parse_time(text: &str) -> Result<Duration, String> {
-    time(text)
-}
-
-pub(super) fn time(text: &str) -> Result<Duration, String> {
     let fail = || format!("{text:?} is not a time; write a whole number with ms, s, m or h, as in 60s");
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..digits].parse().map_err(|_| fail())?;
@@ -135,10 +131,10 @@ mod tests {
     #[test]
     fn times_need_a_unit_unless_zero() {
         for (text, ms) in [("0", 0), ("500ms", 500), ("60s", 60_000), ("2m", 120_000), ("1h", 3_600_000)] {
-            assert_eq!(time(text), Ok(Duration::from_millis(ms)), "{text}");
+            assert_eq!(parse_time(text), Ok(Duration::from_millis(ms)), "{text}");
         }
         for text in ["", "60", "s", "1.5s", "-1s", "5 s", "99999999999999999999s", "18446744073709551615h"] {
-            assert!(time(text).unwrap_err().contains("60s"), "{text}");
+            assert!(parse_time(text).unwrap_err().contains("60s"), "{text}");
         }
     }
 
