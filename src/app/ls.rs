@@ -11,9 +11,9 @@ use super::text::{Output, Reader, shown, time};
 use super::{given, log, reach, small_runtime, variable};
 use crate::base::{Clock, Key};
 use crate::config::{self, BucketUrl, Caller, Group, Problem, Result};
-use crate::list::{self, ListScope, Order};
+use crate::list::{self, ListScope, Order, Page};
 use crate::metrics::Metrics;
-use crate::store::{Connected, ErrorKind, HeadRequest, ListEntry, ListPage, ObjectKind};
+use crate::store::{Connected, ErrorKind, HeadRequest, ListEntry, ObjectKind};
 
 pub(super) fn command() -> Command {
     let flag = |name: &'static str| Arg::new(name).action(ArgAction::SetTrue);
@@ -79,7 +79,7 @@ async fn list_all(connected: &Connected, url: &BucketUrl, scope: ListScope, styl
         let object = single_object(connected, url).await.map_err(fail)?;
         let nothing = || Problem::failure(format!("there is nothing at {url}"));
         printer.prefix = directory[..directory.trim_end_matches('/').rfind('/').map_or(0, |at| at + 1)].to_owned();
-        printer.page(&ListPage { entries: vec![object.ok_or_else(nothing)?], ..ListPage::default() })?;
+        printer.page(&Page { entries: vec![object.ok_or_else(nothing)?], ..Page::default() })?;
     }
     printer.finish()
 }
@@ -121,7 +121,7 @@ impl Printer<'_> {
     }
 
     /// Prints a page, objects and directories together in the order of their keys.
-    fn page(&mut self, page: &ListPage) -> Result<Reader> {
+    fn page(&mut self, page: &Page) -> Result<Reader> {
         self.undecodable += page.undecodable;
         let objects = page.entries.iter().map(|entry| (entry.key.as_str(), Some(entry)));
         let directories = page.prefixes.iter().map(|prefix| (prefix.as_str(), None));

@@ -6,8 +6,10 @@ mod clock;
 mod key;
 mod range;
 mod size;
+mod span;
 
 pub use clock::{Clock, Timestamp};
 pub use key::{BucketName, ETag, Ino, Key};
 pub use range::ByteRange;
 pub use size::{ByteSize, ParseSizeError};
+pub use span::{KeySpan, after, behind};

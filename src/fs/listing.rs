@@ -12,9 +12,9 @@ use tokio::sync::watch;
 
 use super::{Errno, Fs, Result, State};
 use crate::base::Ino;
-use crate::list::{self, ListScope, Order};
+use crate::list::{self, ListScope, Order, Page};
 use crate::metrics::Metric;
-use crate::store::{ListPage, ObjectKind, StorageClass};
+use crate::store::{ObjectKind, StorageClass};
 use crate::tree::{Changes, Facts, Item, Kind, Listing, Standing};
 
 /// Pages that a listing goes on for while nobody waits.
@@ -110,7 +110,7 @@ impl Fs {
         stops
     }
 
-    fn apply(&self, listing: &Listing, page: &ListPage) -> Standing {
+    fn apply(&self, listing: &Listing, page: &Page) -> Standing {
         if page.undecodable > 0 {
             self.metrics.add(Metric::OddKeys, page.undecodable);
             tracing::warn!(prefix = listing.prefix, keys = page.undecodable, "left out: keys that are not UTF-8");
@@ -129,7 +129,7 @@ impl State {
 }
 
 /// Objects and common prefixes in one order, that of their keys.
-fn items(page: &ListPage) -> impl Iterator<Item = Item<'_>> {
+fn items(page: &Page) -> impl Iterator<Item = Item<'_>> {
     let mut objects = page.entries.iter().peekable();
     let mut prefixes = page.prefixes.iter().peekable();
     std::iter::from_fn(move || match (objects.peek(), prefixes.peek()) {

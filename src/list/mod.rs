@@ -1,7 +1,7 @@
 //! Listing a prefix as a stream of pages.
 //!
 //! [`pages`] is the seam: callers say what to list and get pages until the stream ends, each key in exactly one of
-//! them. How the pages are fetched is this room's own affair. Here it is one after the other, by continuation token,
+//! them. Every page says which span of keys it settles; the spans of all pages together are everything. How the pages are fetched is this room's own affair. Here it is one after the other, by continuation token,
 //! the next page asked for while the caller still works on the present one. No knowledge of inodes or names.
 
 use std::pin::Pin;
@@ -11,18 +11,21 @@ use std::task::{Context, Poll, ready};
 use futures::Stream;
 use tokio::task::JoinSet;
 
-use crate::store::{Error, ErrorKind, ListPage, ListRequest, Result, Store};
+use crate::base::{KeySpan, after, behind};
+use crate::store::{Error, ErrorKind, ListEntry, ListPage, ListRequest, Result, Store};
 
 /// How listing behaves.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
     /// Entries per request, 1 to 1000.
     pub page_size: u32,
+    /// Requests in flight at most, at least 1. With 1 the pages come one after the other.
+    pub concurrency: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { page_size: 1000 }
+        Options { page_size: 1000, concurrency: 64 }
     }
 }
 
@@ -65,6 +68,20 @@ impl ListScope {
     }
 }
 
+/// What one request has shown of a scope.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Page {
+    /// The raw keys that this page settles: what it does not show of them is not there. Never cuts through a common
+    /// prefix. On servers that break the order of keys, the page may show others as well.
+    pub span: KeySpan,
+    /// Objects, in byte order of their keys.
+    pub entries: Vec<ListEntry>,
+    /// Common prefixes, raw, each ending in the delimiter, in byte order.
+    pub prefixes: Vec<String>,
+    /// Keys left out because they are not UTF-8.
+    pub undecodable: u64,
+}
+
 /// Lists a scope. The stream is polled within a tokio runtime; dropping it cancels what is in flight. After an error
 /// it ends.
 ///
@@ -77,7 +94,7 @@ pub fn pages(store: Arc<dyn Store>, scope: ListScope, options: &Options) -> Page
         max_keys: options.page_size.clamp(1, 1000),
         ..ListRequest::default()
     };
-    Pages { store, next: Some(first), asked: JoinSet::new() }
+    Pages { store, next: Some(first), asked: JoinSet::new(), reached: String::new() }
 }
 
 /// The pages of a listing, from [`pages`].
@@ -90,6 +107,8 @@ pub struct Pages {
     next: Option<ListRequest>,
     /// The request in flight, at most one; it is aborted when the set goes.
     asked: JoinSet<(ListRequest, Result<ListPage>)>,
+    /// Where the span of the next page begins.
+    reached: String,
 }
 
 impl Pages {
@@ -103,28 +122,36 @@ impl Pages {
         }
     }
 
-    fn arrived(&mut self, request: ListRequest, page: &ListPage) -> Result<()> {
-        let Some(token) = &page.next else { return Ok(()) };
-        if request.continuation.as_ref() == Some(token) {
+    fn arrived(&mut self, request: ListRequest, page: ListPage) -> Result<Page> {
+        let ListPage { entries, prefixes, next, undecodable } = page;
+        let from = std::mem::take(&mut self.reached);
+        let Some(token) = next else {
+            return Ok(Page { span: KeySpan { from, before: None }, entries, prefixes, undecodable });
+        };
+        if request.continuation.as_ref() == Some(&token) {
             let message = "the listing gives the same continuation token again and would never end";
             return Err(Error::new(ErrorKind::Protocol, message)
                 .with_operation("ListObjects")
                 .with_key(Some(request.prefix)));
         }
-        self.next = Some(ListRequest { continuation: Some(token.clone()), ..request });
+        self.next = Some(ListRequest { continuation: Some(token), ..request });
         self.ask();
-        Ok(())
+        let key = entries.last().map(|entry| after(&entry.key)).unwrap_or_default();
+        let prefix = prefixes.last().and_then(|prefix| behind(prefix)).unwrap_or_default();
+        self.reached = key.max(prefix).max(from.clone());
+        let span = KeySpan { from, before: Some(self.reached.clone()) };
+        Ok(Page { span, entries, prefixes, undecodable })
     }
 }
 
 impl Stream for Pages {
-    type Item = Result<ListPage>;
+    type Item = Result<Page>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.ask();
         let Some(joined) = ready!(self.asked.poll_join_next(context)) else { return Poll::Ready(None) };
         let answer = match joined {
-            Ok((request, Ok(page))) => self.arrived(request, &page).map(|()| page),
+            Ok((request, Ok(page))) => self.arrived(request, page),
             Ok((_, Err(error))) => Err(error),
             Err(panic) => Err(Error::new(ErrorKind::Protocol, "a listing task failed").with_source(Some(panic.into()))),
         };
@@ -155,10 +182,10 @@ mod tests {
     }
 
     fn options(page_size: u32) -> Options {
-        Options { page_size }
+        Options { page_size, concurrency: 1 }
     }
 
-    fn keys(page: &ListPage) -> Vec<&str> {
+    fn keys(page: &Page) -> Vec<&str> {
         page.entries.iter().map(|entry| entry.key.as_str()).collect()
     }
 
@@ -230,7 +257,7 @@ mod tests {
             for key in &present {
                 store.put(key.as_str(), "");
             }
-            let pages: Vec<ListPage> = runtime.block_on(async {
+            let pages: Vec<Page> = runtime.block_on(async {
                 let faults = [(0.1, Fault::Error(ErrorKind::Server)), (0.1, Fault::Throttle(Duration::from_secs(2)))];
                 let faulty = Arc::new(FaultStore::new(store).randomly(seed, faults));
                 let clock = Clock::runtime(Timestamp::from_unix(0));
