@@ -15,7 +15,7 @@ use crate::base::Ino;
 use crate::list::{self, ListScope, Order, Page};
 use crate::metrics::Metric;
 use crate::store::{ObjectKind, StorageClass};
-use crate::tree::{Changes, Facts, Item, Kind, Listing, Standing};
+use crate::tree::{Changes, Depth, Facts, Item, Kind, Listing, Standing};
 
 /// Pages that a listing goes on for while nobody waits.
 const UNATTENDED_PAGES: u32 = 1000;
@@ -23,6 +23,7 @@ const UNATTENDED_PAGES: u32 = 1000;
 /// A listing that is going on.
 #[derive(Debug)]
 pub(super) struct Run {
+    listing: Listing,
     bell: watch::Sender<Progress>,
 }
 
@@ -53,29 +54,32 @@ pub(super) async fn next_page(bell: &mut watch::Receiver<Progress>) -> Progress 
 impl Fs {
     /// The listing of a directory that is going on, or a new one. `None` if there is no such directory any more.
     pub(super) fn listing(self: &Arc<Self>, state: &mut State, directory: Ino) -> Option<Arc<Run>> {
-        let listing = match state.tree.begin_listing(directory, self.clock.elapsed()) {
-            Some(listing) => listing,
-            None => return state.runs.get(&directory).cloned(),
-        };
-        let run = Arc::new(Run { bell: watch::Sender::new(Progress::default()) });
+        // The directory may have gone and come back, and its listing be about to end for that.
+        let going_on = state.runs.get(&directory).filter(|run| state.tree.standing(&run.listing) == Standing::Wanted);
+        if let Some(run) = going_on {
+            return Some(run.clone());
+        }
+        let listing = state.tree.begin_listing(directory, Depth::Directory, self.clock.elapsed())?;
+        let run = Arc::new(Run { listing, bell: watch::Sender::new(Progress::default()) });
         state.runs.insert(directory, run.clone());
-        self.runtime.spawn(self.clone().list(directory, listing, run.clone()));
+        self.runtime.spawn(self.clone().list(directory, run.clone()));
         Some(run)
     }
 
-    async fn list(self: Arc<Self>, directory: Ino, listing: Listing, run: Arc<Run>) {
+    async fn list(self: Arc<Self>, directory: Ino, run: Arc<Run>) {
+        let listing = &run.listing;
         let scope = ListScope::directory(listing.prefix.as_str()).order(Order::Key);
         let mut pages = list::pages(self.store.clone(), scope, &self.list_options);
         let mut unattended = 0;
         let ended = loop {
             match pages.next().await {
                 Some(Ok(page)) => {
-                    if self.apply(&listing, &page) == Standing::Gone {
+                    if self.apply(listing, &page) == Standing::Gone {
                         break Ok(());
                     }
                     run.bell.send_modify(|progress| progress.pages += 1);
                     unattended = if run.bell.receiver_count() > 0 { 0 } else { unattended + 1 };
-                    if unattended > UNATTENDED_PAGES && self.stop_unattended(directory, &listing, &run) {
+                    if unattended > UNATTENDED_PAGES && self.stop_unattended(directory, &run) {
                         return;
                     }
                 }
@@ -85,9 +89,9 @@ impl Fs {
         };
         self.change(|state| {
             let changes = match ended {
-                Ok(()) => state.tree.finish(&listing, self.clock.elapsed()),
+                Ok(()) => state.tree.finish(listing, self.clock.elapsed()),
                 Err(_) => {
-                    state.tree.abandon(&listing);
+                    state.tree.abandon(listing);
                     Changes::default()
                 }
             };
@@ -99,12 +103,12 @@ impl Fs {
     }
 
     /// Ends a listing that nobody waits for. Under the lock, under which whoever wants to wait subscribes.
-    fn stop_unattended(&self, directory: Ino, listing: &Listing, run: &Arc<Run>) -> bool {
+    fn stop_unattended(&self, directory: Ino, run: &Arc<Run>) -> bool {
         let mut state = self.state.lock();
         let stops = run.bell.receiver_count() == 0;
         if stops {
-            tracing::debug!(prefix = listing.prefix, "a listing that nobody waits for stops");
-            state.tree.abandon(listing);
+            tracing::debug!(prefix = run.listing.prefix, "a listing that nobody waits for stops");
+            state.tree.abandon(&run.listing);
             state.end_run(directory, run);
         }
         stops
@@ -115,7 +119,7 @@ impl Fs {
             self.metrics.add(Metric::OddKeys, page.undecodable);
             tracing::warn!(prefix = listing.prefix, keys = page.undecodable, "left out: keys that are not UTF-8");
         }
-        self.change(|state| state.tree.apply(listing, items(page), self.clock.elapsed()))
+        self.change(|state| state.tree.apply(listing, &page.span, items(page), self.clock.elapsed()))
     }
 }
 

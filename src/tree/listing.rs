@@ -17,15 +17,26 @@ use super::lookup::{Role, compare};
 use super::node::{Body, Flags, NodeId, PackedTime};
 use super::order::{OrderId, OrderState};
 use super::{Changes, Facts, OddKey, Outdated, Tree};
-use crate::base::Ino;
+use crate::base::{Ino, KeySpan};
 
-/// A listing of a directory that is going on.
+/// How far below a directory a listing looks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Depth {
+    /// What lies directly in it: keys up to the next `/`.
+    Directory,
+    /// All below it.
+    Subtree,
+}
+
+/// A listing that is going on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listing {
     id: u64,
     directory: Ino,
-    /// What to list: keys below this prefix, up to the next `/`.
+    /// What to list: keys below this prefix.
     pub prefix: String,
+    /// Whether up to the next `/` or all of them.
+    pub depth: Depth,
 }
 
 /// One line of a listing with delimiter `/`.
@@ -87,7 +98,10 @@ impl Run {
 
 impl Tree {
     /// Begins a listing; `None` if one is going on, or there is no such directory.
-    pub fn begin_listing(&mut self, directory: Ino, now: Duration) -> Option<Listing> {
+    pub fn begin_listing(&mut self, directory: Ino, depth: Depth, now: Duration) -> Option<Listing> {
+        if depth == Depth::Subtree {
+            return None;
+        }
         let id = self.find_ino(directory)?;
         let node = self.nodes.at(id);
         if node.flags.has(Flags::REMOVED) || node.directory()?.run.is_some() {
@@ -105,7 +119,7 @@ impl Tree {
             touched: now,
             disordered: false,
         };
-        let listing = Listing { id: run.id, directory, prefix: self.key_of(id) };
+        let listing = Listing { id: run.id, directory, prefix: self.key_of(id), depth };
         let state = self.directory_mut(id);
         state.run = Some(Box::new(run));
         state.snapshot = None;
@@ -113,10 +127,20 @@ impl Tree {
         Some(listing)
     }
 
-    /// Applies the next page, whose items are in the order of their keys.
+    /// Whether a listing still has a directory to be applied to.
+    pub fn standing(&self, listing: &Listing) -> Standing {
+        let directory = self.find_ino(listing.directory).and_then(|id| self.nodes.at(id).directory());
+        match directory.and_then(|state| state.run.as_ref()) {
+            Some(run) if run.id == listing.id => Standing::Wanted,
+            _ => Standing::Gone,
+        }
+    }
+
+    /// Applies the next page, whose items are in the order of their keys: within `span` they are all there is.
     pub fn apply<'a>(
         &mut self,
         listing: &Listing,
+        _span: &KeySpan,
         items: impl IntoIterator<Item = Item<'a>>,
         now: Duration,
     ) -> (Standing, Changes) {

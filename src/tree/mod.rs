@@ -39,7 +39,7 @@ use self::node::{Arena, Body, Directory, Flags, Node, NodeId};
 use self::order::Order;
 use crate::base::{BucketName, ETag, Ino, Timestamp};
 
-pub use self::listing::{Item, Listing, Standing};
+pub use self::listing::{Depth, Item, Listing, Standing};
 pub use self::lookup::{Lookup, split_version};
 pub use self::order::{Entries, Listed, OrderId, OrderState};
 pub use self::update::{Probe, Renewed, Target};

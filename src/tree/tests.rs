@@ -7,6 +7,7 @@ use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::KeySpan;
 
 /// What a bucket holds: size and tag of each key.
 pub(super) type Bucket = BTreeMap<String, (u64, String)>;
@@ -102,10 +103,10 @@ pub(super) fn list_directory(
     page: usize,
     mut watch: impl FnMut(&Tree),
 ) -> Vec<OddKey> {
-    let listing = tree.begin_listing(directory, NOW).unwrap();
+    let listing = tree.begin_listing(directory, Depth::Directory, NOW).unwrap();
     let mut odd = Vec::new();
     for lines in list(bucket, &listing.prefix).chunks(page) {
-        let (standing, changes) = tree.apply(&listing, items(lines), NOW);
+        let (standing, changes) = tree.apply(&listing, &KeySpan::all(), items(lines), NOW);
         assert_eq!(standing, Standing::Wanted);
         odd.extend(changes.odd);
         watch(tree);
@@ -175,10 +176,10 @@ fn odd_keys() -> impl Strategy<Value = OddKeys> {
 /// The names in the root once a listing has come in this order, a line a page.
 fn names_after(keys: &[&str], odd_keys: OddKeys) -> Vec<String> {
     let mut tree = Tree::new(options(odd_keys));
-    let listing = tree.begin_listing(Ino::ROOT, NOW).unwrap();
+    let listing = tree.begin_listing(Ino::ROOT, Depth::Directory, NOW).unwrap();
     for key in keys {
         let facts = (!key.ends_with('/')).then(|| (1, "t".to_owned()));
-        tree.apply(&listing, items(&[(key.to_string(), facts)]), NOW);
+        tree.apply(&listing, &KeySpan::all(), items(&[(key.to_string(), facts)]), NOW);
     }
     tree.finish(&listing, NOW);
     let mut names: Vec<String> = entries(&mut tree, Ino::ROOT).into_iter().map(|entry| entry.name.into()).collect();
@@ -248,9 +249,9 @@ proptest! {
         let mut tree = Tree::new(options(odd_keys));
         let mut lines = list(&bucket, "");
         lines.sort_by_key(|(key, _)| key.bytes().fold(shuffle, |n, byte| n.wrapping_mul(31).rotate_left(9) ^ u64::from(byte)));
-        let listing = tree.begin_listing(Ino::ROOT, NOW).unwrap();
+        let listing = tree.begin_listing(Ino::ROOT, Depth::Directory, NOW).unwrap();
         for lines in lines.chunks(page) {
-            tree.apply(&listing, items(lines), NOW);
+            tree.apply(&listing, &KeySpan::all(), items(lines), NOW);
         }
         tree.finish(&listing, NOW);
         let names: BTreeSet<String> = entries(&mut tree, Ino::ROOT).into_iter().map(|entry| entry.name.into()).collect();
@@ -271,12 +272,12 @@ proptest! {
         let now = NOW + Duration::from_secs(100);
         let names: BTreeSet<String> = model(&bucket, odd_keys).into_keys().chain(model(&stale, odd_keys).into_keys())
             .filter(|path| !path.contains('/')).collect();
-        let listing = tree.begin_listing(Ino::ROOT, now).unwrap();
+        let listing = tree.begin_listing(Ino::ROOT, Depth::Directory, now).unwrap();
         let handle = tree.open_directory(Ino::ROOT, now, None).unwrap();
         let mut answers = Vec::new();
         let mut read: Vec<Listed> = Vec::new();
         for lines in list(&bucket, "").chunks(page) {
-            tree.apply(&listing, items(lines), now);
+            tree.apply(&listing, &KeySpan::all(), items(lines), now);
             answers.extend(names.iter().map(|name| (name, tree.lookup(Ino::ROOT, name.as_bytes(), now, now))));
             let from = read.last().map_or(0, |last| last.index + 1);
             read.extend(tree.entries(handle, from, 1, now).unwrap().listed);
@@ -410,10 +411,10 @@ fn a_directory_that_goes_while_it_is_listed_leaves_nothing() {
     list_directory(&mut tree, &bucket_of(&[("dir/a", 1), ("dir/b", 1)]), Ino::ROOT, 10, |_| {});
     let dir = entries(&mut tree, Ino::ROOT)[0].view.ino;
     list_directory(&mut tree, &bucket_of(&[("dir/a", 1), ("dir/b", 1)]), dir, 10, |_| {});
-    let listing = tree.begin_listing(dir, NOW).unwrap();
+    let listing = tree.begin_listing(dir, Depth::Directory, NOW).unwrap();
     tree.probed(dir, "a", &Probe::Missing, NOW);
     tree.probed(Ino::ROOT, "dir", &Probe::Missing, NOW);
-    assert_eq!(tree.apply(&listing, [], NOW).0, Standing::Gone);
+    assert_eq!(tree.apply(&listing, &KeySpan::all(), [], NOW).0, Standing::Gone);
     assert_eq!(tree.len(), 1);
 }
 
@@ -421,8 +422,8 @@ fn a_directory_that_goes_while_it_is_listed_leaves_nothing() {
 fn a_file_whose_listing_broke_off_does_not_stand_beside_its_directory() {
     let mut tree = Tree::new(options(OddKeys::Hide));
     list_directory(&mut tree, &bucket_of(&[("b/a", 1)]), Ino::ROOT, 10, |_| {});
-    let listing = tree.begin_listing(Ino::ROOT, NOW).unwrap();
-    tree.apply(&listing, items(&list(&bucket_of(&[("b", 1)]), "")), NOW);
+    let listing = tree.begin_listing(Ino::ROOT, Depth::Directory, NOW).unwrap();
+    tree.apply(&listing, &KeySpan::all(), items(&list(&bucket_of(&[("b", 1)]), "")), NOW);
     tree.abandon(&listing);
     let shown = entries(&mut tree, Ino::ROOT);
     assert_eq!(
@@ -433,7 +434,7 @@ fn a_file_whose_listing_broke_off_does_not_stand_beside_its_directory() {
 
 fn a_million() -> Tree {
     let mut tree = Tree::new(options(OddKeys::Hide));
-    let listing = tree.begin_listing(Ino::ROOT, NOW).unwrap();
+    let listing = tree.begin_listing(Ino::ROOT, Depth::Directory, NOW).unwrap();
     for page in 0..1000u64 {
         let line = |n: u64| (format!("{:08}.jpg", page * 1000 + n), format!("{:032x}", page * 1000 + n));
         let lines: Vec<_> = (0..1000).map(line).collect();
@@ -444,7 +445,7 @@ fn a_million() -> Tree {
                 Facts { size: 1 << 20, etag: Some(etag), mtime, class: Some("Standard"), ..Facts::default() },
             )
         });
-        tree.apply(&listing, items, NOW);
+        tree.apply(&listing, &KeySpan::all(), items, NOW);
     }
     tree.finish(&listing, NOW);
     tree

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::tests::{Bucket, entries, items, list, list_directory, model, options};
 use super::*;
+use crate::base::KeySpan;
 
 /// One thing that happens. Numbers choose among what there is, modulo its count.
 #[derive(Clone, Debug)]
@@ -108,7 +109,7 @@ impl World {
         if let Some((key, _)) = lines.last() {
             last.clone_from(key);
         }
-        self.tree.apply(listing, items(&lines), self.now).0
+        self.tree.apply(listing, &KeySpan::all(), items(&lines), self.now).0
     }
 
     fn happen(&mut self, event: Event) {
@@ -120,7 +121,7 @@ impl World {
                 }
             }
             Event::Begin(n) => {
-                let listing = self.tree.begin_listing(self.ino(n), self.now);
+                let listing = self.tree.begin_listing(self.ino(n), Depth::Directory, self.now);
                 self.runs.extend(listing.map(|listing| (listing, String::new())));
             }
             Event::Page(n, lines) => {
