@@ -26,7 +26,7 @@ pub(super) fn command() -> Command {
                 .value_parser(PathBufValueParser::new())
                 .help("Where to mount; a new directory if absent, a temporary one if not given"),
         )
-        .args(config::args(&[Group::Tree, Group::Read, Group::Cache]))
+        .args(config::args(&[Group::Tree, Group::List, Group::Read, Group::Cache]))
         .args_override_self(true)
 }
 

@@ -30,7 +30,7 @@ pub(super) fn command() -> Command {
         .arg(flag("sort").long("sort").help("In the order of the keys, rather than as pages arrive"))
         .arg(json_arg())
         .arg(config_arg())
-        .args(config::args(&[Group::Where, Group::Who]))
+        .args(config::args(&[Group::Where, Group::Who, Group::List]))
         .args_override_self(true)
 }
 
@@ -47,6 +47,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<()> {
     let url: BucketUrl = url.parse()?;
     let given = given::gather(matches, Caller::Person)?;
     let options = config::resolve_store(&given.raw, &url, &variable)?;
+    let listing = config::resolve_list(&given.raw)?;
     log::start_quietly(&given.raw)?;
     let style = match (matches.get_flag("json"), matches.get_flag("long")) {
         (true, _) => Style::Json,
@@ -61,15 +62,21 @@ pub(super) fn run(matches: &ArgMatches) -> Result<()> {
     small_runtime()?.block_on(async {
         let (connected, _) =
             reach::reach(options, &url.directory(), &Metrics::default().into(), &Clock::system()).await?;
-        list_all(&connected, &url, scope, style).await
+        list_all(&connected, &url, scope, &listing, style).await
     })
 }
 
-async fn list_all(connected: &Connected, url: &BucketUrl, scope: ListScope, style: Style) -> Result<()> {
+async fn list_all(
+    connected: &Connected,
+    url: &BucketUrl,
+    scope: ListScope,
+    listing: &list::Options,
+    style: Style,
+) -> Result<()> {
     let fail = |error| reach::explain(&error, url.bucket.as_str(), &connected.endpoint);
     let directory = url.directory();
     let mut printer = Printer::new(directory.clone(), style);
-    let mut pages = list::pages(connected.store.clone(), scope, &list::Options::default());
+    let mut pages = list::pages(connected.store.clone(), scope, listing);
     while let Some(page) = pages.next().await {
         if printer.page(&page.map_err(fail)?)? == Reader::Left {
             return Ok(());

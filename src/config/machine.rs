@@ -32,6 +32,11 @@ pub fn automatic_memory_limit(memory: u64) -> u64 {
     (memory / 4).max(64 << 20)
 }
 
+/// An eighth of the memory there is, but at least 256 MiB: a million files with their names.
+pub fn automatic_metadata_memory(memory: u64) -> u64 {
+    (memory / 8).max(256 << 20)
+}
+
 fn installed_memory(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
@@ -100,6 +105,8 @@ mod tests {
     fn a_quarter_of_what_there_is() {
         assert_eq!(automatic_memory_limit(8 << 30), 2 << 30);
         assert_eq!(automatic_memory_limit(100 << 20), 64 << 20);
+        assert_eq!(automatic_metadata_memory(8 << 30), 1 << 30);
+        assert_eq!(automatic_metadata_memory(100 << 20), 256 << 20);
         assert_eq!(installed_memory("MemTotal:       24689764 kB\nMemFree: 1 kB\n"), Some(24689764 << 10));
         assert_eq!(installed_memory("nothing"), None);
     }

@@ -22,11 +22,11 @@ mod words;
 
 pub use file::standard_files;
 pub use flags::{args, collect};
-pub use machine::{Machine, automatic_memory_limit, cgroup_limit};
+pub use machine::{Machine, automatic_memory_limit, automatic_metadata_memory, cgroup_limit};
 pub use print::{default_json, markdown_table};
 pub use problem::{Problem, Result, Status};
 pub use raw::{Origin, Raw};
-pub use resolve::{Log, LogFormat, Mounting, Run, resolve, resolve_run, resolve_store};
+pub use resolve::{Log, LogFormat, Mounting, Run, resolve, resolve_list, resolve_run, resolve_store};
 pub use table::{Group, Name, Row, Standing, TABLE};
 pub use url::BucketUrl;
 pub use value::{Kind, parse_time};

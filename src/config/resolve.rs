@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::credentials;
-use super::machine::{Machine, automatic_memory_limit};
+use super::machine::{Machine, automatic_memory_limit, automatic_metadata_memory};
 use super::problem::{Problem, Result};
 use super::raw::Raw;
 use super::table::Name;
 use super::url::BucketUrl;
 use super::value;
 use super::words::Words;
-use crate::{fs, fuse, read, store};
+use crate::{fs, fuse, list, read, store};
 
 /// Requests under way at once when nothing else is said. Past 32 connections of 100 MB/s a machine with two cores
 /// gains little; the rest is room for listings and look-ups beside them.
@@ -20,6 +20,12 @@ const AUTOMATIC_CONNECTIONS: usize = 64;
 
 /// The smallest memory limit that is taken: the windows of a few readers.
 const LEAST_MEMORY: u64 = 64 << 20;
+
+/// The smallest memory for names: some 100,000 files.
+const LEAST_METADATA_MEMORY: u64 = 16 << 20;
+
+/// The most requests of one listing at once.
+const MOST_LIST_CONCURRENCY: usize = 1024;
 
 /// Everything a mount needs, in the terms of each room.
 #[derive(Clone, Debug)]
@@ -119,6 +125,16 @@ pub fn resolve_store(
     Ok(options)
 }
 
+/// Resolves how buckets are listed.
+pub fn resolve_list(raw: &Raw) -> Result<list::Options> {
+    let concurrency = raw.required(Name::ListConcurrency, value::count)?;
+    if concurrency > MOST_LIST_CONCURRENCY {
+        let place = raw.describe(Name::ListConcurrency);
+        return Err(Problem::usage(format!("{place}: the most is {MOST_LIST_CONCURRENCY}")));
+    }
+    Ok(list::Options { concurrency: concurrency as u32, ..list::Options::default() })
+}
+
 /// Resolves how the process runs and logs.
 pub fn resolve_run(raw: &Raw) -> Result<Run> {
     Ok(Run {
@@ -169,6 +185,17 @@ fn resolve_fs(raw: &Raw, url: &BucketUrl, machine: Machine) -> Result<fs::Option
         Some(ttl) => fs::Ttl::For(ttl),
     };
     options.negative_ttl = raw.required(Name::NegativeTtl, value::parse_time)?;
+    options.list = resolve_list(raw)?;
+    options.listing = match raw.text(Name::Listing) {
+        Some("lazy") => fs::ListingMode::Lazy,
+        Some("eager") => fs::ListingMode::Eager,
+        _ => fs::ListingMode::Auto,
+    };
+    let memory = raw.required(Name::MetadataMemory, |text| value::or_word(text, "auto", value::size))?;
+    options.metadata_bytes = match memory {
+        None => automatic_metadata_memory(machine.memory),
+        Some(bytes) => within(raw, Name::MetadataMemory, bytes, LEAST_METADATA_MEMORY, u64::MAX)?,
+    };
     options.odd_keys = match raw.text(Name::OddKeys) {
         Some("escape") => fs::OddKeys::Escape,
         _ => fs::OddKeys::Hide,
@@ -271,16 +298,19 @@ mod tests {
         let fs = resolved("oss://b/p", "").unwrap().fs;
         let mut expected = fs::Options::new(crate::base::BucketName::new("b"));
         (expected.prefix, expected.uid, expected.gid) = ("p/".to_owned(), 7, 8);
+        expected.metadata_bytes = 1 << 30;
         assert_eq!(format!("{fs:?}"), format!("{expected:?}"));
 
         let words = "metadata-ttl=0,negative-ttl=0,odd-keys=escape,symlinks,uid=1,gid=2,file-mode=0440,dir-mode=0550,\
-                     direct-io=off,keep-page-cache=off,allow_other,nonempty,noexec";
+                     direct-io=off,keep-page-cache=off,allow_other,nonempty,noexec,listing=eager,list-concurrency=7,\
+                     metadata-memory=32MiB";
         let mounting = resolved("oss://b", words).unwrap();
         let fs = &mounting.fs;
         assert_eq!((fs.metadata_ttl, fs.negative_ttl), (fs::Ttl::EachOpen, Duration::ZERO));
         assert_eq!((fs.odd_keys, fs.symlinks), (fs::OddKeys::Escape, fs::Symlinks::On));
         assert_eq!((fs.uid, fs.gid, fs.file_mode, fs.dir_mode), (1, 2, 0o440, 0o550));
         assert_eq!((fs.direct_io, fs.keep_page_cache), (fs::DirectIo::Off, fs::KeepPageCache::Off));
+        assert_eq!((fs.listing, fs.list.concurrency, fs.metadata_bytes), (fs::ListingMode::Eager, 7, 32 << 20));
         let fuse = &mounting.fuse;
         assert!(fuse.access == fuse::Access::Everyone && fuse.nonempty && fuse.noexec);
         let frozen = resolved("oss://b", "metadata-ttl=indefinite,allow-root").unwrap();
@@ -294,6 +324,9 @@ mod tests {
             ("oss://b", "part-size=1KiB", "the least is 1MiB"),
             ("oss://b", "part-size=2GiB", "the most is 1GiB"),
             ("oss://b", "memory-limit=1MiB", "the least is 64MiB"),
+            ("oss://b", "metadata-memory=1MiB", "the least is 16MiB"),
+            ("oss://b", "list-concurrency=1025", "the most is 1024"),
+            ("oss://b", "list-concurrency=0", "list-concurrency"),
             ("oss://b", "allow-other,allow-root", "give one of the two"),
         ] {
             let problem = resolved(url, words).unwrap_err();

@@ -11,6 +11,8 @@ pub enum Group {
     Who,
     /// How the tree looks.
     Tree,
+    /// How the bucket is listed.
+    List,
     /// How files are read.
     Read,
     /// What is kept.
@@ -21,7 +23,8 @@ pub enum Group {
 
 impl Group {
     /// Every group.
-    pub const ALL: &[Group] = &[Group::Where, Group::Who, Group::Tree, Group::Read, Group::Cache, Group::Run];
+    pub const ALL: &[Group] =
+        &[Group::Where, Group::Who, Group::Tree, Group::List, Group::Read, Group::Cache, Group::Run];
 
     /// The word in headings.
     pub fn title(self) -> &'static str {
@@ -29,6 +32,7 @@ impl Group {
             Group::Where => "where",
             Group::Who => "who",
             Group::Tree => "tree",
+            Group::List => "list",
             Group::Read => "read",
             Group::Cache => "cache",
             Group::Run => "run",
@@ -134,6 +138,13 @@ table! {
         "How long the absence of a name is believed.";
     OddKeys = "odd-keys", Tree, Choice(&["hide", "escape"]), Default "hide",
         "Keys that make no safe path: left out, or shown under an escaped name.";
+    Listing = "listing", Tree, Choice(&["auto", "lazy", "eager"]), Default "auto",
+        "What is listed before it is asked for. lazy lists a directory when it is looked into, eager the whole mount at \
+         the start, and auto what lies ahead of a program that walks the tree.";
+    MetadataMemory = "metadata-memory", Tree, SizeOrAuto, Default "auto",
+        "Memory for names and attributes, from 16MiB on; past it, directories that nothing has open are forgotten and \
+         listed again when they are wanted. auto is an eighth of the machine's memory or of the cgroup's limit, \
+         whichever is smaller, and at least 256MiB.";
     Symlinks = "symlinks", Tree, Switch, Default "off",
         "Show symlink objects as links; off shows them as files with the target's data.";
     Uid = "uid", Tree, Id, Unset "who mounts",
@@ -150,6 +161,9 @@ table! {
         "Let root in besides who mounts.";
     NonEmpty = "nonempty", Tree, Switch, Default "off",
         "Mount over a directory that is not empty, hiding what is in it.";
+
+    ListConcurrency = "list-concurrency", List, Count, Default "64",
+        "Requests under way at once for one listing, 1 to 1024.";
 
     Prefetch = "prefetch", Read, Choice(&["auto", "open", "off"]), Default "auto",
         "What is fetched before it is asked for: windows ahead of sequential readers, besides them whole files from \

@@ -69,7 +69,7 @@ impl Fs {
     async fn list(self: Arc<Self>, directory: Ino, run: Arc<Run>) {
         let listing = &run.listing;
         let scope = ListScope::directory(listing.prefix.as_str()).order(Order::Key);
-        let mut pages = list::pages(self.store.clone(), scope, &self.list_options);
+        let mut pages = list::pages(self.store.clone(), scope, &self.options.list);
         let mut unattended = 0;
         let ended = loop {
             match pages.next().await {

@@ -37,14 +37,13 @@ use tokio::runtime::Handle;
 
 pub use errno::Errno;
 pub use notifier::Notifier;
-pub use options::{DIRECT_IO_BYTES, DirectIo, KeepPageCache, OddKeys, Options, Symlinks, Ttl};
+pub use options::{DIRECT_IO_BYTES, DirectIo, KeepPageCache, ListingMode, OddKeys, Options, Symlinks, Ttl};
 pub use types::{Attr, DirEntry, DirHandle, Entry, FileHandle, FileKind, Opened, PageCache, Statfs, XattrReply};
 
 use self::directory::OpenDirectory;
 use self::file::OpenFile;
 use self::listing::Run;
 use crate::base::{Clock, Ino};
-use crate::list;
 use crate::metrics::{Metric, Metrics};
 use crate::read;
 use crate::store::{Error, ObjectMeta, Store};
@@ -71,7 +70,6 @@ pub struct Fs {
     runtime: Handle,
 
     options: Options,
-    list_options: list::Options,
 
     state: Mutex<State>,
     files: RwLock<HashMap<FileHandle, Arc<OpenFile>>>,
@@ -112,7 +110,6 @@ impl Fs {
             clock,
             runtime: Handle::current(),
             options,
-            list_options: list::Options::default(),
             state: Mutex::new(State { tree, runs: HashMap::new(), counted: 0 }),
             files: RwLock::default(),
             directories: Mutex::default(),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::base::{BucketName, Timestamp};
+use crate::list;
 pub use crate::tree::OddKeys;
 
 /// The options of one mount.
@@ -16,6 +17,12 @@ pub struct Options {
     pub metadata_ttl: Ttl,
     /// How long a name is believed to be missing. With [`Ttl::Indefinite`] for ever.
     pub negative_ttl: Duration,
+    /// How listings are made.
+    pub list: list::Options,
+    /// What is listed before it is asked for.
+    pub listing: ListingMode,
+    /// Memory that the tree of names may take before it forgets what nobody holds.
+    pub metadata_bytes: u64,
     /// What becomes of keys that are no safe names.
     pub odd_keys: OddKeys,
     /// What symlink objects look like.
@@ -38,13 +45,16 @@ pub struct Options {
 
 impl Options {
     /// The defaults, for a bucket mounted whole: 60 s for what is there, 5 s for what is not, odd keys hidden,
-    /// symlink objects shown as files, everything readable by everybody and owned by root.
+    /// symlink objects shown as files, 256 MiB for names, everything readable by everybody and owned by root.
     pub fn new(bucket: BucketName) -> Self {
         Options {
             bucket,
             prefix: String::new(),
             metadata_ttl: Ttl::For(Duration::from_secs(60)),
             negative_ttl: Duration::from_secs(5),
+            list: list::Options::default(),
+            listing: ListingMode::Auto,
+            metadata_bytes: 256 << 20,
             odd_keys: OddKeys::Hide,
             symlinks: Symlinks::Off,
             uid: 0,
@@ -68,6 +78,18 @@ pub enum Ttl {
     EachOpen,
     /// For ever: the view is frozen as it was first seen.
     Indefinite,
+}
+
+/// What is listed before it is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ListingMode {
+    /// What lies ahead of a program that walks the tree.
+    #[default]
+    Auto,
+    /// Nothing: a directory is listed when it is looked into.
+    Lazy,
+    /// Everything, from the start on.
+    Eager,
 }
 
 /// What symlink objects look like.

@@ -31,6 +31,8 @@
 //! | `metadata-ttl` | TIME indefinite | `60s` | How long names, sizes and times are believed without asking again. 0 asks at every open, indefinite freezes the view. |
 //! | `negative-ttl` | TIME | `5s` | How long the absence of a name is believed. |
 //! | `odd-keys` | hide escape | `hide` | Keys that make no safe path: left out, or shown under an escaped name. |
+//! | `listing` | auto lazy eager | `auto` | What is listed before it is asked for. lazy lists a directory when it is looked into, eager the whole mount at the start, and auto what lies ahead of a program that walks the tree. |
+//! | `metadata-memory` | SIZE auto | `auto` | Memory for names and attributes, from 16MiB on; past it, directories that nothing has open are forgotten and listed again when they are wanted. auto is an eighth of the machine's memory or of the cgroup's limit, whichever is smaller, and at least 256MiB. |
 //! | `symlinks` | on off | `off` | Show symlink objects as links; off shows them as files with the target's data. |
 //! | `uid` | ID | who mounts | The owner of everything. |
 //! | `gid` | ID | who mounts | The group of everything. |
@@ -39,6 +41,12 @@
 //! | `allow-other` | on off | `off` | Let every user in, as far as the modes allow. |
 //! | `allow-root` | on off | `off` | Let root in besides who mounts. |
 //! | `nonempty` | on off | `off` | Mount over a directory that is not empty, hiding what is in it. |
+//!
+//! # list
+//!
+//! | option | takes | default | what it does |
+//! |---|---|---|---|
+//! | `list-concurrency` | N | `64` | Requests under way at once for one listing, 1 to 1024. |
 //!
 //! # read
 //!
