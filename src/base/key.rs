@@ -49,7 +49,11 @@ impl ETag {
         let value = value.strip_prefix("W/").unwrap_or(value);
         let value = value.strip_prefix('"').unwrap_or(value);
         let value = value.strip_suffix('"').unwrap_or(value);
-        (!value.is_empty() && !value.contains(char::is_control)).then(|| ETag(value.into()))
+        let has_control = match value.is_ascii() {
+            true => value.bytes().any(|byte| byte.is_ascii_control()),
+            false => value.contains(char::is_control),
+        };
+        (!value.is_empty() && !has_control).then(|| ETag(value.into()))
     }
 
     /// The tag without quotes.

@@ -1,6 +1,7 @@
 //! Requests and answers of the [`Store`](super::Store) trait.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -138,9 +139,9 @@ pub enum ObjectKind {
     Symlink,
 }
 
-/// A storage class in the server's own word, such as `Standard`, `IA`, `Archive`, `GLACIER`.
+/// A storage class in the server's own word, such as `Standard`, `IA`, `Archive`, `GLACIER`. Clones share it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StorageClass(pub Box<str>);
+pub struct StorageClass(pub Arc<str>);
 
 impl StorageClass {
     /// Whether objects of this class must be restored before they can be read.
