@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 
 use super::content::{Computed, Content, splitmix};
+use super::text::hex_upper;
 use super::time::civil;
 use crate::base::{ByteSize, Timestamp};
 
@@ -130,7 +131,15 @@ impl Generator {
 
     /// The key of an index below `count`. Keys grow with their index, byte by byte.
     pub fn key(&self, index: u64) -> String {
-        self.key_of(self.kind, index, self.count)
+        let mut key = String::with_capacity(48);
+        self.key_into(index, &mut key);
+        key
+    }
+
+    /// Replaces a text by that key.
+    pub(super) fn key_into(&self, index: u64, key: &mut String) {
+        key.clear();
+        self.write_key(key, self.kind, index, self.count);
     }
 
     /// The index of a key, if it is one of the bucket's.
@@ -142,9 +151,11 @@ impl Generator {
     /// The index of the first key that is not below this one; `count` when all are.
     pub(super) fn lower_bound(&self, key: &str) -> u64 {
         let (mut low, mut high) = (0, self.count);
+        let mut found = String::new();
         while low < high {
             let middle = low + (high - low) / 2;
-            if self.key(middle).as_str() < key {
+            self.key_into(middle, &mut found);
+            if found.as_str() < key {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -166,7 +177,10 @@ impl Generator {
 
     /// An opaque tag: the noise is never hashed.
     pub(super) fn etag(&self, index: u64) -> String {
-        format!("{:016X}{:016X}-1", self.random(index, 3), self.random(index, 4))
+        let noise = u128::from(self.random(index, 3)) << 64 | u128::from(self.random(index, 4));
+        let mut etag = hex_upper(&noise.to_be_bytes());
+        etag.push_str("-1");
+        etag
     }
 
     /// The bytes of an object.
@@ -174,62 +188,82 @@ impl Generator {
         Content::Computed(Computed { phase: phase(self.seed, &self.key(index)), len: self.size(index) })
     }
 
-    fn key_of(&self, kind: GeneratorKind, i: u64, count: u64) -> String {
+    /// Written piece by piece into a text that is used again: formatting each key took more than all else that a page
+    /// of a listing costs.
+    fn write_key(&self, key: &mut String, kind: GeneratorKind, i: u64, count: u64) {
         let width = digits(count).max(6);
         match kind {
-            GeneratorKind::Flat => format!("file-{i:0width$}.bin"),
+            GeneratorKind::Flat => numbered(key, "file-", i, width, ".bin"),
             GeneratorKind::Nested => {
                 let leaf = i / count.div_ceil(10_000).max(1);
-                format!("dir-{:02}/dir-{:02}/file-{i:0width$}.bin", leaf / 100, leaf % 100)
+                numbered(key, "dir-", leaf / 100, 2, "/");
+                numbered(key, "dir-", leaf % 100, 2, "/");
+                numbered(key, "file-", i, width, ".bin");
             }
-            GeneratorKind::Hex => {
-                let share = u128::MAX / u128::from(count.max(1));
-                let jitter = u128::from(self.random(i, 5)) << 64 | u128::from(self.random(i, 6));
-                let name = format!("{:032x}", u128::from(i) * share + jitter % share);
-                format!("{}/{}", &name[..2], &name[2..])
-            }
-            GeneratorKind::Uuid => self.uuid(i, count),
-            GeneratorKind::Hot => {
-                let cold = count / 10;
-                match i.checked_sub(cold) {
-                    None => format!("cold-{:0width$}/item-{:02}.bin", i / 20, i % 20),
-                    Some(hot) => format!("hot/item-{hot:0width$}.bin"),
+            GeneratorKind::Hex => self.write_hash(key, i, count),
+            GeneratorKind::Uuid => self.write_uuid(key, i, count),
+            GeneratorKind::Hot => match i.checked_sub(count / 10) {
+                None => {
+                    numbered(key, "cold-", i / 20, width, "/");
+                    numbered(key, "item-", i % 20, 2, ".bin");
                 }
-            }
+                Some(hot) => numbered(key, "hot/item-", hot, width, ".bin"),
+            },
             GeneratorKind::Dates => {
                 let hour = i / count.div_ceil(HOURS).max(1);
                 let date = civil(Timestamp::from_unix(FIRST_DAY + 3_600 * hour as i64));
-                let (year, month, day, hour) = (date.year, date.month, date.day, date.hour);
-                format!("{year:04}/{month:02}/{day:02}/{hour:02}/event-{i:0width$}.json")
+                numbered(key, "", date.year as u64, 4, "/");
+                for part in [date.month as u64, date.day as u64, date.hour as u64] {
+                    numbered(key, "", part, 2, "/");
+                }
+                numbered(key, "event-", i, width, ".json");
             }
-            GeneratorKind::Single => format!("set-{i:0width$}/data.bin"),
+            GeneratorKind::Single => numbered(key, "set-", i, width, "/data.bin"),
             GeneratorKind::Utf8 => {
                 let words = WORDS.len() as u64;
                 let word = WORDS[(u128::from(i) * u128::from(words) / u128::from(count.max(1))) as usize];
-                format!("{word}-{i:0width$}.txt")
+                key.push_str(word);
+                numbered(key, "-", i, width, ".txt");
             }
             GeneratorKind::Mixed => {
                 let share = count / MIXED.len() as u64;
                 let at = i.checked_div(share).map_or(MIXED.len() - 1, |at| (at as usize).min(MIXED.len() - 1));
                 let before = share * at as u64;
                 let of_shape = if at + 1 == MIXED.len() { count - before } else { share };
-                format!("{}/{}", MIXED[at].0, self.key_of(MIXED[at].1, i - before, of_shape))
+                key.push_str(MIXED[at].0);
+                key.push('/');
+                self.write_key(key, MIXED[at].1, i - before, of_shape);
             }
             GeneratorKind::Shards => {
                 let width = digits(count).max(5);
-                format!("model-{:0width$}-of-{count:0width$}.safetensors", i + 1)
+                numbered(key, "model-", i + 1, width, "-of-");
+                numbered(key, "", count, width, ".safetensors");
             }
         }
     }
 
+    fn write_hash(&self, key: &mut String, index: u64, count: u64) {
+        let share = u128::MAX / u128::from(count.max(1));
+        let jitter = u128::from(self.random(index, 5)) << 64 | u128::from(self.random(index, 6));
+        let hash = u128::from(index) * share + jitter % share;
+        hexadecimal(key, (hash >> 120) as u64, 2);
+        key.push('/');
+        hexadecimal(key, (hash >> 64) as u64, 14);
+        hexadecimal(key, hash as u64, 16);
+    }
+
     /// The first 48 bits are drawn from the index's own share of all, the rest freely, so names grow with the index.
-    fn uuid(&self, index: u64, count: u64) -> String {
+    fn write_uuid(&self, key: &mut String, index: u64, count: u64) {
         let share = ((1_u64 << 48) / count.max(1)).max(1);
         let head = index * share + self.random(index, 5) % share;
         let tail = self.random(index, 6);
         let (third, fourth) = (0x4000 | (tail & 0xfff), 0x8000 | ((tail >> 12) & 0x3fff));
         let last = self.random(index, 7) & 0xffff_ffff_ffff;
-        format!("{:08x}-{:04x}-{third:04x}-{fourth:04x}-{last:012x}", head >> 16, head & 0xffff)
+        hexadecimal(key, head >> 16, 8);
+        for (part, width) in [(head & 0xffff, 4), (third, 4), (fourth, 4), (last, 12)] {
+            key.push('-');
+            hexadecimal(key, part, width);
+        }
     }
 
     fn random(&self, index: u64, lane: u64) -> u64 {
@@ -239,7 +273,28 @@ impl Generator {
 }
 
 fn digits(count: u64) -> usize {
-    count.to_string().len()
+    count.checked_ilog10().map_or(1, |log| log as usize + 1)
+}
+
+/// A number with its leading zeros, between two texts.
+fn numbered(key: &mut String, before: &str, mut number: u64, width: usize, after: &str) {
+    key.push_str(before);
+    let mut digits = [b'0'; 20];
+    let mut at = digits.len();
+    while number > 0 {
+        at -= 1;
+        digits[at] += (number % 10) as u8;
+        number /= 10;
+    }
+    let first = at.min(digits.len().saturating_sub(width));
+    key.extend(digits[first..].iter().map(|&digit| char::from(digit)));
+    key.push_str(after);
+}
+
+/// The lowest `width` hexadecimal digits of a number.
+fn hexadecimal(key: &mut String, number: u64, width: usize) {
+    let digit = |place: usize| char::from(b"0123456789abcdef"[(number >> (4 * place)) as usize & 15]);
+    key.extend((0..width).rev().map(digit));
 }
 
 /// Where in the noise a key's content begins: FNV-1a, then mixed.
@@ -348,6 +403,23 @@ mod tests {
                 assert_eq!(generator.find("no such key"), None);
             }
         }
+    }
+
+    #[test]
+    fn keys_of_every_shape_look_as_they_are_described() {
+        let keys = KINDS.map(|(_, kind)| Generator::new(kind, 1_000).seeded(3).key(999));
+        expect_test::expect![[r#"
+            file-000999.bin
+            dir-09/dir-99/file-000999.bin
+            ff/c7e0ebfa0beab779cb7f93c8f71971
+            ffe5d582-c8fb-4d4c-9077-1e878717c688
+            hot/item-000899.bin
+            2023/02/11/15/event-000999.json
+            set-000999/data.bin
+            🚀rocket-000999.txt
+            uuid/ff73c1af-58d2-4951-b358-3a56419212fd
+            model-01000-of-01000.safetensors"#]]
+        .assert_eq(&keys.join("\n"));
     }
 
     #[test]

@@ -100,6 +100,18 @@ impl Object {
         self.content.len()
     }
 
+    /// What listings tell of the object.
+    pub(super) fn facts(&self) -> Facts {
+        Facts {
+            etag: self.etag.clone(),
+            origin: self.origin,
+            modified: self.modified,
+            size: self.listed_size(),
+            storage_class: self.attributes.storage_class,
+            restore: self.restore,
+        }
+    }
+
     /// The size that listings show: a symlink's is the length of its target's name.
     pub(super) fn listed_size(&self) -> u64 {
         self.attributes.symlink_target.as_ref().map_or_else(|| self.size(), |target| target.len() as u64)
@@ -146,10 +158,7 @@ impl Object {
 
     /// The tag in quotes, in the case that the dialect's servers use.
     pub(super) fn quoted_etag(&self, dialect: Dialect) -> String {
-        match dialect {
-            Dialect::Oss => format!("\"{}\"", self.etag),
-            Dialect::S3 => format!("\"{}\"", self.etag.to_ascii_lowercase()),
-        }
+        quoted(&self.etag, dialect)
     }
 
     /// Whether reading needs no restoring now.
@@ -162,22 +171,66 @@ impl Object {
 
     /// The `x-oss-restore` header, for objects that were asked to be restored.
     pub(super) fn restore_text(&self, now: Timestamp) -> Option<String> {
-        match self.restore {
+        self.restore.text(now)
+    }
+
+    /// The type that listings and headers show.
+    pub(super) fn type_name(&self) -> &'static str {
+        self.origin.name()
+    }
+}
+
+/// What listings tell of an object.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Facts {
+    /// Without quotes, in the case of the OSS dialect.
+    pub(super) etag: String,
+    pub(super) origin: Origin,
+    pub(super) modified: Timestamp,
+    pub(super) size: u64,
+    pub(super) storage_class: StorageClass,
+    pub(super) restore: Restore,
+}
+
+impl Facts {
+    /// The tag in quotes, in the case that the dialect's servers use.
+    pub(super) fn quoted_etag(&self, dialect: Dialect) -> String {
+        quoted(&self.etag, dialect)
+    }
+}
+
+fn quoted(etag: &str, dialect: Dialect) -> String {
+    let mut quoted = String::with_capacity(etag.len() + 2);
+    quoted.push('"');
+    quoted.push_str(etag);
+    quoted.push('"');
+    if dialect == Dialect::S3 {
+        quoted.make_ascii_lowercase();
+    }
+    quoted
+}
+
+impl Origin {
+    /// The type that listings and headers show.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Origin::Put => "Normal",
+            Origin::Multipart => "Multipart",
+            Origin::Append => "Appendable",
+            Origin::Symlink => "Symlink",
+        }
+    }
+}
+
+impl Restore {
+    /// As headers and listings tell it, once it was asked for.
+    pub(super) fn text(self, now: Timestamp) -> Option<String> {
+        match self {
             Restore::Asked { ready, .. } if now < ready => Some("ongoing-request=\"true\"".to_owned()),
             Restore::Asked { end, .. } if now < end => {
                 Some(format!("ongoing-request=\"false\", expiry-date=\"{}\"", super::time::http_date(end)))
             }
             _ => None,
-        }
-    }
-
-    /// The type that listings and headers show.
-    pub(super) fn type_name(&self) -> &'static str {
-        match self.origin {
-            Origin::Put => "Normal",
-            Origin::Multipart => "Multipart",
-            Origin::Append => "Appendable",
-            Origin::Symlink => "Symlink",
         }
     }
 }

@@ -1,31 +1,42 @@
 //! Percent-encoding and hexadecimal, and the comparison of secrets.
 
+use std::borrow::Cow;
+
 /// Encodes every byte but the unreserved ones (`A-Z a-z 0-9 - _ . ~`).
-pub(super) fn encode(text: &str) -> String {
-    encode_but(text, "")
+pub(super) fn encode(text: &str) -> Cow<'_, str> {
+    encode_but(text, is_unreserved)
 }
 
 /// Encodes like [`encode`] but leaves the slash.
-pub(super) fn encode_path(text: &str) -> String {
-    encode_but(text, "/")
+pub(super) fn encode_path(text: &str) -> Cow<'_, str> {
+    encode_but(text, |byte| is_unreserved(byte) || byte == b'/')
 }
 
-fn encode_but(text: &str, kept: &str) -> String {
-    let mut out = String::with_capacity(text.len() + text.len() / 4);
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~')
+}
+
+fn encode_but(text: &str, is_kept: impl Fn(u8) -> bool) -> Cow<'_, str> {
+    if text.bytes().all(&is_kept) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() * 3);
     for byte in text.bytes() {
-        let plain = byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) || kept.as_bytes().contains(&byte);
-        if plain {
+        if is_kept(byte) {
             out.push(byte as char);
         } else {
             out.push('%');
-            out.push(char::from(HEX_UPPER[usize::from(byte >> 4)]));
-            out.push(char::from(HEX_UPPER[usize::from(byte & 15)]));
+            push_hex_upper(&mut out, byte);
         }
     }
-    out
+    Cow::Owned(out)
 }
 
-const HEX_UPPER: &[u8; 16] = b"0123456789ABCDEF";
+fn push_hex_upper(out: &mut String, byte: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+    out.push(char::from(DIGITS[usize::from(byte & 15)]));
+}
 
 /// Decodes percent escapes once; a percent sign that begins no escape stands for itself. `+` stays `+`.
 pub(super) fn decode(text: &str) -> Vec<u8> {
@@ -69,7 +80,11 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 
 /// Upper-case hexadecimal, as entity tags are written.
 pub(super) fn hex_upper(bytes: &[u8]) -> String {
-    hex::encode_upper(bytes)
+    let mut text = String::with_capacity(2 * bytes.len());
+    for &byte in bytes {
+        push_hex_upper(&mut text, byte);
+    }
+    text
 }
 
 /// Whether two texts are equal, in a time that depends on their lengths alone.

@@ -153,7 +153,7 @@ fn canonical_path(request: &Request) -> String {
 
 fn encode_bytes(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
-        Ok(text) => encode(text),
+        Ok(text) => encode(text).into_owned(),
         Err(_) => bytes.iter().map(|byte| format!("%{byte:02X}")).collect(),
     }
 }

@@ -148,7 +148,7 @@ fn canonical_query(request: &Request) -> String {
         pairs.map(|(name, value)| (encode(name), encode(value.as_deref().unwrap_or("")))).collect();
     encoded.sort();
     let written = encoded.into_iter().map(|(name, value)| match value.is_empty() {
-        true => name,
+        true => name.into_owned(),
         false => format!("{name}={value}"),
     });
     written.collect::<Vec<_>>().join("&")

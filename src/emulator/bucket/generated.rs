@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 
 use super::Cursor;
 use crate::emulator::generator::Generator;
-use crate::emulator::object::{LazyCrc, Object};
-use crate::emulator::options::PutOptions;
+use crate::emulator::object::{Facts, LazyCrc, Object, Origin, Restore};
+use crate::emulator::options::{PutOptions, StorageClass};
 
 /// Checksums of objects above this size are remembered, because every ranged answer names that of the whole object.
 const SLOW_BYTES: u64 = 256 << 10;
@@ -42,7 +42,7 @@ impl Generated {
     }
 
     pub(super) fn cursor(&self) -> GeneratedCursor<'_> {
-        let mut cursor = GeneratedCursor { generator: &self.generator, index: 0, key: None };
+        let mut cursor = GeneratedCursor { generator: &self.generator, index: 0, key: String::new() };
         cursor.stand_at(0);
         cursor
     }
@@ -53,17 +53,33 @@ fn object(generator: &Generator, index: u64) -> Object {
     Object::tagged(generator.content(index), generator.etag(index), None, modified, PutOptions::default())
 }
 
+/// Those of [`object`], which tests hold it to.
+fn facts(generator: &Generator, index: u64) -> Facts {
+    Facts {
+        etag: generator.etag(index),
+        origin: Origin::Multipart,
+        modified: generator.modified(index),
+        size: generator.size(index),
+        storage_class: StorageClass::default(),
+        restore: Restore::Never,
+    }
+}
+
 /// Walks the keys of a generator.
 pub(super) struct GeneratedCursor<'a> {
     generator: &'a Generator,
     index: u64,
-    key: Option<String>,
+    /// Empty past the last.
+    key: String,
 }
 
 impl GeneratedCursor<'_> {
     fn stand_at(&mut self, index: u64) {
         self.index = index;
-        self.key = (index < self.generator.count).then(|| self.generator.key(index));
+        match index < self.generator.count {
+            true => self.generator.key_into(index, &mut self.key),
+            false => self.key.clear(),
+        }
     }
 }
 
@@ -73,14 +89,32 @@ impl Cursor for GeneratedCursor<'_> {
     }
 
     fn key(&self) -> Option<&str> {
-        self.key.as_deref()
+        Some(self.key.as_str()).filter(|key| !key.is_empty())
     }
 
     fn object(&self) -> Option<Arc<Object>> {
-        self.key.is_some().then(|| Arc::new(object(self.generator, self.index)))
+        self.key().map(|_| Arc::new(object(self.generator, self.index)))
+    }
+
+    fn facts(&self) -> Option<Facts> {
+        self.key().map(|_| facts(self.generator, self.index))
     }
 
     fn advance(&mut self) {
         self.stand_at(self.index + 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emulator::generator::GeneratorKind;
+
+    #[test]
+    fn facts_are_those_of_the_object() {
+        let generator = Generator::new(GeneratorKind::Uuid, 100).seeded(7);
+        for index in [0, 42, 99] {
+            assert_eq!(facts(&generator, index), object(&generator, index).facts());
+        }
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 
 use super::generator::Generator;
-use super::object::Object;
+use super::object::{Facts, Object};
 use crate::base::Timestamp;
 use directory::Directory;
 use generated::Generated;
@@ -64,6 +64,10 @@ pub(super) trait Cursor {
     fn key(&self) -> Option<&str>;
     /// The object it stands at; `None` where a key is hidden.
     fn object(&self) -> Option<Arc<Object>>;
+    /// What listings tell of that object: a walk over millions should not have to make them.
+    fn facts(&self) -> Option<Facts> {
+        self.object().map(|object| object.facts())
+    }
     /// Goes to the next key.
     fn advance(&mut self);
 }
@@ -290,6 +294,10 @@ impl<O: Cursor, U: Cursor> Cursor for Merged<O, U> {
 
     fn object(&self) -> Option<Arc<Object>> {
         if self.is_over() { self.over.object() } else { self.under.object() }
+    }
+
+    fn facts(&self) -> Option<Facts> {
+        if self.is_over() { self.over.facts() } else { self.under.facts() }
     }
 
     fn advance(&mut self) {

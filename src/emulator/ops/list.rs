@@ -1,12 +1,14 @@
 //! ListObjects in both forms.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::Call;
 use super::page::{After, Entry, Page, Query, page};
 use crate::emulator::failure::{Failure, invalid_argument};
-use crate::emulator::object::Object;
+use crate::emulator::object::Facts;
 use crate::emulator::operation::Operation;
 use crate::emulator::options::Dialect;
 use crate::emulator::reply::Reply;
@@ -17,6 +19,8 @@ use crate::emulator::xml::Writer;
 /// Who owns every bucket and object.
 pub(super) const OWNER: &str = "1234567890123456";
 const S3_NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
+/// What an entry takes with a key of some thirty bytes.
+const USUAL_ENTRY_BYTES: usize = 256;
 /// Prefixes, markers and delimiters are shorter than this.
 const TOO_LONG: usize = 1024;
 
@@ -35,8 +39,8 @@ impl Encoding {
         }
     }
 
-    pub(super) fn text(self, text: &str) -> String {
-        if self.is_url { encode(text) } else { text.to_owned() }
+    pub(super) fn text(self, text: &str) -> Cow<'_, str> {
+        if self.is_url { encode(text) } else { Cow::Borrowed(text) }
     }
 
     pub(super) fn write(self, w: &mut Writer) {
@@ -155,6 +159,7 @@ pub(super) fn list_objects(call: &Call<'_>) -> Result<Reply, Failure> {
             listing.first_head(w)
         }
         let with_owner = !is_second || parameters.value("fetch-owner") == Some("true");
+        w.reserve(page.entries.len() * USUAL_ENTRY_BYTES);
         for entry in &page.entries {
             listing.entry(w, entry, with_owner);
         }
@@ -199,17 +204,16 @@ impl Listing<'_> {
     fn second_head(&self, w: &mut Writer) {
         self.shared_head(w);
         let (call, dialect) = (self.call, self.call.dialect());
-        let token_text =
-            |token: &str| if dialect == Dialect::Oss { self.encoding.text(token) } else { token.to_owned() };
+        let encoding = if dialect == Dialect::Oss { self.encoding } else { Encoding { is_url: false } };
         let start = call.request.query.value("start-after").unwrap_or("");
         if !start.is_empty() || dialect == Dialect::Oss {
             w.leaf("StartAfter", self.encoding.text(start));
         }
         if let Some(token) = call.request.query.filled("continuation-token") {
-            w.leaf("ContinuationToken", token_text(token));
+            w.leaf("ContinuationToken", encoding.text(token));
         }
         if let Some(next) = self.next() {
-            w.leaf("NextContinuationToken", token_text(&token(&next, dialect)));
+            w.leaf("NextContinuationToken", encoding.text(&token(&next, dialect)));
         }
         w.leaf("KeyCount", self.page.entries.len());
     }
@@ -220,7 +224,7 @@ impl Listing<'_> {
                 w.within("CommonPrefixes", |w| w.leaf("Prefix", self.encoding.text(prefix)));
             }
             Entry::Object(key, object) => w.within("Contents", |w| {
-                w.leaf("Key", self.encoding.text(key));
+                w.text("Key", &self.encoding.text(key));
                 facts(self.call, w, object);
                 if with_owner {
                     owner(w);
@@ -231,17 +235,17 @@ impl Listing<'_> {
 }
 
 /// What a listing tells of an object.
-pub(super) fn facts(call: &Call<'_>, w: &mut Writer, object: &Object) {
+pub(super) fn facts(call: &Call<'_>, w: &mut Writer, object: &Facts) {
     let dialect = call.dialect();
-    w.leaf("LastModified", iso_date(object.modified));
-    w.leaf("ETag", object.quoted_etag(dialect));
+    w.text("LastModified", &iso_date(object.modified));
+    w.text("ETag", &object.quoted_etag(dialect));
     if dialect == Dialect::Oss {
-        w.leaf("Type", object.type_name());
+        w.text("Type", object.origin.name());
     }
-    w.leaf("Size", object.listed_size());
-    w.leaf("StorageClass", object.attributes.storage_class.name(dialect));
-    if let (Some(text), Dialect::Oss) = (object.restore_text(call.now), dialect) {
-        w.leaf("RestoreInfo", text);
+    w.leaf("Size", object.size);
+    w.text("StorageClass", object.storage_class.name(dialect));
+    if let (Some(text), Dialect::Oss) = (object.restore.text(call.now), dialect) {
+        w.text("RestoreInfo", &text);
     }
 }
 

@@ -1,9 +1,7 @@
 //! One page of a listing, found by walking keys in order. It knows neither the protocol nor where keys are kept.
 
-use std::sync::Arc;
-
 use crate::emulator::bucket::Cursor;
-use crate::emulator::object::Object;
+use crate::emulator::object::Facts;
 
 /// What a page is asked for.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -29,7 +27,7 @@ pub(super) enum After {
 /// A line of a page.
 #[derive(Clone, Debug)]
 pub(super) enum Entry {
-    Object(String, Arc<Object>),
+    Object(String, Facts),
     Prefix(String),
 }
 
@@ -57,7 +55,7 @@ pub(super) fn page(cursor: &mut dyn Cursor, query: &Query) -> Page {
         return Page { entries, is_truncated: false };
     }
     while let Some(key) = cursor.key().filter(|key| key.starts_with(&query.prefix)) {
-        let Some(object) = cursor.object() else {
+        let Some(facts) = cursor.facts() else {
             cursor.advance();
             continue;
         };
@@ -66,7 +64,7 @@ pub(super) fn page(cursor: &mut dyn Cursor, query: &Query) -> Page {
         }
         match common_prefix(key, query) {
             None => {
-                entries.push(Entry::Object(key.to_owned(), object));
+                entries.push(Entry::Object(key.to_owned(), facts));
                 cursor.advance();
             }
             Some(common) => {
@@ -130,6 +128,7 @@ mod tests {
     use crate::base::Timestamp;
     use crate::emulator::bucket::{Bucket, WriteCondition};
     use crate::emulator::content::Content;
+    use crate::emulator::object::Object;
     use crate::emulator::options::PutOptions;
 
     #[test]

@@ -138,7 +138,7 @@ fn write_line(call: &Call<'_>, w: &mut Writer, line: &Line, encoding: Encoding) 
         w.leaf("VersionId", &version.id);
         w.leaf("IsLatest", version.is_latest);
         match &version.object {
-            Some(object) => facts(call, w, object),
+            Some(object) => facts(call, w, &object.facts()),
             None => w.leaf("LastModified", iso_date(version.modified)),
         }
         owner(w);
