@@ -24,8 +24,24 @@ impl Fs {
         }
     }
 
-    /// Changes the tree under the lock, and says afterwards what has changed.
+    /// Changes the tree under the lock, and says afterwards what has changed. Where very many entries have gone, they
+    /// are seen to bit by bit, so that nobody waits long for the lock.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> (T, Changes)) -> T {
+        let (value, mut more) = self.change_once(|state| {
+            let (value, mut changes) = change(state);
+            let more = state.tree.sweep(&mut changes);
+            ((value, more), changes)
+        });
+        while more {
+            more = self.change_once(|state| {
+                let mut changes = Changes::default();
+                (state.tree.sweep(&mut changes), changes)
+            });
+        }
+        value
+    }
+
+    fn change_once<T>(&self, change: impl FnOnce(&mut State) -> (T, Changes)) -> T {
         let (value, changes) = {
             let mut state = self.state.lock();
             let changed = change(&mut state);

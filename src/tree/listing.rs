@@ -1,23 +1,26 @@
-//! Applying a listing of a directory to the tree, page by page.
+//! Listings that are going on, and the rounds that they feed.
 //!
-//! A listing is a merge of two sorted lists: the children that the directory had, and what the pages show. What both
-//! have stays as it is, number and all; what only the pages have is new; what only the old children have is gone as
-//! soon as a page has passed its place. Each step is a constant amount of work, so that a directory costs what it
-//! holds however it is cut into pages, and a page is applied in well under a millisecond.
+//! A listing comes in pages, each of which settles a span of keys; in which order is the store's affair, and several
+//! listings can be on their way over the same directories. So it is the directory that keeps account: its [`Round`]
+//! knows which part of its keys pages have settled since the round began, whoever brought them. A round whose spans
+//! are all there is ends in a complete directory at once; one that no listing feeds any more breaks off, and what
+//! it has shown stays known but is not settled.
 //!
-//! A file `a` is settled when the listing has passed `a/`. Until then it waits in [`Run::pending`], which is a stack:
-//! whatever waits at one place of the listing is a beginning of whatever came later.
+//! A directory that lies wholly within a page has no round at all: it is complete as the page is applied. So however
+//! large a subtree is, there are only as many rounds as its pages have edges.
+//!
+//! How a page is merged into the children is [`page`](super::page)'s affair.
 
-use std::cmp::Ordering;
-use std::mem;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::escape::Shown;
-use super::lookup::{Role, compare};
-use super::node::{Body, Flags, NodeId, PackedTime};
+use super::lookup::Role;
+use super::node::{Flags, NodeId};
 use super::order::{OrderId, OrderState};
-use super::{Changes, Facts, OddKey, Outdated, Tree};
-use crate::base::{Ino, KeySpan};
+use super::spans::{Span, Spans};
+use super::{Changes, Facts, Tree};
+use crate::base::Ino;
 
 /// How far below a directory a listing looks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,15 +34,18 @@ pub enum Depth {
 /// A listing that is going on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listing {
-    id: u64,
-    directory: Ino,
+    pub(super) id: ListingId,
+    pub(super) directory: Ino,
     /// What to list: keys below this prefix.
     pub prefix: String,
     /// Whether up to the next `/` or all of them.
     pub depth: Depth,
 }
 
-/// One line of a listing with delimiter `/`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct ListingId(u64);
+
+/// One line of a listing.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Item<'a> {
     /// An object, by its raw key.
@@ -48,9 +54,9 @@ pub enum Item<'a> {
     Prefix(&'a str),
 }
 
-impl Item<'_> {
+impl<'a> Item<'a> {
     /// Where it stands in the order of keys.
-    pub fn key(&self) -> &str {
+    pub fn key(&self) -> &'a str {
         match self {
             Item::Object(key, _) | Item::Prefix(key) => key,
         }
@@ -66,335 +72,418 @@ pub enum Standing {
     Gone,
 }
 
-/// The state of a listing.
+/// What the tree keeps of a listing.
 #[derive(Debug)]
-pub(super) struct Run {
-    id: u64,
-    pub(super) order: OrderId,
-
-    /// What the pages have shown, in the order of the keys.
-    pub(super) children: Vec<NodeId>,
-    pub(super) parts: Vec<NodeId>,
-    /// The first of the old children that no page has passed.
-    pub(super) cursor: usize,
-    /// Files of `children` whose name a directory may still take.
-    pending: Vec<NodeId>,
-    marker: Option<PackedTime>,
-    /// When the last page came.
-    pub(super) touched: Duration,
-    /// Whether the server broke the order of keys.
-    disordered: bool,
+pub(super) struct Ongoing {
+    pub(super) directory: NodeId,
+    /// Directories whose rounds it has fed, of which most have ended since.
+    fed: Vec<NodeId>,
 }
 
-impl Run {
-    pub(super) fn replace_pending(&mut self, old: NodeId, new: NodeId) {
-        for id in &mut self.pending {
-            if *id == old {
-                *id = new;
-            }
-        }
-    }
+/// What pages have settled of a directory that is not complete. See the module's head.
+#[derive(Debug)]
+pub(super) struct Round {
+    began: Duration,
+    pub(super) spans: Spans,
+    /// That part of them in which pages have settled all that lies below as well.
+    deep: Spans,
+    /// When the last page came.
+    pub(super) touched: Duration,
+    /// When a page last showed anything in the directory, which is proof that it exists.
+    shown_at: Option<Duration>,
+    feeders: Vec<ListingId>,
+    /// What handles read that were opened in this round.
+    pub(super) order: Option<OrderId>,
+    /// Entries that are in the order though not all that they stand for is settled.
+    announced: HashSet<NodeId>,
+    /// Entries, as keys, that pages have shown outside of their spans: they are there whatever other pages say.
+    strays: HashSet<Box<str>>,
 }
 
 impl Tree {
-    /// Begins a listing; `None` if one is going on, or there is no such directory.
+    /// Begins a listing: of what lies directly in a directory, or of all below it. `None` if there is no such
+    /// directory. Any number may go on at once, over the same directories too.
     pub fn begin_listing(&mut self, directory: Ino, depth: Depth, now: Duration) -> Option<Listing> {
-        if depth == Depth::Subtree {
-            return None;
-        }
         let id = self.find_ino(directory)?;
         let node = self.nodes.at(id);
-        if node.flags.has(Flags::REMOVED) || node.directory()?.run.is_some() {
+        if node.flags.has(Flags::REMOVED) || !node.is_directory() {
             return None;
         }
-        let order = self.new_order(id, OrderState::Growing);
-        let run = Run {
-            id: self.id(),
-            order,
-            children: Vec::new(),
-            parts: Vec::new(),
-            cursor: 0,
-            pending: Vec::new(),
-            marker: None,
-            touched: now,
-            disordered: false,
-        };
-        let listing = Listing { id: run.id, directory, prefix: self.key_of(id), depth };
-        let state = self.directory_mut(id);
-        state.run = Some(Box::new(run));
-        state.snapshot = None;
+        let listing = Listing { id: ListingId(self.id()), directory, prefix: self.key_of(id), depth };
+        self.listings.insert(listing.id, Ongoing { directory: id, fed: Vec::new() });
         self.hold(id);
+        self.round(id, listing.id, now);
         Some(listing)
     }
 
     /// Whether a listing still has a directory to be applied to.
     pub fn standing(&self, listing: &Listing) -> Standing {
-        let directory = self.find_ino(listing.directory).and_then(|id| self.nodes.at(id).directory());
-        match directory.and_then(|state| state.run.as_ref()) {
-            Some(run) if run.id == listing.id => Standing::Wanted,
-            _ => Standing::Gone,
-        }
+        if self.listings.contains_key(&listing.id) { Standing::Wanted } else { Standing::Gone }
     }
 
-    /// Applies the next page, whose items are in the order of their keys: within `span` they are all there is.
-    pub fn apply<'a>(
-        &mut self,
-        listing: &Listing,
-        _span: &KeySpan,
-        items: impl IntoIterator<Item = Item<'a>>,
-        now: Duration,
-    ) -> (Standing, Changes) {
+    /// The listing has come to its end. What its pages have covered is complete already; where they left a gap, the
+    /// round breaks off as if it had been abandoned.
+    pub fn finish(&mut self, listing: &Listing, _now: Duration) -> Changes {
         let mut changes = Changes::default();
-        let Some((id, mut run)) = self.take_run(listing) else { return (Standing::Gone, changes) };
-        let before = mem::take(&mut self.directory_mut(id).children);
-        let mut step = Step { directory: id, run: &mut run, before: &before, changes: &mut changes };
-        for item in items {
-            let Some(rest) = item.key().strip_prefix(&listing.prefix) else { continue };
-            step.item(self, rest, item);
-        }
-        run.touched = now;
-        let state = self.directory_mut(id);
-        state.children = before;
-        state.run = Some(run);
-        (Standing::Wanted, changes)
-    }
-
-    /// The listing has come to its end: what it has not shown is not there.
-    pub fn finish(&mut self, listing: &Listing, now: Duration) -> Changes {
-        let mut changes = Changes::default();
-        let Some((id, mut run)) = self.take_run(listing) else { return changes };
-        let before = mem::take(&mut self.directory_mut(id).children);
-        for &gone in &before[run.cursor..] {
-            self.detach(gone, &mut changes);
-        }
-        let step = &mut Step { directory: id, run: &mut run, before: &[], changes: &mut changes };
-        step.settle_pending(self, None);
-        if step.run.disordered {
-            step.put_in_order(self);
-        }
-        let parts = mem::replace(&mut self.directory_mut(id).parts, mem::take(&mut run.parts));
-        for part in parts {
-            if !self.directory(id).parts.contains(&part) {
-                self.detach(part, &mut changes);
-            }
-        }
-        run.children.shrink_to_fit();
-        let deserted = run.children.is_empty() && run.marker.is_none() && id != NodeId::ROOT;
-        let state = self.directory_mut(id);
-        state.children = run.children;
-        let mtime = run.marker.unwrap_or(PackedTime::UNKNOWN);
-        let retimed = mem::replace(&mut state.mtime, mtime) != mtime;
-        state.listed_at = Some(now);
-        state.probed.clear();
-        state.probes = 0;
-        if retimed {
-            changes.outdated.push(Outdated::Attributes(listing.directory));
-        }
-        if deserted {
-            // Nothing below it: the directory itself may be gone, and the next look-up of it finds out.
-            self.nodes.at_mut(id).flags.set(Flags::STALE, true);
-        }
-        self.end_order(id, run.order, OrderState::Complete);
-        self.release(id);
+        self.end_listing(listing.id);
+        self.sweep(&mut changes);
         changes
     }
 
-    /// The listing has broken off. What it has shown stays known, and is not settled.
+    /// The listing has broken off. What it has shown stays known; directories that are not complete yet, and that no
+    /// other listing feeds, are not settled.
     pub fn abandon(&mut self, listing: &Listing) {
-        let Some((id, run)) = self.take_run(listing) else { return };
-        self.put_back(id, *run);
+        self.end_listing(listing.id);
     }
 
-    pub(super) fn put_back(&mut self, id: NodeId, run: Run) {
-        let state = self.directory_mut(id);
-        let before = mem::take(&mut state.children);
-        state.children = run.children;
-        state.children.extend_from_slice(&before[run.cursor..]);
-        for part in run.parts {
-            if !state.parts.contains(&part) {
-                state.parts.push(part);
+    pub(super) fn end_listing(&mut self, id: ListingId) {
+        let Some(ongoing) = self.listings.remove(&id) else { return };
+        for directory in ongoing.fed {
+            let Some(state) = self.nodes.get_mut(directory).and_then(|node| node.directory_mut()) else { continue };
+            let Some(round) = state.round_mut() else { continue };
+            let feeders = round.feeders.len();
+            round.feeders.retain(|&feeder| feeder != id);
+            if round.feeders.is_empty() && feeders > 0 {
+                self.break_off(directory);
             }
         }
-        for file in run.pending {
-            let name = self.nodes.at(file).name.clone();
-            let shadowed = self.find(id, &name, Role::Directory).is_some();
-            self.shadow(file, shadowed);
-        }
-        self.end_order(id, run.order, OrderState::Broken);
-        self.release(id);
+        self.release(ongoing.directory);
     }
 
-    fn end_order(&mut self, id: NodeId, order: OrderId, end: OrderState) {
-        let Some(list) = self.orders.get_mut(&order) else { return };
-        list.state = end;
-        if list.handles == 0 {
-            self.orders.remove(&order);
-        } else if end == OrderState::Complete {
-            self.directory_mut(id).snapshot = Some(order);
+    /// Ends the listings of a directory that has gone.
+    pub(super) fn end_listings_of(&mut self, directory: NodeId) {
+        let of = self.listings.iter().filter(|(_, ongoing)| ongoing.directory == directory).map(|(&id, _)| id);
+        for id in of.collect::<Vec<_>>() {
+            self.end_listing(id);
         }
     }
 
-    fn take_run(&mut self, listing: &Listing) -> Option<(NodeId, Box<Run>)> {
-        let id = self.find_ino(listing.directory)?;
-        let state = match &mut self.nodes.at_mut(id).body {
-            Body::Directory(state) => state,
-            Body::Object { .. } => return None,
+    /// The round of a directory, which this listing feeds from now on.
+    pub(super) fn round(&mut self, id: NodeId, listing: ListingId, now: Duration) -> &mut Round {
+        let round = &mut self.directory_mut(id).extras_mut().round;
+        let round = round.get_or_insert_with(|| Round {
+            began: now,
+            spans: Spans::default(),
+            deep: Spans::default(),
+            touched: now,
+            shown_at: None,
+            feeders: Vec::new(),
+            order: None,
+            announced: HashSet::new(),
+            strays: HashSet::new(),
+        });
+        if !round.feeders.contains(&listing) {
+            round.feeders.push(listing);
+            if let Some(ongoing) = self.listings.get_mut(&listing) {
+                ongoing.fed.push(id);
+            }
+        }
+        // Taken again: the borrow above ends where the listings are looked at.
+        self.directory_mut(id).round_mut().expect("it was put there just above")
+    }
+
+    /// A page has settled this part of a directory: its children are up to date there.
+    pub(super) fn settle_span(
+        &mut self,
+        id: NodeId,
+        listing: ListingId,
+        page: Settled<'_>,
+        now: Duration,
+        changes: &mut Changes,
+    ) {
+        let Settled { span, depth, shown } = page;
+        if span == Span::ALL && self.directory(id).round().is_none() {
+            return self.complete(id, now, changes);
+        }
+        let round = self.round(id, listing, now);
+        let order = round.order;
+        let before = order.map(|_| round.spans.clone());
+        round.spans.add(span);
+        if depth == Depth::Subtree {
+            round.deep.add(span);
+        }
+        round.touched = now;
+        if shown {
+            round.shown_at = Some(now);
+        }
+        let whole = round.spans.is_all();
+        self.show_cut(id, span, now, changes);
+        if let Some(before) = before {
+            self.extend_order(id, &before, span);
+        }
+        if whole {
+            self.complete(id, now, changes);
+        }
+    }
+
+    /// Files that a bound of the span has cut off the directory that may take their name are settled with the other
+    /// side of the bound.
+    fn show_cut(&mut self, id: NodeId, span: Span<'_>, now: Duration, changes: &mut Changes) {
+        for name in span.cut() {
+            let settled = self.directory(id).round().is_some_and(|round| round.spans.settle(name));
+            if let Some(file) = self.find(id, name, Role::File).filter(|_| settled) {
+                self.show(id, file, now, changes);
+            }
+        }
+    }
+
+    /// A directory that a page has just shown begins with what earlier pages have settled of it without showing it.
+    pub(super) fn inherit_round(&mut self, parent: NodeId, id: NodeId, listing: ListingId, now: Duration) {
+        let state = self.directory(id);
+        if state.round().is_some() || state.listed_at.is_some() || !state.children.is_empty() {
+            return;
+        }
+        let Some(above) = self.directory(parent).round() else { return };
+        let spans = above.deep.below(&self.nodes.at(id).name);
+        let round = self.round(id, listing, now);
+        (round.spans, round.deep) = (spans.clone(), spans);
+    }
+
+    /// All of a directory is settled.
+    fn complete(&mut self, id: NodeId, now: Duration, changes: &mut Changes) {
+        self.drop_unneeded_parts(id, changes);
+        let state = self.directory_mut(id);
+        state.listed_at = Some(now);
+        let deserted = state.children.is_empty() && !state.marked && id != NodeId::ROOT;
+        let order = state.extras.as_mut().and_then(|extras| {
+            extras.probed.clear();
+            extras.probes = 0;
+            extras.round.take()?.order
+        });
+        state.drop_unused_extras();
+        // Nothing below it: the directory itself may be gone, and the next look-up of it finds out.
+        self.nodes.at_mut(id).flags.set(Flags::STALE, deserted);
+        if let Some(order) = order {
+            self.end_order(order, OrderState::Complete);
+        }
+    }
+
+    pub(super) fn break_off(&mut self, id: NodeId) {
+        let state = self.directory_mut(id);
+        let round = state.extras.as_mut().and_then(|extras| extras.round.take());
+        state.drop_unused_extras();
+        if let Some(order) = round.and_then(|round| round.order) {
+            self.end_order(order, OrderState::Broken);
+        }
+    }
+
+    /// Takes in an entry that a page has shown outside of its span: it is there, and nothing else follows.
+    pub(super) fn stray(
+        &mut self,
+        parent: NodeId,
+        (component, role): (&str, Role),
+        facts: &Facts<'_>,
+        listing: ListingId,
+        now: Duration,
+        changes: &mut Changes,
+    ) -> NodeId {
+        let known = self.find(parent, component, role).is_some();
+        let id = self.put(parent, component, role, facts, now, changes);
+        let key = match role {
+            Role::File => component.into(),
+            Role::Directory => format!("{component}/").into(),
         };
-        let run = state.run.take_if(|run| run.id == listing.id)?;
-        Some((id, run))
+        let round = self.round(parent, listing, now);
+        round.touched = now;
+        let first = round.strays.insert(key);
+        let settled = match role {
+            Role::File => round.spans.settle(component),
+            Role::Directory => round.spans.settle_below(component),
+        };
+        // Where the place has been passed, handles have read on.
+        if settled && first && !known {
+            self.announce(parent, id);
+        }
+        id
     }
-}
 
-/// One step of the merge, while the run and the old children are out of the tree.
-struct Step<'r> {
-    directory: NodeId,
-    run: &'r mut Run,
-    before: &'r [NodeId],
-    changes: &'r mut Changes,
-}
+    /// Whether an entry that a page does not show is there nevertheless, as a stray.
+    pub(super) fn is_stray(&self, parent: NodeId, id: NodeId) -> bool {
+        let Some(round) = self.directory(parent).round().filter(|round| !round.strays.is_empty()) else { return false };
+        match self.order_key(id) {
+            (name, Role::File) => round.strays.contains(name),
+            (name, Role::Directory) => round.strays.contains(format!("{name}/").as_str()),
+        }
+    }
 
-impl Step<'_> {
-    fn item(&mut self, tree: &mut Tree, rest: &str, item: Item<'_>) {
-        let part = tree.nodes.at(self.directory).flags.has(Flags::PART);
-        match item {
-            Item::Object("", _) => {}
-            Item::Object(_, facts) if rest.is_empty() => {
-                if !part {
-                    self.run.marker = Some(PackedTime::new(facts.mtime));
-                    // A marker with content is an object like others, whose component is empty.
-                    if facts.size > 0 {
-                        self.entry(tree, "", Role::File, &facts);
+    pub(super) fn has_strays(&self, parent: NodeId) -> bool {
+        self.directory(parent).round().is_some_and(|round| !round.strays.is_empty())
+    }
+
+    /// Puts an entry into the list of this round's handles before all that it stands for is settled.
+    pub(super) fn announce(&mut self, parent: NodeId, id: NodeId) {
+        let named = self.has_name(id);
+        let Some(round) = self.directory_mut(parent).round_mut() else { return };
+        if let Some(order) = round.order
+            && named
+            && round.announced.insert(id)
+        {
+            self.push_to_order(order, &[id]);
+        }
+    }
+
+    /// Puts into the list of this round's handles what a span has settled that was not settled before.
+    fn extend_order(&mut self, id: NodeId, before: &Spans, span: Span<'_>) {
+        let state = self.directory(id);
+        let Some(round) = state.round() else { return };
+        let Some(order) = round.order else { return };
+        let overlaps = before.touch(span);
+        let mut new = Vec::new();
+        for piece in state.children.pieces(self.range(id, span)) {
+            let whole = piece.ids().iter().copied().filter(|&child| self.settled_by(child, span));
+            new.extend(whole.filter(|&child| !overlaps || !self.settled_in(child, before)));
+        }
+        let mut cut = Vec::new();
+        for name in span.cut() {
+            for child in [Role::File, Role::Directory].into_iter().filter_map(|role| self.find(id, name, role)) {
+                let settled = self.settled_in(child, &round.spans) && !self.settled_in(child, before);
+                if settled && !self.settled_by(child, span) && !cut.contains(&child) {
+                    cut.push(child);
+                }
+            }
+        }
+        new.append(&mut cut);
+        new.retain(|child| !round.announced.contains(child) && self.has_name(*child));
+        self.push_to_order(order, &new);
+    }
+
+    pub(super) fn settled_by(&self, id: NodeId, span: Span<'_>) -> bool {
+        match self.order_key(id) {
+            (name, Role::File) => span.settles(name),
+            (name, Role::Directory) => span.settles_below(name),
+        }
+    }
+
+    fn settled_in(&self, id: NodeId, spans: &Spans) -> bool {
+        match self.order_key(id) {
+            (name, Role::File) => spans.settle(name),
+            (name, Role::Directory) => spans.settle_below(name),
+        }
+    }
+
+    /// The list for handles that are opened in this round: all that it has settled so far.
+    pub(super) fn order_of_round(&mut self, id: NodeId) -> Option<OrderId> {
+        if let Some(order) = self.directory(id).round()?.order {
+            return Some(order);
+        }
+        let order = self.new_order(id, OrderState::Growing);
+        let state = self.directory(id);
+        let round = state.round()?;
+        let (mut chunks, mut announced) = (Vec::new(), HashSet::new());
+        for span in round.spans.iter() {
+            let range = self.range(id, span);
+            // Entries that a bound of the span cuts, and that are not settled for it, stand somewhere within.
+            let mut left_out = Vec::new();
+            for name in span.cut() {
+                for role in [Role::File, Role::Directory] {
+                    let Ok(at) = self.place(id, name, role) else { continue };
+                    let Some(child) = state.children.entry(at) else { continue };
+                    if self.settled_in(child, &round.spans) {
+                        continue;
+                    }
+                    if self.exists_since(child, round.began) && self.has_name(child) {
+                        announced.insert(child);
+                    }
+                    if range.contains(&at) {
+                        left_out.push(at);
                     }
                 }
             }
-            // A server that does not collapse a key does so for us.
-            Item::Object(..) | Item::Prefix(_) if rest.contains('/') => {
-                let component = rest.split('/').next().unwrap_or_default();
-                self.entry(tree, component, Role::Directory, &Facts::default());
+            left_out.sort_unstable();
+            left_out.dedup();
+            let mut from = range.start;
+            for at in left_out {
+                chunks.extend(state.children.pieces(from..at));
+                from = state.children.next(at);
             }
-            Item::Object(_, facts) => self.entry(tree, rest, Role::File, &facts),
-            Item::Prefix(_) => {}
+            chunks.extend(state.children.pieces(from..range.end));
+        }
+        announced.extend(state.parts().iter().filter(|part| part.shown_at >= round.began).map(|part| part.id));
+        self.fill_order(order, chunks, state.nameless);
+        self.push_to_order(order, &announced.iter().copied().collect::<Vec<_>>());
+        let round = self.directory_mut(id).round_mut()?;
+        round.order = Some(order);
+        round.announced = announced;
+        Some(order)
+    }
+
+    /// No handle reads the list of this round any more.
+    pub(super) fn forget_order_of_round(&mut self, id: NodeId, order: OrderId) {
+        if let Some(round) = self.directory_mut(id).round_mut().filter(|round| round.order == Some(order)) {
+            round.order = None;
+            round.announced.clear();
         }
     }
 
-    fn entry(&mut self, tree: &mut Tree, component: &str, role: Role, facts: &Facts<'_>) {
-        let key = (component, role);
-        match self.run.children.last().map(|&last| compare(key, tree.order_key(last))) {
-            Some(Ordering::Equal) => return,
-            Some(Ordering::Less) => return self.out_of_order(tree, component, role, facts),
-            Some(Ordering::Greater) | None => {}
-        }
-        self.pass(tree, key);
-        self.settle_pending(tree, Some(key));
-        let before = self.before.get(self.run.cursor).copied();
-        let id = match before.filter(|&id| tree.order_key(id) == key) {
-            Some(id) => {
-                self.run.cursor += 1;
-                tree.refresh(id, facts, self.changes)
-            }
-            None => tree.add(self.directory, component, role, facts),
-        };
-        self.run.children.push(id);
-        match role {
-            Role::Directory => self.show(tree, id),
-            Role::File => self.run.pending.push(id),
-        }
+    /// Whether a directory was seen to exist at or after some time by what it holds.
+    fn exists_since(&self, id: NodeId, since: Duration) -> bool {
+        self.proven_at(id).is_some_and(|at| at >= since)
     }
 
-    /// Old children before this place have not been shown again: they are gone.
-    fn pass(&mut self, tree: &mut Tree, key: (&str, Role)) {
-        while let Some(&id) = self.before.get(self.run.cursor)
-            && compare(tree.order_key(id), key) == Ordering::Less
-        {
-            tree.detach(id, self.changes);
-            self.run.cursor += 1;
-        }
+    /// When a directory was last seen to exist by what it holds: that settles its own name, since a directory takes
+    /// it from a file.
+    pub(super) fn proven_at(&self, id: NodeId) -> Option<Duration> {
+        let state = self.nodes.at(id).directory()?;
+        let listed = state.listed_at.filter(|_| state.marked || !state.children.is_empty());
+        listed.max(state.round().and_then(|round| round.shown_at))
     }
 
-    /// Files whose name no directory can take any more, now that the listing has come to this place (`None`: to its
-    /// end).
-    fn settle_pending(&mut self, tree: &mut Tree, reached: Option<(&str, Role)>) {
-        while let Some(&id) = self.run.pending.last() {
-            let name = tree.order_key(id).0;
-            let taken = reached.map(|key| compare(key, (name, Role::Directory)));
-            if taken == Some(Ordering::Less) {
-                return;
-            }
-            self.run.pending.pop();
-            tree.shadow(id, taken == Some(Ordering::Equal));
-            self.show(tree, id);
-        }
-    }
-
-    /// Puts an entry into the handles' list, or reports why it has no name.
-    fn show(&mut self, tree: &mut Tree, id: NodeId) {
-        let piece = match tree.shown_of(id) {
-            None => return,
+    /// What follows from an entry's name once it is settled: one without a name is reported, and one too long for
+    /// one is shown in a part directory.
+    pub(super) fn show(&mut self, parent: NodeId, id: NodeId, now: Duration, changes: &mut Changes) {
+        let piece = match self.shown_of(id) {
+            Some(Shown::Plain(_) | Shown::Escaped(_)) => return,
             Some(Shown::Hidden(odd)) => {
-                let new = !tree.nodes.at(id).flags.has(Flags::REPORTED);
-                tree.nodes.at_mut(id).flags.set(Flags::REPORTED, true);
-                if new {
-                    self.changes.odd.push(OddKey { key: tree.key_of(id), odd });
+                let node = self.nodes.at_mut(id);
+                if !node.flags.has(Flags::REPORTED) {
+                    node.flags.set(Flags::REPORTED, true);
+                    let key = self.key_of(id);
+                    changes.odd.push(super::OddKey { key, odd });
                 }
-                return;
+                None
             }
-            Some(Shown::Plain(_) | Shown::Escaped(_)) => return self.list(tree, id),
-            Some(Shown::InPart(piece)) => piece.to_owned(),
+            Some(Shown::InPart(piece)) => Some(piece.to_owned()),
+            None => None,
         };
-        self.make_part(tree, &piece);
-    }
-
-    /// Shows the directory that holds the rest of names too long to be shown whole, unless it is shown already.
-    fn make_part(&mut self, tree: &mut Tree, piece: &str) {
-        if tree.find_part(&self.run.parts, piece).is_none() {
-            let known = tree.find_part(&tree.directory(self.directory).parts, piece);
-            let part = known.unwrap_or_else(|| tree.add_part(self.directory, piece));
-            self.run.parts.push(part);
-            self.list(tree, part);
+        self.directory_mut(parent).nameless = true;
+        if let Some(piece) = piece {
+            let part = self.part(parent, &piece, now);
+            self.announce(parent, part);
         }
     }
 
-    fn list(&mut self, tree: &mut Tree, id: NodeId) {
-        if let Some(order) = tree.orders.get_mut(&self.run.order) {
-            order.nodes.push(id);
+    /// Part directories that no entry is shown in any more.
+    fn drop_unneeded_parts(&mut self, id: NodeId, changes: &mut Changes) {
+        let parts = self.directory(id).parts().iter().map(|part| part.id);
+        let unneeded: Vec<NodeId> = parts.filter(|&part| !self.is_needed(id, part)).collect();
+        if unneeded.is_empty() {
+            return;
+        }
+        self.directory_mut(id).extras_mut().parts.retain(|part| !unneeded.contains(&part.id));
+        for part in unneeded {
+            self.detach(part, changes);
         }
     }
 
-    /// A server that breaks the order of keys gets slower answers, not wrong ones.
-    fn out_of_order(&mut self, tree: &mut Tree, component: &str, role: Role, facts: &Facts<'_>) {
-        self.run.disordered = true;
-        let Err(at) = self.search(tree, component, role) else { return };
-        let id = tree.add(self.directory, component, role, facts);
-        self.run.children.insert(at, id);
-        match role {
-            Role::File => tree.shadow(id, self.search(tree, component, Role::Directory).is_ok()),
-            Role::Directory => {
-                if let Ok(at) = self.search(tree, component, Role::File) {
-                    tree.shadow(self.run.children[at], true);
-                }
+    fn is_needed(&self, id: NodeId, part: NodeId) -> bool {
+        let piece = &*self.nodes.at(part).name;
+        let children = &self.directory(id).children;
+        let (Ok(mut at) | Err(mut at)) = self.place(id, piece, Role::File);
+        while let Some(child) = children.entry(at).filter(|&child| self.nodes.at(child).name.starts_with(piece)) {
+            if self.shown_of(child) == Some(Shown::InPart(piece)) {
+                return true;
             }
+            at = children.next(at);
         }
-        self.show(tree, id);
+        false
     }
+}
 
-    fn search(&self, tree: &Tree, component: &str, role: Role) -> Result<usize, usize> {
-        self.run.children.binary_search_by(|&id| compare(tree.order_key(id), (component, role)))
-    }
-
-    /// Finds out anew which files are shadowed, after the order was broken. What has been listed is asked for its name
-    /// when it is read; only the directory that a name now needs, because it got too long, must be made.
-    fn put_in_order(&mut self, tree: &mut Tree) {
-        for index in 0..self.run.children.len() {
-            let id = self.run.children[index];
-            let (name, role) = tree.order_key(id);
-            if role == Role::File {
-                let taken = self.search(tree, name, Role::Directory).is_ok();
-                tree.shadow(id, taken);
-                if let Some(Shown::InPart(piece)) = tree.shown_of(id) {
-                    let piece = piece.to_owned();
-                    self.make_part(tree, &piece);
-                }
-            }
-        }
-    }
+/// What a page settles of one directory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settled<'s> {
+    pub(super) span: Span<'s>,
+    pub(super) depth: Depth,
+    /// Whether it has shown anything there.
+    pub(super) shown: bool,
 }

@@ -1,10 +1,13 @@
 //! From a name in a directory to an entry, as far as the answers of the store so far settle it.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 use std::time::Duration;
 
+use super::children::At;
 use super::escape::{self, Parsed};
 use super::node::{Directory, Flags, NodeId};
+use super::spans::Span;
 use super::{Tree, View};
 use crate::base::Ino;
 
@@ -61,15 +64,18 @@ impl Tree {
             return Lookup::Missing(self.options.missing_for);
         };
         let named = |id: &NodeId| self.name_of(*id).is_some_and(|shown| &*shown == name);
-        let directory = self.find(id, component, Role::Directory);
+        let found_directory = self.find(id, component, Role::Directory);
         let file = self.find(id, component, Role::File);
+        let directory = found_directory.filter(named);
         let stale = |id: NodeId| self.nodes.at(id).flags.has(Flags::STALE);
-        let known_at =
-            if [directory, file].into_iter().flatten().any(stale) { None } else { self.known_at(id, component) };
+        let known_at = match [found_directory, file].into_iter().flatten().any(stale) {
+            true => None,
+            false => self.known_at(id, component).max(directory.and_then(|directory| self.proven_at(directory))),
+        };
         let plain = matches!(parsed, Parsed::Plain(_)) && !self.nodes.at(id).flags.has(Flags::PART);
         let key = || plain.then(|| self.key_of(id) + component);
         let Some(known_at) = known_at else { return Lookup::Unknown { key: key() } };
-        match directory.filter(named).or(file.filter(named)) {
+        match directory.or(file.filter(named)) {
             Some(found) if self.is_fresh(known_at, now, since) => Lookup::Found(self.view_of(found, now, since)),
             None if self.is_still_missing(known_at, now, since) => Lookup::Missing(self.missing_for(known_at, now)),
             _ => Lookup::Unknown { key: key() },
@@ -77,14 +83,15 @@ impl Tree {
     }
 
     fn settle_part(&self, directory: &Directory, piece: &str, now: Duration, since: Duration) -> Lookup {
-        let run = directory.run.as_deref();
-        let seen = run.and_then(|run| self.find_part(&run.parts, piece).map(|id| (id, run.touched)));
-        let listed = directory.listed_at.and_then(|at| self.find_part(&directory.parts, piece).map(|id| (id, at)));
-        match seen.or(listed) {
-            Some((id, at)) if self.is_fresh(at, now, since) => Lookup::Found(self.view_of(id, now, since)),
-            None if directory.listed_at.is_some_and(|at| self.is_still_missing(at, now, since)) => {
-                Lookup::Missing(directory.listed_at.and_then(|at| self.missing_for(at, now)))
+        let parts = directory.parts();
+        let found = parts.binary_search_by(|part| (*self.nodes.at(part.id).name).cmp(piece));
+        match (found.map(|at| parts[at]), directory.listed_at) {
+            (Ok(part), listed_at)
+                if self.is_fresh(listed_at.map_or(part.shown_at, |at| at.max(part.shown_at)), now, since) =>
+            {
+                Lookup::Found(self.view_of(part.id, now, since))
             }
+            (Err(_), Some(at)) if self.is_still_missing(at, now, since) => Lookup::Missing(self.missing_for(at, now)),
             _ => Lookup::Unknown { key: None },
         }
     }
@@ -95,9 +102,13 @@ impl Tree {
     pub fn worth_listing(&mut self, directory: Ino) -> bool {
         let Some(id) = self.find_ino(directory).filter(|&id| self.nodes.at(id).is_directory()) else { return true };
         let directory = self.directory_mut(id);
-        directory.probes += 1;
         let entries = directory.children.len();
-        entries <= SMALL_DIRECTORY || directory.probes as usize > entries / ENTRIES_PER_REQUEST
+        if entries <= SMALL_DIRECTORY {
+            return true;
+        }
+        let extras = directory.extras_mut();
+        extras.probes += 1;
+        extras.probes as usize > entries / ENTRIES_PER_REQUEST
     }
 
     /// How long an entry may be believed from now on; `None` means for ever.
@@ -113,10 +124,10 @@ impl Tree {
         let known_at = match node.flags.has(Flags::PART) {
             true => {
                 let directory = self.directory(node.parent);
-                let shown = directory.run.as_deref().filter(|run| run.parts.contains(&id));
-                shown.map(|run| run.touched).max(directory.listed_at)
+                let shown = directory.parts().iter().find(|part| part.id == id).map(|part| part.shown_at);
+                shown.max(directory.listed_at)
             }
-            false => self.known_at(node.parent, &node.name),
+            false => self.known_at(node.parent, &node.name).max(self.proven_at(id)),
         };
         Some(known_at.map_or(Duration::ZERO, |at| ttl.saturating_sub(now.saturating_sub(at))))
     }
@@ -133,65 +144,37 @@ impl Tree {
     /// settled only when the place of the directory has been passed as well, which would take the name.
     fn known_at(&self, id: NodeId, component: &str) -> Option<Duration> {
         let directory = self.directory(id);
-        let probed = directory.probed.get(component).copied();
-        let passed = directory.run.as_deref().filter(|run| {
-            let last = run.children.last().map(|&last| self.order_key(last));
-            last.is_some_and(|last| compare((component, Role::Directory), last) != Ordering::Greater)
-        });
-        probed.max(passed.map(|run| run.touched)).max(directory.listed_at)
+        let Some(extras) = &directory.extras else { return directory.listed_at };
+        let probed = extras.probed.get(component).copied();
+        let settled = extras.round.as_ref().filter(|round| round.spans.settle(component));
+        probed.max(settled.map(|round| round.touched)).max(directory.listed_at)
     }
 
-    /// The entry of a component in a directory, wherever a listing has brought it to.
+    /// The entry of a component in a directory.
     pub(super) fn find(&self, id: NodeId, component: &str, role: Role) -> Option<NodeId> {
-        let (list, index) = self.place(id, component, role).ok()?;
-        let directory = self.directory(id);
-        Some(match (list, &directory.run) {
-            (Children::Run, Some(run)) => run.children[index],
-            _ => directory.children[index],
-        })
+        let at = self.place(id, component, role).ok()?;
+        self.directory(id).children.entry(at)
     }
 
-    /// Where a component stands in the children, or where it would: in those that the present listing has confirmed
-    /// if it has come as far, else in those of the listing before.
-    pub(super) fn place(
-        &self,
-        id: NodeId,
-        component: &str,
-        role: Role,
-    ) -> Result<(Children, usize), (Children, usize)> {
-        let directory = self.directory(id);
+    /// Where a component stands in the children, or where it would.
+    pub(super) fn place(&self, id: NodeId, component: &str, role: Role) -> Result<At, At> {
         let wanted = (component, role);
-        let search = |children: &[NodeId]| children.binary_search_by(|&child| compare(self.order_key(child), wanted));
-        if let Some(run) = &directory.run {
-            let last = run.children.last().map(|&last| self.order_key(last));
-            if last.is_some_and(|last| compare(wanted, last) != Ordering::Greater) {
-                let found = search(&run.children);
-                return found.map(|at| (Children::Run, at)).map_err(|at| (Children::Run, at));
-            }
-            let found = search(&directory.children[run.cursor..]);
-            let list = Children::Before;
-            return found.map(|at| (list, at + run.cursor)).map_err(|at| (list, at + run.cursor));
-        }
-        search(&directory.children).map(|at| (Children::Before, at)).map_err(|at| (Children::Before, at))
+        self.directory(id).children.search(|child| compare(self.order_key(child), wanted))
     }
 
-    pub(super) fn find_part(&self, parts: &[NodeId], piece: &str) -> Option<NodeId> {
-        parts.iter().copied().find(|&id| &*self.nodes.at(id).name == piece)
+    /// The children whose keys lie in a span: of a directory the key is that of its marker.
+    pub(super) fn range(&self, id: NodeId, span: Span<'_>) -> Range<At> {
+        let place = |bound| match self.place(id, bound, Role::File) {
+            Ok(at) | Err(at) => at,
+        };
+        let from = if span.from.is_empty() { At::default() } else { place(span.from) };
+        from..span.before.map_or_else(|| self.directory(id).children.end(), place).max(from)
     }
 
     pub(super) fn order_key(&self, id: NodeId) -> (&str, Role) {
         let node = self.nodes.at(id);
         (&node.name, if node.is_directory() { Role::Directory } else { Role::File })
     }
-}
-
-/// Which of a directory's two lists of children.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Children {
-    /// Those that the present listing has confirmed.
-    Run,
-    /// Those of the listing before it.
-    Before,
 }
 
 /// The two kinds of entries that can have one component.
@@ -201,14 +184,18 @@ pub(super) enum Role {
     Directory,
 }
 
-/// The order of a listing: by the bytes of the keys, which for a directory end in `/`.
+/// The order of a listing: by the bytes of the keys, which for a directory end in `/`. Also takes any bound of a span
+/// as if it were a file.
 pub(super) fn compare(a: (&str, Role), b: (&str, Role)) -> Ordering {
-    let slash = |role| (role == Role::Directory).then_some(b'/');
     let (name_a, name_b) = (a.0.as_bytes(), b.0.as_bytes());
     let shared = name_a.len().min(name_b.len());
+    let slash = |role| (role == Role::Directory).then_some(b'/');
     name_a[..shared].cmp(&name_b[..shared]).then_with(|| {
-        let rest_a = name_a[shared..].iter().copied().chain(slash(a.1));
-        rest_a.cmp(name_b[shared..].iter().copied().chain(slash(b.1)))
+        let next_a = name_a.get(shared).copied().or(slash(a.1));
+        let next_b = name_b.get(shared).copied().or(slash(b.1));
+        // Where both go on with the same byte, one of them ends with it: the `/` of a directory.
+        let left = |name: &[u8], role| name.len().saturating_sub(shared) + usize::from(role == Role::Directory);
+        next_a.cmp(&next_b).then_with(|| left(name_a, a.1).cmp(&left(name_b, b.1)))
     })
 }
 
@@ -235,12 +222,16 @@ mod tests {
             file("a0"),
             directory("a0"),
             file("b"),
+            file("b//"),
+            file("b/c"),
         ];
         for window in sorted.windows(2) {
             assert_eq!(compare(window[0], window[1]), Ordering::Less, "{window:?}");
             assert_eq!(compare(window[1], window[0]), Ordering::Greater, "{window:?}");
         }
         assert_eq!(compare(directory("a"), directory("a")), Ordering::Equal);
+        assert_eq!(compare(directory("a"), file("a/")), Ordering::Equal);
+        assert_eq!(compare(directory("a"), file("a/b")), Ordering::Less);
     }
 
     #[test]

@@ -8,20 +8,27 @@
 //!
 //! 1. *Keys are not paths.* `a` can stand beside `a/b`, a key can hold `//` or `..` or NUL: [`escape`] decides what
 //!    every component is called, or that it is hidden.
-//! 2. *A listing takes long, and others want answers meanwhile.* `listing` applies it page by page; what a page
-//!    has passed is settled at once, both what is there and what is not.
+//! 2. *A listing takes long, its pages come in any order, and others want answers meanwhile.* `page` merges one page
+//!    into the directories that it touches; `listing` keeps account of what pages have settled of each: both what is
+//!    there and what is not. `spans` is the arithmetic of that.
 //! 3. *The kernel remembers numbers.* An entry that is gone from its directory stays until the kernel forgets it, and
 //!    comes back under the same number when the same object does; `ino` makes the number a function of the object.
 //! 4. *A handle reads a directory while it changes.* `order` gives every handle a list that only grows.
 //! 5. *Millions of entries.* `node` packs one into 80 bytes; names are looked up by binary search in the sorted
 //!    children, so that no name is kept twice. `Tree::bytes` says what all of it takes.
+//! 6. *Millions of entries in one directory, and all of them gone at once.* `children` keeps them in chunks that a page
+//!    replaces and a handle shares; `removal` takes entries out of the tree bit by bit.
 
+mod children;
 pub mod escape;
 mod ino;
 mod listing;
 mod lookup;
 mod node;
 mod order;
+mod page;
+mod removal;
+mod spans;
 #[cfg(test)]
 mod tests;
 mod update;
@@ -35,8 +42,10 @@ use hashbrown::HashTable;
 
 use self::escape::{Odd, Role, Shown};
 use self::ino::PathHash;
+use self::listing::{ListingId, Ongoing};
 use self::node::{Arena, Body, Directory, Flags, Node, NodeId};
 use self::order::Order;
+use self::removal::Graves;
 use crate::base::{BucketName, ETag, Ino, Timestamp};
 
 pub use self::listing::{Depth, Item, Listing, Standing};
@@ -191,6 +200,8 @@ pub struct Tree {
     /// Inode number to node, in parts so that growing one never takes long.
     index: Vec<HashTable<NodeId>>,
     orders: HashMap<OrderId, Order>,
+    listings: HashMap<ListingId, Ongoing>,
+    graves: Graves,
     /// What symlink objects turned out to be.
     targets: HashMap<NodeId, Resolved>,
     /// Versions asked for by name: directory and name as it was asked for.
@@ -234,6 +245,8 @@ impl Tree {
             nodes,
             index: (0..INDEX_PARTS).map(|_| HashTable::new()).collect(),
             orders: HashMap::new(),
+            listings: HashMap::new(),
+            graves: Graves::default(),
             targets: HashMap::new(),
             versions: HashMap::new(),
             classes: vec!["".into()],
@@ -259,8 +272,7 @@ impl Tree {
         let slots =
             |table: &HashTable<NodeId>| (table.capacity() * 8 / 7).next_power_of_two() * (size_of::<NodeId>() + 1);
         let index: usize = self.index.iter().map(slots).sum();
-        let orders: usize = self.orders.values().map(Order::bytes).sum();
-        self.nodes.bytes() + index + orders
+        self.nodes.bytes() + index
     }
 
     /// The kernel took `count` references.
@@ -355,10 +367,8 @@ impl Tree {
     }
 
     fn directory_mut(&mut self, id: NodeId) -> &mut Directory {
-        match &mut self.nodes.at_mut(id).body {
-            Body::Directory(directory) => directory,
-            Body::Object { .. } => unreachable!("the caller took the id from a parent link or checked the kind"),
-        }
+        let state = self.nodes.at_mut(id).directory_mut();
+        state.expect("the caller took the id from a parent link or checked the kind")
     }
 
     /// Where an entry is shown. Entries of a part directory that belong elsewhere have no place, and are not odd.
@@ -444,13 +454,13 @@ impl Tree {
         let mut next = Some(id);
         while let Some(id) = next.take() {
             let Some(node) = self.nodes.get(id) else { return };
-            let busy = node.directory().is_some_and(|directory| directory.alive > 0 || directory.holds > 0);
+            let busy = node.directory().is_some_and(|directory| directory.alive > 0 || directory.holds() > 0);
             if id == NodeId::ROOT || node.references > 0 || busy || !node.flags.has(Flags::REMOVED) {
                 return;
             }
             let parent = node.parent;
-            if self.directory(parent).holds > 0 {
-                self.directory_mut(parent).unfreed.push(id);
+            if self.directory(parent).holds() > 0 {
+                self.directory_mut(parent).extras_mut().unfreed.push(id);
                 return;
             }
             self.free(id);
@@ -470,14 +480,17 @@ impl Tree {
     }
 
     fn hold(&mut self, directory: NodeId) {
-        self.directory_mut(directory).holds += 1;
+        self.directory_mut(directory).extras_mut().holds += 1;
     }
 
     fn release(&mut self, directory: NodeId) {
         let state = self.directory_mut(directory);
-        state.holds -= 1;
-        if state.holds == 0 {
-            for id in std::mem::take(&mut state.unfreed) {
+        let extras = state.extras_mut();
+        extras.holds -= 1;
+        if extras.holds == 0 {
+            let unfreed = std::mem::take(&mut extras.unfreed);
+            state.drop_unused_extras();
+            for id in unfreed {
                 self.free_if_unused(id);
             }
             self.free_if_unused(directory);
@@ -504,11 +517,13 @@ impl Tree {
 
     fn outdate(&self, id: NodeId, changes: &mut Changes) {
         let node = self.nodes.at(id);
+        let parent = self.nodes.at(node.parent);
+        // What is below a directory that has gone goes with it.
         if node.references > 0
+            && !parent.flags.has(Flags::REMOVED)
             && let Some(name) = self.name_of(id)
         {
-            let parent = self.nodes.at(node.parent).ino;
-            changes.outdated.push(Outdated::Entry { parent, name: name.into_boxed_bytes() });
+            changes.outdated.push(Outdated::Entry { parent: parent.ino, name: name.into_boxed_bytes() });
         }
     }
 }

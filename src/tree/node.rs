@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::Kind;
+use super::children::Children;
 use super::ino::PathHash;
-use super::listing::Run;
-use super::order::OrderId;
+use super::listing::Round;
 use crate::base::{Ino, Timestamp};
 
 /// A place in the arena. Only the tree sees it: it is used again after its entry is gone.
@@ -49,6 +49,13 @@ impl Node {
             Body::Object { .. } => None,
         }
     }
+
+    pub(super) fn directory_mut(&mut self) -> Option<&mut Directory> {
+        match &mut self.body {
+            Body::Directory(directory) => Some(directory),
+            Body::Object { .. } => None,
+        }
+    }
 }
 
 /// What a directory has beside its name.
@@ -57,27 +64,44 @@ pub(super) struct Directory {
     pub(super) hash: PathHash,
     /// The time of its marker, once listed.
     pub(super) mtime: PackedTime,
+    /// Whether it has a marker.
+    pub(super) marked: bool,
+    /// Whether there are, or have been, entries that have no name here.
+    pub(super) nameless: bool,
 
-    /// All that the last listing showed, in the order of the keys; from [`Run::cursor`] on while one is going on.
-    pub(super) children: Vec<NodeId>,
-    /// Part directories, which stand for no single key.
-    pub(super) parts: Vec<NodeId>,
-    /// When the last complete listing ended.
+    /// All that is known to be in it, in the order of the keys.
+    pub(super) children: Children,
+    /// When it was last settled whole.
     pub(super) listed_at: Option<Duration>,
-    pub(super) run: Option<Box<Run>>,
+    /// Entries in the arena whose parent this is, removed ones included.
+    pub(super) alive: u32,
+    /// What most directories have nothing of.
+    pub(super) extras: Option<Box<Extras>>,
+}
+
+/// See [`Directory::extras`].
+#[derive(Debug, Default)]
+pub(super) struct Extras {
+    /// Part directories, which stand for no single key, in the order of their pieces.
+    pub(super) parts: Vec<Part>,
+    pub(super) round: Option<Round>,
     /// Names that were asked for one by one, and when.
     pub(super) probed: HashMap<Box<str>, Duration>,
     /// Requests for single names since the last listing.
     pub(super) probes: u64,
-    /// The order that handles opened now can share.
-    pub(super) snapshot: Option<OrderId>,
 
-    /// Entries in the arena whose parent this is, removed ones included.
-    pub(super) alive: u32,
     /// Handles and listings; while there are any, nothing below is taken out of the arena.
     pub(super) holds: u32,
     /// Removed entries that nobody refers to, kept because of `holds`.
     pub(super) unfreed: Vec<NodeId>,
+}
+
+/// A part directory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub(super) id: NodeId,
+    /// When a page last showed an entry that is shown in it.
+    pub(super) shown_at: Duration,
 }
 
 impl Directory {
@@ -85,17 +109,45 @@ impl Directory {
         Directory {
             hash,
             mtime: PackedTime::UNKNOWN,
-            children: Vec::new(),
-            parts: Vec::new(),
+            marked: false,
+            nameless: false,
+            children: Children::default(),
             listed_at: None,
-            run: None,
-            probed: HashMap::new(),
-            probes: 0,
-            snapshot: None,
             alive: 0,
-            holds: 0,
-            unfreed: Vec::new(),
+            extras: None,
         }
+    }
+
+    pub(super) fn round(&self) -> Option<&Round> {
+        self.extras.as_ref()?.round.as_ref()
+    }
+
+    pub(super) fn round_mut(&mut self) -> Option<&mut Round> {
+        self.extras.as_mut()?.round.as_mut()
+    }
+
+    pub(super) fn parts(&self) -> &[Part] {
+        self.extras.as_ref().map_or(&[], |extras| &extras.parts)
+    }
+
+    pub(super) fn holds(&self) -> u32 {
+        self.extras.as_ref().map_or(0, |extras| extras.holds)
+    }
+
+    pub(super) fn extras_mut(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
+    }
+
+    /// Gives the extras back where nothing is left of them.
+    pub(super) fn drop_unused_extras(&mut self) {
+        self.extras.take_if(|extras| {
+            extras.round.is_none()
+                && extras.holds == 0
+                && extras.probes == 0
+                && extras.parts.is_empty()
+                && extras.probed.is_empty()
+                && extras.unfreed.is_empty()
+        });
     }
 }
 
@@ -287,6 +339,10 @@ impl Arena {
             .expect("ids in children, orders and the index are alive until they are taken out there")
     }
 
+    pub(super) fn get_mut(&mut self, id: NodeId) -> Option<&mut Node> {
+        self.blocks.get_mut(id.0 as usize / BLOCK)?.get_mut(id.0 as usize % BLOCK)?.as_mut()
+    }
+
     /// Nodes alive.
     pub(super) fn len(&self) -> usize {
         self.live
@@ -307,9 +363,11 @@ fn heap_bytes(node: &Node) -> usize {
         Body::Object { tag: Tag::Text(text), .. } => allocated(text.len()),
         Body::Object { .. } => 0,
         Body::Directory(directory) => {
-            let lists = directory.children.capacity() + directory.parts.capacity() + directory.unfreed.capacity();
-            let probed = directory.probed.capacity() * (size_of::<(Box<str>, Duration)>() + 1);
-            allocated(size_of::<Directory>()) + allocated(lists * size_of::<NodeId>()) + probed
+            let extras = directory.extras.as_ref().map_or(0, |extras| {
+                let probed = extras.probed.capacity() * (size_of::<(Box<str>, Duration)>() + 1);
+                allocated(size_of::<Extras>()) + probed + extras.unfreed.capacity() * size_of::<NodeId>()
+            });
+            allocated(size_of::<Directory>()) + directory.children.bytes() + extras
         }
     };
     allocated(node.name.len()) + body

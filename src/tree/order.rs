@@ -1,14 +1,16 @@
-//! What a directory handle reads: a list that only grows while a listing goes on, and stands still afterwards, so
-//! that an offset is an index for as long as the handle lives.
+//! What a directory handle reads: a list that only grows while a round goes on, and stands still afterwards, so
+//! that an offset is a place in it for as long as the handle lives.
 //!
-//! A file whose name a directory might still take (`a`, while the listing has not come to `a/`) is not in the list
-//! yet: the order is that in which entries are settled, nearly that of the keys.
+//! A handle of a complete directory takes the chunks of its children as they are: they never change, and a later
+//! change of the directory makes others. A handle that is opened in the middle of a round begins with what the round
+//! has settled by then and gets each span as pages settle it, so the order is that in which the pages came. A file
+//! whose name a directory might still take (`a`, while the keys below `a/` are not settled) waits for that.
 //!
-//! All handles that were opened during one listing, or after it with no change since, share one list. While there is
-//! a handle, no entry of the directory leaves the arena.
+//! While there is a handle, no entry of its directory leaves the arena.
 
 use std::time::Duration;
 
+use super::children::{CHUNK, Chunk, Piece};
 use super::escape::Shown;
 use super::node::{Flags, NodeId};
 use super::{Tree, View};
@@ -21,21 +23,16 @@ pub struct OrderId(pub(super) u64);
 #[derive(Debug)]
 pub(super) struct Order {
     pub(super) directory: NodeId,
-    pub(super) nodes: Vec<NodeId>,
-    pub(super) handles: u32,
-    pub(super) state: OrderState,
-}
-
-impl Order {
-    pub(super) fn bytes(&self) -> usize {
-        self.nodes.capacity() * size_of::<NodeId>()
-    }
+    /// An entry's index is its chunk's times [`CHUNK`] and its own, so indices leave gaps behind chunks that are not full.
+    chunks: Vec<Chunk>,
+    handles: u32,
+    state: OrderState,
 }
 
 /// Whether more entries will come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OrderState {
-    /// As the listing goes on.
+    /// As pages come.
     Growing,
     /// No.
     Complete,
@@ -55,7 +52,7 @@ pub struct Entries {
 /// One entry of a directory.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Listed {
-    /// Where it stands in the list.
+    /// Where it stands in the list. The next entry has some greater index.
     pub index: usize,
     /// Its name there.
     pub name: Box<str>,
@@ -64,19 +61,13 @@ pub struct Listed {
 }
 
 impl Tree {
-    /// The list for a new handle: of the listing that is going on, else of the last one if that is younger than
-    /// `younger_than` (`None`: of whatever age). Else `None`, and the directory must be listed first.
+    /// The list for a new handle: of the last listing if that is younger than `younger_than` (`None`: of whatever
+    /// age), else of the one that is going on. Else `None`, and the directory must be listed first.
     pub fn open_directory(&mut self, directory: Ino, now: Duration, younger_than: Option<Duration>) -> Option<OrderId> {
         let id = self.find_ino(directory).filter(|&id| self.nodes.at(id).is_directory())?;
-        let state = self.directory(id);
-        let order = match (&state.run, state.listed_at, state.snapshot) {
-            (Some(run), _, _) => run.order,
-            (None, Some(at), snapshot) if younger_than.is_none_or(|ttl| now.saturating_sub(at) < ttl) => {
-                snapshot.unwrap_or_else(|| self.make_snapshot(id))
-            }
-            _ if self.nodes.at(id).flags.has(Flags::REMOVED) => self.make_snapshot(id),
-            _ => return None,
-        };
+        let fresh = |at: Duration| younger_than.is_none_or(|ttl| now.saturating_sub(at) < ttl);
+        let complete = self.directory(id).listed_at.is_some_and(fresh) || self.nodes.at(id).flags.has(Flags::REMOVED);
+        let order = if complete { self.snapshot(id) } else { self.order_of_round(id)? };
         self.orders.get_mut(&order)?.handles += 1;
         self.hold(id);
         Some(order)
@@ -86,11 +77,10 @@ impl Tree {
     pub fn close_directory(&mut self, id: OrderId) {
         let Some(order) = self.orders.get_mut(&id) else { return };
         order.handles -= 1;
-        let (directory, unused) = (order.directory, order.handles == 0);
-        if unused && order.state != OrderState::Growing {
+        let directory = order.directory;
+        if order.handles == 0 {
+            self.forget_order_of_round(directory, id);
             self.orders.remove(&id);
-            let state = self.directory_mut(directory);
-            state.snapshot = state.snapshot.filter(|&snapshot| snapshot != id);
         }
         self.release(directory);
     }
@@ -98,10 +88,11 @@ impl Tree {
     /// Up to `max` entries from the index `from` on.
     pub fn entries(&self, id: OrderId, from: usize, max: usize, now: Duration) -> Option<Entries> {
         let order = self.orders.get(&id)?;
+        let chunks = order.chunks.iter().enumerate().skip(from / CHUNK);
+        let indices = chunks.flat_map(|(index, chunk)| (index * CHUNK..).zip(chunk.iter().copied()));
         // Entries get into the list when they have a name. One that a directory has taken the name of since is left
         // out; the offsets of the others stay.
-        let listed = (from..order.nodes.len()).filter_map(|index| {
-            let id = order.nodes[index];
+        let listed = indices.filter(|&(index, _)| index >= from).filter_map(|(index, id)| {
             Some(Listed { index, name: self.name_of(id)?, view: self.view_of(id, now, now) })
         });
         Some(Entries { listed: listed.take(max).collect(), state: order.state })
@@ -119,21 +110,47 @@ impl Tree {
 
     pub(super) fn new_order(&mut self, directory: NodeId, state: OrderState) -> OrderId {
         let id = OrderId(self.id());
-        self.orders.insert(id, Order { directory, nodes: Vec::new(), handles: 0, state });
+        self.orders.insert(id, Order { directory, chunks: Vec::new(), handles: 0, state });
         id
     }
 
-    /// The last listing of a directory as a list of its own.
-    fn make_snapshot(&mut self, id: NodeId) -> OrderId {
+    /// The children of a directory as they are now, as a list of its own.
+    fn snapshot(&mut self, id: NodeId) -> OrderId {
         let order = self.new_order(id, OrderState::Complete);
         let state = self.directory(id);
-        let all = state.children.iter().chain(&state.parts).copied();
-        let nodes = all.filter(|&child| self.has_name(child)).collect();
-        if let Some(order) = self.orders.get_mut(&order) {
-            order.nodes = nodes;
-        }
-        self.directory_mut(id).snapshot = Some(order);
+        let children = &state.children;
+        let pieces = children.pieces(Default::default()..children.end()).collect();
+        let parts: Vec<NodeId> = state.parts().iter().map(|part| part.id).collect();
+        self.fill_order(order, pieces, state.nameless);
+        self.push_to_order(order, &parts);
         order
+    }
+
+    /// Puts pieces of a directory's children into a new list: the chunks themselves, unless some have no name.
+    pub(super) fn fill_order(&mut self, order: OrderId, pieces: Vec<Piece>, nameless: bool) {
+        let chunk = |piece: Piece| match nameless {
+            false => piece.to_chunk(),
+            true => piece.ids().iter().copied().filter(|&id| self.has_name(id)).collect(),
+        };
+        let chunks = pieces.into_iter().map(chunk).filter(|chunk| !chunk.is_empty()).collect();
+        if let Some(order) = self.orders.get_mut(&order) {
+            order.chunks = chunks;
+        }
+    }
+
+    /// Puts entries at the end of a list.
+    pub(super) fn push_to_order(&mut self, order: OrderId, ids: &[NodeId]) {
+        let Some(order) = self.orders.get_mut(&order).filter(|_| !ids.is_empty()) else { return };
+        match order.chunks.last_mut() {
+            Some(last) if last.len() + ids.len() <= CHUNK => *last = [last, ids].concat().into(),
+            _ => order.chunks.extend(ids.chunks(CHUNK).map(Chunk::from)),
+        }
+    }
+
+    pub(super) fn end_order(&mut self, order: OrderId, end: OrderState) {
+        if let Some(order) = self.orders.get_mut(&order) {
+            order.state = end;
+        }
     }
 
     pub(super) fn has_name(&self, id: NodeId) -> bool {

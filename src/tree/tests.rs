@@ -7,7 +7,7 @@ use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::KeySpan;
+use crate::base::{KeySpan, after, behind};
 
 /// What a bucket holds: size and tag of each key.
 pub(super) type Bucket = BTreeMap<String, (u64, String)>;
@@ -71,9 +71,78 @@ fn path_of(prefix: &str, odd_keys: OddKeys) -> Option<Vec<String>> {
     Some(path)
 }
 
+/// A line of a listing: a key with size and tag, or a common prefix.
+pub(super) type Line = (String, Option<(u64, String)>);
+
+/// All lines of a listing, in the order of the keys.
+pub(super) fn lines_of(bucket: &Bucket, listing: &Listing) -> Vec<Line> {
+    match listing.depth {
+        Depth::Directory => list(bucket, &listing.prefix),
+        Depth::Subtree => {
+            let below = bucket.iter().filter(|(key, _)| key.starts_with(&listing.prefix));
+            below.map(|(key, facts)| (key.clone(), Some(facts.clone()))).collect()
+        }
+    }
+}
+
+/// Lines in pages as a store gives them that is asked for one after the other.
+pub(super) fn in_pages(lines: &[Line], page: usize) -> Vec<(KeySpan, &[Line])> {
+    let mut reached = String::new();
+    let mut pages = Vec::new();
+    for lines in lines.chunks(page) {
+        let from = reached.clone();
+        for (key, facts) in lines {
+            let behind = if facts.is_some() { after(key) } else { behind(key).unwrap() };
+            reached = reached.max(behind);
+        }
+        pages.push((KeySpan { from, before: Some(reached.clone()) }, lines));
+    }
+    pages.push((KeySpan { from: reached, before: None }, &[]));
+    pages
+}
+
+/// The keys of a listing cut at these places. A listing of a directory does not cut through what lies below another.
+pub(super) fn cut_at(listing: &Listing, mut bounds: Vec<String>) -> Vec<KeySpan> {
+    if listing.depth == Depth::Directory {
+        for bound in &mut bounds {
+            if let Some(rest) = bound.strip_prefix(&listing.prefix)
+                && let Some(at) = rest.find('/')
+            {
+                bound.truncate(listing.prefix.len() + at + 1);
+            }
+        }
+    }
+    bounds.sort();
+    let mut from = String::new();
+    let mut spans: Vec<KeySpan> = Vec::new();
+    for bound in bounds {
+        spans.push(KeySpan { from: std::mem::replace(&mut from, bound.clone()), before: Some(bound) });
+    }
+    spans.push(KeySpan { from, before: None });
+    spans
+}
+
+/// Applies one page with all that the bucket has within a span.
+pub(super) fn apply(
+    tree: &mut Tree,
+    bucket: &Bucket,
+    listing: &Listing,
+    span: &KeySpan,
+    now: Duration,
+) -> (Standing, Changes) {
+    let mut lines = lines_of(bucket, listing);
+    lines.retain(|(key, _)| span.holds(key));
+    tree.apply(listing, span, items(&lines), now)
+}
+
+/// Sees to all that has gone.
+pub(super) fn sweep(tree: &mut Tree) {
+    while tree.sweep(&mut Changes::default()) {}
+}
+
 /// The lines of a listing with delimiter `/`, in the order of the keys.
-pub(super) fn list(bucket: &Bucket, prefix: &str) -> Vec<(String, Option<(u64, String)>)> {
-    let mut lines: Vec<(String, Option<(u64, String)>)> = Vec::new();
+pub(super) fn list(bucket: &Bucket, prefix: &str) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
     for (key, facts) in bucket.iter().filter(|(key, _)| key.starts_with(prefix)) {
         match key[prefix.len()..].find('/') {
             Some(at) => {
@@ -88,7 +157,7 @@ pub(super) fn list(bucket: &Bucket, prefix: &str) -> Vec<(String, Option<(u64, S
     lines
 }
 
-pub(super) fn items(lines: &[(String, Option<(u64, String)>)]) -> impl Iterator<Item = Item<'_>> {
+pub(super) fn items(lines: &[Line]) -> impl Iterator<Item = Item<'_>> {
     lines.iter().map(|(key, facts)| match facts {
         Some((size, etag)) => Item::Object(key, Facts { size: *size, etag: Some(etag), ..Facts::default() }),
         None => Item::Prefix(key),
@@ -105,8 +174,8 @@ pub(super) fn list_directory(
 ) -> Vec<OddKey> {
     let listing = tree.begin_listing(directory, Depth::Directory, NOW).unwrap();
     let mut odd = Vec::new();
-    for lines in list(bucket, &listing.prefix).chunks(page) {
-        let (standing, changes) = tree.apply(&listing, &KeySpan::all(), items(lines), NOW);
+    for (span, lines) in in_pages(&list(bucket, &listing.prefix), page) {
+        let (standing, changes) = tree.apply(&listing, &span, items(lines), NOW);
         assert_eq!(standing, Standing::Wanted);
         odd.extend(changes.odd);
         watch(tree);
@@ -177,9 +246,9 @@ fn odd_keys() -> impl Strategy<Value = OddKeys> {
 fn names_after(keys: &[&str], odd_keys: OddKeys) -> Vec<String> {
     let mut tree = Tree::new(options(odd_keys));
     let listing = tree.begin_listing(Ino::ROOT, Depth::Directory, NOW).unwrap();
-    for key in keys {
-        let facts = (!key.ends_with('/')).then(|| (1, "t".to_owned()));
-        tree.apply(&listing, &KeySpan::all(), items(&[(key.to_string(), facts)]), NOW);
+    let line = |key: &&str| (key.to_string(), (!key.ends_with('/')).then(|| (1, "t".to_owned())));
+    for (span, lines) in in_pages(&keys.iter().map(line).collect::<Vec<_>>(), 1) {
+        tree.apply(&listing, &span, items(lines), NOW);
     }
     tree.finish(&listing, NOW);
     let mut names: Vec<String> = entries(&mut tree, Ino::ROOT).into_iter().map(|entry| entry.name.into()).collect();
@@ -250,8 +319,8 @@ proptest! {
         let mut lines = list(&bucket, "");
         lines.sort_by_key(|(key, _)| key.bytes().fold(shuffle, |n, byte| n.wrapping_mul(31).rotate_left(9) ^ u64::from(byte)));
         let listing = tree.begin_listing(Ino::ROOT, Depth::Directory, NOW).unwrap();
-        for lines in lines.chunks(page) {
-            tree.apply(&listing, &KeySpan::all(), items(lines), NOW);
+        for (span, lines) in in_pages(&lines, page) {
+            tree.apply(&listing, &span, items(lines), NOW);
         }
         tree.finish(&listing, NOW);
         let names: BTreeSet<String> = entries(&mut tree, Ino::ROOT).into_iter().map(|entry| entry.name.into()).collect();
@@ -273,11 +342,11 @@ proptest! {
         let names: BTreeSet<String> = model(&bucket, odd_keys).into_keys().chain(model(&stale, odd_keys).into_keys())
             .filter(|path| !path.contains('/')).collect();
         let listing = tree.begin_listing(Ino::ROOT, Depth::Directory, now).unwrap();
-        let handle = tree.open_directory(Ino::ROOT, now, None).unwrap();
+        let handle = tree.open_directory(Ino::ROOT, now, Some(Duration::from_secs(60))).unwrap();
         let mut answers = Vec::new();
         let mut read: Vec<Listed> = Vec::new();
-        for lines in list(&bucket, "").chunks(page) {
-            tree.apply(&listing, &KeySpan::all(), items(lines), now);
+        for (span, lines) in in_pages(&list(&bucket, ""), page) {
+            tree.apply(&listing, &span, items(lines), now);
             answers.extend(names.iter().map(|name| (name, tree.lookup(Ino::ROOT, name.as_bytes(), now, now))));
             let from = read.last().map_or(0, |last| last.index + 1);
             read.extend(tree.entries(handle, from, 1, now).unwrap().listed);
@@ -415,6 +484,7 @@ fn a_directory_that_goes_while_it_is_listed_leaves_nothing() {
     tree.probed(dir, "a", &Probe::Missing, NOW);
     tree.probed(Ino::ROOT, "dir", &Probe::Missing, NOW);
     assert_eq!(tree.apply(&listing, &KeySpan::all(), [], NOW).0, Standing::Gone);
+    sweep(&mut tree);
     assert_eq!(tree.len(), 1);
 }
 
@@ -423,7 +493,8 @@ fn a_file_whose_listing_broke_off_does_not_stand_beside_its_directory() {
     let mut tree = Tree::new(options(OddKeys::Hide));
     list_directory(&mut tree, &bucket_of(&[("b/a", 1)]), Ino::ROOT, 10, |_| {});
     let listing = tree.begin_listing(Ino::ROOT, Depth::Directory, NOW).unwrap();
-    tree.apply(&listing, &KeySpan::all(), items(&list(&bucket_of(&[("b", 1)]), "")), NOW);
+    let span = KeySpan { from: String::new(), before: Some("b/".to_owned()) };
+    tree.apply(&listing, &span, items(&list(&bucket_of(&[("b", 1)]), "")), NOW);
     tree.abandon(&listing);
     let shown = entries(&mut tree, Ino::ROOT);
     assert_eq!(
@@ -445,8 +516,11 @@ fn a_million() -> Tree {
                 Facts { size: 1 << 20, etag: Some(etag), mtime, class: Some("Standard"), ..Facts::default() },
             )
         });
-        tree.apply(&listing, &KeySpan::all(), items, NOW);
+        let span = KeySpan { from: format!("{:08}", page * 1000), before: Some(format!("{:08}", (page + 1) * 1000)) };
+        tree.apply(&listing, &span, items, NOW);
     }
+    tree.apply(&listing, &KeySpan { from: String::new(), before: Some("00000000".to_owned()) }, [], NOW);
+    tree.apply(&listing, &KeySpan { from: format!("{:08}", 1_000_000), before: None }, [], NOW);
     tree.finish(&listing, NOW);
     tree
 }
@@ -464,6 +538,126 @@ fn a_million_files_take_little_memory() {
         match tree.lookup(Ino::ROOT, entry.name.as_bytes(), NOW, NOW) {
             Lookup::Found(view) => assert_eq!(view.ino, entry.view.ino),
             other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Lists everything below the root at once, in these spans, with `watch` looking at the tree after each page.
+fn list_subtree(tree: &mut Tree, bucket: &Bucket, spans: &[KeySpan], now: Duration, mut watch: impl FnMut(&mut Tree)) {
+    let listing = tree.begin_listing(Ino::ROOT, Depth::Subtree, now).unwrap();
+    for span in spans {
+        assert_eq!(apply(tree, bucket, &listing, span, now).0, Standing::Wanted);
+        watch(tree);
+    }
+    tree.finish(&listing, now);
+}
+
+/// What the tree shows without being told more, but for part directories, which stand for no prefix of their own.
+fn shown(tree: &mut Tree, bucket: &Bucket, now: Duration) -> Shows {
+    let mut shows = Shows::new();
+    let mut todo = vec![(Ino::ROOT, String::new())];
+    while let Some((directory, path)) = todo.pop() {
+        if path.contains("%oss-part=") {
+            list_directory(tree, bucket, directory, 1000, |_| {});
+        }
+        let fresh = if path.contains("%oss-part=") { None } else { Some(now - NOW + Duration::from_secs(1)) };
+        let handle = tree.open_directory(directory, now, fresh);
+        let handle = handle.unwrap_or_else(|| panic!("{path:?} is not complete"));
+        let found = tree.entries(handle, 0, usize::MAX, now).unwrap();
+        assert_eq!(found.state, OrderState::Complete, "{path:?}");
+        tree.close_directory(handle);
+        for Listed { name, view, .. } in found.listed {
+            let path = format!("{path}{name}");
+            let object = tree.object(view.ino);
+            shows.insert(path.clone(), object.map(|object| (object.size, object.etag.unwrap().as_str().to_owned())));
+            if view.shape == Shape::Directory {
+                todo.push((view.ino, path + "/"));
+            }
+        }
+    }
+    shows
+}
+
+fn spans() -> impl Strategy<Value = Vec<KeySpan>> {
+    let bound = prop_oneof![3 => "[ab/.0-]{1,5}", 1 => "[ab]{1,2}(/[ab]{1,2}){0,2}/?", 1 => "n{244,250}[ab]?/?"];
+    let listing = Listing {
+        id: Tree::new(options(OddKeys::Hide)).begin_listing(Ino::ROOT, Depth::Subtree, NOW).unwrap().id,
+        directory: Ino::ROOT,
+        prefix: String::new(),
+        depth: Depth::Subtree,
+    };
+    prop::collection::vec(bound, 0..6).prop_map(move |bounds| cut_at(&listing, bounds)).prop_shuffle()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_subtree_in_any_spans_in_any_order_gives_the_model_tree(
+        before in bucket(), after in bucket(), both in bucket(), spans in spans(), odd_keys in odd_keys(),
+        again in spans(), page in 1..6usize
+    ) {
+        let before: Bucket = before.into_iter().chain(both.clone()).collect();
+        let after: Bucket = after.into_iter().chain(both).collect();
+        let mut tree = Tree::new(options(odd_keys));
+        let (_, numbers) = walk(&mut tree, &before, page);
+        let now = NOW + Duration::from_secs(100);
+        list_subtree(&mut tree, &after, &spans, now, |_| {});
+        prop_assert_eq!(shown(&mut tree, &after, now), model(&after, odd_keys));
+        list_subtree(&mut tree, &before, &again, now, |_| {});
+        let (shows, numbers_again) = walk(&mut tree, &before, page);
+        prop_assert_eq!(shows, model(&before, odd_keys));
+        prop_assert_eq!(numbers_again, numbers);
+        list_subtree(&mut tree, &Bucket::new(), &spans, now, |_| {});
+        sweep(&mut tree);
+        prop_assert_eq!(tree.len(), 1, "nothing is left but the root");
+    }
+
+    #[test]
+    fn what_a_subtree_has_settled_stays_so(
+        bucket in bucket(), stale in bucket(), spans in spans(), odd_keys in odd_keys(), opened_after in 0..6usize,
+        twice in any::<bool>()
+    ) {
+        let mut tree = Tree::new(options(odd_keys));
+        walk(&mut tree, &stale, 1000);
+        let now = NOW + Duration::from_secs(100);
+        let names: BTreeSet<String> = model(&bucket, odd_keys).into_keys().chain(model(&stale, odd_keys).into_keys())
+            .filter(|path| !path.contains('/')).collect();
+        let (mut answers, mut read, mut handle, mut pages) = (Vec::new(), Vec::<Listed>::new(), None, 0);
+        let mut watch = |tree: &mut Tree| {
+            pages += 1;
+            answers.extend(names.iter().map(|name| (name, tree.lookup(Ino::ROOT, name.as_bytes(), now, now))));
+            if pages == opened_after {
+                handle = tree.open_directory(Ino::ROOT, now, Some(Duration::from_secs(60)));
+            }
+            if let Some(handle) = handle {
+                let from = read.last().map_or(0, |last| last.index + 1);
+                read.extend(tree.entries(handle, from, 1, now).unwrap().listed);
+            }
+        };
+        list_subtree(&mut tree, &bucket, &spans, now, &mut watch);
+        if twice {
+            // Spans that come again change nothing.
+            list_subtree(&mut tree, &bucket, &spans, now, &mut watch);
+        }
+        for (name, answer) in answers {
+            match (answer, tree.lookup(Ino::ROOT, name.as_bytes(), now, now)) {
+                (Lookup::Unknown { .. }, _) | (Lookup::Missing(_), Lookup::Missing(_)) => {}
+                // A directory is settled with the first key that is shown below it; its marker comes later.
+                (Lookup::Found(early), Lookup::Found(last)) => prop_assert_eq!(early.ino, last.ino, "{}", name),
+                (early, last) => prop_assert!(false, "{name}: {early:?}, then {last:?}"),
+            }
+        }
+        if let Some(handle) = handle {
+            let from = read.last().map_or(0, |last| last.index + 1);
+            let rest = tree.entries(handle, from, usize::MAX, now).unwrap();
+            prop_assert_eq!(rest.state, OrderState::Complete);
+            read.extend(rest.listed);
+            let mut read: Vec<String> = read.into_iter().map(|entry| entry.name.into()).collect();
+            read.sort();
+            let mut all: Vec<String> = entries(&mut tree, Ino::ROOT).into_iter().map(|entry| entry.name.into()).collect();
+            all.sort();
+            prop_assert_eq!(read, all, "a handle opened on the way has read everything, once");
         }
     }
 }

@@ -1,11 +1,10 @@
 //! Changing single entries: added, confirmed, replaced by another version, gone; and what requests for one name or
 //! one object have shown.
 
-use std::mem;
 use std::time::Duration;
 
-use super::lookup::{Children, Role};
-use super::node::{Body, Directory, Flags, Node, NodeId, PackedTime, Tag};
+use super::lookup::Role;
+use super::node::{Body, Directory, Flags, Node, NodeId, PackedTime, Part, Tag};
 use super::{Changes, Facts, Kind, Outdated, Resolved, ResolvedTarget, Tree, View, ino};
 use crate::base::{ETag, Ino, Timestamp};
 
@@ -53,28 +52,27 @@ impl Tree {
         if self.nodes.at(id).directory().is_none() || self.nodes.at(id).flags.has(Flags::REMOVED) {
             return changes;
         }
-        let is_directory = matches!(probe, Probe::Directory);
         match probe {
-            Probe::Directory => self.put(id, component, Role::Directory, &Facts::default(), &mut changes),
+            Probe::Directory => drop(self.put(id, component, Role::Directory, &Facts::default(), now, &mut changes)),
             Probe::Object(facts) => {
                 self.take_out(id, component, Role::Directory, &mut changes);
-                self.put(id, component, Role::File, facts, &mut changes);
+                self.put(id, component, Role::File, facts, now, &mut changes);
             }
             Probe::Missing => {
                 self.take_out(id, component, Role::Directory, &mut changes);
                 self.take_out(id, component, Role::File, &mut changes);
             }
         }
-        if let Some(file) = self.find(id, component, Role::File) {
-            self.shadow(file, is_directory);
-        }
-        let state = self.directory_mut(id);
-        if state.probed.len() >= PROBED_NAMES {
-            state.probed.clear();
-        }
-        state.probed.insert(component.into(), now);
-        state.snapshot = None;
+        self.note_probe(id, component, now);
         changes
+    }
+
+    fn note_probe(&mut self, directory: NodeId, component: &str, now: Duration) {
+        let probed = &mut self.directory_mut(directory).extras_mut().probed;
+        if probed.len() >= PROBED_NAMES {
+            probed.clear();
+        }
+        probed.insert(component.into(), now);
     }
 
     /// Takes in what asking for an object again has shown; `None` if it is gone.
@@ -82,8 +80,8 @@ impl Tree {
         let mut changes = Changes::default();
         let Some(id) = self.find_ino(ino) else { return (Renewed::Changed, changes) };
         let node = self.nodes.at(id);
-        let (parent, attached) = (node.parent, !node.flags.has(Flags::REMOVED));
-        if !attached || node.is_directory() {
+        let parent = node.parent;
+        if node.is_directory() || !self.is_attached(id) {
             let same = facts.is_some_and(|facts| self.same_version(id, facts));
             return (if same { Renewed::Same } else { Renewed::Changed }, changes);
         }
@@ -91,12 +89,12 @@ impl Tree {
         match facts {
             Some(facts) if self.same_version(id, facts) => {
                 self.refresh(id, facts, &mut changes);
-                self.directory_mut(parent).probed.insert(name, now);
+                self.note_probe(parent, &name, now);
                 (Renewed::Same, changes)
             }
             Some(facts) => {
-                self.put(parent, &name, Role::File, facts, &mut changes);
-                self.directory_mut(parent).probed.insert(name, now);
+                self.put(parent, &name, Role::File, facts, now, &mut changes);
+                self.note_probe(parent, &name, now);
                 (Renewed::Changed, changes)
             }
             None => {
@@ -125,7 +123,7 @@ impl Tree {
         let Body::Object { size, mtime, tag } = &node.body else { return (None, changes) };
         let own = tag.text();
         let facts = Facts { size: *size, etag: own.as_deref(), mtime: mtime.time(), kind: Kind::Symlink, class: None };
-        let (parent, name, attached) = (node.parent, node.name.clone(), !node.flags.has(Flags::REMOVED));
+        let (parent, name, attached) = (node.parent, node.name.clone(), self.is_attached(id));
         let (target, version) = match target {
             Target::Link(text) => (ResolvedTarget::Link(text), None),
             Target::Bytes { size, etag, mtime } => {
@@ -192,7 +190,22 @@ impl Tree {
         }
     }
 
-    pub(super) fn add_part(&mut self, parent: NodeId, piece: &str) -> NodeId {
+    /// The part directory of a piece, which a page shows an entry for.
+    pub(super) fn part(&mut self, parent: NodeId, piece: &str, now: Duration) -> NodeId {
+        let parts = &mut self.directory_mut(parent).extras_mut().parts;
+        let parts = std::mem::take(parts);
+        let found = parts.binary_search_by(|part| (*self.nodes.at(part.id).name).cmp(piece));
+        let id = found.map_or_else(|_| self.add_part(parent, piece), |at| parts[at].id);
+        let kept = &mut self.directory_mut(parent).extras_mut().parts;
+        *kept = parts;
+        match found {
+            Ok(at) => kept[at].shown_at = now,
+            Err(at) => kept.insert(at, Part { id, shown_at: now }),
+        }
+        id
+    }
+
+    fn add_part(&mut self, parent: NodeId, piece: &str) -> NodeId {
         let hash = self.directory(parent).hash.join(piece);
         let mut flags = Flags::new(Kind::Normal);
         flags.set(Flags::PART, true);
@@ -200,13 +213,15 @@ impl Tree {
         self.insert(parent, piece, hash.directory(), flags, body)
     }
 
-    fn insert(&mut self, parent: NodeId, component: &str, wanted: Ino, flags: Flags, body: Body) -> NodeId {
+    pub(super) fn insert(&mut self, parent: NodeId, component: &str, wanted: Ino, flags: Flags, body: Body) -> NodeId {
         let mut number = wanted;
         while let Some(id) = self.find_ino(number) {
-            let node = self.nodes.at_mut(id);
+            let node = self.nodes.at(id);
             let same_kind = node.is_directory() == matches!(body, Body::Directory(_));
             let same_place = node.parent == parent && &*node.name == component;
-            if same_place && same_kind && node.flags.has(Flags::REMOVED) && !node.flags.has(Flags::VERSION) {
+            if same_place && same_kind && !node.flags.has(Flags::VERSION) {
+                self.revive(id);
+                let node = self.nodes.at_mut(id);
                 node.flags = flags;
                 if let Body::Object { .. } = body {
                     node.body = body;
@@ -231,7 +246,7 @@ impl Tree {
             let shadowed = self.nodes.at(id).flags.has(Flags::SHADOWED);
             self.detach(id, changes);
             let id = self.add(parent, &name, Role::File, facts);
-            self.shadow(id, shadowed);
+            self.nodes.at_mut(id).flags.set(Flags::SHADOWED, shadowed);
             return id;
         }
         let class = self.class_index(facts.class);
@@ -252,56 +267,67 @@ impl Tree {
         id
     }
 
-    /// Takes an entry, and all below it, out of the tree. The caller takes it out of its list.
-    pub(super) fn detach(&mut self, id: NodeId, changes: &mut Changes) {
-        self.outdate(id, changes);
-        let mut below = vec![id];
-        while let Some(id) = below.pop() {
-            self.nodes.at_mut(id).flags.set(Flags::REMOVED, true);
-            if self.nodes.at(id).is_directory() {
-                // Held, so that it does not go before its children have been taken out of it.
-                self.hold(id);
-                if let Some(run) = self.directory_mut(id).run.take() {
-                    self.put_back(id, *run);
-                }
-                let state = self.directory_mut(id);
-                below.append(&mut state.children);
-                below.append(&mut state.parts);
-                state.listed_at = None;
-                state.probed.clear();
-                self.release(id);
-            }
-            self.free_if_unused(id);
-        }
-    }
-
     /// Whether a directory takes the name of this file.
-    pub(super) fn shadow(&mut self, id: NodeId, shadowed: bool) {
-        self.nodes.at_mut(id).flags.set(Flags::SHADOWED, shadowed);
-    }
-
-    /// Puts an entry among the children of a directory, wherever a listing has come to.
-    fn put(&mut self, parent: NodeId, component: &str, role: Role, facts: &Facts<'_>, changes: &mut Changes) {
-        match self.place(parent, component, role) {
-            Ok((list, at)) => {
-                let known = self.list_mut(parent, list)[at];
-                let id = self.refresh(known, facts, changes);
-                self.swap_in(parent, list, at, id);
-            }
-            Err((Children::Before, at)) => {
-                let id = self.add(parent, component, role, facts);
-                self.directory_mut(parent).children.insert(at, id);
-            }
-            // A listing has passed the place and shown nothing there: it was asked later, or as late.
-            Err((Children::Run, _)) => {}
+    pub(super) fn shade(&mut self, id: NodeId, shadowed: bool, changes: &mut Changes) {
+        if self.nodes.at(id).flags.has(Flags::SHADOWED) != shadowed {
+            self.outdate(id, changes);
+            self.nodes.at_mut(id).flags.set(Flags::SHADOWED, shadowed);
         }
     }
 
-    fn take_out(&mut self, parent: NodeId, component: &str, role: Role, changes: &mut Changes) {
-        // What the present listing has shown stays: the children it has passed are counted by their place.
-        if let Ok((Children::Before, at)) = self.place(parent, component, role) {
-            let id = self.directory_mut(parent).children.remove(at);
-            self.detach(id, changes);
+    fn shade_beside(
+        &mut self,
+        parent: NodeId,
+        component: &str,
+        shadowed: bool,
+        changes: &mut Changes,
+    ) -> Option<NodeId> {
+        let file = self.find(parent, component, Role::File)?;
+        self.shade(file, shadowed, changes);
+        Some(file)
+    }
+
+    /// Puts an entry among the children of a directory.
+    pub(super) fn put(
+        &mut self,
+        parent: NodeId,
+        component: &str,
+        role: Role,
+        facts: &Facts<'_>,
+        now: Duration,
+        changes: &mut Changes,
+    ) -> NodeId {
+        let id = match self.place(parent, component, role) {
+            Ok(at) => {
+                let known = self.directory(parent).children.entry(at).expect("a place that was found holds an entry");
+                let id = self.refresh(known, facts, changes);
+                if id != known {
+                    self.directory_mut(parent).children.replace(at, id);
+                }
+                id
+            }
+            Err(at) => {
+                let id = self.add(parent, component, role, facts);
+                self.directory_mut(parent).children.splice(at..at, &[id]);
+                id
+            }
+        };
+        let shadowed = role == Role::Directory || self.find(parent, component, Role::Directory).is_some();
+        if let Some(file) = self.shade_beside(parent, component, shadowed, changes).filter(|&file| file != id) {
+            self.show(parent, file, now, changes);
+        }
+        self.show(parent, id, now, changes);
+        id
+    }
+
+    pub(super) fn take_out(&mut self, parent: NodeId, component: &str, role: Role, changes: &mut Changes) {
+        let Ok(at) = self.place(parent, component, role) else { return };
+        let children = &mut self.directory_mut(parent).children;
+        let id = children.entry(at).expect("a place that was found holds an entry");
+        children.splice(at..children.next(at), &[]);
+        self.detach(id, changes);
+        if role == Role::Directory {
+            self.shade_beside(parent, component, false, changes);
         }
     }
 
@@ -310,26 +336,11 @@ impl Tree {
         let node = self.nodes.at(old);
         let (parent, name) = (node.parent, node.name.clone());
         let shadowed = node.flags.has(Flags::SHADOWED);
-        self.shadow(new, shadowed);
-        if let Ok((list, at)) = self.place(parent, &name, Role::File) {
-            self.swap_in(parent, list, at, new);
+        self.nodes.at_mut(new).flags.set(Flags::SHADOWED, shadowed);
+        if let Ok(at) = self.place(parent, &name, Role::File) {
+            self.directory_mut(parent).children.replace(at, new);
         }
         self.detach(old, changes);
-    }
-
-    fn swap_in(&mut self, parent: NodeId, list: Children, at: usize, id: NodeId) {
-        let old = mem::replace(&mut self.list_mut(parent, list)[at], id);
-        if let Some(run) = &mut self.directory_mut(parent).run {
-            run.replace_pending(old, id);
-        }
-    }
-
-    fn list_mut(&mut self, parent: NodeId, list: Children) -> &mut Vec<NodeId> {
-        let state = self.directory_mut(parent);
-        match (list, &mut state.run) {
-            (Children::Run, Some(run)) => &mut run.children,
-            _ => &mut state.children,
-        }
     }
 
     fn same_version(&self, id: NodeId, facts: &Facts<'_>) -> bool {

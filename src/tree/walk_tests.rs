@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 
-use super::tests::{Bucket, entries, items, list, list_directory, model, options};
+use super::tests::{Bucket, apply, cut_at, entries, list_directory, model, options, sweep};
 use super::*;
 use crate::base::KeySpan;
 
@@ -15,7 +15,7 @@ use crate::base::KeySpan;
 enum Event {
     Put(String, u64),
     Remove(usize),
-    Begin(usize),
+    Begin(usize, bool, Vec<String>),
     Page(usize, usize),
     Finish(usize),
     Abandon(usize),
@@ -43,8 +43,9 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         3 => (key(), 0..3u64).prop_map(|(key, size)| Event::Put(key, size)),
         1 => n().prop_map(Event::Remove),
-        4 => n().prop_map(Event::Begin),
-        4 => (n(), 1..3usize).prop_map(|(run, lines)| Event::Page(run, lines)),
+        4 => (n(), any::<bool>(), prop::collection::vec("[-ab/0]{0,4}", 0..4))
+            .prop_map(|(directory, deep, bounds)| Event::Begin(directory, deep, bounds)),
+        6 => (n(), n()).prop_map(|(run, span)| Event::Page(run, span)),
         3 => n().prop_map(Event::Finish),
         1 => n().prop_map(Event::Abandon),
         3 => (n(), "[ab]|a-").prop_map(|(directory, name)| Event::Ask(directory, name)),
@@ -70,8 +71,8 @@ struct World {
     tree: Tree,
     bucket: Bucket,
     now: Duration,
-    /// Listings going on, and the last line that each has had.
-    runs: Vec<(Listing, String)>,
+    /// Listings going on, and the spans whose pages have not come.
+    runs: Vec<(Listing, Vec<KeySpan>)>,
     handles: Vec<Handle>,
     /// The kernel's references.
     held: Vec<Ino>,
@@ -100,16 +101,11 @@ impl World {
         self.seen[n % self.seen.len()]
     }
 
-    /// A listing shows the bucket as it is when the page is asked for, from where the last page ended.
-    fn page(&mut self, run: usize, count: usize) -> Standing {
-        let (listing, last) = &mut self.runs[run];
-        let mut lines = list(&self.bucket, &listing.prefix);
-        lines.retain(|(key, _)| key > last);
-        lines.truncate(count);
-        if let Some((key, _)) = lines.last() {
-            last.clone_from(key);
-        }
-        self.tree.apply(listing, &KeySpan::all(), items(&lines), self.now).0
+    /// A page shows the bucket as it is when it is asked for.
+    fn page(&mut self, run: usize, span: usize) -> Standing {
+        let (listing, spans) = &mut self.runs[run];
+        let Some(span) = pick(spans, span).map(|at| spans.swap_remove(at)) else { return Standing::Wanted };
+        apply(&mut self.tree, &self.bucket, listing, &span, self.now).0
     }
 
     fn happen(&mut self, event: Event) {
@@ -120,20 +116,26 @@ impl World {
                     self.bucket.remove(&key);
                 }
             }
-            Event::Begin(n) => {
-                let listing = self.tree.begin_listing(self.ino(n), Depth::Directory, self.now);
-                self.runs.extend(listing.map(|listing| (listing, String::new())));
+            Event::Begin(n, deep, bounds) => {
+                let depth = if deep { Depth::Subtree } else { Depth::Directory };
+                if let Some(listing) = self.tree.begin_listing(self.ino(n), depth, self.now) {
+                    let bounds = bounds.into_iter().map(|bound| format!("{}{bound}", listing.prefix)).collect();
+                    let spans = cut_at(&listing, bounds);
+                    self.runs.push((listing, spans));
+                }
             }
-            Event::Page(n, lines) => {
+            Event::Page(n, span) => {
                 if let Some(run) = pick(&self.runs, n)
-                    && self.page(run, lines) == Standing::Gone
+                    && self.page(run, span) == Standing::Gone
                 {
                     self.runs.remove(run);
                 }
             }
             Event::Finish(n) => {
                 if let Some(run) = pick(&self.runs, n) {
-                    self.page(run, usize::MAX);
+                    while !self.runs[run].1.is_empty() {
+                        self.page(run, n);
+                    }
                     let (listing, _) = self.runs.remove(run);
                     self.tree.finish(&listing, self.now);
                 }
@@ -292,6 +294,7 @@ proptest! {
         prop_assert_eq!(world.paths(), expected);
         world.bucket.clear();
         world.paths();
+        sweep(&mut world.tree);
         prop_assert_eq!(world.tree.len(), 1, "nothing is left but the root");
         prop_assert!(world.tree.orders.is_empty() && world.tree.versions.is_empty() && world.tree.targets.is_empty());
     }

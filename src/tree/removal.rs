@@ -1,0 +1,108 @@
+//! Entries on their way out of the tree.
+//!
+//! A directory of millions can go at once: its page is empty, or it is gone itself. Taking each of its entries out of
+//! the arena takes time, and nothing may wait for that. So an entry that is gone leaves the children of its directory
+//! at once, by the chunk, and is *buried*: it lies in a queue until [`Tree::sweep`] comes to it, some thousand entries
+//! at a time, says to the kernel what it must forget, and frees what nobody refers to.
+//!
+//! An entry can come back before its turn: it is put among the children again under its old number, and the sweep
+//! passes it over.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::children::{Chunk, Piece};
+use super::node::{Flags, NodeId};
+use super::{Changes, Tree};
+
+/// Buried entries that one call sees to: below a millisecond.
+const SWEPT_AT_ONCE: usize = 2048;
+
+/// See the module's head.
+#[derive(Debug, Default)]
+pub(super) struct Graves {
+    pieces: VecDeque<Piece>,
+    /// Entries that have come back, and how many times they lie buried nevertheless.
+    risen: HashMap<NodeId, u32>,
+}
+
+impl Tree {
+    /// Sees to some of the entries that have gone: tells the kernel, and frees them. Whether more are waiting; call it
+    /// until there are none, and let others at the tree in between.
+    pub fn sweep(&mut self, changes: &mut Changes) -> bool {
+        let mut left = SWEPT_AT_ONCE;
+        while left > 0
+            && let Some(piece) = self.graves.pieces.front_mut()
+        {
+            let ids = piece.take(left);
+            if piece.ids().is_empty() {
+                self.graves.pieces.pop_front();
+            }
+            left -= ids.len();
+            for id in ids {
+                self.sweep_one(id, changes);
+            }
+        }
+        !self.graves.pieces.is_empty()
+    }
+
+    fn sweep_one(&mut self, id: NodeId, changes: &mut Changes) {
+        if let Some(times) = self.graves.risen.get_mut(&id) {
+            *times -= 1;
+            if *times == 0 {
+                self.graves.risen.remove(&id);
+            }
+            return;
+        }
+        self.detach(id, changes);
+    }
+
+    /// These are gone. The caller takes them out of the children.
+    pub(super) fn bury(&mut self, pieces: impl IntoIterator<Item = Piece>) {
+        self.graves.pieces.extend(pieces);
+    }
+
+    /// An entry that is gone from its directory is there again. What was known of a directory's own entries is not.
+    pub(super) fn revive(&mut self, id: NodeId) {
+        if self.nodes.at(id).flags.has(Flags::REMOVED) {
+            return;
+        }
+        *self.graves.risen.entry(id).or_default() += 1;
+        if self.nodes.at(id).is_directory() {
+            self.break_off(id);
+            self.empty(id);
+        }
+    }
+
+    /// Takes an entry, and all below it, out of the tree. The caller takes it out of its list.
+    pub(super) fn detach(&mut self, id: NodeId, changes: &mut Changes) {
+        self.outdate(id, changes);
+        self.nodes.at_mut(id).flags.set(Flags::REMOVED, true);
+        if self.nodes.at(id).is_directory() {
+            // Held, so that it does not go while it is emptied.
+            self.hold(id);
+            self.end_listings_of(id);
+            self.break_off(id);
+            self.empty(id);
+            self.release(id);
+        }
+        self.free_if_unused(id);
+    }
+
+    fn empty(&mut self, id: NodeId) {
+        let state = self.directory_mut(id);
+        let children = std::mem::take(&mut state.children);
+        state.listed_at = None;
+        let extras = state.extras_mut();
+        extras.probed.clear();
+        let parts: Chunk = std::mem::take(&mut extras.parts).into_iter().map(|part| part.id).collect();
+        self.bury(children.pieces(Default::default()..children.end()));
+        self.bury((!parts.is_empty()).then(|| Piece::new(parts)));
+    }
+
+    /// Whether an entry is in its directory.
+    pub(super) fn is_attached(&self, id: NodeId) -> bool {
+        let node = self.nodes.at(id);
+        let (name, role) = self.order_key(id);
+        !node.flags.has(Flags::REMOVED) && self.find(node.parent, name, role) == Some(id)
+    }
+}
