@@ -1,17 +1,75 @@
-//! What follows when an answer of the store has changed the tree: odd keys are counted and named once, and the kernel
+//! What follows when an answer of the store has changed the tree: odd keys are counted and named, and the kernel
 //! forgets what is no longer so.
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Fs, State};
 use crate::metrics::Metric;
-use crate::tree::{Changes, Outdated};
+use crate::tree::{Changes, OddKey, Outdated};
 
-impl Fs {
-    /// Says what has changed. Called without the lock.
-    pub(super) fn publish(&self, changes: Changes) {
-        for key in &changes.odd {
-            self.metrics.add(Metric::OddKeys, 1);
+/// Odd keys of one listing that are named in the log; the others are counted, for there may be millions.
+const NAMED: u64 = 10;
+
+/// What one listing has left out.
+#[derive(Debug, Default)]
+pub(super) struct OddLog {
+    /// Keys with no name, the first of which were named.
+    odd: AtomicU64,
+    /// Keys that are not UTF-8, which cannot be named.
+    undecodable: AtomicU64,
+}
+
+impl OddLog {
+    /// Keys that are not UTF-8 were left out.
+    pub(super) fn leave_out(&self, undecodable: u64) {
+        self.undecodable.fetch_add(undecodable, Ordering::Relaxed);
+    }
+
+    fn name(&self, key: &OddKey) {
+        if self.odd.fetch_add(1, Ordering::Relaxed) < NAMED {
             tracing::warn!(key = key.key, "left out: its name {}; see odd-keys=escape", key.odd.reason());
         }
+    }
+}
+
+impl Fs {
+    /// Changes the tree under the lock, and says afterwards what has changed. Where very many entries have gone, they
+    /// are seen to bit by bit, so that nobody waits long for the lock.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> (T, Changes)) -> T {
+        self.change_for(&self.odd, change)
+    }
+
+    /// The same on behalf of a listing, which keeps account of what it leaves out.
+    pub(super) fn change_for<T>(&self, odd: &OddLog, change: impl FnOnce(&mut State) -> (T, Changes)) -> T {
+        let (value, mut more) = self.change_once(odd, |state| {
+            let (value, mut changes) = change(state);
+            let more = state.tree.sweep(&mut changes);
+            ((value, more), changes)
+        });
+        while more {
+            more = self.change_once(odd, |state| {
+                let mut changes = Changes::default();
+                (state.tree.sweep(&mut changes), changes)
+            });
+        }
+        value
+    }
+
+    fn change_once<T>(&self, odd: &OddLog, change: impl FnOnce(&mut State) -> (T, Changes)) -> T {
+        let (value, changes) = {
+            let mut state = self.state.lock();
+            let changed = change(&mut state);
+            self.count_entries(&mut state);
+            changed
+        };
+        self.publish(odd, changes);
+        value
+    }
+
+    /// Says what has changed. Called without the lock.
+    fn publish(&self, odd: &OddLog, changes: Changes) {
+        self.metrics.add(Metric::OddKeys, changes.odd.len() as u64);
+        changes.odd.iter().for_each(|key| odd.name(key));
         if changes.outdated.is_empty() {
             return;
         }
@@ -24,31 +82,15 @@ impl Fs {
         }
     }
 
-    /// Changes the tree under the lock, and says afterwards what has changed. Where very many entries have gone, they
-    /// are seen to bit by bit, so that nobody waits long for the lock.
-    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> (T, Changes)) -> T {
-        let (value, mut more) = self.change_once(|state| {
-            let (value, mut changes) = change(state);
-            let more = state.tree.sweep(&mut changes);
-            ((value, more), changes)
-        });
-        while more {
-            more = self.change_once(|state| {
-                let mut changes = Changes::default();
-                (state.tree.sweep(&mut changes), changes)
-            });
+    /// The last word about what a listing has left out.
+    pub(super) fn sum_up_odd(&self, odd: &OddLog, prefix: &str) {
+        let more = odd.odd.load(Ordering::Relaxed).saturating_sub(NAMED);
+        if more > 0 {
+            tracing::warn!(prefix, keys = more, "left out: more keys that have no name; see odd-keys=escape");
         }
-        value
-    }
-
-    fn change_once<T>(&self, change: impl FnOnce(&mut State) -> (T, Changes)) -> T {
-        let (value, changes) = {
-            let mut state = self.state.lock();
-            let changed = change(&mut state);
-            self.count_entries(&mut state);
-            changed
-        };
-        self.publish(changes);
-        value
+        let undecodable = odd.undecodable.load(Ordering::Relaxed);
+        if undecodable > 0 {
+            tracing::warn!(prefix, keys = undecodable, "left out: keys that are not UTF-8");
+        }
     }
 }

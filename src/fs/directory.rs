@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-use tokio::sync::watch;
 
-use super::listing::{Progress, next_page};
-use super::{Attr, DirEntry, DirHandle, Errno, Fs, Result, Shape, State, Ttl};
+use super::listing::{Bells, Run};
+use super::walk::Known;
+use super::{Attr, DirEntry, DirHandle, Errno, Fs, ListingMode, Result, Shape, State, Ttl};
 use crate::base::Ino;
 use crate::tree::{Entries, Listed, OrderId, OrderState};
 
@@ -14,10 +13,16 @@ use crate::tree::{Entries, Listed, OrderId, OrderState};
 #[derive(Debug)]
 pub(super) struct OpenDirectory {
     ino: Ino,
+    prefix: String,
     order: OrderId,
-    /// Rings while the list grows. Kept for the handle's life, so that the listing knows that somebody wants it.
-    bell: Mutex<Option<watch::Receiver<Progress>>>,
+    /// Ring while the list grows. Kept for the handle's life, so that the listing knows that somebody wants it.
+    bells: Option<Bells>,
+    /// Listings that bring this directory as part of a walk, and want to know how far that has come.
+    ahead: Vec<Arc<Run>>,
 }
+
+/// The most listings ahead of walks that go on at once.
+const WALKS_AT_ONCE: usize = 8;
 
 /// Offsets 0 and 1 are `.` and `..`.
 const DOTS: u64 = 2;
@@ -26,31 +31,73 @@ impl Fs {
     /// Opens a directory. One whose listing is too old is listed anew; this does not wait for a page of it.
     pub async fn opendir(self: Arc<Self>, ino: Ino) -> Result<DirHandle> {
         let handle = DirHandle(self.handle());
-        let (order, bell) = {
+        let open = {
             let mut state = self.state.lock();
             let view = state.tree.view(ino, self.clock.elapsed()).ok_or(Errno::ESTALE)?;
             if view.shape != Shape::Directory {
                 return Err(Errno::ENOTDIR);
             }
-            self.order(&mut state, ino)?
+            state.uses.opened(ino);
+            self.open_directory(&mut state, ino)?
         };
-        self.directories.lock().insert(handle, Arc::new(OpenDirectory { ino, order, bell: Mutex::new(bell) }));
+        self.directories.lock().insert(handle, Arc::new(open));
         Ok(handle)
     }
 
-    fn order(self: &Arc<Self>, state: &mut State, ino: Ino) -> Result<(OrderId, Option<watch::Receiver<Progress>>)> {
+    fn open_directory(self: &Arc<Self>, state: &mut State, ino: Ino) -> Result<OpenDirectory> {
+        let prefix = state.tree.prefix(ino).ok_or(Errno::ESTALE)?;
+        let coming = state.wide_over(&prefix).next().is_some();
+        let (order, bells) = self.order(state, ino)?;
+        let known = match (&bells, coming) {
+            (None, _) => Known::Complete,
+            (Some(_), true) => Known::Coming,
+            (Some(_), false) => Known::Unlisted,
+        };
+        self.recognise(state, ino, &prefix, known);
+        let ahead = state.wide_over(&prefix).cloned().collect();
+        Ok(OpenDirectory { ino, prefix, order, bells, ahead })
+    }
+
+    /// Lists ahead where this directory is a step of a walk. Where every open lists anew that would be for nothing.
+    fn recognise(self: &Arc<Self>, state: &mut State, ino: Ino, prefix: &str, known: Known) {
+        if !self.walks_matter() || ino == Ino::ROOT {
+            return;
+        }
+        let Some(ahead) = state.walks.opened(prefix, known) else { return };
+        let up = |&ino: &Ino| state.tree.parent(ino).filter(|_| ino != Ino::ROOT);
+        let mut way = std::iter::successors(Some(ino), up);
+        let Some(above) = way.find(|&above| state.tree.prefix(above).as_ref() == Some(&ahead.below)) else { return };
+        if state.wide.len() < WALKS_AT_ONCE {
+            self.begin_ahead(state, above, ahead);
+        }
+    }
+
+    fn walks_matter(&self) -> bool {
+        self.options.listing == ListingMode::Auto && self.options.metadata_ttl != Ttl::EachOpen
+    }
+
+    /// What a new handle reads, and what it waits for where that is not complete: the directory is listed then, also
+    /// while a wide listing is on its way to it.
+    fn order(self: &Arc<Self>, state: &mut State, ino: Ino) -> Result<(OrderId, Option<Bells>)> {
         let now = self.clock.elapsed();
         let younger_than = match self.options.metadata_ttl {
             Ttl::For(ttl) => Some(ttl),
             Ttl::EachOpen => Some(std::time::Duration::ZERO),
             Ttl::Indefinite => None,
         };
-        if let Some(order) = state.tree.open_directory(ino, now, younger_than) {
-            return Ok((order, state.runs.get(&ino).map(|run| run.subscribe())));
+        let going_on = state.tree.open_directory(ino, now, younger_than);
+        if let Some(order) = going_on.filter(|&order| state.tree.order_state(order) == Some(OrderState::Complete)) {
+            return Ok((order, None));
         }
-        let run = self.listing(state, ino).ok_or(Errno::ESTALE)?;
-        let order = state.tree.open_directory(ino, now, younger_than).ok_or(Errno::ESTALE)?;
-        Ok((order, Some(run.subscribe())))
+        let run = self.listing(state, ino);
+        let order = going_on.or_else(|| state.tree.open_directory(ino, now, younger_than));
+        match (run, order) {
+            (Some(run), Some(order)) => Ok((order, Some(state.bells(&run)))),
+            (_, order) => {
+                order.into_iter().for_each(|order| state.tree.close_directory(order));
+                Err(Errno::ESTALE)
+            }
+        }
     }
 
     /// Entries from `offset` on (0 is `.`, 1 is `..`); waits until at least one is known or the directory has ended.
@@ -61,7 +108,7 @@ impl Fs {
         let directory = self.directories.lock().get(&handle).cloned().ok_or(Errno::EBADF)?;
         let mut listed = self.dots(&directory, offset, max);
         let from = offset.max(DOTS);
-        let mut bell = directory.bell.lock().clone();
+        let mut bells = directory.bells.clone();
         loop {
             let entries = {
                 let state = self.state.lock();
@@ -71,22 +118,31 @@ impl Fs {
             };
             let Entries { listed: found, state } = entries;
             if !found.is_empty() || state == OrderState::Complete || listed.len() >= max {
+                self.count_use(&directory, found.len() as u64);
                 listed.extend(found.into_iter().map(|entry| self.entry(entry)));
                 return Ok(listed);
             }
-            match (state, bell.as_mut()) {
-                (OrderState::Growing, Some(bell)) => {
-                    if let Some(Err(error)) = next_page(bell).await.ended {
+            match (state, bells.as_mut()) {
+                (OrderState::Growing, Some(bells)) => {
+                    if let Some(Err(error)) = bells.next().await.ended {
                         return Err(error);
                     }
                 }
-                (OrderState::Broken, Some(bell)) => match bell.borrow().ended {
+                (OrderState::Broken, Some(bells)) => match bells.progress().ended {
                     Some(Err(error)) => return Err(error),
                     // The directory itself has gone.
                     _ => return Ok(listed),
                 },
                 (_, _) => return Ok(listed),
             }
+        }
+    }
+
+    /// Listings ahead of a walk go on as the walk does.
+    fn count_use(&self, directory: &OpenDirectory, entries: u64) {
+        directory.ahead.iter().for_each(|run| run.used(entries));
+        if self.walks_matter() {
+            self.state.lock().walks.read(&directory.prefix, entries);
         }
     }
 

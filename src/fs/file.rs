@@ -37,7 +37,13 @@ impl Fs {
         if self.options.metadata_ttl == Ttl::EachOpen && self.check(ino).await? == Renewed::Changed {
             return Err(Errno::ESTALE);
         }
-        let object = self.state.lock().tree.object(ino).ok_or(Errno::ESTALE)?;
+        let object = {
+            let mut state = self.state.lock();
+            if let Some(directory) = state.tree.parent(ino) {
+                state.uses.name(directory);
+            }
+            state.tree.object(ino).ok_or(Errno::ESTALE)?
+        };
         if object.stale {
             return Err(Errno::ESTALE);
         }

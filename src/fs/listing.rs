@@ -1,30 +1,81 @@
-//! One listing per directory, shared by all who wait for it.
+//! Listings going on: tasks that apply page after page to the tree, and ring a bell each time.
 //!
-//! A listing is a task that applies page after page to the tree and rings a bell each time. Those who wait look again
-//! after each ring. A handle or a look-up that goes away does not stop it; it stops by itself when nobody has waited
-//! for [`UNATTENDED_PAGES`] pages, so that one look-up in a directory of a hundred million objects does not list
-//! them all.
+//! There are two kinds. A directory's own listing is shared by all who wait for that directory; who goes away does not
+//! stop it, but it stops by itself when nobody has waited for [`UNATTENDED_PAGES`] pages, so that one look-up in a
+//! directory of a hundred million objects does not list them all. A wide listing brings everything below a directory,
+//! for a walk, for `listing=eager` or because it was asked to be refreshed. Nobody depends on a wide one alone:
+//! whoever wants a directory that it has not come to lists that directory beside it, and is woken by both.
+//!
+//! How far each goes is decided here; what to list ahead in [`walk`](super::walk), what to list again in
+//! [`upkeep`](super::upkeep).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures::StreamExt;
-use tokio::sync::watch;
+use futures::stream::FuturesUnordered;
+use tokio::sync::{Notify, Semaphore, watch};
 
+use super::changes::OddLog;
+use super::walk::{Ahead, Outcome};
 use super::{Errno, Fs, Result, State};
-use crate::base::Ino;
+use crate::base::{Ino, KeySpan};
 use crate::list::{self, ListScope, Order, Page};
 use crate::metrics::Metric;
 use crate::store::{ObjectKind, StorageClass};
 use crate::tree::{Changes, Depth, Facts, Item, Kind, Listing, Standing};
 
-/// Pages that a listing goes on for while nobody waits.
-const UNATTENDED_PAGES: u32 = 1000;
+/// Pages that a directory's own listing goes on for while nobody waits.
+const UNATTENDED_PAGES: u64 = 1000;
+
+/// Single names of one directory that are asked for at once while it is listed. The others wait for their turn, and
+/// nearly always for the page that settles them.
+const QUESTIONS: usize = 4;
+
+/// Entries that a listing ahead of a walk may bring before the walk has used any of them: what 64 requests bring in
+/// the time of one or two.
+const ADVANCE: u64 = 64_000;
+
+/// Entries that it may bring for each one that was used, beside those.
+const ADVANCE_PER_USE: u64 = 4;
+
+/// How long a listing ahead waits for the walk to follow.
+const WALK_PAUSE: Duration = Duration::from_secs(10);
+
+/// What a listing is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Purpose {
+    /// Somebody wants the directory now.
+    Asked,
+    /// A walk will want it.
+    Ahead,
+    /// The whole mount shall be known.
+    Everything,
+    /// What is known would soon be too old.
+    Upkeep,
+    /// Somebody waits for all of it to be listed anew.
+    Refresh,
+}
 
 /// A listing that is going on.
 #[derive(Debug)]
 pub(super) struct Run {
-    listing: Listing,
+    pub(super) listing: Listing,
+    pub(super) purpose: Purpose,
+    span: KeySpan,
+    order: Order,
+    began: Duration,
+
     bell: watch::Sender<Progress>,
+    /// Turns for asking the store about one name beside the listing.
+    pub(super) questions: Arc<Semaphore>,
+    odd: OddLog,
+    /// Entries that it has brought.
+    listed: AtomicU64,
+    /// Entries in its span that programs have read.
+    used: AtomicU64,
+    follow: Notify,
 }
 
 /// How far a listing has come.
@@ -35,20 +86,89 @@ pub(super) struct Progress {
     pub(super) ended: Option<Result<()>>,
 }
 
-impl Run {
-    /// To be called under the lock under which the tree was looked at, so that no page is missed.
-    pub(super) fn subscribe(&self) -> watch::Receiver<Progress> {
-        self.bell.subscribe()
+/// What a waiter listens to: the listing of its directory, and wide ones that may bring the same sooner.
+#[derive(Clone, Debug)]
+pub(super) struct Bells {
+    own: watch::Receiver<Progress>,
+    wide: Vec<watch::Receiver<Progress>>,
+}
+
+impl Bells {
+    /// How far the directory's own listing has come.
+    pub(super) fn progress(&self) -> Progress {
+        *self.own.borrow()
+    }
+
+    /// Waits for the next page of any of them, or for the end of the directory's own listing.
+    pub(super) async fn next(&mut self) -> Progress {
+        {
+            let mut rings: FuturesUnordered<_> =
+                std::iter::once(&mut self.own).chain(&mut self.wide).map(|bell| bell.changed()).collect();
+            rings.next().await;
+        }
+        self.wide.retain(|bell| bell.has_changed().is_ok());
+        let gone = self.own.has_changed().is_err();
+        let progress = self.progress();
+        match progress.ended {
+            // The task is gone without a word: it was cancelled with the runtime.
+            None if gone => Progress { ended: Some(Err(Errno::EIO)), ..progress },
+            _ => progress,
+        }
     }
 }
 
-/// Waits for the next page, or for the end.
-pub(super) async fn next_page(bell: &mut watch::Receiver<Progress>) -> Progress {
-    if bell.changed().await.is_err() && bell.borrow().ended.is_none() {
-        // The task is gone without a word: it was cancelled with the runtime.
-        return Progress { ended: Some(Err(Errno::EIO)), ..*bell.borrow() };
+impl Run {
+    /// Entries that lie in its span were read by a program.
+    pub(super) fn used(&self, entries: u64) {
+        self.used.fetch_add(entries, Ordering::Relaxed);
+        self.follow.notify_one();
     }
-    *bell.borrow_and_update()
+
+    /// Whether it brings the whole of a directory.
+    pub(super) fn covers(&self, prefix: &str) -> bool {
+        let inside = match self.listing.depth {
+            Depth::Directory => prefix == self.listing.prefix,
+            Depth::Subtree => prefix.starts_with(&self.listing.prefix),
+        };
+        inside && self.span.covers(&KeySpan::below(prefix))
+    }
+
+    /// Waits for the listing's end.
+    pub(super) async fn end(&self) -> Result<()> {
+        let mut bell = self.bell.subscribe();
+        match bell.wait_for(|progress| progress.ended.is_some()).await {
+            Ok(progress) => progress.ended.unwrap_or(Ok(())),
+            Err(_) => Err(Errno::EIO),
+        }
+    }
+
+    fn scope(&self) -> ListScope {
+        let scope = match self.listing.depth {
+            Depth::Directory => ListScope::directory(self.listing.prefix.as_str()),
+            Depth::Subtree => ListScope::subtree(self.listing.prefix.as_str()),
+        };
+        scope.order(self.order)
+    }
+
+    fn outcome(&self) -> Outcome {
+        let (used, listed) = (self.used.load(Ordering::Relaxed), self.listed.load(Ordering::Relaxed));
+        if used * ADVANCE_PER_USE >= listed { Outcome::Followed } else { Outcome::Ignored }
+    }
+
+    /// Whether a listing ahead of a walk has brought all that the walk has earned.
+    fn is_far_ahead(&self) -> bool {
+        let earned = ADVANCE + ADVANCE_PER_USE * self.used.load(Ordering::Relaxed);
+        self.listed.load(Ordering::Relaxed) >= earned
+    }
+}
+
+/// Why a listing ended.
+enum End {
+    /// It has come to its end, or another one has brought the same.
+    Whole,
+    /// Nobody wants the rest.
+    Unwanted,
+    Failed(Errno),
 }
 
 impl Fs {
@@ -56,78 +176,206 @@ impl Fs {
     pub(super) fn listing(self: &Arc<Self>, state: &mut State, directory: Ino) -> Option<Arc<Run>> {
         // The directory may have gone and come back, and its listing be about to end for that.
         let going_on = state.runs.get(&directory).filter(|run| state.tree.standing(&run.listing) == Standing::Wanted);
-        if let Some(run) = going_on {
-            return Some(run.clone());
+        match going_on {
+            Some(run) => Some(run.clone()),
+            None => self.begin(state, directory, Depth::Directory, Purpose::Asked),
         }
-        let listing = state.tree.begin_listing(directory, Depth::Directory, self.clock.elapsed())?;
-        let run = Arc::new(Run { listing, bell: watch::Sender::new(Progress::default()) });
-        state.runs.insert(directory, run.clone());
+    }
+
+    /// Begins a listing of all of a directory.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        state: &mut State,
+        directory: Ino,
+        depth: Depth,
+        purpose: Purpose,
+    ) -> Option<Arc<Run>> {
+        let order = if depth == Depth::Directory { Order::Key } else { Order::Arrival };
+        self.begin_run(state, directory, depth, purpose, |listing| (KeySpan::below(&listing.prefix), order), 0)
+    }
+
+    /// Begins to list what a walk will want.
+    pub(super) fn begin_ahead(self: &Arc<Self>, state: &mut State, directory: Ino, ahead: Ahead) {
+        tracing::debug!(below = ahead.below, from = ahead.from, "a walk: listing ahead");
+        let order = if ahead.from.is_some() { Order::Key } else { Order::Arrival };
+        let span = |listing: &Listing| {
+            let all = KeySpan::below(&listing.prefix);
+            (KeySpan { from: ahead.from.unwrap_or(all.from), before: all.before }, order)
+        };
+        self.begin_run(state, directory, Depth::Subtree, Purpose::Ahead, span, ahead.used);
+    }
+
+    fn begin_run(
+        self: &Arc<Self>,
+        state: &mut State,
+        directory: Ino,
+        depth: Depth,
+        purpose: Purpose,
+        span: impl FnOnce(&Listing) -> (KeySpan, Order),
+        used: u64,
+    ) -> Option<Arc<Run>> {
+        let began = self.clock.elapsed();
+        let listing = state.tree.begin_listing(directory, depth, began)?;
+        let (span, order) = span(&listing);
+        let run = Arc::new(Run {
+            listing,
+            purpose,
+            span,
+            order,
+            began,
+            bell: watch::Sender::new(Progress::default()),
+            questions: Arc::new(Semaphore::new(QUESTIONS)),
+            odd: OddLog::default(),
+            listed: AtomicU64::new(0),
+            used: AtomicU64::new(used),
+            follow: Notify::new(),
+        });
+        if purpose == Purpose::Everything {
+            state.everything_at = Some(began);
+        }
+        match depth {
+            Depth::Directory => drop(state.runs.insert(directory, run.clone())),
+            Depth::Subtree => state.wide.push(run.clone()),
+        }
         self.runtime.spawn(self.clone().list(directory, run.clone()));
         Some(run)
     }
 
     async fn list(self: Arc<Self>, directory: Ino, run: Arc<Run>) {
-        let listing = &run.listing;
-        let scope = ListScope::directory(listing.prefix.as_str()).order(Order::Key);
-        let mut pages = list::pages(self.store.clone(), scope, &self.options.list);
-        let mut unattended = 0;
-        let ended = loop {
-            match pages.next().await {
-                Some(Ok(page)) => {
-                    if self.apply(listing, &page) == Standing::Gone {
-                        break Ok(());
-                    }
-                    run.bell.send_modify(|progress| progress.pages += 1);
-                    unattended = if run.bell.receiver_count() > 0 { 0 } else { unattended + 1 };
-                    if unattended > UNATTENDED_PAGES && self.stop_unattended(directory, &run) {
-                        return;
-                    }
-                }
-                Some(Err(error)) => break Err(self.report("listing a directory", &error)),
-                None => break Ok(()),
-            }
-        };
-        self.change(|state| {
-            let changes = match ended {
-                Ok(()) => state.tree.finish(listing, self.clock.elapsed()),
-                Err(_) => {
-                    state.tree.abandon(listing);
+        let end = self.pages(directory, &run).await;
+        if let End::Unwanted = end {
+            tracing::debug!(prefix = run.listing.prefix, purpose = ?run.purpose, "a listing that nobody wants stops");
+        }
+        self.change_for(&run.odd, |state| {
+            let changes = match end {
+                End::Whole => state.tree.finish(&run.listing, self.clock.elapsed()),
+                End::Unwanted | End::Failed(_) => {
+                    state.tree.abandon(&run.listing);
                     Changes::default()
                 }
             };
             // Under the lock: who looks after it finds no listing here.
             state.end_run(directory, &run);
+            let ended = if let End::Failed(errno) = end { Err(errno) } else { Ok(()) };
             run.bell.send_modify(|progress| progress.ended = Some(ended));
             ((), changes)
         });
-    }
-
-    /// Ends a listing that nobody waits for. Under the lock, under which whoever wants to wait subscribes.
-    fn stop_unattended(&self, directory: Ino, run: &Arc<Run>) -> bool {
-        let mut state = self.state.lock();
-        let stops = run.bell.receiver_count() == 0;
-        if stops {
-            tracing::debug!(prefix = run.listing.prefix, "a listing that nobody waits for stops");
-            state.tree.abandon(&run.listing);
-            state.end_run(directory, run);
+        self.sum_up_odd(&run.odd, &run.listing.prefix);
+        if run.purpose == Purpose::Upkeep {
+            // The next one may begin.
+            self.wake.notify_one();
         }
-        stops
     }
 
-    fn apply(&self, listing: &Listing, page: &Page) -> Standing {
+    /// Applies page after page, for as long as the listing is wanted.
+    async fn pages(&self, directory: Ino, run: &Arc<Run>) -> End {
+        let mut pages = list::pages(self.store.clone(), run.scope(), &self.list_options(run.purpose));
+        let mut unattended = 0;
+        loop {
+            if run.purpose == Purpose::Ahead && !self.walk_follows(run).await {
+                return End::Unwanted;
+            }
+            match pages.next().await {
+                Some(Ok(page)) => match self.apply(directory, run, &page) {
+                    Applied::More => {}
+                    Applied::Whole => return End::Whole,
+                },
+                Some(Err(error)) => return End::Failed(self.report("listing a directory", &error)),
+                None => return End::Whole,
+            }
+            run.bell.send_modify(|progress| progress.pages += 1);
+            unattended = if run.bell.receiver_count() > 0 { 0 } else { unattended + 1 };
+            if self.is_done_with(directory, run, unattended) {
+                return End::Unwanted;
+            }
+        }
+    }
+
+    /// Waits until the walk that a listing serves has come near enough; false when it does not come.
+    async fn walk_follows(&self, run: &Run) -> bool {
+        while run.is_far_ahead() {
+            if tokio::time::timeout(WALK_PAUSE, run.follow.notified()).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn is_done_with(&self, directory: Ino, run: &Arc<Run>, unattended: u64) -> bool {
+        match run.purpose {
+            Purpose::Asked if unattended > UNATTENDED_PAGES => {
+                let mut state = self.state.lock();
+                // Under the lock, under which whoever wants to wait subscribes.
+                let stops = run.bell.receiver_count() == 0;
+                if stops {
+                    state.end_run(directory, run);
+                }
+                stops
+            }
+            // What was listed first would be forgotten for what comes now.
+            Purpose::Ahead | Purpose::Everything => self.is_over_budget(),
+            _ => false,
+        }
+    }
+
+    fn list_options(&self, purpose: Purpose) -> list::Options {
+        let given = &self.options.list;
+        match purpose {
+            // In the background, and nobody waits.
+            Purpose::Upkeep => list::Options { concurrency: given.concurrency.div_ceil(4), ..given.clone() },
+            _ => given.clone(),
+        }
+    }
+
+    fn apply(&self, directory: Ino, run: &Run, page: &Page) -> Applied {
+        run.listed.fetch_add((page.entries.len() + page.prefixes.len()) as u64, Ordering::Relaxed);
         if page.undecodable > 0 {
             self.metrics.add(Metric::OddKeys, page.undecodable);
-            tracing::warn!(prefix = listing.prefix, keys = page.undecodable, "left out: keys that are not UTF-8");
+            run.odd.leave_out(page.undecodable);
         }
-        self.change(|state| state.tree.apply(listing, &page.span, items(page), self.clock.elapsed()))
+        let now = self.clock.elapsed();
+        let applied = self.change_for(&run.odd, |state| {
+            let (standing, changes) = state.tree.apply(&run.listing, &page.span, items(page), now);
+            let settled = run.listing.depth == Depth::Directory
+                && run.purpose == Purpose::Asked
+                && state.tree.last_listing(directory).is_some_and(|last| last.at >= run.began);
+            let applied = if standing == Standing::Gone || settled { Applied::Whole } else { Applied::More };
+            (applied, changes)
+        });
+        if self.is_over_budget() {
+            self.wake.notify_one();
+        }
+        applied
     }
 }
 
+/// What is left of a listing after a page.
+enum Applied {
+    More,
+    /// Nothing: the directory is known whole, whichever listing has brought it, or has gone.
+    Whole,
+}
+
 impl State {
+    /// To be called under the lock under which the tree was looked at, so that no page is missed.
+    pub(super) fn bells(&self, run: &Run) -> Bells {
+        let wide = self.wide_over(&run.listing.prefix).map(|wide| wide.bell.subscribe()).collect();
+        Bells { own: run.bell.subscribe(), wide }
+    }
+
+    /// The wide listings that bring a directory.
+    pub(super) fn wide_over<'s>(&'s self, prefix: &'s str) -> impl Iterator<Item = &'s Arc<Run>> {
+        self.wide.iter().filter(move |run| run.covers(prefix))
+    }
+
     /// The directory may have gone and come back, and be listed anew: only this very listing ends.
     fn end_run(&mut self, directory: Ino, run: &Arc<Run>) {
         if self.runs.get(&directory).is_some_and(|current| Arc::ptr_eq(current, run)) {
             self.runs.remove(&directory);
+        }
+        self.wide.retain(|wide| !Arc::ptr_eq(wide, run));
+        if run.purpose == Purpose::Ahead {
+            self.walks.over(&run.listing.prefix, run.outcome());
         }
     }
 }

@@ -1,19 +1,28 @@
 //! Looking a name up: from the tree where that settles it, else by the directory's listing, by asking for the name
 //! alone, or by both at once, whichever answers first.
+//!
+//! Asking costs two requests, which the first page of a listing mostly makes needless; but it answers sooner than a
+//! full page does, and for a name in a huge directory long before the listing has come to it. So a listing that has
+//! just begun gets a [`HEAD_START`]. Of many names that are looked up at once in a directory that is being listed only
+//! a few are asked for; the others wait for their turn or for their page.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, Either, select};
 use futures::{FutureExt, pin_mut};
-use tokio::sync::watch;
+use tokio::sync::Semaphore;
 
-use super::listing::{Progress, next_page};
+use super::listing::{Bells, Progress};
 use super::{Entry, Errno, Fs, Result, Shape, State, Ttl};
 use crate::base::{Ino, Key};
 use crate::metrics::Metric;
 use crate::store::{ErrorKind, HeadRequest};
 use crate::tree::{Lookup, View, split_version};
+
+/// How long the first page of a listing has before a single name is asked for beside it. Small directories are there
+/// by then; a full page takes several times as long.
+const HEAD_START: Duration = Duration::from_millis(10);
 
 /// What one look at the tree has brought.
 enum Look {
@@ -22,8 +31,15 @@ enum Look {
     Resolve(Ino),
     Ask {
         key: Option<String>,
-        listing: Option<watch::Receiver<Progress>>,
+        listing: Option<Waiting>,
     },
+}
+
+/// A listing that may answer.
+struct Waiting {
+    bells: Bells,
+    /// Turns for questions beside it.
+    turns: Arc<Semaphore>,
 }
 
 /// Where the question for one name alone stands.
@@ -54,7 +70,7 @@ impl Fs {
         loop {
             let list_anyway = matches!(asking, Asking::Done);
             let look = self.look(parent, name, since, list_anyway)?;
-            let (key, listing) = match look {
+            let (key, waiting) = match look {
                 Look::Settled(entry) => return Ok(entry),
                 Look::Resolve(ino) => match self.resolve(ino).await {
                     Ok(view) => {
@@ -67,17 +83,37 @@ impl Fs {
                 },
                 Look::Ask { key, listing } => (key, listing),
             };
-            let waited = listing.as_ref().is_none_or(|bell| bell.borrow().pages > 0);
-            if let (Asking::NotYet, Some(key), true) = (&asking, key, waited) {
-                asking = Asking::Now(self.clone().ask(parent, key).boxed());
+            if let (Asking::NotYet, Some(key)) = (&asking, key) {
+                asking = Asking::Now(self.clone().ask_in_turn(parent, key, waiting.as_ref()).boxed());
             }
-            asking = wait(asking, listing).await?;
+            asking = wait(asking, waiting.map(|waiting| waiting.bells)).await?;
+        }
+    }
+
+    fn ask_in_turn(
+        self: Arc<Self>,
+        parent: Ino,
+        key: String,
+        waiting: Option<&Waiting>,
+    ) -> impl Future<Output = bool> + use<> {
+        let begun = waiting.is_some_and(|waiting| waiting.bells.progress().pages == 0);
+        let turns = waiting.map(|waiting| waiting.turns.clone());
+        async move {
+            if begun {
+                tokio::time::sleep(HEAD_START).await;
+            }
+            let _turn = match turns {
+                Some(turns) => turns.acquire_owned().await.ok(),
+                None => None,
+            };
+            self.ask(parent, key).await
         }
     }
 
     fn look(self: &Arc<Self>, parent: Ino, name: &[u8], since: Duration, list_anyway: bool) -> Result<Look> {
         let mut guard = self.state.lock();
         let state = &mut *guard;
+        state.uses.name(parent);
         match state.tree.lookup(parent, name, self.clock.elapsed(), since) {
             Lookup::Found(view) if view.shape == Shape::Unresolved => Ok(Look::Resolve(view.ino)),
             Lookup::Found(view) => Ok(Look::Settled(self.take(state, &view))),
@@ -94,7 +130,8 @@ impl Fs {
                     return Ok(Look::Ask { key, listing: None });
                 }
                 let run = self.listing(state, parent).ok_or(Errno::ESTALE)?;
-                Ok(Look::Ask { key, listing: Some(run.subscribe()) })
+                let waiting = Waiting { bells: state.bells(&run), turns: run.questions.clone() };
+                Ok(Look::Ask { key, listing: Some(waiting) })
             }
         }
     }
@@ -151,24 +188,25 @@ impl Fs {
 }
 
 /// Waits for the listing's next page or for the answer to the question, whichever comes first.
-async fn wait(asking: Asking, listing: Option<watch::Receiver<Progress>>) -> Result<Asking> {
+async fn wait(asking: Asking, listing: Option<Bells>) -> Result<Asking> {
     let page = async move {
         match listing {
-            Some(mut bell) => Some(next_page(&mut bell).await),
+            Some(mut bells) => Some(bells.next().await),
             None => None,
         }
     };
     match asking {
         Asking::Now(question) => {
             pin_mut!(page);
-            match select(question, page).await {
-                Either::Left((_, _)) => Ok(Asking::Done),
-                Either::Right((Some(Progress { ended: Some(Err(_)), .. }) | None, question)) => {
+            // The page first: it may settle what would else be asked for in vain.
+            match select(page, question).await {
+                Either::Right((_, _)) => Ok(Asking::Done),
+                Either::Left((Some(Progress { ended: Some(Err(_)), .. }) | None, question)) => {
                     // The question alone decides now.
                     question.await;
                     Ok(Asking::Done)
                 }
-                Either::Right((Some(_), question)) => Ok(Asking::Now(question)),
+                Either::Left((Some(_), question)) => Ok(Asking::Now(question)),
             }
         }
         asking => match page.await.and_then(|progress| progress.ended) {

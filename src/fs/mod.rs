@@ -22,6 +22,8 @@ mod probe;
 #[cfg(test)]
 mod tests;
 mod types;
+mod upkeep;
+mod walk;
 mod xattr;
 
 use std::collections::HashMap;
@@ -34,20 +36,26 @@ use std::time::Duration;
 use lru::LruCache;
 use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 pub use errno::Errno;
 pub use notifier::Notifier;
 pub use options::{DIRECT_IO_BYTES, DirectIo, KeepPageCache, ListingMode, OddKeys, Options, Symlinks, Ttl};
 pub use types::{Attr, DirEntry, DirHandle, Entry, FileHandle, FileKind, Opened, PageCache, Statfs, XattrReply};
 
+use self::changes::OddLog;
 use self::directory::OpenDirectory;
 use self::file::OpenFile;
 use self::listing::Run;
+use self::upkeep::Uses;
+use self::walk::Walks;
 use crate::base::{Clock, Ino};
 use crate::metrics::{Metric, Metrics};
 use crate::read;
 use crate::store::{Error, ObjectMeta, Store};
 use crate::tree::{self, Shape, Tree, View};
+
+pub use crate::tree::Depth;
 
 /// The result of an operation.
 pub type Result<T> = std::result::Result<T, Errno>;
@@ -78,13 +86,22 @@ pub struct Fs {
     heads: Mutex<LruCache<Ino, Arc<ObjectMeta>>>,
     notifier: RwLock<Option<Arc<dyn Notifier>>>,
     next_handle: AtomicU64,
+    odd: OddLog,
+    /// Wakes what goes on in the background.
+    wake: Arc<Notify>,
 }
 
 /// What the tree's lock guards.
 struct State {
     tree: Tree,
-    /// Listings going on, by directory.
+    /// Listings of single directories going on, by directory.
     runs: HashMap<Ino, Arc<Run>>,
+    /// Listings of subtrees going on.
+    wide: Vec<Arc<Run>>,
+    /// When the last listing of the whole mount began.
+    everything_at: Option<Duration>,
+    walks: Walks,
+    uses: Uses,
     /// Entries as the gauge knows them.
     counted: u64,
 }
@@ -103,20 +120,32 @@ impl Fs {
             options.prefix.push('/');
         }
         let tree = Tree::new(tree_options(&options));
-        Arc::new(Fs {
+        let fs = Arc::new(Fs {
             store,
             reader,
             metrics,
             clock,
             runtime: Handle::current(),
             options,
-            state: Mutex::new(State { tree, runs: HashMap::new(), counted: 0 }),
+            state: Mutex::new(State {
+                tree,
+                runs: HashMap::new(),
+                wide: Vec::new(),
+                everything_at: None,
+                walks: Walks::new(),
+                uses: Uses::new(),
+                counted: 0,
+            }),
             files: RwLock::default(),
             directories: Mutex::default(),
             heads: Mutex::new(LruCache::new(REMEMBERED_HEADS)),
             notifier: RwLock::default(),
             next_handle: AtomicU64::new(1),
-        })
+            odd: OddLog::default(),
+            wake: Arc::default(),
+        });
+        fs.start();
+        fs
     }
 
     /// Sets who tells the kernel of changes; `None` ends it, as a daemon that is about to unmount must.

@@ -37,7 +37,22 @@ const SMALL_DIRECTORY: usize = 2000;
 /// Entries of a listing that cost as much as asking for one name.
 const ENTRIES_PER_REQUEST: usize = 1000;
 
+/// The last listing of a directory that came to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LastListing {
+    /// When that was.
+    pub at: Duration,
+    /// Entries that it showed, those included that have come and gone one by one since.
+    pub entries: usize,
+}
+
 impl Tree {
+    /// The last complete listing of a directory.
+    pub fn last_listing(&self, directory: Ino) -> Option<LastListing> {
+        let directory = self.nodes.at(self.find_ino(directory)?).directory()?;
+        Some(LastListing { at: directory.listed_at?, entries: directory.children.len() })
+    }
+
     /// Looks a name up. What was learned at or after `since` counts as fresh whatever its age: a caller that has
     /// waited for an answer of the store must be able to use it.
     pub fn lookup(&self, parent: Ino, name: &[u8], now: Duration, since: Duration) -> Lookup {

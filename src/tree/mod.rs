@@ -49,7 +49,7 @@ use self::removal::Graves;
 use crate::base::{BucketName, ETag, Ino, Timestamp};
 
 pub use self::listing::{Depth, Item, Listing, Standing};
-pub use self::lookup::{Lookup, split_version};
+pub use self::lookup::{LastListing, Lookup, split_version};
 pub use self::order::{Entries, Listed, OrderId, OrderState};
 pub use self::update::{Probe, Renewed, Target};
 

@@ -98,6 +98,11 @@ impl Tree {
         Some(Entries { listed: listed.take(max).collect(), state: order.state })
     }
 
+    /// Whether more entries will come into a list.
+    pub fn order_state(&self, id: OrderId) -> Option<OrderState> {
+        self.orders.get(&id).map(|order| order.state)
+    }
+
     /// The directory that a list belongs to.
     pub fn directory_of(&self, id: OrderId) -> Option<Ino> {
         Some(self.nodes.at(self.orders.get(&id)?.directory).ino)

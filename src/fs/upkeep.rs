@@ -1,0 +1,244 @@
+//! What goes on in the background: directories in use are listed again before what is known of them gets too old, and
+//! what nobody holds is forgotten when it takes too much memory.
+//!
+//! So a program that polls a directory, or opens files of it regularly, never waits for a listing. What that may cost
+//! is bounded twice: by the number of directories that are watched, and by the rule that a listing in the background
+//! must have been paid for since the last one, by somebody who opened the directory, or by as many look-ups and opens
+//! in it as it has pages. A huge directory is kept fresh for those who read it, not for one name in it.
+//!
+//! With `listing=eager` it is all of the mount that is listed again, if any of it was used.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use lru::LruCache;
+use tokio::sync::Notify;
+
+use super::listing::Purpose;
+use super::{Errno, Fs, ListingMode, Result, State, Ttl};
+use crate::base::Ino;
+use crate::tree::Depth;
+
+/// Directories that are watched: those used last.
+const WATCHED: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
+
+/// Of these, how many are listed in the background at once.
+const AT_ONCE: usize = 8;
+
+/// How often the background looks at most, and at least.
+const PERIODS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(5));
+
+/// Entries of a page, about.
+const PAGE: usize = 1000;
+
+/// What has been used since it was last listed in the background.
+#[derive(Debug)]
+pub(super) struct Uses {
+    directories: LruCache<Ino, Use>,
+    any: bool,
+}
+
+#[derive(Debug, Default)]
+struct Use {
+    opened: bool,
+    names: usize,
+}
+
+/// How old a listing is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Age {
+    /// There is time.
+    Young,
+    /// It should be made again now, if it is worth its pages.
+    Old { pages: usize },
+    /// Whoever wants it next waits for a new one.
+    Over,
+}
+
+impl Uses {
+    pub(super) fn new() -> Self {
+        Uses { directories: LruCache::new(WATCHED), any: false }
+    }
+
+    /// A directory was opened.
+    pub(super) fn opened(&mut self, directory: Ino) {
+        self.any = true;
+        self.directories.get_or_insert_mut(directory, Use::default).opened = true;
+    }
+
+    /// A name in a directory was looked up, or the file opened.
+    pub(super) fn name(&mut self, directory: Ino) {
+        self.any = true;
+        self.directories.get_or_insert_mut(directory, Use::default).names += 1;
+    }
+
+    /// Whether anything was used since this was last asked.
+    fn take_any(&mut self) -> bool {
+        std::mem::take(&mut self.any)
+    }
+
+    /// Up to `most` directories that should be listed again now.
+    fn due(&mut self, most: usize, age: impl Fn(Ino) -> Age) -> Vec<Ino> {
+        let ages: Vec<_> = self.directories.iter().map(|(&ino, used)| (ino, used.worth(age(ino)))).collect();
+        let mut due: Vec<Ino> = Vec::new();
+        for (ino, worth) in ages {
+            let now = worth == Worth::Now && due.len() < most;
+            due.extend(now.then_some(ino));
+            if now || worth == Worth::No {
+                self.directories.pop(&ino);
+            }
+        }
+        due
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Worth {
+    Now,
+    Later,
+    No,
+}
+
+impl Use {
+    fn worth(&self, age: Age) -> Worth {
+        match age {
+            Age::Old { pages } if self.opened || self.names >= pages => Worth::Now,
+            Age::Old { .. } | Age::Young => Worth::Later,
+            Age::Over => Worth::No,
+        }
+    }
+}
+
+impl Fs {
+    /// Lists a directory, or all below it, anew, and returns when that is done. What has changed is told to the
+    /// kernel; what has not keeps its number and its pages.
+    pub async fn refresh(self: Arc<Self>, ino: Ino, depth: Depth) -> Result<()> {
+        let run = {
+            let mut state = self.state.lock();
+            state.tree.view(ino, self.clock.elapsed()).ok_or(Errno::ESTALE)?;
+            self.begin(&mut state, ino, depth, Purpose::Refresh).ok_or(Errno::ENOTDIR)?
+        };
+        run.end().await
+    }
+
+    /// Begins what goes on for as long as the file system lives.
+    pub(super) fn start(self: &Arc<Self>) {
+        if self.options.listing == ListingMode::Eager {
+            self.begin(&mut self.state.lock(), Ino::ROOT, Depth::Subtree, Purpose::Everything);
+        }
+        let period = match self.options.metadata_ttl {
+            Ttl::For(ttl) => (ttl / 16).clamp(PERIODS.0, PERIODS.1),
+            Ttl::EachOpen | Ttl::Indefinite => PERIODS.1,
+        };
+        self.runtime.spawn(keep_up(Arc::downgrade(self), self.wake.clone(), period));
+    }
+
+    /// Whether the tree takes more memory than it may.
+    pub(super) fn is_over_budget(&self) -> bool {
+        self.state.lock().tree.bytes() as u64 > self.options.metadata_bytes
+    }
+
+    /// Begins to list again what is in use and will be too old soon.
+    pub(super) fn renew(self: &Arc<Self>) {
+        let Ttl::For(ttl) = self.options.metadata_ttl else { return };
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if self.options.listing == ListingMode::Eager {
+            return self.renew_everything(state, ttl);
+        }
+        let busy = state.runs.values().filter(|run| run.purpose == Purpose::Upkeep).count();
+        let now = self.clock.elapsed();
+        let age = |ino| match state.tree.last_listing(ino) {
+            Some(last) => age(now.saturating_sub(last.at), ttl, last.entries),
+            None => Age::Young,
+        };
+        for ino in state.uses.due(AT_ONCE.saturating_sub(busy), age) {
+            if !state.runs.contains_key(&ino) {
+                self.begin(state, ino, Depth::Directory, Purpose::Upkeep);
+            }
+        }
+    }
+
+    fn renew_everything(self: &Arc<Self>, state: &mut State, ttl: Duration) {
+        let listing = state.wide.iter().any(|run| run.purpose == Purpose::Everything);
+        let old = state.everything_at.is_some_and(|at| self.clock.elapsed().saturating_sub(at) >= ripe(ttl));
+        if !listing && old && state.uses.take_any() {
+            self.begin(state, Ino::ROOT, Depth::Subtree, Purpose::Everything);
+        }
+    }
+}
+
+/// When a listing is made again.
+fn ripe(ttl: Duration) -> Duration {
+    ttl / 4 * 3
+}
+
+fn age(age: Duration, ttl: Duration, entries: usize) -> Age {
+    match () {
+        () if age >= ttl => Age::Over,
+        () if age >= ripe(ttl) => Age::Old { pages: entries / PAGE + 1 },
+        () => Age::Young,
+    }
+}
+
+/// Holds the file system only while there is something to do, so that it can go.
+async fn keep_up(fs: Weak<Fs>, wake: Arc<Notify>, period: Duration) {
+    loop {
+        // Woken or not: there may be something to do.
+        let _ = tokio::time::timeout(period, wake.notified()).await;
+        let Some(fs) = fs.upgrade() else { return };
+        fs.renew();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn ages() {
+        for (seconds, entries, expected) in [
+            (0, 0, Age::Young),
+            (44, 0, Age::Young),
+            (45, 0, Age::Old { pages: 1 }),
+            (59, 2500, Age::Old { pages: 3 }),
+            (60, 0, Age::Over),
+        ] {
+            assert_eq!(age(Duration::from_secs(seconds), TTL, entries), expected, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn a_listing_must_have_been_paid_for() {
+        let mut uses = Uses::new();
+        let old = |pages| move |_| Age::Old { pages };
+        uses.name(Ino(7));
+        assert_eq!(uses.due(9, old(2)), []);
+        uses.name(Ino(7));
+        assert_eq!(uses.due(9, |_| Age::Young), []);
+        assert_eq!(uses.due(9, old(2)), [Ino(7)]);
+        assert_eq!(uses.due(9, old(1)), [], "that was for the last one");
+        uses.opened(Ino(7));
+        assert_eq!(uses.due(9, old(10_000)), [Ino(7)], "who opens it wants all of it");
+    }
+
+    #[test]
+    fn no_more_than_a_few_at_once_and_none_that_is_too_old() {
+        let mut uses = Uses::new();
+        for ino in 0..1000 {
+            uses.opened(Ino(ino));
+        }
+        let mut due = 0;
+        while let found @ 1.. = uses.due(8, |_| Age::Old { pages: 1 }).len() {
+            assert!(found <= 8);
+            due += found;
+        }
+        assert_eq!(due, WATCHED.get());
+        uses.opened(Ino(1));
+        assert_eq!(uses.due(8, |_| Age::Over), []);
+        assert_eq!(uses.due(8, |_| Age::Old { pages: 1 }), [], "it is not watched any more");
+    }
+}
