@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-
 use super::listing::{Bells, Run};
 use super::walk::Known;
 use super::{Attr, DirEntry, DirHandle, Errno, Fs, ListingMode, Result, Shape, State, Ttl};

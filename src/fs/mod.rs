@@ -15,6 +15,8 @@ mod directory;
 mod errno;
 mod file;
 mod listing;
+#[cfg(test)]
+mod listing_tests;
 mod lookup;
 mod notifier;
 mod options;

@@ -11,16 +11,16 @@ use crate::store::ErrorKind;
 use crate::store::layers::{Fault, FaultStore, Operation};
 use crate::store::memory::{MemoryStore, Request};
 
-struct Bed {
-    bucket: Arc<MemoryStore>,
-    faults: Arc<FaultStore<MemoryStore>>,
-    clock: Clock,
-    metrics: Arc<Metrics>,
-    fs: Arc<Fs>,
+pub(super) struct Bed {
+    pub(super) bucket: Arc<MemoryStore>,
+    pub(super) faults: Arc<FaultStore<MemoryStore>>,
+    pub(super) clock: Clock,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) fs: Arc<Fs>,
 }
 
 impl Bed {
-    fn new(keys: &[&str], change: impl FnOnce(&mut Options)) -> Bed {
+    pub(super) fn new(keys: &[&str], change: impl FnOnce(&mut Options)) -> Bed {
         let bucket = MemoryStore::new();
         for key in keys {
             bucket.put(*key, Bytes::from(format!("<{key}>")));
@@ -28,7 +28,7 @@ impl Bed {
         Bed::over(bucket, change)
     }
 
-    fn over(bucket: MemoryStore, change: impl FnOnce(&mut Options)) -> Bed {
+    pub(super) fn over(bucket: MemoryStore, change: impl FnOnce(&mut Options)) -> Bed {
         let bucket = Arc::new(bucket);
         let faults = Arc::new(FaultStore::new(bucket.clone()));
         let clock = Clock::manual(Timestamp::from_unix(1_700_000_000));
@@ -42,7 +42,7 @@ impl Bed {
         Bed { bucket, faults, clock, metrics, fs }
     }
 
-    async fn entry(&self, path: &str) -> Result<Entry> {
+    pub(super) async fn entry(&self, path: &str) -> Result<Entry> {
         let mut at = Ino::ROOT;
         let mut names = path.split('/').peekable();
         while let Some(name) = names.next() {
@@ -54,14 +54,14 @@ impl Bed {
         unreachable!("a path has a last name")
     }
 
-    async fn attr(&self, path: &str) -> Attr {
+    pub(super) async fn attr(&self, path: &str) -> Attr {
         match self.entry(path).await {
             Ok(Entry::Found(attr)) => attr,
             other => panic!("{path}: {other:?}"),
         }
     }
 
-    async fn missing(&self, path: &str) -> Duration {
+    pub(super) async fn missing(&self, path: &str) -> Duration {
         match self.entry(path).await {
             Ok(Entry::Missing(ttl)) => ttl,
             other => panic!("{path}: {other:?}"),
@@ -69,7 +69,7 @@ impl Bed {
     }
 
     /// Opens as the kernel does: an ESTALE is answered by another look-up.
-    async fn open(&self, path: &str) -> Result<FileHandle> {
+    pub(super) async fn open(&self, path: &str) -> Result<FileHandle> {
         let ino = self.attr(path).await.ino;
         match self.fs.clone().open(ino, libc::O_RDONLY).await {
             Err(Errno::ESTALE) => {
@@ -80,18 +80,18 @@ impl Bed {
         }
     }
 
-    async fn read(&self, handle: FileHandle) -> Result<String> {
+    pub(super) async fn read(&self, handle: FileHandle) -> Result<String> {
         let slice = self.fs.clone().read(handle, 0, 1 << 20).await?;
         Ok(String::from_utf8(slice.to_vec()).unwrap())
     }
 
-    async fn names(&self, path: &str) -> Vec<String> {
+    pub(super) async fn names(&self, path: &str) -> Vec<String> {
         let ino = if path.is_empty() { Ino::ROOT } else { self.attr(path).await.ino };
         let entries = self.entries(ino, 3).await.unwrap();
         entries.into_iter().map(|entry| String::from_utf8(entry.name.into()).unwrap()).skip(2).collect()
     }
 
-    async fn entries(&self, ino: Ino, max: usize) -> Result<Vec<DirEntry>> {
+    pub(super) async fn entries(&self, ino: Ino, max: usize) -> Result<Vec<DirEntry>> {
         let handle = self.fs.clone().opendir(ino).await?;
         let mut all: Vec<DirEntry> = Vec::new();
         loop {
@@ -107,7 +107,7 @@ impl Bed {
     }
 
     /// The requests since the last call, in short.
-    fn requests(&self) -> Vec<String> {
+    pub(super) fn requests(&self) -> Vec<String> {
         let short = |request| match request {
             Request::Get { key, .. } => format!("GET {key}"),
             Request::Head { key } => format!("HEAD {key}"),
@@ -117,7 +117,7 @@ impl Bed {
         self.bucket.take_requests().into_iter().map(short).collect()
     }
 
-    fn pass(&self, seconds: u64) {
+    pub(super) fn pass(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
 }

@@ -186,10 +186,7 @@ mod tests {
                 way.extend(hours(&format!("y/{month:02}/{day:02}/")));
             }
         }
-        check(
-            way.iter().map(String::as_str),
-            &["y/01/01/ from y/01/01/01/", "y/01/ from y/01/02/", "y/ from y/02/"],
-        );
+        check(way.iter().map(String::as_str), &["y/01/01/ from y/01/01/01/", "y/01/ from y/01/02/", "y/ from y/02/"]);
     }
 
     #[test]
