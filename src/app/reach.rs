@@ -33,17 +33,31 @@ pub(super) async fn reach(
     metrics: &Arc<Metrics>,
     clock: &Clock,
 ) -> Result<(Connected, Below)> {
-    let bucket = options.bucket.clone();
-    let mut hurried = options.clone();
-    hurried.retry.budget = RETRY_BUDGET;
-    hurried.timeouts.first_byte = hurried.timeouts.first_byte.min(FIRST_BYTE);
-    let first = connect(hurried, metrics.clone(), clock.clone())?;
-    let below = first_request(&*first.store, prefix, bucket.as_str(), &first.endpoint).await?;
-    Ok((connect(options, metrics.clone(), clock.clone())?, below))
+    let below = ask(options.clone(), prefix, metrics, clock).await?;
+    Ok((connect(options, metrics, clock)?, below))
 }
 
-fn connect(options: store::Options, metrics: Arc<Metrics>, clock: Clock) -> Result<Connected> {
-    store::connect(options, metrics, clock).map_err(|error| match error.kind() {
+/// Why the bucket cannot be listed below the prefix; never returns when it can. For whoever lists at once, as patiently
+/// as a reader, and should still be told soon that nobody is there.
+pub(super) async fn failure(options: store::Options, prefix: &str, metrics: &Arc<Metrics>, clock: &Clock) -> Problem {
+    match ask(options, prefix, metrics, clock).await {
+        Ok(_) => std::future::pending().await,
+        Err(problem) => problem,
+    }
+}
+
+/// Asks for one key, with little patience.
+async fn ask(mut options: store::Options, prefix: &str, metrics: &Arc<Metrics>, clock: &Clock) -> Result<Below> {
+    let bucket = options.bucket.clone();
+    options.retry.budget = RETRY_BUDGET;
+    options.timeouts.first_byte = options.timeouts.first_byte.min(FIRST_BYTE);
+    let hurried = connect(options, metrics, clock)?;
+    first_request(&*hurried.store, prefix, bucket.as_str(), &hurried.endpoint).await
+}
+
+/// Builds the store, and asks for nothing.
+pub(super) fn connect(options: store::Options, metrics: &Arc<Metrics>, clock: &Clock) -> Result<Connected> {
+    store::connect(options, metrics.clone(), clock.clone()).map_err(|error| match error.kind() {
         ErrorKind::Invalid => Problem::usage(error.message()),
         _ => Problem::failure(error.to_string()),
     })
@@ -85,8 +99,8 @@ pub(super) fn explain(error: &Error, bucket: &str, endpoint: &str) -> Problem {
             format!("the credentials are not accepted by {endpoint}: {}{said}: renew them", error.message())
         }
         ErrorKind::AccessDenied => format!(
-            "access to bucket {bucket:?} is denied at {endpoint}{said}: allow this key to list the bucket and read \
-             its objects"
+            "access to bucket {bucket:?} is denied at {endpoint}{said}: allow this key to list it (oss:ListObjects, or \
+             s3:ListBucket) and to read its objects, or name a prefix that it may list"
         ),
         ErrorKind::ClockSkew => {
             format!("this machine's clock and the one of {endpoint} differ too much{said}: set the clock")
@@ -114,7 +128,7 @@ mod tests {
             (ErrorKind::AccessDenied, "SignatureDoesNotMatch", "secret is wrong"),
             (ErrorKind::Credentials, "InvalidAccessKeyId", "does not know the access key id"),
             (ErrorKind::Credentials, "SecurityTokenExpired", "renew them"),
-            (ErrorKind::AccessDenied, "AccessDenied", "allow this key"),
+            (ErrorKind::AccessDenied, "AccessDenied", "oss:ListObjects, or s3:ListBucket"),
             (ErrorKind::ClockSkew, "RequestTimeTooSkewed", "set the clock"),
             (ErrorKind::Network, "", "cannot be reached: refused: check"),
             (ErrorKind::Server, "InternalError", "cannot be listed"),

@@ -1,16 +1,40 @@
 //! How sizes, times and names are shown.
 
+use std::fmt;
 use std::io::{self, Write};
+
+use serde::{Serialize, Serializer};
 
 use crate::base::Timestamp;
 use crate::config::{Problem, Result};
 
+/// A time that shows as `2024-02-29T12:34:56Z`.
+#[derive(Clone, Copy)]
+pub(super) struct Time(pub(super) Timestamp);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_second(self.0.seconds) {
+            Ok(time) => fmt::Display::fmt(&time, f),
+            Err(_) => write!(f, "@{}", self.0.seconds),
+        }
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// `2024-02-29T12:34:56Z`.
 pub(super) fn time(time: Timestamp) -> String {
-    match jiff::Timestamp::from_second(time.seconds) {
-        Ok(time) => time.to_string(),
-        Err(_) => format!("@{}", time.seconds),
-    }
+    Time(time).to_string()
+}
+
+/// `1 key`, `2 keys`.
+pub(super) fn counted(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A name for a terminal: what could move the cursor or change its state is escaped.
@@ -37,6 +61,11 @@ impl Output<'_> {
 
     pub(super) fn line(&mut self, line: &str) -> Result<Reader> {
         outcome(self.out.write_all(line.as_bytes()).and_then(|()| self.out.write_all(b"\n")))
+    }
+
+    /// Lines that are printed at once.
+    pub(super) fn write(&mut self, lines: &[u8]) -> Result<Reader> {
+        outcome(self.out.write_all(lines).and_then(|()| self.out.flush()))
     }
 
     pub(super) fn flush(&mut self) -> Result<Reader> {

@@ -233,7 +233,9 @@ fn resolve_fuse(raw: &Raw, words: Words) -> Result<fuse::Options> {
 
 fn connections(raw: &Raw) -> Result<usize> {
     let given = raw.required(Name::MaxConnections, |text| value::or_word(text, "auto", value::count))?;
-    Ok(given.unwrap_or(AUTOMATIC_CONNECTIONS))
+    // A listing gets as many as it was given.
+    let listing = resolve_list(raw)?.concurrency as usize;
+    Ok(given.unwrap_or(AUTOMATIC_CONNECTIONS.max(listing)))
 }
 
 fn within(raw: &Raw, name: Name, bytes: u64, least: u64, most: u64) -> Result<u64> {

@@ -171,7 +171,7 @@ table! {
     PartSize = "part-size", Read, Size, Default "8MiB",
         "The largest request for a part of a file, 1MiB to 1GiB. Files up to this size come in one request.";
     MaxConnections = "max-connections", Read, CountOrAuto, Default "auto",
-        "Requests under way at once; auto is 64.";
+        "Requests under way at once; auto is 64, or list-concurrency where that is more.";
     MemoryLimit = "memory-limit", Read, SizeOrAuto, Default "auto",
         "Memory for read buffers, for the whole daemon, from 64MiB on. auto is a quarter of the machine's memory or of \
          the cgroup's limit, whichever is smaller.";

@@ -54,7 +54,7 @@
 //! |---|---|---|---|
 //! | `prefetch` | auto open off | `auto` | What is fetched before it is asked for: windows ahead of sequential readers, besides them whole files from open on, or nothing. |
 //! | `part-size` | SIZE | `8MiB` | The largest request for a part of a file, 1MiB to 1GiB. Files up to this size come in one request. |
-//! | `max-connections` | N auto | `auto` | Requests under way at once; auto is 64. |
+//! | `max-connections` | N auto | `auto` | Requests under way at once; auto is 64, or list-concurrency where that is more. |
 //! | `memory-limit` | SIZE auto | `auto` | Memory for read buffers, for the whole daemon, from 64MiB on. auto is a quarter of the machine's memory or of the cgroup's limit, whichever is smaller. |
 //! | `verify` | crc64 off | `crc64` | Compare each object that has passed through whole with the CRC-64 that the store keeps of it. |
 //!

@@ -1,9 +1,11 @@
 //! `ls` and `stat`: what a bucket holds, without mounting it, and what a mounted file is.
 
-use ossmount::emulator::PutOptions;
+use std::time::Duration;
+
+use ossmount::emulator::{PutOptions, Shaping, StorageClass};
 use serde_json::Value;
 
-use crate::cli::{Target, Tool, server};
+use crate::cli::{Target, Tool, server, until};
 
 #[test]
 fn ls_shows_a_directory_or_everything_below() {
@@ -52,6 +54,71 @@ fn ls_goes_through_all_pages_and_ends_when_its_reader_leaves() {
     pipe.args(["-c", "\"$0\" ls -r oss://many | head -n 1; echo ${PIPESTATUS:-}", crate::cli::BINARY]);
     let ended = crate::cli::Ended::of(&mut pipe).ok();
     assert!(ended.stdout.starts_with("0000\n") && ended.stderr.is_empty(), "{ended:?}");
+}
+
+#[test]
+fn ls_adds_up_objects_and_bytes_by_storage_class() {
+    let server = server();
+    let tool = Tool::for_server(&server);
+    let archived = PutOptions { storage_class: StorageClass::Archive, ..PutOptions::default() };
+    server.put_with("bucket", "dir/old", "12345", archived);
+    let text = tool.run(&["ls", "-r", "--summary", "oss://bucket"]).ok().stdout;
+    let lines = [
+        "objects         4",
+        "bytes           22",
+        "Archive         1 object, 5 bytes",
+        "Standard        3 objects, 17 bytes",
+    ];
+    assert_eq!(text.lines().collect::<Vec<_>>(), lines);
+
+    let json = tool.run(&["ls", "--summary", "--json", "oss://bucket/dir"]).ok().stdout;
+    let sums: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&sums["objects"], &sums["directories"]), (&2.into(), &1.into()), "{json}");
+    assert_eq!(sums["storage_classes"]["Archive"]["bytes"], 5, "{json}");
+
+    assert_eq!(
+        tool.run(&["ls", "--summary", "oss://bucket/a.txt"]).ok().stdout.lines().next(),
+        Some("objects         1")
+    );
+    tool.run(&["ls", "--summary", "oss://bucket/none"]).fails(1, &["there is nothing at oss://bucket/none"]);
+    tool.run(&["ls", "--summary", "-l", "oss://bucket"]).fails(2, &["--summary", "--long"]);
+}
+
+#[test]
+fn ls_says_what_to_do_where_listing_is_not_allowed() {
+    let server = server();
+    let tool = Tool::for_server(&server);
+    for url in ["oss://bucket", "s3://bucket/dir"] {
+        let words = ["denied", "(AccessDenied, request id ", "oss:ListObjects, or s3:ListBucket", "name a prefix"];
+        tool.run(&["ls", "-r", "--credentials", "anonymous", url]).fails(1, &words);
+    }
+}
+
+#[test]
+fn ls_shows_on_a_terminal_how_far_it_is() {
+    let server = server();
+    let tool = Tool::for_server(&server);
+    server.set_shaping(Shaping { page_time: Duration::from_millis(700), ..Shaping::default() });
+    // `script` lends its command a terminal, of which only the errors' side is used.
+    let mut command = tool.command("script");
+    let listing = format!("{} ls -r oss://bucket >{}", crate::cli::BINARY, tool.home().join("out").display());
+    let shown = crate::cli::Ended::of(command.args(["-q", "-e", "-c", &listing, "/dev/null"])).ok().stdout;
+    assert!(shown.contains("\r0 entries, 0/s\u{1b}[K"), "{shown:?}");
+    assert!(shown.ends_with("\r\u{1b}[K"), "wiped at the end: {shown:?}");
+    let listed = std::fs::read_to_string(tool.home().join("out")).unwrap();
+    assert_eq!(listed.lines().count(), 3, "{listed}");
+}
+
+#[test]
+fn ls_ends_at_once_when_interrupted() {
+    let server = server();
+    let tool = Tool::for_server(&server);
+    server.set_shaping(Shaping { page_time: Duration::from_secs(600), ..Shaping::default() });
+    let mut running = tool.spawn(&["ls", "-r", "oss://bucket"]);
+    until("it lists", || server.counters().concurrency > 0);
+    running.signal(libc::SIGINT);
+    let ended = running.wait();
+    assert_eq!((ended.status, ended.stderr.as_str()), (None, ""), "killed by the signal");
 }
 
 #[test]
