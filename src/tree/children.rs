@@ -153,6 +153,11 @@ impl Children {
         self.replace_chunks(index..index + 1, std::iter::once(chunk.into()));
     }
 
+    /// Puts entries into the place of a whole chunk.
+    pub(super) fn replace_chunk(&mut self, index: usize, entries: &[NodeId]) {
+        self.splice(At::new(index, 0)..At::new(index + 1, 0), entries);
+    }
+
     fn replace_chunks(&mut self, range: Range<usize>, new: impl ExactSizeIterator<Item = Chunk>) {
         let mut many = match std::mem::take(self) {
             Children::None => Box::new(Many { chunks: Vec::with_capacity(new.len()), len: 0 }),

@@ -234,7 +234,7 @@ impl Tree {
             return;
         }
         let Some(above) = self.directory(parent).round() else { return };
-        let spans = above.deep.below(&self.nodes.at(id).name);
+        let spans = above.deep.below(self.nodes.name(id));
         let round = self.round(id, listing, now);
         (round.spans, round.deep) = (spans.clone(), spans);
     }
@@ -242,14 +242,12 @@ impl Tree {
     /// All of a directory is settled.
     fn complete(&mut self, id: NodeId, now: Duration, changes: &mut Changes) {
         self.drop_unneeded_parts(id, changes);
+        self.forget_probes(id);
+        self.touch(id);
         let state = self.directory_mut(id);
         state.listed_at = Some(now);
         let deserted = state.children.is_empty() && !state.marked && id != NodeId::ROOT;
-        let order = state.extras.as_mut().and_then(|extras| {
-            extras.probed.clear();
-            extras.probes = 0;
-            extras.round.take()?.order
-        });
+        let order = state.extras.as_mut().and_then(|extras| extras.round.take()?.order);
         state.drop_unused_extras();
         // Nothing below it: the directory itself may be gone, and the next look-up of it finds out.
         self.nodes.at_mut(id).flags.set(Flags::STALE, deserted);
@@ -259,6 +257,7 @@ impl Tree {
     }
 
     pub(super) fn break_off(&mut self, id: NodeId) {
+        self.offer(id);
         let state = self.directory_mut(id);
         let round = state.extras.as_mut().and_then(|extras| extras.round.take());
         state.drop_unused_extras();
@@ -466,10 +465,10 @@ impl Tree {
     }
 
     fn is_needed(&self, id: NodeId, part: NodeId) -> bool {
-        let piece = &*self.nodes.at(part).name;
+        let piece = self.nodes.name(part);
         let children = &self.directory(id).children;
         let (Ok(mut at) | Err(mut at)) = self.place(id, piece, Role::File);
-        while let Some(child) = children.entry(at).filter(|&child| self.nodes.at(child).name.starts_with(piece)) {
+        while let Some(child) = children.entry(at).filter(|&child| self.nodes.name(child).starts_with(piece)) {
             if self.shown_of(child) == Some(Shown::InPart(piece)) {
                 return true;
             }

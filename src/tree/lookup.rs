@@ -55,8 +55,11 @@ impl Tree {
 
     /// Looks a name up. What was learned at or after `since` counts as fresh whatever its age: a caller that has
     /// waited for an answer of the store must be able to use it.
-    pub fn lookup(&self, parent: Ino, name: &[u8], now: Duration, since: Duration) -> Lookup {
+    pub fn lookup(&mut self, parent: Ino, name: &[u8], now: Duration, since: Duration) -> Lookup {
         let Some(id) = self.find_ino(parent) else { return Lookup::Gone };
+        if self.directory_is_linked(id) {
+            self.touch(id);
+        }
         let node = self.nodes.at(id);
         let Some(directory) = node.directory() else { return Lookup::NotDirectory };
         if name.len() > escape::NAME_BYTES {
@@ -99,7 +102,7 @@ impl Tree {
 
     fn settle_part(&self, directory: &Directory, piece: &str, now: Duration, since: Duration) -> Lookup {
         let parts = directory.parts();
-        let found = parts.binary_search_by(|part| (*self.nodes.at(part.id).name).cmp(piece));
+        let found = parts.binary_search_by(|part| self.nodes.name(part.id).cmp(piece));
         match (found.map(|at| parts[at]), directory.listed_at) {
             (Ok(part), listed_at)
                 if self.is_fresh(listed_at.map_or(part.shown_at, |at| at.max(part.shown_at)), now, since) =>
@@ -142,7 +145,7 @@ impl Tree {
                 let shown = directory.parts().iter().find(|part| part.id == id).map(|part| part.shown_at);
                 shown.max(directory.listed_at)
             }
-            false => self.known_at(node.parent, &node.name).max(self.proven_at(id)),
+            false => self.known_at(node.parent, self.nodes.name(id)).max(self.proven_at(id)),
         };
         Some(known_at.map_or(Duration::ZERO, |at| ttl.saturating_sub(now.saturating_sub(at))))
     }
@@ -188,7 +191,7 @@ impl Tree {
 
     pub(super) fn order_key(&self, id: NodeId) -> (&str, Role) {
         let node = self.nodes.at(id);
-        (&node.name, if node.is_directory() { Role::Directory } else { Role::File })
+        (self.nodes.name(id), if node.is_directory() { Role::Directory } else { Role::File })
     }
 }
 

@@ -19,10 +19,14 @@
 //! 6. *Millions of entries in one directory, and all of them gone at once.* `children` keeps them in chunks that a page
 //!    replaces and a handle shares; `removal` takes entries out of the tree bit by bit.
 
+mod arena;
 mod children;
 pub mod escape;
+mod eviction;
 mod ino;
 mod listing;
+#[cfg(test)]
+mod listing_tests;
 mod lookup;
 mod node;
 mod order;
@@ -40,14 +44,18 @@ use std::time::Duration;
 
 use hashbrown::HashTable;
 
+use self::arena::Arena;
+use self::children::Children;
 use self::escape::{Odd, Role, Shown};
+use self::eviction::Recency;
 use self::ino::PathHash;
 use self::listing::{ListingId, Ongoing};
-use self::node::{Arena, Body, Directory, Flags, Node, NodeId};
+use self::node::{Body, Directory, Flags, Node, NodeId};
 use self::order::Order;
 use self::removal::Graves;
 use crate::base::{BucketName, ETag, Ino, Timestamp};
 
+pub use self::eviction::Evicted;
 pub use self::listing::{Depth, Item, Listing, Standing};
 pub use self::lookup::{LastListing, Lookup, split_version};
 pub use self::order::{Entries, Listed, OrderId, OrderState};
@@ -202,6 +210,7 @@ pub struct Tree {
     orders: HashMap<OrderId, Order>,
     listings: HashMap<ListingId, Ongoing>,
     graves: Graves,
+    recency: Recency,
     /// What symlink objects turned out to be.
     targets: HashMap<NodeId, Resolved>,
     /// Versions asked for by name: directory and name as it was asked for.
@@ -209,6 +218,12 @@ pub struct Tree {
     /// Storage classes seen, in the order of their first appearance; entry 0 stands for "not told".
     classes: Vec<Box<str>>,
     next_id: u64,
+
+    /// For [`Tree::bytes`]: directories in the arena, and what parts of the tree take.
+    directories: usize,
+    index_bytes: usize,
+    child_bytes: usize,
+    probed_bytes: usize,
 }
 
 /// What a symlink object turned out to be.
@@ -224,22 +239,23 @@ enum ResolvedTarget {
     Link(Box<str>),
 }
 
-const INDEX_PARTS: usize = 64;
+const INDEX_PARTS: usize = 1024;
+
+/// What a directory has outside of the arena, with the allocator's part.
+const DIRECTORY_BYTES: usize = (size_of::<Directory>() + 8).next_multiple_of(16);
+/// What a symlink object's target takes, about.
+const TARGET_BYTES: usize = 160;
+/// What a version asked for by name takes beside its entry, about.
+const VERSION_BYTES: usize = 128;
 
 impl Tree {
     /// A tree that knows of nothing but its root.
     pub fn new(options: Options) -> Self {
         let hash = PathHash::new(options.bucket.as_str(), &options.prefix);
         let mut nodes = Arena::default();
-        let root = nodes.insert(Node {
-            name: "".into(),
-            ino: Ino::ROOT,
-            parent: NodeId::ROOT,
-            references: 1,
-            flags: Flags::new(Kind::Normal),
-            class: 0,
-            body: Body::Directory(Box::new(Directory::new(hash))),
-        });
+        let body = Body::Directory(Box::new(Directory::new(hash)));
+        let root = Node::new(Ino::ROOT, NodeId::ROOT, Flags::new(Kind::Normal), body);
+        let root = nodes.insert("", Node { references: 1, ..root });
         let mut tree = Tree {
             options,
             nodes,
@@ -247,6 +263,11 @@ impl Tree {
             orders: HashMap::new(),
             listings: HashMap::new(),
             graves: Graves::default(),
+            recency: Recency::default(),
+            directories: 1,
+            index_bytes: 0,
+            child_bytes: 0,
+            probed_bytes: 0,
             targets: HashMap::new(),
             versions: HashMap::new(),
             classes: vec!["".into()],
@@ -266,13 +287,13 @@ impl Tree {
         false
     }
 
-    /// Bytes taken, as the allocator sees them.
+    /// Bytes taken. Constant work, but for a little for each open directory.
     pub fn bytes(&self) -> usize {
-        // hashbrown keeps one byte per slot and fills at most seven of eight slots.
-        let slots =
-            |table: &HashTable<NodeId>| (table.capacity() * 8 / 7).next_power_of_two() * (size_of::<NodeId>() + 1);
-        let index: usize = self.index.iter().map(slots).sum();
-        self.nodes.bytes() + index
+        let directories = self.directories * DIRECTORY_BYTES;
+        let orders: usize = self.orders.values().map(Order::bytes).sum();
+        let others = self.targets.len() * TARGET_BYTES + self.versions.len() * VERSION_BYTES;
+        let counted = self.index_bytes + self.child_bytes + self.probed_bytes;
+        self.nodes.bytes() + directories + counted + orders + others
     }
 
     /// The kernel took `count` references.
@@ -288,6 +309,10 @@ impl Tree {
         let Some(id) = self.find_ino(ino).filter(|&id| id != NodeId::ROOT) else { return };
         let node = self.nodes.at_mut(id);
         node.references = node.references.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
+        if node.references == 0 {
+            let parent = node.parent;
+            self.offer(parent);
+        }
         self.free_if_unused(id);
     }
 
@@ -344,7 +369,7 @@ impl Tree {
         let mut key = self.options.prefix.clone();
         for id in way.into_iter().rev() {
             let node = self.nodes.at(id);
-            key.push_str(&node.name);
+            key.push_str(self.nodes.name(id));
             if node.is_directory() && !node.flags.has(Flags::PART) {
                 key.push('/');
             }
@@ -371,22 +396,32 @@ impl Tree {
         state.expect("the caller took the id from a parent link or checked the kind")
     }
 
+    fn change_children<T>(&mut self, id: NodeId, change: impl FnOnce(&mut Children) -> T) -> T {
+        let children = &mut self.directory_mut(id).children;
+        let before = children.bytes();
+        let value = change(children);
+        let after = children.bytes();
+        self.child_bytes = self.child_bytes + after - before;
+        value
+    }
+
     /// Where an entry is shown. Entries of a part directory that belong elsewhere have no place, and are not odd.
     fn shown_of(&self, id: NodeId) -> Option<Shown<'_>> {
         let node = self.nodes.at(id);
         let parent = self.nodes.at(node.parent);
+        let name = self.nodes.name(id);
         let role = match () {
             () if node.is_directory() => Role::Directory,
             () if node.flags.has(Flags::SHADOWED) => Role::Shadowed,
             () => Role::File,
         };
         if node.flags.has(Flags::PART) {
-            return Some(Shown::Escaped(escape::part_name(&node.name)));
+            return Some(Shown::Escaped(escape::part_name(name)));
         }
-        if parent.flags.has(Flags::PART) && !escape::belongs_in_part(&parent.name, &node.name, role) {
+        if parent.flags.has(Flags::PART) && !escape::belongs_in_part(self.nodes.name(node.parent), name, role) {
             return None;
         }
-        Some(escape::shown(&node.name, role, self.options.odd_keys))
+        Some(escape::shown(name, role, self.options.odd_keys))
     }
 
     /// The name of an entry in its directory, if it has one there.
@@ -438,14 +473,24 @@ impl Tree {
     fn enter_index(&mut self, id: NodeId) {
         let ino = self.nodes.at(id).ino;
         let nodes = &self.nodes;
-        self.index[part_of(ino)].insert_unique(hash_of(ino), id, |id| hash_of(nodes.at(*id).ino));
+        let part = &mut self.index[part_of(ino)];
+        self.index_bytes -= part.allocation_size();
+        part.insert_unique(hash_of(ino), id, |id| hash_of(nodes.at(*id).ino));
+        self.index_bytes += part.allocation_size();
     }
 
     fn leave_index(&mut self, id: NodeId) {
         let ino = self.nodes.at(id).ino;
-        if let Ok(entry) = self.index[part_of(ino)].find_entry(hash_of(ino), |&other| other == id) {
+        let nodes = &self.nodes;
+        let part = &mut self.index[part_of(ino)];
+        self.index_bytes -= part.allocation_size();
+        if let Ok(entry) = part.find_entry(hash_of(ino), |&other| other == id) {
             entry.remove();
         }
+        if part.len() < part.capacity() / 4 {
+            part.shrink_to(part.len() * 2, |id| hash_of(nodes.at(*id).ino));
+        }
+        self.index_bytes += part.allocation_size();
     }
 
     /// Takes an entry out of the arena when it is in no directory and nobody refers to it; then its directory, if
@@ -472,11 +517,15 @@ impl Tree {
     fn free(&mut self, id: NodeId) {
         self.leave_index(id);
         self.targets.remove(&id);
-        if let Some(node) = self.nodes.remove(id)
-            && node.flags.has(Flags::VERSION)
-        {
-            self.versions.remove(&(node.parent, node.name));
+        let node = self.nodes.at(id);
+        if node.flags.has(Flags::VERSION) {
+            self.versions.remove(&(node.parent, self.nodes.name(id).into()));
         }
+        if self.nodes.at(id).is_directory() {
+            self.unlink(id);
+            self.directories -= 1;
+        }
+        self.nodes.remove(id);
     }
 
     fn hold(&mut self, directory: NodeId) {
@@ -493,6 +542,7 @@ impl Tree {
             for id in unfreed {
                 self.free_if_unused(id);
             }
+            self.offer(directory);
             self.free_if_unused(directory);
         }
     }

@@ -1,10 +1,11 @@
-//! What the tree keeps of one entry, in few bytes, and the arena that the entries live in.
+//! What the tree keeps of one entry, in few bytes.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use super::Kind;
 use super::children::Children;
+use super::eviction::Link;
 use super::ino::PathHash;
 use super::listing::Round;
 use crate::base::{Ino, Timestamp};
@@ -15,17 +16,20 @@ pub(super) struct NodeId(pub(super) u32);
 
 impl NodeId {
     pub(super) const ROOT: NodeId = NodeId(0);
+    /// No place.
+    pub(super) const NONE: NodeId = NodeId(u32::MAX);
 }
 
-/// One entry: 80 bytes and its name.
+/// One entry: 64 bytes and its name.
 #[derive(Debug)]
 pub(super) struct Node {
-    /// The component of the key, raw, without any `/`.
-    pub(super) name: Box<str>,
     pub(super) ino: Ino,
     pub(super) parent: NodeId,
     /// The kernel's look-up count.
     pub(super) references: u32,
+    /// Where the arena keeps its name.
+    pub(super) name_at: u32,
+    pub(super) name_bytes: u16,
     pub(super) flags: Flags,
     /// Storage class, an index into the tree's table.
     pub(super) class: u8,
@@ -39,6 +43,10 @@ pub(super) enum Body {
 }
 
 impl Node {
+    pub(super) fn new(ino: Ino, parent: NodeId, flags: Flags, body: Body) -> Self {
+        Node { ino, parent, references: 0, name_at: 0, name_bytes: 0, flags, class: 0, body }
+    }
+
     pub(super) fn is_directory(&self) -> bool {
         matches!(self.body, Body::Directory(_))
     }
@@ -75,6 +83,8 @@ pub(super) struct Directory {
     pub(super) listed_at: Option<Duration>,
     /// Entries in the arena whose parent this is, removed ones included.
     pub(super) alive: u32,
+    /// Its place among those that were used lately.
+    pub(super) link: Link,
     /// What most directories have nothing of.
     pub(super) extras: Option<Box<Extras>>,
 }
@@ -87,6 +97,8 @@ pub(super) struct Extras {
     pub(super) round: Option<Round>,
     /// Names that were asked for one by one, and when.
     pub(super) probed: HashMap<Box<str>, Duration>,
+    /// What those take.
+    pub(super) probed_bytes: usize,
     /// Requests for single names since the last listing.
     pub(super) probes: u64,
 
@@ -114,6 +126,7 @@ impl Directory {
             children: Children::default(),
             listed_at: None,
             alive: 0,
+            link: Link::NONE,
             extras: None,
         }
     }
@@ -128,6 +141,11 @@ impl Directory {
 
     pub(super) fn parts(&self) -> &[Part] {
         self.extras.as_ref().map_or(&[], |extras| &extras.parts)
+    }
+
+    /// Whether a handle or a listing refers to what is in it.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| extras.holds > 0 || extras.round.is_some())
     }
 
     pub(super) fn holds(&self) -> u32 {
@@ -290,89 +308,6 @@ impl Tag {
     }
 }
 
-/// Slots for nodes, in blocks, so that growing never copies what is there.
-#[derive(Debug, Default)]
-pub(super) struct Arena {
-    blocks: Vec<Vec<Option<Node>>>,
-    free: Vec<NodeId>,
-    live: usize,
-}
-
-const BLOCK: usize = 4096;
-
-impl Arena {
-    pub(super) fn insert(&mut self, node: Node) -> NodeId {
-        self.live += 1;
-        if let Some(id) = self.free.pop() {
-            self.blocks[id.0 as usize / BLOCK][id.0 as usize % BLOCK] = Some(node);
-            return id;
-        }
-        if self.blocks.last().is_none_or(|block| block.len() == BLOCK) {
-            // A small tree does not pay for a whole block.
-            self.blocks.push(if self.blocks.is_empty() { Vec::new() } else { Vec::with_capacity(BLOCK) });
-        }
-        let block = self.blocks.len() - 1;
-        self.blocks[block].push(Some(node));
-        NodeId((block * BLOCK + self.blocks[block].len() - 1) as u32)
-    }
-
-    pub(super) fn remove(&mut self, id: NodeId) -> Option<Node> {
-        let node = self.blocks.get_mut(id.0 as usize / BLOCK)?.get_mut(id.0 as usize % BLOCK)?.take()?;
-        self.free.push(id);
-        self.live -= 1;
-        Some(node)
-    }
-
-    pub(super) fn get(&self, id: NodeId) -> Option<&Node> {
-        self.blocks.get(id.0 as usize / BLOCK)?.get(id.0 as usize % BLOCK)?.as_ref()
-    }
-
-    /// The node of an id that the caller knows to be alive: one that stands in a directory, or that was just found.
-    pub(super) fn at(&self, id: NodeId) -> &Node {
-        self.get(id).expect("ids in children, orders and the index are alive until they are taken out there")
-    }
-
-    /// As [`Arena::at`], to change it.
-    pub(super) fn at_mut(&mut self, id: NodeId) -> &mut Node {
-        self.blocks[id.0 as usize / BLOCK][id.0 as usize % BLOCK]
-            .as_mut()
-            .expect("ids in children, orders and the index are alive until they are taken out there")
-    }
-
-    pub(super) fn get_mut(&mut self, id: NodeId) -> Option<&mut Node> {
-        self.blocks.get_mut(id.0 as usize / BLOCK)?.get_mut(id.0 as usize % BLOCK)?.as_mut()
-    }
-
-    /// Nodes alive.
-    pub(super) fn len(&self) -> usize {
-        self.live
-    }
-
-    /// Bytes taken, names included, with what an allocator adds to each (16 bytes and rounding).
-    pub(super) fn bytes(&self) -> usize {
-        let slots: usize = self.blocks.iter().map(|block| block.capacity() * size_of::<Option<Node>>()).sum();
-        let nodes = self.blocks.iter().flatten().flatten();
-        slots + self.free.capacity() * size_of::<NodeId>() + nodes.map(heap_bytes).sum::<usize>()
-    }
-}
-
-/// What a node holds outside the arena.
-fn heap_bytes(node: &Node) -> usize {
-    let allocated = |bytes: usize| if bytes == 0 { 0 } else { (bytes + 8).next_multiple_of(16).max(32) };
-    let body = match &node.body {
-        Body::Object { tag: Tag::Text(text), .. } => allocated(text.len()),
-        Body::Object { .. } => 0,
-        Body::Directory(directory) => {
-            let extras = directory.extras.as_ref().map_or(0, |extras| {
-                let probed = extras.probed.capacity() * (size_of::<(Box<str>, Duration)>() + 1);
-                allocated(size_of::<Extras>()) + probed + extras.unfreed.capacity() * size_of::<NodeId>()
-            });
-            allocated(size_of::<Directory>()) + directory.children.bytes() + extras
-        }
-    };
-    allocated(node.name.len()) + body
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -410,6 +345,7 @@ mod tests {
 
     #[test]
     fn nodes_are_small() {
-        assert!(size_of::<Option<Node>>() <= 80, "{}", size_of::<Option<Node>>());
+        assert_eq!(size_of::<Option<Node>>(), 64);
+        assert!(size_of::<Directory>() <= 88, "{}", size_of::<Directory>());
     }
 }

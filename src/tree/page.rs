@@ -13,6 +13,7 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
+use super::arena::NAME_BYTES;
 use super::children::{At, Piece};
 use super::listing::{Depth, Item, Listing, ListingId, Settled, Standing};
 use super::lookup::{Role, compare};
@@ -39,7 +40,8 @@ impl Tree {
         let Some(directory) = self.listings.get(&listing.id).map(|ongoing| ongoing.directory) else {
             return (Standing::Gone, changes);
         };
-        let below = items.into_iter().filter(|item| item.key().starts_with(&listing.prefix));
+        let listed = |key: &str| key.starts_with(&listing.prefix) && key.len() <= NAME_BYTES;
+        let below = items.into_iter().filter(|item| listed(item.key()));
         let mut within: Vec<Item<'_>> = below.collect();
         let is_within = |item: &Item<'_>| span.holds(place_in_listing(listing, item.key()));
         if !within.iter().all(is_within) {
@@ -183,10 +185,8 @@ impl<'p> Page<'p> {
             self.close(tree);
         }
         for (parent, directory) in std::mem::take(&mut self.in_part) {
-            let settled = tree
-                .directory(parent)
-                .round()
-                .is_none_or(|round| round.spans.settle_below(&tree.nodes.at(directory).name));
+            let settled =
+                tree.directory(parent).round().is_none_or(|round| round.spans.settle_below(tree.nodes.name(directory)));
             if !settled {
                 tree.announce(parent, directory);
             }
@@ -448,7 +448,8 @@ impl<'p> Page<'p> {
         let Some(frame) = self.frames.pop() else { return };
         self.path.truncate(self.frames.last().map_or(0, |parent| parent.prefix));
         if frame.changed {
-            tree.directory_mut(frame.directory).children.splice(frame.begin..frame.end, &self.shown[frame.shown..]);
+            let shown = &self.shown[frame.shown..];
+            tree.change_children(frame.directory, |children| children.splice(frame.begin..frame.end, shown));
         }
         self.shown.truncate(frame.shown);
         let span = self.span_in(&frame);
@@ -475,7 +476,7 @@ impl<'p> Page<'p> {
         let Some(&parent) = self.frames.last() else { return };
         if frame.cut.left {
             // No line has led back into the directory above so far.
-            let name = tree.nodes.at(frame.directory).name.clone();
+            let name = tree.nodes.name(frame.directory).to_owned();
             tree.take_out(parent.directory, &name, Role::Directory, self.changes);
             let span = self.span_in(&parent);
             if let Some(parent) = self.frames.last_mut() {

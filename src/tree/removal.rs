@@ -89,12 +89,13 @@ impl Tree {
     }
 
     fn empty(&mut self, id: NodeId) {
+        self.unlink(id);
+        self.forget_probes(id);
+        let children = self.change_children(id, std::mem::take);
         let state = self.directory_mut(id);
-        let children = std::mem::take(&mut state.children);
         state.listed_at = None;
-        let extras = state.extras_mut();
-        extras.probed.clear();
-        let parts: Chunk = std::mem::take(&mut extras.parts).into_iter().map(|part| part.id).collect();
+        let parts = state.extras.as_mut().map(|extras| std::mem::take(&mut extras.parts)).unwrap_or_default();
+        let parts: Chunk = parts.into_iter().map(|part| part.id).collect();
         self.bury(children.pieces(Default::default()..children.end()));
         self.bury((!parts.is_empty()).then(|| Piece::new(parts)));
     }

@@ -1,6 +1,7 @@
 //! Changing single entries: added, confirmed, replaced by another version, gone; and what requests for one name or
 //! one object have shown.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::lookup::Role;
@@ -68,11 +69,26 @@ impl Tree {
     }
 
     fn note_probe(&mut self, directory: NodeId, component: &str, now: Duration) {
-        let probed = &mut self.directory_mut(directory).extras_mut().probed;
-        if probed.len() >= PROBED_NAMES {
-            probed.clear();
+        self.touch(directory);
+        let extras = self.directory_mut(directory).extras_mut();
+        if extras.probed.len() >= PROBED_NAMES {
+            self.forget_probes(directory);
         }
-        probed.insert(component.into(), now);
+        let extras = self.directory_mut(directory).extras_mut();
+        if extras.probed.insert(component.into(), now).is_none() {
+            extras.probed_bytes += component.len() + PROBE_BYTES;
+            self.probed_bytes += component.len() + PROBE_BYTES;
+        }
+    }
+
+    /// Names that were asked for one by one are not known any more, or known from a listing.
+    pub(super) fn forget_probes(&mut self, directory: NodeId) {
+        let Some(extras) = &mut self.directory_mut(directory).extras else { return };
+        extras.probed = HashMap::new();
+        extras.probes = 0;
+        let bytes = std::mem::take(&mut extras.probed_bytes);
+        self.probed_bytes -= bytes;
+        self.directory_mut(directory).drop_unused_extras();
     }
 
     /// Takes in what asking for an object again has shown; `None` if it is gone.
@@ -85,7 +101,7 @@ impl Tree {
             let same = facts.is_some_and(|facts| self.same_version(id, facts));
             return (if same { Renewed::Same } else { Renewed::Changed }, changes);
         }
-        let name = node.name.clone();
+        let name = self.nodes.name(id).to_owned();
         match facts {
             Some(facts) if self.same_version(id, facts) => {
                 self.refresh(id, facts, &mut changes);
@@ -123,7 +139,7 @@ impl Tree {
         let Body::Object { size, mtime, tag } = &node.body else { return (None, changes) };
         let own = tag.text();
         let facts = Facts { size: *size, etag: own.as_deref(), mtime: mtime.time(), kind: Kind::Symlink, class: None };
-        let (parent, name, attached) = (node.parent, node.name.clone(), self.is_attached(id));
+        let (parent, name, attached) = (node.parent, self.nodes.name(id).to_owned(), self.is_attached(id));
         let (target, version) = match target {
             Target::Link(text) => (ResolvedTarget::Link(text), None),
             Target::Bytes { size, etag, mtime } => {
@@ -194,7 +210,7 @@ impl Tree {
     pub(super) fn part(&mut self, parent: NodeId, piece: &str, now: Duration) -> NodeId {
         let parts = &mut self.directory_mut(parent).extras_mut().parts;
         let parts = std::mem::take(parts);
-        let found = parts.binary_search_by(|part| (*self.nodes.at(part.id).name).cmp(piece));
+        let found = parts.binary_search_by(|part| self.nodes.name(part.id).cmp(piece));
         let id = found.map_or_else(|_| self.add_part(parent, piece), |at| parts[at].id);
         let kept = &mut self.directory_mut(parent).extras_mut().parts;
         *kept = parts;
@@ -218,7 +234,7 @@ impl Tree {
         while let Some(id) = self.find_ino(number) {
             let node = self.nodes.at(id);
             let same_kind = node.is_directory() == matches!(body, Body::Directory(_));
-            let same_place = node.parent == parent && &*node.name == component;
+            let same_place = node.parent == parent && self.nodes.name(id) == component;
             if same_place && same_kind && !node.flags.has(Flags::VERSION) {
                 self.revive(id);
                 let node = self.nodes.at_mut(id);
@@ -231,9 +247,8 @@ impl Tree {
             // Another key has this number: at ten million entries there is one chance in 200,000 that this happens.
             number = ino::next(number);
         }
-        let name = component.into();
-        let node = Node { name, ino: number, parent, references: 0, flags, class: 0, body };
-        let id = self.nodes.insert(node);
+        self.directories += usize::from(matches!(body, Body::Directory(_)));
+        let id = self.nodes.insert(component, Node::new(number, parent, flags, body));
         self.enter_index(id);
         self.directory_mut(parent).alive += 1;
         id
@@ -242,7 +257,7 @@ impl Tree {
     /// A listing or a request shows an entry again; another version of an object becomes another entry.
     pub(super) fn refresh(&mut self, id: NodeId, facts: &Facts<'_>, changes: &mut Changes) -> NodeId {
         if !self.nodes.at(id).is_directory() && !self.same_version(id, facts) {
-            let (parent, name) = (self.nodes.at(id).parent, self.nodes.at(id).name.clone());
+            let (parent, name) = (self.nodes.at(id).parent, self.nodes.name(id).to_owned());
             let shadowed = self.nodes.at(id).flags.has(Flags::SHADOWED);
             self.detach(id, changes);
             let id = self.add(parent, &name, Role::File, facts);
@@ -302,13 +317,13 @@ impl Tree {
                 let known = self.directory(parent).children.entry(at).expect("a place that was found holds an entry");
                 let id = self.refresh(known, facts, changes);
                 if id != known {
-                    self.directory_mut(parent).children.replace(at, id);
+                    self.change_children(parent, |children| children.replace(at, id));
                 }
                 id
             }
             Err(at) => {
                 let id = self.add(parent, component, role, facts);
-                self.directory_mut(parent).children.splice(at..at, &[id]);
+                self.change_children(parent, |children| children.splice(at..at, &[id]));
                 id
             }
         };
@@ -322,9 +337,8 @@ impl Tree {
 
     pub(super) fn take_out(&mut self, parent: NodeId, component: &str, role: Role, changes: &mut Changes) {
         let Ok(at) = self.place(parent, component, role) else { return };
-        let children = &mut self.directory_mut(parent).children;
-        let id = children.entry(at).expect("a place that was found holds an entry");
-        children.splice(at..children.next(at), &[]);
+        let id = self.directory(parent).children.entry(at).expect("a place that was found holds an entry");
+        self.change_children(parent, |children| children.splice(at..children.next(at), &[]));
         self.detach(id, changes);
         if role == Role::Directory {
             self.shade_beside(parent, component, false, changes);
@@ -334,11 +348,11 @@ impl Tree {
     /// Another entry takes the place of one among its parent's children.
     fn replace(&mut self, old: NodeId, new: NodeId, changes: &mut Changes) {
         let node = self.nodes.at(old);
-        let (parent, name) = (node.parent, node.name.clone());
+        let (parent, name) = (node.parent, self.nodes.name(old).to_owned());
         let shadowed = node.flags.has(Flags::SHADOWED);
         self.nodes.at_mut(new).flags.set(Flags::SHADOWED, shadowed);
         if let Ok(at) = self.place(parent, &name, Role::File) {
-            self.directory_mut(parent).children.replace(at, new);
+            self.change_children(parent, |children| children.replace(at, new));
         }
         self.detach(old, changes);
     }
@@ -355,6 +369,8 @@ impl Tree {
 
 /// Names asked for one by one that a directory remembers.
 const PROBED_NAMES: usize = 65_536;
+/// What one of them takes beside its bytes: its place in the table, and the allocator's part.
+const PROBE_BYTES: usize = 64;
 
 fn object_body(facts: &Facts<'_>) -> Body {
     Body::Object { size: facts.size, mtime: PackedTime::new(facts.mtime), tag: Tag::new(facts.etag) }

@@ -30,6 +30,7 @@ enum Event {
     Close(usize),
     Pass(u64),
     Version(usize, String),
+    Evict(usize),
 }
 
 fn key() -> impl Strategy<Value = String> {
@@ -59,6 +60,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => n().prop_map(Event::Close),
         1 => (1..40u64).prop_map(Event::Pass),
         1 => (n(), "[ab]").prop_map(|(directory, name)| Event::Version(directory, name)),
+        2 => (0..100usize).prop_map(Event::Evict),
     ]
 }
 
@@ -186,6 +188,10 @@ impl World {
                     self.tree.close_directory(handle.order);
                 }
             }
+            Event::Evict(percent) => {
+                let bytes = self.tree.bytes() / 100 * percent;
+                while self.tree.evict(bytes) == Evicted::More {}
+            }
             Event::Pass(seconds) => self.now += Duration::from_secs(seconds),
             Event::Version(n, name) => {
                 let facts = Facts { size: 1, etag: Some("old"), ..Facts::default() };
@@ -232,6 +238,7 @@ impl World {
 
     /// What holds at any time.
     fn invariants(&self) {
+        self.tree.check();
         for ino in &self.held {
             assert!(self.tree.view(*ino, self.now).is_some(), "the kernel refers to {ino}");
         }
@@ -244,6 +251,11 @@ impl World {
             let names: HashSet<_> = handle.read.iter().map(named).collect();
             assert_eq!(names.len(), handle.read.len(), "an entry twice in one handle");
         }
+    }
+
+    /// Nothing refers to anything: all of it can go.
+    fn evict_all(&mut self) {
+        while self.tree.evict(0) == Evicted::More {}
     }
 
     fn let_go(&mut self) {
@@ -283,6 +295,7 @@ proptest! {
     fn whatever_happens_the_next_listing_is_right(
         events in prop::collection::vec(event(), 0..100),
         odd_keys in prop_oneof![Just(OddKeys::Hide), Just(OddKeys::Escape)],
+        evict in any::<bool>(),
     ) {
         let mut world = World::new(odd_keys);
         for event in events {
@@ -291,11 +304,45 @@ proptest! {
         }
         world.let_go();
         let expected: Vec<String> = model(&world.bucket, odd_keys).into_keys().collect();
+        if evict {
+            sweep(&mut world.tree);
+            world.evict_all();
+            prop_assert_eq!(world.tree.len(), 1, "all but the root could go");
+        }
         prop_assert_eq!(world.paths(), expected);
         world.bucket.clear();
         world.paths();
         sweep(&mut world.tree);
         prop_assert_eq!(world.tree.len(), 1, "nothing is left but the root");
-        prop_assert!(world.tree.orders.is_empty() && world.tree.versions.is_empty() && world.tree.targets.is_empty());
+        prop_assert!(world.tree.listings.is_empty() && world.tree.orders.is_empty() && world.tree.versions.is_empty() && world.tree.targets.is_empty());
+    }
+}
+
+impl Tree {
+    /// Whether what the tree keeps twice says the same in both places.
+    fn check(&self) {
+        let mut counted = (0, 0, 0);
+        for &id in self.index.iter().flatten() {
+            let Some(state) = self.nodes.at(id).directory() else { continue };
+            counted.0 += state.children.bytes();
+            counted.1 += state.extras.as_ref().map_or(0, |extras| extras.probed_bytes);
+            counted.2 += 1;
+            let children = state.children.chunks().concat();
+            for pair in children.windows(2) {
+                let order = lookup::compare(self.order_key(pair[0]), self.order_key(pair[1]));
+                assert_eq!(order, std::cmp::Ordering::Less, "children stand in order");
+            }
+            for child in children.into_iter().chain(state.parts().iter().map(|part| part.id)) {
+                let node = self.nodes.at(child);
+                assert!(node.parent == id && !node.flags.has(Flags::REMOVED));
+                if !node.is_directory() {
+                    let taken = self.find(id, self.nodes.name(child), lookup::Role::Directory).is_some();
+                    assert_eq!(node.flags.has(Flags::SHADOWED), taken, "{}", self.key_of(child));
+                }
+            }
+        }
+        assert_eq!((self.child_bytes, self.probed_bytes, self.directories), counted);
+        let index: usize = self.index.iter().map(HashTable::allocation_size).sum();
+        assert_eq!(self.index_bytes, index);
     }
 }
