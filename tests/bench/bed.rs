@@ -1,17 +1,14 @@
 //! What the workloads run on: one shaped emulator for all, one fresh mount for each run, and the figures read from
 //! both from outside.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::emulator::{Error, PROGRAM, Server, machine, process_cpu};
 use crate::workloads::Workload;
 
-type Error = Box<dyn std::error::Error>;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_ossmount");
 const SHAPING: [&str; 6] = ["--ttfb", "20ms", "--page-time", "50ms", "--conn-bandwidth", "100MB"];
 
 const WARM_BYTES: usize = 3 << 30;
@@ -33,8 +30,7 @@ pub(crate) struct Figures {
 
 /// The emulator and a folder to mount in.
 pub(crate) struct Bed {
-    emulator: Child,
-    address: SocketAddr,
+    emulator: Server,
     folder: tempfile::TempDir,
 }
 
@@ -68,51 +64,43 @@ impl Bed {
     pub(crate) fn start() -> Result<Bed, Error> {
         let folder = tempfile::tempdir()?;
         make_walk(&folder.path().join("buckets/walk"))?;
-        let mut emulator = Command::new(PROGRAM)
-            .args(["emulator", "--listen", "127.0.0.1:0", "--public-read"])
-            .args(SHAPING)
-            .args(["--generate", "large=shards:1:1GiB", "--generate", "shards=shards:8:256MiB"])
-            .args(["--generate", "small=flat:800:128KiB", "--generate", "flat=flat:100000:1KiB"])
-            .arg("--root")
-            .arg(folder.path().join("buckets"))
-            .stdout(Stdio::piped())
-            .stdin(Stdio::null())
-            .spawn()?;
-        let mut line = String::new();
-        BufReader::new(emulator.stdout.take().ok_or("the emulator has no output")?).read_line(&mut line)?;
-        let address = line.trim().rsplit("http://").next().unwrap_or_default().parse();
-        let address = address.map_err(|error| format!("the emulator said {line:?}: {error}"))?;
-        Ok(Bed { emulator, address, folder })
+        let mut args = vec!["--public-read".to_owned()];
+        args.extend(SHAPING.map(str::to_owned));
+        for bucket in
+            ["large=shards:1:1GiB", "shards=shards:8:256MiB", "small=flat:800:128KiB", "flat=flat:100000:1KiB"]
+        {
+            args.extend(["--generate".to_owned(), bucket.to_owned()]);
+        }
+        args.extend(["--root".to_owned(), folder.path().join("buckets").display().to_string()]);
+        Ok(Bed { emulator: Server::start(&args)?, folder })
     }
 
     /// The set-up, in one paragraph.
     pub(crate) fn description(&self) -> String {
-        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         format!(
-            "Emulator on loopback: 20 ms to the first byte, 100 MB/s per connection, 50 ms per list page. {cpus} cores, \
-             kernel {}. The raw reader takes a 1 GiB object over 32 connections in 8 MiB ranges, in the same run. Free \
-             memory is touched before each run.",
-            kernel.trim()
+            "Emulator on loopback: 20 ms to the first byte, 100 MB/s per connection, 50 ms per list page. {}. The raw \
+             reader takes a 1 GiB object over 32 connections in 8 MiB ranges, in the same run. Free memory is touched \
+             before each run.",
+            machine()
         )
     }
 
     /// Where the emulator listens.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.emulator.address()
     }
 
     /// Runs a workload once on a fresh mount.
     pub(crate) fn measure(&self, workload: &Workload) -> Result<Figures, Error> {
         warm_memory()?;
         let mount = Mount::new(self, workload.bucket)?;
-        self.control("POST", "/-/counters/reset")?;
-        let (reader, emulator) = (std::process::id(), self.emulator.id());
-        let cpu_before = (process_cpu(mount.pid)?, process_cpu(reader)?, process_cpu(emulator)?);
+        self.emulator.reset_counters()?;
+        let reader = std::process::id();
+        let cpu_before = (process_cpu(mount.pid)?, process_cpu(reader)?, self.emulator.cpu()?);
         let started = Instant::now();
         let done = (workload.run)(&mount.folder)?;
         let seconds = done.counted.unwrap_or(started.elapsed()).as_secs_f64();
-        let counters: serde_json::Value = serde_json::from_str(&self.control("GET", "/-/counters")?)?;
+        let counters = self.emulator.counters()?;
         let mut latencies = done.latencies;
         latencies.sort();
         let quantile = |share: f64| {
@@ -122,39 +110,15 @@ impl Bed {
         Ok(Figures {
             seconds,
             bytes_asked: done.bytes,
-            bytes_fetched: counters["body_bytes"].as_u64().ok_or("the emulator counts no bytes")?,
-            requests: count_requests(&counters)?,
+            bytes_fetched: counters.of("body_bytes")?,
+            requests: counters.requests()?,
             daemon_cpu: process_cpu(mount.pid)? - cpu_before.0,
             reader_cpu: process_cpu(reader)? - cpu_before.1,
-            emulator_cpu: process_cpu(emulator)? - cpu_before.2,
+            emulator_cpu: self.emulator.cpu()? - cpu_before.2,
             peak_bytes: peak_bytes(mount.pid)?,
             p50_ms: quantile(0.5),
             p99_ms: quantile(0.99),
         })
-    }
-
-    fn control(&self, method: &str, path: &str) -> Result<String, Error> {
-        let mut socket = TcpStream::connect(self.address)?;
-        write!(
-            socket,
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-            self.address
-        )?;
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer)?;
-        let (head, body) = answer.split_once("\r\n\r\n").ok_or("no answer from the emulator")?;
-        if !head.starts_with("HTTP/1.1 2") {
-            return Err(format!("{method} {path} was answered {head}").into());
-        }
-        Ok(body.to_owned())
-    }
-}
-
-impl Drop for Bed {
-    fn drop(&mut self) {
-        // The emulator is this program's own child; both calls fail only if it has ended already.
-        let _ = self.emulator.kill();
-        let _ = self.emulator.wait();
     }
 }
 
@@ -180,11 +144,6 @@ fn make_walk(bucket: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn count_requests(counters: &serde_json::Value) -> Result<u64, Error> {
-    let by_operation = counters["requests"].as_object().ok_or("the emulator counts no requests")?;
-    Ok(by_operation.values().filter_map(serde_json::Value::as_u64).sum())
-}
-
 /// A daemon in the foreground with its mount, gone when dropped.
 struct Mount {
     daemon: Child,
@@ -199,7 +158,7 @@ impl Mount {
         let daemon = Command::new(PROGRAM)
             .args(["mount", "-f", &format!("oss://{bucket}")])
             .arg(&folder)
-            .args(["--endpoint", &format!("http://{}", bed.address), "--region", "cn-hangzhou"])
+            .args(["--endpoint", &format!("http://{}", bed.address()), "--region", "cn-hangzhou"])
             .args(["--credentials", "anonymous", "--log-level", "warn"])
             .stdin(Stdio::null())
             .spawn()?;
@@ -233,17 +192,6 @@ impl Drop for Mount {
 fn is_mounted(folder: &Path) -> std::io::Result<bool> {
     let mounts = std::fs::read_to_string("/proc/self/mounts")?;
     Ok(mounts.lines().any(|line| line.split(' ').nth(1) == folder.to_str()))
-}
-
-/// User and system time of a process so far, in seconds.
-fn process_cpu(pid: u32) -> Result<f64, Error> {
-    let mut total = 0;
-    for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A task may end between the listing and the reading; its time is then lost, which is a few milliseconds.
-        let Ok(stat) = std::fs::read_to_string(task?.path().join("schedstat")) else { continue };
-        total += stat.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0);
-    }
-    Ok(total as f64 / 1e9)
 }
 
 fn peak_bytes(pid: u32) -> Result<u64, Error> {

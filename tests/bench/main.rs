@@ -5,12 +5,14 @@
 //! ratio to the raw reader, taken in the same run, is what compares.
 
 mod bed;
+mod emulator;
 mod raw;
 mod workloads;
 
 use std::process::ExitCode;
 
 use bed::{Bed, Figures};
+use emulator::median;
 use workloads::{WORKLOADS, Workload};
 
 fn main() -> ExitCode {
@@ -85,9 +87,4 @@ fn print_row(workload: &Workload, all: &[Figures], raw: Option<f64>) {
         per_gb(pick(|run| run.emulator_cpu)),
         pick(|run| run.peak_bytes as f64) / 1e6,
     );
-}
-
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
 }
