@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::listing::{Bells, Run};
 use super::walk::Known;
-use super::{Attr, DirEntry, DirHandle, Errno, Fs, ListingMode, Result, Shape, State, Ttl};
+use super::{Counting, DirEntry, DirHandle, Errno, Fs, ListingMode, Result, Room, Shape, State, Ttl};
 use crate::base::Ino;
-use crate::tree::{Entries, Listed, OrderId, OrderState};
+use crate::tree::{OrderId, OrderState, Take};
 
 /// An open directory.
 #[derive(Debug)]
@@ -22,6 +22,9 @@ pub(super) struct OpenDirectory {
 
 /// The most listings ahead of walks that go on at once.
 const WALKS_AT_ONCE: usize = 8;
+
+/// Entries that are given out under one lock.
+const BATCH: usize = 256;
 
 /// Offsets 0 and 1 are `.` and `..`.
 const DOTS: u64 = 2;
@@ -66,7 +69,8 @@ impl Fs {
         let up = |&ino: &Ino| state.tree.parent(ino).filter(|_| ino != Ino::ROOT);
         let mut way = std::iter::successors(Some(ino), up);
         let Some(above) = way.find(|&above| state.tree.prefix(above).as_ref() == Some(&ahead.below)) else { return };
-        if state.wide.len() < WALKS_AT_ONCE {
+        let room = state.tree.bytes() as u64 <= self.options.metadata_bytes;
+        if room && state.wide.len() < WALKS_AT_ONCE {
             self.begin_ahead(state, above, ahead);
         }
     }
@@ -99,27 +103,29 @@ impl Fs {
         }
     }
 
-    /// Entries from `offset` on (0 is `.`, 1 is `..`); waits until at least one is known or the directory has ended.
-    /// At most `max` entries; an empty answer means the end. Offsets stay valid for the life of the handle. With
-    /// `plus` the kernel counts a reference for every entry but `.` and `..` that is passed on to it: call
-    /// [`Fs::remember`] for each that was.
-    pub async fn readdir(self: Arc<Self>, handle: DirHandle, offset: u64, max: usize) -> Result<Vec<DirEntry>> {
+    /// Gives entries from `offset` on (0 is `.`, 1 is `..`) to `take`, until that has enough or no more are known;
+    /// waits only while none is known, for one or for the directory's end. No entry given means the end. Offsets stay
+    /// valid for the life of the handle. Of entries taken in the way of [`Counting::Plus`] the kernel holds a
+    /// reference, all but `.` and `..`.
+    pub async fn readdir(
+        self: Arc<Self>,
+        handle: DirHandle,
+        offset: u64,
+        counting: Counting,
+        mut take: impl FnMut(&DirEntry<'_>) -> Room + Send,
+    ) -> Result<()> {
         let directory = self.directories.lock().get(&handle).cloned().ok_or(Errno::EBADF)?;
-        let mut listed = self.dots(&directory, offset, max);
-        let from = offset.max(DOTS);
+        if self.give_dots(&directory, offset, &mut take) == Room::Full {
+            return Ok(());
+        }
+        let mut at = offset.max(DOTS);
         let mut bells = directory.bells.clone();
         loop {
-            let entries = {
-                let state = self.state.lock();
-                let from = usize::try_from(from - DOTS).map_err(|_| Errno::EINVAL)?;
-                let room = max - listed.len();
-                state.tree.entries(directory.order, from, room, self.clock.elapsed()).ok_or(Errno::EBADF)?
-            };
-            let Entries { listed: found, state } = entries;
-            if !found.is_empty() || state == OrderState::Complete || listed.len() >= max {
-                self.count_use(&directory, found.len() as u64);
-                listed.extend(found.into_iter().map(|entry| self.entry(entry)));
-                return Ok(listed);
+            let from = at;
+            let (room, state) = self.give(&directory, &mut at, counting, &mut take)?;
+            if room == Room::Full || state == OrderState::Complete || at > from {
+                self.count_use(&directory, at - from);
+                return Ok(());
             }
             match (state, bells.as_mut()) {
                 (OrderState::Growing, Some(bells)) => {
@@ -130,11 +136,61 @@ impl Fs {
                 (OrderState::Broken, Some(bells)) => match bells.progress().ended {
                     Some(Err(error)) => return Err(error),
                     // The directory itself has gone.
-                    _ => return Ok(listed),
+                    _ => return Ok(()),
                 },
-                (_, _) => return Ok(listed),
+                (_, _) => return Ok(()),
             }
         }
+    }
+
+    /// Gives what is known, some hundred entries at a time, so that others get at the tree in between.
+    fn give(
+        &self,
+        directory: &OpenDirectory,
+        at: &mut u64,
+        counting: Counting,
+        take: &mut impl FnMut(&DirEntry<'_>) -> Room,
+    ) -> Result<(Room, OrderState)> {
+        loop {
+            let from = usize::try_from(*at - DOTS).map_err(|_| Errno::EINVAL)?;
+            let (mut room, mut left) = (Room::Left, BATCH);
+            let mut state = self.state.lock();
+            let shown = state.tree.show_entries(directory.order, from, self.clock.elapsed(), |row| {
+                if left == 0 {
+                    return Take::Enough;
+                }
+                left -= 1;
+                let next_offset = row.index as u64 + 1 + DOTS;
+                room = take(&DirEntry { next_offset, name: row.name.as_bytes(), attr: self.attr(&row.view) });
+                if room == Room::Full {
+                    return Take::Enough;
+                }
+                *at = next_offset;
+                if counting == Counting::Plus { Take::Counted } else { Take::Seen }
+            });
+            let order = shown.ok_or(Errno::EBADF)?;
+            if room == Room::Full || left > 0 {
+                return Ok((room, order));
+            }
+        }
+    }
+
+    fn give_dots(&self, directory: &OpenDirectory, offset: u64, take: &mut impl FnMut(&DirEntry<'_>) -> Room) -> Room {
+        if offset >= DOTS {
+            return Room::Left;
+        }
+        let state = self.state.lock();
+        let now = self.clock.elapsed();
+        let own = state.tree.view(directory.ino, now);
+        let above = state.tree.parent(directory.ino).and_then(|ino| state.tree.view(ino, now));
+        let dots: [(&[u8], _); 2] = [(b".", own), (b"..", above)];
+        for ((name, view), next_offset) in dots.into_iter().zip(1..).skip(offset as usize) {
+            let Some(view) = view else { continue };
+            if take(&DirEntry { next_offset, name, attr: self.attr(&view) }) == Room::Full {
+                return Room::Full;
+            }
+        }
+        Room::Left
     }
 
     /// Listings ahead of a walk go on as the walk does.
@@ -151,24 +207,5 @@ impl Fs {
         let mut state = self.state.lock();
         state.tree.close_directory(directory.order);
         self.count_entries(&mut state);
-    }
-
-    fn dots(&self, directory: &OpenDirectory, offset: u64, max: usize) -> Vec<DirEntry> {
-        let state = self.state.lock();
-        let now = self.clock.elapsed();
-        let own = state.tree.view(directory.ino, now).map(|view| self.attr(&view));
-        let above = state.tree.parent(directory.ino).and_then(|ino| state.tree.view(ino, now));
-        let above = above.map(|view| self.attr(&view));
-        let dots: [(&[u8], Option<Attr>); 2] = [(b".", own), (b"..", above)];
-        let dots = dots.into_iter().zip(1..).skip(usize::try_from(offset).unwrap_or(usize::MAX));
-        dots.filter_map(|((name, attr), next_offset)| Some(DirEntry { next_offset, name: name.into(), attr: attr? }))
-            .take(max)
-            .collect()
-    }
-
-    fn entry(&self, entry: Listed) -> DirEntry {
-        let Listed { index, name, view } = entry;
-        let next_offset = index as u64 + 1 + DOTS;
-        DirEntry { next_offset, name: name.into_boxed_bytes(), attr: self.attr(&view) }
     }
 }

@@ -43,7 +43,9 @@ use tokio::sync::Notify;
 pub use errno::Errno;
 pub use notifier::Notifier;
 pub use options::{DIRECT_IO_BYTES, DirectIo, KeepPageCache, ListingMode, OddKeys, Options, Symlinks, Ttl};
-pub use types::{Attr, DirEntry, DirHandle, Entry, FileHandle, FileKind, Opened, PageCache, Statfs, XattrReply};
+pub use types::{
+    Attr, Counting, DirEntry, DirHandle, Entry, FileHandle, FileKind, Opened, PageCache, Room, Statfs, XattrReply,
+};
 
 use self::changes::OddLog;
 use self::directory::OpenDirectory;
@@ -160,11 +162,6 @@ impl Fs {
         let mut state = self.state.lock();
         state.tree.forget(ino, count);
         self.count_entries(&mut state);
-    }
-
-    /// The kernel took a reference to an entry of a `readdirplus` answer.
-    pub fn remember(&self, ino: Ino) {
-        self.state.lock().tree.remember(ino, 1);
     }
 
     /// Attributes, from memory: a name that may have changed is looked up anew, an open file stays what it was. Only

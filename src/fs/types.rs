@@ -77,14 +77,32 @@ pub struct Opened {
 
 /// One entry of a directory.
 #[derive(Clone, PartialEq, Debug)]
-pub struct DirEntry {
+pub struct DirEntry<'a> {
     /// Where the next entry is found.
     pub next_offset: u64,
     /// The name, without any `/` or NUL.
-    pub name: Box<[u8]>,
+    pub name: &'a [u8],
     /// Attributes. Where not all is known without a request (a symlink object whose target was not looked at) the
     /// time to live is zero, so that the kernel looks the name up before it believes any of it.
     pub attr: Attr,
+}
+
+/// Whether whoever takes an entry has room for more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Room {
+    /// It was taken.
+    Left,
+    /// It was not taken, for lack of room.
+    Full,
+}
+
+/// In which way entries of a directory are taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Counting {
+    /// Names: the kernel looks them up when it wants more.
+    Names,
+    /// With their attributes, as if each had been looked up: the kernel's look-up count of each goes up by one.
+    Plus,
 }
 
 /// What statfs(2) shows.

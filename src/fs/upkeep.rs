@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use super::listing::Purpose;
 use super::{Errno, Fs, ListingMode, Result, State, Ttl};
 use crate::base::Ino;
-use crate::tree::Depth;
+use crate::tree::{Depth, Evicted};
 
 /// Directories that are watched: those used last.
 const WATCHED: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
@@ -139,6 +139,29 @@ impl Fs {
         self.state.lock().tree.bytes() as u64 > self.options.metadata_bytes
     }
 
+    /// Forgets what was not used for longest and that nobody holds, where the tree takes too much memory: a little more
+    /// than it must, so that there is some peace afterwards.
+    pub(super) async fn evict(&self) {
+        if !self.is_over_budget() {
+            return;
+        }
+        let goal = self.options.metadata_bytes - self.options.metadata_bytes / 8;
+        let goal = usize::try_from(goal).unwrap_or(usize::MAX);
+        let evicted = loop {
+            let evicted = {
+                let mut state = self.state.lock();
+                let evicted = state.tree.evict(goal);
+                self.count_entries(&mut state);
+                evicted
+            };
+            match evicted {
+                Evicted::More => tokio::task::yield_now().await,
+                Evicted::Enough | Evicted::InUse => break evicted,
+            }
+        };
+        tracing::debug!(?evicted, "names and attributes took more memory than they may");
+    }
+
     /// Begins to list again what is in use and will be too old soon.
     pub(super) fn renew(self: &Arc<Self>) {
         let Ttl::For(ttl) = self.options.metadata_ttl else { return };
@@ -189,6 +212,7 @@ async fn keep_up(fs: Weak<Fs>, wake: Arc<Notify>, period: Duration) {
         let _ = tokio::time::timeout(period, wake.notified()).await;
         let Some(fs) = fs.upgrade() else { return };
         fs.renew();
+        fs.evict().await;
     }
 }
 

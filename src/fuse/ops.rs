@@ -23,13 +23,13 @@ use crate::base::Ino;
 use crate::fs::{DirHandle, Entry, FileHandle, Fs, XattrReply};
 
 /// What of the kernel's abilities is used, where it has them. Left out on purpose: remote locks (flock then works
-/// locally), automatic invalidation of pages (an inode number's bytes never change), a cache of directories in the
-/// kernel (it would outlive the time to live).
-const WANTED: [InitFlags; 7] = [
+/// locally), automatic invalidation of pages (an inode number's bytes never change), and asking for attributes only
+/// where they have just been wanted: `find`, `ls -l` and `du` read 100,000 names before they look at the first, and
+/// would then look up each of them alone, for 40 us instead of 2.
+const WANTED: [InitFlags; 6] = [
     InitFlags::FUSE_ASYNC_DIO,
     InitFlags::FUSE_PARALLEL_DIROPS,
     InitFlags::FUSE_DO_READDIRPLUS,
-    InitFlags::FUSE_READDIRPLUS_AUTO,
     InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP,
     InitFlags::FUSE_CACHE_SYMLINKS,
     InitFlags::FUSE_HAS_IOCTL_DIR,

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fuser::{FileAttr, FileType, FopenFlags, Generation, INodeNo, ReplyDirectory, ReplyDirectoryPlus};
-use futures::FutureExt;
 
-use crate::base::{Ino, Timestamp};
-use crate::fs::{Attr, DirEntry, DirHandle, Errno, FileKind, Fs, PageCache, Result};
+use crate::base::Timestamp;
+use crate::fs::{Attr, Counting, DirEntry, DirHandle, Errno, FileKind, Fs, PageCache, Result, Room};
 
 /// Inode numbers are never used for another object, so that there is one generation.
 pub(super) const GENERATION: Generation = Generation(0);
@@ -110,59 +109,45 @@ pub(super) fn open_flags(page_cache: PageCache, mmap: DirectMmap) -> FopenFlags 
 
 /// A directory buffer of the kernel, to be filled.
 pub(super) trait Buffer: Send + 'static {
-    /// Entries to ask for at a time: about what the kernel's usual 32 KiB hold.
-    const BATCH: usize;
+    /// What the kernel makes of an entry.
+    const COUNTING: Counting;
 
-    /// Puts in an entry; false if it does not fit.
-    fn put(&mut self, entry: &DirEntry, fs: &Fs) -> bool;
+    /// Puts in an entry, if it fits.
+    fn put(&mut self, entry: &DirEntry<'_>) -> Room;
 }
 
 impl Buffer for ReplyDirectory {
-    const BATCH: usize = 768;
+    const COUNTING: Counting = Counting::Names;
 
-    fn put(&mut self, entry: &DirEntry, _fs: &Fs) -> bool {
-        let name = OsStr::from_bytes(&entry.name);
-        !self.add(INodeNo(entry.attr.ino.0), entry.next_offset, file_type(entry.attr.kind), name)
+    fn put(&mut self, entry: &DirEntry<'_>) -> Room {
+        let name = OsStr::from_bytes(entry.name);
+        room(self.add(INodeNo(entry.attr.ino.0), entry.next_offset, file_type(entry.attr.kind), name))
     }
 }
 
 impl Buffer for ReplyDirectoryPlus {
-    const BATCH: usize = 192;
+    const COUNTING: Counting = Counting::Plus;
 
-    fn put(&mut self, entry: &DirEntry, fs: &Fs) -> bool {
-        let name = OsStr::from_bytes(&entry.name);
+    fn put(&mut self, entry: &DirEntry<'_>) -> Room {
+        let name = OsStr::from_bytes(entry.name);
         let attr = attributes(&entry.attr);
-        let fits = !self.add(attr.ino, entry.next_offset, name, &entry.attr.ttl, &attr, GENERATION);
-        // Before the reply leaves: the kernel may give the reference back at once.
-        if fits && !matches!(&*entry.name, b"." | b"..") {
-            fs.remember(Ino(attr.ino.0));
-        }
-        fits
+        room(self.add(attr.ino, entry.next_offset, name, &entry.attr.ttl, &attr, GENERATION))
     }
 }
 
+fn room(full: bool) -> Room {
+    if full { Room::Full } else { Room::Left }
+}
+
 /// Fills the buffer with what comes from `offset` on: as much as fits, but without waiting once something is in it.
-pub(super) async fn fill<B: Buffer>(fs: Arc<Fs>, handle: DirHandle, mut offset: u64, buffer: &mut B) -> Result<()> {
-    let mut entries = fs.clone().readdir(handle, offset, B::BATCH).await?;
-    while !entries.is_empty() {
-        for entry in &entries {
-            if !buffer.put(entry, &fs) {
-                return Ok(());
-            }
-            offset = entry.next_offset;
-        }
-        // What fails now will fail again when it is asked for alone.
-        match fs.clone().readdir(handle, offset, B::BATCH).now_or_never() {
-            Some(Ok(more)) => entries = more,
-            _ => return Ok(()),
-        }
-    }
-    Ok(())
+pub(super) async fn fill<B: Buffer>(fs: Arc<Fs>, handle: DirHandle, offset: u64, buffer: &mut B) -> Result<()> {
+    fs.readdir(handle, offset, B::COUNTING, |entry| buffer.put(entry)).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Ino;
 
     #[test]
     fn attributes_are_the_kernels() {

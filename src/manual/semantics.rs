@@ -48,12 +48,36 @@
 //! what is left of these times, so that nothing is believed twice as long.
 //!
 //! Directories are listed when they are looked into, 1000 entries a request. All who want the same directory share one
-//! listing, and each answer is given as soon as the listing has come to it. After its first page a name that it has
-//! not reached is asked for alone beside it (two requests), and whichever answers first counts. In a directory of more
-//! than 2000 entries whose listing has become too old, single names are asked for alone, until that has cost as many
-//! requests as listing it again.
+//! listing, and each answer is given as soon as the listing has come to it. A name that it has not reached within
+//! 10 ms is asked for alone beside it (two requests), and whichever answers first counts; of many names at once in one
+//! directory, four at a time. In a directory of more than 2000 entries whose listing has become too old, single names
+//! are asked for alone, until that has cost as many requests as listing it again.
 //!
 //! A listing goes on when the program that wanted it has gone, for 1000 pages at most.
+//!
+//! Under a time for `metadata-ttl`, directories in use are listed again in the background when three quarters of it
+//! are over, so that a program that polls never waits: those used last, 256 at most, 8 at once, and only where
+//! somebody has opened the directory since, or looked up or opened as many names in it as it has pages. Entries that
+//! have not changed keep their inode numbers and their pages; what has changed the kernel is told.
+//!
+//! # What is listed before it is asked for
+//!
+//! | `listing` | |
+//! |---|---|
+//! | `lazy` | nothing: a directory is listed when somebody looks into it |
+//! | `eager` | the whole mount from the start on, in the background; again when three quarters of `metadata-ttl` are over, if any of it was used meanwhile |
+//! | `auto` | what lies ahead of a walk |
+//!
+//! A walk is when directories are opened one after the other. With the second child of a directory that has to be
+//! listed, the rest of that subtree is listed at once: 1000 keys a request, however many directories they lie in. It
+//! runs ahead of the walk by at most 64,000 entries and four times what the walk has read, and ends when the walk does
+//! not follow for 10 s. A directory that it has not come to is listed by itself, so that nobody waits for the whole.
+//!
+//! # Memory
+//!
+//! Names and attributes take some 100 bytes a file. Past `metadata-memory`, directories that nobody has used for longest
+//! are forgotten, except for what programs, or the kernel's own memory of names, still refer to. They are listed again
+//! when somebody looks into them, and inode numbers stay the same.
 //!
 //! # When an object changes
 //!

@@ -8,6 +8,7 @@
 //!
 //! While there is a handle, no entry of its directory leaves the arena.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::children::{CHUNK, Chunk, Piece};
@@ -45,6 +46,28 @@ pub enum OrderState {
     Complete,
     /// No: the listing broke off.
     Broken,
+}
+
+/// One entry of a directory, as it is shown.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Row<'a> {
+    /// Where it stands in the list. The next entry has some greater index.
+    pub index: usize,
+    /// Its name there.
+    pub name: &'a str,
+    /// What is known of it.
+    pub view: View,
+}
+
+/// What became of an entry that was shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Take {
+    /// It was taken, and the kernel refers to it now.
+    Counted,
+    /// It was looked at.
+    Seen,
+    /// It was not taken, and neither will any other be.
+    Enough,
 }
 
 /// Entries of a directory.
@@ -106,6 +129,45 @@ impl Tree {
             Some(Listed { index, name: self.name_of(id)?, view: self.view_of(id, now, now) })
         });
         Some(Entries { listed: listed.take(max).collect(), state: order.state })
+    }
+
+    /// Shows entries from the index `from` on, one after the other and without making any copy, until `show` has
+    /// enough; of those that it counts, the kernel takes a reference. Whether more will come behind all of them.
+    pub fn show_entries(
+        &mut self,
+        id: OrderId,
+        from: usize,
+        now: Duration,
+        mut show: impl FnMut(&Row<'_>) -> Take,
+    ) -> Option<OrderState> {
+        let state = self.orders.get(&id)?.state;
+        for at in from / CHUNK.. {
+            let Some(chunk) = self.orders.get(&id).and_then(|order| order.chunks.get(at)).cloned() else { break };
+            let skipped = from.saturating_sub(at * CHUNK);
+            for (index, &id) in chunk.iter().enumerate().skip(skipped) {
+                let take = self.show_entry(id, at * CHUNK + index, now, &mut show);
+                match take {
+                    Take::Counted => {
+                        let node = self.nodes.at_mut(id);
+                        node.references = node.references.saturating_add(1);
+                    }
+                    Take::Seen => {}
+                    Take::Enough => return Some(state),
+                }
+            }
+        }
+        Some(state)
+    }
+
+    fn show_entry(&self, id: NodeId, index: usize, now: Duration, show: impl FnOnce(&Row<'_>) -> Take) -> Take {
+        // Entries get into the list when they have a name. One that a directory has taken the name of since is left
+        // out; the offsets of the others stay.
+        let name = match self.shown_of(id) {
+            Some(Shown::Plain(name)) => Cow::Borrowed(name),
+            Some(Shown::Escaped(name)) => Cow::Owned(name),
+            _ => return Take::Seen,
+        };
+        show(&Row { index, name: &name, view: self.view_of(id, now, now) })
     }
 
     /// Whether more entries will come into a list.
