@@ -30,8 +30,10 @@ const CHUNK_BYTES: usize = 2 * size_of::<usize>() + 16 + size_of::<Chunk>();
 pub(super) enum Children {
     #[default]
     None,
-    /// Most directories are small, and pay for no list of chunks.
-    One(Chunk),
+    /// A directory for each file is a common way to name objects.
+    Single(NodeId),
+    /// Most other directories are small, and pay for no list of chunks.
+    One(Box<Chunk>),
     Many(Box<Many>),
 }
 
@@ -55,17 +57,38 @@ impl At {
 }
 
 impl Children {
-    pub(super) fn chunks(&self) -> &[Chunk] {
+    /// How many chunks there are.
+    pub(super) fn chunks(&self) -> usize {
         match self {
-            Children::None => &[],
-            Children::One(chunk) => std::slice::from_ref(chunk),
-            Children::Many(many) => &many.chunks,
+            Children::None => 0,
+            Children::Single(_) | Children::One(_) => 1,
+            Children::Many(many) => many.chunks.len(),
+        }
+    }
+
+    /// The entries of a chunk.
+    pub(super) fn ids(&self, chunk: usize) -> Option<&[NodeId]> {
+        match self {
+            Children::None => None,
+            Children::Single(id) => (chunk == 0).then(|| std::slice::from_ref(id)),
+            Children::One(only) => (chunk == 0).then_some(&***only),
+            Children::Many(many) => many.chunks.get(chunk).map(|chunk| &**chunk),
+        }
+    }
+
+    fn chunk(&self, index: usize) -> Option<Chunk> {
+        match self {
+            Children::None => None,
+            Children::Single(id) => (index == 0).then(|| [*id].into()),
+            Children::One(only) => (index == 0).then(|| Chunk::clone(only)),
+            Children::Many(many) => many.chunks.get(index).cloned(),
         }
     }
 
     pub(super) fn len(&self) -> usize {
         match self {
             Children::None => 0,
+            Children::Single(_) => 1,
             Children::One(chunk) => chunk.len(),
             Children::Many(many) => many.len,
         }
@@ -77,15 +100,18 @@ impl Children {
 
     /// Bytes taken outside of the directory.
     pub(super) fn bytes(&self) -> usize {
-        self.len() * size_of::<NodeId>() + self.chunks().len() * CHUNK_BYTES
+        match self {
+            Children::None | Children::Single(_) => 0,
+            _ => self.len() * size_of::<NodeId>() + self.chunks() * CHUNK_BYTES,
+        }
     }
 
     pub(super) fn end(&self) -> At {
-        At::new(self.chunks().len(), 0)
+        At::new(self.chunks(), 0)
     }
 
     pub(super) fn entry(&self, at: At) -> Option<NodeId> {
-        self.chunks().get(at.chunk as usize)?.get(at.entry as usize).copied()
+        self.ids(at.chunk as usize)?.get(at.entry as usize).copied()
     }
 
     /// The place behind one that holds an entry.
@@ -96,12 +122,17 @@ impl Children {
 
     /// The place of an entry, or where it would stand. `compare` says how an entry stands to the one looked for.
     pub(super) fn search(&self, compare: impl Fn(NodeId) -> Ordering) -> Result<At, At> {
-        let behind = self.chunks().partition_point(|chunk| compare(chunk[0]) != Ordering::Greater);
-        let Some(chunk) = behind.checked_sub(1) else { return Err(At::default()) };
-        match self.chunks()[chunk].binary_search_by(|&id| compare(id)) {
-            Ok(entry) => Ok(At::new(chunk, entry)),
-            Err(entry) if entry == self.chunks()[chunk].len() => Err(At::new(behind, 0)),
-            Err(entry) => Err(At::new(chunk, entry)),
+        let chunks = match self {
+            Children::Many(many) => &many.chunks[..],
+            // One chunk, or none, is searched whether or not it begins behind the entry.
+            _ => &[],
+        };
+        let behind = chunks.partition_point(|chunk| compare(chunk[0]) != Ordering::Greater).max(1);
+        let ids = self.ids(behind - 1).unwrap_or_default();
+        match ids.binary_search_by(|&id| compare(id)) {
+            Ok(entry) => Ok(At::new(behind - 1, entry)),
+            Err(entry) if entry == ids.len() => Err(At::new(behind.min(self.chunks()), 0)),
+            Err(entry) => Err(At::new(behind - 1, entry)),
         }
     }
 
@@ -109,33 +140,30 @@ impl Children {
     pub(super) fn pieces(&self, range: Range<At>) -> impl Iterator<Item = Piece> {
         let chunks = range.start.chunk..=range.end.chunk;
         chunks.filter_map(move |index| {
-            let chunk = self.chunks().get(index as usize)?;
+            let chunk = self.chunk(index as usize)?;
             let from = if index == range.start.chunk { range.start.entry as usize } else { 0 };
             let to = if index == range.end.chunk { range.end.entry as usize } else { chunk.len() };
-            (from < to).then(|| Piece { chunk: chunk.clone(), entries: from..to })
+            (from < to).then_some(Piece { chunk, entries: from..to })
         })
     }
 
     /// Puts entries into the place of those between two places.
     pub(super) fn splice(&mut self, range: Range<At>, entries: &[NodeId]) {
-        let chunks = self.chunks();
+        let ids = |chunk| self.ids(chunk).unwrap_or_default();
         let (mut first, mut behind) = (range.start.chunk as usize, range.end.chunk as usize);
-        let head = chunks.get(first).map_or(&[][..], |chunk| &chunk[..range.start.entry as usize]);
-        let tail = match range.end.entry {
-            0 => &[][..],
-            entry => &chunks[behind][entry as usize..],
-        };
+        let head = &ids(first)[..range.start.entry as usize];
+        let tail = if range.end.entry == 0 { &[] } else { &ids(behind)[range.end.entry as usize..] };
         // A place between two chunks belongs to neither of them.
         behind = (behind + usize::from(range.end.entry > 0)).max(first + usize::from(range.start.entry > 0));
         let mut joined = [&[][..], head, entries, tail, &[][..]];
         let mut len = head.len() + entries.len() + tail.len();
-        if len < SMALL_CHUNK && first > 0 && chunks[first - 1].len() + len <= CHUNK {
+        if len < SMALL_CHUNK && first > 0 && ids(first - 1).len() + len <= CHUNK {
             first -= 1;
-            joined[0] = &chunks[first];
+            joined[0] = ids(first);
             len += joined[0].len();
         }
-        if len < SMALL_CHUNK && behind < chunks.len() && chunks[behind].len() + len <= CHUNK {
-            joined[4] = &chunks[behind];
+        if len < SMALL_CHUNK && behind < self.chunks() && ids(behind).len() + len <= CHUNK {
+            joined[4] = ids(behind);
             len += joined[4].len();
             behind += 1;
         }
@@ -147,10 +175,10 @@ impl Children {
 
     /// Puts one entry into the place of another.
     pub(super) fn replace(&mut self, at: At, id: NodeId) {
-        let mut chunk = self.chunks()[at.chunk as usize].to_vec();
-        chunk[at.entry as usize] = id;
         let index = at.chunk as usize;
-        self.replace_chunks(index..index + 1, std::iter::once(chunk.into()));
+        let mut ids = self.ids(index).unwrap_or_default().to_vec();
+        ids[at.entry as usize] = id;
+        self.replace_chunks(index..index + 1, std::iter::once(ids.into()));
     }
 
     /// Puts entries into the place of a whole chunk.
@@ -161,16 +189,18 @@ impl Children {
     fn replace_chunks(&mut self, range: Range<usize>, new: impl ExactSizeIterator<Item = Chunk>) {
         let mut many = match std::mem::take(self) {
             Children::None => Box::new(Many { chunks: Vec::with_capacity(new.len()), len: 0 }),
-            Children::One(chunk) => Box::new(Many { len: chunk.len(), chunks: vec![chunk] }),
+            Children::Single(id) => Box::new(Many { chunks: vec![[id].into()], len: 1 }),
+            Children::One(chunk) => Box::new(Many { len: chunk.len(), chunks: vec![*chunk] }),
             Children::Many(many) => many,
         };
         let removed: usize = many.chunks[range.clone()].iter().map(|chunk| chunk.len()).sum();
         let mut added = 0;
         many.chunks.splice(range, new.inspect(|chunk| added += chunk.len()));
         many.len = many.len - removed + added;
-        *self = match many.chunks.len() {
-            0 => Children::None,
-            1 => many.chunks.pop().map_or(Children::None, Children::One),
+        *self = match &mut many.chunks[..] {
+            [] => Children::None,
+            [only] if only.len() == 1 => Children::Single(only[0]),
+            [only] => Children::One(Box::new(only.clone())),
             _ => Children::Many(many),
         };
     }
@@ -212,6 +242,10 @@ mod tests {
 
     use super::*;
 
+    fn all(children: &Children) -> Vec<NodeId> {
+        (0..children.chunks()).flat_map(|chunk| children.ids(chunk).unwrap().to_vec()).collect()
+    }
+
     fn at(children: &Children, index: usize) -> At {
         let mut at = At::default();
         for _ in 0..index {
@@ -240,9 +274,9 @@ mod tests {
                 prop_assert_eq!(taken, &model[from..to]);
                 children.splice(range, &new);
                 model.splice(from..to, new);
-                prop_assert_eq!(children.chunks().concat(), &model[..]);
+                prop_assert_eq!(all(&children), &model[..]);
                 prop_assert_eq!(children.len(), model.len());
-                prop_assert!(children.chunks().iter().all(|chunk| (1..=CHUNK).contains(&chunk.len())));
+                prop_assert!((0..children.chunks()).all(|chunk| (1..=CHUNK).contains(&children.ids(chunk).unwrap().len())));
             }
         }
 
@@ -269,12 +303,12 @@ mod tests {
             children.splice(end..end, &[NodeId(n)]);
         }
         assert_eq!(children.len(), 20_000);
-        assert!(children.chunks().len() <= 80, "{}", children.chunks().len());
+        assert!(children.chunks() <= 80, "{}", children.chunks());
         assert!(children.bytes() < 5 * 20_000);
     }
 
     #[test]
     fn children_are_small() {
-        assert!(size_of::<Children>() <= 24);
+        assert_eq!(size_of::<Children>(), 16);
     }
 }

@@ -10,7 +10,7 @@
 
 use super::Tree;
 use super::lookup::Role;
-use super::node::{Flags, NodeId};
+use super::node::{Directory, Flags, NodeId};
 
 /// Entries that one call looks at: below a millisecond.
 const LOOKED_AT_AT_ONCE: usize = 2048;
@@ -46,11 +46,10 @@ impl Default for Recency {
 pub(super) struct Link {
     newer: NodeId,
     older: NodeId,
-    linked: bool,
 }
 
 impl Link {
-    pub(super) const NONE: Link = Link { newer: NodeId::NONE, older: NodeId::NONE, linked: false };
+    pub(super) const NONE: Link = Link { newer: NodeId::NONE, older: NodeId::NONE };
 }
 
 impl Tree {
@@ -74,15 +73,15 @@ impl Tree {
     fn evict_chunk(&mut self, id: NodeId) -> usize {
         let state = self.directory(id);
         let chunks = state.children.chunks();
-        let behind = if self.recency.at.0 == id { self.recency.at.1.min(chunks.len()) } else { chunks.len() };
+        let behind = if self.recency.at.0 == id { self.recency.at.1.min(chunks) } else { chunks };
         let Some(index) = behind.checked_sub(1).filter(|_| !state.is_in_use()) else {
             self.leave(id);
             return 1;
         };
-        let chunk = chunks[index].clone();
+        let ids = state.children.ids(index).unwrap_or_default();
+        let looked_at = ids.len();
+        let (dropped, kept): (Vec<_>, Vec<_>) = ids.iter().partition(|&&child| self.is_droppable(id, child));
         self.recency.at = (id, index);
-        let (dropped, kept): (Vec<NodeId>, Vec<NodeId>) =
-            chunk.iter().partition(|&&child| self.is_droppable(id, child));
         if !dropped.is_empty() {
             self.change_children(id, |children| children.replace_chunk(index, &kept));
             self.directory_mut(id).listed_at = None;
@@ -92,7 +91,7 @@ impl Tree {
                 self.drop_entry(child);
             }
         }
-        chunk.len()
+        looked_at
     }
 
     /// Nothing more can be dropped from a directory.
@@ -154,25 +153,27 @@ impl Tree {
         }
         self.unlink(id);
         let newest = std::mem::replace(&mut self.recency.newest, id);
-        self.directory_mut(id).link = Link { newer: NodeId::NONE, older: newest, linked: true };
+        self.directory_mut(id).link = Link { newer: NodeId::NONE, older: newest };
         match newest {
             NodeId::NONE => self.recency.oldest = id,
             newest => self.directory_mut(newest).link.newer = id,
         }
     }
 
-    pub(super) fn directory_is_linked(&self, id: NodeId) -> bool {
-        self.nodes.at(id).directory().is_some_and(|state| state.link.linked)
+    /// Whether a directory stands in the list.
+    pub(super) fn is_linked(&self, id: NodeId) -> bool {
+        let neighbours = |state: &Directory| state.link.newer != NodeId::NONE || state.link.older != NodeId::NONE;
+        self.recency.newest == id || self.nodes.at(id).directory().is_some_and(neighbours)
     }
 
-    /// Something in a directory may be dropped that could not be before. If the directory stands in the list, its
-    /// turn comes.
+    /// Something in a directory may be dropped that could not be before: it is looked at first, unless it stands in
+    /// the list already.
     pub(super) fn offer(&mut self, id: NodeId) {
-        if self.directory(id).link.linked {
+        if self.is_linked(id) {
             return;
         }
         let oldest = std::mem::replace(&mut self.recency.oldest, id);
-        self.directory_mut(id).link = Link { newer: oldest, older: NodeId::NONE, linked: true };
+        self.directory_mut(id).link = Link { newer: oldest, older: NodeId::NONE };
         match oldest {
             NodeId::NONE => self.recency.newest = id,
             oldest => self.directory_mut(oldest).link.older = id,
@@ -180,10 +181,10 @@ impl Tree {
     }
 
     pub(super) fn unlink(&mut self, id: NodeId) {
-        let Link { newer, older, linked } = std::mem::replace(&mut self.directory_mut(id).link, Link::NONE);
-        if !linked {
+        if !self.is_linked(id) {
             return;
         }
+        let Link { newer, older } = std::mem::replace(&mut self.directory_mut(id).link, Link::NONE);
         match newer {
             NodeId::NONE => self.recency.newest = older,
             newer => self.directory_mut(newer).link.older = older,

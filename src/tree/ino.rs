@@ -15,13 +15,13 @@ const STEP: u64 = 0xd6e8_feb8_6659_fd93;
 
 impl PathHash {
     pub(super) fn new(bucket: &str, prefix: &str) -> Self {
-        PathHash(absorb(absorb(START, bucket), "\0")).join(prefix)
+        PathHash(absorb(absorb(START, bucket.as_bytes()), b"\0")).join(prefix)
     }
 
     /// The hash of the same prefix with `more` behind it. Joining piece by piece gives another number than joining
     /// at once, so callers always cut a key at its `/`.
     pub(super) fn join(self, more: &str) -> Self {
-        more.split_inclusive('/').fold(self, |hash, piece| PathHash(absorb(hash.0, piece)))
+        more.split_inclusive('/').fold(self, |hash, piece| PathHash(absorb(hash.0, piece.as_bytes())))
     }
 
     /// The number of the directory itself.
@@ -31,8 +31,8 @@ impl PathHash {
 
     /// The number of an object in it. `version` tells apart what has the same key: the entity tag in lower case, or
     /// what stands in for it.
-    pub(super) fn object(self, name: &str, version: &str) -> Ino {
-        usable(absorb(absorb(absorb(self.0, name), "\0"), version))
+    pub(super) fn object(self, name: &str, version: &[u8]) -> Ino {
+        usable(absorb(absorb(absorb(self.0, name.as_bytes()), b"\0"), version))
     }
 }
 
@@ -52,8 +52,8 @@ fn fold(a: u64, b: u64) -> u64 {
 }
 
 /// Mixes bytes in, eight at a time, and their number.
-fn absorb(mut hash: u64, text: &str) -> u64 {
-    for chunk in text.as_bytes().chunks(8) {
+fn absorb(mut hash: u64, text: &[u8]) -> u64 {
+    for chunk in text.chunks(8) {
         let mut word = [0; 8];
         word[..chunk.len()].copy_from_slice(chunk);
         hash = fold(hash ^ u64::from_le_bytes(word) ^ START, STEP);
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn numbers_are_the_same_for_ever() {
         let root = PathHash::new("bucket", "models/");
-        let file = root.object("config.json", "5b3c1a2e053d763e1b002cc607c5a0fe");
+        let file = root.object("config.json", b"5b3c1a2e053d763e1b002cc607c5a0fe");
         expect_test::expect!["6067381128908275499 4269191713075388346 6952278494460716870"].assert_eq(&format!(
             "{} {} {file}",
             root.directory(),
@@ -83,13 +83,13 @@ mod tests {
         let whole = PathHash::new("bucket", "").join("a/").join("b/");
         assert_eq!(whole, PathHash::new("bucket", "a/b/"));
         assert_ne!(whole, PathHash::new("bucket2", "a/b/"));
-        assert_ne!(whole.object("c", "1"), whole.object("c", "2"));
+        assert_ne!(whole.object("c", b"1"), whole.object("c", b"2"));
     }
 
     #[test]
     fn a_million_numbered_names_do_not_meet() {
         let hash = PathHash::new("bucket", "train/");
-        let numbers: HashSet<Ino> = (0..1_000_000).map(|n| hash.object(&format!("{n:07}.jpg"), "etag")).collect();
+        let numbers: HashSet<Ino> = (0..1_000_000).map(|n| hash.object(&format!("{n:07}.jpg"), b"etag")).collect();
         assert_eq!(numbers.len(), 1_000_000);
         assert!(numbers.iter().all(|ino| ino.0 > 1 && ino.0 < 1 << 63));
     }

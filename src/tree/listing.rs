@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::escape::Shown;
 use super::lookup::Role;
-use super::node::{Flags, NodeId};
+use super::node::{Flags, Moment, NodeId};
 use super::order::{OrderId, OrderState};
 use super::spans::{Span, Spans};
 use super::{Changes, Facts, Tree};
@@ -111,7 +111,7 @@ impl Tree {
         }
         let listing = Listing { id: ListingId(self.id()), directory, prefix: self.key_of(id), depth };
         self.listings.insert(listing.id, Ongoing { directory: id, fed: Vec::new() });
-        self.hold(id);
+        self.directory_mut(id).extras_mut().listings += 1;
         self.round(id, listing.id, now);
         Some(listing)
     }
@@ -147,7 +147,11 @@ impl Tree {
                 self.break_off(directory);
             }
         }
-        self.release(ongoing.directory);
+        let state = self.directory_mut(ongoing.directory);
+        state.extras_mut().listings -= 1;
+        state.drop_unused_extras();
+        self.offer(ongoing.directory);
+        self.free_if_unused(ongoing.directory);
     }
 
     /// Ends the listings of a directory that has gone.
@@ -245,7 +249,7 @@ impl Tree {
         self.forget_probes(id);
         self.touch(id);
         let state = self.directory_mut(id);
-        state.listed_at = Some(now);
+        state.listed_at = Some(Moment::new(now));
         let deserted = state.children.is_empty() && !state.marked && id != NodeId::ROOT;
         let order = state.extras.as_mut().and_then(|extras| extras.round.take()?.order);
         state.drop_unused_extras();
@@ -423,7 +427,7 @@ impl Tree {
     /// it from a file.
     pub(super) fn proven_at(&self, id: NodeId) -> Option<Duration> {
         let state = self.nodes.at(id).directory()?;
-        let listed = state.listed_at.filter(|_| state.marked || !state.children.is_empty());
+        let listed = state.listed_at().filter(|_| state.marked || !state.children.is_empty());
         listed.max(state.round().and_then(|round| round.shown_at))
     }
 

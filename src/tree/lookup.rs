@@ -50,14 +50,14 @@ impl Tree {
     /// The last complete listing of a directory.
     pub fn last_listing(&self, directory: Ino) -> Option<LastListing> {
         let directory = self.nodes.at(self.find_ino(directory)?).directory()?;
-        Some(LastListing { at: directory.listed_at?, entries: directory.children.len() })
+        Some(LastListing { at: directory.listed_at()?, entries: directory.children.len() })
     }
 
     /// Looks a name up. What was learned at or after `since` counts as fresh whatever its age: a caller that has
     /// waited for an answer of the store must be able to use it.
     pub fn lookup(&mut self, parent: Ino, name: &[u8], now: Duration, since: Duration) -> Lookup {
         let Some(id) = self.find_ino(parent) else { return Lookup::Gone };
-        if self.directory_is_linked(id) {
+        if self.is_linked(id) {
             self.touch(id);
         }
         let node = self.nodes.at(id);
@@ -103,7 +103,7 @@ impl Tree {
     fn settle_part(&self, directory: &Directory, piece: &str, now: Duration, since: Duration) -> Lookup {
         let parts = directory.parts();
         let found = parts.binary_search_by(|part| self.nodes.name(part.id).cmp(piece));
-        match (found.map(|at| parts[at]), directory.listed_at) {
+        match (found.map(|at| parts[at]), directory.listed_at()) {
             (Ok(part), listed_at)
                 if self.is_fresh(listed_at.map_or(part.shown_at, |at| at.max(part.shown_at)), now, since) =>
             {
@@ -143,7 +143,7 @@ impl Tree {
             true => {
                 let directory = self.directory(node.parent);
                 let shown = directory.parts().iter().find(|part| part.id == id).map(|part| part.shown_at);
-                shown.max(directory.listed_at)
+                shown.max(directory.listed_at())
             }
             false => self.known_at(node.parent, self.nodes.name(id)).max(self.proven_at(id)),
         };
@@ -162,10 +162,10 @@ impl Tree {
     /// settled only when the place of the directory has been passed as well, which would take the name.
     fn known_at(&self, id: NodeId, component: &str) -> Option<Duration> {
         let directory = self.directory(id);
-        let Some(extras) = &directory.extras else { return directory.listed_at };
+        let Some(extras) = &directory.extras else { return directory.listed_at() };
         let probed = extras.probed.get(component).copied();
         let settled = extras.round.as_ref().filter(|round| round.spans.settle(component));
-        probed.max(settled.map(|round| round.touched)).max(directory.listed_at)
+        probed.max(settled.map(|round| round.touched)).max(directory.listed_at())
     }
 
     /// The entry of a component in a directory.

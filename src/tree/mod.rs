@@ -253,7 +253,7 @@ impl Tree {
     pub fn new(options: Options) -> Self {
         let hash = PathHash::new(options.bucket.as_str(), &options.prefix);
         let mut nodes = Arena::default();
-        let body = Body::Directory(Box::new(Directory::new(hash)));
+        let body = Body::Directory(hash, Box::new(Directory::new()));
         let root = Node::new(Ino::ROOT, NodeId::ROOT, Flags::new(Kind::Normal), body);
         let root = nodes.insert("", Node { references: 1, ..root });
         let mut tree = Tree {
@@ -391,6 +391,13 @@ impl Tree {
         self.nodes.at(id).directory().expect("the caller took the id from a parent link or checked the kind")
     }
 
+    fn path_hash(&self, id: NodeId) -> PathHash {
+        match self.nodes.at(id).body {
+            Body::Directory(hash, _) => hash,
+            Body::Object { .. } => unreachable!("the caller took the id from a parent link or checked the kind"),
+        }
+    }
+
     fn directory_mut(&mut self, id: NodeId) -> &mut Directory {
         let state = self.nodes.at_mut(id).directory_mut();
         state.expect("the caller took the id from a parent link or checked the kind")
@@ -445,7 +452,7 @@ impl Tree {
             fresh_for,
         };
         match &node.body {
-            Body::Directory(directory) => view(Shape::Directory, 0, directory.mtime.time()),
+            Body::Directory(_, directory) => view(Shape::Directory, 0, directory.mtime.time()),
             Body::Object { size, mtime, .. } if node.flags.kind() != Kind::Symlink => {
                 view(Shape::File, *size, mtime.time())
             }
@@ -499,7 +506,7 @@ impl Tree {
         let mut next = Some(id);
         while let Some(id) = next.take() {
             let Some(node) = self.nodes.get(id) else { return };
-            let busy = node.directory().is_some_and(|directory| directory.alive > 0 || directory.holds() > 0);
+            let busy = node.directory().is_some_and(|state| state.alive > 0 || state.is_in_use());
             if id == NodeId::ROOT || node.references > 0 || busy || !node.flags.has(Flags::REMOVED) {
                 return;
             }
@@ -539,10 +546,8 @@ impl Tree {
         if extras.holds == 0 {
             let unfreed = std::mem::take(&mut extras.unfreed);
             state.drop_unused_extras();
-            for id in unfreed {
-                self.free_if_unused(id);
-            }
             self.offer(directory);
+            self.free_later(unfreed);
             self.free_if_unused(directory);
         }
     }

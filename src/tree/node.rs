@@ -1,6 +1,7 @@
 //! What the tree keeps of one entry, in few bytes.
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::Kind;
@@ -39,7 +40,7 @@ pub(super) struct Node {
 #[derive(Debug)]
 pub(super) enum Body {
     Object { size: u64, mtime: PackedTime, tag: Tag },
-    Directory(Box<Directory>),
+    Directory(PathHash, Box<Directory>),
 }
 
 impl Node {
@@ -48,19 +49,19 @@ impl Node {
     }
 
     pub(super) fn is_directory(&self) -> bool {
-        matches!(self.body, Body::Directory(_))
+        matches!(self.body, Body::Directory(..))
     }
 
     pub(super) fn directory(&self) -> Option<&Directory> {
         match &self.body {
-            Body::Directory(directory) => Some(directory),
+            Body::Directory(_, directory) => Some(directory),
             Body::Object { .. } => None,
         }
     }
 
     pub(super) fn directory_mut(&mut self) -> Option<&mut Directory> {
         match &mut self.body {
-            Body::Directory(directory) => Some(directory),
+            Body::Directory(_, directory) => Some(directory),
             Body::Object { .. } => None,
         }
     }
@@ -69,7 +70,6 @@ impl Node {
 /// What a directory has beside its name.
 #[derive(Debug)]
 pub(super) struct Directory {
-    pub(super) hash: PathHash,
     /// The time of its marker, once listed.
     pub(super) mtime: PackedTime,
     /// Whether it has a marker.
@@ -80,7 +80,7 @@ pub(super) struct Directory {
     /// All that is known to be in it, in the order of the keys.
     pub(super) children: Children,
     /// When it was last settled whole.
-    pub(super) listed_at: Option<Duration>,
+    pub(super) listed_at: Option<Moment>,
     /// Entries in the arena whose parent this is, removed ones included.
     pub(super) alive: u32,
     /// Its place among those that were used lately.
@@ -102,8 +102,10 @@ pub(super) struct Extras {
     /// Requests for single names since the last listing.
     pub(super) probes: u64,
 
-    /// Handles and listings; while there are any, nothing below is taken out of the arena.
+    /// Handles; while there are any, no entry is taken out of the arena.
     pub(super) holds: u32,
+    /// Listings that began here; while there are any, the directory itself stays.
+    pub(super) listings: u32,
     /// Removed entries that nobody refers to, kept because of `holds`.
     pub(super) unfreed: Vec<NodeId>,
 }
@@ -117,9 +119,8 @@ pub(super) struct Part {
 }
 
 impl Directory {
-    pub(super) fn new(hash: PathHash) -> Self {
+    pub(super) fn new() -> Self {
         Directory {
-            hash,
             mtime: PackedTime::UNKNOWN,
             marked: false,
             nameless: false,
@@ -129,6 +130,11 @@ impl Directory {
             link: Link::NONE,
             extras: None,
         }
+    }
+
+    /// When it was last settled whole.
+    pub(super) fn listed_at(&self) -> Option<Duration> {
+        self.listed_at.map(Moment::time)
     }
 
     pub(super) fn round(&self) -> Option<&Round> {
@@ -145,7 +151,7 @@ impl Directory {
 
     /// Whether a handle or a listing refers to what is in it.
     pub(super) fn is_in_use(&self) -> bool {
-        self.extras.as_ref().is_some_and(|extras| extras.holds > 0 || extras.round.is_some())
+        self.extras.as_ref().is_some_and(|extras| extras.holds > 0 || extras.listings > 0 || extras.round.is_some())
     }
 
     pub(super) fn holds(&self) -> u32 {
@@ -161,11 +167,27 @@ impl Directory {
         self.extras.take_if(|extras| {
             extras.round.is_none()
                 && extras.holds == 0
+                && extras.listings == 0
                 && extras.probes == 0
                 && extras.parts.is_empty()
                 && extras.probed.is_empty()
                 && extras.unfreed.is_empty()
         });
+    }
+}
+
+/// A time of the tree in eight bytes: nanoseconds, and one more.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Moment(NonZeroU64);
+
+impl Moment {
+    pub(super) fn new(time: Duration) -> Self {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        Moment(NonZeroU64::MIN.saturating_add(nanos))
+    }
+
+    pub(super) fn time(self) -> Duration {
+        Duration::from_nanos(self.0.get() - 1)
     }
 }
 
@@ -262,22 +284,37 @@ pub(super) enum Case {
 impl Tag {
     pub(super) fn new(text: Option<&str>) -> Self {
         let Some(text) = text else { return Tag::Absent };
-        let packed = Tag::pack(text).filter(|tag| tag.text().as_deref() == Some(text));
-        packed.unwrap_or_else(|| Tag::Text(text.into()))
+        Tag::pack(text.as_bytes()).unwrap_or_else(|| Tag::Text(text.into()))
     }
 
-    fn pack(text: &str) -> Option<Tag> {
-        let (digits, parts) = match text.split_once('-') {
-            Some((digits, parts)) => (digits, Some(parts.parse().ok()?)),
-            None => (text, None),
-        };
+    /// `None` for whatever would not come back as it was written.
+    fn pack(text: &[u8]) -> Option<Tag> {
+        let (digits, rest) = text.split_first_chunk::<32>()?;
         let mut sum = [0; 16];
-        hex::decode_to_slice(digits, &mut sum).ok()?;
-        let case = if digits.bytes().any(|byte| byte.is_ascii_uppercase()) { Case::Upper } else { Case::Lower };
-        Some(match parts {
-            Some(parts) => Tag::Parts { sum, case, parts },
-            None => Tag::Md5 { sum, case },
-        })
+        let (mut lower, mut upper) = (false, false);
+        for (byte, pair) in sum.iter_mut().zip(digits.chunks_exact(2)) {
+            for &digit in pair {
+                let value = match digit {
+                    b'0'..=b'9' => digit - b'0',
+                    b'a'..=b'f' => digit - b'a' + 10,
+                    b'A'..=b'F' => digit - b'A' + 10,
+                    _ => return None,
+                };
+                lower |= digit >= b'a';
+                upper |= digit.is_ascii_uppercase();
+                *byte = *byte << 4 | value;
+            }
+        }
+        let case = match (lower, upper) {
+            (true, true) => return None,
+            (_, false) => Case::Lower,
+            (false, true) => Case::Upper,
+        };
+        match rest {
+            [] => Some(Tag::Md5 { sum, case }),
+            [b'-', count @ ..] => Some(Tag::Parts { sum, case, parts: whole_number(count)? }),
+            _ => None,
+        }
     }
 
     /// As the server wrote it.
@@ -308,6 +345,17 @@ impl Tag {
     }
 }
 
+/// A number in the one way that it is written back.
+fn whole_number(digits: &[u8]) -> Option<u32> {
+    if !matches!(digits, [b'0'] | [b'1'..=b'9', ..]) {
+        return None;
+    }
+    digits.iter().try_fold(0u32, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| u32::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -320,6 +368,11 @@ mod tests {
             "5B3C1A2E053D763E1B002CC607C5A0FE-38",
             "5b3c1A2e053d763e1b002cc607c5a0fe",
             "5b3c1a2e053d763e1b002cc607c5a0fe-038",
+            "5b3c1a2e053d763e1b002cc607c5a0fe-0",
+            "5b3c1a2e053d763e1b002cc607c5a0fe-",
+            "5b3c1a2e053d763e1b002cc607c5a0fe-+1",
+            "5b3c1a2e053d763e1b002cc607c5a0fe-99999999999",
+            "00000000000000000000000000000000",
             "D41D-1",
             "",
             "0x8D",
@@ -346,6 +399,6 @@ mod tests {
     #[test]
     fn nodes_are_small() {
         assert_eq!(size_of::<Option<Node>>(), 64);
-        assert!(size_of::<Directory>() <= 88, "{}", size_of::<Directory>());
+        assert!(size_of::<Directory>() <= 56, "{}", size_of::<Directory>());
     }
 }

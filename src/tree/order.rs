@@ -96,10 +96,10 @@ impl Tree {
     pub fn open_directory(&mut self, directory: Ino, now: Duration, younger_than: Option<Duration>) -> Option<OrderId> {
         let id = self.find_ino(directory).filter(|&id| self.nodes.at(id).is_directory())?;
         let fresh = |at: Duration| younger_than.is_none_or(|ttl| now.saturating_sub(at) < ttl);
-        if self.directory_is_linked(id) {
+        if self.is_linked(id) {
             self.touch(id);
         }
-        let complete = self.directory(id).listed_at.is_some_and(fresh) || self.nodes.at(id).flags.has(Flags::REMOVED);
+        let complete = self.directory(id).listed_at().is_some_and(fresh) || self.nodes.at(id).flags.has(Flags::REMOVED);
         let order = if complete { self.snapshot(id) } else { self.order_of_round(id)? };
         self.orders.get_mut(&order)?.handles += 1;
         self.hold(id);

@@ -17,6 +17,9 @@ use super::{Changes, Tree};
 /// Buried entries that one call sees to: below a millisecond.
 const SWEPT_AT_ONCE: usize = 2048;
 
+/// Entries freed with the handle that kept them; what is more waits for a sweep.
+const FREED_AT_ONCE: usize = 256;
+
 /// See the module's head.
 #[derive(Debug, Default)]
 pub(super) struct Graves {
@@ -53,7 +56,19 @@ impl Tree {
             }
             return;
         }
-        self.detach(id, changes);
+        match self.nodes.at(id).flags.has(Flags::REMOVED) {
+            true => self.free_if_unused(id),
+            false => self.detach(id, changes),
+        }
+    }
+
+    /// These have been removed, and what referred to them last does not any more.
+    pub(super) fn free_later(&mut self, mut ids: Vec<NodeId>) {
+        let later = ids.split_off(ids.len().min(FREED_AT_ONCE));
+        for id in ids {
+            self.free_if_unused(id);
+        }
+        self.bury((!later.is_empty()).then(|| Piece::new(later.into())));
     }
 
     /// These are gone. The caller takes them out of the children.

@@ -148,8 +148,8 @@ impl Tree {
                 (ResolvedTarget::Bytes { size, etag, mtime }, Some(version))
             }
         };
-        let hash = self.directory(parent).hash;
-        let wanted = version.map_or(node.ino, |version| hash.object(&name, &version));
+        let hash = self.path_hash(parent);
+        let wanted = version.map_or(node.ino, |version| hash.object(&name, version.as_bytes()));
         let id = if !attached || node.ino == wanted {
             id
         } else {
@@ -169,7 +169,8 @@ impl Tree {
         if let Some(&known) = self.versions.get(&(parent, name.into())) {
             return Some(self.nodes.at(known).ino);
         }
-        let number = self.directory(parent).hash.object(name, &format!("{}@{version}", version_of(facts)));
+        let version = format!("{}@{version}", version_of(facts));
+        let number = self.path_hash(parent).object(name, version.as_bytes());
         let id = self.insert(parent, name, number, Flags::new(facts.kind), object_body(facts));
         let class = self.class_index(facts.class);
         let node = self.nodes.at_mut(id);
@@ -189,15 +190,15 @@ impl Tree {
 
     /// Adds an entry, without putting it into a list of children. One that the kernel still refers to comes back.
     pub(super) fn add(&mut self, parent: NodeId, component: &str, role: Role, facts: &Facts<'_>) -> NodeId {
-        let hash = self.directory(parent).hash;
+        let hash = self.path_hash(parent);
         match role {
             Role::Directory => {
                 let hash = hash.join(&format!("{component}/"));
-                let body = Body::Directory(Box::new(Directory::new(hash)));
+                let body = Body::Directory(hash, Box::new(Directory::new()));
                 self.insert(parent, component, hash.directory(), Flags::new(Kind::Normal), body)
             }
             Role::File => {
-                let number = hash.object(component, &version_of(facts));
+                let number = with_version(facts, |version| hash.object(component, version));
                 let class = self.class_index(facts.class);
                 let id = self.insert(parent, component, number, Flags::new(facts.kind), object_body(facts));
                 self.nodes.at_mut(id).class = class;
@@ -222,10 +223,10 @@ impl Tree {
     }
 
     fn add_part(&mut self, parent: NodeId, piece: &str) -> NodeId {
-        let hash = self.directory(parent).hash.join(piece);
+        let hash = self.path_hash(parent).join(piece);
         let mut flags = Flags::new(Kind::Normal);
         flags.set(Flags::PART, true);
-        let body = Body::Directory(Box::new(Directory::new(hash)));
+        let body = Body::Directory(hash, Box::new(Directory::new()));
         self.insert(parent, piece, hash.directory(), flags, body)
     }
 
@@ -233,7 +234,7 @@ impl Tree {
         let mut number = wanted;
         while let Some(id) = self.find_ino(number) {
             let node = self.nodes.at(id);
-            let same_kind = node.is_directory() == matches!(body, Body::Directory(_));
+            let same_kind = node.is_directory() == matches!(body, Body::Directory(..));
             let same_place = node.parent == parent && self.nodes.name(id) == component;
             if same_place && same_kind && !node.flags.has(Flags::VERSION) {
                 self.revive(id);
@@ -247,7 +248,7 @@ impl Tree {
             // Another key has this number: at ten million entries there is one chance in 200,000 that this happens.
             number = ino::next(number);
         }
-        self.directories += usize::from(matches!(body, Body::Directory(_)));
+        self.directories += usize::from(matches!(body, Body::Directory(..)));
         let id = self.nodes.insert(component, Node::new(number, parent, flags, body));
         self.enter_index(id);
         self.directory_mut(parent).alive += 1;
@@ -376,10 +377,23 @@ fn object_body(facts: &Facts<'_>) -> Body {
     Body::Object { size: facts.size, mtime: PackedTime::new(facts.mtime), tag: Tag::new(facts.etag) }
 }
 
-/// What tells versions of one key apart: the tag, or what stands in for it.
+/// What tells versions of one key apart: the tag in lower case, or what stands in for it.
 fn version_of(facts: &Facts<'_>) -> String {
     match facts.etag {
         Some(etag) => etag.to_ascii_lowercase(),
         None => format!("{}@{}", facts.size, facts.mtime.map_or(0, |time| time.seconds)),
+    }
+}
+
+/// The same without a string of its own for the usual tag.
+fn with_version<T>(facts: &Facts<'_>, then: impl FnOnce(&[u8]) -> T) -> T {
+    let mut lower = [0; 64];
+    match facts.etag.and_then(|etag| Some((etag, lower.get_mut(..etag.len())?))) {
+        Some((etag, lower)) => {
+            lower.copy_from_slice(etag.as_bytes());
+            lower.make_ascii_lowercase();
+            then(lower)
+        }
+        None => then(version_of(facts).as_bytes()),
     }
 }

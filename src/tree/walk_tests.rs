@@ -327,7 +327,8 @@ impl Tree {
             counted.0 += state.children.bytes();
             counted.1 += state.extras.as_ref().map_or(0, |extras| extras.probed_bytes);
             counted.2 += 1;
-            let children = state.children.chunks().concat();
+            let ids = |chunk| state.children.ids(chunk).unwrap().to_vec();
+            let children: Vec<NodeId> = (0..state.children.chunks()).flat_map(ids).collect();
             for pair in children.windows(2) {
                 let order = lookup::compare(self.order_key(pair[0]), self.order_key(pair[1]));
                 assert_eq!(order, std::cmp::Ordering::Less, "children stand in order");
