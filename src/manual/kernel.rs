@@ -14,8 +14,8 @@
 //! Names that are missing are remembered by the kernel for `negative-ttl`, names and attributes for `metadata-ttl`. A
 //! directory that is read brings the attributes of all its entries along, also for a program that wants names alone:
 //! the kernel cannot know, `find`, `ls -l` and `du` read 100,000 names before they look at the first, and an entry that
-//! comes along costs 2 us where one that is looked up alone costs 40. The kernel keeps no listing of its own, which
-//! would outlive the time to live.
+//! comes along costs 2 us where one that is looked up alone costs 40. The kernel keeps no listing of its own: it
+//! would outlive the time to live, and saves less than a fifth of the time of a second `find`.
 //!
 //! Locks (`flock`, POSIX) are kept by the kernel and hold among the programs of one machine.
 //!

@@ -19,6 +19,7 @@ mod gate;
 mod http_store;
 mod http_wire;
 mod mount_life;
+mod mount_listing;
 mod mount_names;
 mod mount_read;
 mod radosgw;
