@@ -18,6 +18,7 @@ mod fuzz;
 mod gate;
 mod http_store;
 mod http_wire;
+mod listing;
 mod mount_life;
 mod mount_listing;
 mod mount_names;

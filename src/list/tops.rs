@@ -1,0 +1,88 @@
+//! The names at the top of what is listed: one page with a delimiter for each of the directories that the first page
+//! lies in. They are places where keys are known to be, and tell where the last of them lies.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
+use crate::base::{after, behind};
+use crate::store::ListPage;
+
+/// Directories whose names are asked for, from the top down.
+const LEVELS: usize = 3;
+
+#[derive(Debug, Default)]
+pub(super) struct Tops {
+    /// Directories whose names are still to be asked for.
+    wanted: Vec<String>,
+    /// Requests on their way, and whether each shows everything that is listed.
+    asked: Vec<(u64, bool)>,
+    /// Names shown.
+    marks: BTreeSet<String>,
+    end: Option<String>,
+}
+
+impl Tops {
+    /// Takes note of the directories that a first page lies in, where it shows that there are some.
+    pub(super) fn want(&mut self, prefix: &str, shown: &[&str]) {
+        let (Some(first), Some(last)) = (shown.first(), shown.last()) else { return };
+        if !shown.iter().any(|key| key[prefix.len()..].contains('/')) {
+            return;
+        }
+        let shared = first.bytes().zip(last.bytes()).take_while(|(a, b)| a == b).count();
+        let slashes = first[prefix.len()..].match_indices('/').map(|(at, _)| prefix.len() + at + 1);
+        let below = slashes.take_while(|end| *end <= shared).map(|end| first[..end].to_owned());
+        self.wanted = [prefix.to_owned()].into_iter().chain(below).take(LEVELS).collect();
+        self.wanted.reverse();
+    }
+
+    /// The next directory to ask about.
+    pub(super) fn wanted(&mut self) -> Option<String> {
+        self.wanted.pop()
+    }
+
+    pub(super) fn asked(&mut self, id: u64, everything: bool) {
+        self.asked.push((id, everything));
+    }
+
+    pub(super) fn are_awaited(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
+    /// Takes in an answer, and gives the names that it shows; `None` if this was asked for by somebody else.
+    pub(super) fn arrived<'p>(&mut self, id: u64, page: &'p ListPage) -> Option<Vec<&'p str>> {
+        let at = self.asked.iter().position(|(asked, _)| *asked == id)?;
+        let (_, everything) = self.asked.swap_remove(at);
+        let objects = page.entries.iter().map(|entry| entry.key.as_str());
+        let mut shown: Vec<&str> = objects.chain(page.prefixes.iter().map(String::as_str)).collect();
+        shown.sort_unstable();
+        self.marks.extend(shown.iter().map(|&name| name.to_owned()));
+        if everything && page.next.is_none() {
+            let key = page.entries.last().map(|entry| after(&entry.key));
+            self.end = key.max(page.prefixes.last().and_then(|prefix| behind(prefix)));
+        }
+        Some(shown)
+    }
+
+    /// Names within a range.
+    pub(super) fn count(&self, range: (Bound<&str>, Bound<&str>)) -> usize {
+        self.marks.range::<str, _>(range).count()
+    }
+
+    /// Names that a page from one key to another has passed.
+    pub(super) fn names_per_page(&self, first: &str, from: &str) -> f64 {
+        self.count((Bound::Excluded(first), Bound::Excluded(from))) as f64
+    }
+
+    /// Names within a range to cut it at, one per page where a page passes several; at most `most`, evenly chosen, the
+    /// last one among them.
+    pub(super) fn marks(&self, range: (Bound<&str>, Bound<&str>), per_page: f64, most: usize) -> Vec<String> {
+        let all: Vec<&String> = self.marks.range::<str, _>(range).collect();
+        let count = ((all.len() as f64 / per_page.max(1.0)).ceil() as usize).min(most);
+        (1..=count).map(|nth| all[nth * all.len() / count - 1].clone()).collect()
+    }
+
+    /// Everything lies before this, if that is known.
+    pub(super) fn end(&self) -> Option<&str> {
+        self.end.as_deref()
+    }
+}
