@@ -35,10 +35,16 @@ const QUESTIONS: usize = 4;
 
 /// Entries that a listing ahead of a walk may bring before the walk has used any of them: what 64 requests bring in
 /// the time of one or two.
-const ADVANCE: u64 = 64_000;
+const ADVANCE: u64 = 32_000;
 
 /// Entries that it may bring for each one that was used, beside those.
 const ADVANCE_PER_USE: u64 = 4;
+
+/// Requests in flight ahead of a walk that was just recognised.
+const FIRST_REQUESTS: u32 = 4;
+
+/// Entries that a walk has to read for one more.
+const USE_PER_REQUEST: u32 = 2000;
 
 /// How long a listing ahead waits for the walk to follow.
 const WALK_PAUSE: Duration = Duration::from_secs(10);
@@ -147,12 +153,18 @@ impl Run {
             Depth::Directory => ListScope::directory(self.listing.prefix.as_str()),
             Depth::Subtree => ListScope::subtree(self.listing.prefix.as_str()),
         };
-        scope.order(self.order)
+        scope.within(self.span.clone()).order(self.order)
     }
 
     fn outcome(&self) -> Outcome {
         let (used, listed) = (self.used.load(Ordering::Relaxed), self.listed.load(Ordering::Relaxed));
         if used * ADVANCE_PER_USE >= listed { Outcome::Followed } else { Outcome::Ignored }
+    }
+
+    /// Requests that a listing ahead of a walk may have in flight: what is when the walk ends was for nothing.
+    fn earned_requests(&self) -> u32 {
+        let used = u32::try_from(self.used.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
+        FIRST_REQUESTS.saturating_add(used / USE_PER_REQUEST)
     }
 
     /// Whether a listing ahead of a walk has brought all that the walk has earned.
@@ -272,8 +284,11 @@ impl Fs {
         let mut pages = list::pages(self.store.clone(), run.scope(), &self.list_options(run.purpose));
         let mut unattended = 0;
         loop {
-            if run.purpose == Purpose::Ahead && !self.walk_follows(run).await {
-                return End::Unwanted;
+            if run.purpose == Purpose::Ahead {
+                if !self.walk_follows(run).await {
+                    return End::Unwanted;
+                }
+                pages.set_concurrency(run.earned_requests().min(self.options.list.concurrency));
             }
             match pages.next().await {
                 Some(Ok(page)) => match self.apply(directory, run, &page) {
@@ -323,6 +338,7 @@ impl Fs {
         match purpose {
             // In the background, and nobody waits.
             Purpose::Upkeep => list::Options { concurrency: given.concurrency.div_ceil(4), ..given.clone() },
+            Purpose::Ahead => list::Options { concurrency: given.concurrency.min(FIRST_REQUESTS), ..given.clone() },
             _ => given.clone(),
         }
     }

@@ -35,6 +35,8 @@ const MOST_BYTES: usize = 1000;
 #[derive(Debug, Default)]
 pub(super) struct Samples {
     keys: BTreeSet<Box<str>>,
+    /// A few of them from everywhere.
+    spread: BTreeSet<Box<str>>,
     numbers: Numbers,
 }
 
@@ -46,7 +48,9 @@ impl Samples {
         for (_, key) in chosen {
             self.add(key);
         }
-        self.thin();
+        self.spread.extend(keys.first().map(|&key| Box::from(key)));
+        thin(&mut self.spread, NEIGHBOURS);
+        thin(&mut self.keys, MOST_SAMPLES);
     }
 
     /// Takes in every one of some keys.
@@ -54,22 +58,12 @@ impl Samples {
         for key in keys {
             self.add(key);
         }
-        self.thin();
+        thin(&mut self.keys, MOST_SAMPLES);
     }
 
     fn add(&mut self, key: &str) {
         self.numbers.add(key);
         self.keys.insert(key.into());
-    }
-
-    fn thin(&mut self) {
-        if self.keys.len() > MOST_SAMPLES {
-            let mut keep = false;
-            self.keys.retain(|_| {
-                keep = !keep;
-                keep
-            });
-        }
     }
 
     /// Whether what lies between a key and `end` may be of a series that ends anywhere: the next known key parts from
@@ -90,12 +84,23 @@ impl Samples {
     /// The scale around a key, of keys that begin with `prefix`. With `open`, keys may come behind all that are known.
     pub(super) fn scale<'a>(&'a self, prefix: &'a str, around: &str, open: bool) -> Scale<'a> {
         let below = self.keys.range::<str, _>((Bound::Unbounded, Bound::Included(around))).rev().take(NEIGHBOURS);
-        let mut keys: Vec<&str> = below.map(AsRef::as_ref).collect();
-        keys.reverse();
         let above = self.keys.range::<str, _>((Bound::Excluded(around), Bound::Unbounded)).take(NEIGHBOURS);
-        keys.extend(above.map(AsRef::as_ref));
+        let mut keys: Vec<&str> = below.chain(above).chain(&self.spread).map(AsRef::as_ref).collect();
+        keys.sort_unstable();
+        keys.dedup();
         let few = keys.len() < ENOUGH;
         Scale { prefix, numbers: &self.numbers, kind: kind(around), keys, open: open || few }
+    }
+}
+
+/// Forgets every other key when there are more than `most`.
+fn thin(keys: &mut BTreeSet<Box<str>>, most: usize) {
+    if keys.len() > most {
+        let mut keep = false;
+        keys.retain(|_| {
+            keep = !keep;
+            keep
+        });
     }
 }
 

@@ -1,6 +1,6 @@
 //! FastList: listing a prefix as a stream of pages, by many requests at once.
 //!
-//! [`pages`] is the seam: callers say what to list and get pages until the stream ends, each key in exactly one of
+//! [`pages()`] is the seam: callers say what to list and get pages until the stream ends, each key in exactly one of
 //! them. Every page says which span of keys it settles; the spans of all pages together are everything that was asked
 //! for. Keys that appear or vanish meanwhile may be shown or not, keys that exist throughout are shown once.
 //!

@@ -15,7 +15,7 @@ use crate::store::{Error, ErrorKind, ListPage, Result, Store};
 /// Pages that may wait to be taken, per request in flight: about 100 MB at 64 requests and long keys.
 const WAITING_PER_REQUEST: usize = 4;
 
-/// The pages of a listing, from [`pages`](super::pages).
+/// The pages of a listing, from [`pages`](super::pages()).
 #[must_use = "a listing asks for nothing until it is polled"]
 #[derive(Debug)]
 pub struct Pages {
@@ -47,6 +47,12 @@ impl Pages {
             arrived: 0,
             failed: false,
         }
+    }
+
+    /// Changes how many requests may be in flight. Those that are stay.
+    pub fn set_concurrency(&mut self, concurrency: u32) {
+        self.concurrency = concurrency.max(1) as usize;
+        self.splitter.set_concurrency(self.concurrency);
     }
 
     /// Requests sent so far.

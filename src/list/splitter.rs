@@ -31,6 +31,8 @@ const FAR: f64 = 4.0;
 const PROBES: usize = 4;
 /// Cuts into a series whose end is not known, as multiples of what it has shown.
 const SERIES: [f64; 2] = [0.6, 2.5];
+/// Names at the top that a page must have passed to measure by them.
+const SEVERAL: f64 = 3.0;
 /// Cuts at known names.
 const NAMES: usize = 16;
 /// Characters that names may begin with far behind the others: of each script one, so to speak.
@@ -153,7 +155,7 @@ impl Waste {
     const EXPECTED: f64 = 0.6;
 
     /// Guesses that may be on their way at first; one more for each page listed.
-    const START: f64 = 8.0;
+    const START: f64 = 2.0;
 
     fn count(&mut self, kept: usize, came: usize) {
         self.page_keys = self.page_keys.max(came).max(1);
@@ -201,6 +203,11 @@ impl Splitter {
     /// Where the first key lies that has not been settled; `None` when all have been.
     pub(super) fn front(&self) -> Option<&str> {
         self.segments.first().map(|segment| segment.from.as_str())
+    }
+
+    /// From now on, this many requests may be in flight.
+    pub(super) fn set_concurrency(&mut self, concurrency: usize) {
+        self.concurrency = concurrency.max(1);
     }
 
     /// The next request to send; `None` while answers must be waited for.
@@ -447,7 +454,7 @@ impl Splitter {
         let pages = (keys / self.waste.page_keys as f64).min(1e12);
         let names = self.tops.names_per_page(&last.first, &segment.from);
         match segment.before {
-            Some(_) if names >= 1.0 => self.tops.count(range(&segment.from, end)) as f64 / names,
+            Some(_) if names >= SEVERAL => self.tops.count(range(&segment.from, end)) as f64 / names,
             _ => pages,
         }
     }
@@ -498,7 +505,7 @@ impl Splitter {
             }
         };
         let places = places.into_iter().map(|far| scale.text_behind(&segment.from, page * far, page * far / 4.0));
-        let mut texts: Vec<String> = places.chain(behind).chain(ladder).collect();
+        let mut texts: Vec<String> = places.chain(behind).chain(ladder).take(allowed).collect();
         texts.sort_unstable();
         texts.into_iter().map(|text| (text, 0.0)).collect()
     }
