@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::tests::{
-    Bucket, NOW, Shows, apply, bucket, cut_at, entries, list_directory, model, odd_keys, options, sweep, walk,
+    Bucket, Listed, NOW, Shows, apply, bucket, cut_at, entries, list_directory, model, odd_keys, options, sweep, walk,
 };
 use super::*;
 use crate::base::KeySpan;

@@ -58,7 +58,7 @@ use crate::base::{BucketName, ETag, Ino, Timestamp};
 pub use self::eviction::Evicted;
 pub use self::listing::{Depth, Item, Listing, Standing};
 pub use self::lookup::{LastListing, Lookup, split_version};
-pub use self::order::{Entries, Listed, OrderId, OrderState, Row, Take};
+pub use self::order::{OrderId, OrderState, Row, Take};
 pub use self::update::{Probe, Renewed, Target};
 
 /// What becomes of keys that are no safe names.

@@ -70,26 +70,6 @@ pub enum Take {
     Enough,
 }
 
-/// Entries of a directory.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Entries {
-    /// Those asked for that are known.
-    pub listed: Vec<Listed>,
-    /// Whether more will come behind all that is known.
-    pub state: OrderState,
-}
-
-/// One entry of a directory.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Listed {
-    /// Where it stands in the list. The next entry has some greater index.
-    pub index: usize,
-    /// Its name there.
-    pub name: Box<str>,
-    /// What is known of it.
-    pub view: View,
-}
-
 impl Tree {
     /// The list for a new handle: of the last listing if that is younger than `younger_than` (`None`: of whatever
     /// age), else of the one that is going on. Else `None`, and the directory must be listed first.
@@ -116,19 +96,6 @@ impl Tree {
             self.orders.remove(&id);
         }
         self.release(directory);
-    }
-
-    /// Up to `max` entries from the index `from` on.
-    pub fn entries(&self, id: OrderId, from: usize, max: usize, now: Duration) -> Option<Entries> {
-        let order = self.orders.get(&id)?;
-        let chunks = order.chunks.iter().enumerate().skip(from / CHUNK);
-        let indices = chunks.flat_map(|(index, chunk)| (index * CHUNK..).zip(chunk.iter().copied()));
-        // Entries get into the list when they have a name. One that a directory has taken the name of since is left
-        // out; the offsets of the others stay.
-        let listed = indices.filter(|&(index, _)| index >= from).filter_map(|(index, id)| {
-            Some(Listed { index, name: self.name_of(id)?, view: self.view_of(id, now, now) })
-        });
-        Some(Entries { listed: listed.take(max).collect(), state: order.state })
     }
 
     /// Shows entries from the index `from` on, one after the other and without making any copy, until `show` has

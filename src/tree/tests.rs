@@ -184,6 +184,36 @@ pub(super) fn list_directory(
     odd
 }
 
+/// Entries of a directory, kept.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Entries {
+    pub(super) listed: Vec<Listed>,
+    pub(super) state: OrderState,
+}
+
+/// One entry of a directory, kept.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Listed {
+    pub(super) index: usize,
+    pub(super) name: Box<str>,
+    pub(super) view: View,
+}
+
+impl Tree {
+    /// Up to `max` entries from the index `from` on.
+    pub(super) fn entries(&mut self, id: OrderId, from: usize, max: usize, now: Duration) -> Option<Entries> {
+        let mut listed = Vec::new();
+        let state = self.show_entries(id, from, now, |row| {
+            if listed.len() == max {
+                return Take::Enough;
+            }
+            listed.push(Listed { index: row.index, name: row.name.into(), view: row.view });
+            Take::Seen
+        })?;
+        Some(Entries { listed, state })
+    }
+}
+
 pub(super) fn entries(tree: &mut Tree, directory: Ino) -> Vec<Listed> {
     let handle = tree.open_directory(directory, NOW, None).unwrap();
     let entries = tree.entries(handle, 0, usize::MAX, NOW).unwrap();

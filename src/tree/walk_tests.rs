@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 
-use super::tests::{Bucket, apply, cut_at, entries, list_directory, model, options, sweep};
+use super::tests::{Bucket, Listed, apply, cut_at, entries, list_directory, model, options, sweep};
 use super::*;
 use crate::base::KeySpan;
 
