@@ -139,7 +139,7 @@ mod tests {
             kind: ObjectKind::Symlink,
             ..entry("d/z\u{1b}\"", 0)
         };
-        let entries = vec![entry("d/", 0), entry("d/a", 7), entry("d/c", 1 << 40), bare];
+        let entries = vec![entry("d/", 0), entry("d/a", 7), entry("d/c", 1 << 46), bare];
         Page { entries, prefixes: vec!["d/b/".to_owned()], ..Page::default() }
     }
 
@@ -167,7 +167,7 @@ mod tests {
             expect_test::expect![[r#"
                              7  2024-02-29T12:34:56Z  Archive      a
                              -                        directory    b/
-                 1099511627776  2024-02-29T12:34:56Z  Archive      c
+                70368744177664  2024-02-29T12:34:56Z  Archive      c
                              0                        -            z\u{1b}"
             "#]],
         );
@@ -175,11 +175,11 @@ mod tests {
             Style::Json,
             false,
             expect_test::expect![[r#"
-            {"key":"d/a","size":7,"last_modified":"2024-02-29T12:34:56Z","etag":"5B","type":"Normal","storage_class":"Archive"}
-            {"prefix":"d/b/"}
-            {"key":"d/c","size":1099511627776,"last_modified":"2024-02-29T12:34:56Z","etag":"5B","type":"Normal","storage_class":"Archive"}
-            {"key":"d/z\u001b\"","size":0,"last_modified":null,"etag":null,"type":"Symlink","storage_class":null}
-        "#]],
+                {"key":"d/a","size":7,"last_modified":"2024-02-29T12:34:56Z","etag":"5B","type":"Normal","storage_class":"Archive"}
+                {"prefix":"d/b/"}
+                {"key":"d/c","size":70368744177664,"last_modified":"2024-02-29T12:34:56Z","etag":"5B","type":"Normal","storage_class":"Archive"}
+                {"key":"d/z\u001b\"","size":0,"last_modified":null,"etag":null,"type":"Symlink","storage_class":null}
+            "#]],
         );
     }
 }
