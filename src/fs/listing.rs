@@ -259,18 +259,12 @@ impl Fs {
             tracing::debug!(prefix = run.listing.prefix, purpose = ?run.purpose, "a listing that nobody wants stops");
         }
         self.change_for(&run.odd, |state| {
-            let changes = match end {
-                End::Whole => state.tree.finish(&run.listing, self.clock.elapsed()),
-                End::Unwanted | End::Failed(_) => {
-                    state.tree.abandon(&run.listing);
-                    Changes::default()
-                }
-            };
+            state.tree.end_listing(&run.listing);
             // Under the lock: who looks after it finds no listing here.
             state.end_run(directory, &run);
             let ended = if let End::Failed(errno) = end { Err(errno) } else { Ok(()) };
             run.bell.send_modify(|progress| progress.ended = Some(ended));
-            ((), changes)
+            ((), Changes::default())
         });
         self.sum_up_odd(&run.odd, &run.listing.prefix);
         if run.purpose == Purpose::Upkeep {

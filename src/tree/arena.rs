@@ -71,8 +71,14 @@ impl Arena {
         if let Some(&block) = self.roomy.last() {
             return block as usize;
         }
-        if self.blocks.last().is_none_or(Block::is_full) {
-            self.blocks.push(Block::default());
+        match self.blocks.last() {
+            None => self.blocks.push(Block::default()),
+            // The next block's names are about as long. Only a tree of one block grows bit by bit.
+            Some(last) if last.is_full() => {
+                let (slots, names) = (Vec::with_capacity(BLOCK), String::with_capacity(last.names.len()));
+                self.blocks.push(Block { slots, names, ..Block::default() });
+            }
+            Some(_) => {}
         }
         self.blocks.len() - 1
     }

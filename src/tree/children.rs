@@ -149,6 +149,10 @@ impl Children {
 
     /// Puts entries into the place of those between two places.
     pub(super) fn splice(&mut self, range: Range<At>, entries: &[NodeId]) {
+        if let (Children::None, [only]) = (&self, entries) {
+            *self = Children::Single(*only);
+            return;
+        }
         let ids = |chunk| self.ids(chunk).unwrap_or_default();
         let (mut first, mut behind) = (range.start.chunk as usize, range.end.chunk as usize);
         let head = &ids(first)[..range.start.entry as usize];

@@ -13,7 +13,7 @@ use super::lookup::Role;
 use super::node::{Directory, Flags, NodeId};
 
 /// Entries that one call looks at: below a millisecond.
-const LOOKED_AT_AT_ONCE: usize = 2048;
+const LOOKED_AT_AT_ONCE: usize = 1024;
 
 /// What [`Tree::evict`] has come to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -114,7 +114,7 @@ impl Tree {
         }
         // It may be all that kept the directory above from going.
         let parent = self.nodes.at(id).parent;
-        if id != NodeId::ROOT && self.is_droppable(parent, id) {
+        if id != NodeId::ROOT && !self.is_linked(parent) && self.is_droppable(parent, id) {
             self.offer(parent);
         }
     }

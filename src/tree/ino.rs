@@ -24,6 +24,16 @@ impl PathHash {
         more.split_inclusive('/').fold(self, |hash, piece| PathHash(absorb(hash.0, piece.as_bytes())))
     }
 
+    /// The hash of the same prefix with a component and `/` behind it.
+    pub(super) fn join_component(self, component: &str) -> Self {
+        let mut joined = [b'/'; 256];
+        match joined.get_mut(..component.len()).filter(|_| component.len() < 256) {
+            Some(start) => start.copy_from_slice(component.as_bytes()),
+            None => return self.join(&format!("{component}/")),
+        }
+        PathHash(absorb(self.0, &joined[..=component.len()]))
+    }
+
     /// The number of the directory itself.
     pub(super) fn directory(self) -> Ino {
         usable(fold(self.0, STEP))
@@ -82,6 +92,10 @@ mod tests {
     fn a_mount_below_the_root_of_the_bucket_gives_the_same_numbers() {
         let whole = PathHash::new("bucket", "").join("a/").join("b/");
         assert_eq!(whole, PathHash::new("bucket", "a/b/"));
+        for bytes in [0, 1, 7, 8, 254, 255, 256, 1000] {
+            let component = "n".repeat(bytes);
+            assert_eq!(whole.join_component(&component), whole.join(&format!("{component}/")));
+        }
         assert_ne!(whole, PathHash::new("bucket2", "a/b/"));
         assert_ne!(whole.object("c", b"1"), whole.object("c", b"2"));
     }

@@ -121,22 +121,13 @@ impl Tree {
         if self.listings.contains_key(&listing.id) { Standing::Wanted } else { Standing::Gone }
     }
 
-    /// The listing has come to its end. What its pages have covered is complete already; where they left a gap, the
-    /// round breaks off as if it had been abandoned.
-    pub fn finish(&mut self, listing: &Listing, _now: Duration) -> Changes {
-        let mut changes = Changes::default();
-        self.end_listing(listing.id);
-        self.sweep(&mut changes);
-        changes
+    /// The listing has ended, well or not. What pages have covered is complete already; other directories, which no
+    /// other listing feeds, break off: what was shown of them stays known, and is not settled.
+    pub fn end_listing(&mut self, listing: &Listing) {
+        self.end(listing.id);
     }
 
-    /// The listing has broken off. What it has shown stays known; directories that are not complete yet, and that no
-    /// other listing feeds, are not settled.
-    pub fn abandon(&mut self, listing: &Listing) {
-        self.end_listing(listing.id);
-    }
-
-    pub(super) fn end_listing(&mut self, id: ListingId) {
+    fn end(&mut self, id: ListingId) {
         let Some(ongoing) = self.listings.remove(&id) else { return };
         for directory in ongoing.fed {
             let Some(state) = self.nodes.get_mut(directory).and_then(|node| node.directory_mut()) else { continue };
@@ -158,7 +149,7 @@ impl Tree {
     pub(super) fn end_listings_of(&mut self, directory: NodeId) {
         let of = self.listings.iter().filter(|(_, ongoing)| ongoing.directory == directory).map(|(&id, _)| id);
         for id in of.collect::<Vec<_>>() {
-            self.end_listing(id);
+            self.end(id);
         }
     }
 
@@ -186,7 +177,8 @@ impl Tree {
         self.directory_mut(id).round_mut().expect("it was put there just above")
     }
 
-    /// A page has settled this part of a directory: its children are up to date there.
+    /// A page has settled this part of a directory: its children are up to date there. Whether that was the last part,
+    /// and there is nothing in the directory.
     pub(super) fn settle_span(
         &mut self,
         id: NodeId,
@@ -194,7 +186,7 @@ impl Tree {
         page: Settled<'_>,
         now: Duration,
         changes: &mut Changes,
-    ) {
+    ) -> bool {
         let Settled { span, depth, shown } = page;
         if span == Span::ALL && self.directory(id).round().is_none() {
             return self.complete(id, now, changes);
@@ -215,9 +207,7 @@ impl Tree {
         if let Some(before) = before {
             self.extend_order(id, &before, span);
         }
-        if whole {
-            self.complete(id, now, changes);
-        }
+        whole && self.complete(id, now, changes)
     }
 
     /// Files that a bound of the span has cut off the directory that may take their name are settled with the other
@@ -243,8 +233,8 @@ impl Tree {
         (round.spans, round.deep) = (spans.clone(), spans);
     }
 
-    /// All of a directory is settled.
-    fn complete(&mut self, id: NodeId, now: Duration, changes: &mut Changes) {
+    /// All of a directory is settled. Whether there is nothing in it.
+    fn complete(&mut self, id: NodeId, now: Duration, changes: &mut Changes) -> bool {
         self.drop_unneeded_parts(id, changes);
         self.forget_probes(id);
         self.touch(id);
@@ -258,6 +248,7 @@ impl Tree {
         if let Some(order) = order {
             self.end_order(order, OrderState::Complete);
         }
+        deserted
     }
 
     pub(super) fn break_off(&mut self, id: NodeId) {

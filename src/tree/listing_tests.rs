@@ -23,7 +23,7 @@ pub(super) fn list_subtree(
         assert_eq!(apply(tree, bucket, &listing, span, now).0, Standing::Wanted);
         watch(tree);
     }
-    tree.finish(&listing, now);
+    tree.end_listing(&listing);
 }
 
 /// What the tree shows without being told more, but for part directories, which stand for no prefix of their own.

@@ -14,10 +14,13 @@
 //! 3. *The kernel remembers numbers.* An entry that is gone from its directory stays until the kernel forgets it, and
 //!    comes back under the same number when the same object does; `ino` makes the number a function of the object.
 //! 4. *A handle reads a directory while it changes.* `order` gives every handle a list that only grows.
-//! 5. *Millions of entries.* `node` packs one into 80 bytes; names are looked up by binary search in the sorted
-//!    children, so that no name is kept twice. `Tree::bytes` says what all of it takes.
+//! 5. *Millions of entries.* `node` packs one into 64 bytes, and `arena` keeps its name beside others; names are looked
+//!    up by binary search in the sorted children, so that no name is kept twice. With its places in the children and
+//!    in the index, a file takes some 80 bytes beside its name, in whatever order pages come.
 //! 6. *Millions of entries in one directory, and all of them gone at once.* `children` keeps them in chunks that a page
 //!    replaces and a handle shares; `removal` takes entries out of the tree bit by bit.
+//! 7. *More entries than memory.* `eviction` forgets what nothing refers to, in the least recently used directories
+//!    first; `Tree::bytes` says what is left.
 
 mod arena;
 mod children;
@@ -516,7 +519,12 @@ impl Tree {
                 return;
             }
             self.free(id);
-            self.directory_mut(parent).alive -= 1;
+            let state = self.directory_mut(parent);
+            state.alive -= 1;
+            if state.alive == 0 {
+                // Now it can be dropped itself.
+                self.offer(parent);
+            }
             next = Some(parent);
         }
     }

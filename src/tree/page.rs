@@ -28,7 +28,7 @@ const NEAR: u32 = 8;
 impl Tree {
     /// Applies one page: within `span` the items are all there is. Pages may come in any order, and more than once.
     /// Items outside of the span, which servers that break the order of keys show, are taken in as found. A listing
-    /// of a subtree has no common prefixes.
+    /// of a subtree has no common prefixes. What has gone waits for [`Tree::sweep`].
     pub fn apply<'a>(
         &mut self,
         listing: &Listing,
@@ -67,7 +67,6 @@ impl Tree {
             changes: &mut changes,
         };
         page.merge(self, directory, &within);
-        self.sweep(&mut changes);
         (Standing::Wanted, changes)
     }
 
@@ -465,8 +464,7 @@ impl<'p> Page<'p> {
             self.in_part.push((parent.directory, frame.directory));
         }
         let settled = Settled { span, depth: self.depth, shown: frame.occupied };
-        tree.settle_span(frame.directory, self.id, settled, self.now, self.changes);
-        if !frame.occupied && tree.nodes.at(frame.directory).flags.has(Flags::STALE) {
+        if tree.settle_span(frame.directory, self.id, settled, self.now, self.changes) {
             self.drop_deserted(tree, &frame);
         }
     }

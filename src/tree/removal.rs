@@ -15,7 +15,7 @@ use super::node::{Flags, NodeId};
 use super::{Changes, Tree};
 
 /// Buried entries that one call sees to: below a millisecond.
-const SWEPT_AT_ONCE: usize = 2048;
+const SWEPT_AT_ONCE: usize = 1024;
 
 /// Entries freed with the handle that kept them; what is more waits for a sweep.
 const FREED_AT_ONCE: usize = 256;

@@ -180,7 +180,7 @@ pub(super) fn list_directory(
         odd.extend(changes.odd);
         watch(tree);
     }
-    odd.extend(tree.finish(&listing, NOW).odd);
+    tree.end_listing(&listing);
     odd
 }
 
@@ -280,7 +280,7 @@ fn names_after(keys: &[&str], odd_keys: OddKeys) -> Vec<String> {
     for (span, lines) in in_pages(&keys.iter().map(line).collect::<Vec<_>>(), 1) {
         tree.apply(&listing, &span, items(lines), NOW);
     }
-    tree.finish(&listing, NOW);
+    tree.end_listing(&listing);
     let mut names: Vec<String> = entries(&mut tree, Ino::ROOT).into_iter().map(|entry| entry.name.into()).collect();
     names.sort();
     names
@@ -338,6 +338,7 @@ proptest! {
         prop_assert_eq!(shows, shows_after);
         prop_assert_eq!(numbers, numbers_after);
         walk(&mut tree, &Bucket::new(), page);
+        sweep(&mut tree);
         prop_assert_eq!(tree.len(), 1, "nothing is left but the root");
     }
 
@@ -352,7 +353,7 @@ proptest! {
         for (span, lines) in in_pages(&lines, page) {
             tree.apply(&listing, &span, items(lines), NOW);
         }
-        tree.finish(&listing, NOW);
+        tree.end_listing(&listing);
         let names: BTreeSet<String> = entries(&mut tree, Ino::ROOT).into_iter().map(|entry| entry.name.into()).collect();
         let expected: BTreeSet<String> =
             model(&bucket, odd_keys).into_keys().filter(|path| !path.contains('/')).collect();
@@ -381,7 +382,7 @@ proptest! {
             let from = read.last().map_or(0, |last| last.index + 1);
             read.extend(tree.entries(handle, from, 1, now).unwrap().listed);
         }
-        tree.finish(&listing, now);
+        tree.end_listing(&listing);
         let from = read.last().map_or(0, |last| last.index + 1);
         read.extend(tree.entries(handle, from, usize::MAX, now).unwrap().listed);
         tree.close_directory(handle);
@@ -525,7 +526,7 @@ fn a_file_whose_listing_broke_off_does_not_stand_beside_its_directory() {
     let listing = tree.begin_listing(Ino::ROOT, Depth::Directory, NOW).unwrap();
     let span = KeySpan { from: String::new(), before: Some("b/".to_owned()) };
     tree.apply(&listing, &span, items(&list(&bucket_of(&[("b", 1)]), "")), NOW);
-    tree.abandon(&listing);
+    tree.end_listing(&listing);
     let shown = entries(&mut tree, Ino::ROOT);
     assert_eq!(
         shown.iter().map(|entry| (&*entry.name, entry.view.shape)).collect::<Vec<_>>(),
@@ -551,7 +552,7 @@ fn a_million() -> Tree {
     }
     tree.apply(&listing, &KeySpan { from: String::new(), before: Some("00000000".to_owned()) }, [], NOW);
     tree.apply(&listing, &KeySpan { from: format!("{:08}", 1_000_000), before: None }, [], NOW);
-    tree.finish(&listing, NOW);
+    tree.end_listing(&listing);
     tree
 }
 

@@ -193,7 +193,7 @@ impl Tree {
         let hash = self.path_hash(parent);
         match role {
             Role::Directory => {
-                let hash = hash.join(&format!("{component}/"));
+                let hash = hash.join_component(component);
                 let body = Body::Directory(hash, Box::new(Directory::new()));
                 self.insert(parent, component, hash.directory(), Flags::new(Kind::Normal), body)
             }

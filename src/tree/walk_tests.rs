@@ -139,13 +139,13 @@ impl World {
                         self.page(run, n);
                     }
                     let (listing, _) = self.runs.remove(run);
-                    self.tree.finish(&listing, self.now);
+                    self.tree.end_listing(&listing);
                 }
             }
             Event::Abandon(n) => {
                 if let Some(run) = pick(&self.runs, n) {
                     let (listing, _) = self.runs.remove(run);
-                    self.tree.abandon(&listing);
+                    self.tree.end_listing(&listing);
                 }
             }
             Event::Ask(n, name) => self.ask(self.ino(n), &name),
@@ -260,7 +260,7 @@ impl World {
 
     fn let_go(&mut self) {
         for (listing, _) in self.runs.drain(..) {
-            self.tree.abandon(&listing);
+            self.tree.end_listing(&listing);
         }
         for handle in self.handles.drain(..) {
             self.tree.close_directory(handle.order);
