@@ -93,7 +93,7 @@ async fn list_all(
             page = pages.next() => page,
             problem = &mut unreachable, if printer.found_nothing() => return Err(problem),
             () = printer.progress.due() => {
-                printer.progress.show(printer.found);
+                printer.progress.show(printer.found, pages.in_flight());
                 continue;
             }
         };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use crate::app::text::counted;
 use crate::base::Clock;
 
 /// A reader of figures cannot follow faster ones.
@@ -40,11 +41,11 @@ impl Progress {
     }
 
     /// Shows the line. What is over before the first fifth of a second has none.
-    pub(super) fn show(&mut self, entries: u64) {
+    pub(super) fn show(&mut self, entries: u64, in_flight: usize) {
         let passed = self.clock.elapsed().saturating_sub(self.begun);
         if passed >= EVERY {
             self.is_shown = true;
-            write_to_terminal(&format!("\r{}\x1b[K", line(entries, passed)));
+            write_to_terminal(&format!("\r{}\x1b[K", line(entries, passed, in_flight)));
         }
     }
 
@@ -68,9 +69,10 @@ fn write_to_terminal(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-fn line(entries: u64, passed: Duration) -> String {
+fn line(entries: u64, passed: Duration, in_flight: usize) -> String {
     let rate = (entries as f64 / passed.as_secs_f64().max(1e-3)) as u64;
-    format!("{} entries, {}/s", grouped(entries), grouped(rate))
+    let requests = counted(in_flight as u64, "request");
+    format!("{} entries, {}/s, {requests} in flight", grouped(entries), grouped(rate))
 }
 
 /// `1,234,567`.
@@ -92,9 +94,9 @@ mod tests {
 
     #[test]
     fn the_line_tells_entries_and_their_rate() {
-        assert_eq!(line(0, Duration::ZERO), "0 entries, 0/s");
-        let line = line(1_234_567, Duration::from_millis(2500));
-        assert_eq!(line, "1,234,567 entries, 493,826/s");
+        assert_eq!(line(0, Duration::ZERO, 1), "0 entries, 0/s, 1 request in flight");
+        let line = line(1_234_567, Duration::from_millis(2500), 64);
+        assert_eq!(line, "1,234,567 entries, 493,826/s, 64 requests in flight");
         assert_eq!([grouped(999), grouped(1000), grouped(100_000)], ["999", "1,000", "100,000"]);
     }
 }
