@@ -243,7 +243,8 @@ impl<'s, 'a> Walk<'s, 'a> {
     fn extend_by_kind(&self, chars: &mut Vec<char>) {
         let at = self.path.len();
         let constant = matches!(chars[..], [only] if only.is_ascii_alphabetic()) && self.same.len() >= CONSTANT;
-        if constant || !chars.iter().all(char::is_ascii_alphanumeric) {
+        let ended = chars.is_empty() && !self.same.is_empty();
+        if constant || ended || !chars.iter().all(char::is_ascii_alphanumeric) {
             return;
         }
         let near = if self.same.is_empty() { &self.scale.keys } else { self.same };
@@ -363,4 +364,79 @@ pub(super) fn behind_name(name: &str) -> Option<String> {
 fn above(char: char) -> Option<char> {
     let harmless = |char: &char| !char.is_control() && !matches!(u32::from(*char) & 0xffff, 0xfffe | 0xffff);
     (char..=char::MAX).skip(1).find(harmless)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn samples<'a>(keys: impl IntoIterator<Item = &'a str>) -> Samples {
+        let mut samples = Samples::default();
+        samples.learn_all(&keys.into_iter().collect::<Vec<_>>());
+        samples
+    }
+
+    /// The middle between two keys, to a twentieth of their distance.
+    fn middle(samples: &Samples, from: &str, to: &str) -> String {
+        let scale = samples.scale("", from, false);
+        let distance = scale.distance(from, Some(to));
+        scale.text_behind(from, distance / 2.0, distance / 20.0)
+    }
+
+    #[test]
+    fn the_middle_of_numbers_of_hashes_and_of_what_was_seen() {
+        let numbers = samples(["file-000000.bin", "file-000999.bin"]);
+        assert_eq!(middle(&numbers, "file-000999.bin", "file-9"), "file-45");
+        let hashes = samples(["00ab12f7", "01c9e30d", "02ff0a1b"]);
+        assert_eq!(middle(&hashes, "00ab12f7", "f"), "78");
+        let words = samples(["data/cat", "data/dog", "data/emu"]);
+        assert_eq!(middle(&words, "data/cat", "data/emu"), "data/dog");
+        // A number is as long as it was elsewhere, its digits no larger.
+        let days: Vec<String> = (1..=12).flat_map(|m| [1, 9, 12, 31].map(|d| format!("y/{m:02}/{d:02}/k"))).collect();
+        let days = samples(days.iter().map(String::as_str));
+        assert_eq!(middle(&days, "y/05/01/k", "y/05/31/k"), "y/05/16");
+    }
+
+    #[test]
+    fn a_page_far_below_the_whole_has_a_length() {
+        let deep = "a/very/long/way/down/to/where/the/numbers/are/at/last/";
+        let (first, last) = (format!("{deep}00000000000000"), format!("{deep}00000000000999"));
+        let samples = samples([first.as_str(), last.as_str()]);
+        let scale = samples.scale("", &first, true);
+        let page = scale.distance(&first, Some(&last));
+        assert!(page > 0.0);
+        let next = scale.text_behind(&last, page, page / 10.0);
+        assert!(next > format!("{deep}0000000000185") && next < format!("{deep}0000000000210"), "{next}");
+    }
+
+    #[test]
+    fn series_end_where_words_do() {
+        let samples = samples(["cat-0001", "cat-0999", "dog-0001", "run/01ab", "run/77fe"]);
+        assert!(samples.is_open("cat-0999", Some("dog")), "how many cats there are is not known");
+        assert!(samples.is_open("run/77fe", None));
+        assert!(!samples.is_open("cat-0001", Some("cat-05")), "more of them are known behind");
+        assert_eq!(series_name("cat-0001", "cat-0999"), "cat-");
+        assert_eq!(behind_name("cat-").as_deref(), Some("cat."));
+        assert_eq!(samples.first_of("dog-"), Some("dog-0001"));
+        assert_eq!(samples.first_of("cow-"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn texts_lie_where_they_were_wanted(
+            keys in prop::collection::btree_set("[ab0-9é/\u{10ffff}]{1,6}", 2..80),
+            share in 0.0..1.0f64,
+        ) {
+            let (first, last) = (keys.first().unwrap(), keys.last().unwrap());
+            let samples = samples(keys.iter().map(String::as_str));
+            let scale = samples.scale("", first, false);
+            let distance = scale.distance(first, Some(last));
+            prop_assert!((0.0..=1.0).contains(&distance));
+            let text = scale.text_behind(first, distance * share, distance / 100.0);
+            let away = scale.distance(first, Some(&text));
+            prop_assert!(away <= distance * share + distance / 50.0 + 1e-9, "{text:?}: {away} of {distance}");
+        }
+    }
 }

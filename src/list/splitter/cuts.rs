@@ -1,0 +1,282 @@
+//! Where to cut what is left to list. A wrong cut costs a request, never a key.
+//!
+//! 1. *Where are the keys?* [`Samples`](super::Samples) measures distances by the characters seen, and the density of a
+//!    segment's last page tells how many pages its remainder holds.
+//! 2. *How much of that is to be believed?* While the estimate is far beyond what was listed so far, cuts go out at
+//!    growing distances (each some factor further than the one before), so that one round finds the scale of the
+//!    remainder whatever it is. Later they are even.
+//! 3. *Where does a series end?* What is numbered goes on for as long as it has done, give or take a factor, and then
+//!    comes another name of which nothing is known: cuts go out in proportion to what the series has shown, and one
+//!    behind all of it. Where a page holds many names, cuts go out to where names of other scripts begin.
+//! 4. *What lies beside a huge directory?* Pages with a delimiter ([`Tops`](super::Tops)), asked for once the first
+//!    page shows that there are directories, show the names at the top: keys to cut at, and often the end of all keys.
+//! 5. *What may a wrong guess cost?* Requests that found nothing, and the parts of pages behind the end of their
+//!    segment, are counted as [`Waste`]. It is bounded by a share of what was listed; guessing pauses at the bound.
+
+use std::ops::Bound;
+
+use super::super::Order;
+use super::super::guess::{Scale, behind_name, series_name};
+use super::{Next, Segment, Splitter};
+use crate::base::after;
+
+/// An estimate beyond this multiple of what has been listed is not believed.
+const FAR: f64 = 4.0;
+/// Cuts into a remainder whose size is not believed.
+const PROBES: usize = 4;
+/// Cuts into a series whose end is not known, as multiples of what it has shown.
+const SERIES: [f64; 2] = [0.6, 2.5];
+/// Names at the top that a page must have passed to measure by them.
+const SEVERAL: f64 = 3.0;
+/// Cuts at known names.
+const NAMES: usize = 16;
+/// Characters that names may begin with far behind the others: of each script one, so to speak.
+const LADDER: [char; 7] = ['A', 'a', 'n', '\u{80}', '\u{2e80}', '\u{ac00}', '\u{10000}'];
+/// Pages of a segment in key order: so many that the half page wasted at its end hardly matters, so few that all
+/// workers are busy within the look-ahead.
+const STRETCH: f64 = 4.0;
+
+/// What guessing has cost, in pages.
+#[derive(Debug, Default)]
+pub(super) struct Waste {
+    /// Keys of the largest page so far: what a request can bring.
+    page_keys: usize,
+    useful: f64,
+    wasted: f64,
+}
+
+impl Waste {
+    /// Waste that is always allowed.
+    const BASE: f64 = 38.0;
+    /// Waste that is allowed for every page listed.
+    const SHARE: f64 = 0.13;
+    /// What a guess costs on average: half a page before it, and sometimes a page that is empty.
+    const EXPECTED: f64 = 0.6;
+
+    /// Guesses that may be on their way at first; one more for each page listed.
+    const START: f64 = 2.0;
+
+    pub(super) fn count(&mut self, kept: usize, came: usize) {
+        self.page_keys = self.page_keys.max(came).max(1);
+        let share = kept as f64 / self.page_keys as f64;
+        self.useful += share;
+        self.wasted += 1.0 - share;
+    }
+
+    /// How many guesses may be on their way, with this share of all possible requests unused. What is always allowed
+    /// is kept for times when there is little else to ask for.
+    fn allowed(&self, idle: f64) -> usize {
+        let affordable = (Self::BASE * idle + Self::SHARE * self.useful - self.wasted) / Self::EXPECTED;
+        affordable.min(Self::START + self.useful).max(0.0) as usize
+    }
+
+    fn is_far(&self, pages: f64) -> bool {
+        pages > FAR * (self.useful + 1.0)
+    }
+}
+
+impl Splitter {
+    /// Cuts a segment, and gives the part to ask about.
+    pub(super) fn cut(&mut self) -> Option<usize> {
+        let guesses = self.segments.iter().filter(|segment| segment.is_guess()).count();
+        let allowed = self.waste.allowed(self.idle()).checked_sub(guesses).filter(|&allowed| allowed > 0)?;
+        for at in 0..self.segments.len() {
+            if self.segments[at].pages.is_none() {
+                self.segments[at].pages = Some(self.measure(at));
+            }
+        }
+        if let Some(part) = self.spread() {
+            return Some(part);
+        }
+        loop {
+            let at = self.candidate()?;
+            let cuts = match self.is_believed(at) {
+                false => self.far_cuts(at, allowed),
+                true => self.even_cut(at).into_iter().collect(),
+            };
+            let part = self.apply(at, cuts);
+            if part.is_some() {
+                return part;
+            }
+            self.segments[at].pages = Some(0.0);
+        }
+    }
+
+    /// Cuts a segment whose pages hold many names rather than one series, where other names may be: what was seen of
+    /// them tells nothing of how many there are.
+    fn spread(&mut self) -> Option<usize> {
+        if self.idle() < 0.5 {
+            return None;
+        }
+        for at in 0..self.segments.len() {
+            let segment = &self.segments[at];
+            let name = self.series(segment).filter(|name| !segment.spread && !name.is_empty());
+            let digit = |name: &str| segment.from.as_bytes().get(name.len()).is_some_and(u8::is_ascii_digit);
+            let Some(name) = name.filter(|name| !digit(name)) else { continue };
+            let cuts = ladder(name, &segment.from).into_iter().map(|text| (text, 0.0)).collect();
+            self.segments[at].spread = true;
+            let part = self.apply(at, cuts);
+            if part.is_some() {
+                return part;
+            }
+        }
+        None
+    }
+
+    /// The share of all possible requests that is not used.
+    fn idle(&self) -> f64 {
+        (1.0 - self.segments.len() as f64 / self.concurrency as f64).max(0.0)
+    }
+
+    /// The least pages of a part: the longer the listing and the busier the workers, the more, since every part
+    /// wastes half a page.
+    fn least(&self) -> f64 {
+        1.5 + (1.0 - self.idle()) * self.waste.useful / self.concurrency as f64 / 2.0
+    }
+
+    fn candidate(&self) -> Option<usize> {
+        let waits = self.tops.are_awaited();
+        let least = self.least();
+        let worth = |at: &usize| {
+            let segment = &self.segments[*at];
+            segment.left() >= least && (!waits || self.is_believed(*at))
+        };
+        let unstretched = |at: &usize| self.segments[*at].left() > 2.0 * STRETCH;
+        let mut all = (0..self.segments.len()).filter(worth);
+        match self.scope.order {
+            Order::Key if all.clone().any(|at| unstretched(&at)) => all.find(unstretched),
+            _ => all.max_by(|a, b| self.segments[*a].left().total_cmp(&self.segments[*b].left())),
+        }
+    }
+
+    /// Whether the estimate of a segment's pages is good enough to cut it evenly.
+    fn is_believed(&self, at: usize) -> bool {
+        let segment = &self.segments[at];
+        self.series(segment).is_none() && !self.waste.is_far(segment.pages.unwrap_or(0.0))
+    }
+
+    /// The name of the series that a segment goes on with, if nothing tells where that ends.
+    fn series<'s>(&self, segment: &'s Segment) -> Option<&'s str> {
+        let last = segment.last.as_ref()?;
+        let open = self.samples.is_open(&segment.from, segment.before.as_deref().or(self.tops.end()));
+        open.then(|| series_name(&last.first, &segment.from))
+    }
+
+    /// Pages that the remainder of a segment seems to hold.
+    fn measure(&self, at: usize) -> f64 {
+        let segment = &self.segments[at];
+        let Some(last) = &segment.last else { return 0.0 };
+        let (scale, end) = self.scale(segment);
+        let page = scale.distance(&last.first, Some(&segment.from)) / last.keys.max(1) as f64;
+        let keys = scale.distance(&segment.from, end) / page;
+        let pages = (keys / self.waste.page_keys as f64).min(1e12);
+        let names = self.tops.names_per_page(&last.first, &segment.from);
+        match segment.before {
+            Some(_) if names >= SEVERAL => self.tops.count(range(&segment.from, end)) as f64 / names,
+            _ => pages,
+        }
+    }
+
+    fn scale<'s>(&'s self, segment: &'s Segment) -> (Scale<'s>, Option<&'s str>) {
+        let end = segment.before.as_deref().or(self.tops.end());
+        (self.samples.scale(&self.scope.prefix, &segment.from, end.is_none()), end)
+    }
+
+    /// One place to cut a segment at, with its pages divided evenly, or a stretch from its beginning in key order; and
+    /// the pages before it.
+    fn even_cut(&self, at: usize) -> Option<(String, f64)> {
+        let segment = &self.segments[at];
+        let (pages, left) = (segment.pages?, segment.left());
+        let kept = match self.scope.order {
+            Order::Arrival => left / 2.0,
+            Order::Key => (left / 2.0).min(STRETCH),
+        };
+        let kept = pages - left + kept;
+        let (scale, end) = self.scale(segment);
+        let length = Some(scale.distance(&segment.from, end)).filter(|length| *length > 0.0)?;
+        let tolerance = length * (kept / pages).min(1.0 - kept / pages) / 16.0;
+        Some((scale.text_behind(&segment.from, length * kept / pages, tolerance), kept))
+    }
+
+    /// Places at growing distances, or at known names; how many pages lie between them is not known.
+    fn far_cuts(&self, at: usize, allowed: usize) -> Vec<(String, f64)> {
+        let segment = &self.segments[at];
+        let (scale, end) = self.scale(segment);
+        let names = segment.last.as_ref().map_or(0.0, |last| self.tops.names_per_page(&last.first, &segment.from));
+        let marks = self.tops.marks(range(&segment.from, end), names, allowed.min(NAMES));
+        if !marks.is_empty() {
+            return marks.into_iter().map(|mark| (mark, 0.0)).collect();
+        }
+        let ladder = if end.is_none() { ladder(&self.scope.prefix, &segment.from) } else { Vec::new() };
+        let end = end.or(ladder.first().map(String::as_str));
+        let pages = segment.pages.unwrap_or(0.0);
+        let page = scale.distance(&segment.from, end) / pages;
+        let first = self.least() + 0.5;
+        let (places, behind): (Vec<f64>, _) = match self.series(segment) {
+            None => (far(pages, first, allowed.min(PROBES)).collect(), None),
+            Some(name) => {
+                let begin = self.samples.first_of(name).unwrap_or(&segment.from);
+                let shown = scale.distance(begin, Some(&segment.from)) / page;
+                let unit = shown.min(pages / 4.0);
+                let places = SERIES.map(|factor| (unit * factor).max(first * factor.max(1.0)));
+                (places.into_iter().filter(|far| *far < pages - 0.5).collect(), behind_name(name))
+            }
+        };
+        let places = places.into_iter().map(|far| scale.text_behind(&segment.from, page * far, page * far / 4.0));
+        let mut texts: Vec<String> = places.chain(behind).chain(ladder).take(allowed).collect();
+        texts.sort_unstable();
+        texts.into_iter().map(|text| (text, 0.0)).collect()
+    }
+
+    /// Cuts a segment at texts in growing order; gives the first new part.
+    fn apply(&mut self, at: usize, cuts: Vec<(String, f64)>) -> Option<usize> {
+        let mut last = at;
+        for (text, kept) in cuts {
+            let Some(from) = self.place(last, &text) else { continue };
+            let whole = &mut self.segments[last];
+            let rest = whole.pages.map(|pages| (pages - kept).max(0.0));
+            let far = kept == 0.0;
+            let mut part = Segment::new(from.clone(), whole.before.replace(from), Next::After(text));
+            whole.pages = if far { Some(0.0) } else { Some(kept) };
+            part.pages = if far { Some(0.0) } else { rest };
+            last += 1;
+            self.segments.insert(last, part);
+        }
+        (last > at).then_some(at + 1)
+    }
+
+    /// Where the part behind a text begins, if the text can cut the segment.
+    fn place(&self, at: usize, text: &str) -> Option<String> {
+        let segment = &self.segments[at];
+        let from = after(text);
+        let inside = from > segment.from && segment.before.as_ref().is_none_or(|before| from < *before);
+        let crosses =
+            self.scope.delimiter.as_deref().is_some_and(|delimiter| {
+                text.get(self.scope.prefix.len()..).is_none_or(|rest| rest.contains(delimiter))
+            });
+        (inside && !crosses && text.starts_with(&self.scope.prefix)).then_some(from)
+    }
+}
+
+/// Texts that begin with a prefix and lie behind a key, where names begin in other scripts: up to the first that is
+/// not ASCII, or the next.
+fn ladder(prefix: &str, key: &str) -> Vec<String> {
+    let first = key.get(prefix.len()..).and_then(|rest| rest.chars().next()).unwrap_or('\0');
+    let behind = LADDER.into_iter().filter(|char| *char > first);
+    let ascii = behind.clone().take_while(char::is_ascii);
+    let other = behind.skip_while(char::is_ascii).take(1);
+    ascii.chain(other).map(|char| format!("{prefix}{char}")).collect()
+}
+
+/// Up to `most` distances below a number of pages: the first leaves enough pages behind the one that is on its way,
+/// every other is a factor of at least 2 further than the one before.
+fn far(pages: f64, first: f64, most: usize) -> impl Iterator<Item = f64> {
+    let factor = (pages / first).powf(1.0 / most as f64).max(2.0);
+    (0..most as i32).map(move |nth| first * factor.powi(nth)).take_while(move |far| *far < pages - 0.5)
+}
+
+fn range<'a>(from: &'a str, end: Option<&'a str>) -> (Bound<&'a str>, Bound<&'a str>) {
+    // A text that was cut at is no place to cut at again.
+    let end = end.map(|end| end.strip_suffix('\0').unwrap_or(end));
+    (Bound::Excluded(from), end.map_or(Bound::Unbounded, Bound::Excluded))
+}
