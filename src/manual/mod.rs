@@ -4,11 +4,13 @@
 //! - [`kernel`]: what is asked of the kernel, and what it does not let us change.
 //! - [`semantics`]: names, inode numbers, how long things are believed, what happens when an object changes.
 //! - [`options`]: every option, printed from the table in the code.
+//! - [`listing`]: how names come in, how many requests that takes, what is believed for how long.
 //! - [`reading`]: what is fetched when, what stays in memory, what is checked.
 //! - [`defaults`]: why the defaults are what they are.
 
 pub mod defaults;
 pub mod kernel;
+pub mod listing;
 pub mod options;
 pub mod reading;
 pub mod running;

@@ -1,0 +1,43 @@
+//! Listing: how names come in, how many requests that takes, what is believed for how long.
+//!
+//! # FastList
+//!
+//! A bucket gives its keys in byte order, a thousand per request, each page behind the one before. Alone that is 20
+//! pages a second at 50 ms: a million keys in 50 s. But a listing may also begin behind any text. So the span of keys
+//! is cut into segments that are listed side by side, `list-concurrency` (64) at most, and whoever is done early takes
+//! half of the longest remainder left.
+//!
+//! Where to cut is guessed, since nobody knows the keys: from the characters seen so far, from how much of that space
+//! the last page took, and from the names at the top, which two or three requests with a delimiter show. A cut in the
+//! wrong place costs a request that finds nothing, or half a page that two segments both get. Such waste is bounded by
+//! a share of what was listed: a hundred pages take at most some 160 requests, a thousand at most 1200. Directories of
+//! up to a thousand names take one request, those of a few thousand two or three more than they have pages.
+//!
+//! Each key is in exactly one segment whatever the guess: none is lost, none comes twice. What appears or vanishes
+//! while a listing goes on may be shown or not.
+//!
+//! Servers that do not list in byte order are recognised by their first page and listed page by page. Should a server
+//! break the order only later, or not list from a given key on, the listing fails and says so: `list-concurrency=1`
+//! lists such a server as it is.
+//!
+//! # In a mount
+//!
+//! - Pages are applied to the tree as they arrive, in any order. What a page spans is settled from then on, both what
+//!   is there and what is not; who waits for one name waits for that page at most, or for a request for that name
+//!   alone, whichever comes first. A program that reads a directory gets names as they come.
+//! - `listing=auto` begins with nothing. When a program opens a second directory beside one that it has read, all
+//!   that lies behind is listed at once, as far ahead as the program has earned by reading what was listed; `find`,
+//!   `du` and `os.walk` over a thousand directories take a few requests more than the pages that exist, not one for
+//!   each directory. A guess that was wrong costs some thirty pages, and makes the next one wait longer.
+//! - `listing=eager` lists everything at mount, in the background, and again when it gets old and was used.
+//!   `listing=lazy` never lists more than what is looked into.
+//! - Directories in use are listed again before `metadata-ttl` is over, by a quarter of the requests, so that a program
+//!   that opens files now and then never waits. The kernel is told of what has changed, and keeps the rest: inode
+//!   numbers, attributes and pages stay.
+//! - Names take some 100 bytes each beside their own; `metadata-memory` bounds them. Beyond it, directories that were
+//!   not used for long are forgotten, unless the kernel refers to them, and listed again when they are wanted.
+//!
+//! # `ossmount ls`
+//!
+//! `ossmount ls -r URL` lists like this, and prints pages as they arrive; `--sort` prints in the order of the keys, with
+//! a look-ahead of at most 256 pages. Its memory does not grow with the number of keys: 20 to 60 MB in all.
