@@ -33,11 +33,19 @@ pub(super) struct Recency {
     oldest: NodeId,
     /// The directory whose children are being gone through, from behind, and the first chunk behind those to go.
     at: (NodeId, usize),
+    /// Whether something that was passed there may be dropped by now.
+    again: bool,
 }
 
 impl Default for Recency {
     fn default() -> Self {
-        Recency { newest: NodeId::NONE, oldest: NodeId::NONE, at: (NodeId::NONE, 0) }
+        Recency { newest: NodeId::NONE, oldest: NodeId::NONE, at: (NodeId::NONE, 0), again: false }
+    }
+}
+
+impl Recency {
+    fn begin_anew(&mut self) {
+        (self.at, self.again) = ((NodeId::NONE, 0), false);
     }
 }
 
@@ -75,7 +83,11 @@ impl Tree {
         let chunks = state.children.chunks();
         let behind = if self.recency.at.0 == id { self.recency.at.1.min(chunks) } else { chunks };
         let Some(index) = behind.checked_sub(1).filter(|_| !state.is_in_use()) else {
-            self.leave(id);
+            if std::mem::take(&mut self.recency.again) && !self.directory(id).is_in_use() {
+                self.recency.begin_anew();
+            } else {
+                self.leave(id);
+            }
             return 1;
         };
         let ids = state.children.ids(index).unwrap_or_default();
@@ -146,7 +158,7 @@ impl Tree {
     /// A directory was used.
     pub(super) fn touch(&mut self, id: NodeId) {
         if self.recency.at.0 == id {
-            self.recency.at = (NodeId::NONE, 0);
+            self.recency.begin_anew();
         }
         if self.recency.newest == id {
             return;
@@ -170,6 +182,7 @@ impl Tree {
     /// the list already.
     pub(super) fn offer(&mut self, id: NodeId) {
         if self.is_linked(id) {
+            self.recency.again |= self.recency.at.0 == id;
             return;
         }
         let oldest = std::mem::replace(&mut self.recency.oldest, id);
@@ -194,7 +207,7 @@ impl Tree {
             older => self.directory_mut(older).link.newer = newer,
         }
         if self.recency.at.0 == id {
-            self.recency.at = (NodeId::NONE, 0);
+            self.recency.begin_anew();
         }
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Graves {
     pieces: VecDeque<Piece>,
     /// Entries that have come back, and how many times they lie buried nevertheless.
     risen: HashMap<NodeId, u32>,
+    /// Removed entries that the last handle has let go of. Some may have come back since, or be gone.
+    unused: Vec<NodeId>,
 }
 
 impl Tree {
@@ -45,7 +47,11 @@ impl Tree {
                 self.sweep_one(id, changes);
             }
         }
-        !self.graves.pieces.is_empty()
+        let unused = &mut self.graves.unused;
+        for id in unused.split_off(unused.len() - left.min(unused.len())) {
+            self.free_if_unused(id);
+        }
+        !self.graves.pieces.is_empty() || !self.graves.unused.is_empty()
     }
 
     fn sweep_one(&mut self, id: NodeId, changes: &mut Changes) {
@@ -56,19 +62,15 @@ impl Tree {
             }
             return;
         }
-        match self.nodes.at(id).flags.has(Flags::REMOVED) {
-            true => self.free_if_unused(id),
-            false => self.detach(id, changes),
-        }
+        self.detach(id, changes);
     }
 
     /// These have been removed, and what referred to them last does not any more.
     pub(super) fn free_later(&mut self, mut ids: Vec<NodeId>) {
-        let later = ids.split_off(ids.len().min(FREED_AT_ONCE));
+        self.graves.unused.append(&mut ids.split_off(ids.len().min(FREED_AT_ONCE)));
         for id in ids {
             self.free_if_unused(id);
         }
-        self.bury((!later.is_empty()).then(|| Piece::new(later.into())));
     }
 
     /// These are gone. The caller takes them out of the children.
@@ -120,5 +122,52 @@ impl Tree {
         let node = self.nodes.at(id);
         let (name, role) = self.order_key(id);
         !node.flags.has(Flags::REMOVED) && self.find(node.parent, name, role) == Some(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Bucket, NOW, entries, list_directory, options, sweep};
+    use super::super::{OddKeys, Tree};
+    use crate::base::Ino;
+
+    fn bucket(files: usize) -> Bucket {
+        (0..files).map(|n| (format!("{n:06}"), (1, "tag".to_owned()))).collect()
+    }
+
+    fn names(tree: &mut Tree) -> Vec<Box<str>> {
+        entries(tree, Ino::ROOT).into_iter().map(|entry| entry.name).collect()
+    }
+
+    #[test]
+    fn what_comes_back_before_its_turn_stays() {
+        let all = bucket(5000);
+        let mut tree = Tree::new(options(OddKeys::Hide));
+        list_directory(&mut tree, &all, Ino::ROOT, 1000, |_| {});
+        let before = entries(&mut tree, Ino::ROOT);
+        for turns in [0, 1, 9] {
+            for handle in [false, true] {
+                let handle = handle.then(|| tree.open_directory(Ino::ROOT, NOW, None).unwrap());
+                list_directory(&mut tree, &Bucket::new(), Ino::ROOT, 1000, |_| {});
+                if handle.is_some() {
+                    sweep(&mut tree);
+                }
+                if let Some(handle) = handle {
+                    tree.close_directory(handle);
+                }
+                for _ in 0..turns {
+                    tree.sweep(&mut Default::default());
+                }
+                list_directory(&mut tree, &all, Ino::ROOT, 1000, |_| {});
+                assert_eq!(entries(&mut tree, Ino::ROOT), before);
+                sweep(&mut tree);
+                assert_eq!(entries(&mut tree, Ino::ROOT), before);
+                assert_eq!(tree.len(), 5001);
+            }
+        }
+        list_directory(&mut tree, &bucket(10), Ino::ROOT, 1000, |_| {});
+        sweep(&mut tree);
+        assert_eq!((names(&mut tree).len(), tree.len()), (10, 11));
+        assert!(tree.graves.risen.is_empty());
     }
 }

@@ -31,6 +31,7 @@ enum Event {
     Pass(u64),
     Version(usize, String),
     Evict(usize),
+    Sweep,
 }
 
 fn key() -> impl Strategy<Value = String> {
@@ -61,6 +62,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (1..40u64).prop_map(Event::Pass),
         1 => (n(), "[ab]").prop_map(|(directory, name)| Event::Version(directory, name)),
         2 => (0..100usize).prop_map(Event::Evict),
+        2 => Just(Event::Sweep),
     ]
 }
 
@@ -188,6 +190,7 @@ impl World {
                     self.tree.close_directory(handle.order);
                 }
             }
+            Event::Sweep => drop(self.tree.sweep(&mut Changes::default())),
             Event::Evict(percent) => {
                 let bytes = self.tree.bytes() / 100 * percent;
                 while self.tree.evict(bytes) == Evicted::More {}
