@@ -202,8 +202,7 @@ impl Fs {
         depth: Depth,
         purpose: Purpose,
     ) -> Option<Arc<Run>> {
-        let order = if depth == Depth::Directory { Order::Key } else { Order::Arrival };
-        self.begin_run(state, directory, depth, purpose, |listing| (KeySpan::below(&listing.prefix), order), 0)
+        self.begin_run(state, directory, depth, purpose, |listing| (KeySpan::below(&listing.prefix), Order::Arrival), 0)
     }
 
     /// Begins to list what a walk will want.

@@ -34,7 +34,7 @@ const NAMES: usize = 16;
 const LADDER: [char; 7] = ['A', 'a', 'n', '\u{80}', '\u{2e80}', '\u{ac00}', '\u{10000}'];
 /// Pages of a segment in key order: so many that the half page wasted at its end hardly matters, so few that all
 /// workers are busy within the look-ahead.
-const STRETCH: f64 = 4.0;
+const STRETCH: f64 = 8.0;
 
 /// What guessing has cost, in pages.
 #[derive(Debug, Default)]
@@ -48,8 +48,9 @@ pub(super) struct Waste {
 impl Waste {
     /// Waste that is always allowed.
     const BASE: f64 = 38.0;
-    /// Waste that is allowed for every page listed.
+    /// Waste that is allowed for every page listed; and in key order, where parts must be short.
     const SHARE: f64 = 0.13;
+    const SHARE_IN_ORDER: f64 = 0.3;
     /// What a guess costs on average: half a page before it, and sometimes a page that is empty.
     const EXPECTED: f64 = 0.6;
 
@@ -65,8 +66,12 @@ impl Waste {
 
     /// How many guesses may be on their way, with this share of all possible requests unused. What is always allowed
     /// is kept for times when there is little else to ask for.
-    fn allowed(&self, idle: f64) -> usize {
-        let affordable = (Self::BASE * idle + Self::SHARE * self.useful - self.wasted) / Self::EXPECTED;
+    fn allowed(&self, order: Order, idle: f64) -> usize {
+        let share = match order {
+            Order::Arrival => Self::SHARE,
+            Order::Key => Self::SHARE_IN_ORDER,
+        };
+        let affordable = (Self::BASE * idle + share * self.useful - self.wasted) / Self::EXPECTED;
         affordable.min(Self::START + self.useful).max(0.0) as usize
     }
 
@@ -79,7 +84,8 @@ impl Splitter {
     /// Cuts a segment, and gives the part to ask about.
     pub(super) fn cut(&mut self) -> Option<usize> {
         let guesses = self.segments.iter().filter(|segment| segment.is_guess()).count();
-        let allowed = self.waste.allowed(self.idle()).checked_sub(guesses).filter(|&allowed| allowed > 0)?;
+        let allowed =
+            self.waste.allowed(self.scope.order, self.idle()).checked_sub(guesses).filter(|&allowed| allowed > 0)?;
         for at in 0..self.segments.len() {
             if self.segments[at].pages.is_none() {
                 self.segments[at].pages = Some(self.measure(at));
