@@ -33,8 +33,7 @@ const UNATTENDED_PAGES: u64 = 1000;
 /// nearly always for the page that settles them.
 const QUESTIONS: usize = 4;
 
-/// Entries that a listing ahead of a walk may bring before the walk has used any of them: what 64 requests bring in
-/// the time of one or two.
+/// Entries that a listing ahead of a walk may bring before the walk has used any of them.
 const ADVANCE: u64 = 32_000;
 
 /// Entries that it may bring for each one that was used, beside those.

@@ -158,6 +158,30 @@ async fn what_nobody_uses_is_not_listed_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_does_not_fit_is_forgotten_and_found_again() {
+    let keys = (0..40).flat_map(|dir| (0..500).map(move |file| format!("{dir:02}/some rather long name {file:03}")));
+    for listing in [ListingMode::Eager, ListingMode::Auto, ListingMode::Lazy] {
+        let bed = Bed::over(bucket(keys.clone()), |options| {
+            options.listing = listing;
+            options.metadata_bytes = 1 << 20;
+        });
+        for _ in 0..2 {
+            for directory in bed.names("").await {
+                assert_eq!(bed.names(&directory).await.len(), 500, "{listing:?}");
+            }
+            settled(&bed).await;
+            until("a tree that fits", || !bed.fs.is_over_budget()).await;
+            assert!(bed.metrics.value(Metric::TreeEntries) < 20_000);
+        }
+        let file = bed.attr("07/some rather long name 007").await.ino;
+        for directory in bed.names("").await {
+            bed.names(&directory).await;
+        }
+        assert_eq!(bed.fs.clone().getattr(file).await.unwrap().ino, file, "what the kernel refers to stays");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn refreshing_shows_what_has_changed_and_keeps_the_rest() {
     let bed = Bed::over(bucket(["a".to_owned(), "dir/b".to_owned(), "dir/c".to_owned()]), |_| {});
     let (a, b) = (bed.attr("a").await, bed.attr("dir/b").await);

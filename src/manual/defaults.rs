@@ -14,7 +14,7 @@
 //! `metadata-ttl`: 60 s, `negative-ttl`: 5 s. Training data and models are written once. Absence is believed for a
 //! shorter time, because waiting for a file to appear is a habit of scripts.
 //!
-//! `listing`: auto. Whoever looks into two directories pays for what lies ahead, at most 64 pages; whoever walks a
+//! `listing`: auto. Whoever looks into two directories pays for what lies ahead, at most 32 pages; whoever walks a
 //! million small directories pays for a thousand pages instead of a million.
 //!
 //! `list-concurrency`: 64, as `max-connections`. With 50 ms a page that is more than a million keys a second.
