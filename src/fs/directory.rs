@@ -16,8 +16,10 @@ pub(super) struct OpenDirectory {
     order: OrderId,
     /// Ring while the list grows. Kept for the handle's life, so that the listing knows that somebody wants it.
     bells: Option<Bells>,
-    /// Listings that bring this directory as part of a walk, and want to know how far that has come.
+    /// Listings that bring this directory as part of a walk, which comes further as it is read.
     ahead: Vec<Arc<Run>>,
+    /// Whether opening it was a step that may be part of a walk.
+    step: bool,
 }
 
 /// The most listings ahead of walks that go on at once.
@@ -55,16 +57,16 @@ impl Fs {
             (Some(_), true) => Known::Coming,
             (Some(_), false) => Known::Unlisted,
         };
-        self.recognise(state, ino, &prefix, known);
-        let ahead = state.wide_over(&prefix).cloned().collect();
-        Ok(OpenDirectory { ino, prefix, order, bells, ahead })
+        let step = self.walks_matter() && ino != Ino::ROOT && !state.walks.stand_at(&prefix);
+        if step {
+            self.recognise(state, ino, &prefix, known);
+        }
+        let ahead = state.wide_over(&prefix).filter(|run| run.opened(ino)).cloned().collect();
+        Ok(OpenDirectory { ino, prefix, order, bells, ahead, step })
     }
 
-    /// Lists ahead where this directory is a step of a walk. Where every open lists anew that would be for nothing.
+    /// Lists ahead where this directory is a step of a walk.
     fn recognise(self: &Arc<Self>, state: &mut State, ino: Ino, prefix: &str, known: Known) {
-        if !self.walks_matter() || ino == Ino::ROOT {
-            return;
-        }
         let Some(ahead) = state.walks.opened(prefix, known) else { return };
         let up = |&ino: &Ino| state.tree.parent(ino).filter(|_| ino != Ino::ROOT);
         let mut way = std::iter::successors(Some(ino), up);
@@ -75,6 +77,7 @@ impl Fs {
         }
     }
 
+    /// Where every open lists anew, listing ahead would be for nothing.
     fn walks_matter(&self) -> bool {
         self.options.listing == ListingMode::Auto && self.options.metadata_ttl != Ttl::EachOpen
     }
@@ -195,8 +198,8 @@ impl Fs {
 
     /// Listings ahead of a walk go on as the walk does.
     fn count_use(&self, directory: &OpenDirectory, entries: u64) {
-        directory.ahead.iter().for_each(|run| run.used(entries));
-        if self.walks_matter() {
+        directory.ahead.iter().for_each(|run| run.read(entries));
+        if directory.step {
             self.state.lock().walks.read(&directory.prefix, entries);
         }
     }

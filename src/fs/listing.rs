@@ -10,15 +10,16 @@
 //! [`upkeep`](super::upkeep).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use super::changes::OddLog;
-use super::walk::{Ahead, Outcome};
+use super::pace::Pace;
+use super::walk::Ahead;
 use super::{Errno, Fs, Result, State};
 use crate::base::{Ino, KeySpan};
 use crate::list::{self, ListScope, Order, Page};
@@ -32,18 +33,6 @@ const UNATTENDED_PAGES: u64 = 1000;
 /// Single names of one directory that are asked for at once while it is listed. The others wait for their turn, and
 /// nearly always for the page that settles them.
 const QUESTIONS: usize = 4;
-
-/// Entries that a listing ahead of a walk may bring before the walk has used any of them.
-const ADVANCE: u64 = 32_000;
-
-/// Entries that it may bring for each one that was used, beside those.
-const ADVANCE_PER_USE: u64 = 4;
-
-/// Requests in flight ahead of a walk that was just recognised.
-const FIRST_REQUESTS: u32 = 4;
-
-/// Entries that a walk has to read for one more.
-const USE_PER_REQUEST: u32 = 2000;
 
 /// How long a listing ahead waits for the walk to follow.
 const WALK_PAUSE: Duration = Duration::from_secs(10);
@@ -76,10 +65,8 @@ pub(super) struct Run {
     /// Turns for asking the store about one name beside the listing.
     pub(super) questions: Arc<Semaphore>,
     odd: OddLog,
-    /// Entries that it has brought.
-    listed: AtomicU64,
-    /// Entries in its span that programs have read.
-    used: AtomicU64,
+    /// Of a listing ahead of a walk: how far that may be.
+    pace: Mutex<Pace>,
     follow: Notify,
 }
 
@@ -123,9 +110,18 @@ impl Bells {
 }
 
 impl Run {
-    /// Entries that lie in its span were read by a program.
-    pub(super) fn used(&self, entries: u64) {
-        self.used.fetch_add(entries, Ordering::Relaxed);
+    /// A program has opened a directory that it brings; whether the walk that it serves has come further by that.
+    pub(super) fn opened(&self, directory: Ino) -> bool {
+        let further = self.purpose == Purpose::Ahead && self.pace.lock().opened(directory);
+        if further {
+            self.follow.notify_one();
+        }
+        further
+    }
+
+    /// The walk has read entries of such a directory.
+    pub(super) fn read(&self, entries: u64) {
+        self.pace.lock().read(entries);
         self.follow.notify_one();
     }
 
@@ -153,23 +149,6 @@ impl Run {
             Depth::Subtree => ListScope::subtree(self.listing.prefix.as_str()),
         };
         scope.within(self.span.clone()).order(self.order)
-    }
-
-    fn outcome(&self) -> Outcome {
-        let (used, listed) = (self.used.load(Ordering::Relaxed), self.listed.load(Ordering::Relaxed));
-        if used * ADVANCE_PER_USE >= listed { Outcome::Followed } else { Outcome::Ignored }
-    }
-
-    /// Requests that a listing ahead of a walk may have in flight: what is when the walk ends was for nothing.
-    fn earned_requests(&self) -> u32 {
-        let used = u32::try_from(self.used.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
-        FIRST_REQUESTS.saturating_add(used / USE_PER_REQUEST)
-    }
-
-    /// Whether a listing ahead of a walk has brought all that the walk has earned.
-    fn is_far_ahead(&self) -> bool {
-        let earned = ADVANCE + ADVANCE_PER_USE * self.used.load(Ordering::Relaxed);
-        self.listed.load(Ordering::Relaxed) >= earned
     }
 }
 
@@ -212,7 +191,7 @@ impl Fs {
             let all = KeySpan::below(&listing.prefix);
             (KeySpan { from: ahead.from.unwrap_or(all.from), before: all.before }, order)
         };
-        self.begin_run(state, directory, Depth::Subtree, Purpose::Ahead, span, ahead.used);
+        self.begin_run(state, directory, Depth::Subtree, Purpose::Ahead, span, ahead.read);
     }
 
     fn begin_run(
@@ -222,7 +201,7 @@ impl Fs {
         depth: Depth,
         purpose: Purpose,
         span: impl FnOnce(&Listing) -> (KeySpan, Order),
-        used: u64,
+        read: u64,
     ) -> Option<Arc<Run>> {
         let began = self.clock.elapsed();
         let listing = state.tree.begin_listing(directory, depth, began)?;
@@ -236,8 +215,7 @@ impl Fs {
             bell: watch::Sender::new(Progress::default()),
             questions: Arc::new(Semaphore::new(QUESTIONS)),
             odd: OddLog::default(),
-            listed: AtomicU64::new(0),
-            used: AtomicU64::new(used),
+            pace: Mutex::new(Pace::new(read)),
             follow: Notify::new(),
         });
         if purpose == Purpose::Everything {
@@ -280,7 +258,7 @@ impl Fs {
                 if !self.walk_follows(run).await {
                     return End::Unwanted;
                 }
-                pages.set_concurrency(run.earned_requests().min(self.options.list.concurrency));
+                pages.set_concurrency(run.pace.lock().requests().min(self.options.list.concurrency));
             }
             match pages.next().await {
                 Some(Ok(page)) => match self.apply(directory, run, &page) {
@@ -300,7 +278,7 @@ impl Fs {
 
     /// Waits until the walk that a listing serves has come near enough; false when it does not come.
     async fn walk_follows(&self, run: &Run) -> bool {
-        while run.is_far_ahead() {
+        while run.pace.lock().is_far_ahead() {
             if tokio::time::timeout(WALK_PAUSE, run.follow.notified()).await.is_err() {
                 return false;
             }
@@ -330,13 +308,12 @@ impl Fs {
         match purpose {
             // In the background, and nobody waits.
             Purpose::Upkeep => list::Options { concurrency: given.concurrency.div_ceil(4), ..given.clone() },
-            Purpose::Ahead => list::Options { concurrency: given.concurrency.min(FIRST_REQUESTS), ..given.clone() },
             _ => given.clone(),
         }
     }
 
     fn apply(&self, directory: Ino, run: &Run, page: &Page) -> Applied {
-        run.listed.fetch_add((page.entries.len() + page.prefixes.len()) as u64, Ordering::Relaxed);
+        run.pace.lock().listed((page.entries.len() + page.prefixes.len()) as u64);
         if page.undecodable > 0 {
             self.metrics.add(Metric::OddKeys, page.undecodable);
             run.odd.leave_out(page.undecodable);
@@ -383,7 +360,7 @@ impl State {
         }
         self.wide.retain(|wide| !Arc::ptr_eq(wide, run));
         if run.purpose == Purpose::Ahead {
-            self.walks.over(&run.listing.prefix, run.outcome());
+            self.walks.over(&run.listing.prefix, run.pace.lock().outcome());
         }
     }
 }

@@ -20,6 +20,7 @@ mod listing_tests;
 mod lookup;
 mod notifier;
 mod options;
+mod pace;
 mod probe;
 #[cfg(test)]
 mod tests;

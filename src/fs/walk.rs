@@ -44,7 +44,7 @@ pub(super) struct Ahead {
     /// From this key on; `None` where the walk goes to and fro.
     pub(super) from: Option<String>,
     /// Entries below that prefix that were read while the walk was recognised.
-    pub(super) used: u64,
+    pub(super) read: u64,
 }
 
 /// How advice turned out.
@@ -71,13 +71,13 @@ struct Parent {
     unlisted: u32,
     to_and_fro: bool,
     patience: u32,
-    used: u64,
+    read: u64,
 }
 
 impl Parent {
     fn new(child: &str, known: Known) -> Self {
         let unlisted = u32::from(known == Known::Unlisted);
-        Parent { last: child.into(), unlisted, to_and_fro: false, patience: PATIENCE, used: 0 }
+        Parent { last: child.into(), unlisted, to_and_fro: false, patience: PATIENCE, read: 0 }
     }
 
     /// The walk goes on to another child.
@@ -90,7 +90,7 @@ impl Parent {
         }
         self.unlisted = 0;
         let from = (!std::mem::take(&mut self.to_and_fro)).then(|| child.to_owned());
-        Some(Ahead { below: below.to_owned(), from, used: std::mem::take(&mut self.used) })
+        Some(Ahead { below: below.to_owned(), from, read: std::mem::take(&mut self.read) })
     }
 }
 
@@ -115,12 +115,18 @@ impl Walks {
         None
     }
 
-    /// Entries of a directory were read.
+    /// Whether a walk stands at this directory, so that opening it is no step.
+    pub(super) fn stand_at(&self, prefix: &str) -> bool {
+        let parent = above(prefix).and_then(|below| self.parents.peek(below));
+        parent.is_some_and(|parent| *parent.last == *prefix)
+    }
+
+    /// Entries of a directory were read that is a step of a walk.
     pub(super) fn read(&mut self, prefix: &str, entries: u64) {
         let mut at = prefix;
         while let Some(below) = above(at) {
             if let Some(parent) = self.parents.peek_mut(below) {
-                parent.used += entries;
+                parent.read += entries;
             }
             at = below;
         }
@@ -211,7 +217,7 @@ mod tests {
         walks.read("p/a/x/", 5);
         walks.read("p/", 1000);
         let ahead = walks.opened("p/b/", Known::Unlisted).unwrap();
-        assert_eq!(ahead.used, 15);
+        assert_eq!(ahead.read, 15);
     }
 
     #[test]

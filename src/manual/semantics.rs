@@ -70,8 +70,9 @@
 //!
 //! A walk is when directories are opened one after the other. With the second child of a directory that has to be
 //! listed, the rest of that subtree is listed at once: 1000 keys a request, however many directories they lie in. It
-//! runs ahead of the walk by at most 32,000 entries and four times what the walk has read, and ends when the walk does
-//! not follow for 10 s. A directory that it has not come to is listed by itself, so that nobody waits for the whole.
+//! runs ahead of the walk by 32,000 entries, four times what the walk has read, and four pages for each directory that
+//! it has opened; and ends when the walk does not follow for 10 s. A directory that it has not come to is listed by
+//! itself, so that nobody waits for the whole.
 //!
 //! # Memory
 //!

@@ -1,0 +1,142 @@
+//! How far a listing may run ahead of the walk that it serves. Pure: what was listed and what was used in, a budget
+//! out.
+//!
+//! Whoever looks into two directories of a huge bucket must not pay for all of it, and whoever walks it must never
+//! wait. So what is listed ahead stays in proportion to what was used: some times the entries that programs have read,
+//! and some pages for each directory that they have opened, which would have cost one by itself. The latter is what
+//! leads a walk through directories of one file each, in whatever order it visits them.
+
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
+
+use super::walk::Outcome;
+use crate::base::Ino;
+
+/// Entries that a listing may bring before the walk has used any of them.
+const ADVANCE: u64 = 32_000;
+
+/// Entries that it may bring for each one that was read, beside those.
+const PER_ENTRY: u64 = 4;
+
+/// And for each directory that was opened: four pages.
+const PER_DIRECTORY: u64 = 4000;
+
+/// Requests in flight ahead of a walk that was just recognised.
+const FIRST_REQUESTS: u64 = 4;
+
+/// Entries that a walk has to earn for one more.
+const PER_REQUEST: u64 = 8000;
+
+/// Directories that earn nothing when they are opened again: who polls a few does not walk.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
+
+/// The account of one listing.
+#[derive(Debug)]
+pub(super) struct Pace {
+    listed: u64,
+    earned: u64,
+    opened: LruCache<Ino, ()>,
+}
+
+impl Pace {
+    /// For a walk that has read so many entries while it was recognised.
+    pub(super) fn new(read: u64) -> Self {
+        Pace { listed: 0, earned: read * PER_ENTRY, opened: LruCache::new(REMEMBERED) }
+    }
+
+    /// A page has come.
+    pub(super) fn listed(&mut self, entries: u64) {
+        self.listed += entries;
+    }
+
+    /// A directory was opened; whether that, and what is read in it, is a step of the walk.
+    pub(super) fn opened(&mut self, directory: Ino) -> bool {
+        let new = self.opened.put(directory, ()).is_none();
+        if new {
+            self.earned += PER_DIRECTORY;
+        }
+        new
+    }
+
+    /// Entries were read.
+    pub(super) fn read(&mut self, entries: u64) {
+        self.earned += entries * PER_ENTRY;
+    }
+
+    /// Whether all has been listed that the walk has earned.
+    pub(super) fn is_far_ahead(&self) -> bool {
+        self.listed >= ADVANCE + self.earned
+    }
+
+    /// Requests that may be in flight: what is when the walk ends was for nothing.
+    pub(super) fn requests(&self) -> u32 {
+        u32::try_from(FIRST_REQUESTS + self.earned / PER_REQUEST).unwrap_or(u32::MAX)
+    }
+
+    /// How the listing turned out.
+    pub(super) fn outcome(&self) -> Outcome {
+        if self.earned >= self.listed { Outcome::Followed } else { Outcome::Ignored }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    /// A walk through directories of `files` each, in an order that is not the listing's, in steps of one round trip:
+    /// what is listed costs no time, what is not costs a step. The directories that had to be listed by themselves.
+    fn missed(directories: u64, files: u64) -> usize {
+        let mut pace = Pace::new(0);
+        let (mut listed, mut missed) = (0, 0);
+        // A permutation, for 7919 is a prime that divides neither.
+        let mut order = (0..directories).map(|n| n * 7919 % directories).peekable();
+        while order.peek().is_some() {
+            let mut looked_at = HashSet::new();
+            while let Some(next) = order.next_if(|&next| next < listed || looked_at.is_empty()) {
+                if next >= listed {
+                    looked_at.insert(next);
+                    missed += 1;
+                }
+                pace.opened(Ino(next));
+                pace.read(files);
+            }
+            for _ in 0..pace.requests().min(64) {
+                if !pace.is_far_ahead() {
+                    pace.listed(1000);
+                    listed += 1000 / files;
+                }
+            }
+        }
+        missed
+    }
+
+    #[test]
+    fn a_walk_in_any_order_is_soon_led() {
+        for (directories, files) in [(100_000, 1), (20_000, 10), (10_000, 100), (1000, 1000)] {
+            let missed = missed(directories, files);
+            assert!(missed < 160, "{missed} of {directories} directories of {files} were waited for");
+        }
+    }
+
+    #[test]
+    fn who_polls_earns_no_more() {
+        let mut pace = Pace::new(10);
+        for _ in 0..1000 {
+            for directory in 0..20 {
+                if pace.opened(Ino(directory)) {
+                    pace.read(100);
+                }
+            }
+        }
+        let mut pages = 0;
+        while !pace.is_far_ahead() {
+            pace.listed(1000);
+            pages += 1;
+        }
+        assert_eq!(pages, 32 + 20 * 4 + 9);
+        assert_eq!(pace.outcome(), Outcome::Ignored);
+    }
+}
