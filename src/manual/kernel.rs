@@ -15,7 +15,7 @@
 //! directory that is read brings the attributes of all its entries along, also for a program that wants names alone:
 //! the kernel cannot know, `find`, `ls -l` and `du` read 100,000 names before they look at the first, and an entry that
 //! comes along costs 2 us where one that is looked up alone costs 40. The kernel keeps no listing of its own: it
-//! would outlive the time to live, and saves less than a fifth of the time of a second `find`.
+//! would outlive the time to live, and saves a second `find` no CPU time.
 //!
 //! Locks (`flock`, POSIX) are kept by the kernel and hold among the programs of one machine.
 //!
