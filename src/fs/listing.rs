@@ -365,15 +365,9 @@ impl State {
     }
 }
 
-/// Objects and common prefixes in one order, that of their keys.
+/// What a page shows, as the tree takes it.
 fn items(page: &Page) -> impl Iterator<Item = Item<'_>> {
-    let mut objects = page.entries.iter().peekable();
-    let mut prefixes = page.prefixes.iter().peekable();
-    std::iter::from_fn(move || match (objects.peek(), prefixes.peek()) {
-        (Some(object), Some(prefix)) if object.key <= **prefix => objects.next().map(object_item),
-        (_, Some(_)) => prefixes.next().map(|prefix| Item::Prefix(prefix)),
-        (_, None) => objects.next().map(object_item),
-    })
+    page.items().map(|(key, entry)| entry.map_or(Item::Prefix(key), object_item))
 }
 
 fn object_item(entry: &crate::store::ListEntry) -> Item<'_> {

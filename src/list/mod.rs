@@ -98,6 +98,23 @@ pub struct Page {
     pub undecodable: u64,
 }
 
+impl Page {
+    /// What the page shows, by key, in byte order; common prefixes are without an entry.
+    pub fn items(&self) -> impl Iterator<Item = (&str, Option<&ListEntry>)> {
+        let mut objects = self.entries.iter().peekable();
+        let mut prefixes = self.prefixes.iter().peekable();
+        std::iter::from_fn(move || match (objects.peek(), prefixes.peek()) {
+            (Some(object), Some(prefix)) if object.key <= **prefix => objects.next().map(object_item),
+            (_, Some(_)) => prefixes.next().map(|prefix| (prefix.as_str(), None)),
+            (_, None) => objects.next().map(object_item),
+        })
+    }
+}
+
+fn object_item(entry: &ListEntry) -> (&str, Option<&ListEntry>) {
+    (&entry.key, Some(entry))
+}
+
 /// Lists a scope. The stream is polled within a tokio runtime; dropping it cancels what is in flight. After an error
 /// it ends.
 ///

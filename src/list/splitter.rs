@@ -3,8 +3,8 @@
 //! The span is cut into *segments*, each of which is listed from its beginning to its end by requests one after the
 //! other. A segment whose remainder seems to hold several pages is cut in two wherever a request may still be sent,
 //! the largest remainder first, so that whoever is done early takes over from who is not. The cuts partition the
-//! keys, so that none is lost and none comes twice, wherever they lie; where they lie decides the number of requests, and is
-//! the business of `cuts`.
+//! keys, so that none is lost and none comes twice, wherever they lie; where they lie decides the number of requests,
+//! and is the business of `cuts`.
 //!
 //! Servers that break the order of keys show it on the first page; they are listed one page after the other.
 
@@ -323,7 +323,7 @@ impl Splitter {
 }
 
 /// The keys and common prefixes of a page, in order.
-fn shown(page: &ListPage) -> Vec<&str> {
+pub(super) fn shown(page: &ListPage) -> Vec<&str> {
     let mut shown: Vec<&str> = page.entries.iter().map(|entry| entry.key.as_str()).collect();
     if !page.prefixes.is_empty() {
         shown.extend(page.prefixes.iter().map(String::as_str));
@@ -332,8 +332,8 @@ fn shown(page: &ListPage) -> Vec<&str> {
     shown
 }
 
-/// What a page that is not the last has come to.
-fn reached(page: &ListPage, from: &str) -> String {
+/// What a page has come to.
+pub(super) fn reached(page: &ListPage, from: &str) -> String {
     let key = page.entries.last().map(|entry| after(&entry.key)).unwrap_or_default();
     let prefix = page.prefixes.last().and_then(|prefix| behind(prefix)).unwrap_or_default();
     key.max(prefix).max(from.to_owned())

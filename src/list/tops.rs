@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use crate::base::{after, behind};
+use super::splitter::{reached, shown};
 use crate::store::ListPage;
 
 /// Directories whose names are asked for, from the top down.
@@ -52,13 +52,10 @@ impl Tops {
     pub(super) fn arrived<'p>(&mut self, id: u64, page: &'p ListPage) -> Option<Vec<&'p str>> {
         let at = self.asked.iter().position(|(asked, _)| *asked == id)?;
         let (_, everything) = self.asked.swap_remove(at);
-        let objects = page.entries.iter().map(|entry| entry.key.as_str());
-        let mut shown: Vec<&str> = objects.chain(page.prefixes.iter().map(String::as_str)).collect();
-        shown.sort_unstable();
+        let shown = shown(page);
         self.marks.extend(shown.iter().map(|&name| name.to_owned()));
         if everything && page.next.is_none() {
-            let key = page.entries.last().map(|entry| after(&entry.key));
-            self.end = key.max(page.prefixes.last().and_then(|prefix| behind(prefix)));
+            self.end = Some(reached(page, "")).filter(|end| !end.is_empty());
         }
         Some(shown)
     }

@@ -40,7 +40,7 @@ impl Lines {
     /// Appends the lines of a page, objects and directories together in the order of their keys. An object that stands
     /// for the directory itself has none.
     pub(super) fn append(&self, page: &Page, out: &mut Vec<u8>) {
-        for (key, entry) in items(page).filter(|(key, _)| *key != self.directory) {
+        for (key, entry) in page.items().filter(|(key, _)| *key != self.directory) {
             // Writing to memory cannot fail.
             let _ = match (self.style, entry) {
                 (Style::Json, Some(entry)) => serde_json::to_writer(&mut *out, &Object::of(entry)).map_err(Into::into),
@@ -62,21 +62,6 @@ impl Lines {
             false => out.extend_from_slice(name.as_bytes()),
         }
     }
-}
-
-/// What a page holds, by key; directories are without an entry.
-fn items(page: &Page) -> impl Iterator<Item = (&str, Option<&ListEntry>)> {
-    let (mut entries, mut prefixes) = (page.entries.iter().peekable(), page.prefixes.iter().peekable());
-    std::iter::from_fn(move || {
-        let is_entry = match (entries.peek(), prefixes.peek()) {
-            (Some(entry), Some(prefix)) => entry.key < **prefix,
-            (entry, _) => entry.is_some(),
-        };
-        match is_entry {
-            true => entries.next().map(|entry| (entry.key.as_str(), Some(entry))),
-            false => prefixes.next().map(|prefix| (prefix.as_str(), None)),
-        }
-    })
 }
 
 /// Size, time and class, before the name.
