@@ -1,5 +1,6 @@
 //! One page of a listing, found by walking keys in order. It knows neither the protocol nor where keys are kept.
 
+use crate::base::behind;
 use crate::emulator::bucket::Cursor;
 use crate::emulator::object::Facts;
 
@@ -69,7 +70,7 @@ pub(super) fn page(cursor: &mut dyn Cursor, query: &Query) -> Page {
             }
             Some(common) => {
                 let common = common.to_owned();
-                let beyond = successor(&common);
+                let beyond = behind(&common);
                 entries.push(Entry::Prefix(common));
                 let Some(beyond) = beyond else { break };
                 cursor.seek(&beyond);
@@ -85,7 +86,7 @@ fn begin(cursor: &mut dyn Cursor, query: &Query) -> bool {
         After::Beginning => Some(query.prefix.clone()),
         // The key that follows at once is this one with the smallest character added.
         After::Key(key) => Some(format!("{key}\0")),
-        After::Prefix(prefix) => successor(prefix),
+        After::Prefix(prefix) => behind(prefix),
     };
     let Some(least) = least else { return false };
     cursor.seek(if least < query.prefix { &query.prefix } else { &least });
@@ -99,22 +100,6 @@ pub(super) fn common_prefix<'a>(key: &'a str, query: &Query) -> Option<&'a str> 
     }
     let rest = &key[query.prefix.len()..];
     rest.find(&query.delimiter).map(|at| &key[..query.prefix.len() + at + query.delimiter.len()])
-}
-
-/// The smallest text above every text that begins with this one; `None` when there is none.
-pub(super) fn successor(prefix: &str) -> Option<String> {
-    let mut text = prefix.to_owned();
-    while let Some(last) = text.pop() {
-        let next = match last {
-            '\u{d7ff}' => Some('\u{e000}'),
-            c => char::from_u32(c as u32 + 1),
-        };
-        if let Some(next) = next {
-            text.push(next);
-            return Some(text);
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -133,11 +118,11 @@ mod tests {
 
     #[test]
     fn successors_follow_every_extension() {
-        assert_eq!(successor("a/").as_deref(), Some("a0"));
-        assert_eq!(successor("a\u{10ffff}").as_deref(), Some("b"));
-        assert_eq!(successor("\u{d7ff}").as_deref(), Some("\u{e000}"));
-        assert_eq!(successor("\u{10ffff}"), None);
-        assert_eq!(successor(""), None);
+        assert_eq!(behind("a/").as_deref(), Some("a0"));
+        assert_eq!(behind("a\u{10ffff}").as_deref(), Some("b"));
+        assert_eq!(behind("\u{d7ff}").as_deref(), Some("\u{e000}"));
+        assert_eq!(behind("\u{10ffff}"), None);
+        assert_eq!(behind(""), None);
     }
 
     fn bucket(keys: &BTreeMap<String, ()>) -> Bucket {

@@ -2,7 +2,8 @@
 
 use super::Call;
 use super::list::{Encoding, default_page, document, facts, limited, owner, page_size};
-use super::page::{Query, common_prefix, successor};
+use super::page::{Query, common_prefix};
+use crate::base::behind;
 use crate::emulator::bucket::{Bucket, ListedVersion, Versioning};
 use crate::emulator::failure::{Failure, invalid_argument, malformed_xml, not_implemented};
 use crate::emulator::receive::RequestBody;
@@ -54,7 +55,7 @@ fn page(bucket: &Bucket, query: &Query, key_marker: &str, id_marker: &str) -> Pa
     let mut lines: Vec<Line> = Vec::new();
     let mut is_truncated = false;
     let marked_prefix = common_prefix_of(key_marker, query).filter(|prefix| *prefix == key_marker);
-    let least = marked_prefix.and_then(successor).unwrap_or_else(|| key_marker.to_owned());
+    let least = marked_prefix.and_then(behind).unwrap_or_else(|| key_marker.to_owned());
     let least = least.max(query.prefix.clone());
     let mut passing = !id_marker.is_empty();
     bucket.walk_versions(&least, |key, version| {
