@@ -6,8 +6,6 @@
 //! and some pages for each directory that they have opened, which would have cost one by itself. The latter is what
 //! leads a walk through directories of one file each, in whatever order it visits them.
 
-use std::num::NonZeroUsize;
-
 use lru::LruCache;
 
 use super::walk::Outcome;
@@ -29,7 +27,7 @@ const FIRST_REQUESTS: u64 = 4;
 const PER_REQUEST: u64 = 8000;
 
 /// Directories that earn nothing when they are opened again: who polls a few does not walk.
-const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
+const REMEMBERED: usize = 1024;
 
 /// The account of one listing.
 #[derive(Debug)]
@@ -42,7 +40,7 @@ pub(super) struct Pace {
 impl Pace {
     /// For a walk that has read so many entries while it was recognised.
     pub(super) fn new(read: u64) -> Self {
-        Pace { listed: 0, earned: read * PER_ENTRY, opened: LruCache::new(REMEMBERED) }
+        Pace { listed: 0, earned: read * PER_ENTRY, opened: LruCache::unbounded() }
     }
 
     /// A page has come.
@@ -53,6 +51,10 @@ impl Pace {
     /// A directory was opened; whether that, and what is read in it, is a step of the walk.
     pub(super) fn opened(&mut self, directory: Ino) -> bool {
         let new = self.opened.put(directory, ()).is_none();
+        // Bounded here rather than by the cache, which would take its room at once, and every listing has one.
+        if self.opened.len() > REMEMBERED {
+            self.opened.pop_lru();
+        }
         if new {
             self.earned += PER_DIRECTORY;
         }
