@@ -14,6 +14,7 @@ use memmap2::{Advice, MmapMut};
 use parking_lot::Mutex;
 
 use super::budget::Grant;
+use crate::store::{Body, Result};
 
 const PAGE_BYTES: usize = 4 << 10;
 const HUGE_BYTES: usize = 2 << 20;
@@ -171,19 +172,17 @@ impl Tail {
         self.written as u64
     }
 
-    /// Copies bytes behind those written before; readers do not see them yet. Fails where they do not fit.
-    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), NoRoom> {
-        if bytes.len() > self.buffer.capacity - self.written {
-            return Err(NoRoom);
-        }
-        // SAFETY: the target lies within the capacity (checked above) and above `published`, where no reader looks;
-        // no other writer exists, and the source cannot overlap memory that only this tail may touch.
-        unsafe {
-            let target = self.buffer.start.as_ptr().add(self.written);
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len());
-        }
-        self.written += bytes.len();
-        Ok(())
+    /// Receives more of a body, at most `max_bytes` and at least one, behind the bytes written before, and returns what
+    /// came: nothing at the end. Readers do not see it yet.
+    pub(super) async fn receive(&mut self, body: &mut Body, max_bytes: u64) -> Result<&[u8]> {
+        let room = self.buffer.capacity - self.written;
+        let room = room.min(usize::try_from(max_bytes).unwrap_or(usize::MAX));
+        // SAFETY: the memory lies within the capacity and above `published`, where no reader looks; no other writer
+        // exists, and this one is borrowed for as long as the slice lives.
+        let room = unsafe { std::slice::from_raw_parts_mut(self.buffer.start.as_ptr().add(self.written).cast(), room) };
+        let received = body.receive(room).await?;
+        self.written += received.len();
+        Ok(received)
     }
 
     /// Shows readers what has been written.
@@ -192,18 +191,23 @@ impl Tail {
     }
 }
 
-/// More bytes than the buffer was made for.
-#[derive(Debug, PartialEq)]
-pub(super) struct NoRoom;
-
 #[cfg(test)]
 mod tests {
     use super::super::budget::{Budget, Priority};
     use super::*;
+    use crate::base::Key;
     use crate::metrics::Metrics;
+    use crate::store::memory::MemoryStore;
+    use crate::store::{GetRequest, Store};
 
     fn buffer(budget: &Arc<Budget>, len: u64) -> (Arc<Buffer>, Tail) {
         Buffer::new(len, budget.reserve(capacity_for(len), Priority::Window).unwrap())
+    }
+
+    async fn body(bytes: Vec<u8>) -> Body {
+        let bucket = MemoryStore::new();
+        bucket.put("k", bytes);
+        bucket.get(GetRequest::new(Key::new("k"))).await.unwrap().body
     }
 
     #[test]
@@ -217,6 +221,7 @@ mod tests {
     #[test]
     fn readers_see_what_was_published_while_the_writer_goes_on() {
         let budget = Budget::new(64 << 20, Arc::new(Metrics::default()));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         for len in [100_000u64, 5 << 20] {
             let (buffer, mut tail) = buffer(&budget, len);
             let expected: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
@@ -231,12 +236,14 @@ mod tests {
                         }
                     });
                 }
-                for chunk in expected.chunks(8191) {
-                    tail.append(chunk).unwrap();
-                    tail.publish();
-                }
+                runtime.block_on(async {
+                    let mut body = body(expected.clone()).await;
+                    while !tail.receive(&mut body, 8191).await.unwrap().is_empty() {
+                        tail.publish();
+                    }
+                });
             });
-            assert_eq!(tail.append(&[0; 4 << 20]), Err(NoRoom));
+            assert_eq!(tail.written(), len);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Runs the GETs: one task per part, each copying its body into the part's buffer and waking whoever waits.
+//! Runs the GETs: one task per part, each receiving its body into the part's buffer and waking whoever waits.
 //!
 //! GETs that a program waits for start at once; which of them goes first when there are too many is decided by the
 //! store's limiter. GETs ahead of readers are held back here instead: a window is only a wish until a place and the
@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use futures::TryStreamExt;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -25,6 +24,10 @@ use crate::store::{ErrorKind, GetRequest, Priority, Result};
 
 /// No window is larger, in bytes: more than this in flight only delays what is wanted next.
 const MAX_WINDOW_BYTES: u64 = 256 << 20;
+
+/// The most that is received at once, in bytes. More would no longer lie in the second-level cache when its checksum is
+/// computed; less means more wake-ups.
+const RECEIVE_BYTES: u64 = 512 << 10;
 
 /// Who waits for a turn to fetch ahead.
 pub(super) struct Turns {
@@ -211,13 +214,16 @@ impl Fetch {
         }
         let is_held = filling.crc.is_some() && self.inode.is_checked_first(&self.part);
         let mut body = response.body;
-        while let Some(chunk) = body.try_next().await? {
-            let Some(tail) = &mut filling.tail else { break };
-            if tail.written() + chunk.len() as u64 > range.len() || tail.append(&chunk).is_err() {
-                return Err(self.inode.error(ErrorKind::Protocol, "the answer is longer than what was asked for"));
+        while let Some(tail) = &mut filling.tail
+            && tail.written() < range.len()
+        {
+            let missing = range.len() - tail.written();
+            let piece = tail.receive(&mut body, missing.min(RECEIVE_BYTES)).await?;
+            if piece.is_empty() {
+                return Err(self.inode.error(ErrorKind::Network, "the answer ended early"));
             }
             if let Some(crc) = &mut filling.crc {
-                crc.update(&chunk);
+                crc.update(piece);
             }
             // The last bytes are shown by `finish`, once the part has been accounted for.
             if !is_held && tail.written() < range.len() {
@@ -225,10 +231,7 @@ impl Fetch {
                 self.part.advanced();
             }
         }
-        match filling.written() == range.len() {
-            true => Ok(()),
-            false => Err(self.inode.error(ErrorKind::Network, "the answer ended early")),
-        }
+        Ok(())
     }
 
     fn request(&self, want: ByteRange) -> GetRequest {

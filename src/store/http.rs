@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use http::uri::{Parts, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use http_body_util::Full;
@@ -21,10 +21,11 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::io::ReadBuf;
 use tower_service::Service;
 
 use super::sign::Pair;
-use super::{Error, ErrorKind, Result, Timeouts};
+use super::{Error, ErrorKind, Receive, Result, Timeouts};
 
 /// The largest piece of a body that is received at once. Larger ones fall out of the second-level cache between
 /// receiving and use, smaller ones cost more wake-ups.
@@ -109,7 +110,11 @@ impl Transport {
         let request = self.build(request)?;
         let response = self.client.request(request).await.map_err(|error| unanswered(error, &host))?;
         let (head, body) = response.into_parts();
-        Ok(Response { status: head.status.as_u16(), headers: head.headers, body: Received(body) })
+        Ok(Response {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: Received { incoming: body, piece: Bytes::new() },
+        })
     }
 
     fn build(&self, request: Request<'_>) -> Result<http::Request<Full<Bytes>>> {
@@ -205,49 +210,25 @@ impl Service<Name> for Resolver {
 
 /// The body of an answer.
 #[derive(Debug)]
-pub(super) struct Received(Incoming);
+pub(super) struct Received {
+    incoming: Incoming,
+    /// Received and not yet passed on.
+    piece: Bytes,
+}
 
-impl Received {
-    /// The next piece, never empty; `None` at the end.
-    pub(super) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        loop {
-            return Poll::Ready(match ready!(Pin::new(&mut self.0).poll_frame(cx)) {
-                None => None,
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) if data.is_empty() => continue,
-                    Ok(data) => Some(Ok(data)),
-                    // Trailers say nothing that a store uses.
-                    Err(_) => continue,
-                },
-                Some(Err(error)) => Some(Err(broke(error))),
-            });
-        }
-    }
-
-    /// Whether all has been received. False where only asking for more can tell.
-    pub(super) fn is_ended(&self) -> bool {
-        self.0.is_end_stream()
-    }
-
-    /// All of it. Fails with [`ErrorKind::Protocol`] when there are more than `limit` bytes.
-    pub(super) async fn collect(mut self, limit: usize) -> Result<Bytes> {
-        let mut all = BytesMut::new();
-        let mut first = None;
-        while let Some(chunk) = std::future::poll_fn(|cx| self.poll_chunk(cx)).await {
-            let chunk = chunk?;
-            if all.len() + first.as_ref().map_or(0, Bytes::len) + chunk.len() > limit {
-                return Err(Error::new(ErrorKind::Protocol, format!("the answer is larger than {limit} bytes")));
-            }
-            match (&mut first, all.is_empty()) {
-                // Most answers come in one piece, which needs no copy.
-                (None, true) => first = Some(chunk),
-                (first, _) => {
-                    all.extend_from_slice(&first.take().unwrap_or_default());
-                    all.extend_from_slice(&chunk);
-                }
+impl Receive for Received {
+    fn poll_receive(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        while self.piece.is_empty() {
+            match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+                None => return Poll::Ready(Ok(())),
+                // Trailers say nothing that a store uses.
+                Some(frame) => self.piece = frame.map_err(broke)?.into_data().unwrap_or_default(),
             }
         }
-        Ok(first.unwrap_or_else(|| all.freeze()))
+        let len = self.piece.len().min(into.remaining());
+        into.put_slice(&self.piece[..len]);
+        self.piece.advance(len);
+        Poll::Ready(Ok(()))
     }
 }
 

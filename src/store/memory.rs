@@ -5,18 +5,20 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures::{StreamExt, stream};
+use bytes::{Buf, Bytes};
 use md5::{Digest, Md5};
 use parking_lot::Mutex;
+use tokio::io::ReadBuf;
 
 use super::crc64::crc64;
 use super::{
-    DeleteRequest, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest,
-    ObjectKind, ObjectMeta, PutRequest, Result, StorageClass, Store, StoreMut,
+    Body, DeleteRequest, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest,
+    ObjectKind, ObjectMeta, PutRequest, Receive, Result, StorageClass, Store, StoreMut,
 };
 use crate::base::{ByteRange, ETag, Key, Timestamp};
 
@@ -114,7 +116,7 @@ impl MemoryStore {
         self
     }
 
-    /// Bodies come in chunks of this many bytes (64 KiB unless told).
+    /// Bodies come in pieces of this many bytes (64 KiB unless told), or less where there is less room for them.
     pub fn chunk_bytes(mut self, chunk_bytes: usize) -> Self {
         assert!(chunk_bytes > 0, "a chunk holds at least one byte");
         self.chunk_bytes = chunk_bytes;
@@ -355,6 +357,21 @@ fn clip(request: &GetRequest, meta: &ObjectMeta) -> Result<ByteRange> {
     Ok(range.intersect(whole))
 }
 
+/// Bytes that come in pieces.
+struct Pieces {
+    bytes: Bytes,
+    at_most: usize,
+}
+
+impl Receive for Pieces {
+    fn poll_receive(mut self: Pin<&mut Self>, _: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        let len = self.bytes.len().min(self.at_most).min(into.remaining());
+        into.put_slice(&self.bytes[..len]);
+        self.bytes.advance(len);
+        Poll::Ready(Ok(()))
+    }
+}
+
 #[async_trait]
 impl Store for MemoryStore {
     async fn get(&self, request: GetRequest) -> Result<GetResponse> {
@@ -363,10 +380,7 @@ impl Store for MemoryStore {
         let (meta, bytes) = self.state.lock().resolved(&request.key, request.version.as_deref()).map_err(named)?;
         let range = clip(&request, &meta).map_err(named)?;
         let bytes = bytes.slice(range.start as usize..range.end as usize);
-        let chunk_bytes = self.chunk_bytes;
-        let chunks = (0..bytes.len()).step_by(chunk_bytes);
-        let chunks = chunks.map(move |at| Ok(bytes.slice(at..bytes.len().min(at + chunk_bytes))));
-        Ok(GetResponse { meta, range, body: stream::iter(chunks).boxed() })
+        Ok(GetResponse { meta, range, body: Body::new(Pieces { bytes, at_most: self.chunk_bytes }) })
     }
 
     async fn head(&self, request: HeadRequest) -> Result<ObjectMeta> {
@@ -418,7 +432,6 @@ impl StoreMut for MemoryStore {
 mod tests {
     use std::collections::BTreeSet;
 
-    use futures::TryStreamExt;
     use proptest::prelude::*;
 
     use super::*;
@@ -474,12 +487,12 @@ mod tests {
         let first = store.put("k", "one").version;
         store.put("k", "two!");
         let get = |version: Option<String>| GetRequest { version, ..GetRequest::new(Key::new("k")) };
-        let read = async |version| -> Result<Vec<Bytes>> { store.get(get(version)).await?.body.try_collect().await };
-        assert_eq!(read(None).await.unwrap(), ["two!"]);
-        assert_eq!(read(first.clone()).await.unwrap(), ["one"]);
+        let read = async |version| store.get(get(version)).await?.body.collect(10).await;
+        assert_eq!(read(None).await.unwrap(), b"two!");
+        assert_eq!(read(first.clone()).await.unwrap(), b"one");
         store.remove("k");
         assert_eq!(read(None).await.unwrap_err().kind(), ErrorKind::NotFound);
-        assert_eq!(read(first).await.unwrap(), ["one"]);
+        assert_eq!(read(first).await.unwrap(), b"one");
         assert_eq!(store.list(ListRequest::default()).await.unwrap(), ListPage::default());
     }
 

@@ -4,6 +4,7 @@
 //! Errors carry a closed [`ErrorKind`]; what that means to a program (errno) is decided in `fs`. Nothing here knows
 //! inodes, flags or files. What changes a bucket is the separate trait [`StoreMut`], which only `copy` holds.
 
+mod body;
 mod connect;
 pub mod crc64;
 pub mod credentials;
@@ -24,13 +25,14 @@ use async_trait::async_trait;
 
 use crate::base::Key;
 
+pub use body::{Body, Receive};
 pub use connect::{Connected, connect};
 pub use error::{Error, ErrorKind, Result};
 pub use mutate::{DeleteRequest, PutRequest, StoreMut};
 pub use ops::HttpStore;
 pub use options::{Addressing, Dialect, ListVersion, Options, Sign, Timeouts};
 pub use types::{
-    Body, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, ObjectKind, ObjectMeta, Priority,
+    GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, ObjectKind, ObjectMeta, Priority,
     StorageClass,
 };
 

@@ -3,10 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use futures::stream::BoxStream;
-
-use super::Result;
+use super::Body;
 use crate::base::{ByteRange, ETag, Key, Timestamp};
 
 /// Which bytes of which version of which object.
@@ -63,10 +60,6 @@ impl GetRequest {
         self
     }
 }
-
-/// The bytes of a body as they arrive, in order, each chunk non-empty. It ends after exactly the bytes of
-/// [`GetResponse::range`]; a body that ends early or late is an error, never a silent end.
-pub type Body = BoxStream<'static, Result<Bytes>>;
 
 /// The answer to a [`GetRequest`].
 pub struct GetResponse {

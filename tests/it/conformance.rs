@@ -135,9 +135,12 @@ pub(crate) async fn read(store: &dyn Store, request: GetRequest) -> Result<Vec<u
     let response = store.get(request).await?;
     let mut bytes = Vec::new();
     let mut body = response.body;
-    while let Some(chunk) = body.try_next().await? {
-        assert!(!chunk.is_empty(), "a chunk is never empty");
-        bytes.extend_from_slice(&chunk);
+    let mut piece = vec![0; 100_000];
+    loop {
+        match body.read(&mut piece).await? {
+            0 => break,
+            len => bytes.extend_from_slice(&piece[..len]),
+        }
     }
     assert_eq!(bytes.len() as u64, response.range.len(), "the body holds its range");
     Ok(bytes)
@@ -637,7 +640,7 @@ async fn a_dropped_body_disturbs_nobody(bed: &Bed) {
     bed.bucket.put("dropped", bytes.clone()).await;
     for _ in 0..100 {
         let mut body = bed.bucket.store.get(get("dropped")).await.unwrap().body;
-        body.try_next().await.unwrap().unwrap();
+        assert!(body.read(&mut [0; 1000]).await.unwrap() > 0);
     }
     assert!(bed.bucket.read("dropped").await.unwrap() == bytes, "the bytes differ");
 }

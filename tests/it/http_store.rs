@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::TryStreamExt;
 use ossmount::base::{BucketName, ByteRange, Clock, Key};
 use ossmount::emulator::{self, ACCESS_KEY_ID, ACCESS_KEY_SECRET, Account, Emulator, Fault, FaultKind, PutOptions};
 use ossmount::metrics::{Metric, Metrics};
@@ -51,8 +50,7 @@ fn get(key: &str) -> GetRequest {
 }
 
 async fn read(store: &dyn Store, request: GetRequest) -> ossmount::store::Result<Vec<u8>> {
-    let chunks: Vec<Bytes> = store.get(request).await?.body.try_collect().await?;
-    Ok(chunks.concat())
+    store.get(request).await?.body.collect(16 << 20).await
 }
 
 /// Every way to sign that a dialect has.

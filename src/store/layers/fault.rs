@@ -4,20 +4,22 @@
 //! failing run can be repeated.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use tokio::io::ReadBuf;
+use tokio::time::{Sleep, sleep};
 
 use crate::base::Key;
 use crate::store::{
     Body, DeleteRequest, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta,
-    PutRequest, Result, Store, StoreMut,
+    PutRequest, Receive, Result, Store, StoreMut,
 };
 
 /// What goes wrong. The byte numbers count from the start of the body.
@@ -39,7 +41,7 @@ pub enum Fault {
     Short(At),
     /// One bit of this byte arrives wrong.
     Flip(At),
-    /// This long passes before every chunk of the body.
+    /// This long passes before every piece of the body.
     Slow(Duration),
 }
 
@@ -131,7 +133,7 @@ impl<S: ?Sized> FaultStore<S> {
                 .with_retry_after(*wait)),
             Some(Fault::Silence) => std::future::pending().await,
             Some(Fault::Late(wait)) => {
-                tokio::time::sleep(*wait).await;
+                sleep(*wait).await;
                 call.await
             }
             _ => call.await,
@@ -141,26 +143,20 @@ impl<S: ?Sized> FaultStore<S> {
     /// Runs a body under a fault that strikes within it.
     fn broken(&self, fault: Option<Fault>, body: Body, len: u64) -> Body {
         match fault {
-            Some(Fault::Break(at)) => match self.byte(at, len) {
-                Some(at) => cut(body, at).chain(stream::once(async { Err(reset()) })).boxed(),
-                None => body,
-            },
-            Some(Fault::Stall(at)) => match self.byte(at, len) {
-                Some(at) => cut(body, at).chain(stream::pending()).boxed(),
-                None => body,
-            },
-            Some(Fault::Short(at)) => cut(body, self.byte(at, len).unwrap_or(len)),
-            Some(Fault::Flip(at)) => match self.byte(at, len) {
-                Some(at) => flipped(body, at),
-                None => body,
-            },
-            Some(Fault::Slow(pause)) => body
-                .then(move |chunk| async move {
-                    tokio::time::sleep(pause).await;
-                    chunk
-                })
-                .boxed(),
+            Some(Fault::Slow(pause)) => Body::new(Slow { body, left: len, pause, timer: Box::pin(sleep(pause)) }),
+            Some(Fault::Break(at)) => self.struck_at(at, len, body, Strike::Reset),
+            Some(Fault::Stall(at)) => self.struck_at(at, len, body, Strike::Silence),
+            Some(Fault::Short(at)) => self.struck_at(at, len, body, Strike::End),
+            Some(Fault::Flip(at)) => self.struck_at(at, len, body, Strike::Flip),
             _ => body,
+        }
+    }
+
+    /// The body, struck at this byte if it has it.
+    fn struck_at(&self, at: At, len: u64, body: Body, strike: Strike) -> Body {
+        match self.byte(at, len) {
+            Some(byte) => Body::new(Struck { body, left: byte, strike }),
+            None => body,
         }
     }
 
@@ -184,41 +180,72 @@ fn reset() -> Error {
     Error::new(ErrorKind::Network, "the connection was reset, says an injected fault")
 }
 
-/// The first `len` bytes of a body.
-fn cut(body: Body, len: u64) -> Body {
-    stream::unfold((body, len), |(mut body, left)| async move {
-        if left == 0 {
-            return None;
-        }
-        match body.next().await? {
-            Ok(mut chunk) => {
-                chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
-                let left = left - chunk.len() as u64;
-                Some((Ok(chunk), (body, left)))
-            }
-            Err(error) => Some((Err(error), (body, 0))),
-        }
-    })
-    .boxed()
+/// What happens at a byte of a body.
+#[derive(Clone, Copy, PartialEq)]
+enum Strike {
+    Reset,
+    Silence,
+    End,
+    /// The lowest bit of the byte is turned.
+    Flip,
 }
 
-/// A body with the lowest bit of one byte turned.
-fn flipped(body: Body, at: u64) -> Body {
-    let mut seen = 0u64;
-    body.map(move |chunk| {
-        let chunk = chunk?;
-        let inside = at.checked_sub(seen).filter(|inside| *inside < chunk.len() as u64);
-        seen += chunk.len() as u64;
-        Ok(match inside {
-            Some(inside) => {
-                let mut bytes = chunk.to_vec();
-                bytes[inside as usize] ^= 1;
-                Bytes::from(bytes)
+/// A body that is struck after so many bytes.
+struct Struck {
+    body: Body,
+    left: u64,
+    strike: Strike,
+}
+
+impl Receive for Struck {
+    fn poll_receive(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        match self.strike {
+            Strike::Reset if self.left == 0 => return Poll::Ready(Err(reset())),
+            Strike::Silence if self.left == 0 => return Poll::Pending,
+            Strike::End if self.left == 0 => return Poll::Ready(Ok(())),
+            _ => {}
+        }
+        let before = into.filled().len();
+        ready!(self.body.poll_receive(cx, into))?;
+        let received = &mut into.filled_mut()[before..];
+        let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+        match self.strike {
+            Strike::Flip => match received.get_mut(left) {
+                Some(byte) => {
+                    *byte ^= 1;
+                    self.left = u64::MAX;
+                }
+                None => self.left -= received.len() as u64,
+            },
+            _ => {
+                let kept = received.len().min(left);
+                into.set_filled(before + kept);
+                self.left -= kept as u64;
             }
-            None => chunk,
-        })
-    })
-    .boxed()
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A body with a pause before every piece.
+struct Slow {
+    body: Body,
+    left: u64,
+    pause: Duration,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Receive for Slow {
+    fn poll_receive(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        if self.left > 0 && !self.timer.is_elapsed() {
+            ready!(self.timer.as_mut().poll(cx));
+        }
+        let before = into.filled().len();
+        ready!(self.body.poll_receive(cx, into))?;
+        self.left = self.left.saturating_sub((into.filled().len() - before) as u64);
+        self.timer = Box::pin(sleep(self.pause));
+        Poll::Ready(Ok(()))
+    }
 }
 
 #[async_trait]
@@ -261,8 +288,6 @@ impl<S: StoreMut + ?Sized> StoreMut for FaultStore<S> {
 
 #[cfg(test)]
 mod tests {
-    use futures::TryStreamExt;
-
     use super::*;
     use crate::base::ByteRange;
     use crate::store::memory::MemoryStore;
@@ -280,10 +305,11 @@ mod tests {
             Ok(response) => response.body,
             Err(error) => return (bytes, Err(error)),
         };
+        let mut piece = [0; 64];
         loop {
-            match tokio::time::timeout(Duration::from_secs(9), body.try_next()).await {
-                Ok(Ok(Some(chunk))) => bytes.extend_from_slice(&chunk),
-                Ok(Ok(None)) => return (bytes, Ok(())),
+            match tokio::time::timeout(Duration::from_secs(9), body.read(&mut piece)).await {
+                Ok(Ok(0)) => return (bytes, Ok(())),
+                Ok(Ok(len)) => bytes.extend_from_slice(&piece[..len]),
                 Ok(Err(error)) => return (bytes, Err(error)),
                 Err(_) => return (bytes, Err(Error::new(ErrorKind::Timeout, ""))),
             }

@@ -9,17 +9,19 @@
 //! program that waits for a byte gets a place.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
-use futures::{StreamExt, stream};
 use parking_lot::Mutex;
+use tokio::io::ReadBuf;
 use tokio::sync::oneshot;
 
 use crate::base::Key;
 use crate::store::{
     Body, DeleteRequest, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta,
-    Priority, PutRequest, Result, Store, StoreMut,
+    Priority, PutRequest, Receive, Result, Store, StoreMut,
 };
 
 /// Lets at most so many requests through at a time.
@@ -124,23 +126,23 @@ impl Gate {
     }
 }
 
-/// The same body, which gives its place back with its last byte.
-fn placed(body: Body, len: u64, place: Place) -> Body {
-    let held = Some((body, len, Some(place)));
-    stream::unfold(held, |held| async move {
-        let (mut body, mut left, mut place) = held?;
-        match body.next().await? {
-            Ok(chunk) => {
-                left = left.saturating_sub(chunk.len() as u64);
-                if left == 0 {
-                    place = None;
-                }
-                Some((Ok(chunk), Some((body, left, place))))
-            }
-            Err(error) => Some((Err(error), None)),
+/// A body that gives its place back with its last byte, or with an error.
+struct Placed {
+    body: Body,
+    left: u64,
+    place: Option<Place>,
+}
+
+impl Receive for Placed {
+    fn poll_receive(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        let before = into.filled().len();
+        let received = ready!(self.body.poll_receive(cx, into));
+        self.left = self.left.saturating_sub((into.filled().len() - before) as u64);
+        if self.left == 0 || received.is_err() {
+            self.place = None;
         }
-    })
-    .boxed()
+        Poll::Ready(received)
+    }
 }
 
 #[async_trait]
@@ -148,7 +150,8 @@ impl<S: Store + ?Sized> Store for Limit<S> {
     async fn get(&self, request: GetRequest) -> Result<GetResponse> {
         let place = self.gate.place(request.priority).await?;
         let response = self.inner.get(request).await?;
-        Ok(GetResponse { body: placed(response.body, response.range.len(), place), ..response })
+        let placed = Placed { body: response.body, left: response.range.len(), place: Some(place) };
+        Ok(GetResponse { body: Body::new(placed), ..response })
     }
 
     async fn head(&self, request: HeadRequest) -> Result<ObjectMeta> {
@@ -185,8 +188,6 @@ impl<S: StoreMut + ?Sized> StoreMut for Limit<S> {
 mod tests {
     use std::time::Duration;
 
-    use futures::TryStreamExt;
-
     use super::*;
     use crate::metrics::Metrics;
     use crate::store::layers::{At, Fault, FaultStore, Meter};
@@ -218,12 +219,12 @@ mod tests {
         drop(dropped);
         assert_eq!(limit.in_flight(), 1);
         for _ in 0..9 {
-            read.try_next().await.unwrap().unwrap();
+            assert_eq!(read.read(&mut [0; 64]).await.unwrap(), 10);
         }
         assert_eq!(limit.in_flight(), 1);
-        read.try_next().await.unwrap().unwrap();
+        assert_eq!(read.read(&mut [0; 64]).await.unwrap(), 10);
         assert_eq!(limit.in_flight(), 0, "with the last byte, before the end was seen");
-        assert!(read.try_next().await.unwrap().is_none());
+        assert_eq!(read.read(&mut [0; 64]).await.unwrap(), 0);
         limit.get(get("missing", Priority::Demand)).await.unwrap_err();
         assert_eq!(limit.in_flight(), 0);
     }
@@ -310,7 +311,7 @@ mod tests {
             tasks.spawn(async move {
                 let request = get(["a", "b", "missing"][index % 3], Priority::ALL[index % 2]);
                 let Ok(response) = limit.get(request).await else { return };
-                let read = response.body.try_for_each(|_| std::future::ready(Ok(())));
+                let read = response.body.collect(100);
                 drop(tokio::time::timeout(Duration::from_millis(index as u64 % 40), read).await);
             });
         }

@@ -1,16 +1,18 @@
 //! Counting: every try by kind, every byte as it arrives, and how many requests are in flight.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
-use futures::StreamExt;
+use tokio::io::ReadBuf;
 
 use crate::base::Key;
 use crate::metrics::{Metric, Metrics};
 use crate::store::{
-    Body, DeleteRequest, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, PutRequest, Result,
-    Store, StoreMut,
+    Body, DeleteRequest, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, PutRequest, Receive,
+    Result, Store, StoreMut,
 };
 
 /// Counts what passes through it. Stands under [`Retry`](super::Retry), so that each try counts.
@@ -67,15 +69,24 @@ impl<S: ?Sized> Meter<S> {
     }
 
     fn counted(&self, body: Body, flight: Flight) -> Body {
-        let metrics = self.metrics.clone();
-        body.inspect(move |chunk| {
-            // Mentioned so that the flight lasts as long as the body.
-            let _flight = &flight;
-            if let Ok(bytes) = chunk {
-                metrics.add(Metric::BytesFetched, bytes.len() as u64);
-            }
-        })
-        .boxed()
+        Body::new(Counted { body, metrics: self.metrics.clone(), _flight: flight })
+    }
+}
+
+/// A body whose bytes are counted.
+struct Counted {
+    body: Body,
+    metrics: Arc<Metrics>,
+    /// Lasts as long as the body.
+    _flight: Flight,
+}
+
+impl Receive for Counted {
+    fn poll_receive(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        let before = into.filled().len();
+        ready!(self.body.poll_receive(cx, into))?;
+        self.metrics.add(Metric::BytesFetched, (into.filled().len() - before) as u64);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -118,8 +129,6 @@ impl<S: StoreMut + ?Sized> StoreMut for Meter<S> {
 
 #[cfg(test)]
 mod tests {
-    use futures::TryStreamExt;
-
     use super::*;
     use crate::base::ByteRange;
     use crate::store::memory::MemoryStore;
@@ -133,10 +142,10 @@ mod tests {
         let get = || GetRequest::new(Key::new("k")).range(ByteRange::new(0, 50));
         let mut first = meter.get(get()).await.unwrap().body;
         let second = meter.get(get()).await.unwrap().body;
-        first.try_next().await.unwrap().unwrap();
+        assert_eq!(first.read(&mut [0; 64]).await.unwrap(), 10);
         assert_eq!((meter.in_flight(), metrics.value(Metric::BytesFetched)), (2, 10));
         drop(first);
-        second.try_for_each(|_| std::future::ready(Ok(()))).await.unwrap();
+        second.collect(50).await.unwrap();
         meter.head(HeadRequest::new(Key::new("missing"))).await.unwrap_err();
         meter.list(ListRequest::default()).await.unwrap();
         meter.put(PutRequest::new(Key::new("new"), "bytes")).await.unwrap();

@@ -33,7 +33,7 @@ pub struct LayerOptions {
     pub max_in_flight: usize,
     /// A try ends when no answer comes for this long.
     pub first_byte: Duration,
-    /// A try ends when no chunk of its body comes for this long.
+    /// A try ends when nothing of its body comes for this long.
     pub stall: Duration,
 }
 

@@ -7,23 +7,25 @@
 //! object is no longer the same.
 //!
 //! The budget runs from the first failure, so that time spent waiting for a place in the limiter does not use it up,
-//! and starts anew with every chunk of a body: it bounds how long nothing moves, not how long a transfer takes.
+//! and starts anew with every piece of a body: it bounds how long nothing moves, not how long a transfer takes.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use tokio::io::ReadBuf;
 
 use crate::base::{ByteRange, Clock, Key};
 use crate::metrics::{Metric, Metrics};
 use crate::store::{
     Body, DeleteRequest, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta,
-    PutRequest, Result, Store, StoreMut,
+    PutRequest, Receive, Result, Store, StoreMut,
 };
 
 /// When and how often to ask again.
@@ -206,67 +208,101 @@ impl Patience {
 
 /// A body that goes on where it broke.
 struct Continued<S: ?Sized> {
+    /// The bytes that have not arrived yet.
+    missing: ByteRange,
+    state: State<S>,
+}
+
+enum State<S: ?Sized> {
+    Flowing(Body, Box<Source<S>>),
+    /// The body broke, and the rest of it is asked for.
+    Asking(BoxFuture<'static, Result<(Body, Box<Source<S>>)>>),
+    /// There will be no more, and an error has said why.
+    Lost,
+}
+
+/// Where the rest of a body comes from.
+struct Source<S: ?Sized> {
     inner: Arc<S>,
     /// Pinned to the version of the first answer.
     request: GetRequest,
     /// The facts of the first answer.
     meta: ObjectMeta,
-
-    /// The bytes that have not arrived yet.
-    missing: ByteRange,
-    body: Option<Body>,
     patience: Patience,
 }
 
-impl<S: Store + ?Sized> Continued<S> {
-    /// The next chunk; `None` after the last one.
-    async fn next(&mut self) -> Result<Option<Bytes>> {
-        while !self.missing.is_empty() {
-            match self.step().await {
-                Ok(chunk) => {
-                    self.patience.renew();
-                    self.missing.start += chunk.len() as u64;
-                    return Ok(Some(chunk));
-                }
-                Err(error) => {
-                    if self.body.take().is_some() && tries_again(error.kind()) > 0 {
-                        self.patience.shared.metrics.add(Metric::BodyResumes, 1);
+impl<S: Store + ?Sized> Receive for Continued<S> {
+    fn poll_receive(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        let Continued { missing, state } = &mut *self;
+        while !missing.is_empty() {
+            match state {
+                State::Flowing(body, source) => match ready!(piece(body, missing.len(), cx, into)) {
+                    Ok(len) => {
+                        source.patience.renew();
+                        missing.start += len;
+                        return Poll::Ready(Ok(()));
                     }
-                    self.patience.after(error).await?;
+                    Err(error) => state.ask(*missing, error),
+                },
+                State::Asking(answer) => {
+                    let answer = ready!(answer.as_mut().poll(cx));
+                    *state = State::Lost;
+                    let (body, source) = answer?;
+                    *state = State::Flowing(body, source);
                 }
+                State::Lost => return Poll::Ready(Err(Error::new(ErrorKind::Network, "the body has failed before"))),
             }
         }
-        Ok(None)
+        Poll::Ready(Ok(()))
     }
+}
 
-    async fn step(&mut self) -> Result<Bytes> {
-        let body = match &mut self.body {
-            Some(body) => body,
-            None => {
-                let body = self.resume().await?;
-                self.body.insert(body)
-            }
-        };
-        let chunk = match body.next().await {
-            Some(chunk) => chunk?,
-            None => {
-                let message = format!("the body ended {} bytes early", self.missing.len());
-                return Err(Error::new(ErrorKind::Network, message));
-            }
-        };
-        if chunk.len() as u64 > self.missing.len() {
-            return Err(Error::new(ErrorKind::Protocol, "the body is longer than its range"));
+impl<S: Store + ?Sized> State<S> {
+    /// Drops the body, which failed, and asks for what is missing.
+    fn ask(&mut self, missing: ByteRange, error: Error) {
+        if let State::Flowing(_, source) = std::mem::replace(self, State::Lost) {
+            *self = State::Asking(Box::pin(source.ask(missing, error)));
         }
-        Ok(chunk)
+    }
+}
+
+/// Receives bytes of a body that holds so many more; returns how many, at least one.
+fn piece(body: &mut Body, missing: u64, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<u64>> {
+    let before = into.filled().len();
+    ready!(body.poll_receive(cx, into))?;
+    let len = (into.filled().len() - before) as u64;
+    Poll::Ready(match len {
+        0 => Err(Error::new(ErrorKind::Network, format!("the body ended {missing} bytes early"))),
+        _ if len > missing => {
+            into.set_filled(before);
+            Err(Error::new(ErrorKind::Protocol, "the body is longer than its range"))
+        }
+        _ => Ok(len),
+    })
+}
+
+impl<S: Store + ?Sized> Source<S> {
+    /// The rest of a body that broke with an error.
+    async fn ask(mut self: Box<Self>, missing: ByteRange, mut error: Error) -> Result<(Body, Box<Self>)> {
+        if tries_again(error.kind()) > 0 {
+            self.patience.shared.metrics.add(Metric::BodyResumes, 1);
+        }
+        loop {
+            self.patience.after(error).await?;
+            match self.resume(missing).await {
+                Ok(body) => return Ok((body, self)),
+                Err(next) => error = next,
+            }
+        }
     }
 
-    async fn resume(&mut self) -> Result<Body> {
-        let response = self.inner.get(self.request.clone().range(self.missing)).await?;
+    async fn resume(&self, missing: ByteRange) -> Result<Body> {
+        let response = self.inner.get(self.request.clone().range(missing)).await?;
         if !same_version(&self.meta, &response.meta) {
             return Err(Error::new(ErrorKind::Changed, "the object changed while it was read"));
         }
-        if response.range != self.missing {
-            let message = format!("{:?} was asked for and {:?} came", self.missing, response.range);
+        if response.range != missing {
+            let message = format!("{missing:?} was asked for and {:?} came", response.range);
             return Err(Error::new(ErrorKind::Protocol, message));
         }
         Ok(response.body)
@@ -284,33 +320,20 @@ fn same_version(first: &ObjectMeta, later: &ObjectMeta) -> bool {
         && agree(&first.last_modified, &later.last_modified)
 }
 
-fn continuous<S: Store + ?Sized>(continued: Continued<S>) -> Body {
-    stream::unfold(Some(continued), |continued| async move {
-        let mut continued = continued?;
-        match continued.next().await {
-            Ok(Some(chunk)) => Some((Ok(chunk), Some(continued))),
-            Ok(None) => None,
-            Err(error) => Some((Err(error), None)),
-        }
-    })
-    .boxed()
-}
-
 #[async_trait]
 impl<S: Store + ?Sized> Store for Retry<S> {
     async fn get(&self, request: GetRequest) -> Result<GetResponse> {
         let about = About { operation: "GetObject", key: request.key.to_string() };
         let response = self.tried(about.clone(), || self.inner.get(request.clone())).await?;
         let pinned = GetRequest { if_match: request.if_match.clone().or(response.meta.etag.clone()), ..request };
-        let continued = Continued {
+        let source = Source {
             inner: self.inner.clone(),
             request: pinned,
             meta: response.meta.clone(),
-            missing: response.range,
-            body: Some(response.body),
             patience: Patience::new(self.shared.clone(), about),
         };
-        Ok(GetResponse { body: continuous(continued), ..response })
+        let continued = Continued { missing: response.range, state: State::Flowing(response.body, Box::new(source)) };
+        Ok(GetResponse { body: Body::new(continued), ..response })
     }
 
     async fn head(&self, request: HeadRequest) -> Result<ObjectMeta> {
@@ -344,7 +367,6 @@ impl<S: StoreMut + ?Sized> StoreMut for Retry<S> {
 
 #[cfg(test)]
 mod tests {
-    use futures::TryStreamExt;
     use proptest::prelude::*;
 
     use super::*;
@@ -382,12 +404,7 @@ mod tests {
     impl Bench {
         async fn read(&self, request: GetRequest) -> Result<Vec<u8>> {
             let response = self.retry.get(request).await?;
-            let bytes = response.body.try_fold(Vec::new(), |mut bytes, chunk| {
-                assert!(!chunk.is_empty());
-                bytes.extend_from_slice(&chunk);
-                std::future::ready(Ok(bytes))
-            });
-            bytes.await
+            response.body.collect(2000).await
         }
 
         fn counts(&self) -> [u64; 4] {
@@ -509,9 +526,9 @@ mod tests {
             let bench = bench();
             bench.faults.once(Operation::Get, fault);
             let mut body = bench.retry.get(whole()).await.unwrap().body;
-            body.try_next().await.unwrap().unwrap();
+            assert!(body.read(&mut [0; 64]).await.unwrap() > 0);
             bench.bucket.put("k", vec![9; other]);
-            let error = body.try_for_each(|_| std::future::ready(Ok(()))).await.unwrap_err();
+            let error = body.collect(2000).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Changed, "pinned although nobody asked for it");
         }
     }
@@ -527,7 +544,7 @@ mod tests {
         let body = bench.retry.get(whole()).await.unwrap().body;
         bench.bucket.put("k", content());
         bench.bucket.amend("k", |meta| (meta.etag, meta.crc64) = (None, None));
-        let error = body.try_for_each(|_| std::future::ready(Ok(()))).await.unwrap_err();
+        let error = body.collect(2000).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Changed);
     }
 

@@ -1,31 +1,33 @@
-//! The time limit of a single try: to the answer, and from one chunk of a body to the next.
+//! The time limit of a single try: to the answer, and from one piece of a body to the next.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::{StreamExt, stream};
-use tokio::time::timeout;
+use tokio::io::ReadBuf;
+use tokio::time::{Sleep, sleep, timeout};
 
 use crate::base::Key;
 use crate::store::{
     Body, DeleteRequest, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta,
-    PutRequest, Result, Store, StoreMut,
+    PutRequest, Receive, Result, Store, StoreMut,
 };
 
 /// Fails with [`ErrorKind::Timeout`] when nothing arrives for a while. A body counts only while somebody waits for
-/// its next chunk: a slow reader is no stall.
+/// its next bytes: a slow reader is no stall.
 #[derive(Debug)]
 pub struct Stall<S: ?Sized = dyn Store> {
     inner: Arc<S>,
     answer: Duration,
-    chunk: Duration,
+    piece: Duration,
 }
 
 impl<S: ?Sized> Stall<S> {
-    /// Allows this long for the answer to come, and this long from one chunk of a body to the next.
-    pub fn new(inner: Arc<S>, answer: Duration, chunk: Duration) -> Self {
-        Stall { inner, answer, chunk }
+    /// Allows this long for the answer to come, and this long from one piece of a body to the next.
+    pub fn new(inner: Arc<S>, answer: Duration, piece: Duration) -> Self {
+        Stall { inner, answer, piece }
     }
 
     async fn answered<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
@@ -41,24 +43,47 @@ fn stalled(limit: Duration) -> Error {
     Error::new(ErrorKind::Timeout, format!("nothing arrived for {:.1} s", limit.as_secs_f64()))
 }
 
-/// The same body, ending in an error when its next chunk takes too long.
-fn watched(body: Body, limit: Duration) -> Body {
-    stream::unfold(Some(body), move |body| async move {
-        let mut body = body?;
-        match timeout(limit, body.next()).await {
-            Ok(None) => None,
-            Ok(Some(chunk)) => Some((chunk, Some(body))),
-            Err(_) => Some((Err(stalled(limit)), None)),
+/// The same body, ending in an error when its next bytes take too long.
+struct Watched {
+    body: Body,
+    limit: Duration,
+
+    /// Made by the first wait and set anew by every later one.
+    timer: Option<Pin<Box<Sleep>>>,
+    is_waiting: bool,
+}
+
+impl Watched {
+    /// The timer of the present wait, which runs from its first poll.
+    fn timer(&mut self) -> Pin<&mut Sleep> {
+        let limit = self.limit;
+        let is_new = !std::mem::replace(&mut self.is_waiting, true);
+        match &mut self.timer {
+            // One that was not polled is no more than a reading of the clock; setting the old one later is cheap.
+            Some(timer) if is_new => timer.as_mut().reset(sleep(limit).deadline()),
+            _ => {}
         }
-    })
-    .boxed()
+        self.timer.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut()
+    }
+}
+
+impl Receive for Watched {
+    fn poll_receive(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        if let Poll::Ready(received) = self.body.poll_receive(cx, into) {
+            self.is_waiting = false;
+            return Poll::Ready(received);
+        }
+        ready!(self.timer().poll(cx));
+        Poll::Ready(Err(stalled(self.limit)))
+    }
 }
 
 #[async_trait]
 impl<S: Store + ?Sized> Store for Stall<S> {
     async fn get(&self, request: GetRequest) -> Result<GetResponse> {
         let response = self.answered(self.inner.get(request)).await?;
-        Ok(GetResponse { body: watched(response.body, self.chunk), ..response })
+        let watched = Watched { body: response.body, limit: self.piece, timer: None, is_waiting: false };
+        Ok(GetResponse { body: Body::new(watched), ..response })
     }
 
     async fn head(&self, request: HeadRequest) -> Result<ObjectMeta> {
@@ -91,8 +116,6 @@ impl<S: StoreMut + ?Sized> StoreMut for Stall<S> {
 
 #[cfg(test)]
 mod tests {
-    use futures::TryStreamExt;
-
     use super::*;
     use crate::store::layers::{At, Fault, FaultStore, Operation};
     use crate::store::memory::MemoryStore;
@@ -109,9 +132,9 @@ mod tests {
         let mut body = stall.get(get()).await.unwrap().body;
         for _ in 0..10 {
             tokio::time::sleep(Duration::from_secs(60)).await;
-            body.try_next().await.unwrap().unwrap();
+            assert_eq!(body.read(&mut [0; 64]).await.unwrap(), 10);
         }
-        assert!(body.try_next().await.unwrap().is_none());
+        assert_eq!(body.read(&mut [0; 64]).await.unwrap(), 0);
 
         faults.once(Operation::Get, Fault::Late(Duration::from_secs(6)));
         assert_eq!(stall.get(get()).await.unwrap_err().kind(), ErrorKind::Timeout);
@@ -125,9 +148,11 @@ mod tests {
         assert_eq!(put.unwrap_err().kind(), ErrorKind::Timeout);
 
         faults.once(Operation::Get, Fault::Stall(At::Byte(35)));
-        let body: Vec<_> = stall.get(get()).await.unwrap().body.collect().await;
-        assert_eq!(body.len(), 5, "three chunks, a part of the fourth, the error, and then the end");
-        let error = body.last().unwrap().as_ref().unwrap_err();
+        let mut body = stall.get(get()).await.unwrap().body;
+        for len in [10, 10, 10, 5] {
+            assert_eq!(body.read(&mut [0; 64]).await.unwrap(), len);
+        }
+        let error = body.read(&mut [0; 64]).await.unwrap_err();
         assert_eq!((error.kind(), error.message()), (ErrorKind::Timeout, "nothing arrived for 3.0 s"));
     }
 }

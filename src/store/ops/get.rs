@@ -3,15 +3,14 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use futures::{Stream, StreamExt};
 use http::{HeaderMap, Method};
+use tokio::io::ReadBuf;
 
 use super::meta::{number, object_meta, text};
 use super::{Call, HttpStore, unfit};
 use crate::base::{ByteRange, ETag};
 use crate::store::http::Received;
-use crate::store::{Error, ErrorKind, GetRequest, GetResponse, Result};
+use crate::store::{Body, Error, ErrorKind, GetRequest, GetResponse, Receive, Result};
 
 const OPERATION: &str = "GetObject";
 
@@ -35,8 +34,8 @@ impl HttpStore {
             error.with_operation(OPERATION).with_key(request.key.to_string()).with_status(response.status)
         })?;
         let meta = object_meta(self.rules, &response.headers, size);
-        let body = Exact { received: response.body, missing: range.len(), failed: false };
-        Ok(GetResponse { meta, range, body: body.boxed() })
+        let body = Exact { received: response.body, missing: range.len() };
+        Ok(GetResponse { meta, range, body: Body::new(body) })
     }
 }
 
@@ -91,36 +90,24 @@ fn parse_content_range(value: &str) -> Option<(ByteRange, u64)> {
 struct Exact {
     received: Received,
     missing: u64,
-    failed: bool,
 }
 
-impl Exact {
-    fn fail(&mut self, error: Error) -> Poll<Option<Result<Bytes>>> {
-        self.failed = true;
-        Poll::Ready(Some(Err(error.with_operation(OPERATION))))
-    }
-}
-
-impl Stream for Exact {
-    type Item = Result<Bytes>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        if self.failed || (self.missing == 0 && self.received.is_ended()) {
-            return Poll::Ready(None);
-        }
-        match ready!(self.received.poll_chunk(cx)) {
-            Some(Ok(chunk)) if chunk.len() as u64 <= self.missing => {
-                self.missing -= chunk.len() as u64;
-                Poll::Ready(Some(Ok(chunk)))
+impl Receive for Exact {
+    fn poll_receive(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        let before = into.filled().len();
+        ready!(Pin::new(&mut self.received).poll_receive(cx, into)).map_err(|error| error.with_operation(OPERATION))?;
+        let len = (into.filled().len() - before) as u64;
+        let missing = self.missing;
+        let wrong = match len {
+            0 if missing > 0 => Error::new(ErrorKind::Network, format!("the body ended {missing} bytes early")),
+            _ if len > missing => unfit("the body is longer than its length"),
+            _ => {
+                self.missing -= len;
+                return Poll::Ready(Ok(()));
             }
-            Some(Ok(_)) => self.fail(unfit("the body is longer than its length")),
-            Some(Err(error)) => self.fail(error),
-            None if self.missing == 0 => Poll::Ready(None),
-            None => {
-                let message = format!("the body ended {} bytes early", self.missing);
-                self.fail(Error::new(ErrorKind::Network, message))
-            }
-        }
+        };
+        into.set_filled(before);
+        Poll::Ready(Err(wrong.with_operation(OPERATION)))
     }
 }
 

@@ -9,7 +9,7 @@ use http::Method;
 
 use super::listing::{Decoding, Listing};
 use super::{Call, HttpStore, unfit};
-use crate::store::{Error, ErrorKind, ListPage, ListRequest, ListVersion, Result};
+use crate::store::{Body, Error, ErrorKind, ListPage, ListRequest, ListVersion, Result};
 
 /// A page of 1000 keys of 1023 bytes, each byte percent-encoded, with everything around it has some 4 MiB.
 const MAX_PAGE_BYTES: usize = 32 << 20;
@@ -109,7 +109,7 @@ impl HttpStore {
             .query("encoding-type", "url".to_owned());
         let named = |error: Error| error.with_operation(operation).with_key(request.prefix.clone());
         let response = self.call(call).await.map_err(named)?;
-        let body = response.body.collect(MAX_PAGE_BYTES).await.map_err(named)?;
+        let body = Body::new(response.body).collect(MAX_PAGE_BYTES).await.map_err(named)?;
         let decoding = Decoding { plus_is_space: self.rules.plus_is_space, tokens_too: self.rules.tokens_are_encoded };
         Listing::parse(&body, decoding).map_err(named)
     }

@@ -26,8 +26,8 @@ use super::http::{Request, Response, Transport, TransportOptions};
 use super::sign::encode::{self, Valueless};
 use super::sign::{Pair, Payload, Scheme, Signer, Unsigned};
 use super::{
-    DeleteRequest, Dialect, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ListVersion,
-    ObjectMeta, Options, PutRequest, Result, Sign, Store, StoreMut,
+    Body, DeleteRequest, Dialect, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest,
+    ListVersion, ObjectMeta, Options, PutRequest, Result, Sign, Store, StoreMut,
 };
 use crate::base::{Clock, Key, Timestamp};
 
@@ -153,7 +153,7 @@ impl HttpStore {
     async fn refused(&self, response: Response, signed: Timestamp) -> Error {
         let Response { status, headers, body } = response;
         // The status stands whether or not the words come through.
-        let body = body.collect(MAX_ERROR_BODY).await.unwrap_or_default();
+        let body = Body::new(body).collect(MAX_ERROR_BODY).await.unwrap_or_default();
         let error = Refusal { rules: self.rules, status, headers: &headers, body: &body, signed }.error();
         if error.kind() == ErrorKind::Credentials
             && let Some((_, provider)) = &self.signing
