@@ -172,6 +172,14 @@ fn resolve_read(raw: &Raw, machine: Machine, max_connections: usize) -> Result<r
             Some("off") => read::Verify::Off,
             _ => read::Verify::Crc64,
         },
+        memory_cache: match raw.text(Name::MemoryCache) {
+            Some("off") => read::MemoryCache::Off,
+            _ => read::MemoryCache::Auto,
+        },
+        passthrough: match raw.text(Name::Passthrough) {
+            Some("off") => read::Passthrough::Off,
+            _ => read::Passthrough::Auto,
+        },
     })
 }
 
@@ -280,7 +288,7 @@ mod tests {
     fn words_reach_their_rooms() {
         let words = "endpoint=http://h:1,region=r,addressing=path,sign=v1,internal,request-payer=requester,\
                      max-connections=3,memory-limit=1GiB,part-size=2MiB,prefetch=open,verify=off,log-format=json,\
-                     drain-timeout=500ms";
+                     drain-timeout=500ms,memory-cache=off,passthrough=off";
         let mounting = resolved("oss://b", words).unwrap();
         let store = &mounting.store;
         assert_eq!((store.endpoint.as_deref(), store.region.as_deref()), (Some("http://h:1"), Some("r")));
@@ -291,6 +299,7 @@ mod tests {
         let read = &mounting.read;
         assert_eq!((read.max_connections, read.memory_limit, read.part_bytes), (3, 1 << 30, 2 << 20));
         assert_eq!((read.prefetch, read.verify), (read::Prefetch::Open, read::Verify::Off));
+        assert_eq!((read.memory_cache, read.passthrough), (read::MemoryCache::Off, read::Passthrough::Off));
         assert_eq!(mounting.run.log.format, LogFormat::Json);
         assert_eq!(mounting.run.drain_timeout, Duration::from_millis(500));
     }

@@ -178,6 +178,11 @@ table! {
     Verify = "verify", Read, Choice(&["crc64", "off"]), Default "crc64",
         "Compare each object that has passed through whole with the CRC-64 that the store keeps of it.";
 
+    MemoryCache = "memory-cache", Cache, Choice(&["auto", "off"]), Default "auto",
+        "Keep files in memory after they were read and closed, while nothing else wants the memory.";
+    Passthrough = "passthrough", Cache, Choice(&["auto", "off"]), Default "auto",
+        "Let the kernel read files of 16 MiB and more by itself, once they are all in memory, where the daemon runs as \
+         root and the kernel can (Linux 6.9).";
     DirectIo = "direct-io", Cache, Choice(&["auto", "on", "off"]), Default "auto",
         "Answer reads past the page cache. auto does so for big files, where it costs a third of the CPU time.";
     KeepPageCache = "keep-page-cache", Cache, Switch, Default "on",

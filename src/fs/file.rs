@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{DIRECT_IO_BYTES, DirectIo, Errno, FileHandle, Fs, KeepPageCache, Opened, PageCache, Result, Shape, Ttl};
+use super::{
+    Backing, DIRECT_IO_BYTES, DirectIo, Errno, FileHandle, Fs, KeepPageCache, Opened, PageCache, Result, Shape, Ttl,
+};
 use crate::base::{Ino, Key};
 use crate::metrics::Metric;
 use crate::read;
@@ -50,10 +52,11 @@ impl Fs {
         let size = object.size;
         let (key, version, etag) = (Key::new(object.key), object.version, object.etag);
         let file = self.reader.open(read::Object { ino, key, version, etag, size });
+        let backing = file.whole().map(Backing);
         let handle = FileHandle(self.handle());
         self.files.write().insert(handle, Arc::new(OpenFile { ino, size, file, changed: AtomicBool::new(false) }));
         self.metrics.add(Metric::OpenFiles, 1);
-        Ok(Opened { handle, page_cache: self.page_cache(size) })
+        Ok(Opened { handle, page_cache: self.page_cache(size), backing })
     }
 
     fn page_cache(&self, size: u64) -> PageCache {

@@ -45,7 +45,8 @@ pub use errno::Errno;
 pub use notifier::Notifier;
 pub use options::{DIRECT_IO_BYTES, DirectIo, KeepPageCache, ListingMode, OddKeys, Options, Symlinks, Ttl};
 pub use types::{
-    Attr, Counting, DirEntry, DirHandle, Entry, FileHandle, FileKind, Opened, PageCache, Room, Statfs, XattrReply,
+    Attr, Backing, Counting, DirEntry, DirHandle, Entry, FileHandle, FileKind, Opened, PageCache, Room, Statfs,
+    XattrReply,
 };
 
 use self::changes::OddLog;

@@ -1,8 +1,11 @@
 //! What operations answer, in terms of neither the kernel interface nor the store.
 
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{Ino, Timestamp};
+use crate::read;
 
 /// The kinds of entries a bucket can show.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,13 +69,26 @@ pub enum PageCache {
     Bypass,
 }
 
+/// A file of ours with the same bytes, which the kernel may read instead of asking. None of it goes away while this, or
+/// a clone of it, is there.
+#[derive(Clone, Debug)]
+pub struct Backing(pub(super) Arc<read::Whole>);
+
+impl AsFd for Backing {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 /// The answer to an open.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Opened {
     /// The new handle.
     pub handle: FileHandle,
-    /// What to tell the kernel.
+    /// What to tell the kernel, if it is to ask for the bytes.
     pub page_cache: PageCache,
+    /// Where it can read them by itself, if it can.
+    pub backing: Option<Backing>,
 }
 
 /// One entry of a directory.

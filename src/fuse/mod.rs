@@ -20,6 +20,7 @@ mod mountinfo;
 mod notify;
 mod ops;
 mod options;
+mod passthrough;
 mod reply;
 mod session;
 

@@ -18,6 +18,7 @@ use fuser::{
 };
 
 use super::answer::{Answers, Request};
+use super::passthrough::Passing;
 use super::reply::{DirectMmap, GENERATION, attributes, errno, fill, nothing, open_flags};
 use crate::base::Ino;
 use crate::fs::{DirHandle, Entry, FileHandle, Fs, XattrReply};
@@ -46,15 +47,25 @@ pub(super) struct Kernel {
 
     /// Set by the handshake, before the first request.
     direct_mmap: DirectMmap,
+    passing: Arc<Passing>,
 }
 
 impl Kernel {
     pub(super) fn new(fs: Arc<Fs>, answers: Answers, max_background: u16) -> Self {
-        Kernel { fs, answers, max_background, direct_mmap: DirectMmap::Refused }
+        Kernel { fs, answers, max_background, direct_mmap: DirectMmap::Refused, passing: Arc::new(Passing::new()) }
     }
 
     fn fs(&self) -> Arc<Fs> {
         self.fs.clone()
+    }
+
+    /// Where the kernel can read files by itself, it may.
+    fn offer_passthrough(&self, config: &mut KernelConfig) {
+        // One level: files in memory lie on no other file system, and this one may still lie under an overlay.
+        let can = config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok() && config.set_max_stack_depth(1).is_ok();
+        if can {
+            self.passing.offer();
+        }
     }
 
     fn xattr(reply: ReplyXattr, result: crate::fs::Result<XattrReply>) {
@@ -79,6 +90,7 @@ impl Filesystem for Kernel {
                 Err(_) => tracing::debug!(?ability, "this kernel lacks an ability"),
             }
         }
+        self.offer_passthrough(config);
         // Fails for 0 alone, which leaves the crate's own.
         let _ = config.set_max_background(self.max_background);
         Ok(())
@@ -113,9 +125,15 @@ impl Filesystem for Kernel {
     }
 
     fn open(&self, _: &fuser::Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        let mmap = self.direct_mmap;
+        let (mmap, passing) = (self.direct_mmap, self.passing.clone());
         self.answers.answer(request("open", ino), self.fs().open(Ino(ino.0), flags.0), move |result| match result {
-            Ok(opened) => reply.opened(Fh(opened.handle.0), open_flags(opened.page_cache, mmap)),
+            Ok(opened) => {
+                let handle = Fh(opened.handle.0);
+                match passing.opening(Ino(ino.0), opened.backing, |backing| reply.open_backing(backing)) {
+                    Some(id) => reply.opened_passthrough(handle, FopenFlags::FOPEN_NOFLUSH, &id),
+                    None => reply.opened(handle, open_flags(opened.page_cache, mmap)),
+                }
+            }
             Err(error) => reply.error(errno(error)),
         });
     }
@@ -149,7 +167,10 @@ impl Filesystem for Kernel {
         _: bool,
         reply: ReplyEmpty,
     ) {
-        self.answers.at_once(request("release", ino), || self.fs.release(FileHandle(handle.0)));
+        self.answers.at_once(request("release", ino), || {
+            self.passing.closed(Ino(ino.0));
+            self.fs.release(FileHandle(handle.0));
+        });
         reply.ok();
     }
 

@@ -1,9 +1,10 @@
 //! Memory that object bytes arrive in: one writer appends, any number of readers see what it has published.
 //!
-//! Large buffers are anonymous mappings on 2 MiB boundaries, with huge pages asked for: replies written from 4 KiB pages
-//! cost the kernel half as much CPU again, because it pins them one by one. They are recycled through a [`Pool`], since
-//! touching fresh memory costs more than the copy into it. Small ones come from the heap. How much memory may be held
-//! at all is not decided here but by `budget`.
+//! Parts of an object that may be kept whole lie in its file in memory, from which the kernel can read by itself later.
+//! Other large buffers are anonymous mappings on 2 MiB boundaries, with huge pages asked for: replies written from
+//! 4 KiB pages cost the kernel half as much CPU again, because it pins them one by one. They are recycled through a
+//! [`Pool`], since touching fresh memory costs more than the copy into it. Small ones come from the heap. How much
+//! memory may be held at all is not decided here but by `budget`.
 
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
@@ -14,12 +15,13 @@ use memmap2::{Advice, MmapMut};
 use parking_lot::Mutex;
 
 use super::budget::Grant;
+use crate::cache::{MemoryFile, Stretch};
 use crate::store::{Body, Result};
 
 const PAGE_BYTES: usize = 4 << 10;
 const HUGE_BYTES: usize = 2 << 20;
 /// Buffers from this size on are mapped and recycled.
-const POOLED_BYTES: usize = 1 << 20;
+pub(super) const POOLED_BYTES: usize = 1 << 20;
 
 /// The bytes of memory that a buffer for `len` bytes takes: whole pages, above 1 MiB whole huge pages, so that few
 /// sizes have to be kept apart when memory is recycled.
@@ -33,6 +35,7 @@ enum Block {
     Heap(Vec<u8>),
     /// 2 MiB longer than the capacity, so that an aligned stretch of it lies inside; the rest is never touched.
     Map(MmapMut),
+    File(Stretch),
 }
 
 impl Block {
@@ -57,6 +60,7 @@ impl Block {
                 let start = map.as_mut_ptr();
                 start.wrapping_add(start.align_offset(HUGE_BYTES))
             }
+            Block::File(stretch) => stretch.start().as_ptr(),
         };
         NonNull::new(start).unwrap_or(NonNull::dangling())
     }
@@ -123,7 +127,7 @@ pub(super) struct Buffer {
 }
 
 // SAFETY: `start` points into `block`, which the buffer owns and which does not move when the buffer does (a mapping,
-// or a vector's heap memory). Bytes below `published` are never written again, bytes above it are touched by the
+// a stretch of one that is nobody else's, or a vector's heap memory). Bytes below `published` are never written again, bytes above it are touched by the
 // single `Tail` alone, so references to the buffer may be used from several threads at once.
 unsafe impl Send for Buffer {}
 // SAFETY: as above.
@@ -133,7 +137,28 @@ impl Buffer {
     /// An empty buffer for `len` bytes and its writer, in the memory that was granted.
     pub(super) fn new(len: u64, grant: Grant) -> (Arc<Buffer>, Tail) {
         let capacity = capacity_for(len) as usize;
-        let mut block = grant.budget().pool().take(capacity).unwrap_or_else(|| Block::new(capacity));
+        let block = grant.budget().pool().take(capacity).unwrap_or_else(|| Block::new(capacity));
+        Buffer::of(block, capacity, grant)
+    }
+
+    /// An empty buffer for these bytes of a file, and its writer, in the memory that was granted.
+    pub(super) fn in_file(stretch: Stretch, grant: Grant) -> (Arc<Buffer>, Tail) {
+        let len = stretch.range().len() as usize;
+        Buffer::of(Block::File(stretch), len, grant)
+    }
+
+    /// A buffer in a file that is filled with these bytes; those that do not fit are left out.
+    pub(super) fn copied_to_file(bytes: &[u8], stretch: Stretch, grant: Grant) -> Arc<Buffer> {
+        let (buffer, mut tail) = Buffer::in_file(stretch, grant);
+        tail.written = bytes.len().min(buffer.capacity);
+        // SAFETY: so many bytes lie within the capacity, no reader looks there before they are published, and the memory
+        // is nobody else's, so that `bytes` cannot overlap it.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), buffer.start.as_ptr(), tail.written) };
+        tail.publish();
+        buffer
+    }
+
+    fn of(mut block: Block, capacity: usize, grant: Grant) -> (Arc<Buffer>, Tail) {
         grant.budget().taken(capacity as u64);
         let start = block.start();
         let buffer = Arc::new(Buffer { start, capacity, published: AtomicUsize::new(0), block: Some(block), grant });
@@ -147,6 +172,11 @@ impl Buffer {
         // SAFETY: the tail wrote these `len` bytes before it published them with `Release`, nobody writes them again,
         // and they stay mapped while `self` lives.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), len) }
+    }
+
+    /// Whether the bytes lie in this file.
+    pub(super) fn is_in(&self, file: &Arc<MemoryFile>) -> bool {
+        matches!(&self.block, Some(Block::File(stretch)) if Arc::ptr_eq(stretch.file(), file))
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Reader;
 use super::budget::Grant;
-use super::buffer::{Buffer, Tail};
+use super::buffer::Tail;
 use super::inode::{Ahead, Arrival, Inode, Order};
 use super::keep::Place;
 use super::part::{Origin, Part};
@@ -207,7 +207,7 @@ impl Fetch {
         if filling.tail.is_none() {
             // The memory is touched only now, when bytes are about to come.
             let Some(grant) = filling.grant.take() else { return Ok(()) };
-            let (buffer, tail) = Buffer::new(range.len(), grant);
+            let (buffer, tail) = self.reader.buffer(&self.inode, range, grant);
             self.part.attach(buffer);
             filling.tail = Some(tail);
             filling.crc = self.inode.is_verifiable().then(Crc64::new);
@@ -253,7 +253,7 @@ impl Fetch {
     /// All bytes are in the buffer: accounts for them, then shows the last ones.
     fn finish(&self, filling: Filling) {
         if let Some(crc) = &filling.crc {
-            match self.inode.arrived(self.part.range, crc.finish()) {
+            match self.inode.arrived(&self.part, crc.finish()) {
                 Arrival::Good => {}
                 Arrival::Verified => self.reader.metrics.add(Metric::Verified, 1),
                 Arrival::Corrupt => {

@@ -7,19 +7,21 @@
 //! part's progress, the pool. Two inodes are never locked at once.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 
 use super::budget::{Budget, Grant, Priority};
-use super::buffer::capacity_for;
+use super::buffer::{Buffer, capacity_for};
 use super::integrity::{Coverage, Verified};
 use super::part::{Origin, Part};
 use super::planner;
 use super::stream::{Bounds, Fetch, Plan, Table};
-use super::{Object, Options, Prefetch, Verify};
+use super::whole::Whole;
+use super::{MemoryCache, Object, Options, Prefetch, Verify};
 use crate::base::{ByteRange, ETag};
+use crate::cache::MemoryFile;
 use crate::store::{Error, ErrorKind, ObjectMeta, Result};
 
 /// Objects up to this size come whole with their first read.
@@ -27,6 +29,10 @@ const SMALL_BYTES: u64 = 1 << 20;
 /// Parts of random reads below this size are forgotten once they were handed out: the page cache has them, and a map
 /// full of crumbs would cut later windows into as many GETs.
 const CRUMB_BYTES: u64 = 64 << 10;
+
+/// So much of an object may have come in pieces too small for its home, and is moved there when all else is. Copying it
+/// takes a millisecond, under the lock.
+const MOVED_BYTES: u64 = 8 << 20;
 
 /// A part to be fetched and the memory for it.
 #[derive(Debug)]
@@ -78,7 +84,12 @@ pub(super) struct Inode {
     max_part_bytes: u64,
     prefetch: Prefetch,
     verify: Verify,
+    keep: MemoryCache,
 
+    /// Where its bytes lie, if they may be kept whole. Made when the first of them come.
+    pub(super) home: OnceLock<Option<Arc<MemoryFile>>>,
+    /// While somebody reads the home by himself.
+    pub(super) whole: Mutex<Weak<Whole>>,
     /// Open handles; changes under the lock of the reader's map.
     pub(super) handles: AtomicUsize,
     /// Whether it waits for a turn to fill its windows.
@@ -141,6 +152,9 @@ impl Inode {
             max_part_bytes,
             prefetch: options.prefetch,
             verify: options.verify,
+            keep: options.memory_cache,
+            home: OnceLock::new(),
+            whole: Mutex::default(),
             handles: AtomicUsize::new(0),
             is_queued: AtomicBool::new(false),
             is_warming: AtomicBool::new(false),
@@ -282,10 +296,14 @@ impl Inode {
     }
 
     /// Records a part's checksum, before its last bytes are handed out. Compares when it completes the object.
-    pub(super) fn arrived(&self, range: ByteRange, crc: u64) -> Arrival {
+    pub(super) fn arrived(&self, part: &Part, crc: u64) -> Arrival {
         let mut state = self.state.lock();
         let Some(expected) = state.crc64 else { return Arrival::Good };
-        state.coverage.add(range, crc);
+        // Its bytes come again with the window that goes over them: joined to a neighbour it would be in the way then.
+        if self.is_crumb(part) && part.range.len() < self.object.size {
+            return Arrival::Good;
+        }
+        state.coverage.add(part.range, crc);
         let Some(whole) = state.coverage.whole(self.object.size) else { return Arrival::Good };
         state.coverage.clear();
         if whole == expected {
@@ -334,14 +352,18 @@ impl Inode {
         if !is_spent {
             return Delivery::Keep;
         }
-        let is_crumb = part.origin == Origin::Demand
-            && part.range.len() < CRUMB_BYTES
-            && (self.object.size > SMALL_BYTES || self.prefetch == Prefetch::Off);
-        if is_crumb {
+        if self.is_crumb(part) {
             self.remove(part.range.start, part.id);
             return Delivery::Keep;
         }
         Delivery::Shelve
+    }
+
+    /// Whether a part is forgotten once it was handed out.
+    fn is_crumb(&self, part: &Part) -> bool {
+        part.origin == Origin::Demand
+            && part.range.len() < CRUMB_BYTES
+            && (self.object.size > SMALL_BYTES || self.prefetch == Prefetch::Off)
     }
 
     /// Whether a part that was fetched ahead, and has just completed, came for nobody: its reader has gone elsewhere.
@@ -394,11 +416,38 @@ impl Inode {
         state.streams.retire(0);
         state.warmth = Warmth::Cold;
         // Without a tag in the listing the next open may mean another version under the same inode number.
-        let keep_none = state.broken.is_some() || self.object.etag.is_none();
+        let keep_none = state.broken.is_some() || self.object.etag.is_none() || self.keep == MemoryCache::Off;
         let is_kept = |part: &Part| !keep_none && part.is_touched() && part.is_complete();
         let gone: Vec<_> = state.parts.extract_if(.., |_, part| !is_kept(part)).map(|(_, part)| part).collect();
         let is_new = |part: &&Arc<Part>| !part.shelved.load(Ordering::Relaxed);
         Closed { kept: state.parts.values().filter(is_new).cloned().collect(), gone }
+    }
+
+    /// Every part of the object, in order and all of them in its home: those that came in small pieces are moved
+    /// there, in memory from `budget`. `None` while bytes are missing or the whole was not compared with the
+    /// checksum that the store keeps.
+    pub(super) fn all_at_home(&self, budget: &Arc<Budget>) -> Option<Vec<Arc<Part>>> {
+        let home = self.home.get()?.as_ref()?;
+        let mut state = self.state.lock();
+        let is_unchecked = self.verify == Verify::Crc64 && state.crc64.is_some() && !state.verified;
+        if is_unchecked || state.broken.is_some() || !state.is_whole(self.object.size) {
+            return None;
+        }
+        let strangers: Vec<Arc<Part>> = state.parts.values().filter(|part| !part.is_in(home)).cloned().collect();
+        if strangers.iter().map(|part| part.range.len()).sum::<u64>() > MOVED_BYTES {
+            return None;
+        }
+        for part in strangers {
+            let grant = budget.overdraw(capacity_for(part.range.len()));
+            let buffer = Buffer::copied_to_file(part.head(), home.claim(part.range)?, grant);
+            state.parts.insert(part.range.start, Part::complete_with(part.range, buffer));
+        }
+        let parts: Vec<_> = state.parts.values().cloned().collect();
+        // Whoever gets them reads all of it unseen.
+        for part in &parts {
+            part.deliver(part.range);
+        }
+        Some(parts)
     }
 
     /// Whether no part is held.
@@ -434,6 +483,11 @@ impl State {
         let part = Part::new(range, origin);
         self.parts.insert(range.start, part.clone());
         Order { part, grant }
+    }
+
+    fn is_whole(&self, size: u64) -> bool {
+        let next = |at, part: &Arc<Part>| (part.range.start == at && part.is_complete()).then_some(part.range.end);
+        self.parts.values().try_fold(0, next) == Some(size)
     }
 
     fn part_at(&self, at: u64) -> Option<Arc<Part>> {

@@ -31,15 +31,21 @@ pub(super) struct Coverage {
 }
 
 impl Coverage {
-    /// Adds a stretch. One that overlaps what is known is left out: those bytes were counted when they came first.
+    /// Adds a stretch. It takes the place of those within it; one that overlaps others in any other way is left out,
+    /// because its bytes were counted when they came first.
     pub(super) fn add(&mut self, range: ByteRange, crc: u64) {
-        let before = self.runs.range(..=range.start).next_back().map(|(&start, &run)| (start, run));
-        let after = self.runs.range(range.start..).next().map(|(&start, &run)| (start, run));
-        let overlaps =
-            before.is_some_and(|(_, (end, _))| end > range.start) || after.is_some_and(|(start, _)| start < range.end);
-        if overlaps {
+        let within: Vec<(u64, u64)> =
+            self.runs.range(range.start..range.end).map(|(&start, &(end, _))| (start, end)).collect();
+        let before = self.runs.range(..range.start).next_back().map(|(&start, &run)| (start, run));
+        let overlaps_before = before.is_some_and(|(_, (end, _))| end > range.start);
+        let overlaps_after = within.last().is_some_and(|&(_, end)| end > range.end);
+        if overlaps_before || overlaps_after || within == [(range.start, range.end)] {
             return;
         }
+        for (start, _) in within {
+            self.runs.remove(&start);
+        }
+        let after = self.runs.range(range.end..).next().map(|(&start, &run)| (start, run));
         let (mut start, mut end, mut crc) = (range.start, range.end, crc);
         if let Some((before_start, (_, before_crc))) = before.filter(|(_, (before_end, _))| *before_end == start) {
             crc = combine(before_crc, crc, range.len());
@@ -78,6 +84,19 @@ mod tests {
 
     use super::*;
     use crate::store::crc64::crc64;
+
+    #[test]
+    fn a_stretch_takes_the_place_of_those_within_it() {
+        let bytes: Vec<u8> = (0..100).collect();
+        let mut coverage = Coverage::default();
+        let mut add = |start: usize, end: usize| {
+            coverage.add(ByteRange::new(start as u64, end as u64), crc64(&bytes[start..end]));
+            coverage.whole(100).is_some()
+        };
+        let adds = [(10, 20), (30, 40), (50, 60), (0, 40), (35, 70), (40, 70), (60, 100), (70, 100)];
+        assert_eq!(adds.map(|(start, end)| add(start, end)), [false, false, false, false, false, false, false, true]);
+        assert_eq!(coverage.whole(100), Some(crc64(&bytes)));
+    }
 
     proptest! {
         #[test]

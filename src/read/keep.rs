@@ -55,6 +55,12 @@ impl Shelf {
         self.parts.lock().promote(&part.id);
     }
 
+    /// The part must not be given up now. [`Shelf::put`] ends that.
+    pub(super) fn hold(&self, part: &Part) {
+        part.shelved.store(true, Ordering::Relaxed);
+        self.parts.lock().pop(&part.id);
+    }
+
     fn take(&self) -> Option<(u64, Weak<Inode>, u64)> {
         self.parts.lock().pop_lru().map(|(id, (inode, start))| (id, inode, start))
     }

@@ -4,7 +4,8 @@
 //! (`stream`, `window`), which says how to fetch what it misses; `planner` cuts that into GETs; `fetcher` runs them into
 //! parts (`part`, `buffer`), from which the read, and whoever else waits for the same bytes, is answered as soon as its
 //! bytes are in. Ahead of readers, GETs start as places and memory allow (`budget`); what was read stays until memory
-//! is wanted (`keep`). Whole objects are compared with the store's checksum (`integrity`).
+//! is wanted (`keep`). Whole objects are compared with the store's checksum (`integrity`); those that are all there
+//! can be read by the kernel itself from then on (`whole`).
 //!
 //! Errors of the store pass through as they are; what they mean to a program is decided in `fs`.
 
@@ -20,6 +21,9 @@ mod slice;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod whole;
+#[cfg(test)]
+mod whole_tests;
 mod window;
 
 use std::collections::HashMap;
@@ -39,8 +43,10 @@ use stream::Plan;
 
 pub use integrity::Verified;
 pub use slice::Slice;
+pub use whole::Whole;
 
 use crate::base::{ByteRange, Clock, ETag, Ino, Key};
+use crate::cache::Memory;
 use crate::metrics::{Metric, Metrics};
 use crate::store::{Result, Store};
 
@@ -72,6 +78,10 @@ pub struct Options {
     pub memory_limit: u64,
     /// Whether whole objects are compared with the CRC-64 that the store keeps.
     pub verify: Verify,
+    /// What becomes of a file's bytes after its last descriptor was closed.
+    pub memory_cache: MemoryCache,
+    /// Whether files that are all in memory are left to the kernel to read.
+    pub passthrough: Passthrough,
 }
 
 impl Default for Options {
@@ -82,6 +92,8 @@ impl Default for Options {
             max_connections: 64,
             memory_limit: 1 << 30,
             verify: Verify::Crc64,
+            memory_cache: MemoryCache::Auto,
+            passthrough: Passthrough::Auto,
         }
     }
 }
@@ -108,6 +120,26 @@ pub enum Verify {
     Off,
 }
 
+/// What becomes of a file's bytes after its last descriptor was closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum MemoryCache {
+    /// They stay while nothing else wants the memory.
+    #[default]
+    Auto,
+    /// They go.
+    Off,
+}
+
+/// Whether files that are all in memory are left to the kernel to read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Passthrough {
+    /// Where this process may make file systems, which it must for that.
+    #[default]
+    Auto,
+    /// No.
+    Off,
+}
+
 /// Reads objects through shared buffers. One for the whole daemon.
 pub struct Reader {
     store: Arc<dyn Store>,
@@ -117,7 +149,11 @@ pub struct Reader {
 
     options: Options,
 
+    /// Where objects have their homes, if they have any.
+    memory: Option<Memory>,
     budget: Arc<Budget>,
+    /// Of that, what must stay because the kernel reads it by itself.
+    held_bytes: AtomicU64,
     turns: Turns,
     shelf: Shelf,
     last_search_ms: AtomicU64,
@@ -140,7 +176,9 @@ impl Reader {
     fn with_clock(store: Arc<dyn Store>, options: Options, metrics: Arc<Metrics>, clock: Clock) -> Arc<Self> {
         Arc::new(Reader {
             store,
+            memory: whole::memory(options.passthrough),
             budget: Budget::new(options.memory_limit, metrics.clone()),
+            held_bytes: AtomicU64::new(0),
             metrics,
             runtime: Handle::current(),
             clock,
@@ -208,6 +246,12 @@ impl File {
     /// How much of the object has been compared with the store's checksum.
     pub fn verified(&self) -> Verified {
         self.inode.verified()
+    }
+
+    /// The object as a file that the kernel can read, if all of it is in memory and has been compared with the store's
+    /// checksum (where there is one). It stays there while anybody has this.
+    pub fn whole(&self) -> Option<Arc<Whole>> {
+        self.reader.whole(&self.inode)
     }
 
     async fn answer(&self, read: ByteRange) -> Result<Slice> {

@@ -15,6 +15,7 @@ use tokio::task::AbortHandle;
 
 use super::buffer::Buffer;
 use crate::base::ByteRange;
+use crate::cache::MemoryFile;
 use crate::store::Error;
 
 /// Why a part was fetched.
@@ -37,7 +38,7 @@ pub(super) struct Part {
     buffer: OnceLock<Arc<Buffer>>,
     /// One bit for each 64th of the range whose last byte was handed out.
     delivered: AtomicU64,
-    /// Whether the part may be given up for its memory.
+    /// Whether the part lies on the shelf, to be given up when memory is wanted; or is held, and must not come there.
     pub(super) shelved: AtomicBool,
     progress: Mutex<Progress>,
 }
@@ -97,6 +98,19 @@ impl Part {
     pub(super) fn attach(&self, buffer: Arc<Buffer>) {
         let attached = self.buffer.set(buffer);
         debug_assert!(attached.is_ok(), "a part is fetched by one task");
+    }
+
+    /// A part whose bytes are all there.
+    pub(super) fn complete_with(range: ByteRange, buffer: Arc<Buffer>) -> Arc<Self> {
+        let part = Part::new(range, Origin::Demand);
+        part.attach(buffer);
+        part.complete();
+        part
+    }
+
+    /// Whether its bytes lie in this file.
+    pub(super) fn is_in(&self, file: &Arc<MemoryFile>) -> bool {
+        self.buffer.get().is_some_and(|buffer| buffer.is_in(file))
     }
 
     /// Remembers the task that fetches the part, so that it can be called off.

@@ -7,31 +7,32 @@ use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 
+use super::whole_tests::on_disk;
 use super::*;
 use crate::base::Timestamp;
 use crate::store::ErrorKind;
 use crate::store::layers::{At, Fault, FaultStore, Operation};
 use crate::store::memory::{MemoryStore, Request};
 
-const MIB: u64 = 1 << 20;
+pub(super) const MIB: u64 = 1 << 20;
 
 /// Random bytes, drawn from a seed.
-fn content(size: u64, seed: u64) -> Bytes {
+pub(super) fn content(size: u64, seed: u64) -> Bytes {
     let mut bytes = vec![0; size as usize];
     StdRng::seed_from_u64(seed).fill_bytes(&mut bytes);
     bytes.into()
 }
 
 /// A bucket in memory and a reader over it.
-struct Bed {
+pub(super) struct Bed {
     store: Arc<MemoryStore>,
     faults: Arc<FaultStore<MemoryStore>>,
     metrics: Arc<Metrics>,
-    reader: Arc<Reader>,
+    pub(super) reader: Arc<Reader>,
 }
 
 impl Bed {
-    fn new(options: Options) -> Self {
+    pub(super) fn new(options: Options) -> Self {
         let store = MemoryStore::new().latency(Duration::from_millis(20)).chunk_bytes(256 << 10);
         let (store, metrics) = (Arc::new(store), Arc::new(Metrics::default()));
         let faults = Arc::new(FaultStore::new(store.clone()));
@@ -41,17 +42,17 @@ impl Bed {
     }
 
     /// The next GETs go as told, one fault each; `None` lets one through.
-    fn script(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
+    pub(super) fn script(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
         for fault in faults {
             self.faults.once(Operation::Get, fault.unwrap_or(Fault::Late(Duration::ZERO)));
         }
     }
 
-    fn count(&self, metric: Metric) -> u64 {
+    pub(super) fn count(&self, metric: Metric) -> u64 {
         self.metrics.value(metric)
     }
 
-    fn object(&self, key: &str, bytes: &Bytes) -> Object {
+    pub(super) fn object(&self, key: &str, bytes: &Bytes) -> Object {
         let meta = self.store.put(key, bytes.clone());
         let ino = Ino(crate::store::crc64::crc64(key.as_bytes()) ^ crate::store::crc64::crc64(bytes));
         Object { ino, key: Key::new(key), version: None, etag: meta.etag, size: bytes.len() as u64 }
@@ -66,12 +67,12 @@ impl Bed {
         self.store.take_requests().into_iter().filter_map(range).collect()
     }
 
-    fn held(&self) -> u64 {
+    pub(super) fn held(&self) -> u64 {
         self.metrics.value(Metric::BufferBytes)
     }
 }
 
-async fn read_through(file: &File, bytes: &Bytes, step: usize) {
+pub(super) async fn read_through(file: &File, bytes: &Bytes, step: usize) {
     let mut at = 0;
     loop {
         let slice = file.read(at as u64, step).await.unwrap();
@@ -430,6 +431,8 @@ proptest! {
                 })
             });
             futures::future::try_join_all(tasks.collect::<Vec<_>>()).await.unwrap();
+            let whole = bed.reader.open(object).whole();
+            assert!(whole.is_none_or(|whole| on_disk(&whole) == bytes));
             tokio::time::sleep(Duration::from_millis(1)).await;
             bed.reader.make_room(u64::MAX / 2, Priority::Demand);
             assert_eq!((bed.held(), bed.reader.inodes.lock().len()), (0, 0));

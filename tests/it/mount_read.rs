@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ossmount::fs::DirectIo;
+use ossmount::fs::{DirectIo, Ttl};
 use ossmount::fuse::{Drained, Laziness};
 use ossmount::metrics::Metric;
 use ossmount::read::Prefetch;
@@ -194,6 +194,41 @@ fn pages_stay_from_one_open_to_the_next() {
     assert!(fs::read(bed.path("file")).unwrap() == bytes);
     assert_eq!(bed.metrics().value(Metric::Reads), reads, "the kernel had every page");
     assert_eq!(gets(&store), gets_before);
+}
+
+#[test]
+fn a_file_that_was_read_through_is_read_by_the_kernel_itself() {
+    let bytes = content(20, BIG);
+    let store = store_of(&[("file", &bytes)]);
+    let mut recipe = Recipe::default();
+    recipe.fs.metadata_ttl = Ttl::EachOpen;
+    let bed = recipe.make(store.clone());
+    let reads = || bed.metrics().value(Metric::Reads);
+    let first = File::open(bed.path("file")).unwrap();
+    assert!(read_at(&first, 0, BIG) == bytes);
+    // While somebody has it open in another way it goes on like that.
+    assert!(fs::read(bed.path("file")).unwrap() == bytes);
+    drop(first);
+    // The kernel tells of a close later than the program hears of it.
+    while bed.metrics().value(Metric::OpenFiles) > 0 {
+        std::thread::yield_now();
+    }
+    let (asked, gets_before) = (reads(), gets(&store));
+    let direct = File::options().read(true).custom_flags(libc::O_DIRECT).open(bed.path("file")).unwrap();
+    assert!(read_at(&direct, 0, BIG) == bytes);
+    let second = File::open(bed.path("file")).unwrap();
+    // SAFETY: the file does not change.
+    let map = unsafe { memmap2::Mmap::map(&second) }.unwrap();
+    assert!(map[..] == bytes[..]);
+    drop((direct, second));
+    assert!(fs::read(bed.path("file")).unwrap() == bytes, "the mapping keeps it open");
+    assert!(map[BIG - 5000..] == bytes[BIG - 5000..]);
+    assert_eq!((reads(), gets(&store)), (asked, gets_before), "nobody asked the daemon");
+    drop(map);
+    // Another version is another file.
+    let new = content(21, BIG);
+    store.put("file", new.clone());
+    assert!(fs::read(bed.path("file")).unwrap() == new);
 }
 
 #[test]
