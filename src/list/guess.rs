@@ -12,6 +12,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 
+use crate::base::behind;
+
 /// Samples on either side of a key that make its scale.
 const NEIGHBOURS: usize = 64;
 /// With fewer samples than this, the usual characters are added to those seen.
@@ -73,6 +75,16 @@ impl Samples {
         let shared = next.map_or(0, |next| key.chars().zip(next.chars()).take_while(|(a, b)| a == b).count());
         let parting = key.char_indices().nth(shared);
         parting.is_some_and(|(at, char)| !char.is_ascii_digit() && !word(key, at).is_some_and(is_hash))
+    }
+
+    /// The directory that a name lies directly in, if it is none of a series of directories: the next known key parts
+    /// from its name within a word.
+    pub(super) fn lone_directory<'k>(&self, name: &'k str) -> Option<&'k str> {
+        let directory = &name[..=name.rfind('/')?];
+        let parent = directory[..directory.len() - 1].rfind('/').map_or(0, |slash| slash + 1);
+        let end = behind(directory)?;
+        let next = self.keys.range::<str, _>((Bound::Included(&*end), Bound::Unbounded)).next()?;
+        (next.starts_with(&directory[..parent]) && self.is_open(directory, Some(&end))).then_some(directory)
     }
 
     /// The first known key that begins with a name.
@@ -421,6 +433,17 @@ mod tests {
         assert_eq!(behind_name("cat-").as_deref(), Some("cat."));
         assert_eq!(samples.first_of("dog-"), Some("dog-0001"));
         assert_eq!(samples.first_of("cow-"), None);
+    }
+
+    #[test]
+    fn directories_that_stand_alone_are_told_from_series_of_them() {
+        let samples =
+            samples(["dir-00/a-1", "dir-01/a-1", "dir-01/a-2", "texts/a-1", "texts/a-2", "y/2023/a-1", "z/a-1"]);
+        assert_eq!(samples.lone_directory("texts/a-"), Some("texts/"));
+        assert_eq!(samples.lone_directory("dir-00/a-"), None, "others are numbered like it");
+        assert_eq!(samples.lone_directory("y/2023/a-"), None, "what lies beside it is not known");
+        assert_eq!(samples.lone_directory("z/a-"), None, "nothing is known behind it");
+        assert_eq!(samples.lone_directory("a-"), None);
     }
 
     proptest! {

@@ -7,7 +7,8 @@
 //!    remainder whatever it is. Later they are even.
 //! 3. *Where does a series end?* What is numbered goes on for as long as it has done, give or take a factor, and then
 //!    comes another name of which nothing is known: cuts go out in proportion to what the series has shown, and one
-//!    behind all of it. Where a page holds many names, cuts go out to where names of other scripts begin.
+//!    behind all of it. Where a page holds many names, or a directory stands alone among others, cuts go out to where
+//!    names of other scripts begin.
 //! 4. *What lies beside a huge directory?* Pages with a delimiter ([`Tops`](super::Tops)), asked for once the first
 //!    page shows that there are directories, show the names at the top: keys to cut at, and often the end of all keys.
 //! 5. *What may a wrong guess cost?* Requests that found nothing, and the parts of pages behind the end of their
@@ -30,8 +31,21 @@ const SERIES: [f64; 2] = [0.6, 2.5];
 const SEVERAL: f64 = 3.0;
 /// Cuts at known names.
 const NAMES: usize = 16;
-/// Characters that names may begin with far behind the others: of each script one, so to speak.
-const LADDER: [char; 7] = ['A', 'a', 'n', '\u{80}', '\u{2e80}', '\u{ac00}', '\u{10000}'];
+/// Characters that names may begin with far behind the others: where many scripts begin.
+const LADDER: [char; 12] = [
+    'A',
+    'a',
+    'n',
+    '\u{80}',
+    '\u{400}',
+    '\u{590}',
+    '\u{600}',
+    '\u{900}',
+    '\u{2e80}',
+    '\u{ac00}',
+    '\u{10000}',
+    '\u{1f000}',
+];
 /// Pages of a segment in key order: so many that the half page wasted at its end hardly matters, so few that all
 /// workers are busy within the look-ahead.
 const STRETCH: f64 = 8.0;
@@ -49,7 +63,7 @@ impl Waste {
     /// Waste that is always allowed.
     const BASE: f64 = 38.0;
     /// Waste that is allowed for every page listed; and in key order, where parts must be short.
-    const SHARE: f64 = 0.13;
+    const SHARE: f64 = 0.15;
     const SHARE_IN_ORDER: f64 = 0.3;
     /// What a guess costs on average: half a page before it, and sometimes a page that is empty.
     const EXPECTED: f64 = 0.6;
@@ -64,14 +78,15 @@ impl Waste {
         self.wasted += 1.0 - share;
     }
 
-    /// How many guesses may be on their way, with this share of all possible requests unused. What is always allowed
-    /// is kept for times when there is little else to ask for.
-    fn allowed(&self, order: Order, idle: f64) -> usize {
+    /// How many guesses may be on their way, with this share of all possible requests unused and as many pages left as
+    /// far as is known. What is always allowed is kept for times when there is little else to ask for.
+    fn allowed(&self, order: Order, idle: f64, left: f64) -> usize {
         let share = match order {
-            Order::Arrival => Self::SHARE,
-            Order::Key => Self::SHARE_IN_ORDER,
+            // What will surely be listed counts before it is: segments are wanted at the beginning rather than later.
+            Order::Arrival => Self::SHARE * (self.useful + left.min(self.useful)),
+            Order::Key => Self::SHARE_IN_ORDER * self.useful,
         };
-        let affordable = (Self::BASE * idle + share * self.useful - self.wasted) / Self::EXPECTED;
+        let affordable = (Self::BASE * idle + share - self.wasted) / Self::EXPECTED;
         affordable.min(Self::START + self.useful).max(0.0) as usize
     }
 
@@ -84,14 +99,15 @@ impl Splitter {
     /// Cuts a segment, and gives the part to ask about.
     pub(super) fn cut(&mut self) -> Option<usize> {
         let guesses = self.segments.iter().filter(|segment| segment.is_guess()).count();
-        let allowed =
-            self.waste.allowed(self.scope.order, self.idle()).checked_sub(guesses).filter(|&allowed| allowed > 0)?;
+        let left = self.segments.iter().map(Segment::left).sum();
+        let allowed = self.waste.allowed(self.scope.order, self.idle(), left);
+        let allowed = allowed.checked_sub(guesses).filter(|&allowed| allowed > 0)?;
         for at in 0..self.segments.len() {
             if self.segments[at].pages.is_none() {
                 self.segments[at].pages = Some(self.measure(at));
             }
         }
-        if let Some(part) = self.spread() {
+        if let Some(part) = self.spread(allowed) {
             return Some(part);
         }
         loop {
@@ -108,25 +124,43 @@ impl Splitter {
         }
     }
 
-    /// Cuts a segment whose pages hold many names rather than one series, where other names may be: what was seen of
-    /// them tells nothing of how many there are.
-    fn spread(&mut self) -> Option<usize> {
+    /// Cuts a segment where other names may be, of which nothing is known: once, however few pages it seems to hold.
+    fn spread(&mut self, allowed: usize) -> Option<usize> {
         if self.idle() < 0.5 {
             return None;
         }
         for at in 0..self.segments.len() {
-            let segment = &self.segments[at];
-            let name = self.series(segment).filter(|name| !segment.spread && !name.is_empty());
-            let digit = |name: &str| segment.from.as_bytes().get(name.len()).is_some_and(u8::is_ascii_digit);
-            let Some(name) = name.filter(|name| !digit(name)) else { continue };
-            let cuts = ladder(name, &segment.from).into_iter().map(|text| (text, 0.0)).collect();
+            let Some(cuts) = self.spreading_cuts(at, allowed) else { continue };
             self.segments[at].spread = true;
-            let part = self.apply(at, cuts);
+            let part = self.apply(at, cuts.into_iter().map(|text| (text, 0.0)).collect());
             if part.is_some() {
                 return part;
             }
         }
         None
+    }
+
+    /// Where other names may be: behind the first characters of those that a page holds many of, or in the directory
+    /// of a numbered series, where that is none of many alike. There words of other scripts alone are looked for.
+    fn spreading_cuts(&self, at: usize, allowed: usize) -> Option<Vec<String>> {
+        let segment = &self.segments[at];
+        let name = self.series(segment).filter(|_| !segment.spread)?;
+        let is_numbered = segment.from.as_bytes().get(name.len()).is_some_and(u8::is_ascii_digit);
+        if !is_numbered {
+            return (name.len() > self.scope.prefix.len()).then(|| self.ladder(name, &segment.from));
+        }
+        // In key order, what lies so far ahead would only take up the look-ahead.
+        if self.tops.are_awaited() || self.scope.order == Order::Key {
+            return None;
+        }
+        let directory = self.samples.lone_directory(name).filter(|name| name.len() > self.scope.prefix.len())?;
+        let mut cuts = self.ladder(directory, &segment.from);
+        cuts.retain(|text| !text[directory.len()..].is_ascii());
+        if segment.left() >= self.least() {
+            cuts.extend(self.far_cuts(at, allowed).into_iter().map(|(text, _)| text));
+            cuts.sort_unstable();
+        }
+        Some(cuts)
     }
 
     /// The share of all possible requests that is not used.
@@ -137,7 +171,12 @@ impl Splitter {
     /// The least pages of a part: the longer the listing and the busier the workers, the more, since every part
     /// wastes half a page.
     fn least(&self) -> f64 {
-        1.5 + (1.0 - self.idle()) * self.waste.useful / self.concurrency as f64 / 2.0
+        let busy = 1.0 - self.idle();
+        let busy = match self.scope.order {
+            Order::Arrival => busy * busy,
+            Order::Key => busy,
+        };
+        1.5 + busy * self.waste.useful / self.concurrency as f64 / 2.0
     }
 
     fn candidate(&self) -> Option<usize> {
@@ -213,7 +252,7 @@ impl Splitter {
         if !marks.is_empty() {
             return marks.into_iter().map(|mark| (mark, 0.0)).collect();
         }
-        let ladder = if end.is_none() { ladder(&self.scope.prefix, &segment.from) } else { Vec::new() };
+        let ladder = if end.is_none() { self.ladder(&self.scope.prefix, &segment.from) } else { Vec::new() };
         let end = end.or(ladder.first().map(String::as_str));
         let pages = segment.pages.unwrap_or(0.0);
         let page = scale.distance(&segment.from, end) / pages;
@@ -251,6 +290,17 @@ impl Splitter {
         (last > at).then_some(at + 1)
     }
 
+    /// Texts that begin with a prefix and lie behind a key, where names begin in other scripts: up to the first that is
+    /// not ASCII; behind one of those all others, or in key order the next.
+    fn ladder(&self, prefix: &str, key: &str) -> Vec<String> {
+        let first = key.get(prefix.len()..).and_then(|rest| rest.chars().next()).unwrap_or('\0');
+        let behind = LADDER.into_iter().filter(|char| *char > first);
+        let (ascii, other): (Vec<_>, Vec<_>) = behind.partition(char::is_ascii);
+        let is_one_enough = first.is_ascii() || self.scope.order == Order::Key;
+        let other = other.into_iter().take(if is_one_enough { 1 } else { LADDER.len() });
+        ascii.into_iter().chain(other).map(|char| format!("{prefix}{char}")).collect()
+    }
+
     /// Where the part behind a text begins, if the text can cut the segment.
     fn place(&self, at: usize, text: &str) -> Option<String> {
         let segment = &self.segments[at];
@@ -262,16 +312,6 @@ impl Splitter {
             });
         (inside && !crosses && text.starts_with(&self.scope.prefix)).then_some(from)
     }
-}
-
-/// Texts that begin with a prefix and lie behind a key, where names begin in other scripts: up to the first that is
-/// not ASCII, or the next.
-fn ladder(prefix: &str, key: &str) -> Vec<String> {
-    let first = key.get(prefix.len()..).and_then(|rest| rest.chars().next()).unwrap_or('\0');
-    let behind = LADDER.into_iter().filter(|char| *char > first);
-    let ascii = behind.clone().take_while(char::is_ascii);
-    let other = behind.skip_while(char::is_ascii).take(1);
-    ascii.chain(other).map(|char| format!("{prefix}{char}")).collect()
 }
 
 /// Up to `most` distances below a number of pages: the first leaves enough pages behind the one that is on its way,
