@@ -19,6 +19,8 @@ mod listing;
 mod listing_tests;
 mod lookup;
 mod notifier;
+#[cfg(test)]
+mod object_tests;
 mod options;
 mod pace;
 mod probe;
