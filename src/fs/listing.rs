@@ -65,9 +65,33 @@ pub(super) struct Run {
     /// Turns for asking the store about one name beside the listing.
     pub(super) questions: Arc<Semaphore>,
     odd: OddLog,
-    /// Of a listing ahead of a walk: how far that may be.
+    /// The walk that it runs ahead of, if it does.
+    walk: Option<Followed>,
+}
+
+/// A walk that a listing runs ahead of.
+#[derive(Debug)]
+struct Followed {
+    /// How far ahead it may be.
     pace: Mutex<Pace>,
-    follow: Notify,
+    /// Rings when the walk has come further.
+    step: Notify,
+}
+
+impl Followed {
+    fn by(pace: Pace) -> Self {
+        Followed { pace: Mutex::new(pace), step: Notify::new() }
+    }
+
+    /// Waits until the walk has come near enough; false when it does not come.
+    async fn comes(&self) -> bool {
+        while self.pace.lock().is_far_ahead() {
+            if tokio::time::timeout(WALK_PAUSE, self.step.notified()).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
 }
 
 /// How far a listing has come.
@@ -112,17 +136,19 @@ impl Bells {
 impl Run {
     /// A program has opened a directory that it brings; whether the walk that it serves has come further by that.
     pub(super) fn opened(&self, directory: Ino) -> bool {
-        let further = self.purpose == Purpose::Ahead && self.pace.lock().opened(directory);
+        let Some(walk) = &self.walk else { return false };
+        let further = walk.pace.lock().opened(directory);
         if further {
-            self.follow.notify_one();
+            walk.step.notify_one();
         }
         further
     }
 
     /// The walk has read entries of such a directory.
     pub(super) fn read(&self, entries: u64) {
-        self.pace.lock().read(entries);
-        self.follow.notify_one();
+        let Some(walk) = &self.walk else { return };
+        walk.pace.lock().read(entries);
+        walk.step.notify_one();
     }
 
     /// Whether it brings the whole of a directory.
@@ -180,18 +206,26 @@ impl Fs {
         depth: Depth,
         purpose: Purpose,
     ) -> Option<Arc<Run>> {
-        self.begin_run(state, directory, depth, purpose, |listing| (KeySpan::below(&listing.prefix), Order::Arrival), 0)
+        self.begin_run(
+            state,
+            directory,
+            depth,
+            purpose,
+            |listing| (KeySpan::below(&listing.prefix), Order::Arrival),
+            None,
+        )
     }
 
     /// Begins to list what a walk will want.
     pub(super) fn begin_ahead(self: &Arc<Self>, state: &mut State, directory: Ino, ahead: Ahead) {
         tracing::debug!(below = ahead.below, from = ahead.from, "a walk: listing ahead");
         let order = if ahead.from.is_some() { Order::Key } else { Order::Arrival };
+        let walk = Followed::by(Pace::new(ahead.read));
         let span = |listing: &Listing| {
             let all = KeySpan::below(&listing.prefix);
             (KeySpan { from: ahead.from.unwrap_or(all.from), before: all.before }, order)
         };
-        self.begin_run(state, directory, Depth::Subtree, Purpose::Ahead, span, ahead.read);
+        self.begin_run(state, directory, Depth::Subtree, Purpose::Ahead, span, Some(walk));
     }
 
     fn begin_run(
@@ -201,7 +235,7 @@ impl Fs {
         depth: Depth,
         purpose: Purpose,
         span: impl FnOnce(&Listing) -> (KeySpan, Order),
-        read: u64,
+        walk: Option<Followed>,
     ) -> Option<Arc<Run>> {
         let began = self.clock.elapsed();
         let listing = state.tree.begin_listing(directory, depth, began)?;
@@ -215,8 +249,7 @@ impl Fs {
             bell: watch::Sender::new(Progress::default()),
             questions: Arc::new(Semaphore::new(QUESTIONS)),
             odd: OddLog::default(),
-            pace: Mutex::new(Pace::new(read)),
-            follow: Notify::new(),
+            walk,
         });
         if purpose == Purpose::Everything {
             state.everything_at = Some(began);
@@ -254,11 +287,11 @@ impl Fs {
         let mut pages = list::pages(self.store.clone(), run.scope(), &self.list_options(run.purpose));
         let mut unattended = 0;
         loop {
-            if run.purpose == Purpose::Ahead {
-                if !self.walk_follows(run).await {
+            if let Some(walk) = &run.walk {
+                if !walk.comes().await {
                     return End::Unwanted;
                 }
-                pages.set_concurrency(run.pace.lock().requests().min(self.options.list.concurrency));
+                pages.set_concurrency(walk.pace.lock().requests().min(self.options.list.concurrency));
             }
             match pages.next().await {
                 Some(Ok(page)) => match self.apply(directory, run, &page) {
@@ -274,16 +307,6 @@ impl Fs {
                 return End::Unwanted;
             }
         }
-    }
-
-    /// Waits until the walk that a listing serves has come near enough; false when it does not come.
-    async fn walk_follows(&self, run: &Run) -> bool {
-        while run.pace.lock().is_far_ahead() {
-            if tokio::time::timeout(WALK_PAUSE, run.follow.notified()).await.is_err() {
-                return false;
-            }
-        }
-        true
     }
 
     fn is_done_with(&self, directory: Ino, run: &Arc<Run>, unattended: u64) -> bool {
@@ -313,7 +336,9 @@ impl Fs {
     }
 
     fn apply(&self, directory: Ino, run: &Run, page: &Page) -> Applied {
-        run.pace.lock().listed((page.entries.len() + page.prefixes.len()) as u64);
+        if let Some(walk) = &run.walk {
+            walk.pace.lock().listed((page.entries.len() + page.prefixes.len()) as u64);
+        }
         if page.undecodable > 0 {
             self.metrics.add(Metric::OddKeys, page.undecodable);
             run.odd.leave_out(page.undecodable);
@@ -359,8 +384,8 @@ impl State {
             self.runs.remove(&directory);
         }
         self.wide.retain(|wide| !Arc::ptr_eq(wide, run));
-        if run.purpose == Purpose::Ahead {
-            self.walks.over(&run.listing.prefix, run.pace.lock().outcome());
+        if let Some(walk) = &run.walk {
+            self.walks.over(&run.listing.prefix, walk.pace.lock().outcome());
         }
     }
 }
