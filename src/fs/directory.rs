@@ -118,18 +118,16 @@ impl Fs {
         mut take: impl FnMut(&DirEntry<'_>) -> Room + Send,
     ) -> Result<()> {
         let directory = self.directories.lock().get(&handle).cloned().ok_or(Errno::EBADF)?;
-        if self.give_dots(&directory, offset, &mut take) == Room::Full {
-            return Ok(());
-        }
-        let mut at = offset.max(DOTS);
-        let mut bells = directory.bells.clone();
+        let first = offset.max(DOTS);
+        let mut at = offset;
+        let mut bells = None;
         loop {
-            let from = at;
             let (room, state) = self.give(&directory, &mut at, counting, &mut take)?;
-            if room == Room::Full || state == OrderState::Complete || at > from {
-                self.count_use(&directory, at - from);
+            if room == Room::Full || state == OrderState::Complete || at > first {
+                self.count_use(&directory, at.saturating_sub(first));
                 return Ok(());
             }
+            let bells = bells.get_or_insert_with(|| directory.bells.clone());
             match (state, bells.as_mut()) {
                 (OrderState::Growing, Some(bells)) => {
                     if let Some(Err(error)) = bells.next().await.ended {
@@ -155,9 +153,12 @@ impl Fs {
         take: &mut impl FnMut(&DirEntry<'_>) -> Room,
     ) -> Result<(Room, OrderState)> {
         loop {
+            let mut state = self.state.lock();
+            if self.give_dots(&state, directory, at, take) == Room::Full {
+                return Ok((Room::Full, OrderState::Growing));
+            }
             let from = usize::try_from(*at - DOTS).map_err(|_| Errno::EINVAL)?;
             let (mut room, mut left) = (Room::Left, BATCH);
-            let mut state = self.state.lock();
             let shown = state.tree.show_entries(directory.order, from, self.clock.elapsed(), |row| {
                 if left == 0 {
                     return Take::Enough;
@@ -178,26 +179,35 @@ impl Fs {
         }
     }
 
-    fn give_dots(&self, directory: &OpenDirectory, offset: u64, take: &mut impl FnMut(&DirEntry<'_>) -> Room) -> Room {
-        if offset >= DOTS {
-            return Room::Left;
-        }
-        let state = self.state.lock();
-        let now = self.clock.elapsed();
-        let own = state.tree.view(directory.ino, now);
-        let above = state.tree.parent(directory.ino).and_then(|ino| state.tree.view(ino, now));
-        let dots: [(&[u8], _); 2] = [(b".", own), (b"..", above)];
-        for ((name, view), next_offset) in dots.into_iter().zip(1..).skip(offset as usize) {
-            let Some(view) = view else { continue };
-            if take(&DirEntry { next_offset, name, attr: self.attr(&view) }) == Room::Full {
+    /// Gives `.` and `..`, as far as the handle stands before them.
+    fn give_dots(
+        &self,
+        state: &State,
+        directory: &OpenDirectory,
+        at: &mut u64,
+        take: &mut impl FnMut(&DirEntry<'_>) -> Room,
+    ) -> Room {
+        while *at < DOTS {
+            let (name, ino): (&[u8], _) = match *at {
+                0 => (b".", Some(directory.ino)),
+                _ => (b"..", state.tree.parent(directory.ino)),
+            };
+            let next_offset = *at + 1;
+            if let Some(view) = ino.and_then(|ino| state.tree.view(ino, self.clock.elapsed()))
+                && take(&DirEntry { next_offset, name, attr: self.attr(&view) }) == Room::Full
+            {
                 return Room::Full;
             }
+            *at = next_offset;
         }
         Room::Left
     }
 
     /// Listings ahead of a walk go on as the walk does.
     fn count_use(&self, directory: &OpenDirectory, entries: u64) {
+        if entries == 0 {
+            return;
+        }
         directory.ahead.iter().for_each(|run| run.read(entries));
         if directory.step {
             self.state.lock().walks.read(&directory.prefix, entries);
