@@ -38,8 +38,46 @@ impl Key {
 
 /// An entity tag without its quotes. Servers send it with or without quotes and in either case, so equality ignores
 /// the case and the text is kept as the server wrote it.
+///
+/// Tags as servers make them (32 digits, and perhaps the number of parts) take no memory elsewhere: listings hold
+/// millions.
 #[derive(Clone)]
-pub struct ETag(Arc<str>);
+pub struct ETag(Tag);
+
+/// The text of an entity tag.
+#[derive(Clone)]
+enum Tag {
+    /// In the first `len` bytes, which are UTF-8.
+    Short {
+        len: u8,
+        bytes: [u8; SHORT],
+    },
+    Long(Arc<str>),
+}
+
+/// Bytes of a tag that is kept in place.
+const SHORT: usize = 38;
+
+impl Tag {
+    fn new(text: &str) -> Self {
+        let mut bytes = [0; SHORT];
+        match bytes.get_mut(..text.len()) {
+            Some(place) => {
+                place.copy_from_slice(text.as_bytes());
+                Tag::Short { len: text.len() as u8, bytes }
+            }
+            None => Tag::Long(text.into()),
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        match self {
+            // It was made of a text, so that it is one.
+            Tag::Short { len, bytes } => std::str::from_utf8(&bytes[..usize::from(*len)]).unwrap_or_default(),
+            Tag::Long(text) => text,
+        }
+    }
+}
 
 impl ETag {
     /// Parses a header or XML value: surrounding blanks, a weak prefix `W/` and quotes are removed. `None` when
@@ -53,23 +91,23 @@ impl ETag {
             true => value.bytes().any(|byte| byte.is_ascii_control()),
             false => value.contains(char::is_control),
         };
-        (!value.is_empty() && !has_control).then(|| ETag(value.into()))
+        (!value.is_empty() && !has_control).then(|| ETag(Tag::new(value)))
     }
 
     /// The tag without quotes.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 
     /// The tag in quotes, as `If-Match` wants it.
     pub fn quoted(&self) -> String {
-        format!("\"{}\"", self.0)
+        format!("\"{self}\"")
     }
 }
 
 impl PartialEq for ETag {
     fn eq(&self, other: &Self) -> bool {
-        self.0.eq_ignore_ascii_case(&other.0)
+        self.as_str().eq_ignore_ascii_case(other.as_str())
     }
 }
 
@@ -88,12 +126,12 @@ macro_rules! show_as_text {
     ($($name:ident),*) => {$(
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:?}", &*self.0)
+                write!(f, "{:?}", self.as_str())
             }
         }
     )*};
@@ -123,6 +161,10 @@ mod tests {
             assert_eq!(ETag::parse(coat), Some(plain.clone()), "{coat}");
         }
         assert_eq!(plain.quoted(), "\"5B3C1A\"");
+        let long = "0123456789".repeat(9);
+        for len in [1, SHORT - 1, SHORT, SHORT + 1, 90] {
+            assert_eq!(ETag::parse(&long[..len]).unwrap().as_str(), &long[..len]);
+        }
         assert_eq!(ETag::parse("\"\""), None);
         assert_eq!(ETag::parse("a\nb"), None);
         assert_eq!(ETag::parse("  "), None);

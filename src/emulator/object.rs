@@ -158,7 +158,11 @@ impl Object {
 
     /// The tag in quotes, in the case that the dialect's servers use.
     pub(super) fn quoted_etag(&self, dialect: Dialect) -> String {
-        quoted(&self.etag, dialect)
+        let mut quoted = format!("\"{}\"", self.etag);
+        if dialect == Dialect::S3 {
+            quoted.make_ascii_lowercase();
+        }
+        quoted
     }
 
     /// Whether reading needs no restoring now.
@@ -190,24 +194,6 @@ pub(super) struct Facts {
     pub(super) size: u64,
     pub(super) storage_class: StorageClass,
     pub(super) restore: Restore,
-}
-
-impl Facts {
-    /// The tag in quotes, in the case that the dialect's servers use.
-    pub(super) fn quoted_etag(&self, dialect: Dialect) -> String {
-        quoted(&self.etag, dialect)
-    }
-}
-
-fn quoted(etag: &str, dialect: Dialect) -> String {
-    let mut quoted = String::with_capacity(etag.len() + 2);
-    quoted.push('"');
-    quoted.push_str(etag);
-    quoted.push('"');
-    if dialect == Dialect::S3 {
-        quoted.make_ascii_lowercase();
-    }
-    quoted
 }
 
 impl Origin {

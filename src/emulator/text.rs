@@ -13,11 +13,12 @@ pub(super) fn encode_path(text: &str) -> Cow<'_, str> {
 }
 
 fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~')
+    byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'_' | b'.' | b'~')
 }
 
 fn encode_but(text: &str, is_kept: impl Fn(u8) -> bool) -> Cow<'_, str> {
-    if text.bytes().all(&is_kept) {
+    // Without a way out of the loop, so that many bytes are looked at at once.
+    if text.bytes().fold(true, |kept, byte| kept & is_kept(byte)) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() * 3);
@@ -78,9 +79,9 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     hex::encode(bytes)
 }
 
-/// Upper-case hexadecimal, as entity tags are written.
+/// Upper-case hexadecimal, as entity tags are written, with room for what says of how many parts an object is.
 pub(super) fn hex_upper(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
+    let mut text = String::with_capacity(2 * bytes.len() + 4);
     for &byte in bytes {
         push_hex_upper(&mut text, byte);
     }

@@ -45,6 +45,15 @@ impl Writer {
         self.close(name);
     }
 
+    /// The same in quotes.
+    pub(super) fn quoted(&mut self, name: &str, value: &str) {
+        self.open(name);
+        self.text.push_str("&quot;");
+        escape_into(&mut self.text, value);
+        self.text.push_str("&quot;");
+        self.close(name);
+    }
+
     /// Makes room for as many bytes more, where they are many.
     pub(super) fn reserve(&mut self, bytes: usize) {
         self.text.reserve(bytes);
@@ -93,9 +102,18 @@ const SPECIAL: [bool; 256] = {
     special
 };
 
+/// Whether a text surely stands for itself; without a way out of the loop, so that many bytes are looked at at once.
+fn is_plain(value: &str) -> bool {
+    let special = |byte: u8| (byte < 0x20) | (byte == b'&') | (byte == b'<') | (byte == b'>') | (byte == b'"');
+    !value.bytes().fold(false, |found, byte| found | special(byte))
+}
+
 /// Control characters become references although XML 1.0 forbids them even so: real servers do the same, which is
 /// why clients ask for percent-encoding.
 fn escape_into(out: &mut String, value: &str) {
+    if is_plain(value) {
+        return out.push_str(value);
+    }
     let mut rest = value;
     // All special characters are single bytes, so the text may be cut around them.
     while let Some(at) = rest.bytes().position(|byte| SPECIAL[usize::from(byte)]) {

@@ -294,7 +294,8 @@ impl<'s, 'a> Walk<'s, 'a> {
 /// Which digits numbers hold, by the kind of key they stand in, by their length and by the position of the digit.
 #[derive(Debug, Default)]
 struct Numbers {
-    seen: HashMap<(String, usize, usize), Digits>,
+    seen: HashMap<String, HashMap<(usize, usize), Digits>>,
+    count: usize,
 }
 
 /// Digits seen at one position.
@@ -307,16 +308,22 @@ struct Digits {
 
 impl Numbers {
     fn add(&mut self, key: &str) {
-        let kind = kind(key);
+        if self.count >= MOST_NUMBERS || !key.bytes().any(|byte| byte.is_ascii_digit()) {
+            return;
+        }
+        let seen = self.seen.entry(kind(key)).or_default();
         let mut at = 0;
         for run in key.as_bytes().chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit()) {
             let place = &key[..at];
             at += run.len();
-            if !run[0].is_ascii_digit() || self.seen.len() >= MOST_NUMBERS {
+            if !run[0].is_ascii_digit() {
                 continue;
             }
             for (digit, value) in run.iter().enumerate() {
-                let digits = self.seen.entry((kind.clone(), run.len(), digit)).or_default();
+                let digits = seen.entry((run.len(), digit)).or_insert_with(|| {
+                    self.count += 1;
+                    Digits::default()
+                });
                 digits.most = digits.most.max(*value);
                 if digits.places.len() < PLACES && !digits.places.iter().any(|known| **known == *place) {
                     digits.places.push(place.into());
@@ -327,7 +334,7 @@ impl Numbers {
 
     /// The largest digit to expect, if such numbers were seen in several places; 9 otherwise.
     fn most(&self, kind: &str, length: usize, digit: usize) -> char {
-        let seen = self.seen.get(&(kind.to_owned(), length, digit));
+        let seen = self.seen.get(kind).and_then(|seen| seen.get(&(length, digit)));
         seen.filter(|seen| seen.places.len() >= PLACES).map_or('9', |seen| char::from(seen.most))
     }
 }

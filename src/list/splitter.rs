@@ -298,10 +298,14 @@ impl Splitter {
         let ends = |reached: &String| !disordered && segment.before.as_ref().is_some_and(|before| before <= reached);
         let before = reached.filter(|reached| !ends(reached)).or(segment.before.clone());
         let span = KeySpan { from: segment.from.clone(), before };
-        let wanted = if disordered { self.scope.within.clone() } else { span.clone() };
         let ListPage { mut entries, mut prefixes, undecodable, .. } = page;
-        entries.retain(|entry| wanted.holds(&entry.key));
-        prefixes.retain(|prefix| wanted.holds(prefix));
+        if disordered {
+            entries.retain(|entry| self.scope.within.holds(&entry.key));
+            prefixes.retain(|prefix| self.scope.within.holds(prefix));
+        } else {
+            keep(&span, &mut entries, |entry| &entry.key);
+            keep(&span, &mut prefixes, |prefix| prefix);
+        }
         Page { span, entries, prefixes, undecodable: undecodable + segment.undecodable }
     }
 
@@ -320,6 +324,14 @@ impl Splitter {
         };
         <Vec<Segment>>::into_iter(empty).map(page).collect()
     }
+}
+
+/// Keeps what a span holds of things in the order of their keys.
+fn keep<T>(span: &KeySpan, things: &mut Vec<T>, key: impl Fn(&T) -> &str) {
+    if let Some(before) = &span.before {
+        things.truncate(things.partition_point(|thing| key(thing) < before.as_str()));
+    }
+    things.drain(..things.partition_point(|thing| key(thing) < span.from.as_str()));
 }
 
 /// The keys and common prefixes of a page, in order.

@@ -238,7 +238,10 @@ impl Listing<'_> {
 pub(super) fn facts(call: &Call<'_>, w: &mut Writer, object: &Facts) {
     let dialect = call.dialect();
     w.text("LastModified", &iso_date(object.modified));
-    w.text("ETag", &object.quoted_etag(dialect));
+    match dialect {
+        Dialect::Oss => w.quoted("ETag", &object.etag),
+        Dialect::S3 => w.quoted("ETag", &object.etag.to_ascii_lowercase()),
+    }
     if dialect == Dialect::Oss {
         w.text("Type", object.origin.name());
     }

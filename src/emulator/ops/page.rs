@@ -4,6 +4,9 @@ use crate::base::behind;
 use crate::emulator::bucket::Cursor;
 use crate::emulator::object::Facts;
 
+/// Lines that most pages have.
+const USUAL_PAGE: usize = 1000;
+
 /// What a page is asked for.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Query {
@@ -55,6 +58,7 @@ pub(super) fn page(cursor: &mut dyn Cursor, query: &Query) -> Page {
     if query.most == 0 || !begin(cursor, query) {
         return Page { entries, is_truncated: false };
     }
+    entries.reserve(query.most.min(USUAL_PAGE));
     while let Some(key) = cursor.key().filter(|key| key.starts_with(&query.prefix)) {
         let Some(facts) = cursor.facts() else {
             cursor.advance();
