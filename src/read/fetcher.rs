@@ -71,6 +71,17 @@ impl Reader {
         }
     }
 
+    /// Looks at a model's header once it is there.
+    pub(super) fn study(&self, inode: &Arc<Inode>) {
+        let Some((format, parts)) = inode.to_study() else { return };
+        let inode = inode.clone();
+        // Headers of many megabytes take a while.
+        self.runtime.spawn_blocking(move || {
+            let head: Vec<u8> = parts.iter().flat_map(|part| part.head()).copied().collect();
+            inode.studied(format.layout(&head, inode.object.size));
+        });
+    }
+
     /// Starts GETs ahead of readers while there are places, memory and wishes.
     pub(super) fn pump(self: &Arc<Self>) {
         while self.pump_one() {}

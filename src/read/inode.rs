@@ -6,15 +6,20 @@
 //! Locks, in the order they may be taken: the reader's map of inodes, [`Inode::state`], then any one of the shelf, a
 //! part's progress, the pool. Two inodes are never locked at once.
 
+mod ahead;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 
+pub(super) use ahead::Ahead;
+
 use super::budget::{Budget, Grant, Priority};
 use super::buffer::{Buffer, capacity_for};
 use super::integrity::{Coverage, Verified};
+use super::layout::Format;
 use super::part::{Origin, Part};
 use super::planner;
 use super::stream::{Bounds, Fetch, Plan, Table};
@@ -34,6 +39,8 @@ const CRUMB_BYTES: u64 = 64 << 10;
 /// takes a millisecond, under the lock.
 const MOVED_BYTES: u64 = 8 << 20;
 
+/// The first read of a model is for its header, which says more than any guess.
+const MODEL_HEAD_BYTES: u64 = 2 << 20;
 /// A part to be fetched and the memory for it.
 #[derive(Debug)]
 pub(super) struct Order {
@@ -58,16 +65,6 @@ pub(super) enum Room {
     Overdraw,
 }
 
-/// What to fetch next for an inode that somebody reads.
-pub(super) enum Ahead {
-    /// Nothing for now.
-    Nothing,
-    /// More memory at this priority first.
-    Lacking(u64, Priority),
-    /// This.
-    Fetch(Order),
-}
-
 /// What became of a part whose last byte has come.
 pub(super) enum Arrival {
     /// Hand it out.
@@ -85,6 +82,8 @@ pub(super) struct Inode {
     prefetch: Prefetch,
     verify: Verify,
     keep: MemoryCache,
+    /// Whether it fits into the memory with room to spare.
+    may_be_swept: bool,
 
     /// Where its bytes lie, if they may be kept whole. Made when the first of them come.
     pub(super) home: OnceLock<Option<Arc<MemoryFile>>>,
@@ -111,11 +110,26 @@ enum Warmth {
     Whole,
 }
 
+/// What is known of a model file's layout.
+enum Study {
+    /// No model, or all that will ever be known.
+    Done,
+    /// The header is in the first so many bytes, or begins there.
+    Needs(Format, u64),
+    /// Somebody is at it.
+    Busy(Format),
+}
+
 struct State {
     /// By start; no two overlap.
     parts: BTreeMap<u64, Arc<Part>>,
     streams: Table,
     warmth: Warmth,
+    study: Study,
+    /// Bytes asked for since it was opened.
+    asked_bytes: u64,
+    /// Bytes fetched because all of the object is likely to be wanted.
+    swept_bytes: u64,
     /// The tag every GET is pinned to.
     etag: Option<ETag>,
     /// The store's checksum of the whole object, once an answer told it.
@@ -134,11 +148,17 @@ impl Inode {
     pub(super) fn new(object: Object, options: &Options) -> Arc<Self> {
         let max_part_bytes = options.part_bytes.max(1).next_multiple_of(super::window::GRAIN_BYTES);
         let small_bytes = SMALL_BYTES.min(max_part_bytes);
-        let bounds = Bounds { size: object.size, part_bytes: max_part_bytes, small_bytes };
+        let format = Format::of(object.key.as_str());
+        let first_window_bytes = if format.is_some() { MODEL_HEAD_BYTES } else { u64::MAX };
+        let bounds = Bounds { size: object.size, part_bytes: max_part_bytes, small_bytes, first_window_bytes };
+        let may_be_swept = object.size <= options.memory_limit / 2;
         let state = State {
             parts: BTreeMap::new(),
             streams: Table::new(bounds),
             warmth: Warmth::Cold,
+            study: format.map_or(Study::Done, |format| Study::Needs(format, 8)),
+            asked_bytes: 0,
+            swept_bytes: 0,
             etag: object.etag.clone(),
             crc64: None,
             coverage: Coverage::default(),
@@ -153,6 +173,7 @@ impl Inode {
             prefetch: options.prefetch,
             verify: options.verify,
             keep: options.memory_cache,
+            may_be_swept,
             home: OnceLock::new(),
             whole: Mutex::default(),
             handles: AtomicUsize::new(0),
@@ -166,9 +187,13 @@ impl Inode {
     /// Takes in a read and says how to fetch what it misses.
     pub(super) fn observe(&self, read: ByteRange) -> Plan {
         if self.prefetch == Prefetch::Off {
-            return Plan { fetch: Fetch::Exact { reach_bytes: 0 }, abandoned: None };
+            return Plan { fetch: Fetch::Exact { reach_bytes: 0 }, abandoned: None, wants_all: false };
         }
-        self.state.lock().streams.observe(read)
+        let mut state = self.state.lock();
+        state.asked_bytes += read.len();
+        let plan = state.streams.observe(read);
+        // What does not fit would push itself out before it is read.
+        Plan { wants_all: plan.wants_all && self.may_be_swept && state.warmth != Warmth::Whole, ..plan }
     }
 
     /// The parts that hold a read, those that must be fetched for it included.
@@ -202,62 +227,6 @@ impl Inode {
             orders.push(order);
         }
         Ok(Cover::Parts(parts, orders))
-    }
-
-    /// Whether some window is not full.
-    pub(super) fn wants_more(&self, max_window_bytes: u64) -> bool {
-        let state = self.state.lock();
-        state.broken.is_none() && !state.streams.wanted(max_window_bytes).is_empty()
-    }
-
-    /// The next part to fetch ahead of the readers, with windows of at most `max_window_bytes`.
-    pub(super) fn next_ahead(&self, max_window_bytes: u64, budget: &Arc<Budget>) -> Ahead {
-        let mut state = self.state.lock();
-        if state.broken.is_some() {
-            return Ahead::Nothing;
-        }
-        for wanted in state.streams.wanted(max_window_bytes) {
-            let priority = if wanted.proven { Priority::Window } else { Priority::Speculation };
-            let Some(hole) = state.first_hole(wanted.range.start, self.object.size) else {
-                state.streams.fetched(&wanted, wanted.range.end);
-                continue;
-            };
-            if hole.start >= wanted.range.end {
-                state.streams.fetched(&wanted, wanted.range.end);
-                continue;
-            }
-            let Some(range) = planner::ahead(hole, wanted.range.end, wanted.part_bytes) else { continue };
-            let bytes = capacity_for(range.len());
-            let Some(grant) = budget.reserve(bytes, priority) else { return Ahead::Lacking(bytes, priority) };
-            state.streams.fetched(&wanted, range.end);
-            return Ahead::Fetch(state.insert(range, Origin::Ahead, grant));
-        }
-        self.next_warm(&mut state, budget)
-    }
-
-    /// The next part of a file that was opened and is fetched though nobody reads it yet.
-    fn next_warm(&self, state: &mut State, budget: &Arc<Budget>) -> Ahead {
-        let Warmth::Below(from) = state.warmth else { return Ahead::Nothing };
-        let size = self.object.size;
-        let part = state.first_hole(from, size).and_then(|hole| planner::ahead(hole, size, self.max_part_bytes));
-        let Some(range) = part else {
-            state.warmth = Warmth::Whole;
-            return Ahead::Nothing;
-        };
-        let bytes = capacity_for(range.len());
-        let Some(grant) = budget.reserve(bytes, Priority::WarmUp) else {
-            return Ahead::Lacking(bytes, Priority::WarmUp);
-        };
-        state.warmth = Warmth::Below(range.end);
-        Ahead::Fetch(state.insert(range, Origin::Ahead, grant))
-    }
-
-    /// Fetching may begin now, from the first byte.
-    pub(super) fn warm_up(&self) {
-        let mut state = self.state.lock();
-        if state.warmth == Warmth::Cold {
-            state.warmth = Warmth::Below(0);
-        }
     }
 
     /// The tag that GETs are pinned to; `None` until the first answer where the listing had none.
@@ -415,6 +384,7 @@ impl Inode {
         let mut state = self.state.lock();
         state.streams.retire(0);
         state.warmth = Warmth::Cold;
+        (state.asked_bytes, state.swept_bytes) = (0, 0);
         // Without a tag in the listing the next open may mean another version under the same inode number.
         let keep_none = state.broken.is_some() || self.object.etag.is_none() || self.keep == MemoryCache::Off;
         let is_kept = |part: &Part| !keep_none && part.is_touched() && part.is_complete();

@@ -15,10 +15,14 @@ mod fetcher;
 mod inode;
 mod integrity;
 mod keep;
+mod layout;
+#[cfg(test)]
+mod model_tests;
 mod part;
 mod planner;
 mod slice;
 mod stream;
+mod tensors;
 #[cfg(test)]
 mod tests;
 mod whole;
@@ -257,6 +261,9 @@ impl File {
     async fn answer(&self, read: ByteRange) -> Result<Slice> {
         self.inode.last_read_ms.store(self.reader.now_ms(), Ordering::Relaxed);
         let plan = self.inode.observe(read);
+        if plan.wants_all {
+            self.reader.enqueue_warm_up(&self.inode);
+        }
         if let Some(range) = plan.abandoned {
             self.shelve(self.inode.strays(range), Place::Coldest);
         }
@@ -296,6 +303,7 @@ impl File {
             self.reader.metrics.add(Metric::ReadsBuffered, 1);
         }
         let slice = Slice::new(parts, read);
+        self.reader.study(&self.inode);
         for part in parts {
             if self.inode.delivered(part, read.intersect(part.range)) == Delivery::Shelve {
                 self.reader.shelf.put(&self.inode, part, Place::Recent);

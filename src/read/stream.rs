@@ -4,7 +4,8 @@
 //! one descriptor and page faults of a mapping each get a stream of their own, and two readers of the same stretch
 //! share one. The table is small; the least recently useful stream makes room for a new one.
 
-use super::window::Stream;
+use super::tensors::Tensors;
+use super::window::{GRAIN_BYTES, Stream};
 use crate::base::ByteRange;
 
 /// More readers than this at different places of one object share windows poorly; each entry costs a comparison per
@@ -18,6 +19,8 @@ pub(super) struct Plan {
     pub(super) fetch: Fetch,
     /// Bytes fetched ahead of a reader that is gone.
     pub(super) abandoned: Option<ByteRange>,
+    /// Whether all of the object is likely to be wanted, in whatever order.
+    pub(super) wants_all: bool,
 }
 
 /// How the missing bytes of a read are fetched.
@@ -52,6 +55,8 @@ pub(super) struct Bounds {
     pub(super) part_bytes: u64,
     /// Objects up to this size are fetched whole by their first read, in bytes.
     pub(super) small_bytes: u64,
+    /// The largest window that the first read at the head of the object opens, in bytes.
+    pub(super) first_window_bytes: u64,
 }
 
 /// The streams of one inode.
@@ -60,11 +65,17 @@ pub(super) struct Table {
     bounds: Bounds,
     streams: Vec<Stream>,
     reads: u64,
+    tensors: Tensors,
 }
 
 impl Table {
     pub(super) fn new(bounds: Bounds) -> Self {
-        Table { bounds, streams: Vec::new(), reads: 0 }
+        Table { bounds, streams: Vec::new(), reads: 0, tensors: Tensors::default() }
+    }
+
+    /// The object is a model file, and these are its tensors, in order.
+    pub(super) fn learn(&mut self, tensors: Vec<ByteRange>) {
+        self.tensors.learn(tensors);
     }
 
     /// Takes in a read, not empty and within the object, and says how to fetch what it misses.
@@ -75,8 +86,13 @@ impl Table {
             Some((_, index)) => (index, self.follow(index, read)),
             None => self.begin(read),
         };
+        let promised = self.tensors.observe(read);
         let stream = &mut self.streams[index];
         stream.used = self.reads;
+        if let Some(end) = promised {
+            // What shares the last megabyte is wanted next, or was fetched; a part that ends there would be waited for.
+            stream.promise(end.next_multiple_of(GRAIN_BYTES).min(self.bounds.size));
+        }
         let fetch = match stream.window_bytes() {
             _ if self.bounds.size <= self.bounds.small_bytes => Fetch::Whole,
             0 => Fetch::Exact { reach_bytes: stream.reach_bytes(read.len()) },
@@ -86,7 +102,8 @@ impl Table {
                 Fetch::Windowed { part_bytes }
             }
         };
-        Plan { fetch, abandoned: abandoned.filter(|range| !range.is_empty()) }
+        let abandoned = abandoned.filter(|range| !range.is_empty());
+        Plan { fetch, abandoned, wants_all: self.tensors.are_all_wanted() }
     }
 
     fn follow(&mut self, index: usize, read: ByteRange) -> Option<ByteRange> {
@@ -115,7 +132,10 @@ impl Table {
     /// `max_window_bytes`. Answer with [`Table::fetched`].
     pub(super) fn wanted(&self, max_window_bytes: u64) -> Vec<Wanted> {
         let wanted = |(stream, s): (usize, &Stream)| {
-            let window_bytes = s.window_bytes().min(max_window_bytes);
+            let window_bytes = s.window_bytes().min(max_window_bytes).min(match s.is_proven() {
+                true => u64::MAX,
+                false => self.bounds.first_window_bytes,
+            });
             let end = s.position().saturating_add(window_bytes).min(self.end_before(s));
             (s.frontier < end).then(|| Wanted {
                 stream,
@@ -173,7 +193,8 @@ mod tests {
 
     /// The GETs that a pattern of reads leads to: what each read makes go out, in KiB, with every GET answered at once.
     fn check(size: u64, reads: &[(u64, u64)], expect: Expect) {
-        let mut table = Table::new(Bounds { size, part_bytes: 8 * MIB, small_bytes: MIB });
+        let mut table =
+            Table::new(Bounds { size, part_bytes: 8 * MIB, small_bytes: MIB, first_window_bytes: u64::MAX });
         let mut held: Vec<ByteRange> = Vec::new();
         let mut shown = String::new();
         for &(offset, len) in reads {
@@ -334,7 +355,8 @@ mod tests {
             5940844+4: 5940844+4
         "#]],
         );
-        let mut table = Table::new(Bounds { size: 8 << 30, part_bytes: 8 * MIB, small_bytes: MIB });
+        let mut table =
+            Table::new(Bounds { size: 8 << 30, part_bytes: 8 * MIB, small_bytes: MIB, first_window_bytes: u64::MAX });
         for (offset, len) in reads {
             table.observe(ByteRange::at(offset, len));
             assert_eq!(table.wanted(256 * MIB), []);
@@ -382,7 +404,8 @@ mod tests {
 
     #[test]
     fn a_window_ends_where_another_reader_began() {
-        let mut table = Table::new(Bounds { size: 1 << 30, part_bytes: 8 * MIB, small_bytes: MIB });
+        let mut table =
+            Table::new(Bounds { size: 1 << 30, part_bytes: 8 * MIB, small_bytes: MIB, first_window_bytes: u64::MAX });
         for i in 0..4 {
             table.observe(ByteRange::at(i * MIB, MIB));
             table.observe(ByteRange::at(20 * MIB + i * MIB, MIB));
@@ -411,7 +434,8 @@ mod tests {
 
     #[test]
     fn a_sequential_reader_that_turns_random_stops_and_starts_again() {
-        let mut table = Table::new(Bounds { size: 1 << 30, part_bytes: 8 * MIB, small_bytes: MIB });
+        let mut table =
+            Table::new(Bounds { size: 1 << 30, part_bytes: 8 * MIB, small_bytes: MIB, first_window_bytes: u64::MAX });
         let wants = |table: &mut Table, offset, len| {
             let plan = table.observe(ByteRange::at(offset, len));
             for wanted in table.wanted(256 * MIB) {
@@ -429,7 +453,8 @@ mod tests {
 
     #[test]
     fn a_proven_stream_survives_a_thousand_random_reads() {
-        let mut table = Table::new(Bounds { size: 64 << 30, part_bytes: 8 * MIB, small_bytes: MIB });
+        let mut table =
+            Table::new(Bounds { size: 64 << 30, part_bytes: 8 * MIB, small_bytes: MIB, first_window_bytes: u64::MAX });
         for i in 0..4 {
             table.observe(ByteRange::at(i * MIB, MIB));
         }

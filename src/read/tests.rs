@@ -58,7 +58,7 @@ impl Bed {
         Object { ino, key: Key::new(key), version: None, etag: meta.etag, size: bytes.len() as u64 }
     }
 
-    fn gets(&self) -> Vec<ByteRange> {
+    pub(super) fn gets(&self) -> Vec<ByteRange> {
         let whole = ByteRange::new(0, u64::MAX);
         let range = |request| match request {
             Request::Get { range, .. } => Some(range.unwrap_or(whole)),

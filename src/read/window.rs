@@ -51,6 +51,8 @@ pub(super) struct Stream {
     lap_seen: u64,
     /// Up to here the window has been fetched or is on its way.
     pub(super) frontier: u64,
+    /// Up to here all is wanted, by what the object says of itself.
+    promised: u64,
     /// When it was last read from, counted in reads of the inode.
     pub(super) used: u64,
 }
@@ -75,6 +77,7 @@ impl Stream {
             lap_start: read.start,
             lap_seen: read.len(),
             frontier: read.end,
+            promised: 0,
             used: 0,
         }
     }
@@ -116,8 +119,17 @@ impl Stream {
         Verdict::Sequential
     }
 
+    /// All bytes up to `end` will be read.
+    pub(super) fn promise(&mut self, end: u64) {
+        self.promised = end;
+    }
+
     /// How many bytes past the position are worth having; 0 while nothing is proved.
     pub(super) fn window_bytes(&self) -> u64 {
+        self.proved_bytes().max(self.promised.saturating_sub(self.position))
+    }
+
+    fn proved_bytes(&self) -> u64 {
         let is_dense = self.seen * 2 >= self.position - self.start;
         if !is_dense || self.seen < PROOF_BYTES || (self.reads < 2 && self.start > 0) {
             0
@@ -134,7 +146,7 @@ impl Stream {
 
     /// Whether the window is earned by more than its first read.
     pub(super) fn is_proven(&self) -> bool {
-        self.reads > 1 && self.window_bytes() > 0
+        self.promised > self.position || self.reads > 1 && self.window_bytes() > 0
     }
 
     /// The size of the GETs that a window of `window_bytes` is cut into, at most `part_bytes`.

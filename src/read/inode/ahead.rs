@@ -1,0 +1,119 @@
+//! What to fetch before it is asked for: the windows of readers, files opened and not read yet, and what the header of
+//! a model says will be wanted.
+
+use std::sync::Arc;
+
+use super::{Inode, Order, State, Study, Warmth};
+use crate::read::Prefetch;
+use crate::read::budget::{Budget, Priority};
+use crate::read::buffer::capacity_for;
+use crate::read::layout::{Format, Layout};
+use crate::read::part::{Origin, Part};
+use crate::read::planner;
+
+/// Where all of a model is likely to be wanted, so many times what was asked for is fetched at most...
+const SWEEP_GROWTH: u64 = 8;
+/// ... in GETs of at most this, which somebody may have to wait for.
+const SWEEP_PART_BYTES: u64 = 4 << 20;
+
+/// What to fetch next for an inode that somebody reads.
+pub(in crate::read) enum Ahead {
+    /// Nothing for now.
+    Nothing,
+    /// More memory at this priority first.
+    Lacking(u64, Priority),
+    /// This.
+    Fetch(Order),
+}
+
+impl Inode {
+    /// Whether some window is not full.
+    pub(in crate::read) fn wants_more(&self, max_window_bytes: u64) -> bool {
+        let state = self.state.lock();
+        state.broken.is_none() && !state.streams.wanted(max_window_bytes).is_empty()
+    }
+
+    /// The next part to fetch ahead of the readers, with windows of at most `max_window_bytes`.
+    pub(in crate::read) fn next_ahead(&self, max_window_bytes: u64, budget: &Arc<Budget>) -> Ahead {
+        let mut state = self.state.lock();
+        if state.broken.is_some() {
+            return Ahead::Nothing;
+        }
+        for wanted in state.streams.wanted(max_window_bytes) {
+            let priority = if wanted.proven { Priority::Window } else { Priority::Speculation };
+            let Some(hole) = state.first_hole(wanted.range.start, self.object.size) else {
+                state.streams.fetched(&wanted, wanted.range.end);
+                continue;
+            };
+            if hole.start >= wanted.range.end {
+                state.streams.fetched(&wanted, wanted.range.end);
+                continue;
+            }
+            let Some(range) = planner::ahead(hole, wanted.range.end, wanted.part_bytes) else { continue };
+            let bytes = capacity_for(range.len());
+            let Some(grant) = budget.reserve(bytes, priority) else { return Ahead::Lacking(bytes, priority) };
+            state.streams.fetched(&wanted, range.end);
+            return Ahead::Fetch(state.insert(range, Origin::Ahead, grant));
+        }
+        self.next_warm(&mut state, budget)
+    }
+
+    /// The next part of a file that was opened and is fetched though nobody reads it yet.
+    fn next_warm(&self, state: &mut State, budget: &Arc<Budget>) -> Ahead {
+        let Warmth::Below(from) = state.warmth else { return Ahead::Nothing };
+        let size = self.object.size;
+        let is_swept = self.prefetch != Prefetch::Open;
+        if is_swept && state.swept_bytes >= state.asked_bytes.saturating_mul(SWEEP_GROWTH) {
+            return Ahead::Nothing;
+        }
+        let part_bytes = if is_swept { self.max_part_bytes.min(SWEEP_PART_BYTES) } else { self.max_part_bytes };
+        let part = state.first_hole(from, size).and_then(|hole| planner::ahead(hole, size, part_bytes));
+        let Some(range) = part else {
+            state.warmth = Warmth::Whole;
+            return Ahead::Nothing;
+        };
+        let bytes = capacity_for(range.len());
+        let Some(grant) = budget.reserve(bytes, Priority::WarmUp) else {
+            return Ahead::Lacking(bytes, Priority::WarmUp);
+        };
+        state.warmth = Warmth::Below(range.end);
+        state.swept_bytes += range.len();
+        Ahead::Fetch(state.insert(range, Origin::Ahead, grant))
+    }
+
+    /// Fetching may begin now, from the first byte.
+    pub(in crate::read) fn warm_up(&self) {
+        let mut state = self.state.lock();
+        if state.warmth == Warmth::Cold {
+            state.warmth = Warmth::Below(0);
+        }
+    }
+
+    /// The parts that hold what must be known of a model's header next, if they are all there. Answer with
+    /// [`Inode::studied`].
+    pub(in crate::read) fn to_study(&self) -> Option<(Format, Vec<Arc<Part>>)> {
+        let mut state = self.state.lock();
+        let Study::Needs(format, need) = state.study else { return None };
+        let (mut parts, mut at) = (Vec::new(), 0);
+        while at < need {
+            let part = state.part_at(at).filter(|part| part.is_complete())?;
+            at = part.range.end;
+            parts.push(part);
+        }
+        state.study = Study::Busy(format);
+        Some((format, parts))
+    }
+
+    /// What the header said.
+    pub(in crate::read) fn studied(&self, layout: Layout) {
+        let mut state = self.state.lock();
+        state.study = match (&state.study, layout) {
+            (Study::Busy(format), Layout::Unfinished(need)) => Study::Needs(*format, need),
+            (_, Layout::Tensors(tensors)) => {
+                state.streams.learn(tensors);
+                Study::Done
+            }
+            _ => Study::Done,
+        };
+    }
+}

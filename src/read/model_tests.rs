@@ -1,0 +1,90 @@
+//! Model files: tensors in any order come in few waits, and nothing much is fetched that nobody reads.
+
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{RngCore, SeedableRng};
+
+use super::tests::{Bed, MIB};
+use super::*;
+
+/// A file of 60 tensors of 1 to 5 MiB, with their places.
+fn model() -> (bytes::Bytes, Vec<ByteRange>) {
+    let mut random = StdRng::seed_from_u64(3);
+    let sizes: Vec<u64> = (0..60).map(|_| MIB + u64::from(random.next_u32()) % (4 * MIB)).collect();
+    let mut at = 0;
+    let place = |size| {
+        at += size;
+        (at - size, at)
+    };
+    let places: Vec<(u64, u64)> = sizes.into_iter().map(place).collect();
+    let tensor = |(i, (start, end)): (usize, &(u64, u64))| {
+        format!(r#""layer.{i}":{{"dtype":"U8","shape":[{}],"data_offsets":[{start},{end}]}}"#, end - start)
+    };
+    let json = format!("{{{}}}", places.iter().enumerate().map(tensor).collect::<Vec<_>>().join(","));
+    let data = 8 + json.len() as u64;
+    let mut file = [&(json.len() as u64).to_le_bytes(), json.as_bytes()].concat();
+    let header = file.len();
+    file.resize(header + at as usize, 0);
+    random.fill_bytes(&mut file[header..]);
+    (file.into(), places.into_iter().map(|(start, end)| ByteRange::new(data + start, data + end)).collect())
+}
+
+/// Reads these ranges as the kernel does for a mapping; the share of reads that had to wait.
+async fn load(file: &File, bytes: &[u8], ranges: &[ByteRange]) -> f64 {
+    let (mut reads, waits) = (0, |file: &File| {
+        let value = |metric| file.reader.metrics.value(metric);
+        value(Metric::Reads) - value(Metric::ReadsBuffered)
+    });
+    file.read(0, 128 << 10).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let before = waits(file);
+    for range in ranges {
+        let mut at = range.start / 4096 * 4096;
+        while at < range.end {
+            let len = MIB.min((range.end - at).next_multiple_of(4096));
+            let slice = file.read(at, len as usize).await.unwrap();
+            assert!(slice[..] == bytes[at as usize..][..slice.len()]);
+            at += slice.len() as u64;
+            reads += 1;
+        }
+    }
+    (waits(file) - before) as f64 / f64::from(reads)
+}
+
+fn fetched(bed: &Bed) -> u64 {
+    bed.gets().iter().map(|range| range.len()).sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn tensors_in_any_order_come_in_few_waits() {
+    let (bytes, mut tensors) = model();
+    tensors.shuffle(&mut StdRng::seed_from_u64(4));
+    let bed = Bed::new(Options::default());
+    let known = load(&bed.reader.open(bed.object("m.safetensors", &bytes)), &bytes, &tensors).await;
+    assert!(fetched(&bed) <= bytes.len() as u64 / 10 * 11);
+    let unknown = load(&bed.reader.open(bed.object("m.bin", &bytes)), &bytes, &tensors).await;
+    assert!(known < 0.1 && known * 2.0 < unknown, "{known} of the reads waited, {unknown} without the layout");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_few_tensors_cost_a_few_tensors() {
+    let (bytes, tensors) = model();
+    let bed = Bed::new(Options::default());
+    let file = bed.reader.open(bed.object("m.safetensors", &bytes));
+    load(&file, &bytes, &tensors[30..31]).await;
+    let one = fetched(&bed);
+    assert!(one <= tensors[30].len() + 4 * MIB, "{one} bytes for a tensor of {}", tensors[30].len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn slices_of_tensors_are_not_taken_for_tensors_for_long() {
+    let (bytes, tensors) = model();
+    let bed = Bed::new(Options { memory_limit: 64 * MIB, ..Options::default() });
+    let file = bed.reader.open(bed.object("m.safetensors", &bytes));
+    let slices: Vec<ByteRange> = tensors.iter().map(|tensor| ByteRange::at(tensor.start, 64 << 10)).collect();
+    load(&file, &bytes, &slices).await;
+    let fetched = fetched(&bed);
+    assert!(fetched < bytes.len() as u64 / 2, "{fetched} bytes fetched");
+}
