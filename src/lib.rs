@@ -21,9 +21,9 @@
 //! | [`app`] | builds the layers, mounts, signals, readiness; one file per command | all |
 //!
 //! `tree` never awaits; `cache` never fetches; `list` knows no inode; below `fs` nobody knows errno; below `config`
-//! nobody sees a flag, a file or the environment; only `fuse` names the FUSE crate and only `store::http` the HTTP
-//! crate; no clock is read outside `base`. `store` and `emulator` share no code on purpose: two readings of the
-//! protocol check each other.
+//! nobody sees a flag, a file or the environment; only `fuse` names the FUSE crate and only `store::http` those for
+//! TLS and for reading HTTP; no clock is read outside `base`. `store` and `emulator` share no code on purpose: two
+//! readings of the protocol check each other.
 //!
 //! The [`manual`] holds the essays: semantics, reading, listing, defaults and why, kernel traps.
 

@@ -25,7 +25,9 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Words that only the named place may say in code.
 const RESERVED: &[(&str, &str)] = &[
     ("fuser::", "src/fuse/"),
-    ("hyper", "src/store/http|src/emulator/"),
+    ("hyper", "src/emulator/"),
+    ("httparse::", "src/store/http/"),
+    ("rustls::", "src/store/http/"),
     ("SystemTime::now", "src/base/clock.rs"),
     ("Instant::now", "src/base/clock.rs"),
 ];

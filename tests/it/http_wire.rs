@@ -15,9 +15,9 @@ use ossmount::store::{
 
 use crate::wire::{Asked, Reply, Wire};
 
-const NOW: Timestamp = Timestamp::from_unix(1_709_210_096);
+pub(crate) const NOW: Timestamp = Timestamp::from_unix(1_709_210_096);
 
-fn options(wire: &Wire, dialect: Dialect) -> Options {
+pub(crate) fn options(wire: &Wire, dialect: Dialect) -> Options {
     let mut options = Options::new(dialect, BucketName::new("bkt"));
     options.endpoint = Some(wire.url());
     options.region = Some("cn-x".into());
@@ -29,15 +29,15 @@ fn credentials() -> Credentials {
     Credentials::new("AKID", "secret").with_token(Some("TOK/EN+=".into()))
 }
 
-fn store(wire: &Wire, dialect: Dialect) -> HttpStore {
+pub(crate) fn store(wire: &Wire, dialect: Dialect) -> HttpStore {
     HttpStore::new(options(wire, dialect), Clock::manual(NOW)).unwrap()
 }
 
-fn get(key: &str) -> GetRequest {
+pub(crate) fn get(key: &str) -> GetRequest {
     GetRequest::new(Key::new(key))
 }
 
-async fn read(store: &dyn Store, request: GetRequest) -> ossmount::store::Result<Vec<u8>> {
+pub(crate) async fn read(store: &dyn Store, request: GetRequest) -> ossmount::store::Result<Vec<u8>> {
     store.get(request).await?.body.collect(16 << 20).await
 }
 

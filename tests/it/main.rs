@@ -16,6 +16,7 @@ mod emulator;
 mod faults;
 mod fuzz;
 mod gate;
+mod http_connections;
 mod http_store;
 mod http_wire;
 mod listing;

@@ -15,6 +15,8 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 pub(crate) enum Reply {
     /// These bytes; the connection stays open.
     Keep(Vec<u8>),
+    /// These bytes, one at a time; the connection stays open.
+    Dribble(Vec<u8>),
     /// These bytes, then the end.
     Close(Vec<u8>),
 }
@@ -158,7 +160,8 @@ impl Shared {
             let reply = self.replies.lock().unwrap().next();
             match reply {
                 Some(Reply::Keep(bytes)) if stream.write_all(&bytes).and_then(|()| stream.flush()).is_ok() => {}
-                Some(Reply::Keep(_)) | None => break,
+                Some(Reply::Dribble(bytes)) if bytes.chunks(1).all(|byte| stream.write_all(byte).is_ok()) => {}
+                Some(Reply::Keep(_) | Reply::Dribble(_)) | None => break,
                 Some(Reply::Close(bytes)) => {
                     let _ = stream.write_all(&bytes);
                     break;

@@ -58,13 +58,14 @@ impl HttpStore {
     pub fn new(options: Options, clock: Clock) -> Result<HttpStore> {
         let endpoint = Endpoint::resolve(&options)?;
         let signing = signing(&options, &endpoint, &clock)?;
-        let transport = Transport::new(TransportOptions {
+        let transport = TransportOptions {
             tls: endpoint.tls,
             ca_bundle: options.ca_bundle.as_deref(),
             timeouts: options.timeouts,
             max_idle: options.max_connections,
             user_agent: &options.user_agent,
-        })?;
+        };
+        let transport = Transport::new(transport, clock.clone())?;
         Ok(HttpStore {
             rules: Rules::of(options.dialect),
             lists_v1: AtomicBool::new(options.list_version == ListVersion::V1),

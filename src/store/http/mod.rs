@@ -1,0 +1,241 @@
+//! HTTP/1.1, as much of it as a client of stores needs: sends a request exactly as given and hands back the answer with
+//! its body as it arrives. It follows no redirect, rewrites no path, decompresses nothing, and knows nothing of stores
+//! beyond their [`Error`].
+//!
+//! Why not a client that others have written: bodies are most of what this program does, and here they go from the
+//! socket into the memory where they stay, while a general client hands out pieces of its own memory that have to be
+//! copied. A request is one write, and no task or channel stands between it and its connection.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `connect` | resolving, connecting, TLS |
+//! | `pool` | connections between two requests |
+//! | `stream` | the bytes of a connection |
+//! | `request` | a request as bytes |
+//! | `head` | the head of an answer, and what it says of the body |
+//! | `chunked` | the chunked transfer coding |
+//! | `body` | a body, and what becomes of its connection |
+
+mod body;
+mod chunked;
+mod connect;
+mod head;
+mod pool;
+mod request;
+mod stream;
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+
+pub(super) use body::Received;
+use connect::Connector;
+use head::{Garbled, Head, HeadReader, Reuse};
+use pool::Pool;
+use request::Encoded;
+use stream::Connection;
+
+use super::sign::Pair;
+use super::{Error, ErrorKind, Result, Timeouts};
+use crate::base::Clock;
+
+/// More interim answers than this before the real one would be an attack.
+const MAX_INTERIM: u32 = 16;
+
+/// What the transport needs to know.
+#[derive(Clone, Debug)]
+pub(super) struct TransportOptions<'a> {
+    /// Whether connections are encrypted.
+    pub(super) tls: bool,
+    /// Certificates to trust instead of the machine's.
+    pub(super) ca_bundle: Option<&'a Path>,
+    pub(super) timeouts: Timeouts,
+    /// Idle connections kept.
+    pub(super) max_idle: usize,
+    pub(super) user_agent: &'a str,
+}
+
+/// A request as it goes out.
+pub(super) struct Request<'a> {
+    pub(super) method: Method,
+    /// The `Host` header, and where to connect to.
+    pub(super) host: &'a str,
+    /// Path and query, encoded; sent as they are.
+    pub(super) path_and_query: &'a str,
+    /// Lower-case names, none of them one that is sent with every request.
+    pub(super) headers: &'a [Pair],
+    pub(super) body: Bytes,
+}
+
+impl fmt::Debug for Request<'_> {
+    /// Without the headers, which hold the signature.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Request({} {} of {})", self.method, self.path_and_query, self.host)
+    }
+}
+
+/// An answer whose body has yet to come.
+#[derive(Debug)]
+pub(super) struct Response {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Received,
+}
+
+/// A pool of connections to one endpoint.
+pub(super) struct Transport {
+    connector: Connector,
+    pool: Arc<Pool>,
+    user_agent: String,
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport").finish_non_exhaustive()
+    }
+}
+
+impl Transport {
+    /// Prepares connections; opens none.
+    pub(super) fn new(options: TransportOptions<'_>, clock: Clock) -> Result<Transport> {
+        request::check_value("user-agent", options.user_agent)
+            .map_err(|_| invalid("the user agent holds characters that no header can carry"))?;
+        Ok(Transport {
+            connector: Connector::new(&options)?,
+            pool: Pool::new(options.max_idle, options.timeouts.idle, clock),
+            user_agent: options.user_agent.to_owned(),
+        })
+    }
+
+    /// Sends a request and waits for the head of the answer, whatever its status. Must be called in a Tokio runtime.
+    pub(super) async fn send(&self, request: Request<'_>) -> Result<Response> {
+        let encoded = request::encode(&request, &self.user_agent)?;
+        let (host, method) = (request.host, &request.method);
+        if let Some(mut connection) = self.pool.take(host) {
+            match exchange(&mut connection, &encoded).await {
+                Ok(answer) => return self.response(answer, connection, host, method),
+                Err(lost) if !lost.may_be_sent_again(method) => return Err(lost.error(host)),
+                // The other side had closed it before the request came.
+                Err(_) => {}
+            }
+        }
+        let mut connection = self.connector.connect(host).await?;
+        let answer = exchange(&mut connection, &encoded).await.map_err(|lost| lost.error(host))?;
+        self.response(answer, connection, host, method)
+    }
+
+    fn response(&self, answer: Answer, connection: Connection, host: &str, method: &Method) -> Result<Response> {
+        let Answer { head, is_early } = answer;
+        let (framing, reuse) = head.framing(method).map_err(|garbled| Lost::Garbled(garbled).error(host))?;
+        let reuse = if is_early { Reuse::Never } else { reuse };
+        let body = Received::new(connection, framing, reuse, self.pool.clone(), host.into());
+        Ok(Response { status: head.status, headers: head.headers, body })
+    }
+}
+
+/// The head of an answer.
+struct Answer {
+    head: Head,
+    /// It came before all of the request was sent.
+    is_early: bool,
+}
+
+/// Why no answer came.
+#[derive(Debug)]
+enum Lost {
+    /// The connection ended. So many bytes had been sent by then, and so many had come back.
+    Broken { source: Option<io::Error>, sent: usize, received: usize },
+    /// What came is no answer.
+    Garbled(Garbled),
+}
+
+impl Lost {
+    /// Whether a request that was sent on a connection used before may go out once more on a fresh one: nothing came
+    /// back, and either it changes nothing or nothing of it was sent.
+    fn may_be_sent_again(&self, method: &Method) -> bool {
+        match self {
+            Lost::Broken { sent, received, .. } => *received == 0 && (method.is_safe() || *sent == 0),
+            Lost::Garbled(_) => false,
+        }
+    }
+
+    fn error(self, host: &str) -> Error {
+        match self {
+            Lost::Broken { source, .. } => Error::new(ErrorKind::Network, format!("no answer came from {host}"))
+                .with_source(source.map(|error| error.into())),
+            Lost::Garbled(Garbled(why)) => {
+                Error::new(ErrorKind::Protocol, format!("{host} does not answer in HTTP: {why}"))
+            }
+        }
+    }
+}
+
+/// Sends a request and waits for the head of its answer.
+async fn exchange(connection: &mut Connection, request: &Encoded) -> std::result::Result<Answer, Lost> {
+    let (mut sent, mut received) = (0, 0);
+    let sending = poll_fn(|cx| poll_send(connection, cx, request, &mut sent, &mut received)).await;
+    let broken = |source: Option<io::Error>, received| Lost::Broken { source, sent, received };
+    // Who refuses a body may close before it is through; the answer may have come all the same.
+    let mut failure = sending.err();
+    let (mut reader, mut interim) = (HeadReader::default(), 0);
+    loop {
+        while let Some((head, len)) = reader.read(connection.ahead()).map_err(Lost::Garbled)? {
+            connection.consume(len);
+            if !head.is_interim() {
+                return Ok(Answer { head, is_early: sent < request.head.len() + request.body.len() });
+            }
+            interim += 1;
+            if interim > MAX_INTERIM {
+                return Err(Lost::Garbled(Garbled("too many interim answers")));
+            }
+            reader = HeadReader::default();
+        }
+        match poll_fn(|cx| connection.poll_fill(cx, 0)).await {
+            Ok(0) => {
+                return Err(match head::garbled(connection.ahead()) {
+                    Some(garbled) => Lost::Garbled(garbled),
+                    None => broken(failure, received),
+                });
+            }
+            Ok(len) => received += len,
+            Err(error) => return Err(broken(Some(failure.take().unwrap_or(error)), received)),
+        }
+    }
+}
+
+/// Sends a request; ready before all of it is sent when an answer arrives meanwhile.
+fn poll_send(
+    connection: &mut Connection,
+    cx: &mut Context<'_>,
+    request: &Encoded,
+    sent: &mut usize,
+    received: &mut usize,
+) -> Poll<io::Result<()>> {
+    let mut in_head = (*sent).min(request.head.len());
+    let mut in_body = *sent - in_head;
+    let sending = match connection.poll_send(cx, &request.head, &mut in_head) {
+        Poll::Ready(Ok(())) => connection.poll_send(cx, &request.body, &mut in_body),
+        other => other,
+    };
+    *sent = in_head + in_body;
+    if sending.is_ready() {
+        return sending;
+    }
+    match connection.poll_fill(cx, 0) {
+        Poll::Ready(Ok(len)) => {
+            *received += len;
+            Poll::Ready(Ok(()))
+        }
+        other => other.map_ok(|_| ()),
+    }
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Invalid, message)
+}

@@ -1,0 +1,131 @@
+//! The bytes of a connection, encrypted or not, and what of them has arrived ahead of its use.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+/// Room for the head of an answer and the few bytes of a small body that come with it: one call to the system brings
+/// both.
+const BUFFER_BYTES: usize = 8 << 10;
+
+/// TLS asks for 4 KiB at a time: from a buffer it takes them without a call to the system.
+pub(super) const TLS_BUFFER_BYTES: usize = 64 << 10;
+
+/// A connection's two directions.
+#[derive(Debug)]
+pub(super) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<BufReader<TcpStream>>>),
+}
+
+impl Stream {
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, into),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, into),
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: Stream,
+    /// What has been received ahead lies between `start` and `end`.
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Connection {
+    pub(super) fn new(stream: Stream) -> Self {
+        Connection { stream, buffer: vec![0; BUFFER_BYTES], start: 0, end: 0 }
+    }
+
+    /// What has been received and not used.
+    pub(super) fn ahead(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    /// Marks bytes of [`ahead`](Self::ahead) as used.
+    pub(super) fn consume(&mut self, len: usize) {
+        self.start += len;
+        debug_assert!(self.start <= self.end, "only what has been received is used");
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// Receives more behind what is there, in a buffer that grows to at most twice `wanted` bytes; returns how much
+    /// came, none at the end.
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.end == self.buffer.len() || self.buffer.len() < wanted {
+            self.buffer.resize((self.end * 2).max(wanted), 0);
+        }
+        let mut room = ReadBuf::new(&mut self.buffer[self.end..]);
+        ready!(self.stream.poll_read(cx, &mut room))?;
+        let received = room.filled().len();
+        self.end += received;
+        Poll::Ready(Ok(received))
+    }
+
+    /// Receives into `into`: first what is there already, else straight from the network. Nothing means the end.
+    pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let ahead = self.ahead();
+        if ahead.is_empty() {
+            return self.stream.poll_read(cx, into);
+        }
+        let len = ahead.len().min(into.remaining());
+        into.put_slice(&ahead[..len]);
+        self.consume(len);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends bytes from `sent` on; ready when all are on their way.
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8], sent: &mut usize) -> Poll<io::Result<()>> {
+        while *sent < bytes.len() {
+            match ready!(self.stream.poll_write(cx, &bytes[*sent..]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                len => *sent += len,
+            }
+        }
+        self.stream.poll_flush(cx)
+    }
+
+    /// Whether the other side has neither closed the connection nor said a word that nobody asked for.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut byte = [0];
+        self.ahead().is_empty() && self.stream.poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
+    }
+
+    /// Gives back memory that only large answers need.
+    pub(super) fn rest(&mut self) {
+        if self.buffer.len() > BUFFER_BYTES {
+            self.buffer = vec![0; BUFFER_BYTES];
+            (self.start, self.end) = (0, 0);
+        }
+    }
+}
