@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 
 use super::content::{Computed, Content, splitmix};
+use super::model::{self, HEADER_BYTES};
 use super::text::hex_upper;
 use super::time::civil;
 use crate::base::{ByteSize, Timestamp};
@@ -50,11 +51,13 @@ pub enum GeneratorKind {
     Utf8,
     /// A top directory for each of the other shapes but the last.
     Mixed,
-    /// `model-00001-of-00004.safetensors`.
+    /// `model-00001-of-00004.safetensors`, with nothing but noise in it.
     Shards,
+    /// The same names, of files that begin with the header of their tensors.
+    Models,
 }
 
-const KINDS: [(&str, GeneratorKind); 10] = [
+const KINDS: [(&str, GeneratorKind); 11] = [
     ("flat", GeneratorKind::Flat),
     ("nested", GeneratorKind::Nested),
     ("hex", GeneratorKind::Hex),
@@ -65,6 +68,7 @@ const KINDS: [(&str, GeneratorKind); 10] = [
     ("utf8", GeneratorKind::Utf8),
     ("mixed", GeneratorKind::Mixed),
     ("shards", GeneratorKind::Shards),
+    ("models", GeneratorKind::Models),
 ];
 
 /// The shapes of a mixed bucket, in the order of the directory names.
@@ -111,7 +115,7 @@ impl Generator {
     /// `count` keys of a shape, 1 to 64 KiB each; shards are of 4 GiB.
     pub fn new(kind: GeneratorKind, count: u64) -> Self {
         let (smallest, largest) = match kind {
-            GeneratorKind::Shards => (4 << 30, 4 << 30),
+            GeneratorKind::Shards | GeneratorKind::Models => (4 << 30, 4 << 30),
             _ => (1 << 10, 64 << 10),
         };
         Generator { kind, count, smallest, largest, seed: 0 }
@@ -185,7 +189,13 @@ impl Generator {
 
     /// The bytes of an object.
     pub(super) fn content(&self, index: u64) -> Content {
-        Content::Computed(Computed { phase: phase(self.seed, &self.key(index)), len: self.size(index) })
+        let (phase, size) = (phase(self.seed, &self.key(index)), self.size(index));
+        if self.kind != GeneratorKind::Models || size <= HEADER_BYTES {
+            return Content::Computed(Computed { phase, len: size });
+        }
+        let header = model::header(size - HEADER_BYTES, self.random(index, 8));
+        let tensors = Content::Computed(Computed { phase: phase + HEADER_BYTES, len: size - HEADER_BYTES });
+        Content::chain([Content::Memory(header), tensors])
     }
 
     /// Written piece by piece into a text that is used again: formatting each key took more than all else that a page
@@ -234,7 +244,7 @@ impl Generator {
                 key.push('/');
                 self.write_key(key, MIXED[at].1, i - before, of_shape);
             }
-            GeneratorKind::Shards => {
+            GeneratorKind::Shards | GeneratorKind::Models => {
                 let width = digits(count).max(5);
                 numbered(key, "model-", i + 1, width, "-of-");
                 numbered(key, "", count, width, ".safetensors");
@@ -418,6 +428,7 @@ mod tests {
             set-000999/data.bin
             🚀rocket-000999.txt
             uuid/ff73c1af-58d2-4951-b358-3a56419212fd
+            model-01000-of-01000.safetensors
             model-01000-of-01000.safetensors"#]]
         .assert_eq(&keys.join("\n"));
     }

@@ -25,6 +25,7 @@ mod counters;
 mod failure;
 mod fault;
 mod generator;
+mod model;
 mod object;
 mod operation;
 mod ops;

@@ -45,6 +45,11 @@ impl Bed {
         mount.join("model-00001-of-00001.safetensors")
     }
 
+    /// The path of one of 38 shards of 64 MiB of a model on their mount.
+    pub(crate) fn model_shard(mount: &Path, index: usize) -> PathBuf {
+        mount.join(format!("model-{:05}-of-00038.safetensors", index + 1))
+    }
+
     /// The path of one of eight shards of 256 MiB on their mount.
     pub(crate) fn shard(mount: &Path, index: usize) -> PathBuf {
         mount.join(format!("model-{:05}-of-00008.safetensors", index + 1))
@@ -66,9 +71,14 @@ impl Bed {
         make_walk(&folder.path().join("buckets/walk"))?;
         let mut args = vec!["--public-read".to_owned()];
         args.extend(SHAPING.map(str::to_owned));
-        for bucket in
-            ["large=shards:1:1GiB", "shards=shards:8:256MiB", "small=flat:800:128KiB", "flat=flat:100000:1KiB"]
-        {
+        for bucket in [
+            "large=shards:1:1GiB",
+            "shards=shards:8:256MiB",
+            "models=models:38:64MiB",
+            "model=models:1:1GiB",
+            "small=flat:800:128KiB",
+            "flat=flat:100000:1KiB",
+        ] {
             args.extend(["--generate".to_owned(), bucket.to_owned()]);
         }
         args.extend(["--root".to_owned(), folder.path().join("buckets").display().to_string()]);

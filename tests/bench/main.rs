@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench mount` runs all workloads, `cargo bench --bench mount -- seq mmap` those whose names contain a
 //! word, `--runs N` sets the runs per workload (3), `--list` names them. Absolute figures depend on the machine; the
-//! ratio to the raw reader, taken in the same run, is what compares.
+//! ratio to the raw reader, taken in the same run, is what compares. Options of the mount are set by environment:
+//! `OSSMOUNT_DIRECT_IO=off cargo bench --bench mount -- blocks`.
 
 mod bed;
 mod emulator;

@@ -67,12 +67,22 @@ workloads! {
         |mount| sequential_by(&Bed::large(mount), 128 << 10);
     "four-files", "four 256 MiB files at once", "shards", true, Seconds, four_files;
     "shared-descriptor", "four threads, each a quarter of 1 GiB, on one descriptor", "large", true, Seconds, shared_descriptor;
-    "mmap-seq", "256 MiB touched in order through mmap", "shards", true, Seconds, mmap_sequential;
-    "mmap-shuffled", "256 MiB through mmap in shuffled ranges of 1 to 32 MiB, as tensors are", "shards", true, Seconds, mmap_shuffled;
+    "eight-processes", "eight processes read the same 1 GiB at once", "large", true, Seconds, eight_processes;
+    "blocks-4k", "256 MiB read in order, 4 KiB at a time", "shards", true, Seconds,
+        |mount| sequential_by(&Bed::shard(mount, 0), 4 << 10);
+    "blocks-16k", "256 MiB read in order, 16 KiB at a time", "shards", true, Seconds,
+        |mount| sequential_by(&Bed::shard(mount, 0), 16 << 10);
+    "blocks-64k", "256 MiB read in order, 64 KiB at a time", "shards", true, Seconds,
+        |mount| sequential_by(&Bed::shard(mount, 0), 64 << 10);
+    "mmap-seq", "1 GiB touched in order through mmap", "large", true, Seconds, mmap_sequential;
+    "mmap-tensors", "1 GiB safetensors through mmap, its tensors of 1 to 32 MiB in shuffled order", "model", true, Seconds, mmap_tensors;
+    "mmap-shuffled", "1 GiB of noise through mmap in shuffled ranges of 1 to 32 MiB", "large", true, Seconds, mmap_shuffled;
+    "38-shards", "38 safetensors shards of 64 MiB opened and read in order", "models", true, Seconds, shards_in_order;
     "random-4k", "200 reads of 4 KiB at random offsets of 1 GiB", "large", false, LatencyP50, random_4k;
     "small-files", "800 files of 128 KiB in random order by 16 threads", "small", false, Seconds, small_files;
     "first-byte", "the first byte of each of eight cold files", "shards", false, LatencyP50, first_byte;
     "second-read", "256 MiB again after the first descriptor was closed (the second read alone)", "shards", false, Seconds, second_read;
+    "tmpfs-read", "256 MiB from a file on tmpfs, for comparison with the second read", "shards", false, Seconds, tmpfs_read;
     "list-100k", "names of a directory of 100,000 objects", "flat", false, Seconds, |mount| list(mount, 100_000, Stat::No);
     "list-stat-100k", "names and sizes of a directory of 100,000 objects", "flat", false, Seconds,
         |mount| list(mount, 100_000, Stat::Yes);
@@ -129,13 +139,13 @@ fn touch(bytes: &[u8]) -> u64 {
 }
 
 fn mmap_sequential(mount: &Path) -> Outcome {
-    let bytes = map(&Bed::shard(mount, 0))?;
+    let bytes = map(&Bed::large(mount))?;
     std::hint::black_box(touch(&bytes));
     Done::bytes(bytes.len() as u64)
 }
 
 fn mmap_shuffled(mount: &Path) -> Outcome {
-    let bytes = map(&Bed::shard(mount, 0))?;
+    let bytes = map(&Bed::large(mount))?;
     let mut dice = Dice(7);
     let mut ranges = Vec::new();
     let mut at = 0;
@@ -144,6 +154,20 @@ fn mmap_shuffled(mount: &Path) -> Outcome {
         ranges.push(at..(at + len).min(bytes.len()));
         at += len;
     }
+    touch_shuffled(&bytes, ranges, dice)
+}
+
+fn mmap_tensors(mount: &Path) -> Outcome {
+    let bytes = map(&Bed::large(mount))?;
+    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
+    let tensors: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&bytes[8..header])?;
+    let offset = |tensor: &serde_json::Value, end: usize| {
+        header + tensor["data_offsets"][end].as_u64().expect("a safetensors header") as usize
+    };
+    touch_shuffled(&bytes, tensors.values().map(|tensor| offset(tensor, 0)..offset(tensor, 1)).collect(), Dice(7))
+}
+
+fn touch_shuffled(bytes: &[u8], mut ranges: Vec<std::ops::Range<usize>>, mut dice: Dice) -> Outcome {
     for left in (1..ranges.len()).rev() {
         ranges.swap(left, dice.below(left as u64 + 1) as usize);
     }
@@ -151,6 +175,26 @@ fn mmap_shuffled(mount: &Path) -> Outcome {
         std::hint::black_box(touch(&bytes[range]));
     }
     Done::bytes(bytes.len() as u64)
+}
+
+fn eight_processes(mount: &Path) -> Outcome {
+    let source = format!("if={}", Bed::large(mount).display());
+    let start = |_| {
+        let mut dd = std::process::Command::new("dd");
+        dd.args([source.as_str(), "of=/dev/null", "bs=1M", "status=none"]).spawn()
+    };
+    let readers = (0..8).map(start).collect::<std::io::Result<Vec<_>>>()?;
+    for mut reader in readers {
+        assert!(reader.wait()?.success(), "dd failed");
+    }
+    // What crosses the network once: the figure is that of one reader.
+    Done::bytes(Bed::LARGE_BYTES)
+}
+
+fn shards_in_order(mount: &Path) -> Outcome {
+    let read = |index| Ok(sequential(&Bed::model_shard(mount, index))?.bytes);
+    let bytes: std::io::Result<u64> = (0..38).map(read).sum();
+    Done::bytes(bytes?)
 }
 
 fn random_4k(mount: &Path) -> Outcome {
@@ -201,6 +245,14 @@ fn second_read(mount: &Path) -> Outcome {
     sequential(&Bed::shard(mount, 0))?;
     let started = Instant::now();
     let done = sequential(&Bed::shard(mount, 0))?;
+    Ok(Done { counted: Some(started.elapsed()), ..done })
+}
+
+fn tmpfs_read(mount: &Path) -> Outcome {
+    let mut file = tempfile::NamedTempFile::new_in("/dev/shm")?;
+    std::io::copy(&mut File::open(Bed::shard(mount, 0))?, &mut file)?;
+    let started = Instant::now();
+    let done = sequential(file.path())?;
     Ok(Done { counted: Some(started.elapsed()), ..done })
 }
 
