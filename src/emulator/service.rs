@@ -32,7 +32,7 @@ use super::receive::RequestBody;
 use super::reply::Reply;
 use super::request::Request;
 use super::server::Connection;
-use super::shaping::{Pace, Shaping};
+use super::shaping::{self, Pace, Shaping};
 use super::time::http_date;
 use crate::base::{Clock, Timestamp};
 
@@ -305,7 +305,7 @@ impl Service {
         let wanted = if operation.is_listing() { shaping.ttfb.max(shaping.page_time) } else { shaping.ttfb };
         let passed = self.steady.elapsed().saturating_sub(started);
         if let Some(left) = wanted.checked_sub(passed).filter(|left| !left.is_zero()) {
-            tokio::time::sleep(left).await;
+            shaping::sleep(left).await;
         }
     }
 

@@ -1,6 +1,10 @@
-//! How slow the emulated network is: first-byte delays and bandwidths, kept to the millisecond.
+//! How slow the emulated network is: first-byte delays, kept to a tenth of a millisecond, and bandwidths.
 
+use std::os::fd::OwnedFd;
 use std::time::Duration;
+
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use tokio::io::unix::AsyncFd;
 
 use crate::base::ByteSize;
 
@@ -15,6 +19,23 @@ pub struct Shaping {
     pub connection_bandwidth: Option<ByteSize>,
     /// Bytes per second of all bodies together.
     pub total_bandwidth: Option<ByteSize>,
+}
+
+/// Waits this long by a timer of the kernel: the runtime's own come up to two milliseconds late, which would be taken
+/// for the client's.
+pub(super) async fn sleep(time: Duration) {
+    match kernel_timer(time) {
+        Ok(timer) => drop(timer.readable().await),
+        // Too many files are open.
+        Err(_) => tokio::time::sleep(time).await,
+    }
+}
+
+fn kernel_timer(time: Duration) -> std::io::Result<AsyncFd<OwnedFd>> {
+    let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
+    timer.set(Expiration::OneShot(time.into()), TimerSetTimeFlags::empty())?;
+    // SAFETY: an owned descriptor stays open, and the same, for as long as its owner lives, which is in there.
+    Ok(unsafe { AsyncFd::register(OwnedFd::from(timer)) }?)
 }
 
 /// A sender that fell behind its schedule, because timers fire late, may catch up by this much and no more.
