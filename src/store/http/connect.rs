@@ -50,9 +50,7 @@ impl Connector {
         let parsed: Authority = authority.parse().map_err(|_| invalid("the host cannot be sent"))?;
         let host = parsed.host().trim_matches(['[', ']']);
         let port = parsed.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
-        let opened = timeout(self.timeouts.connect, self.open(host, port)).await;
-        let socket = opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        let socket = socket.map_err(|error| unconnected(error, authority))?;
+        let socket = self.open(host, port).await.map_err(|error| unconnected(error, authority))?;
         let Some(tls) = &self.tls else { return Ok(Connection::new(Stream::Plain(socket))) };
         let name = ServerName::try_from(host.to_owned()).map_err(|_| invalid("the host cannot have a certificate"))?;
         let buffered = BufReader::with_capacity(TLS_BUFFER_BYTES, socket);
@@ -60,9 +58,15 @@ impl Connector {
         Ok(Connection::new(Stream::Tls(Box::new(stream))))
     }
 
-    /// The first of the host's addresses that answers; each has a head start over the next one.
     async fn open(&self, host: &str, port: u16) -> io::Result<TcpStream> {
-        let mut addresses = addresses(host, port).await?.into_iter();
+        let addresses = addresses(host, port).await?;
+        let opened = timeout(self.timeouts.connect, self.race(addresses)).await;
+        opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// The first of the addresses that answers; each has a head start over the next one.
+    async fn race(&self, addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+        let mut addresses = addresses.into_iter();
         let mut attempts = FuturesUnordered::new();
         let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
         loop {
