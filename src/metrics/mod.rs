@@ -31,6 +31,10 @@ table! {
     WriteRequests = "write_requests", Counter, "requests";
     /// Tries after the first, for any cause.
     Retries = "retries", Counter, "requests";
+    /// GETs sent a second time because the first answer was late.
+    Hedges = "hedges", Counter, "requests";
+    /// GETs sent a second time whose second answer came first.
+    HedgesWon = "hedges_won", Counter, "requests";
     /// Answers that told us to slow down.
     Throttled = "throttled", Counter, "answers";
     /// Response bodies resumed after they broke, stalled or ended early.

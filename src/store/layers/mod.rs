@@ -1,12 +1,13 @@
 //! What goes around a store, each layer a store itself, so that any of them can be left out or put over another one.
 //!
 //! From the outside in: [`Retry`] asks again until its budget is spent, [`Limit`] lets a bounded number of requests
-//! through and the urgent ones first, [`Meter`] counts every try, [`Stall`] ends tries in which nothing arrives, and
-//! the innermost store talks to the network. The order matters: a request that waits out a backoff holds no place in
-//! the limiter, and one that waits for a place is not yet on the clock. [`FaultStore`] breaks answers on purpose and
-//! stands where the network would be.
+//! through and the urgent ones first, [`Hedge`] sends late GETs a second time, [`Meter`] counts every try, [`Stall`]
+//! ends tries in which nothing arrives, and the innermost store talks to the network. The order matters: a request that
+//! waits out a backoff holds no place in the limiter, and one that waits for a place is not yet on the clock.
+//! [`FaultStore`] breaks answers on purpose and stands where the network would be.
 
 mod fault;
+mod hedge;
 mod limit;
 mod meter;
 mod retry;
@@ -19,6 +20,7 @@ use crate::base::Clock;
 use crate::metrics::Metrics;
 
 pub use fault::{At, Fault, FaultStore, Operation};
+pub use hedge::Hedge;
 pub use limit::Limit;
 pub use meter::Meter;
 pub use retry::{Retry, RetryPolicy};
@@ -45,7 +47,7 @@ impl Default for LayerOptions {
 }
 
 /// A store with every layer around it.
-pub type Layered<S> = Retry<Limit<Meter<Stall<S>>>>;
+pub type Layered<S> = Retry<Limit<Hedge<Meter<Stall<S>>>>>;
 
 /// Puts all layers around a store, in their order.
 pub fn layered<S: ?Sized>(
@@ -56,7 +58,8 @@ pub fn layered<S: ?Sized>(
 ) -> Arc<Layered<S>> {
     let stall = Arc::new(Stall::new(inner, options.first_byte, options.stall));
     let meter = Arc::new(Meter::new(stall, metrics.clone()));
-    let limit = Arc::new(Limit::new(meter, options.max_in_flight));
+    let hedge = Arc::new(Hedge::new(meter, metrics.clone(), clock.clone()));
+    let limit = Arc::new(Limit::new(hedge, options.max_in_flight));
     Arc::new(Retry::new(limit, options.retry.clone(), metrics.clone(), clock.clone()))
 }
 

@@ -1,0 +1,244 @@
+//! Asking twice: a GET that somebody waits for, and that takes far longer than others did lately, is sent a second time,
+//! and the first of the two to answer is taken.
+//!
+//! One answer in a few hundred is slow for reasons of its own (a busy disk, a lost packet, a connection that a middle box
+//! has forgotten), and a second try meets the same reasons rarely. When the service as a whole is slow, a second try
+//! only adds to the load: so few may be sent that nobody is slowed by them.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::{Either, select};
+use parking_lot::Mutex;
+
+use crate::base::{Clock, Key};
+use crate::metrics::{Metric, Metrics};
+use crate::store::{
+    DeleteRequest, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Priority, PutRequest,
+    Result, Store, StoreMut,
+};
+
+/// No answer is late before this, whatever others took.
+const FLOOR: Duration = Duration::from_millis(50);
+
+/// An answer is late after this many times the 95th percentile of those that came lately. Higher ones would be raised by
+/// the few in a hundred that are late themselves.
+const LATE: u32 = 2;
+
+/// Answers that the percentile is taken of; before so many have come, none is late.
+const RECENT: usize = 256;
+
+/// One GET in so many may be sent a second time.
+const SHARE: u32 = 50;
+
+/// At most so many second tries in a row.
+const BURST: u32 = 4;
+
+/// Sends late GETs a second time. Stands under [`Limit`](super::Limit): the second try takes no place of its own.
+#[derive(Debug)]
+pub struct Hedge<S: ?Sized = dyn Store> {
+    inner: Arc<S>,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+
+    recent: Mutex<Recent>,
+}
+
+/// What the last answers took, and what may be spent on second tries.
+#[derive(Debug)]
+struct Recent {
+    took: Vec<Duration>,
+    /// Where the next answer goes.
+    next: usize,
+    late_after: Option<Duration>,
+    /// Each GET earns one; a second try costs [`SHARE`].
+    credit: u32,
+}
+
+impl Recent {
+    fn add(&mut self, took: Duration) {
+        match self.took.get_mut(self.next) {
+            Some(oldest) => *oldest = took,
+            None => self.took.push(took),
+        }
+        self.next = (self.next + 1) % RECENT;
+        self.credit = (self.credit + 1).min(SHARE * BURST);
+        // Looking more often would tell the same.
+        if self.took.len() == RECENT && self.next.is_multiple_of(RECENT / 8) {
+            let mut sorted = self.took.clone();
+            let (_, percentile, _) = sorted.select_nth_unstable(RECENT * 95 / 100);
+            self.late_after = Some((*percentile * LATE).max(FLOOR));
+        }
+    }
+
+    /// Takes leave to send a second try.
+    fn spend(&mut self) -> bool {
+        let left = self.credit.checked_sub(SHARE);
+        self.credit = left.unwrap_or(self.credit);
+        left.is_some()
+    }
+}
+
+impl<S: ?Sized> Hedge<S> {
+    /// Learns from the answers of `inner` which of them are late.
+    pub fn new(inner: Arc<S>, metrics: Arc<Metrics>, clock: Clock) -> Self {
+        let recent = Recent { took: Vec::new(), next: 0, late_after: None, credit: 0 };
+        Hedge { inner, metrics, clock, recent: Mutex::new(recent) }
+    }
+}
+
+impl<S: Store + ?Sized> Hedge<S> {
+    async fn hedged(&self, request: GetRequest, late_after: Duration) -> Result<GetResponse> {
+        let mut first = pin!(self.inner.get(request.clone()));
+        tokio::select! {
+            biased;
+            answer = &mut first => return answer,
+            () = tokio::time::sleep(late_after) => {}
+        }
+        if !self.recent.lock().spend() {
+            return first.await;
+        }
+        self.metrics.add(Metric::Hedges, 1);
+        // Whoever fails first says nothing of the other.
+        match select(first, pin!(self.inner.get(request))).await {
+            Either::Left((Err(_), second)) => second.await.inspect(|_| self.metrics.add(Metric::HedgesWon, 1)),
+            Either::Left((answer, _)) => answer,
+            Either::Right((Err(_), first)) => first.await,
+            Either::Right((answer, _)) => answer.inspect(|_| self.metrics.add(Metric::HedgesWon, 1)),
+        }
+    }
+}
+
+#[async_trait]
+impl<S: Store + ?Sized> Store for Hedge<S> {
+    async fn get(&self, request: GetRequest) -> Result<GetResponse> {
+        let began = self.clock.elapsed();
+        let late_after = self.recent.lock().late_after.filter(|_| request.priority == Priority::Demand);
+        let answer = match late_after {
+            Some(late_after) => self.hedged(request, late_after).await,
+            None => self.inner.get(request).await,
+        };
+        if answer.is_ok() {
+            self.recent.lock().add(self.clock.elapsed().saturating_sub(began));
+        }
+        answer
+    }
+
+    async fn head(&self, request: HeadRequest) -> Result<ObjectMeta> {
+        self.inner.head(request).await
+    }
+
+    async fn list(&self, request: ListRequest) -> Result<ListPage> {
+        self.inner.list(request).await
+    }
+
+    async fn symlink_target(&self, key: &Key) -> Result<String> {
+        self.inner.symlink_target(key).await
+    }
+}
+
+#[async_trait]
+impl<S: StoreMut + ?Sized> StoreMut for Hedge<S> {
+    async fn put(&self, request: PutRequest) -> Result<ObjectMeta> {
+        self.inner.put(request).await
+    }
+
+    async fn delete(&self, request: DeleteRequest) -> Result<()> {
+        self.inner.delete(request).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Timestamp;
+    use crate::store::ErrorKind;
+    use crate::store::layers::{Fault, FaultStore, Operation};
+    use crate::store::memory::MemoryStore;
+
+    const USUAL: Duration = Duration::from_millis(40);
+
+    struct Bench {
+        faults: Arc<FaultStore<MemoryStore>>,
+        hedge: Hedge<FaultStore<MemoryStore>>,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+    }
+
+    fn bench() -> Bench {
+        let bucket = MemoryStore::new().latency(USUAL);
+        bucket.put("k", "bytes");
+        let faults = Arc::new(FaultStore::new(Arc::new(bucket)));
+        let (metrics, clock) = (Arc::new(Metrics::default()), Clock::runtime(Timestamp::from_unix(0)));
+        Bench { hedge: Hedge::new(faults.clone(), metrics.clone(), clock.clone()), faults, metrics, clock }
+    }
+
+    impl Bench {
+        /// Reads under a fault; the milliseconds until the answer, or the error.
+        async fn get(&self, fault: Option<Fault>, priority: Priority) -> std::result::Result<u128, ErrorKind> {
+            if let Some(fault) = fault {
+                self.faults.once(Operation::Get, fault);
+            }
+            let began = self.clock.elapsed();
+            let answer = self.hedge.get(GetRequest::new(Key::new("k")).priority(priority)).await;
+            answer.map_err(|error| error.kind())?.body.collect(5).await.unwrap();
+            Ok((self.clock.elapsed() - began).as_millis())
+        }
+
+        async fn learn(&self) {
+            for _ in 0..RECENT {
+                assert_eq!(self.get(None, Priority::Background).await, Ok(40));
+            }
+        }
+
+        fn counts(&self) -> (u64, u64) {
+            (self.metrics.value(Metric::Hedges), self.metrics.value(Metric::HedgesWon))
+        }
+    }
+
+    fn late(ms: u64) -> Option<Fault> {
+        Some(Fault::Late(Duration::from_millis(ms)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_get_is_sent_twice_and_the_first_to_answer_wins() {
+        let bench = bench();
+        assert_eq!(bench.get(late(1000), Priority::Demand).await, Ok(1040), "nothing is known yet");
+        bench.learn().await;
+        // Late after twice the usual time, and then the usual time again.
+        assert_eq!(bench.get(late(1000), Priority::Demand).await, Ok(120));
+        assert_eq!(bench.counts(), (1, 1));
+        assert_eq!(bench.get(late(50), Priority::Demand).await, Ok(90), "the first one still came first");
+        assert_eq!(bench.counts(), (2, 1));
+        assert_eq!(bench.get(late(1000), Priority::Background).await, Ok(1040), "nobody waits for it");
+        assert_eq!(bench.get(None, Priority::Demand).await, Ok(40));
+        assert_eq!(bench.counts(), (2, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_waits_for_the_other_try() {
+        let bench = bench();
+        bench.learn().await;
+        bench.faults.once(Operation::Get, Fault::Late(Duration::from_millis(100)));
+        assert_eq!(bench.get(Some(Fault::Error(ErrorKind::Server)), Priority::Demand).await, Ok(140));
+        assert_eq!(bench.counts(), (1, 0));
+        assert_eq!(bench.get(Some(Fault::Error(ErrorKind::Server)), Priority::Demand).await, Err(ErrorKind::Server));
+        assert_eq!(bench.counts(), (1, 0), "an early error is the business of others");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_service_is_asked_a_few_times_more_and_then_believed() {
+        let bench = bench();
+        bench.learn().await;
+        for _ in 0..2 * RECENT {
+            bench.faults.once(Operation::Get, Fault::Late(Duration::from_millis(960)));
+            bench.faults.once(Operation::Get, Fault::Late(Duration::from_millis(960)));
+            bench.get(None, Priority::Demand).await.unwrap();
+        }
+        let (hedges, _) = bench.counts();
+        assert!(hedges <= u64::from(BURST) + (2 * RECENT as u64).div_ceil(SHARE.into()), "{hedges}");
+        assert_eq!(bench.hedge.recent.lock().late_after, Some(Duration::from_secs(2)));
+    }
+}
