@@ -11,6 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -20,10 +21,25 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, 
 
 use crate::base::ByteRange;
 
+/// The kernel gives out memory by so much at a time, wherever that lies within the file.
+const HUGE_BYTES: u64 = 2 << 20;
+
 /// A file system in memory that only this process sees. It is gone with the process.
 #[derive(Debug)]
 pub struct Memory {
     root: OwnedFd,
+    rests: Arc<Rests>,
+}
+
+/// Memory that files take beyond the bytes that somebody has of them: the rest of huge pages that are claimed in part.
+#[derive(Debug, Default)]
+pub struct Rests(AtomicU64);
+
+impl Rests {
+    /// Bytes now, at most: of a page that was whole and of which a part was given back, that part still counts.
+    pub fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Memory {
@@ -38,7 +54,13 @@ impl Memory {
         fsconfig_create(context.as_fd())?;
         let attributes =
             MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-        Ok(Memory { root: fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)? })
+        let root = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
+        Ok(Memory { root, rests: Arc::default() })
+    }
+
+    /// What its files take beyond what is claimed of them.
+    pub fn rests(&self) -> Arc<Rests> {
+        self.rests.clone()
     }
 
     /// A file of `len` bytes, all of them holes. It takes memory as it is written to, and goes when it is dropped.
@@ -47,7 +69,7 @@ impl Memory {
         let file = File::from(openat(&self.root, ".", flags, Mode::RUSR)?);
         file.set_len(len)?;
         let map = MmapOptions::new().len(usize::try_from(len).map_err(io::Error::other)?).map_raw(&file)?;
-        Ok(Arc::new(MemoryFile { file, map, claimed: Mutex::default() }))
+        Ok(Arc::new(MemoryFile { file, map, rests: self.rests.clone(), claimed: Mutex::default() }))
     }
 }
 
@@ -56,24 +78,96 @@ impl Memory {
 pub struct MemoryFile {
     file: File,
     map: MmapRaw,
-    /// The stretches that somebody has, by start; they do not overlap.
-    claimed: Mutex<BTreeMap<u64, u64>>,
+    rests: Arc<Rests>,
+    claimed: Mutex<Claims>,
+}
+
+/// The stretches that somebody has, by start; they do not overlap.
+#[derive(Debug, Default)]
+struct Claims(BTreeMap<u64, u64>);
+
+impl Claims {
+    fn has_some(&self, range: ByteRange) -> bool {
+        self.0.range(..range.end).next_back().is_some_and(|(_, &end)| end > range.start)
+    }
+
+    /// A claim, and all that nobody has of the huge pages that it lies in, in a file of `len` bytes.
+    fn with_rests(&self, claim: ByteRange, len: u64) -> ByteRange {
+        let before = self.0.range(..claim.start).next_back().map_or(0, |(_, &end)| end);
+        let after = self.0.range(claim.end..).next().map_or(len, |(&start, _)| start);
+        let pages = pages_of(claim, len);
+        ByteRange::new(pages.start.max(before), pages.end.min(after))
+    }
+
+    /// The memory, in bytes, of those huge pages of a claim in which nobody else has anything.
+    fn own_bytes(&self, claim: ByteRange, len: u64) -> u64 {
+        let (first, last) = (page_of(claim.start, len), page_of(claim.end - 1, len));
+        let start = if self.is_shared(first, claim) { first.end } else { first.start };
+        let end = if self.is_shared(last, claim) { last.start } else { last.end };
+        end.saturating_sub(start)
+    }
+
+    /// Whether somebody else has bytes of a page that a claim lies in.
+    fn is_shared(&self, page: ByteRange, claim: ByteRange) -> bool {
+        let before = ByteRange::new(page.start, claim.start.max(page.start));
+        let after = ByteRange::new(claim.end.min(page.end), page.end);
+        [before, after].into_iter().any(|rest| !rest.is_empty() && self.has_some(rest))
+    }
+}
+
+/// The huge page of a file of `len` bytes that this byte lies in; at the file's end there are only small ones, and the
+/// page is as long as what remains.
+fn page_of(at: u64, len: u64) -> ByteRange {
+    let start = at / HUGE_BYTES * HUGE_BYTES;
+    ByteRange::new(start, (start + HUGE_BYTES).min(len))
+}
+
+/// All huge pages that a range, not empty and within a file of `len` bytes, has bytes in.
+fn pages_of(range: ByteRange, len: u64) -> ByteRange {
+    ByteRange::new(page_of(range.start, len).start, page_of(range.end - 1, len).end)
 }
 
 impl MemoryFile {
     /// These bytes, for the caller alone; `None` where somebody still has some of them, or where they do not lie
     /// within the file.
     pub fn claim(self: &Arc<Self>, range: ByteRange) -> Option<Stretch> {
-        if !ByteRange::new(0, self.map.len() as u64).contains(range) {
+        if range.is_empty() || !ByteRange::new(0, self.len()).contains(range) {
             return None;
         }
         let mut claimed = self.claimed.lock();
-        let is_taken = claimed.range(..range.end).next_back().is_some_and(|(_, &end)| end > range.start);
-        if is_taken || range.is_empty() {
+        if claimed.has_some(range) {
             return None;
         }
-        claimed.insert(range.start, range.end);
+        // Added before it is taken from: the sum, of all claims, never falls below nothing.
+        self.rests.0.fetch_add(claimed.own_bytes(range, self.len()), Ordering::Relaxed);
+        self.rests.0.fetch_sub(range.len(), Ordering::Relaxed);
+        claimed.0.insert(range.start, range.end);
         Some(Stretch { file: self.clone(), range })
+    }
+
+    /// Makes a hole of what was claimed, and of the rests of its pages: those would stay for as long as the file, as
+    /// would a page that the kernel cannot split.
+    fn give_back(&self, claim: ByteRange) {
+        let hole = {
+            let mut claimed = self.claimed.lock();
+            claimed.0.remove(&claim.start);
+            let hole = claimed.with_rests(claim, self.len());
+            // Still claimed: the bytes of a new owner would go with those of the old one.
+            claimed.0.insert(hole.start, hole.end);
+            hole
+        };
+        let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        if let Err(errno) = fallocate(&self.file, flags, hole.start as i64, hole.len() as i64) {
+            tracing::warn!(%errno, len = hole.len(), "memory could not be given back before its file is closed");
+        }
+        let mut claimed = self.claimed.lock();
+        claimed.0.remove(&hole.start);
+        self.rests.0.fetch_add(claim.len(), Ordering::Relaxed);
+        self.rests.0.fetch_sub(claimed.own_bytes(claim, self.len()), Ordering::Relaxed);
+    }
+
+    fn len(&self) -> u64 {
+        self.map.len() as u64
     }
 }
 
@@ -84,8 +178,7 @@ impl AsFd for MemoryFile {
     }
 }
 
-/// Bytes of a file that nobody else has. Dropped, they become a hole again, and their memory is given back but for
-/// pages that hold other bytes too.
+/// Bytes of a file that nobody else has. Dropped, they become a hole again, and their memory is given back.
 #[derive(Debug)]
 pub struct Stretch {
     file: Arc<MemoryFile>,
@@ -112,13 +205,7 @@ impl Stretch {
 
 impl Drop for Stretch {
     fn drop(&mut self) {
-        let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        let (start, len) = (self.range.start, self.range.len());
-        if let Err(errno) = fallocate(&self.file.file, flags, start as i64, len as i64) {
-            tracing::warn!(%errno, len, "memory could not be given back before its file is closed");
-        }
-        // Only now: a new owner's bytes would go with the old one's.
-        self.file.claimed.lock().remove(&start);
+        self.file.give_back(self.range);
     }
 }
 
@@ -161,6 +248,24 @@ mod tests {
         drop(first);
         drop(second);
         assert_eq!(taken(), 0);
+    }
+
+    #[test]
+    fn what_nobody_has_of_a_huge_page_is_known_and_goes_with_its_last_owner() {
+        let memory = Memory::new().unwrap();
+        let file = memory.file(7 * MIB).unwrap();
+        let (taken, rests) = (|| file.file.metadata().unwrap().blocks() * 512, || memory.rests().bytes());
+        let first = written(&file, ByteRange::new(MIB / 8, MIB), 1);
+        assert_eq!((taken(), rests()), (2 * MIB, 2 * MIB - 7 * MIB / 8));
+        let second = written(&file, ByteRange::new(MIB, 3 * MIB), 2);
+        assert_eq!((taken(), rests()), (4 * MIB, MIB + MIB / 8));
+        drop(first);
+        assert_eq!((taken(), rests()), (3 * MIB, 2 * MIB), "half of a page is still counted");
+        let end = written(&file, ByteRange::new(5 * MIB, 7 * MIB), 3);
+        assert_eq!(rests(), 3 * MIB, "no huge page at the end");
+        drop(second);
+        drop(end);
+        assert_eq!((taken(), rests()), (0, 0));
     }
 
     #[test]

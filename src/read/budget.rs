@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::buffer::Pool;
+use crate::cache::Rests;
 use crate::metrics::{Metric, Metrics};
 
 /// Recycled memory that is kept although nothing is about to use it, at most, in bytes.
@@ -33,6 +34,8 @@ pub(super) struct Budget {
     limit_bytes: u64,
     pool: Pool,
     metrics: Arc<Metrics>,
+    /// What files in memory take besides what was granted for them.
+    rests: Arc<Rests>,
     /// Charged: granted to somebody.
     used_bytes: AtomicU64,
     /// Of that, what buffers have taken: a GET holds its grant for a round trip before bytes need memory.
@@ -46,9 +49,10 @@ impl fmt::Debug for Budget {
 }
 
 impl Budget {
-    pub(super) fn new(limit_bytes: u64, metrics: Arc<Metrics>) -> Arc<Self> {
+    /// A budget that also counts what files in memory take beyond the bytes that they hold.
+    pub(super) fn new(limit_bytes: u64, rests: Arc<Rests>, metrics: Arc<Metrics>) -> Arc<Self> {
         let (used_bytes, taken_bytes) = (AtomicU64::new(0), AtomicU64::new(0));
-        Arc::new(Budget { limit_bytes, pool: Pool::default(), metrics, used_bytes, taken_bytes })
+        Arc::new(Budget { limit_bytes, pool: Pool::default(), metrics, rests, used_bytes, taken_bytes })
     }
 
     /// The limit, in bytes.
@@ -58,7 +62,7 @@ impl Budget {
 
     /// Bytes charged now.
     pub(super) fn used_bytes(&self) -> u64 {
-        self.used_bytes.load(Ordering::Relaxed)
+        self.used_bytes.load(Ordering::Relaxed) + self.rests.bytes()
     }
 
     /// Bytes that must be given up before `bytes` more fit at this priority; 0 when they fit now.
@@ -68,7 +72,7 @@ impl Budget {
 
     /// Charges `bytes`, or refuses where they do not fit.
     pub(super) fn reserve(self: &Arc<Self>, bytes: u64, priority: Priority) -> Option<Grant> {
-        let share = self.share(priority);
+        let share = self.share(priority).saturating_sub(self.rests.bytes());
         let fits = |used: u64| (used + bytes <= share).then_some(used + bytes);
         self.used_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).ok()?;
         Some(self.granted(bytes))
@@ -102,8 +106,8 @@ impl Budget {
     /// kept stays within the limit.
     pub(super) fn pool_bytes(&self) -> u64 {
         let taken = self.taken_bytes.load(Ordering::Relaxed);
-        let awaited = self.used_bytes().saturating_sub(taken);
-        self.limit_bytes.saturating_sub(taken).min(awaited + POOL_BYTES)
+        let awaited = self.used_bytes.load(Ordering::Relaxed).saturating_sub(taken);
+        self.limit_bytes.saturating_sub(taken + self.rests.bytes()).min(awaited + POOL_BYTES)
     }
 
     fn granted(self: &Arc<Self>, bytes: u64) -> Grant {
@@ -147,7 +151,7 @@ mod tests {
     #[test]
     fn guesses_are_refused_before_promises_and_demand_never() {
         let metrics = Arc::new(Metrics::default());
-        let budget = Budget::new(1600, metrics.clone());
+        let budget = Budget::new(1600, Arc::default(), metrics.clone());
         let warm = budget.reserve(1200, Priority::WarmUp).unwrap();
         assert!(budget.reserve(1, Priority::WarmUp).is_none());
         let _speculation = budget.reserve(200, Priority::Speculation).unwrap();

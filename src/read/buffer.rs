@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn readers_see_what_was_published_while_the_writer_goes_on() {
-        let budget = Budget::new(64 << 20, Arc::new(Metrics::default()));
+        let budget = Budget::new(64 << 20, Arc::default(), Arc::new(Metrics::default()));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         for len in [100_000u64, 5 << 20] {
             let (buffer, mut tail) = buffer(&budget, len);
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn large_buffers_are_aligned_and_recycled() {
-        let budget = Budget::new(8 << 20, Arc::new(Metrics::default()));
+        let budget = Budget::new(8 << 20, Arc::default(), Arc::new(Metrics::default()));
         let (first, tail) = buffer(&budget, 3 << 20);
         let start = first.start;
         assert_eq!(start.as_ptr() as usize % HUGE_BYTES, 0);
@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn memory_in_use_and_recycled_stays_within_the_limit() {
-        let budget = Budget::new(8 << 20, Arc::new(Metrics::default()));
+        let budget = Budget::new(8 << 20, Arc::default(), Arc::new(Metrics::default()));
         let kept = |budget: &Budget| budget.pool().free.lock().bytes;
         drop([buffer(&budget, 2 << 20), buffer(&budget, 4 << 20)]);
         assert_eq!(kept(&budget), 6 << 20);

@@ -178,10 +178,12 @@ impl Reader {
     }
 
     fn with_clock(store: Arc<dyn Store>, options: Options, metrics: Arc<Metrics>, clock: Clock) -> Arc<Self> {
+        let memory = whole::memory(options.passthrough);
+        let rests = memory.as_ref().map(Memory::rests).unwrap_or_default();
         Arc::new(Reader {
             store,
-            memory: whole::memory(options.passthrough),
-            budget: Budget::new(options.memory_limit, metrics.clone()),
+            memory,
+            budget: Budget::new(options.memory_limit, rests, metrics.clone()),
             held_bytes: AtomicU64::new(0),
             metrics,
             runtime: Handle::current(),
