@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::runtime::{Handle, Runtime};
 
 use super::log::Level;
+use super::pressure::Watch;
 use super::reach::{self, Below};
 use super::registry;
 use super::registry::Registration;
@@ -36,6 +37,7 @@ pub(super) struct Live {
     drain_timeout: Duration,
     _registration: Option<Registration>,
     _pid_file: Option<PidFile>,
+    _watch: Watch,
 }
 
 /// The runtime that a mount waits on.
@@ -60,6 +62,7 @@ pub(super) async fn start(plan: Plan) -> Result<Live> {
         tracing::warn!("no key begins with {:?} yet; the mount is empty until one does", options.prefix);
     }
     let reader = Reader::new(connected.store.clone(), mounting.read, metrics.clone());
+    let watch = Watch::begin(&Handle::current(), reader.clone(), clock.clone());
     let file_system = Fs::new(connected.store, reader, options, metrics, clock);
     let target = Target { source: source.clone(), place };
     let mounted = fuse::mount(file_system, target, mounting.fuse, Handle::current())
@@ -73,7 +76,8 @@ pub(super) async fn start(plan: Plan) -> Result<Live> {
         }
     });
     tracing::info!(source, dir = %dir.display(), endpoint = connected.endpoint, "mounted");
-    Ok(Live { mounted, drain_timeout: mounting.run.drain_timeout, _registration: registration, _pid_file: pid_file })
+    let drain_timeout = mounting.run.drain_timeout;
+    Ok(Live { mounted, drain_timeout, _registration: registration, _pid_file: pid_file, _watch: watch })
 }
 
 impl Live {

@@ -1,8 +1,8 @@
 //! The composition root: builds the layers, mounts, tells when it is ready, and drains. One file per command.
 //!
 //! [`main`] is the whole program. `cli` knows the command line, `given` gathers options from flags, environment and
-//! files, `daemon` puts a mount together, `background` detaches it from its caller, `registry` lets other processes
-//! find it and wait for its end.
+//! files, `daemon` puts a mount together, `pressure` watches the machine's memory for it, `background` detaches it from
+//! its caller, `registry` lets other processes find it and wait for its end.
 
 mod background;
 mod cli;
@@ -13,6 +13,7 @@ mod given;
 mod log;
 mod ls;
 mod mount;
+mod pressure;
 mod reach;
 mod registry;
 mod sample;

@@ -22,7 +22,7 @@ mod words;
 
 pub use file::standard_files;
 pub use flags::{args, collect};
-pub use machine::{Machine, automatic_memory_limit, automatic_metadata_memory, cgroup_limit};
+pub use machine::{Machine, MemoryGroup, automatic_memory_limit, automatic_metadata_memory, cgroup_limit, meminfo};
 pub use print::{default_json, markdown_table};
 pub use problem::{Problem, Result, Status};
 pub use raw::{Origin, Raw};

@@ -53,6 +53,10 @@ table! {
     ReadErrors = "read_errors", Counter, "reads";
     /// Bytes of read buffers held now.
     BufferBytes = "buffer_bytes", Gauge, "bytes";
+    /// Bytes of read buffers that may be held now; less than configured while memory is short.
+    MemoryLimit = "memory_limit", Gauge, "bytes";
+    /// Times that memory became short.
+    MemoryShortages = "memory_shortages", Counter, "times";
     /// Whole objects whose CRC-64 was compared and matched.
     Verified = "objects_verified", Counter, "objects";
     /// Whole objects whose CRC-64 differed from the store's.
@@ -112,6 +116,11 @@ impl Metrics {
     /// Takes from a gauge.
     pub fn subtract(&self, metric: Metric, by: u64) {
         self.values[metric as usize].fetch_sub(by, Ordering::Relaxed);
+    }
+
+    /// Sets a gauge.
+    pub fn set(&self, metric: Metric, to: u64) {
+        self.values[metric as usize].store(to, Ordering::Relaxed);
     }
 
     /// The present value of a figure.

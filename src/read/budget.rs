@@ -31,7 +31,8 @@ pub(super) enum Priority {
 
 /// How much may be held, and how much is.
 pub(super) struct Budget {
-    limit_bytes: u64,
+    /// Changes with what the machine can spare.
+    limit_bytes: AtomicU64,
     pool: Pool,
     metrics: Arc<Metrics>,
     /// What files in memory take besides what was granted for them.
@@ -44,7 +45,7 @@ pub(super) struct Budget {
 
 impl fmt::Debug for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Budget({} of {} bytes)", self.used_bytes(), self.limit_bytes)
+        write!(f, "Budget({} of {} bytes)", self.used_bytes(), self.limit_bytes())
     }
 }
 
@@ -52,12 +53,21 @@ impl Budget {
     /// A budget that also counts what files in memory take beyond the bytes that they hold.
     pub(super) fn new(limit_bytes: u64, rests: Arc<Rests>, metrics: Arc<Metrics>) -> Arc<Self> {
         let (used_bytes, taken_bytes) = (AtomicU64::new(0), AtomicU64::new(0));
+        let limit_bytes = AtomicU64::new(limit_bytes);
         Arc::new(Budget { limit_bytes, pool: Pool::default(), metrics, rests, used_bytes, taken_bytes })
     }
 
     /// The limit, in bytes.
     pub(super) fn limit_bytes(&self) -> u64 {
-        self.limit_bytes
+        self.limit_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Sets the limit and returns the one before. Recycled memory that would pass it goes back to the system; what is
+    /// charged beyond it is for the caller to give up.
+    pub(super) fn set_limit_bytes(&self, bytes: u64) -> u64 {
+        let before = self.limit_bytes.swap(bytes, Ordering::Relaxed);
+        self.pool.trim(self.pool_bytes());
+        before
     }
 
     /// Bytes charged now.
@@ -107,7 +117,7 @@ impl Budget {
     pub(super) fn pool_bytes(&self) -> u64 {
         let taken = self.taken_bytes.load(Ordering::Relaxed);
         let awaited = self.used_bytes.load(Ordering::Relaxed).saturating_sub(taken);
-        self.limit_bytes.saturating_sub(taken + self.rests.bytes()).min(awaited + POOL_BYTES)
+        self.limit_bytes().saturating_sub(taken + self.rests.bytes()).min(awaited + POOL_BYTES)
     }
 
     fn granted(self: &Arc<Self>, bytes: u64) -> Grant {
@@ -117,9 +127,9 @@ impl Budget {
 
     fn share(&self, priority: Priority) -> u64 {
         match priority {
-            Priority::Demand | Priority::Window => self.limit_bytes,
-            Priority::Speculation => self.limit_bytes / 8 * 7,
-            Priority::WarmUp => self.limit_bytes / 4 * 3,
+            Priority::Demand | Priority::Window => self.limit_bytes(),
+            Priority::Speculation => self.limit_bytes() / 8 * 7,
+            Priority::WarmUp => self.limit_bytes() / 4 * 3,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! (`stream`, `window`), which says how to fetch what it misses; `planner` cuts that into GETs; `fetcher` runs them into
 //! parts (`part`, `buffer`), from which the read, and whoever else waits for the same bytes, is answered as soon as its
 //! bytes are in. Ahead of readers, GETs start as places and memory allow (`budget`); what was read stays until memory
-//! is wanted (`keep`). Whole objects are compared with the store's checksum (`integrity`); those that are all there
+//! is wanted (`keep`), or the machine is short of it (`pressure`). Whole objects are compared with the store's checksum (`integrity`); those that are all there
 //! can be read by the kernel itself from then on (`whole`).
 //!
 //! Errors of the store pass through as they are; what they mean to a program is decided in `fs`.
@@ -20,6 +20,7 @@ mod layout;
 mod model_tests;
 mod part;
 mod planner;
+mod pressure;
 mod slice;
 mod stream;
 mod tensors;
@@ -43,9 +44,11 @@ use fetcher::Turns;
 use inode::{Cover, Delivery, Inode, Room};
 use keep::{Place, Shelf};
 use part::{Lost, Part};
+use pressure::Pressure;
 use stream::Plan;
 
 pub use integrity::Verified;
+pub use pressure::{Change, Headroom, Observation};
 pub use slice::Slice;
 pub use whole::Whole;
 
@@ -78,7 +81,8 @@ pub struct Options {
     pub part_bytes: u64,
     /// GETs in flight at once, those of waiting readers included.
     pub max_connections: usize,
-    /// Bytes of read buffers for the whole daemon: windows, waiting parts, and files kept after reading.
+    /// Bytes of read buffers for the whole daemon: windows, waiting parts, and files kept after reading. Less while
+    /// memory is short.
     pub memory_limit: u64,
     /// Whether whole objects are compared with the CRC-64 that the store keeps.
     pub verify: Verify,
@@ -156,6 +160,7 @@ pub struct Reader {
     /// Where objects have their homes, if they have any.
     memory: Option<Memory>,
     budget: Arc<Budget>,
+    pressure: Mutex<Pressure>,
     /// Of that, what must stay because the kernel reads it by itself.
     held_bytes: AtomicU64,
     turns: Turns,
@@ -180,10 +185,12 @@ impl Reader {
     fn with_clock(store: Arc<dyn Store>, options: Options, metrics: Arc<Metrics>, clock: Clock) -> Arc<Self> {
         let memory = whole::memory(options.passthrough);
         let rests = memory.as_ref().map(Memory::rests).unwrap_or_default();
+        metrics.set(Metric::MemoryLimit, options.memory_limit);
         Arc::new(Reader {
             store,
             memory,
             budget: Budget::new(options.memory_limit, rests, metrics.clone()),
+            pressure: Mutex::new(Pressure::new(options.memory_limit)),
             held_bytes: AtomicU64::new(0),
             metrics,
             runtime: Handle::current(),

@@ -1,0 +1,159 @@
+//! Watches the memory of the machine and of the cgroups that the daemon is in, and tells the reader what it sees.
+//!
+//! What follows from it is for `read` to say. Nothing here needs a right or a kernel feature: what cannot be read is
+//! not observed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use crate::base::Clock;
+use crate::config::{MemoryGroup, meminfo};
+use crate::read::{Change, Headroom, Observation, Reader};
+
+/// How often to look. Memory that runs out takes longer where pages of files can be dropped first.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Looks until it is dropped.
+pub(super) struct Watch(JoinHandle<()>);
+
+impl Watch {
+    /// Begins to look, on this runtime.
+    pub(super) fn begin(runtime: &Handle, reader: Arc<Reader>, clock: Clock) -> Watch {
+        Watch(runtime.spawn(async move {
+            let mut watcher = Some(Watcher::new(clock));
+            loop {
+                tokio::time::sleep(EVERY).await;
+                let Some(mut looking) = watcher.take() else { return };
+                // The kernel adds up the figures of a large cgroup for milliseconds.
+                let looked = tokio::task::spawn_blocking(move || (looking.look(&read), looking)).await;
+                let Ok((seen, looking)) = looked else { return };
+                watcher = Some(looking);
+                if let Some(change) = reader.observe_memory(&seen) {
+                    tell(change);
+                }
+            }
+        }))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn tell(change: Change) {
+    match change {
+        Change::Short(bytes) => {
+            tracing::warn!("memory is short: read buffers are given up, down to {} MiB at first", bytes >> 20);
+        }
+        Change::Plentiful(bytes) => {
+            tracing::info!("memory is plentiful again: read buffers may take {} MiB", bytes >> 20);
+        }
+    }
+}
+
+fn read(path: &Path) -> Option<String> {
+    fs::read_to_string(path).ok()
+}
+
+struct Watcher {
+    clock: Clock,
+    groups: Vec<MemoryGroup>,
+    /// The file that tells of stalls: of the innermost cgroup that has one, else of the machine.
+    pressure: PathBuf,
+    /// When it was read last, and what it said, if it could be read.
+    last: Option<(Duration, Duration)>,
+}
+
+impl Watcher {
+    fn new(clock: Clock) -> Self {
+        let groups = MemoryGroup::all(&read(Path::new("/proc/self/cgroup")).unwrap_or_default());
+        let pressure = groups.iter().filter_map(MemoryGroup::pressure_file).find(|file| read(file).is_some());
+        let pressure = pressure.unwrap_or_else(|| PathBuf::from("/proc/pressure/memory"));
+        Watcher { clock, groups, pressure, last: None }
+    }
+
+    fn look(&mut self, read: &dyn Fn(&Path) -> Option<String>) -> Observation {
+        let now = self.clock.elapsed();
+        let stalled = read(&self.pressure).and_then(|text| stalled(&text));
+        let last = std::mem::replace(&mut self.last, stalled.map(|stalled| (now, stalled)));
+        let (interval, stalled) = match (last, stalled) {
+            (Some((then, before)), Some(stalled)) => (now.saturating_sub(then), stalled.saturating_sub(before)),
+            _ => (Duration::ZERO, Duration::ZERO),
+        };
+        let of_group = |group: &MemoryGroup| {
+            let limit_bytes = group.limit(read)?;
+            Some(Headroom { limit_bytes, free_bytes: limit_bytes.saturating_sub(group.used(read)?) })
+        };
+        let limits = self.groups.iter().filter_map(of_group).chain(machine(read)).collect();
+        Observation { interval, stalled, limits }
+    }
+}
+
+fn machine(read: &dyn Fn(&Path) -> Option<String>) -> Option<Headroom> {
+    let text = read(Path::new("/proc/meminfo"))?;
+    Some(Headroom { limit_bytes: meminfo(&text, "MemTotal")?, free_bytes: meminfo(&text, "MemAvailable")? })
+}
+
+/// How long some task stood still since the start, in the text of a pressure file.
+fn stalled(text: &str) -> Option<Duration> {
+    let line = text.lines().find_map(|line| line.strip_prefix("some "))?;
+    let micros = line.split(' ').find_map(|field| field.strip_prefix("total="))?;
+    micros.trim().parse().ok().map(Duration::from_micros)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Timestamp;
+
+    fn watcher(groups: &str) -> Watcher {
+        let clock = Clock::manual(Timestamp::from_unix(0));
+        Watcher { clock, groups: MemoryGroup::all(groups), pressure: "/pressure".into(), last: None }
+    }
+
+    #[test]
+    fn stalls_count_from_one_look_to_the_next() {
+        let mut watcher = watcher("");
+        let mut look = |micros: Option<u64>| {
+            watcher.clock.advance(Duration::from_secs(2));
+            let text =
+                micros.map(|micros| format!("some avg10=0.00 avg60=0.00 avg300=0.00 total={micros}\nfull total=9\n"));
+            let seen = watcher.look(&|path| text.clone().filter(|_| path == Path::new("/pressure")));
+            (seen.interval.as_secs(), seen.stalled.as_micros())
+        };
+        let texts = [Some(500), Some(700), None, Some(900), Some(900), Some(1)];
+        assert_eq!(texts.map(&mut look), [(0, 0), (2, 200), (0, 0), (0, 0), (2, 0), (2, 0)]);
+    }
+
+    #[test]
+    fn every_limit_on_the_way_up_and_the_machine_are_looked_at() {
+        let files = [
+            ("/sys/fs/cgroup/pods/pod1/memory.max", "1000\n"),
+            ("/sys/fs/cgroup/pods/pod1/memory.current", "900\n"),
+            ("/sys/fs/cgroup/pods/pod1/memory.stat", "inactive_file 500\n"),
+            ("/sys/fs/cgroup/pods/memory.max", "max\n"),
+            ("/sys/fs/cgroup/pods/memory.high", "2000\n"),
+            ("/sys/fs/cgroup/pods/memory.current", "2001\n"),
+            ("/proc/meminfo", "MemTotal: 8 kB\nMemAvailable: 4 kB\n"),
+        ];
+        let read = |path: &Path| files.iter().find(|(name, _)| Path::new(name) == path).map(|(_, text)| (*text).into());
+        let seen = watcher("0::/pods/pod1\n").look(&read);
+        let limits: Vec<_> = seen.limits.iter().map(|room| (room.limit_bytes, room.free_bytes)).collect();
+        assert_eq!(limits, [(1000, 600), (2000, 0), (8192, 4096)]);
+        assert_eq!(watcher("").look(&|_| None), Observation::default());
+    }
+
+    #[test]
+    fn what_is_no_pressure_file_tells_nothing() {
+        for text in ["", "some", "some total=", "some total=-1", "full total=5"] {
+            assert_eq!(stalled(text), None, "{text}");
+        }
+    }
+}

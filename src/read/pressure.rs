@@ -1,0 +1,220 @@
+//! How much memory may be held while the machine, or a cgroup that this process is in, is short of it.
+//!
+//! A function of what was observed: each observation of want halves the limit, down to a floor that lets readers go
+//! on; after a while of calm it grows back by small steps. Observing is left to `app`.
+
+use std::time::Duration;
+
+use super::Reader;
+use super::budget::Priority;
+use crate::metrics::Metric;
+
+/// The limit is never lowered below this, in bytes: a part for each of a few readers. What programs wait for is fetched
+/// in any case.
+const FLOOR_BYTES: u64 = 32 << 20;
+/// So many observations in a row without want before the limit grows.
+const CALM_OBSERVATIONS: u32 = 10;
+/// It grows by the configured limit divided by this with each observation.
+const STEPS: u64 = 32;
+/// Want is when some task stood still for lack of memory for a tenth of the time, as divisor...
+const STALLED_SHARE: u32 = 10;
+/// ... or when no more than this share of some limit is free, as divisor...
+const SCARCE_SHARE: u64 = 20;
+/// ... or this, where the limit is large, in bytes. Calm is when it is twice as much.
+const SCARCE_BYTES: u64 = 1 << 30;
+
+/// What was seen of the memory of the machine and of the cgroups over some time.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Observation {
+    /// How long this was.
+    pub interval: Duration,
+    /// How long in it some task stood still for lack of memory; zero where the kernel does not tell.
+    pub stalled: Duration,
+    /// The limits that hold, and what is left below each.
+    pub limits: Vec<Headroom>,
+}
+
+/// What is left below a limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Headroom {
+    /// The limit, in bytes.
+    pub limit_bytes: u64,
+    /// Bytes that are free, or can be had for the asking.
+    pub free_bytes: u64,
+}
+
+/// What an observation changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// Memory has become short: no more than so many bytes are held from now on, and less as long as it lasts.
+    Short(u64),
+    /// It is plentiful again: so many bytes may be held.
+    Plentiful(u64),
+}
+
+/// The limit as it changes.
+#[derive(Clone, Debug)]
+pub(super) struct Pressure {
+    configured_bytes: u64,
+    limit_bytes: u64,
+    calm: u32,
+}
+
+impl Pressure {
+    pub(super) fn new(configured_bytes: u64) -> Self {
+        Pressure { configured_bytes, limit_bytes: configured_bytes, calm: 0 }
+    }
+
+    /// Takes an observation in.
+    fn observe(&mut self, seen: &Observation) -> Option<Change> {
+        let before = self.limit_bytes;
+        if seen.is_want(1) {
+            self.calm = 0;
+            self.limit_bytes = (before / 2).max(FLOOR_BYTES).min(before);
+        } else if seen.is_want(2) {
+            self.calm = 0;
+        } else if self.calm < CALM_OBSERVATIONS {
+            self.calm += 1;
+        } else {
+            self.limit_bytes = before.saturating_add(self.configured_bytes / STEPS).min(self.configured_bytes);
+        }
+        let (was_full, is_full) = (before == self.configured_bytes, self.limit_bytes == self.configured_bytes);
+        match (was_full, is_full) {
+            (true, false) => Some(Change::Short(self.limit_bytes)),
+            (false, true) => Some(Change::Plentiful(self.limit_bytes)),
+            _ => None,
+        }
+    }
+}
+
+impl Observation {
+    /// Whether memory is short, or would be if `factor` times as much had to be free.
+    fn is_want(&self, factor: u64) -> bool {
+        let is_scarce =
+            |room: &Headroom| room.free_bytes < (room.limit_bytes / SCARCE_SHARE).min(SCARCE_BYTES) * factor;
+        let is_stalled = !self.interval.is_zero() && self.stalled * STALLED_SHARE >= self.interval;
+        is_stalled || self.limits.iter().any(is_scarce)
+    }
+}
+
+impl Reader {
+    /// Holds less memory where there is little, and more again when there is enough. Fails no read.
+    pub fn observe_memory(&self, seen: &Observation) -> Option<Change> {
+        let (change, limit_bytes) = {
+            let mut pressure = self.pressure.lock();
+            (pressure.observe(seen), pressure.limit_bytes)
+        };
+        self.metrics.set(Metric::MemoryLimit, limit_bytes);
+        if limit_bytes != self.budget.set_limit_bytes(limit_bytes) {
+            self.make_room(0, Priority::Window);
+        }
+        if change.is_some_and(|change| matches!(change, Change::Short(_))) {
+            self.metrics.add(Metric::MemoryShortages, 1);
+        }
+        change
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Options;
+    use super::super::tests::{Bed, MIB, content, read_through};
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn stalled(millis: u64) -> Observation {
+        Observation { interval: SECOND, stalled: Duration::from_millis(millis), limits: Vec::new() }
+    }
+
+    fn free(limit: u64, free: u64) -> Observation {
+        let limits = vec![
+            Headroom { limit_bytes: u64::MAX, free_bytes: u64::MAX },
+            Headroom { limit_bytes: limit * MIB, free_bytes: free * MIB },
+        ];
+        Observation { interval: SECOND, stalled: Duration::ZERO, limits }
+    }
+
+    /// The limit in MiB after each observation, from `configured` MiB on.
+    fn check(configured: u64, seen: &[(Observation, usize)], expected: &[(u64, Option<Change>)]) {
+        let mut pressure = Pressure::new(configured * MIB);
+        let after: Vec<_> = seen
+            .iter()
+            .map(|(seen, times)| {
+                let changes: Vec<_> = (0..*times).filter_map(|_| pressure.observe(seen)).collect();
+                assert!(changes.len() <= 1, "{changes:?}");
+                (pressure.limit_bytes / MIB, changes.first().copied())
+            })
+            .collect();
+        assert_eq!(after, expected);
+    }
+
+    #[test]
+    fn stalls_halve_the_limit_and_calm_brings_it_back_slowly() {
+        check(
+            1024,
+            &[
+                (stalled(99), 100),
+                (stalled(100), 1),
+                (stalled(500), 2),
+                (stalled(0), 10),
+                (stalled(0), 1),
+                (stalled(0), 26),
+                (stalled(0), 1),
+            ],
+            &[
+                (1024, None),
+                (512, Some(Change::Short(512 * MIB))),
+                (128, None),
+                (128, None),
+                (160, None),
+                (992, None),
+                (1024, Some(Change::Plentiful(1024 * MIB))),
+            ],
+        );
+    }
+
+    #[test]
+    fn there_is_a_floor_and_a_small_limit_stays_as_it_is() {
+        check(256, &[(stalled(1000), 100)], &[(32, Some(Change::Short(128 * MIB)))]);
+        check(20, &[(stalled(1000), 100)], &[(20, None)]);
+    }
+
+    #[test]
+    fn a_limit_that_is_nearly_reached_is_want_and_one_that_is_near_holds_the_growth() {
+        check(
+            400,
+            &[
+                (free(1000, 50), 1),
+                (free(1000, 49), 1),
+                (free(1000, 99), 100),
+                (free(1000, 100), 11),
+                (free(1 << 20, 1023), 1),
+            ],
+            &[(400, None), (200, Some(Change::Short(200 * MIB))), (200, None), (212, None), (106, None)],
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_gives_up_what_it_keeps_and_goes_on() {
+        let bed = Bed::new(Options { memory_limit: 128 * MIB, ..Options::default() });
+        let (kept, live) = (content(60 * MIB, 1), content(20 * MIB, 2));
+        read_through(&bed.reader.open(bed.object("kept", &kept)), &kept, 1 << 20).await;
+        let file = bed.reader.open(bed.object("live", &live));
+        file.read(0, 1 << 20).await.unwrap();
+        assert!(bed.held() > 60 * MIB);
+        for _ in 0..3 {
+            bed.reader.observe_memory(&stalled(500));
+        }
+        assert!(bed.held() <= 32 * MIB, "{} bytes are held", bed.held());
+        assert_eq!((bed.count(Metric::MemoryLimit), bed.count(Metric::MemoryShortages)), (32 * MIB, 1));
+        read_through(&file, &live, 1 << 20).await;
+        read_through(&bed.reader.open(bed.object("kept", &kept)), &kept, 1 << 20).await;
+        assert!(bed.held() <= 32 * MIB);
+    }
+
+    #[test]
+    fn nothing_seen_is_calm() {
+        check(400, &[(Observation::default(), 100)], &[(400, None)]);
+    }
+}
