@@ -7,6 +7,9 @@
 //! Readers that ask for bytes ahead stop reading when their buffers are full, and their bodies keep their places
 //! meanwhile. A share of the places is therefore closed to [`Priority::Background`]: whatever is fetched ahead, a
 //! program that waits for a byte gets a place.
+//!
+//! A service that throttles gets fewer requests at a time: half as many for each round that it throttled, one more for
+//! each round that it answered, so that the rate settles where the service allows it.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -23,6 +26,9 @@ use crate::store::{
     Body, DeleteRequest, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta,
     Priority, PutRequest, Receive, Result, Store, StoreMut,
 };
+
+/// However a service throttles, so many places stay open.
+const LEAST_OPEN: usize = 2;
 
 /// Lets at most so many requests through at a time.
 #[derive(Debug)]
@@ -43,6 +49,11 @@ impl<S: ?Sized> Limit<S> {
         self.gate.state.lock().held.iter().sum()
     }
 
+    /// Requests that may be in flight now: fewer than the limit while the service throttles.
+    pub fn open_places(&self) -> usize {
+        self.gate.state.lock().open
+    }
+
     /// Requests waiting for a place now.
     pub fn waiting(&self) -> usize {
         let state = self.gate.state.lock();
@@ -55,14 +66,18 @@ const CLASSES: usize = Priority::ALL.len();
 #[derive(Debug)]
 struct Gate {
     places: usize,
-    /// Places that anything but [`Priority::Demand`] may hold.
-    shared: usize,
 
     state: Mutex<GateState>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct GateState {
+    /// Places open now, of all there are.
+    open: usize,
+    /// Requests answered since that changed.
+    answered: usize,
+    /// How often places were closed.
+    round: u64,
     held: [usize; CLASSES],
     /// First come, first served within a priority. Waiters that gave up are skipped.
     waiters: [VecDeque<oneshot::Sender<Place>>; CLASSES],
@@ -73,6 +88,19 @@ struct GateState {
 struct Place {
     gate: Arc<Gate>,
     priority: Priority,
+    /// The round it was given out in.
+    round: u64,
+}
+
+impl Place {
+    /// Passes on what came of the request, and lets the gate learn from it.
+    fn answered<T>(&self, result: Result<T>) -> Result<T> {
+        match &result {
+            Err(error) if error.kind() == ErrorKind::Throttled => self.gate.throttled(self.round),
+            _ => self.gate.answered(),
+        }
+        result
+    }
 }
 
 impl Drop for Place {
@@ -84,14 +112,41 @@ impl Drop for Place {
 
 impl Gate {
     fn new(places: usize) -> Self {
-        let kept = places.div_ceil(8).min(places - 1);
-        Gate { places, shared: places - kept, state: Mutex::default() }
+        let (held, waiters) = Default::default();
+        let state = GateState { open: places, answered: 0, round: 0, held, waiters };
+        Gate { places, state: Mutex::new(state) }
+    }
+
+    /// The service was busy. All requests of a round meet the same state of it, and close places once.
+    fn throttled(&self, round: u64) {
+        let mut state = self.state.lock();
+        if round == state.round {
+            state.open = (state.open / 2).max(LEAST_OPEN.min(self.places));
+            state.answered = 0;
+            state.round += 1;
+            tracing::debug!(open = state.open, "the service throttles: fewer requests at a time");
+        }
+    }
+
+    fn answered(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        if state.open == self.places {
+            return;
+        }
+        state.answered += 1;
+        if state.answered >= state.open {
+            state.open += 1;
+            state.answered = 0;
+            drop(state);
+            self.serve();
+        }
     }
 
     fn admits(&self, state: &GateState, priority: Priority) -> bool {
         let held: usize = state.held.iter().sum();
         let others = held - state.held[Priority::Demand as usize];
-        held < self.places && (priority == Priority::Demand || others < self.shared)
+        let shared = state.open - state.open.div_ceil(8).min(state.open - 1);
+        held < state.open && (priority == Priority::Demand || others < shared)
     }
 
     async fn place(self: &Arc<Self>, priority: Priority) -> Result<Place> {
@@ -105,20 +160,20 @@ impl Gate {
     /// Gives places away while there are any and somebody may have one.
     fn serve(self: &Arc<Self>) {
         // A waiter may give up while it is served: its place comes back here and goes to the next.
-        while let Some((sender, priority)) = self.next_waiter() {
-            drop(sender.send(Place { gate: self.clone(), priority }));
+        while let Some((sender, priority, round)) = self.next_waiter() {
+            drop(sender.send(Place { gate: self.clone(), priority, round }));
         }
     }
 
     /// The waiter whose turn it is, with its place already counted.
-    fn next_waiter(&self) -> Option<(oneshot::Sender<Place>, Priority)> {
+    fn next_waiter(&self) -> Option<(oneshot::Sender<Place>, Priority, u64)> {
         let mut state = self.state.lock();
         for priority in Priority::ALL {
             while self.admits(&state, priority) {
                 let Some(sender) = state.waiters[priority as usize].pop_front() else { break };
                 if !sender.is_closed() {
                     state.held[priority as usize] += 1;
-                    return Some((sender, priority));
+                    return Some((sender, priority, state.round));
                 }
             }
         }
@@ -149,24 +204,24 @@ impl Receive for Placed {
 impl<S: Store + ?Sized> Store for Limit<S> {
     async fn get(&self, request: GetRequest) -> Result<GetResponse> {
         let place = self.gate.place(request.priority).await?;
-        let response = self.inner.get(request).await?;
+        let response = place.answered(self.inner.get(request).await)?;
         let placed = Placed { body: response.body, left: response.range.len(), place: Some(place) };
         Ok(GetResponse { body: Body::new(placed), ..response })
     }
 
     async fn head(&self, request: HeadRequest) -> Result<ObjectMeta> {
-        let _place = self.gate.place(Priority::Demand).await?;
-        self.inner.head(request).await
+        let place = self.gate.place(Priority::Demand).await?;
+        place.answered(self.inner.head(request).await)
     }
 
     async fn list(&self, request: ListRequest) -> Result<ListPage> {
-        let _place = self.gate.place(Priority::Demand).await?;
-        self.inner.list(request).await
+        let place = self.gate.place(Priority::Demand).await?;
+        place.answered(self.inner.list(request).await)
     }
 
     async fn symlink_target(&self, key: &Key) -> Result<String> {
-        let _place = self.gate.place(Priority::Demand).await?;
-        self.inner.symlink_target(key).await
+        let place = self.gate.place(Priority::Demand).await?;
+        place.answered(self.inner.symlink_target(key).await)
     }
 }
 
@@ -174,13 +229,13 @@ impl<S: Store + ?Sized> Store for Limit<S> {
 #[async_trait]
 impl<S: StoreMut + ?Sized> StoreMut for Limit<S> {
     async fn put(&self, request: PutRequest) -> Result<ObjectMeta> {
-        let _place = self.gate.place(Priority::Background).await?;
-        self.inner.put(request).await
+        let place = self.gate.place(Priority::Background).await?;
+        place.answered(self.inner.put(request).await)
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        let _place = self.gate.place(Priority::Background).await?;
-        self.inner.delete(request).await
+        let place = self.gate.place(Priority::Background).await?;
+        place.answered(self.inner.delete(request).await)
     }
 }
 
@@ -190,7 +245,7 @@ mod tests {
 
     use super::*;
     use crate::metrics::Metrics;
-    use crate::store::layers::{At, Fault, FaultStore, Meter};
+    use crate::store::layers::{At, Fault, FaultStore, Meter, Operation};
     use crate::store::memory::{MemoryStore, Request};
 
     fn bucket() -> Arc<MemoryStore> {
@@ -292,6 +347,31 @@ mod tests {
         tasks.pop().unwrap().await.unwrap();
         settle().await;
         assert_eq!((limit.in_flight(), limit.waiting()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_throttles_gets_half_as_many_and_then_more_again() {
+        let faults = Arc::new(FaultStore::new(bucket()));
+        let limit = Arc::new(Limit::new(faults.clone(), 16));
+        let ask = async || limit.get(get("a", Priority::Demand)).await.map(drop);
+        let round = futures::future::join_all((0..16).map(|_| limit.gate.place(Priority::Demand))).await;
+        for place in round {
+            let busy: Result<()> = Err(Error::new(ErrorKind::Throttled, "busy"));
+            place.unwrap().answered(busy).unwrap_err();
+        }
+        assert_eq!(limit.open_places(), 8, "one round closes places once");
+        for open in [4, 2, 2] {
+            faults.once(Operation::Get, Fault::Throttle(Duration::from_secs(1)));
+            ask().await.unwrap_err();
+            assert_eq!(limit.open_places(), open);
+        }
+        let mut answers = 0;
+        while limit.open_places() < 16 {
+            answers += 1;
+            ask().await.unwrap();
+        }
+        assert_eq!(answers, (2..16).sum::<usize>());
+        assert_eq!(limit.in_flight(), 0);
     }
 
     #[tokio::test(start_paused = true)]
