@@ -109,6 +109,11 @@ async fn facts_are_extended_attributes() {
     for unknown in ["user.oss.nothing", "user.oss.meta.nobody", "security.selinux", "user.oss.version-id"] {
         assert_eq!(get(unknown, 100).await, Err(Errno::ENODATA));
     }
+    let word = |word: &str| Ok(XattrReply::Data(word.as_bytes().to_vec()));
+    assert_eq!(get("user.oss.verified", 100).await, word("no"));
+    let handle = bed.open("dir/a").await.unwrap();
+    bed.read(handle).await.unwrap();
+    assert_eq!(get("user.oss.verified", 100).await, word("yes"));
     let dir = bed.attr("dir").await.ino;
     let key = bed.fs.clone().getxattr(dir, b"user.oss.key".to_vec(), 100).await;
     assert_eq!(key, Ok(XattrReply::Data(b"dir/".to_vec())));

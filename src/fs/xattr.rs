@@ -1,5 +1,6 @@
 //! Extended attributes: what is known of an object, under `user.oss.`. Those that the listing told are listed; those
-//! that need a request are answered when asked for, and the request is remembered for that version.
+//! that need a request are answered when asked for, and the request is remembered for that version. `verified` is not
+//! listed because it changes, and programs that copy attributes would carry it over.
 
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::{Errno, Fs, Result, XattrReply};
 use crate::base::{ETag, Ino, Key, Timestamp};
+use crate::read::Verified;
 use crate::store::{HeadRequest, ObjectMeta};
 use crate::tree::{Kind, Object};
 
@@ -28,6 +30,7 @@ impl Fs {
         let name = name.ok_or(Errno::ENODATA)?;
         let value = match self.subject(ino)? {
             subject if LISTED.contains(&name) => self.listed(&subject, name),
+            Subject::Object(_) if name == "verified" => Some(verified_word(self.reader.verified(ino)).to_owned()),
             Subject::Object(object) if needs_request(name) => told(&*self.head(ino, &object).await?, name),
             _ => None,
         };
@@ -98,6 +101,14 @@ fn told(meta: &ObjectMeta, name: &str) -> Option<String> {
             let wanted = name.strip_prefix("meta.")?;
             meta.user.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.clone())
         }
+    }
+}
+
+fn verified_word(verified: Verified) -> &'static str {
+    match verified {
+        Verified::No => "no",
+        Verified::Partial => "partial",
+        Verified::Yes => "yes",
     }
 }
 

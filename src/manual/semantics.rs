@@ -106,7 +106,9 @@
 //!
 //! `user.oss.` and one of `key`, `bucket`, `etag`, `size`, `last-modified`, `type`, `storage-class`: known from the
 //! listing, and shown by `getfattr -d`. `crc64` (decimal, as OSS writes it), `content-type`, `version-id` and
-//! `meta.NAME`: answered when asked for, by one request per version of an object. Directories have `key` and `bucket`.
+//! `meta.NAME`: answered when asked for, by one request per version of an object. `verified` says how much of the object
+//! has passed through and was compared with the checksum that the store keeps: `no`, `partial` or `yes`. Directories
+//! have `key` and `bucket`.
 //!
 //! # What the numbers of `df` mean
 //!

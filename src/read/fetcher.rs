@@ -266,9 +266,13 @@ impl Fetch {
         if let Some(crc) = &filling.crc {
             match self.inode.arrived(&self.part, crc.finish()) {
                 Arrival::Good => {}
-                Arrival::Verified => self.reader.metrics.add(Metric::Verified, 1),
+                Arrival::Verified => {
+                    self.reader.metrics.add(Metric::Verified, 1);
+                    self.reader.found_good(&self.inode.object);
+                }
                 Arrival::Corrupt => {
                     self.reader.metrics.add(Metric::VerifyFailures, 1);
+                    self.reader.known_good.lock().pop(&self.inode.object.ino);
                     return self.part.drop_out();
                 }
             }

@@ -36,6 +36,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
@@ -168,7 +169,12 @@ pub struct Reader {
     last_search_ms: AtomicU64,
     /// Objects that are open, or of which bytes are kept.
     inodes: Mutex<HashMap<Ino, Arc<Inode>>>,
+    /// Objects that were found good, also when none of their bytes is kept any more.
+    known_good: Mutex<LruCache<Ino, ()>>,
 }
+
+/// So many objects found good are remembered.
+const KNOWN_GOOD: usize = 1 << 16;
 
 impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -200,6 +206,8 @@ impl Reader {
             shelf: Shelf::new(),
             last_search_ms: AtomicU64::new(0),
             inodes: Mutex::default(),
+            // Not `new`, which would set aside room for all of them.
+            known_good: Mutex::new(LruCache::unbounded()),
         })
     }
 
@@ -218,6 +226,27 @@ impl Reader {
             self.pump();
         }
         File { reader: self.clone(), inode }
+    }
+
+    /// How much of a version of an object has been compared with the store's checksum.
+    pub fn verified(&self, ino: Ino) -> Verified {
+        if self.known_good.lock().contains(&ino) {
+            return Verified::Yes;
+        }
+        let inode = self.inodes.lock().get(&ino).cloned();
+        inode.map_or(Verified::No, |inode| inode.verified())
+    }
+
+    fn found_good(&self, object: &Object) {
+        // Without a tag the number may come to stand for another version.
+        if object.etag.is_none() {
+            return;
+        }
+        let mut known = self.known_good.lock();
+        known.put(object.ino, ());
+        if known.len() > KNOWN_GOOD {
+            known.pop_lru();
+        }
     }
 
     /// Milliseconds on a clock of its own.
