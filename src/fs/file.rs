@@ -1,7 +1,7 @@
 //! File handles: opening, reading, seeking.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::{
     Backing, DIRECT_IO_BYTES, DirectIo, Errno, FileHandle, Fs, KeepPageCache, Opened, PageCache, Result, Shape, Ttl,
@@ -10,7 +10,10 @@ use crate::base::{Ino, Key};
 use crate::metrics::Metric;
 use crate::read;
 use crate::store::{Error, ErrorKind};
-use crate::tree::Renewed;
+use crate::tree::{self, Renewed};
+
+/// Of a larger file, somebody who looks at its kind or its header reads less.
+const EARNEST_BYTES: u64 = 1 << 20;
 
 /// An open file: one version of an object, whatever becomes of its name.
 #[derive(Debug)]
@@ -20,6 +23,23 @@ pub(super) struct OpenFile {
     file: read::File,
     /// The object was seen to have changed: this descriptor reads no more.
     changed: AtomicBool,
+    /// Bytes asked for.
+    asked_bytes: AtomicU64,
+}
+
+impl OpenFile {
+    /// Takes in a read; true once, when the file is read in earnest by it: an eighth of it, or any of a small one.
+    fn grows_earnest(&self, len: usize) -> bool {
+        let enough = if self.size <= EARNEST_BYTES { 1 } else { EARNEST_BYTES.max(self.size / 8) };
+        let before = self.asked_bytes.fetch_add(len as u64, Ordering::Relaxed);
+        before < enough && before + len as u64 >= enough
+    }
+}
+
+/// What the reader needs to know of an object.
+pub(super) fn to_read(ino: Ino, object: tree::Object) -> read::Object {
+    let tree::Object { key, version, etag, size, .. } = object;
+    read::Object { ino, key: Key::new(key), version, etag, size }
 }
 
 impl Fs {
@@ -50,11 +70,15 @@ impl Fs {
             return Err(Errno::ESTALE);
         }
         let size = object.size;
-        let (key, version, etag) = (Key::new(object.key), object.version, object.etag);
-        let file = self.reader.open(read::Object { ino, key, version, etag, size });
+        let file = self.reader.open(to_read(ino, object));
         let backing = file.whole().map(Backing);
+        if backing.is_some() {
+            // Its reads will not be seen.
+            self.expect_successors(ino);
+        }
         let handle = FileHandle(self.handle());
-        self.files.write().insert(handle, Arc::new(OpenFile { ino, size, file, changed: AtomicBool::new(false) }));
+        let (changed, asked_bytes) = (AtomicBool::new(false), AtomicU64::new(0));
+        self.files.write().insert(handle, Arc::new(OpenFile { ino, size, file, changed, asked_bytes }));
         self.metrics.add(Metric::OpenFiles, 1);
         Ok(Opened { handle, page_cache: self.page_cache(size), backing })
     }
@@ -74,6 +98,9 @@ impl Fs {
         let open = self.files.read().get(&handle).cloned().ok_or(Errno::EBADF)?;
         if open.changed.load(Ordering::Relaxed) {
             return Err(Errno::ESTALE);
+        }
+        if open.grows_earnest(len) {
+            self.expect_successors(open.ino);
         }
         open.file.read(offset, len).await.map_err(|error| self.failed(&open, &error))
     }

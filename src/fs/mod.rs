@@ -19,11 +19,16 @@ mod listing;
 mod listing_tests;
 mod lookup;
 mod notifier;
+mod numbered;
 #[cfg(test)]
 mod object_tests;
 mod options;
 mod pace;
 mod probe;
+mod runs;
+mod successors;
+#[cfg(test)]
+mod successors_tests;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -55,6 +60,7 @@ use self::changes::OddLog;
 use self::directory::OpenDirectory;
 use self::file::OpenFile;
 use self::listing::Run;
+use self::successors::Successors;
 use self::upkeep::Uses;
 use self::walk::Walks;
 use crate::base::{Clock, Ino};
@@ -110,6 +116,7 @@ struct State {
     everything_at: Option<Duration>,
     walks: Walks,
     uses: Uses,
+    successors: Successors,
     /// Entries as the gauge knows them.
     counted: u64,
 }
@@ -142,6 +149,7 @@ impl Fs {
                 everything_at: None,
                 walks: Walks::new(),
                 uses: Uses::new(),
+                successors: Successors::new(),
                 counted: 0,
             }),
             files: RwLock::default(),

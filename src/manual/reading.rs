@@ -29,6 +29,29 @@
 //! Random reads fetch the bytes that the kernel asked for, in one GET. Objects of up to 1 MiB come whole with their
 //! first read; objects of up to `part-size` in one GET once they are read in earnest.
 //!
+//! # The files that come next
+//!
+//! Three orders are recognised, in each directory for itself:
+//!
+//! - *That of the listing.* When three neighbours have been read, the four that stand behind them are fetched, and with
+//!   each further file two more, up to 64 ahead. Steps over a few files, files that come late and workers that share
+//!   the directory between them do not end that, as long as half of the files passed are read; up to eight readers at
+//!   different places are told apart. A jump ends it. Runs that break off short make the next ones prove themselves for
+//!   longer, up to 48 files.
+//! - *Shards*, `model-00003-of-00038.safetensors`: when one of them is read, the next is fetched; then two, up to four
+//!   ahead.
+//! - *Numbers in other names*, where the listing has another order: `part_9.parquet` is followed by `part_10.parquet`.
+//!
+//! A small file counts as read with its first byte, a larger one with an eighth of it and at least 1 MiB: looking at
+//! headers leads to nothing. No request is made but the GETs. Names come from what was listed; a directory is never
+//! listed for a guess.
+//!
+//! Such GETs come after all others and leave half of `max-connections` to files that are open. Files fetched and not
+//! opened may hold a quarter of the memory limit, 1 GiB at most, and count against further ones until they are opened
+//! or a minute has passed, even when their memory was given up before. So wrong guesses cost at most that much a
+//! minute. Their bytes stay and go as those of files that were read do, the least recently used first. A file that is
+//! opened and closed without a read loses what was fetched of it.
+//!
 //! `prefetch=off` fetches the bytes asked for and nothing else; reads of the same bytes still share a GET.
 //! `prefetch=open` begins with the first byte at open, file after file in the order of the opens, in up to three
 //! quarters of the memory; closing a file frees what nobody read of it and gives up its place.

@@ -14,8 +14,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::Reader;
 use super::budget::Grant;
 use super::buffer::Tail;
+use super::expect::Expected;
 use super::inode::{Ahead, Arrival, Inode, Order};
-use super::keep::Place;
 use super::part::{Origin, Part};
 use crate::base::ByteRange;
 use crate::metrics::Metric;
@@ -37,13 +37,28 @@ pub(super) struct Turns {
     hungry: Mutex<VecDeque<Arc<Inode>>>,
     /// Inodes opened under `prefetch=open`, in the order of the opens, each once.
     warming: Mutex<VecDeque<Arc<Inode>>>,
+    /// Inodes that nobody has opened, in the order in which they will be, each once.
+    pub(super) expected: Mutex<VecDeque<Expected>>,
+    /// Places that those leave to the others.
+    reserved: usize,
 }
 
 impl Turns {
     pub(super) fn new(max_connections: usize) -> Self {
         // The store's limiter keeps one place in eight for demand as well: what starts here never waits there.
         let places = max_connections - max_connections.div_ceil(8).min(max_connections - 1);
-        Turns { places: Arc::new(Semaphore::new(places)), hungry: Mutex::default(), warming: Mutex::default() }
+        Turns {
+            places: Arc::new(Semaphore::new(places)),
+            hungry: Mutex::default(),
+            warming: Mutex::default(),
+            expected: Mutex::default(),
+            reserved: places / 2,
+        }
+    }
+
+    /// Whether no place is left but those for open files.
+    pub(super) fn are_scarce(&self) -> bool {
+        self.places.available_permits() < self.reserved
     }
 }
 
@@ -104,7 +119,8 @@ impl Reader {
             }
             return more;
         }
-        let Some(inode) = self.turns.warming.lock().pop_front() else { return false };
+        let warming = self.turns.warming.lock().pop_front();
+        let Some(inode) = warming else { return self.pump_expected(place) };
         let (turn, more) = self.fetch_ahead(&inode, place);
         match turn {
             Turn::Declined => inode.is_warming.store(false, Ordering::Relaxed),
@@ -115,7 +131,7 @@ impl Reader {
 
     fn fetch_ahead(self: &Arc<Self>, inode: &Arc<Inode>, place: OwnedSemaphorePermit) -> (Turn, bool) {
         match inode.next_ahead(self.max_window_bytes(), &self.budget) {
-            Ahead::Nothing => (Turn::Declined, true),
+            Ahead::Nothing | Ahead::Withheld => (Turn::Declined, true),
             Ahead::Lacking(bytes, priority) => (Turn::Blocked, self.make_room(bytes, priority)),
             Ahead::Fetch(order) => {
                 self.start(inode, order, Some(place));
@@ -281,8 +297,8 @@ impl Fetch {
             tail.publish();
         }
         self.part.complete();
-        if self.inode.is_stray(&self.part) {
-            self.reader.shelf.put(&self.inode, &self.part, Place::Coldest);
+        if let Some(place) = self.inode.place_of_unread(&self.part) {
+            self.reader.shelf.put(&self.inode, &self.part, place);
         }
     }
 }

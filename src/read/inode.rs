@@ -19,6 +19,7 @@ pub(super) use ahead::Ahead;
 use super::budget::{Budget, Grant, Priority};
 use super::buffer::{Buffer, capacity_for};
 use super::integrity::{Coverage, Verified};
+use super::keep::Place;
 use super::layout::Format;
 use super::part::{Origin, Part};
 use super::planner;
@@ -95,6 +96,8 @@ pub(super) struct Inode {
     pub(super) is_queued: AtomicBool,
     /// Whether it waits for a turn to be fetched before it is read.
     pub(super) is_warming: AtomicBool,
+    /// Whether it waits for a turn to be fetched before it is opened.
+    pub(super) is_expected: AtomicBool,
     /// Milliseconds on the reader's clock.
     pub(super) last_read_ms: AtomicU64,
     state: Mutex<State>,
@@ -125,6 +128,8 @@ struct State {
     parts: BTreeMap<u64, Arc<Part>>,
     streams: Table,
     warmth: Warmth,
+    /// For an object that will probably be opened: everything below is there or on its way.
+    expected_below: Option<u64>,
     study: Study,
     /// Bytes asked for since it was opened.
     asked_bytes: u64,
@@ -156,6 +161,7 @@ impl Inode {
             parts: BTreeMap::new(),
             streams: Table::new(bounds),
             warmth: Warmth::Cold,
+            expected_below: None,
             study: format.map_or(Study::Done, |format| Study::Needs(format, 8)),
             asked_bytes: 0,
             swept_bytes: 0,
@@ -179,6 +185,7 @@ impl Inode {
             handles: AtomicUsize::new(0),
             is_queued: AtomicBool::new(false),
             is_warming: AtomicBool::new(false),
+            is_expected: AtomicBool::new(false),
             last_read_ms: AtomicU64::new(0),
             state: Mutex::new(state),
         })
@@ -335,11 +342,15 @@ impl Inode {
             && (self.object.size > SMALL_BYTES || self.prefetch == Prefetch::Off)
     }
 
-    /// Whether a part that was fetched ahead, and has just completed, came for nobody: its reader has gone elsewhere.
-    pub(super) fn is_stray(&self, part: &Part) -> bool {
+    /// Where on the shelf a part belongs that was fetched ahead, has just completed, and has no reader: the object is
+    /// to be opened yet, or the reader has gone elsewhere.
+    pub(super) fn place_of_unread(&self, part: &Part) -> Option<Place> {
         let state = self.state.lock();
         let is_guess = part.origin == Origin::Ahead && !part.is_touched() && !part.was_waited_for();
-        is_guess && state.warmth == Warmth::Cold && !state.streams.covers(part.range)
+        if !is_guess || state.warmth != Warmth::Cold || state.streams.covers(part.range) {
+            return None;
+        }
+        Some(if state.expected_below.is_some() { Place::Recent } else { Place::Coldest })
     }
 
     /// Parts that were fetched ahead in this range, untouched and now in nobody's window: for the shelf. Those still
@@ -383,7 +394,7 @@ impl Inode {
     pub(super) fn close(&self) -> Closed {
         let mut state = self.state.lock();
         state.streams.retire(0);
-        state.warmth = Warmth::Cold;
+        (state.warmth, state.expected_below) = (Warmth::Cold, None);
         (state.asked_bytes, state.swept_bytes) = (0, 0);
         // Without a tag in the listing the next open may mean another version under the same inode number.
         let keep_none = state.broken.is_some() || self.object.etag.is_none() || self.keep == MemoryCache::Off;

@@ -108,11 +108,12 @@ impl Reader {
         }
     }
 
-    /// Drops the record of an object that nobody has open and of which no byte is kept.
+    /// Drops the record of an object that nobody has open or is expected to, and of which no byte is kept.
     pub(super) fn forget_if_unused(&self, inode: &Arc<Inode>) {
         let mut inodes = self.inodes.lock();
         let is_ours = inodes.get(&inode.object.ino).is_some_and(|known| Arc::ptr_eq(known, inode));
-        if is_ours && inode.handles.load(Ordering::Relaxed) == 0 && inode.is_empty() {
+        let is_wanted = inode.handles.load(Ordering::Relaxed) > 0 || inode.is_expected.load(Ordering::Relaxed);
+        if is_ours && !is_wanted && inode.is_empty() {
             inodes.remove(&inode.object.ino);
         }
     }

@@ -3,14 +3,18 @@
 //! A [`File`] is a handle on an inode's shared state (`inode`). A read is shown to the inode's table of streams
 //! (`stream`, `window`), which says how to fetch what it misses; `planner` cuts that into GETs; `fetcher` runs them into
 //! parts (`part`, `buffer`), from which the read, and whoever else waits for the same bytes, is answered as soon as its
-//! bytes are in. Ahead of readers, GETs start as places and memory allow (`budget`); what was read stays until memory
-//! is wanted (`keep`), or the machine is short of it (`pressure`). Whole objects are compared with the store's checksum (`integrity`); those that are all there
-//! can be read by the kernel itself from then on (`whole`).
+//! bytes are in. Ahead of readers, GETs start as places and memory allow (`budget`), last of all those for objects that
+//! will probably be opened next (`expect`); what was read stays until memory is wanted (`keep`), or the machine is short
+//! of it (`pressure`). Whole objects are compared with the store's checksum (`integrity`); those that are all there can
+//! be read by the kernel itself from then on (`whole`).
 //!
 //! Errors of the store pass through as they are; what they mean to a program is decided in `fs`.
 
 mod budget;
 mod buffer;
+mod expect;
+#[cfg(test)]
+mod expect_tests;
 mod fetcher;
 mod inode;
 mod integrity;
@@ -41,6 +45,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use budget::{Budget, Priority};
+use expect::Credit;
 use fetcher::Turns;
 use inode::{Cover, Delivery, Inode, Room};
 use keep::{Place, Shelf};
@@ -110,7 +115,7 @@ impl Default for Options {
 /// What is fetched before it is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Prefetch {
-    /// Windows ahead of sequential readers, small files whole.
+    /// Windows ahead of sequential readers, small files whole, and the files that will probably be opened next.
     #[default]
     Auto,
     /// As `Auto`; besides, fetching begins at open, in the order of the opens, as far as memory allows.
@@ -165,6 +170,8 @@ pub struct Reader {
     /// Of that, what must stay because the kernel reads it by itself.
     held_bytes: AtomicU64,
     turns: Turns,
+    /// For fetching what nobody has opened.
+    credit: Credit,
     shelf: Shelf,
     last_search_ms: AtomicU64,
     /// Objects that are open, or of which bytes are kept.
@@ -202,6 +209,7 @@ impl Reader {
             runtime: Handle::current(),
             clock,
             turns: Turns::new(options.max_connections.max(1)),
+            credit: Credit::default(),
             options,
             shelf: Shelf::new(),
             last_search_ms: AtomicU64::new(0),
@@ -221,6 +229,7 @@ impl Reader {
             inodes.insert(inode.object.ino, inode.clone());
             inode
         };
+        self.credit.settle(inode.object.ino);
         if self.options.prefetch == Prefetch::Open {
             self.enqueue_warm_up(&inode);
             self.pump();

@@ -120,6 +120,29 @@ impl Children {
         if self.entry(next).is_some() { next } else { At { chunk: at.chunk + 1, entry: 0 } }
     }
 
+    /// How many entries stand before a place.
+    pub(super) fn index(&self, at: At) -> usize {
+        let before = match self {
+            Children::Many(many) => many.chunks[..at.chunk as usize].iter().map(|chunk| chunk.len()).sum(),
+            _ if at.chunk > 0 => self.len(),
+            _ => 0,
+        };
+        before + at.entry as usize
+    }
+
+    /// The place of the entry that has so many before it; the end where there are fewer.
+    pub(super) fn at_index(&self, index: usize) -> At {
+        let mut left = index;
+        for chunk in 0..self.chunks() {
+            let entries = self.ids(chunk).map_or(0, <[_]>::len);
+            if left < entries {
+                return At::new(chunk, left);
+            }
+            left -= entries;
+        }
+        self.end()
+    }
+
     /// The place of an entry, or where it would stand. `compare` says how an entry stands to the one looked for.
     pub(super) fn search(&self, compare: impl Fn(NodeId) -> Ordering) -> Result<At, At> {
         let chunks = match self {
@@ -291,6 +314,8 @@ mod tests {
             children.splice(At::default()..At::default(), &entries);
             let index = (wanted / 2).min(count) as usize;
             let found = children.search(|id| id.0.cmp(&wanted));
+            prop_assert_eq!(children.at_index(index), at(&children, index));
+            prop_assert_eq!(children.index(at(&children, index)), index);
             if wanted % 2 == 1 && wanted / 2 < count {
                 prop_assert_eq!(found, Ok(at(&children, index)));
             } else {

@@ -35,6 +35,7 @@ mod node;
 mod order;
 mod page;
 mod removal;
+mod siblings;
 mod spans;
 #[cfg(test)]
 mod tests;
@@ -62,6 +63,7 @@ pub use self::eviction::Evicted;
 pub use self::listing::{Depth, Item, Listing, Standing};
 pub use self::lookup::{LastListing, Lookup, split_version};
 pub use self::order::{OrderId, OrderState, Row, Take};
+pub use self::siblings::Position;
 pub use self::update::{Probe, Renewed, Target};
 
 /// What becomes of keys that are no safe names.

@@ -80,6 +80,7 @@ workloads! {
     "38-shards", "38 safetensors shards of 64 MiB opened and read in order", "models", true, Seconds, shards_in_order;
     "random-4k", "200 reads of 4 KiB at random offsets of 1 GiB", "large", false, LatencyP50, random_4k;
     "small-files", "800 files of 128 KiB in random order by 16 threads", "small", false, Seconds, small_files;
+    "small-in-order", "800 files of 128 KiB in listing order by one thread", "small", false, Seconds, small_in_order;
     "first-byte", "the first byte of each of eight cold files", "shards", false, LatencyP50, first_byte;
     "second-read", "256 MiB again after the first descriptor was closed (the second read alone)", "shards", false, Seconds, second_read;
     "tmpfs-read", "256 MiB from a file on tmpfs, for comparison with the second read", "shards", false, Seconds, tmpfs_read;
@@ -226,6 +227,14 @@ fn small_files(mount: &Path) -> Outcome {
         }
         Ok(bytes)
     })
+}
+
+fn small_in_order(mount: &Path) -> Outcome {
+    let mut bytes = 0;
+    for index in 0..std::fs::read_dir(mount)?.count() {
+        bytes += std::fs::read(Bed::small(mount, index))?.len() as u64;
+    }
+    Done::bytes(bytes)
 }
 
 fn first_byte(mount: &Path) -> Outcome {

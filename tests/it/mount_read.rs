@@ -78,6 +78,29 @@ fn files_of_every_size_are_whole() {
 }
 
 #[test]
+fn files_read_in_order_are_fetched_before_they_are_opened() {
+    let store = MemoryStore::new();
+    let names: Vec<String> = (0..20).map(|index| format!("sample-{index:02}.bin")).collect();
+    for (index, name) in names.iter().enumerate() {
+        store.put(name.as_str(), content(index as u64, 60_000 + index));
+    }
+    let store = Arc::new(store);
+    let bed = Bed::over(store.clone());
+    assert_eq!(fs::read_dir(bed.root()).unwrap().count(), 20);
+    for (index, name) in names.iter().enumerate() {
+        assert!(fs::read(bed.path(name)).unwrap() == content(index as u64, 60_000 + index), "{name}");
+        let ahead = match index {
+            0 | 1 => 0,
+            _ => (2 * index).min(19 - index),
+        };
+        while gets(&store) < index + 1 + ahead {
+            std::thread::yield_now();
+        }
+    }
+    assert_eq!(gets(&store), 20, "each file once");
+}
+
+#[test]
 fn reads_at_any_offset_are_right() {
     for direct_io in [DirectIo::Off, DirectIo::On] {
         let bytes = content(1, 3 * MIB + 777);

@@ -1,12 +1,14 @@
-//! What to fetch before it is asked for: the windows of readers, files opened and not read yet, and what the header of
-//! a model says will be wanted.
+//! What to fetch before it is asked for: the windows of readers, files opened and not read yet, what the header of a
+//! model says will be wanted, and files that will probably be opened.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::{Inode, Order, State, Study, Warmth};
 use crate::read::Prefetch;
 use crate::read::budget::{Budget, Priority};
 use crate::read::buffer::capacity_for;
+use crate::read::expect::Credit;
 use crate::read::layout::{Format, Layout};
 use crate::read::part::{Origin, Part};
 use crate::read::planner;
@@ -22,6 +24,8 @@ pub(in crate::read) enum Ahead {
     Nothing,
     /// More memory at this priority first.
     Lacking(u64, Priority),
+    /// Something, once less has been fetched for nobody.
+    Withheld,
     /// This.
     Fetch(Order),
 }
@@ -78,6 +82,33 @@ impl Inode {
         };
         state.warmth = Warmth::Below(range.end);
         state.swept_bytes += range.len();
+        Ahead::Fetch(state.insert(range, Origin::Ahead, grant))
+    }
+
+    /// Somebody will probably open it.
+    pub(in crate::read) fn expect(&self) {
+        self.state.lock().expected_below = Some(0);
+    }
+
+    /// The next part of a file that nobody has opened yet. Once it is open its readers say what they want.
+    pub(in crate::read) fn next_expected(&self, credit: &Credit, now_ms: u64, budget: &Arc<Budget>) -> Ahead {
+        let mut state = self.state.lock();
+        let is_open = self.handles.load(Ordering::Relaxed) > 0;
+        let Some(from) = state.expected_below.filter(|_| !is_open && state.broken.is_none()) else {
+            return Ahead::Nothing;
+        };
+        let size = self.object.size;
+        let part_bytes = self.max_part_bytes.min(SWEEP_PART_BYTES);
+        let part = state.first_hole(from, size).and_then(|hole| planner::ahead(hole, size, part_bytes));
+        let Some(range) = part else { return Ahead::Nothing };
+        let bytes = capacity_for(range.len());
+        let Some(grant) = budget.reserve(bytes, Priority::WarmUp) else {
+            return Ahead::Lacking(bytes, Priority::WarmUp);
+        };
+        if !credit.charge(self.object.ino, bytes, now_ms, budget.limit_bytes()) {
+            return Ahead::Withheld;
+        }
+        state.expected_below = Some(range.end);
         Ahead::Fetch(state.insert(range, Origin::Ahead, grant))
     }
 

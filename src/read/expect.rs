@@ -1,0 +1,154 @@
+//! Files that nobody has opened yet and somebody will probably open next: what is fetched of them, and how much.
+//!
+//! An expected object is an inode without handles. Its GETs come after those of everything else, and take half of the
+//! places at most; its parts lie on the shelf beside those that were read, the least recently used first to go, until
+//! it is opened and they are what a reader finds. [`Credit`] keeps account: what was fetched and not opened counts
+//! against what may be fetched further, wherever its bytes are, until it is opened or a while has gone by. So guesses
+//! that are wrong cost no more than that much in that time.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use parking_lot::Mutex;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::inode::{Ahead, Inode};
+use super::{Object, Prefetch, Reader};
+use crate::base::Ino;
+
+/// Files that wait for their turn, at most.
+const MOST_WAITING: usize = 256;
+/// A guess is written off when nobody has opened it for so long, in milliseconds.
+const WRITE_OFF_MS: u64 = 60_000;
+/// GETs on account at most: those for small files are cheap, and each is looked through when a file is opened.
+const MOST_CHARGES: usize = 512;
+/// Bytes on account at most, however much memory there is; the part of it that they may be.
+const MOST_BYTES: u64 = 1 << 30;
+const MEMORY_SHARE: u64 = 4;
+
+/// Account of what was fetched for files that nobody has opened yet.
+#[derive(Default)]
+pub(super) struct Credit {
+    account: Mutex<Account>,
+}
+
+#[derive(Default)]
+struct Account {
+    bytes: u64,
+    /// In the order in which they were made.
+    charges: VecDeque<Charge>,
+}
+
+struct Charge {
+    ino: Ino,
+    bytes: u64,
+    at_ms: u64,
+}
+
+impl Credit {
+    /// Charges a GET for an object that nobody has opened, or refuses where too much waits already for a memory limit in
+    /// bytes.
+    pub(super) fn charge(&self, ino: Ino, bytes: u64, now_ms: u64, memory_limit: u64) -> bool {
+        let mut account = self.account.lock();
+        while account.charges.front().is_some_and(|charge| charge.at_ms + WRITE_OFF_MS <= now_ms) {
+            account.bytes -= account.charges.pop_front().map_or(0, |charge| charge.bytes);
+        }
+        let limit_bytes = (memory_limit / MEMORY_SHARE).min(MOST_BYTES);
+        if account.bytes + bytes > limit_bytes || account.charges.len() >= MOST_CHARGES {
+            return false;
+        }
+        account.bytes += bytes;
+        account.charges.push_back(Charge { ino, bytes, at_ms: now_ms });
+        true
+    }
+
+    /// The object was opened.
+    pub(super) fn settle(&self, ino: Ino) {
+        let mut account = self.account.lock();
+        let Account { bytes, charges } = &mut *account;
+        charges.retain(|charge| {
+            let is_open = charge.ino == ino;
+            *bytes -= if is_open { charge.bytes } else { 0 };
+            !is_open
+        });
+    }
+}
+
+/// An inode that waits for its turn to be fetched before it is opened, and since when, in milliseconds.
+pub(super) type Expected = (u64, Arc<Inode>);
+
+impl Reader {
+    /// Whether anything is ever fetched before it is asked for.
+    pub fn looks_ahead(&self) -> bool {
+        self.options.prefetch != Prefetch::Off
+    }
+
+    /// Objects that will probably be opened next, in this order. They are fetched as far as places, memory and what
+    /// became of earlier guesses allow; those that are open, or there, cost nothing. What is not fetched within a
+    /// minute is forgotten.
+    pub fn expect(self: &Arc<Self>, objects: impl IntoIterator<Item = Object>) {
+        if !self.looks_ahead() {
+            return;
+        }
+        let now_ms = self.now_ms();
+        for object in objects {
+            // Without a tag the next open may mean another version.
+            if object.size == 0 || object.etag.is_none() {
+                continue;
+            }
+            if self.turns.expected.lock().len() >= MOST_WAITING {
+                break;
+            }
+            if let Some(inode) = self.newly_expected(object) {
+                self.turns.expected.lock().push_back((now_ms, inode));
+            }
+        }
+        self.pump();
+    }
+
+    /// The inode of an object that nobody has open, unless it waits for its turn already.
+    fn newly_expected(&self, object: Object) -> Option<Arc<Inode>> {
+        let mut inodes = self.inodes.lock();
+        let known = inodes.get(&object.ino);
+        if known.is_some_and(|inode| inode.handles.load(Ordering::Relaxed) > 0 || inode.object != object) {
+            return None;
+        }
+        let inode = known.cloned().unwrap_or_else(|| Inode::new(object, &self.options));
+        if inode.is_expected.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        inodes.insert(inode.object.ino, inode.clone());
+        inode.expect();
+        Some(inode)
+    }
+
+    /// The turn of an object that nobody has open, when nobody else wants one; says whether another may bring
+    /// something.
+    pub(super) fn pump_expected(self: &Arc<Self>, place: OwnedSemaphorePermit) -> bool {
+        if self.turns.are_scarce() {
+            return false;
+        }
+        let Some((since_ms, inode)) = self.turns.expected.lock().pop_front() else { return false };
+        let now_ms = self.now_ms();
+        let ahead = match since_ms + WRITE_OFF_MS <= now_ms {
+            true => Ahead::Nothing,
+            false => inode.next_expected(&self.credit, now_ms, &self.budget),
+        };
+        let (more, order) = match ahead {
+            Ahead::Nothing => {
+                inode.is_expected.store(false, Ordering::Relaxed);
+                self.forget_if_unused(&inode);
+                return true;
+            }
+            Ahead::Withheld => (false, None),
+            Ahead::Lacking(bytes, priority) => (self.make_room(bytes, priority), None),
+            Ahead::Fetch(order) => (true, Some(order)),
+        };
+        self.turns.expected.lock().push_front((since_ms, inode.clone()));
+        if let Some(order) = order {
+            self.start(&inode, order, Some(place));
+        }
+        more
+    }
+}

@@ -1,0 +1,174 @@
+//! Tests of fetching what nobody has opened yet: what is expected goes in, GETs and what they cost come out.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::expect::Credit;
+use super::tests::{Bed, MIB, content, read_through};
+use super::*;
+use crate::store::ErrorKind;
+use crate::store::layers::Fault;
+
+/// As many objects of a size, with their bytes.
+fn objects(bed: &Bed, count: u64, size: u64) -> Vec<(Object, Bytes)> {
+    let object = |seed| {
+        let bytes = content(size, seed);
+        (bed.object(&format!("f{seed}"), &bytes), bytes)
+    };
+    (0..count).map(object).collect()
+}
+
+fn expect(bed: &Bed, objects: &[(Object, Bytes)]) {
+    bed.reader.expect(objects.iter().map(|(object, _)| object.clone()));
+}
+
+async fn settle() {
+    tokio::time::sleep(Duration::from_secs(5)).await;
+}
+
+fn limited(mib: u64) -> Options {
+    Options { memory_limit: mib * MIB, ..Options::default() }
+}
+
+/// Nothing stays behind once memory is wanted.
+fn check_empty(bed: &Bed) {
+    bed.reader.make_room(u64::MAX / 2, Priority::Demand);
+    assert_eq!((bed.held(), bed.reader.inodes.lock().len()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_expected_is_there_when_it_is_opened() {
+    for (count, size, gets) in [(40, 100_000, 40), (3, 9 * MIB, 9)] {
+        let bed = Bed::new(Options::default());
+        let objects = objects(&bed, count, size);
+        expect(&bed, &objects);
+        expect(&bed, &objects);
+        settle().await;
+        assert_eq!(bed.gets().len(), gets);
+        for (object, bytes) in &objects {
+            read_through(&bed.reader.open(object.clone()), bytes, 1 << 20).await;
+        }
+        assert_eq!((bed.gets().len(), bed.count(Metric::Verified)), (0, count));
+        assert_eq!(bed.count(Metric::ReadsBuffered), count * size.div_ceil(MIB));
+        expect(&bed, &objects);
+        settle().await;
+        assert_eq!(bed.gets(), [], "what is there is not fetched again");
+        check_empty(&bed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_joins_what_is_on_its_way() {
+    let bed = Bed::new(Options::default());
+    let objects = objects(&bed, 1, 6 * MIB);
+    expect(&bed, &objects);
+    let (object, bytes) = &objects[0];
+    read_through(&bed.reader.open(object.clone()), bytes, 1 << 20).await;
+    assert_eq!(bed.gets().iter().map(|get| get.len()).sum::<u64>(), 6 * MIB);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_opened_counts_against_further_guesses_for_a_minute() {
+    let bed = Bed::new(limited(64));
+    let objects = objects(&bed, 12, 4 * MIB);
+    expect(&bed, &objects[..6]);
+    settle().await;
+    assert_eq!((bed.gets().len(), bed.held()), (4, 16 * MIB), "a quarter of the memory");
+    drop(bed.reader.open(objects[0].0.clone()));
+    settle().await;
+    assert_eq!((bed.gets().len(), bed.held()), (1, 16 * MIB), "one was opened, and not read");
+    bed.reader.clock.advance(Duration::from_secs(61));
+    expect(&bed, &objects[6..]);
+    settle().await;
+    assert_eq!((bed.gets().len(), bed.held()), (4, 32 * MIB), "and what waited for a minute is not fetched any more");
+    bed.reader.clock.advance(Duration::from_secs(61));
+    bed.reader.pump();
+    check_empty(&bed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn guesses_leave_half_of_the_places() {
+    let bed = Bed::new(Options { max_connections: 16, ..Options::default() });
+    expect(&bed, &objects(&bed, 40, 100_000));
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    assert_eq!(bed.gets().len(), 7);
+    settle().await;
+    assert_eq!(bed.gets().len(), 33);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_gets_the_memory_that_guesses_hold() {
+    let bed = Bed::new(limited(16));
+    expect(&bed, &objects(&bed, 8, MIB));
+    settle().await;
+    assert_eq!(bed.held(), 4 * MIB);
+    let bytes = content(40 * MIB, 100);
+    let object = bed.object("big", &bytes);
+    read_through(&bed.reader.open(object), &bytes, 1 << 20).await;
+    bed.reader.clock.advance(Duration::from_secs(61));
+    bed.reader.pump();
+    settle().await;
+    assert_eq!(bed.count(Metric::ReadErrors), 0);
+    assert!(bed.held() <= 16 * MIB, "{} held", bed.held());
+    check_empty(&bed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn guesses_take_the_memory_of_what_was_read_long_ago() {
+    let bed = Bed::new(limited(16));
+    let objects = objects(&bed, 40, MIB);
+    for (index, (object, bytes)) in objects.iter().enumerate() {
+        expect(&bed, &objects[index + 1..objects.len().min(index + 4)]);
+        settle().await;
+        let before = bed.count(Metric::ReadsBuffered);
+        read_through(&bed.reader.open(object.clone()), bytes, 1 << 20).await;
+        assert_eq!(bed.count(Metric::ReadsBuffered) - before, u64::from(index > 0), "file {index}");
+    }
+    assert_eq!(bed.gets().len(), 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_fetched_for_what_is_open_or_cannot_be_kept() {
+    let bed = Bed::new(Options::default());
+    let mut objects = objects(&bed, 3, MIB);
+    let _open = bed.reader.open(objects[0].0.clone());
+    objects[1].0.etag = None;
+    objects[2].0.size = 0;
+    expect(&bed, &objects);
+    settle().await;
+    assert_eq!((bed.gets(), bed.reader.inodes.lock().len()), (vec![], 1));
+
+    let off = Bed::new(Options { prefetch: Prefetch::Off, ..Options::default() });
+    expect(&off, &self::objects(&off, 3, MIB));
+    settle().await;
+    assert_eq!((off.gets(), off.reader.inodes.lock().len()), (vec![], 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guess_that_fails_is_forgotten() {
+    let bed = Bed::new(Options::default());
+    let objects = objects(&bed, 4, MIB);
+    bed.script((0..2).map(|_| Some(Fault::Error(ErrorKind::AccessDenied))));
+    let changed = Object { etag: Some(crate::base::ETag::parse("\"0\"").unwrap()), ..objects[3].0.clone() };
+    bed.reader.expect(objects[..3].iter().map(|(object, _)| object.clone()).chain([changed]));
+    settle().await;
+    assert_eq!((bed.held(), bed.reader.inodes.lock().len(), bed.count(Metric::ReadErrors)), (MIB, 1, 0));
+    for (object, bytes) in &objects {
+        read_through(&bed.reader.open(object.clone()), bytes, 1 << 20).await;
+    }
+}
+
+#[test]
+fn credit_is_given_back_by_opens_and_by_time() {
+    let credit = Credit::default();
+    let charge = |ino, bytes, now_ms| credit.charge(Ino(ino), bytes, now_ms, 400);
+    assert!(charge(1, 60, 0) && charge(2, 30, 1000) && charge(1, 10, 2000));
+    assert!(!charge(3, 1, 59_999));
+    credit.settle(Ino(2));
+    assert!(charge(3, 30, 59_999) && !charge(3, 1, 59_999));
+    assert!(charge(3, 60, 60_000) && !charge(3, 1, 60_000));
+    credit.settle(Ino(1));
+    assert!(charge(4, 10, 60_000));
+    assert!(!charge(4, 1, 60_000) && credit.charge(Ino(4), 1, 60_000, 404));
+}
