@@ -21,6 +21,9 @@ const AUTOMATIC_CONNECTIONS: usize = 64;
 /// The smallest memory limit that is taken: the windows of a few readers.
 const LEAST_MEMORY: u64 = 64 << 20;
 
+/// The lowest bandwidth, in bytes per second: less, and bodies stand still for longer than servers allow.
+const LEAST_BANDWIDTH: u64 = 1 << 20;
+
 /// The smallest memory for names: some 100,000 files.
 const LEAST_METADATA_MEMORY: u64 = 16 << 20;
 
@@ -122,6 +125,9 @@ pub fn resolve_store(
     options.ca_bundle = raw.path(Name::CaBundle);
     options.credentials = credentials::source(raw, url.dialect, options.sign, variable)?;
     options.max_connections = connections(raw)?;
+    let bandwidth = raw.read(Name::MaxBandwidth, value::size)?;
+    options.max_bandwidth =
+        bandwidth.map(|bytes| within(raw, Name::MaxBandwidth, bytes, LEAST_BANDWIDTH, u64::MAX)).transpose()?;
     Ok(options)
 }
 
@@ -159,12 +165,15 @@ fn resolve_read(raw: &Raw, machine: Machine, max_connections: usize) -> Result<r
         None => automatic_memory_limit(machine.memory),
         Some(bytes) => within(raw, Name::MemoryLimit, bytes, LEAST_MEMORY, u64::MAX)?,
     };
+    let threshold = raw.required(Name::PrefetchThreshold, value::size)?;
     Ok(read::Options {
         prefetch: match raw.text(Name::Prefetch) {
             Some("open") => read::Prefetch::Open,
             Some("off") => read::Prefetch::Off,
             _ => read::Prefetch::Auto,
         },
+        prefetch_threshold: within(raw, Name::PrefetchThreshold, threshold, 0, 1 << 30)?,
+        prefetch_parts: raw.required(Name::PrefetchParts, |text| value::or_word(text, "auto", value::count))?,
         part_bytes,
         max_connections,
         memory_limit,
@@ -288,7 +297,8 @@ mod tests {
     fn words_reach_their_rooms() {
         let words = "endpoint=http://h:1,region=r,addressing=path,sign=v1,internal,request-payer=requester,\
                      max-connections=3,memory-limit=1GiB,part-size=2MiB,prefetch=open,verify=off,log-format=json,\
-                     drain-timeout=500ms,memory-cache=off,passthrough=off";
+                     drain-timeout=500ms,memory-cache=off,passthrough=off,prefetch-threshold=1MiB,prefetch-parts=4,\
+                     max-bandwidth=10MiB";
         let mounting = resolved("oss://b", words).unwrap();
         let store = &mounting.store;
         assert_eq!((store.endpoint.as_deref(), store.region.as_deref()), (Some("http://h:1"), Some("r")));
@@ -298,6 +308,8 @@ mod tests {
         assert_eq!(bound.store.addressing, store::Addressing::Cname);
         let read = &mounting.read;
         assert_eq!((read.max_connections, read.memory_limit, read.part_bytes), (3, 1 << 30, 2 << 20));
+        assert_eq!((read.prefetch_threshold, read.prefetch_parts), (1 << 20, Some(4)));
+        assert_eq!(store.max_bandwidth, Some(10 << 20));
         assert_eq!((read.prefetch, read.verify), (read::Prefetch::Open, read::Verify::Off));
         assert_eq!((read.memory_cache, read.passthrough), (read::MemoryCache::Off, read::Passthrough::Off));
         assert_eq!(mounting.run.log.format, LogFormat::Json);
@@ -334,6 +346,8 @@ mod tests {
             ("s3://b", "sign=v1", "s3:// takes v4"),
             ("oss://b", "part-size=1KiB", "the least is 1MiB"),
             ("oss://b", "part-size=2GiB", "the most is 1GiB"),
+            ("oss://b", "max-bandwidth=100KiB", "the least is 1MiB"),
+            ("oss://b", "prefetch-threshold=2GiB", "the most is 1GiB"),
             ("oss://b", "memory-limit=1MiB", "the least is 64MiB"),
             ("oss://b", "metadata-memory=1MiB", "the least is 16MiB"),
             ("oss://b", "list-concurrency=1025", "the most is 1024"),

@@ -168,6 +168,10 @@ table! {
     Prefetch = "prefetch", Read, Choice(&["auto", "open", "off"]), Default "auto",
         "What is fetched before it is asked for: windows ahead of sequential readers, besides them whole files from \
          open on, or nothing.";
+    PrefetchThreshold = "prefetch-threshold", Read, Size, Default "128KiB",
+        "How much a reader must have read in sequence before more is fetched ahead of it, up to 1GiB.";
+    PrefetchParts = "prefetch-parts", Read, CountOrAuto, Default "auto",
+        "Requests under way ahead of one reader, at most; auto is as many as there are connections.";
     PartSize = "part-size", Read, Size, Default "8MiB",
         "The largest request for a part of a file, 1MiB to 1GiB. Files up to this size come in one request.";
     MaxConnections = "max-connections", Read, CountOrAuto, Default "auto",
@@ -175,6 +179,9 @@ table! {
     MemoryLimit = "memory-limit", Read, SizeOrAuto, Default "auto",
         "Memory for read buffers, for the whole daemon, from 64MiB on. auto is a quarter of the machine's memory or of \
          the cgroup's limit, whichever is smaller.";
+    MaxBandwidth = "max-bandwidth", Read, Size, Unset "no limit",
+        "Bytes of files per second, all requests together, from 1MiB on. What a program waits for goes before what is \
+         fetched ahead.";
     Verify = "verify", Read, Choice(&["crc64", "off"]), Default "crc64",
         "Compare each object that has passed through whole with the CRC-64 that the store keeps of it.";
 

@@ -53,9 +53,12 @@
 //! | option | takes | default | what it does |
 //! |---|---|---|---|
 //! | `prefetch` | auto open off | `auto` | What is fetched before it is asked for: windows ahead of sequential readers, besides them whole files from open on, or nothing. |
+//! | `prefetch-threshold` | SIZE | `128KiB` | How much a reader must have read in sequence before more is fetched ahead of it, up to 1GiB. |
+//! | `prefetch-parts` | N auto | `auto` | Requests under way ahead of one reader, at most; auto is as many as there are connections. |
 //! | `part-size` | SIZE | `8MiB` | The largest request for a part of a file, 1MiB to 1GiB. Files up to this size come in one request. |
 //! | `max-connections` | N auto | `auto` | Requests under way at once; auto is 64, or list-concurrency where that is more. |
 //! | `memory-limit` | SIZE auto | `auto` | Memory for read buffers, for the whole daemon, from 64MiB on. auto is a quarter of the machine's memory or of the cgroup's limit, whichever is smaller. |
+//! | `max-bandwidth` | SIZE | no limit | Bytes of files per second, all requests together, from 1MiB on. What a program waits for goes before what is fetched ahead. |
 //! | `verify` | crc64 off | `crc64` | Compare each object that has passed through whole with the CRC-64 that the store keeps of it. |
 //!
 //! # cache

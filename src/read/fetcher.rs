@@ -147,6 +147,9 @@ impl Reader {
         let task = self.runtime.spawn(async move {
             fetch.run(order.grant).await;
             drop(place);
+            if fetch.inode.fetches_few_at_once() {
+                fetch.reader.enqueue(&fetch.inode);
+            }
             fetch.reader.pump();
         });
         part.fetched_by(task.abort_handle());

@@ -81,6 +81,7 @@ pub(super) struct Inode {
     pub(super) object: Object,
     max_part_bytes: u64,
     prefetch: Prefetch,
+    prefetch_parts: Option<usize>,
     verify: Verify,
     keep: MemoryCache,
     /// Whether it fits into the memory with room to spare.
@@ -155,7 +156,8 @@ impl Inode {
         let small_bytes = SMALL_BYTES.min(max_part_bytes);
         let format = Format::of(object.key.as_str());
         let first_window_bytes = if format.is_some() { MODEL_HEAD_BYTES } else { u64::MAX };
-        let bounds = Bounds { size: object.size, part_bytes: max_part_bytes, small_bytes, first_window_bytes };
+        let (size, part_bytes, proof_bytes) = (object.size, max_part_bytes, options.prefetch_threshold);
+        let bounds = Bounds { size, part_bytes, proof_bytes, small_bytes, first_window_bytes };
         let may_be_swept = object.size <= options.memory_limit / 2;
         let state = State {
             parts: BTreeMap::new(),
@@ -177,6 +179,7 @@ impl Inode {
             object,
             max_part_bytes,
             prefetch: options.prefetch,
+            prefetch_parts: options.prefetch_parts,
             verify: options.verify,
             keep: options.memory_cache,
             may_be_swept,
@@ -474,6 +477,13 @@ impl State {
     fn part_at(&self, at: u64) -> Option<Arc<Part>> {
         let (_, part) = self.parts.range(..=at).next_back()?;
         (at < part.range.end).then(|| part.clone())
+    }
+
+    /// GETs ahead of a reader that have not ended.
+    fn running(&self, ahead: ByteRange) -> usize {
+        let parts = self.parts.range(..ahead.end).rev().map(|(_, part)| part);
+        let parts = parts.take_while(|part| part.range.end > ahead.start);
+        parts.filter(|part| part.origin == Origin::Ahead && part.is_running()).count()
     }
 
     /// What no part holds around an offset that no part holds.

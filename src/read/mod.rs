@@ -83,6 +83,10 @@ pub struct Object {
 pub struct Options {
     /// What is fetched before it is asked for.
     pub prefetch: Prefetch,
+    /// How many bytes a reader must have asked for in sequence before more is fetched ahead of it.
+    pub prefetch_threshold: u64,
+    /// GETs in flight ahead of one reader, at most; `None` means as many as there are connections.
+    pub prefetch_parts: Option<usize>,
     /// Largest GET of a prefetch, in bytes; rounded up to whole MiB. A file that fits is fetched whole.
     pub part_bytes: u64,
     /// GETs in flight at once, those of waiting readers included.
@@ -102,6 +106,8 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             prefetch: Prefetch::Auto,
+            prefetch_threshold: 128 << 10,
+            prefetch_parts: None,
             part_bytes: 8 << 20,
             max_connections: 64,
             memory_limit: 1 << 30,

@@ -53,6 +53,8 @@ pub(super) struct Bounds {
     pub(super) size: u64,
     /// The largest GET, in bytes.
     pub(super) part_bytes: u64,
+    /// How much a reader must have asked for before it is fetched ahead of it, in bytes.
+    pub(super) proof_bytes: u64,
     /// Objects up to this size are fetched whole by their first read, in bytes.
     pub(super) small_bytes: u64,
     /// The largest window that the first read at the head of the object opens, in bytes.
@@ -116,7 +118,7 @@ impl Table {
 
     fn begin(&mut self, read: ByteRange) -> (usize, Option<ByteRange>) {
         if self.streams.len() < STREAMS {
-            self.streams.push(Stream::new(read));
+            self.streams.push(Stream::new(read, self.bounds.proof_bytes));
             return (self.streams.len() - 1, None);
         }
         // Streams that never proved anything go first: a thousand random reads must not push out the one reader that
@@ -124,7 +126,7 @@ impl Table {
         let worth = |stream: &Stream| (stream.is_proven(), stream.used);
         // The table is full, hence not empty.
         let index = (0..self.streams.len()).min_by_key(|&i| worth(&self.streams[i])).unwrap_or(0);
-        let gone = std::mem::replace(&mut self.streams[index], Stream::new(read));
+        let gone = std::mem::replace(&mut self.streams[index], Stream::new(read, self.bounds.proof_bytes));
         (index, Some(gone.ahead()))
     }
 
@@ -154,6 +156,11 @@ impl Table {
     fn end_before(&self, stream: &Stream) -> u64 {
         let began = |other: &&Stream| other.is_proven() && other.start() >= stream.position();
         self.streams.iter().filter(began).map(Stream::start).min().unwrap_or(self.bounds.size)
+    }
+
+    /// What was fetched ahead of the reader in question.
+    pub(super) fn ahead(&self, wanted: &Wanted) -> ByteRange {
+        self.streams.get(wanted.stream).map_or(ByteRange::at(wanted.range.start, 0), Stream::ahead)
     }
 
     /// The bytes of `wanted` below `end` are there or on their way.
@@ -191,10 +198,14 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
+    fn bounds(size: u64) -> Bounds {
+        let (part_bytes, small_bytes, first_window_bytes) = (8 * MIB, MIB, u64::MAX);
+        Bounds { size, part_bytes, proof_bytes: MIB / 8, small_bytes, first_window_bytes }
+    }
+
     /// The GETs that a pattern of reads leads to: what each read makes go out, in KiB, with every GET answered at once.
     fn check(size: u64, reads: &[(u64, u64)], expect: Expect) {
-        let mut table =
-            Table::new(Bounds { size, part_bytes: 8 * MIB, small_bytes: MIB, first_window_bytes: u64::MAX });
+        let mut table = Table::new(bounds(size));
         let mut held: Vec<ByteRange> = Vec::new();
         let mut shown = String::new();
         for &(offset, len) in reads {
@@ -271,6 +282,19 @@ mod tests {
                 9216+1024: 
             "#]],
         );
+    }
+
+    #[test]
+    fn nothing_is_fetched_ahead_before_the_threshold() {
+        let ahead = |proof_bytes: u64, reads: u64| {
+            let mut table = Table::new(Bounds { proof_bytes, ..bounds(1 << 30) });
+            for i in 0..reads {
+                table.observe(ByteRange::at(i * MIB, MIB));
+            }
+            !table.wanted(256 * MIB).is_empty()
+        };
+        assert_eq!([1, 2, 3, 4].map(|reads| ahead(4 * MIB, reads)), [false, false, false, true]);
+        assert_eq!([1, 2].map(|reads| ahead(0, reads)), [true, true]);
     }
 
     #[test]
@@ -355,8 +379,7 @@ mod tests {
             5940844+4: 5940844+4
         "#]],
         );
-        let mut table =
-            Table::new(Bounds { size: 8 << 30, part_bytes: 8 * MIB, small_bytes: MIB, first_window_bytes: u64::MAX });
+        let mut table = Table::new(bounds(8 << 30));
         for (offset, len) in reads {
             table.observe(ByteRange::at(offset, len));
             assert_eq!(table.wanted(256 * MIB), []);
@@ -404,8 +427,7 @@ mod tests {
 
     #[test]
     fn a_window_ends_where_another_reader_began() {
-        let mut table =
-            Table::new(Bounds { size: 1 << 30, part_bytes: 8 * MIB, small_bytes: MIB, first_window_bytes: u64::MAX });
+        let mut table = Table::new(bounds(1 << 30));
         for i in 0..4 {
             table.observe(ByteRange::at(i * MIB, MIB));
             table.observe(ByteRange::at(20 * MIB + i * MIB, MIB));
@@ -434,8 +456,7 @@ mod tests {
 
     #[test]
     fn a_sequential_reader_that_turns_random_stops_and_starts_again() {
-        let mut table =
-            Table::new(Bounds { size: 1 << 30, part_bytes: 8 * MIB, small_bytes: MIB, first_window_bytes: u64::MAX });
+        let mut table = Table::new(bounds(1 << 30));
         let wants = |table: &mut Table, offset, len| {
             let plan = table.observe(ByteRange::at(offset, len));
             for wanted in table.wanted(256 * MIB) {
@@ -453,8 +474,7 @@ mod tests {
 
     #[test]
     fn a_proven_stream_survives_a_thousand_random_reads() {
-        let mut table =
-            Table::new(Bounds { size: 64 << 30, part_bytes: 8 * MIB, small_bytes: MIB, first_window_bytes: u64::MAX });
+        let mut table = Table::new(bounds(64 << 30));
         for i in 0..4 {
             table.observe(ByteRange::at(i * MIB, MIB));
         }

@@ -222,6 +222,21 @@ async fn many_files_under_a_small_limit_all_come_through() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_more_gets_run_ahead_of_a_reader_than_may() {
+    let bed = Bed::new(Options { prefetch_parts: Some(2), ..Options::default() });
+    let bytes = content(40 * MIB, 9);
+    let file = bed.reader.open(bed.object("a", &bytes));
+    // Nothing has come by then.
+    let read = tokio::time::timeout(Duration::from_millis(10), file.read(0, 1 << 20));
+    assert!(read.await.is_err());
+    assert_eq!(bed.gets().len(), 3, "the one that was waited for, and two");
+    // Time goes on, and nobody reads: as one ends, the next begins, until the window is full.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(bed.gets().len(), 14);
+    read_through(&file, &bytes, 1 << 20).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_an_idle_reader_left_makes_room_for_a_live_one() {
     let bed = Bed::new(Options { memory_limit: 32 * MIB, ..Options::default() });
     let bytes = content(40 * MIB, 8);

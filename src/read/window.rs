@@ -11,8 +11,8 @@ use crate::base::ByteRange;
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
-/// A run shorter than this proves nothing; a first read this long does, at the head of the object.
-const PROOF_BYTES: u64 = 128 * KIB;
+/// The first read at the head of an object fetches this much at least.
+const FIRST_FETCH_BYTES: u64 = 128 * KIB;
 /// A run that began below this offset began at the head.
 const HEAD_BYTES: u64 = MIB;
 /// The first window at the head: 16 GETs of 1 MiB, so that the first megabytes arrive side by side.
@@ -39,6 +39,7 @@ pub(super) const GRAIN_BYTES: u64 = MIB;
 /// What one reader has shown.
 #[derive(Clone, Debug)]
 pub(super) struct Stream {
+    proof_bytes: u64,
     /// Where its run began.
     start: u64,
     /// One past the furthest byte asked for.
@@ -67,9 +68,11 @@ pub(super) enum Verdict {
 }
 
 impl Stream {
-    /// A stream that begins with this read.
-    pub(super) fn new(read: ByteRange) -> Self {
+    /// A stream that begins with this read. A run shorter than `proof_bytes` proves nothing; a first read that long
+    /// does, at the head of the object.
+    pub(super) fn new(read: ByteRange, proof_bytes: u64) -> Self {
         Stream {
+            proof_bytes,
             start: read.start,
             position: read.end,
             seen: read.len(),
@@ -112,7 +115,7 @@ impl Stream {
             return Verdict::Sequential;
         }
         if self.lap_seen * 2 < lap {
-            *self = Stream::new(read);
+            *self = Stream::new(read, self.proof_bytes);
             return Verdict::Random;
         }
         (self.lap_start, self.lap_seen) = (self.position, 0);
@@ -131,7 +134,7 @@ impl Stream {
 
     fn proved_bytes(&self) -> u64 {
         let is_dense = self.seen * 2 >= self.position - self.start;
-        if !is_dense || self.seen < PROOF_BYTES || (self.reads < 2 && self.start > 0) {
+        if !is_dense || self.seen < self.proof_bytes || (self.reads < 2 && self.start > 0) {
             0
         } else if self.reads < 2 {
             FIRST_WINDOW_BYTES
@@ -162,7 +165,7 @@ impl Stream {
     /// and twice the run where small reads follow each other.
     pub(super) fn reach_bytes(&self, len: u64) -> u64 {
         match (self.reads, self.start) {
-            (1, 0) => len.max(PROOF_BYTES),
+            (1, 0) => len.max(FIRST_FETCH_BYTES),
             (1, _) => len,
             _ => len.max(self.seen.min(GRAIN_BYTES)),
         }

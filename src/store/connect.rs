@@ -28,6 +28,7 @@ pub fn connect(options: Options, metrics: Arc<Metrics>, clock: Clock) -> Result<
     let layers = LayerOptions {
         retry: options.retry.clone(),
         max_in_flight: options.max_connections,
+        max_bandwidth: options.max_bandwidth,
         first_byte: options.timeouts.first_byte,
         stall: options.timeouts.stall,
     };

@@ -108,6 +108,8 @@ pub struct Options {
     pub credentials: Source,
     /// Requests in flight at once, at least 1.
     pub max_connections: usize,
+    /// Bytes of objects per second, all GETs together; `None` means as fast as they come.
+    pub max_bandwidth: Option<u64>,
     /// Time limits of the network.
     pub timeouts: Timeouts,
     /// How failed requests are tried again.
@@ -135,6 +137,7 @@ impl Options {
             ca_bundle: None,
             credentials: Source::Anonymous,
             max_connections: 64,
+            max_bandwidth: None,
             timeouts: Timeouts::default(),
             retry: RetryPolicy::default(),
             list_version: ListVersion::Auto,

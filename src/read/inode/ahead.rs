@@ -53,6 +53,9 @@ impl Inode {
                 state.streams.fetched(&wanted, wanted.range.end);
                 continue;
             }
+            if self.prefetch_parts.is_some_and(|most| state.running(state.streams.ahead(&wanted)) >= most) {
+                continue;
+            }
             let Some(range) = planner::ahead(hole, wanted.range.end, wanted.part_bytes) else { continue };
             let bytes = capacity_for(range.len());
             let Some(grant) = budget.reserve(bytes, priority) else { return Ahead::Lacking(bytes, priority) };
@@ -60,6 +63,11 @@ impl Inode {
             return Ahead::Fetch(state.insert(range, Origin::Ahead, grant));
         }
         self.next_warm(&mut state, budget)
+    }
+
+    /// Whether a GET that ends makes room for another one ahead of the same reader.
+    pub(in crate::read) fn fetches_few_at_once(&self) -> bool {
+        self.prefetch_parts.is_some()
     }
 
     /// The next part of a file that was opened and is fetched though nobody reads it yet.

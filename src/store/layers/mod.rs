@@ -6,6 +6,7 @@
 //! waits out a backoff holds no place in the limiter, and one that waits for a place is not yet on the clock.
 //! [`FaultStore`] breaks answers on purpose and stands where the network would be.
 
+mod bandwidth;
 mod fault;
 mod hedge;
 mod limit;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use crate::base::Clock;
 use crate::metrics::Metrics;
 
+pub use bandwidth::Bandwidth;
 pub use fault::{At, Fault, FaultStore, Operation};
 pub use hedge::Hedge;
 pub use limit::Limit;
@@ -33,6 +35,8 @@ pub struct LayerOptions {
     pub retry: RetryPolicy,
     /// Requests in flight, at most. A GET counts until its body has been read or dropped.
     pub max_in_flight: usize,
+    /// Bytes of bodies per second, at most; `None` means as fast as they come.
+    pub max_bandwidth: Option<u64>,
     /// A try ends when no answer comes for this long.
     pub first_byte: Duration,
     /// A try ends when nothing of its body comes for this long.
@@ -42,12 +46,18 @@ pub struct LayerOptions {
 impl Default for LayerOptions {
     fn default() -> Self {
         let limit = Duration::from_secs(20);
-        LayerOptions { retry: RetryPolicy::default(), max_in_flight: 64, first_byte: limit, stall: limit }
+        LayerOptions {
+            retry: RetryPolicy::default(),
+            max_in_flight: 64,
+            max_bandwidth: None,
+            first_byte: limit,
+            stall: limit,
+        }
     }
 }
 
 /// A store with every layer around it.
-pub type Layered<S> = Retry<Limit<Hedge<Meter<Stall<S>>>>>;
+pub type Layered<S> = Retry<Limit<Bandwidth<Hedge<Meter<Stall<S>>>>>>;
 
 /// Puts all layers around a store, in their order.
 pub fn layered<S: ?Sized>(
@@ -59,7 +69,8 @@ pub fn layered<S: ?Sized>(
     let stall = Arc::new(Stall::new(inner, options.first_byte, options.stall));
     let meter = Arc::new(Meter::new(stall, metrics.clone()));
     let hedge = Arc::new(Hedge::new(meter, metrics.clone(), clock.clone()));
-    let limit = Arc::new(Limit::new(hedge, options.max_in_flight));
+    let paced = Arc::new(Bandwidth::new(hedge, options.max_bandwidth, clock.clone()));
+    let limit = Arc::new(Limit::new(paced, options.max_in_flight));
     Arc::new(Retry::new(limit, options.retry.clone(), metrics.clone(), clock.clone()))
 }
 
