@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::habits::{Program, Watched};
 use super::{
     Backing, DIRECT_IO_BYTES, DirectIo, Errno, FileHandle, Fs, KeepPageCache, Opened, PageCache, Result, Shape, Ttl,
 };
@@ -21,6 +22,8 @@ pub(super) struct OpenFile {
     ino: Ino,
     size: u64,
     file: read::File,
+    /// Where it goes past the page cache, because it is big: how it is read.
+    watched: Option<Watched>,
     /// The object was seen to have changed: this descriptor reads no more.
     changed: AtomicBool,
     /// Bytes asked for.
@@ -43,9 +46,14 @@ pub(super) fn to_read(ino: Ino, object: tree::Object) -> read::Object {
 }
 
 impl Fs {
-    /// `flags` are those of open(2); anything that writes is EROFS. Costs no request, but where every open asks the
-    /// store.
-    pub async fn open(self: Arc<Self>, ino: Ino, flags: i32) -> Result<Opened> {
+    /// `flags` are those of open(2); anything that writes is EROFS. `program` names who opens it, if that can be told,
+    /// and is asked only where it matters. Costs no request, but where every open asks the store.
+    pub async fn open(
+        self: Arc<Self>,
+        ino: Ino,
+        flags: i32,
+        program: impl FnOnce() -> Option<Program> + Send,
+    ) -> Result<Opened> {
         if flags & libc::O_ACCMODE != libc::O_RDONLY || flags & (libc::O_TRUNC | libc::O_CREAT) != 0 {
             return Err(Errno::EROFS);
         }
@@ -77,20 +85,29 @@ impl Fs {
             self.expect_successors(ino);
         }
         let handle = FileHandle(self.handle());
-        let (changed, asked_bytes) = (AtomicBool::new(false), AtomicU64::new(0));
-        self.files.write().insert(handle, Arc::new(OpenFile { ino, size, file, changed, asked_bytes }));
-        self.metrics.add(Metric::OpenFiles, 1);
-        Ok(Opened { handle, page_cache: self.page_cache(size), backing })
-    }
-
-    fn page_cache(&self, size: u64) -> PageCache {
-        match (self.options.direct_io, self.options.keep_page_cache) {
+        let watched = self.watch(ino, size, program);
+        let page_cache = match (self.options.direct_io, self.options.keep_page_cache) {
             (DirectIo::On, _) => PageCache::Bypass,
-            (DirectIo::Auto, _) if size >= DIRECT_IO_BYTES => PageCache::Bypass,
+            _ if watched.is_some() => PageCache::Bypass,
             // Bytes never change under an inode number, so that pages of earlier opens are right.
             (_, KeepPageCache::On) => PageCache::Keep,
             (_, KeepPageCache::Off) => PageCache::Drop,
+        };
+        let (changed, asked_bytes) = (AtomicBool::new(false), AtomicU64::new(0));
+        let open = OpenFile { ino, size, file, watched, changed, asked_bytes };
+        self.files.write().insert(handle, Arc::new(open));
+        self.metrics.add(Metric::OpenFiles, 1);
+        Ok(Opened { handle, page_cache, backing })
+    }
+
+    /// Where it is left to us: a big file that goes past the page cache, and is watched there.
+    fn watch(&self, ino: Ino, size: u64, program: impl FnOnce() -> Option<Program>) -> Option<Watched> {
+        if self.options.direct_io != DirectIo::Auto || size < DIRECT_IO_BYTES {
+            return None;
         }
+        let program = program();
+        let is_cached = self.habits.lock().ask_for_cache(program.as_ref(), ino);
+        (!is_cached).then(|| Watched::new(program))
     }
 
     /// Reads up to `len` bytes at `offset`; fewer only at the end of the file.
@@ -101,6 +118,11 @@ impl Fs {
         }
         if open.grows_earnest(len) {
             self.expect_successors(open.ino);
+        }
+        if let Some(watched) = &open.watched
+            && let Some(pieces) = watched.read(offset, len as u64)
+        {
+            self.habits.lock().saw(watched.program.as_ref(), open.ino, pieces);
         }
         open.file.read(offset, len).await.map_err(|error| self.failed(&open, &error))
     }

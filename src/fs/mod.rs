@@ -14,6 +14,7 @@ mod changes;
 mod directory;
 mod errno;
 mod file;
+mod habits;
 mod listing;
 #[cfg(test)]
 mod listing_tests;
@@ -49,6 +50,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 pub use errno::Errno;
+pub use habits::Program;
 pub use notifier::Notifier;
 pub use options::{DIRECT_IO_BYTES, DirectIo, KeepPageCache, ListingMode, OddKeys, Options, Symlinks, Ttl};
 pub use types::{
@@ -59,6 +61,7 @@ pub use types::{
 use self::changes::OddLog;
 use self::directory::OpenDirectory;
 use self::file::OpenFile;
+use self::habits::Habits;
 use self::listing::Run;
 use self::successors::Successors;
 use self::upkeep::Uses;
@@ -100,6 +103,7 @@ pub struct Fs {
     heads: Mutex<LruCache<Ino, Arc<ObjectMeta>>>,
     notifier: RwLock<Option<Arc<dyn Notifier>>>,
     next_handle: AtomicU64,
+    habits: Mutex<Habits>,
     odd: OddLog,
     /// Wakes what goes on in the background.
     wake: Arc<Notify>,
@@ -157,6 +161,7 @@ impl Fs {
             heads: Mutex::new(LruCache::new(REMEMBERED_HEADS)),
             notifier: RwLock::default(),
             next_handle: AtomicU64::new(1),
+            habits: Mutex::new(Habits::new()),
             odd: OddLog::default(),
             wake: Arc::default(),
         });

@@ -137,7 +137,7 @@ async fn big_files_bypass_the_page_cache() {
     let bed = Bed::over(bucket, |_| {});
     for (path, expected) in [("small", PageCache::Keep), ("big", PageCache::Bypass)] {
         let ino = bed.attr(path).await.ino;
-        assert_eq!(bed.fs.clone().open(ino, libc::O_RDONLY).await.unwrap().page_cache, expected);
+        assert_eq!(bed.fs.clone().open(ino, libc::O_RDONLY, || None).await.unwrap().page_cache, expected);
     }
 }
 

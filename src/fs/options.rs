@@ -116,7 +116,8 @@ pub enum DirectIo {
 
 /// Files of at least this many bytes are read past the page cache under [`DirectIo::Auto`]. Filling the page cache
 /// costs three times the CPU of a direct reply (0.37 against 0.12 s per GB), which pays only when the pages are read
-/// again or the reads are small; both are the habit of small files (configurations, tokenizers, indexes).
+/// again or the reads are small; both are the habit of small files (configurations, tokenizers, indexes). Programs that
+/// read big files in small pieces are found out, and get the page cache from then on.
 pub const DIRECT_IO_BYTES: u64 = 16 << 20;
 
 /// What becomes of a file's pages in the kernel between two opens of the same version.

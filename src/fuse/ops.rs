@@ -21,7 +21,7 @@ use super::answer::{Answers, Request};
 use super::passthrough::Passing;
 use super::reply::{DirectMmap, GENERATION, attributes, errno, fill, nothing, open_flags};
 use crate::base::Ino;
-use crate::fs::{DirHandle, Entry, FileHandle, Fs, XattrReply};
+use crate::fs::{DirHandle, Entry, FileHandle, Fs, Program, XattrReply};
 
 /// What of the kernel's abilities is used, where it has them. Left out on purpose: remote locks (flock then works
 /// locally), automatic invalidation of pages (an inode number's bytes never change), and asking for attributes only
@@ -77,6 +77,13 @@ impl Kernel {
     }
 }
 
+/// The name of a program, which waits for an answer and is hence still there; `None` for what runs in a name space of
+/// processes that we do not see into.
+fn program(pid: u32) -> Option<Program> {
+    let name = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
+    Some(name.into())
+}
+
 fn request(op: &'static str, ino: INodeNo) -> Request {
     Request { op, ino: Ino(ino.0) }
 }
@@ -124,9 +131,10 @@ impl Filesystem for Kernel {
         });
     }
 
-    fn open(&self, _: &fuser::Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        let (mmap, passing) = (self.direct_mmap, self.passing.clone());
-        self.answers.answer(request("open", ino), self.fs().open(Ino(ino.0), flags.0), move |result| match result {
+    fn open(&self, caller: &fuser::Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let (mmap, passing, pid) = (self.direct_mmap, self.passing.clone(), caller.pid());
+        let open = self.fs().open(Ino(ino.0), flags.0, move || program(pid));
+        self.answers.answer(request("open", ino), open, move |result| match result {
             Ok(opened) => {
                 let handle = Fh(opened.handle.0);
                 match passing.opening(Ino(ino.0), opened.backing, |backing| reply.open_backing(backing)) {

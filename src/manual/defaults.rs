@@ -31,6 +31,8 @@
 //!
 //! `direct-io`: auto. Reads past the page cache cost a third of the CPU time of filling it (0.12 against 0.37 s per
 //! GB), which pays for big files; small files and small reads gain from the page cache.
+//! Reads of 4 KiB go at 0.23 GB/s past it and at 3.1 through it: who was seen to read a big file in small pieces, one
+//! behind the other, reads through the page cache from the next open on.
 //!
 //! `verify`: crc64. Comparing costs little beside receiving, and only whole objects can be compared.
 //!

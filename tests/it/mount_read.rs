@@ -119,6 +119,23 @@ fn reads_at_any_offset_are_right() {
 }
 
 #[test]
+fn who_reads_in_small_pieces_reads_through_the_page_cache_next_time() {
+    let bytes = content(9, BIG);
+    let bed = Bed::over(store_of(&[("first", &bytes), ("second", &bytes)]));
+    let requests = |name: &str| {
+        let before = bed.metrics().value(Metric::Reads);
+        let file = File::open(bed.path(name)).unwrap();
+        for offset in (0..100).map(|i| i * 4096) {
+            assert!(read_at(&file, offset, 4096) == part(&bytes, offset, 4096), "{name} at {offset}");
+        }
+        bed.metrics().value(Metric::Reads) - before
+    };
+    assert_eq!(requests("first"), 100, "each read is a request");
+    let second = requests("second");
+    assert!((1..50).contains(&second), "{second} requests");
+}
+
+#[test]
 fn maps_show_the_bytes_in_every_mode() {
     for direct_io in [DirectIo::Off, DirectIo::On] {
         let bytes = content(2, 2 * MIB + 99);
