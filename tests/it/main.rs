@@ -20,6 +20,7 @@ mod http_connections;
 mod http_store;
 mod http_wire;
 mod listing;
+mod mount_faults;
 mod mount_life;
 mod mount_listing;
 mod mount_names;
