@@ -166,8 +166,8 @@ table! {
         "Requests under way at once for one listing, 1 to 1024.";
 
     Prefetch = "prefetch", Read, Choice(&["auto", "open", "off"]), Default "auto",
-        "What is fetched before it is asked for: windows ahead of sequential readers, besides them whole files from \
-         open on, or nothing.";
+        "What is fetched before it is asked for: windows ahead of sequential readers and the files that come next, \
+         besides them whole files from open on, or nothing.";
     PrefetchThreshold = "prefetch-threshold", Read, Size, Default "128KiB",
         "How much a reader must have read in sequence before more is fetched ahead of it, up to 1GiB.";
     PrefetchParts = "prefetch-parts", Read, CountOrAuto, Default "auto",

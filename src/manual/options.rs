@@ -52,7 +52,7 @@
 //!
 //! | option | takes | default | what it does |
 //! |---|---|---|---|
-//! | `prefetch` | auto open off | `auto` | What is fetched before it is asked for: windows ahead of sequential readers, besides them whole files from open on, or nothing. |
+//! | `prefetch` | auto open off | `auto` | What is fetched before it is asked for: windows ahead of sequential readers and the files that come next, besides them whole files from open on, or nothing. |
 //! | `prefetch-threshold` | SIZE | `128KiB` | How much a reader must have read in sequence before more is fetched ahead of it, up to 1GiB. |
 //! | `prefetch-parts` | N auto | `auto` | Requests under way ahead of one reader, at most; auto is as many as there are connections. |
 //! | `part-size` | SIZE | `8MiB` | The largest request for a part of a file, 1MiB to 1GiB. Files up to this size come in one request. |

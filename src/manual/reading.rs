@@ -35,9 +35,9 @@
 //!
 //! - *That of the listing.* When three neighbours have been read, the four that stand behind them are fetched, and with
 //!   each further file two more, up to 64 ahead. Steps over a few files, files that come late and workers that share
-//!   the directory between them do not end that, as long as half of the files passed are read; up to eight readers at
-//!   different places are told apart. A jump ends it. Runs that break off short make the next ones prove themselves for
-//!   longer, up to 48 files.
+//!   the directory between them do not end that, as long as half of the files passed are read (of the first ones, nearly
+//!   all); up to eight readers at different places are told apart. A jump ends it. Runs that break off short make the
+//!   next ones prove themselves for longer, up to 48 files.
 //! - *Shards*, `model-00003-of-00038.safetensors`: when one of them is read, the next is fetched; then two, up to four
 //!   ahead.
 //! - *Numbers in other names*, where the listing has another order: `part_9.parquet` is followed by `part_10.parquet`.
@@ -51,6 +51,10 @@
 //! or a minute has passed, even when their memory was given up before. So wrong guesses cost at most that much a
 //! minute. Their bytes stay and go as those of files that were read do, the least recently used first. A file that is
 //! opened and closed without a read loses what was fetched of it.
+//!
+//! At 20 ms to the first byte, 800 files of 128 KiB take one thread 0.9 s instead of 18 s in the order of the listing,
+//! four threads 0.8 s instead of 4.5 s, whether they take every fourth file or batches of 32 in turn. A random quarter
+//! of them fetches 2 % more than it reads; 38 shards of 32 MiB take a third less time.
 //!
 //! `prefetch=off` fetches the bytes asked for and nothing else; reads of the same bytes still share a GET.
 //! `prefetch=open` begins with the first byte at open, file after file in the order of the opens, in up to three
