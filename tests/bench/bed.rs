@@ -3,10 +3,10 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::emulator::{Error, PROGRAM, Server, machine, process_cpu};
+use crate::daemon::{Mount, status_bytes};
+use crate::emulator::{Error, Server, machine, process_cpu};
 use crate::workloads::Workload;
 
 const SHAPING: [&str; 6] = ["--ttfb", "20ms", "--page-time", "50ms", "--conn-bandwidth", "100MB"];
@@ -103,7 +103,7 @@ impl Bed {
     /// Runs a workload once on a fresh mount.
     pub(crate) fn measure(&self, workload: &Workload) -> Result<Figures, Error> {
         warm_memory()?;
-        let mount = Mount::new(self, workload.bucket)?;
+        let mount = Mount::new(self.address(), workload.bucket, self.folder.path(), "")?;
         self.emulator.reset_counters()?;
         let reader = std::process::id();
         let cpu_before = (process_cpu(mount.pid)?, process_cpu(reader)?, self.emulator.cpu()?);
@@ -125,7 +125,7 @@ impl Bed {
             daemon_cpu: process_cpu(mount.pid)? - cpu_before.0,
             reader_cpu: process_cpu(reader)? - cpu_before.1,
             emulator_cpu: self.emulator.cpu()? - cpu_before.2,
-            peak_bytes: peak_bytes(mount.pid)?,
+            peak_bytes: status_bytes(mount.pid, "VmHWM:")?,
             p50_ms: quantile(0.5),
             p99_ms: quantile(0.99),
         })
@@ -152,60 +152,4 @@ fn make_walk(bucket: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// A daemon in the foreground with its mount, gone when dropped.
-struct Mount {
-    daemon: Child,
-    pid: u32,
-    folder: PathBuf,
-}
-
-impl Mount {
-    fn new(bed: &Bed, bucket: &str) -> Result<Mount, Error> {
-        let folder = bed.folder.path().join(bucket);
-        std::fs::create_dir_all(&folder)?;
-        let daemon = Command::new(PROGRAM)
-            .args(["mount", "-f", &format!("oss://{bucket}")])
-            .arg(&folder)
-            .args(["--endpoint", &format!("http://{}", bed.address()), "--region", "cn-hangzhou"])
-            .args(["--credentials", "anonymous", "--log-level", "warn"])
-            .stdin(Stdio::null())
-            .spawn()?;
-        let pid = daemon.id();
-        let mut mount = Mount { daemon, pid, folder };
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while !is_mounted(&mount.folder)? {
-            if let Some(status) = mount.daemon.try_wait()? {
-                return Err(format!("the daemon ended with {status}").into());
-            }
-            if Instant::now() > deadline {
-                return Err("the mount did not come up in 20 s".into());
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Ok(mount)
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let unmounted = Command::new(PROGRAM).arg("umount").arg(&self.folder).status();
-        if !unmounted.is_ok_and(|status| status.success()) {
-            eprintln!("bench: {} could not be unmounted", self.folder.display());
-            let _ = self.daemon.kill();
-        }
-        let _ = self.daemon.wait();
-    }
-}
-
-fn is_mounted(folder: &Path) -> std::io::Result<bool> {
-    let mounts = std::fs::read_to_string("/proc/self/mounts")?;
-    Ok(mounts.lines().any(|line| line.split(' ').nth(1) == folder.to_str()))
-}
-
-fn peak_bytes(pid: u32) -> Result<u64, Error> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).ok_or("no VmHWM")?;
-    Ok(line.split_whitespace().nth(1).ok_or("no VmHWM")?.parse::<u64>()? << 10)
 }

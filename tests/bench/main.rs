@@ -6,6 +6,7 @@
 //! `OSSMOUNT_DIRECT_IO=off cargo bench --bench mount -- blocks`.
 
 mod bed;
+mod daemon;
 mod emulator;
 mod raw;
 mod workloads;
