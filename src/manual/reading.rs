@@ -29,6 +29,17 @@
 //! Random reads fetch the bytes that the kernel asked for, in one GET. Objects of up to 1 MiB come whole with their
 //! first read; objects of up to `part-size` in one GET once they are read in earnest.
 //!
+//! # Models
+//!
+//! The header of a `*.safetensors` or `*.gguf` file says where its tensors lie, and is looked at as soon as its bytes are
+//! in. From then on a read that holds the first byte of a tensor makes all of it come, in GETs side by side, and once two
+//! tensors were begun the whole file follows in the order of its bytes: behind what readers wait for, in GETs of 4 MiB, up
+//! to eight times what was read, and only of files that take less than half of the memory limit. So tensors may be
+//! read in any order, through mappings too, and there is little that nobody wants. Who leaves tensors halfway, as a rank
+//! does that takes a slice of each, is believed no more after a few; such files are then read like any other.
+//!
+//! The first read of a model opens a window of 2 MiB and not of 16: it is for the header, which says more than a guess.
+//!
 //! # The files that come next
 //!
 //! Three orders are recognised, in each directory for itself:
@@ -72,6 +83,16 @@
 //! quiet for a second go when a live reader's window needs the room. An object listed without an ETag is not kept
 //! after its last close, since nothing would tell another version from it.
 //!
+//! # Files that the kernel reads by itself
+//!
+//! Where the daemon runs as root, objects of 16 MiB up to half of the memory limit lie in files of a file system in
+//! memory that is mounted nowhere, in huge pages. When all of an object is there, and its checksum was found right, the
+//! next open is passed through to that file: the kernel reads and maps it at the speed of memory, and asks the daemon for
+//! nothing. For as long as somebody has it open like that, none of it is given up; at most three quarters of the memory
+//! limit are held this way. A file that is open in another way is not passed through until it was closed. Where the kernel
+//! or the daemon's rights do not allow it (`passthrough=off` has the same effect), second reads come from the daemon's
+//! memory or the page cache, also without a request.
+//!
 //! # Consistency
 //!
 //! Every GET carries the ETag under which the file was opened; where the listing had none, the first answer's. When the
@@ -91,6 +112,9 @@
 //! A GET is resumed and retried by the store until its budget is spent. A failure of a GET that was made ahead of a
 //! reader is nobody's error: it is forgotten, or, where a read had come to wait for it, tried once more from the byte
 //! where it broke. A failure that reaches a program is not remembered: the next read tries again.
+//!
+//! A service that throttles gets half as many requests at a time for each round of them that met a busy service, and one
+//! more for each round that it answered, up to `max-connections` again.
 //!
 //! A GET that a program waits for, and whose first byte takes more than twice as long as 95 in 100 of the last 256 did
 //! (and 50 ms at least), is sent a second time, and the first answer is taken. At most one GET in fifty is, so that a
