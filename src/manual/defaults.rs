@@ -4,9 +4,9 @@
 //! page cache, the programs that read and their own copies of what they read want the other three; in a container the
 //! page cache counts against the same limit. Version 1 and 2 of cgroups are understood, and every level from the
 //! process's own group up to the root, for the tightest one is what kills. Once a second the daemon looks how much is
-//! left below each of these limits and of the machine, and how long programs stood still for lack of memory: less than a
-//! twentieth (at most 1 GiB), or a tenth of the time, halves what it holds, down to 32 MiB; after ten seconds of calm that
-//! grows back within half a minute. No read fails for it.
+//! left below each of these limits and of the machine, and how long programs stood still for lack of memory. Less than
+//! a twentieth (at most 1 GiB), or a tenth of the time (unless three quarters are free), halves what it holds, down to
+//! 32 MiB; after ten seconds of calm that grows back within half a minute. No read fails for it.
 //!
 //! `max-connections`: 64. One connection to the service carries some 100 MB/s; 32 fill the network of a machine with
 //! two cores, the rest is room for listings and look-ups that should not wait behind parts.

@@ -18,6 +18,9 @@ const CALM_OBSERVATIONS: u32 = 10;
 const STEPS: u64 = 32;
 /// Want is when some task stood still for lack of memory for a tenth of the time, as divisor...
 const STALLED_SHARE: u32 = 10;
+/// ... unless so many quarters of every limit are free: what stood still then waited for huge pages to be put together,
+/// which less of our memory does not help.
+const AMPLE_QUARTERS: u64 = 3;
 /// ... or when no more than this share of some limit is free, as divisor...
 const SCARCE_SHARE: u64 = 20;
 /// ... or this, where the limit is large, in bytes. Calm is when it is twice as much.
@@ -92,8 +95,10 @@ impl Observation {
     fn is_want(&self, factor: u64) -> bool {
         let is_scarce =
             |room: &Headroom| room.free_bytes < (room.limit_bytes / SCARCE_SHARE).min(SCARCE_BYTES) * factor;
+        let is_ample = |room: &Headroom| room.free_bytes / AMPLE_QUARTERS >= room.limit_bytes / 4;
+        let is_everywhere_ample = !self.limits.is_empty() && self.limits.iter().all(is_ample);
         let is_stalled = !self.interval.is_zero() && self.stalled * STALLED_SHARE >= self.interval;
-        is_stalled || self.limits.iter().any(is_scarce)
+        is_stalled && !is_everywhere_ample || self.limits.iter().any(is_scarce)
     }
 }
 
@@ -172,6 +177,12 @@ mod tests {
                 (1024, Some(Change::Plentiful(1024 * MIB))),
             ],
         );
+    }
+
+    #[test]
+    fn stalls_are_no_want_where_nearly_all_is_free() {
+        let stalled = |free_mib| Observation { stalled: SECOND, ..free(1000, free_mib) };
+        check(400, &[(stalled(750), 100), (stalled(740), 1)], &[(400, None), (200, Some(Change::Short(200 * MIB)))]);
     }
 
     #[test]
