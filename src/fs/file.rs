@@ -15,6 +15,9 @@ use crate::tree::{self, Renewed};
 
 /// Of a larger file, somebody who looks at its kind or its header reads less.
 const EARNEST_BYTES: u64 = 1 << 20;
+/// What comes next is not fetched before this much, or a quarter, is left of a file: it would share the processors with
+/// what is wanted now, and a quarter takes longer than the first byte of another file.
+const LEFT_BYTES: u64 = 64 << 20;
 
 /// An open file: one version of an object, whatever becomes of its name.
 #[derive(Debug)]
@@ -31,9 +34,11 @@ pub(super) struct OpenFile {
 }
 
 impl OpenFile {
-    /// Takes in a read; true once, when the file is read in earnest by it: an eighth of it, or any of a small one.
+    /// Takes in a read; true once, when by it the file has been read in earnest and the next one is near: any of a
+    /// small file, an eighth of a larger one, three quarters of one that takes a while.
     fn grows_earnest(&self, len: usize) -> bool {
-        let enough = if self.size <= EARNEST_BYTES { 1 } else { EARNEST_BYTES.max(self.size / 8) };
+        let near = self.size.saturating_sub(LEFT_BYTES).min(self.size / 4 * 3);
+        let enough = if self.size <= EARNEST_BYTES { 1 } else { EARNEST_BYTES.max(self.size / 8).max(near) };
         let before = self.asked_bytes.fetch_add(len as u64, Ordering::Relaxed);
         before < enough && before + len as u64 >= enough
     }

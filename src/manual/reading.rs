@@ -54,7 +54,7 @@
 //! - *Numbers in other names*, where the listing has another order: `part_9.parquet` is followed by `part_10.parquet`.
 //!
 //! A small file counts as read with its first byte, a larger one with an eighth of it and at least 1 MiB: looking at
-//! headers leads to nothing. No request is made but the GETs. Names come from what was listed; a directory is never
+//! headers leads to nothing. Of one that takes a while no more than 64 MiB, or a quarter, may be left. No request is made but the GETs. Names come from what was listed; a directory is never
 //! listed for a guess.
 //!
 //! Such GETs come after all others and leave half of `max-connections` to files that are open. Files fetched and not

@@ -64,9 +64,12 @@ async fn memory_under_faults() {
         (0.05, Fault::Stall(At::Random)),
     ];
     let clock = Clock::runtime(Timestamp::from_unix(1_700_000_000));
+    // Three faults of 20 s in a row spend the usual minute, and one request in three thousand meets them.
+    let mut options = LayerOptions::default();
+    options.retry.budget = std::time::Duration::from_secs(3600);
     let wrap = |memory| {
         let faulty = FaultStore::new(memory).randomly(42, faults.clone());
-        bucket(layered(Arc::new(faulty), &LayerOptions::default(), &Arc::default(), &clock))
+        bucket(layered(Arc::new(faulty), &options, &Arc::default(), &clock))
     };
     conformance(memory_bed("memory under faults", wrap)).await;
 }
