@@ -59,7 +59,8 @@ fn tries_again(kind: ErrorKind) -> u32 {
         // A garbled answer may come from a broken middle box or be what this server always says.
         ErrorKind::Protocol | ErrorKind::Corrupt => 4,
         // The first failure corrects the clock; a second one means that it cannot be corrected.
-        ErrorKind::ClockSkew => 2,
+        // The clock is set by each such answer, also by one that is wrong about the time.
+        ErrorKind::ClockSkew => 4,
         // A key may have expired or been rotated between signing and arrival.
         ErrorKind::Credentials => 1,
         ErrorKind::NotFound
@@ -435,7 +436,7 @@ mod tests {
             (Timeout, 20),
             (Protocol, 5),
             (Corrupt, 5),
-            (ClockSkew, 3),
+            (ClockSkew, 5),
             (Credentials, 2),
             (NoSuchBucket, 1),
             (AccessDenied, 1),
