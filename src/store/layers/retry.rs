@@ -58,8 +58,7 @@ fn tries_again(kind: ErrorKind) -> u32 {
         ErrorKind::Server | ErrorKind::Network | ErrorKind::Timeout | ErrorKind::Throttled => u32::MAX,
         // A garbled answer may come from a broken middle box or be what this server always says.
         ErrorKind::Protocol | ErrorKind::Corrupt => 4,
-        // The first failure corrects the clock; a second one means that it cannot be corrected.
-        // The clock is set by each such answer, also by one that is wrong about the time.
+        // The first failure corrects the clock, unless its own time is wrong: then the next ones do.
         ErrorKind::ClockSkew => 4,
         // A key may have expired or been rotated between signing and arrival.
         ErrorKind::Credentials => 1,
