@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::PathBufValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::background::{self, Side};
 use super::cli::{Form, config_arg};
@@ -123,6 +123,7 @@ type Again = (ArgMatches, Caller);
 
 fn foreground(plan: Plan, again: &Again) -> Result<()> {
     leave_no_core();
+    allow_descriptors();
     let level = log::start(&plan.mounting.run.log, Fallback::Stderr)?;
     let runtime = daemon::runtime()?;
     let outcome = runtime.block_on(async {
@@ -144,6 +145,7 @@ fn in_background(plan: Plan, again: &Again) -> Result<()> {
         Side::Daemon(line) => line,
     };
     leave_no_core();
+    allow_descriptors();
     let outcome = daemonised(plan, again, line);
     std::process::exit(i32::from(outcome.is_err()));
 }
@@ -199,6 +201,16 @@ fn reload((matches, caller): &Again, level: &Level) {
 
 fn run_of(raw: &Raw) -> Result<Run> {
     config::resolve_run(raw)
+}
+
+/// Descriptors are connections and files in memory; the soft limit is 1024 nearly everywhere, for the sake of programs that
+/// use select(2).
+fn allow_descriptors() {
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(errno) = raised {
+        tracing::warn!("the limit of descriptors stays as it is: {errno}");
+    }
 }
 
 /// The memory of this process holds access keys, so no core file may be written of it. The limit alone would not do:

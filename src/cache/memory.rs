@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
 use nix::fcntl::{FallocateFlags, fallocate};
+use nix::sys::resource::{Resource, getrlimit};
 use parking_lot::Mutex;
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen};
@@ -28,7 +29,11 @@ const HUGE_BYTES: u64 = 2 << 20;
 #[derive(Debug)]
 pub struct Memory {
     root: OwnedFd,
+    /// Each file takes a descriptor, and sockets need some too.
+    max_files: usize,
     rests: Arc<Rests>,
+    /// Shared with each file there is.
+    files: Arc<()>,
 }
 
 /// Memory that files take beyond the bytes that somebody has of them: the rest of huge pages that are claimed in part.
@@ -43,8 +48,14 @@ impl Rests {
 }
 
 impl Memory {
-    /// An empty one. Fails with EPERM without the right to mount, with ENOSYS before Linux 5.2.
+    /// An empty one, for half as many files as this process may have descriptors. Fails with EPERM without the right to
+    /// mount, with ENOSYS before Linux 5.2.
     pub fn new() -> io::Result<Memory> {
+        let (max_descriptors, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        Memory::for_files(usize::try_from(max_descriptors / 2).unwrap_or(usize::MAX))
+    }
+
+    fn for_files(max_files: usize) -> io::Result<Memory> {
         let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
         // How much is held is the business of who uses it; the default, half of the machine's memory, would end a
         // write by SIGBUS.
@@ -55,7 +66,7 @@ impl Memory {
         let attributes =
             MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
         let root = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
-        Ok(Memory { root, rests: Arc::default() })
+        Ok(Memory { root, max_files, rests: Arc::default(), files: Arc::default() })
     }
 
     /// What its files take beyond what is claimed of them.
@@ -63,13 +74,18 @@ impl Memory {
         self.rests.clone()
     }
 
-    /// A file of `len` bytes, all of them holes. It takes memory as it is written to, and goes when it is dropped.
+    /// A file of `len` bytes, all of them holes. It takes memory as it is written to, and goes when it is dropped. Fails
+    /// with EMFILE when there are as many as there may be.
     pub fn file(&self, len: u64) -> io::Result<Arc<MemoryFile>> {
+        if Arc::strong_count(&self.files) > self.max_files {
+            return Err(io::Error::from_raw_os_error(libc::EMFILE));
+        }
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         let file = File::from(openat(&self.root, ".", flags, Mode::RUSR)?);
         file.set_len(len)?;
         let map = MmapOptions::new().len(usize::try_from(len).map_err(io::Error::other)?).map_raw(&file)?;
-        Ok(Arc::new(MemoryFile { file, map, rests: self.rests.clone(), claimed: Mutex::default() }))
+        let (rests, files) = (self.rests.clone(), self.files.clone());
+        Ok(Arc::new(MemoryFile { file, map, rests, _counted: files, claimed: Mutex::default() }))
     }
 }
 
@@ -79,6 +95,7 @@ pub struct MemoryFile {
     file: File,
     map: MmapRaw,
     rests: Arc<Rests>,
+    _counted: Arc<()>,
     claimed: Mutex<Claims>,
 }
 
@@ -290,6 +307,15 @@ mod tests {
         let mut bytes = [9; 8192];
         file.file.read_exact_at(&mut bytes, 0).unwrap();
         assert!(bytes[..5000].iter().all(|&byte| byte == 0) && bytes[5000..].iter().all(|&byte| byte == 2));
+    }
+
+    #[test]
+    fn descriptors_are_left_for_others() {
+        let memory = Memory::for_files(2).unwrap();
+        let (first, _second) = (memory.file(1).unwrap(), memory.file(1).unwrap());
+        assert_eq!(memory.file(1).unwrap_err().raw_os_error(), Some(libc::EMFILE));
+        drop(first);
+        memory.file(1).unwrap();
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl Reader {
         if !(LEAST_BYTES..=self.budget.limit_bytes() / 2).contains(&size) {
             return None;
         }
-        let made = || memory.file(size).inspect_err(|error| tracing::warn!(%error, "no file in memory")).ok();
+        let made = || memory.file(size).inspect_err(|error| tracing::debug!(%error, "no file in memory")).ok();
         inode.home.get_or_init(made).as_ref()
     }
 
