@@ -25,14 +25,13 @@ impl Watch {
     /// Begins to look, on this runtime.
     pub(super) fn begin(runtime: &Handle, reader: Arc<Reader>, clock: Clock) -> Watch {
         Watch(runtime.spawn(async move {
-            let mut watcher = Some(Watcher::new(clock));
+            let mut watcher = Watcher::new(clock);
             loop {
                 tokio::time::sleep(EVERY).await;
-                let Some(mut looking) = watcher.take() else { return };
                 // The kernel adds up the figures of a large cgroup for milliseconds.
-                let looked = tokio::task::spawn_blocking(move || (looking.look(&read), looking)).await;
+                let looked = tokio::task::spawn_blocking(move || (watcher.look(&read), watcher)).await;
                 let Ok((seen, looking)) = looked else { return };
-                watcher = Some(looking);
+                watcher = looking;
                 if let Some(change) = reader.observe_memory(&seen) {
                     tell(change);
                 }

@@ -92,7 +92,7 @@ impl Reader {
         let inode = inode.clone();
         // Headers of many megabytes take a while.
         self.runtime.spawn_blocking(move || {
-            let head: Vec<u8> = parts.iter().flat_map(|part| part.head()).copied().collect();
+            let head = parts.iter().map(|part| part.head()).collect::<Vec<_>>().concat();
             inode.studied(format.layout(&head, inode.object.size));
         });
     }

@@ -84,6 +84,8 @@ pub(super) struct Inode {
     prefetch_parts: Option<usize>,
     verify: Verify,
     keep: MemoryCache,
+    /// What its header would be like, if it is a model.
+    format: Option<Format>,
     /// Whether it fits into the memory with room to spare.
     may_be_swept: bool,
 
@@ -119,9 +121,9 @@ enum Study {
     /// No model, or all that will ever be known.
     Done,
     /// The header is in the first so many bytes, or begins there.
-    Needs(Format, u64),
+    Needs(u64),
     /// Somebody is at it.
-    Busy(Format),
+    Busy,
 }
 
 struct State {
@@ -164,7 +166,7 @@ impl Inode {
             streams: Table::new(bounds),
             warmth: Warmth::Cold,
             expected_below: None,
-            study: format.map_or(Study::Done, |format| Study::Needs(format, 8)),
+            study: if format.is_some() { Study::Needs(8) } else { Study::Done },
             asked_bytes: 0,
             swept_bytes: 0,
             etag: object.etag.clone(),
@@ -182,6 +184,7 @@ impl Inode {
             prefetch_parts: options.prefetch_parts,
             verify: options.verify,
             keep: options.memory_cache,
+            format,
             may_be_swept,
             home: OnceLock::new(),
             whole: Mutex::default(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Inode, Order, State, Study, Warmth};
+use crate::base::ByteRange;
 use crate::read::Prefetch;
 use crate::read::budget::{Budget, Priority};
 use crate::read::buffer::capacity_for;
@@ -79,8 +80,7 @@ impl Inode {
             return Ahead::Nothing;
         }
         let part_bytes = if is_swept { self.max_part_bytes.min(SWEEP_PART_BYTES) } else { self.max_part_bytes };
-        let part = state.first_hole(from, size).and_then(|hole| planner::ahead(hole, size, part_bytes));
-        let Some(range) = part else {
+        let Some(range) = state.part_from(from, size, part_bytes) else {
             state.warmth = Warmth::Whole;
             return Ahead::Nothing;
         };
@@ -107,8 +107,7 @@ impl Inode {
         };
         let size = self.object.size;
         let part_bytes = self.max_part_bytes.min(SWEEP_PART_BYTES);
-        let part = state.first_hole(from, size).and_then(|hole| planner::ahead(hole, size, part_bytes));
-        let Some(range) = part else { return Ahead::Nothing };
+        let Some(range) = state.part_from(from, size, part_bytes) else { return Ahead::Nothing };
         let bytes = capacity_for(range.len());
         let Some(grant) = budget.reserve(bytes, Priority::WarmUp) else {
             return Ahead::Lacking(bytes, Priority::WarmUp);
@@ -131,28 +130,36 @@ impl Inode {
     /// The parts that hold what must be known of a model's header next, if they are all there. Answer with
     /// [`Inode::studied`].
     pub(in crate::read) fn to_study(&self) -> Option<(Format, Vec<Arc<Part>>)> {
+        let format = self.format?;
         let mut state = self.state.lock();
-        let Study::Needs(format, need) = state.study else { return None };
+        let Study::Needs(need) = state.study else { return None };
         let (mut parts, mut at) = (Vec::new(), 0);
         while at < need {
             let part = state.part_at(at).filter(|part| part.is_complete())?;
             at = part.range.end;
             parts.push(part);
         }
-        state.study = Study::Busy(format);
+        state.study = Study::Busy;
         Some((format, parts))
     }
 
     /// What the header said.
     pub(in crate::read) fn studied(&self, layout: Layout) {
         let mut state = self.state.lock();
-        state.study = match (&state.study, layout) {
-            (Study::Busy(format), Layout::Unfinished(need)) => Study::Needs(*format, need),
-            (_, Layout::Tensors(tensors)) => {
+        state.study = match layout {
+            Layout::Unfinished(need) => Study::Needs(need),
+            Layout::Tensors(tensors) => {
                 state.streams.learn(tensors);
                 Study::Done
             }
-            _ => Study::Done,
+            Layout::Unknown => Study::Done,
         };
+    }
+}
+
+impl State {
+    /// The next part where all from an offset on is to be fetched, in parts of `part_bytes`.
+    fn part_from(&self, from: u64, size: u64, part_bytes: u64) -> Option<ByteRange> {
+        planner::ahead(self.first_hole(from, size)?, size, part_bytes)
     }
 }
