@@ -12,7 +12,7 @@ use super::table::Name;
 use super::url::BucketUrl;
 use super::value;
 use super::words::Words;
-use crate::{fs, fuse, list, read, store};
+use crate::{copy, fs, fuse, list, read, store};
 
 /// Requests under way at once when nothing else is said. Past 32 connections of 100 MB/s a machine with two cores
 /// gains little; the rest is room for listings and look-ups beside them.
@@ -30,6 +30,12 @@ const LEAST_METADATA_MEMORY: u64 = 16 << 20;
 /// The most requests of one listing at once.
 const MOST_LIST_CONCURRENCY: usize = 1024;
 
+/// The most parts of one object copied at once.
+const MOST_COPY_PARALLEL: usize = 1000;
+
+/// The most copying requests at once.
+const MOST_COPY_REQUESTS: usize = 1024;
+
 /// Everything a mount needs, in the terms of each room.
 #[derive(Clone, Debug)]
 pub struct Mounting {
@@ -39,6 +45,8 @@ pub struct Mounting {
     pub read: read::Options,
     /// How the tree looks. The mount's time is left to whoever mounts.
     pub fs: fs::Options,
+    /// How copies are made.
+    pub copy: copy::Options,
     /// How the kernel is served.
     pub fuse: fuse::Options,
     /// How the daemon runs.
@@ -90,8 +98,9 @@ pub fn resolve(
     let store = resolve_store(raw, url, variable)?;
     let read = resolve_read(raw, machine, store.max_connections)?;
     let fs = resolve_fs(raw, url, machine)?;
+    let copy = resolve_copy(raw)?;
     let fuse = resolve_fuse(raw, words)?;
-    Ok(Mounting { store, read, fs, fuse, run: resolve_run(raw)? })
+    Ok(Mounting { store, read, fs, copy, fuse, run: resolve_run(raw)? })
 }
 
 /// Resolves what it takes to reach a bucket.
@@ -133,12 +142,27 @@ pub fn resolve_store(
 
 /// Resolves how buckets are listed.
 pub fn resolve_list(raw: &Raw) -> Result<list::Options> {
-    let concurrency = raw.required(Name::ListConcurrency, value::count)?;
-    if concurrency > MOST_LIST_CONCURRENCY {
-        let place = raw.describe(Name::ListConcurrency);
-        return Err(Problem::usage(format!("{place}: the most is {MOST_LIST_CONCURRENCY}")));
-    }
+    let concurrency = at_most(raw, Name::ListConcurrency, MOST_LIST_CONCURRENCY)?;
     Ok(list::Options { concurrency: concurrency as u32, ..list::Options::default() })
+}
+
+/// Resolves how copies are made.
+pub fn resolve_copy(raw: &Raw) -> Result<copy::Options> {
+    let size = |name: Name| raw.required(name, value::size);
+    Ok(copy::Options {
+        part_bytes: within(raw, Name::CopyPartSize, size(Name::CopyPartSize)?, 100 << 10, 5 << 30)?,
+        parallel: at_most(raw, Name::CopyParallel, MOST_COPY_PARALLEL)?,
+        threshold_bytes: within(raw, Name::CopyThreshold, size(Name::CopyThreshold)?, 0, 5 << 30)?,
+        left_parts: match raw.switch(Name::LeavePartsOnError)? {
+            true => copy::LeftParts::Leave,
+            false => copy::LeftParts::Abort,
+        },
+        shallow: match raw.switch(Name::ShallowCopy)? {
+            true => copy::Shallow::Try,
+            false => copy::Shallow::Off,
+        },
+        requests: at_most(raw, Name::CopyRequests, MOST_COPY_REQUESTS)?,
+    })
 }
 
 /// Resolves how the process runs and logs.
@@ -255,6 +279,15 @@ fn connections(raw: &Raw) -> Result<usize> {
     Ok(given.unwrap_or(AUTOMATIC_CONNECTIONS.max(listing)))
 }
 
+/// A count, from 1 to the most that it may be.
+fn at_most(raw: &Raw, name: Name, most: usize) -> Result<usize> {
+    let count = raw.required(name, value::count)?;
+    if count > most {
+        return Err(Problem::usage(format!("{}: the most is {most}", raw.describe(name))));
+    }
+    Ok(count)
+}
+
 fn within(raw: &Raw, name: Name, bytes: u64, least: u64, most: u64) -> Result<u64> {
     use crate::base::ByteSize;
     if bytes < least {
@@ -341,6 +374,22 @@ mod tests {
     }
 
     #[test]
+    fn copies_are_made_as_told() {
+        assert_eq!(resolved("oss://b", "").unwrap().copy, copy::Options::default());
+        let words = "copy-part-size=1MiB,copy-parallel=5,copy-threshold=0,leave-parts-on-error,shallow-copy=off,\
+                     copy-requests=7";
+        let expected = copy::Options {
+            part_bytes: 1 << 20,
+            parallel: 5,
+            threshold_bytes: 0,
+            left_parts: copy::LeftParts::Leave,
+            shallow: copy::Shallow::Off,
+            requests: 7,
+        };
+        assert_eq!(resolved("oss://b", words).unwrap().copy, expected);
+    }
+
+    #[test]
     fn what_cannot_be_is_refused() {
         for (url, words, says) in [
             ("s3://b", "sign=v1", "s3:// takes v4"),
@@ -352,6 +401,10 @@ mod tests {
             ("oss://b", "metadata-memory=1MiB", "the least is 16MiB"),
             ("oss://b", "list-concurrency=1025", "the most is 1024"),
             ("oss://b", "list-concurrency=0", "list-concurrency"),
+            ("oss://b", "copy-part-size=10KiB", "the least is 100KiB"),
+            ("oss://b", "copy-threshold=6GiB", "the most is 5GiB"),
+            ("oss://b", "copy-parallel=1001", "the most is 1000"),
+            ("oss://b", "copy-requests=1025", "the most is 1024"),
             ("oss://b", "allow-other,allow-root", "give one of the two"),
         ] {
             let problem = resolved(url, words).unwrap_err();

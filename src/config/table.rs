@@ -17,6 +17,8 @@ pub enum Group {
     Read,
     /// What is kept.
     Cache,
+    /// How copies are made.
+    Copy,
     /// How the daemon runs.
     Run,
 }
@@ -24,7 +26,7 @@ pub enum Group {
 impl Group {
     /// Every group.
     pub const ALL: &[Group] =
-        &[Group::Where, Group::Who, Group::Tree, Group::List, Group::Read, Group::Cache, Group::Run];
+        &[Group::Where, Group::Who, Group::Tree, Group::List, Group::Read, Group::Cache, Group::Copy, Group::Run];
 
     /// The word in headings.
     pub fn title(self) -> &'static str {
@@ -35,6 +37,7 @@ impl Group {
             Group::List => "list",
             Group::Read => "read",
             Group::Cache => "cache",
+            Group::Copy => "copy",
             Group::Run => "run",
         }
     }
@@ -195,6 +198,21 @@ table! {
          programs that were seen to read in pieces of less than 32 KiB.";
     KeepPageCache = "keep-page-cache", Cache, Switch, Default "on",
         "Keep the kernel's pages of a file from one open to the next while its entity tag stands.";
+
+    CopyPartSize = "copy-part-size", Copy, Size, Default "64MiB",
+        "The parts that large objects are copied in, 100KiB to 5GiB; larger where an object would have more than 10,000.";
+    CopyParallel = "copy-parallel", Copy, Count, Default "3",
+        "Parts of one object copied at once, 1 to 1000.";
+    CopyThreshold = "copy-threshold", Copy, Size, Default "200MiB",
+        "Objects up to this size are copied in one request, larger ones in parts; at most 5GiB.";
+    CopyRequests = "copy-requests", Copy, Count, Default "32",
+        "Copying requests under way at once, all copies together, 1 to 1024.";
+    LeavePartsOnError = "leave-parts-on-error", Copy, Switch, Default "off",
+        "Keep the parts of a copy that fails or is cancelled, so that a later one can go on from them. They are paid \
+         for until somebody aborts the upload.";
+    ShallowCopy = "shallow-copy", Copy, Switch, Default "on",
+        "Try larger objects in one request first where the service may only have to write down a name: in the same \
+         bucket, storage class and without encryption.";
 
     Foreground = "foreground", Run, Switch, Default "off",
         "Stay in the foreground, with the log on stderr.";

@@ -1,1 +1,71 @@
-//! Server-side copies. Nothing lives here yet.
+//! Copies within the service: no byte of an object comes here, the service is told what to copy where.
+//!
+//! A [`Copier`] takes a [`Request`] and answers a job number at once; [`Status`] tells how far the job is. What has to
+//! be decided is `plan`, a pure function: one request up to a threshold; above it a shallow copy where the service may
+//! only have to write down a name; else parts, several at a time. `object` does it for one object, `prefix` for all
+//! below a prefix, and `jobs` keeps the jobs: their queue, their limits, their end.
+//!
+//! Which buckets there are, and with whose credentials, is behind [`Buckets`]. Nothing here knows of paths, of JSON
+//! requests, or of who may ask.
+
+mod buckets;
+mod jobs;
+mod object;
+mod request;
+mod status;
+
+pub use buckets::{Account, Bucket, Buckets};
+pub use jobs::{Copier, Written};
+pub use request::{Destination, Directive, Existing, Request, Scope, Source, parse_tagging};
+pub use status::{Failure, JobId, Made, Manner, Objects, Place, Problem, Progress, State, Status};
+
+/// How copies are made where a request does not say.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// Bytes of a part, 100 KiB to 5 GiB; more where an object would have over 10,000 parts.
+    pub part_bytes: u64,
+    /// Parts of one object under way at once, at least 1.
+    pub parallel: usize,
+    /// Objects of more bytes are not copied in one plain request.
+    pub threshold_bytes: u64,
+    /// What becomes of the parts of a copy that fails or is cancelled.
+    pub left_parts: LeftParts,
+    /// Whether one request is tried for objects above the threshold.
+    pub shallow: Shallow,
+    /// Copying requests under way at once, all jobs together, at least 1.
+    pub requests: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            part_bytes: 64 << 20,
+            parallel: 3,
+            threshold_bytes: 200 << 20,
+            left_parts: LeftParts::Abort,
+            shallow: Shallow::Try,
+            requests: 32,
+        }
+    }
+}
+
+/// What becomes of the parts of a copy that fails or is cancelled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LeftParts {
+    /// The service forgets them.
+    #[default]
+    Abort,
+    /// They stay, are paid for, and a later copy may go on from them.
+    Leave,
+}
+
+/// Whether one request is tried for an object above the threshold, where the service may only have to write down a
+/// name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Shallow {
+    /// It is tried, for as long as 30 s.
+    #[default]
+    Try,
+    /// Objects above the threshold are copied in parts.
+    Off,
+}

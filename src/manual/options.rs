@@ -70,6 +70,17 @@
 //! | `direct-io` | auto on off | `auto` | Answer reads past the page cache. auto does so for big files, where it costs a third of the CPU time, but not for programs that were seen to read in pieces of less than 32 KiB. |
 //! | `keep-page-cache` | on off | `on` | Keep the kernel's pages of a file from one open to the next while its entity tag stands. |
 //!
+//! # copy
+//!
+//! | option | takes | default | what it does |
+//! |---|---|---|---|
+//! | `copy-part-size` | SIZE | `64MiB` | The parts that large objects are copied in, 100KiB to 5GiB; larger where an object would have more than 10,000. |
+//! | `copy-parallel` | N | `3` | Parts of one object copied at once, 1 to 1000. |
+//! | `copy-threshold` | SIZE | `200MiB` | Objects up to this size are copied in one request, larger ones in parts; at most 5GiB. |
+//! | `copy-requests` | N | `32` | Copying requests under way at once, all copies together, 1 to 1024. |
+//! | `leave-parts-on-error` | on off | `off` | Keep the parts of a copy that fails or is cancelled, so that a later one can go on from them. They are paid for until somebody aborts the upload. |
+//! | `shallow-copy` | on off | `on` | Try larger objects in one request first where the service may only have to write down a name: in the same bucket, storage class and without encryption. |
+//!
 //! # run
 //!
 //! | option | takes | default | what it does |

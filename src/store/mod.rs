@@ -6,6 +6,7 @@
 
 mod body;
 mod connect;
+mod copies;
 pub mod crc64;
 pub mod credentials;
 mod dialect;
@@ -27,6 +28,10 @@ use crate::base::Key;
 
 pub use body::{Body, Receive};
 pub use connect::{Connected, connect};
+pub use copies::{
+    CompleteRequest, Copied, CopyPartRequest, CopyRequest, CopySource, ListPartsRequest, Metadata, Overwrite, PartPage,
+    Tags, Upload, UploadRequest, UploadedPart,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use mutate::{DeleteRequest, PutRequest, StoreMut};
 pub use ops::HttpStore;

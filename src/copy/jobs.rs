@@ -1,0 +1,279 @@
+//! The jobs: taken, queued, run side by side, told about, cancelled, and forgotten some time after their end.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, broadcast, watch};
+
+use super::object;
+use super::request::{Request, Scope, invalid};
+use super::status::{JobId, Manner, Objects, Place, Problem, Progress, State, Status};
+use super::{Buckets, Options};
+use crate::base::{BucketName, Key};
+use crate::store::{Error, Result};
+
+/// Jobs under way at once; others wait in the order they came.
+const RUNNING: usize = 8;
+
+/// Jobs that have not ended, at most.
+const MOST_LIVE: usize = 1000;
+
+/// Jobs that are still told about after their end.
+const KEPT: usize = 256;
+
+/// Objects that may be written before who listens hears of the first; later listeners are told that they missed some.
+const UNHEARD: usize = 1024;
+
+/// An object that a job has written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Written {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The object.
+    pub key: Key,
+}
+
+/// Makes copies. Clones share their jobs.
+#[derive(Clone, Debug)]
+pub struct Copier(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    buckets: Arc<dyn Buckets>,
+    runtime: Handle,
+    options: Options,
+    running: Semaphore,
+    requests: Arc<Semaphore>,
+    written: broadcast::Sender<Written>,
+
+    jobs: Mutex<Jobs>,
+}
+
+#[derive(Debug, Default)]
+struct Jobs {
+    last: u64,
+    all: BTreeMap<JobId, Job>,
+    /// Those of them that have ended, the first to end in front.
+    ended: VecDeque<JobId>,
+}
+
+#[derive(Debug)]
+struct Job {
+    status: watch::Sender<Status>,
+    cancelled: watch::Sender<bool>,
+}
+
+impl Copier {
+    /// A copier without jobs. They run on the Tokio runtime that this is called in.
+    pub fn new(buckets: Arc<dyn Buckets>, options: Options) -> Self {
+        Copier(Arc::new(Shared {
+            buckets,
+            runtime: Handle::current(),
+            running: Semaphore::new(RUNNING),
+            requests: Arc::new(Semaphore::new(options.requests.max(1))),
+            written: broadcast::Sender::new(UNHEARD),
+            options,
+            jobs: Mutex::default(),
+        }))
+    }
+
+    /// Takes a job, which begins when its turn comes. From any thread; does not wait.
+    ///
+    /// Fails with [`ErrorKind::Invalid`](crate::store::ErrorKind::Invalid) and one sentence where the request asks for
+    /// what cannot be, and where too many jobs have not ended.
+    pub fn start(&self, request: Request) -> Result<JobId> {
+        request.check()?;
+        let (cancelled, stop) = watch::channel(false);
+        let mut jobs = self.0.jobs.lock();
+        if jobs.all.len() - jobs.ended.len() >= MOST_LIVE {
+            return Err(invalid(format!("{MOST_LIVE} copies have not ended; wait for one, or cancel one")));
+        }
+        jobs.last += 1;
+        let id = JobId(jobs.last);
+        let status = watch::Sender::new(queued(id, &request));
+        jobs.all.insert(id, Job { status: status.clone(), cancelled });
+        drop(jobs);
+        let shared = self.0.clone();
+        self.0.runtime.spawn(async move { shared.run(id, request, status, stop).await });
+        Ok(id)
+    }
+
+    /// How far a job is; `None` when there is none of this number, or it ended long ago.
+    pub fn status(&self, id: JobId) -> Option<Status> {
+        self.0.jobs.lock().all.get(&id).map(|job| job.status.borrow().clone())
+    }
+
+    /// The status of a job as it changes. It lasts as long as somebody holds it.
+    pub fn watch(&self, id: JobId) -> Option<watch::Receiver<Status>> {
+        self.0.jobs.lock().all.get(&id).map(|job| job.status.subscribe())
+    }
+
+    /// Every job that is still told about, the oldest first.
+    pub fn list(&self) -> Vec<Status> {
+        self.0.jobs.lock().all.values().map(|job| job.status.borrow().clone()).collect()
+    }
+
+    /// Asks a job to stop, and returns whether there was one to stop. It ends soon after, when its parts are aborted;
+    /// an object that is just being written may still be.
+    pub fn cancel(&self, id: JobId) -> bool {
+        let jobs = self.0.jobs.lock();
+        jobs.all.get(&id).is_some_and(|job| {
+            job.cancelled.send_replace(true);
+            !job.status.borrow().state.is_ended()
+        })
+    }
+
+    /// Waits for the end of a job.
+    pub async fn ended(&self, id: JobId) -> Option<Status> {
+        let mut status = self.watch(id)?;
+        // The sender lives until the job has ended.
+        let last = status.wait_for(|status| status.state.is_ended()).await.ok().map(|status| status.clone());
+        last.or_else(|| self.status(id))
+    }
+
+    /// Cancels every job and waits until they have cleaned up behind themselves.
+    pub async fn stop(&self) {
+        let live: Vec<JobId> = self.list().iter().filter(|job| !job.state.is_ended()).map(|job| job.job).collect();
+        for id in &live {
+            self.cancel(*id);
+        }
+        for id in live {
+            self.ended(id).await;
+        }
+    }
+
+    /// Tells of every object that is written from now on. Who falls 1024 behind is told so, and how many it missed.
+    pub fn written(&self) -> broadcast::Receiver<Written> {
+        self.0.written.subscribe()
+    }
+}
+
+fn queued(id: JobId, request: &Request) -> Status {
+    let Request { source, destination, .. } = request;
+    Status {
+        job: id,
+        state: State::Queued,
+        source: Place {
+            bucket: source.bucket.to_string(),
+            key: source.key.clone(),
+            version_id: source.version.clone(),
+        },
+        destination: Place { bucket: destination.bucket.to_string(), key: destination.key.clone(), version_id: None },
+        manner: None,
+        bytes: Progress::default(),
+        parts: Progress::default(),
+        objects: (request.scope == Scope::Prefix).then(|| Objects { listing: true, ..Objects::default() }),
+        failures: Vec::new(),
+        result: None,
+        error: None,
+        upload_id: None,
+    }
+}
+
+impl Shared {
+    async fn run(&self, id: JobId, request: Request, status: watch::Sender<Status>, cancelled: watch::Receiver<bool>) {
+        let options = request.options(&self.options);
+        let work = Work {
+            buckets: self.buckets.clone(),
+            request,
+            options,
+            requests: self.requests.clone(),
+            written: self.written.clone(),
+            status: status.clone(),
+            cancelled,
+        };
+        let outcome = match work.unless_cancelled(self.running.acquire()).await {
+            Ok(_turn) => {
+                status.send_modify(|status| status.state = State::Running);
+                work.run().await
+            }
+            Err(stopped) => Err(stopped),
+        };
+        match &outcome {
+            Err(Stopped::Failed(error)) => tracing::warn!(job = id.0, %error, "a copy failed"),
+            _ => tracing::info!(job = id.0, cancelled = outcome.is_err(), "a copy ended"),
+        }
+        // Who sees the end may ask for the next job at once.
+        let mut jobs = self.jobs.lock();
+        jobs.ended.push_back(id);
+        if jobs.ended.len() > KEPT
+            && let Some(oldest) = jobs.ended.pop_front()
+        {
+            jobs.all.remove(&oldest);
+        }
+        drop(jobs);
+        status.send_modify(|status| match outcome {
+            Ok(()) => status.state = State::Done,
+            Err(Stopped::Cancelled) => status.state = State::Cancelled,
+            Err(Stopped::Failed(error)) => {
+                status.state = State::Failed;
+                status.error = Some(Problem::from(&error));
+            }
+        });
+    }
+}
+
+/// Why a job ends before it is done.
+#[derive(Debug)]
+pub(super) enum Stopped {
+    /// Somebody asked for it.
+    Cancelled,
+    /// Something went wrong.
+    Failed(Error),
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        Stopped::Failed(error)
+    }
+}
+
+/// A job as those see it who do it.
+#[derive(Debug)]
+#[expect(dead_code, reason = "what makes the copies comes next")]
+pub(super) struct Work {
+    pub(super) buckets: Arc<dyn Buckets>,
+    pub(super) request: Request,
+    /// What the request and the options say together.
+    pub(super) options: Options,
+    /// A permit for each copying request under way, all jobs together.
+    pub(super) requests: Arc<Semaphore>,
+    pub(super) written: broadcast::Sender<Written>,
+    pub(super) status: watch::Sender<Status>,
+    cancelled: watch::Receiver<bool>,
+}
+
+impl Work {
+    async fn run(&self) -> std::result::Result<(), Stopped> {
+        let made = object::copy(self).await?;
+        self.status.send_modify(|status| status.result = Some(made.into()));
+        Ok(())
+    }
+
+    /// Does this, unless or until the job is cancelled.
+    pub(super) async fn unless_cancelled<T>(&self, doing: impl Future<Output = T>) -> std::result::Result<T, Stopped> {
+        let mut cancelled = self.cancelled.clone();
+        tokio::select! {
+            biased;
+            // It also ends when nobody is left who could cancel.
+            Ok(_) = cancelled.wait_for(|cancelled| *cancelled) => Err(Stopped::Cancelled),
+            done = doing => Ok(done),
+        }
+    }
+
+    /// Tells that an object has been written.
+    #[expect(dead_code, reason = "what makes the copies comes next")]
+    pub(super) fn has_written(&self, key: &str) {
+        let written = Written { bucket: self.request.destination.bucket.clone(), key: Key::new(key) };
+        // Nobody need listen.
+        let _ = self.written.send(written);
+    }
+
+    /// Tells how the object is copied.
+    #[expect(dead_code, reason = "what makes the copies comes next")]
+    pub(super) fn goes(&self, manner: Manner) {
+        self.status.send_modify(|status| status.manner = Some(manner));
+    }
+}
