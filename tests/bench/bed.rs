@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
+
 use crate::daemon::{Mount, status_bytes};
 use crate::emulator::{Error, Server, machine, process_cpu};
 use crate::workloads::Workload;
@@ -65,12 +68,15 @@ impl Bed {
         "/large/model-00001-of-00001.safetensors"
     }
 
-    /// Starts the emulator.
-    pub(crate) fn start() -> Result<Bed, Error> {
+    /// Starts the emulator; all connections together bring at most `bandwidth`, in bytes per second.
+    pub(crate) fn start(bandwidth: Option<&str>) -> Result<Bed, Error> {
         let folder = tempfile::tempdir()?;
         make_walk(&folder.path().join("buckets/walk"))?;
         let mut args = vec!["--public-read".to_owned()];
         args.extend(SHAPING.map(str::to_owned));
+        if let Some(bandwidth) = bandwidth {
+            args.extend(["--total-bandwidth".to_owned(), bandwidth.to_owned()]);
+        }
         for bucket in [
             "large=shards:1:1GiB",
             "shards=shards:8:256MiB",
@@ -105,8 +111,7 @@ impl Bed {
         warm_memory()?;
         let mount = Mount::new(self.address(), workload.bucket, self.folder.path(), "")?;
         self.emulator.reset_counters()?;
-        let reader = std::process::id();
-        let cpu_before = (process_cpu(mount.pid)?, process_cpu(reader)?, self.emulator.cpu()?);
+        let cpu_before = (process_cpu(mount.pid)?, own_cpu()?, self.emulator.cpu()?);
         let started = Instant::now();
         let done = (workload.run)(&mount.folder)?;
         let seconds = done.counted.unwrap_or(started.elapsed()).as_secs_f64();
@@ -123,13 +128,20 @@ impl Bed {
             bytes_fetched: counters.of("body_bytes")?,
             requests: counters.requests()?,
             daemon_cpu: process_cpu(mount.pid)? - cpu_before.0,
-            reader_cpu: process_cpu(reader)? - cpu_before.1,
+            reader_cpu: own_cpu()? - cpu_before.1,
             emulator_cpu: self.emulator.cpu()? - cpu_before.2,
             peak_bytes: status_bytes(mount.pid, "VmHWM:")?,
             p50_ms: quantile(0.5),
             p99_ms: quantile(0.99),
         })
     }
+}
+
+/// CPU seconds of this process so far, those of its threads that have ended included.
+pub(crate) fn own_cpu() -> Result<f64, Error> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
+    let seconds = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
 }
 
 /// Touches free memory and gives it back. A virtual machine gets its memory from the host page by page, at up to two

@@ -1,7 +1,8 @@
 //! The benchmarks: starts a shaped emulator, mounts it afresh for every run, and prints a table.
 //!
 //! `cargo bench --bench mount` runs all workloads, `cargo bench --bench mount -- seq mmap` those whose names contain a
-//! word, `--runs N` sets the runs per workload (3), `--list` names them. Absolute figures depend on the machine; the
+//! word, `--runs N` sets the runs per workload (3), `--list` names them. `--bandwidth 600MB` bounds all connections
+//! together, as a network does: where nothing but the processors does, client and server share them. Absolute figures depend on the machine; the
 //! ratio to the raw reader, taken in the same run, is what compares. Options of the mount are set by environment:
 //! `OSSMOUNT_DIRECT_IO=off cargo bench --bench mount -- blocks`.
 
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 
 use bed::{Bed, Figures};
 use emulator::median;
+use raw::Raw;
 use workloads::{WORKLOADS, Workload};
 
 fn main() -> ExitCode {
@@ -23,16 +25,13 @@ fn main() -> ExitCode {
         WORKLOADS.iter().for_each(|workload| println!("{:<18} {}", workload.name, workload.about));
         return ExitCode::SUCCESS;
     }
-    let mut runs = 3;
-    if let Some(at) = words.iter().position(|word| word == "--runs") {
-        runs = words.get(at + 1).and_then(|n| n.parse().ok()).expect("--runs takes a number");
-        words.drain(at..at + 2);
-    }
+    let runs = option(&mut words, "--runs").map_or(3, |n| n.parse().expect("--runs takes a number"));
+    let bandwidth = option(&mut words, "--bandwidth");
     let chosen: Vec<&Workload> = WORKLOADS
         .iter()
         .filter(|workload| words.is_empty() || words.iter().any(|word| workload.name.contains(word.as_str())))
         .collect();
-    match bench(&chosen, runs) {
+    match bench(&chosen, runs, bandwidth.as_deref()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error}");
@@ -41,29 +40,41 @@ fn main() -> ExitCode {
     }
 }
 
-fn bench(chosen: &[&Workload], runs: usize) -> Result<(), Box<dyn std::error::Error>> {
-    let bed = Bed::start()?;
+/// Takes an option and its value out of the words.
+fn option(words: &mut Vec<String>, name: &str) -> Option<String> {
+    let at = words.iter().position(|word| word == name)?;
+    assert!(at + 1 < words.len(), "{name} takes a value");
+    words.drain(at..at + 2).nth(1)
+}
+
+fn bench(chosen: &[&Workload], runs: usize, bandwidth: Option<&str>) -> Result<(), Box<dyn std::error::Error>> {
+    let bed = Bed::start(bandwidth)?;
     println!("{}", bed.description());
+    if let Some(bandwidth) = bandwidth {
+        println!("All connections together bring at most {bandwidth} per second.");
+    }
     println!("{runs} runs each, medians; every run on a fresh mount.\n");
     println!(
-        "| workload | figure | MB/s | of raw | requests | fetched/asked | CPU s/GB: daemon | reader | emulator | peak MB |"
+        "| workload | figure | MB/s | of raw | requests | fetched/asked | CPU s/GB: daemon | reader | emulator | raw reader | peak MB |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
     for workload in chosen {
-        let mut raw_rates = Vec::new();
+        let mut raws = Vec::new();
         let mut all = Vec::new();
         for _ in 0..runs {
             if workload.compares_to_raw {
-                raw_rates.push(raw::rate(&bed, 32)?);
+                raws.push(raw::read(&bed, 32)?);
             }
             all.push(bed.measure(workload)?);
         }
-        print_row(workload, &all, median(raw_rates));
+        print_row(workload, &all, &raws);
     }
     Ok(())
 }
 
-fn print_row(workload: &Workload, all: &[Figures], raw: Option<f64>) {
+fn print_row(workload: &Workload, all: &[Figures], raws: &[Raw]) {
+    let raw_rate = median(raws.iter().map(|raw| raw.rate).collect());
+    let raw_cpu = median(raws.iter().map(|raw| raw.cpu).collect());
     let pick = |figure: fn(&Figures) -> f64| median(all.iter().map(figure).collect()).unwrap_or(0.0);
     let bytes = pick(|run| run.bytes_asked as f64);
     let seconds = pick(|run| run.seconds);
@@ -78,15 +89,16 @@ fn print_row(workload: &Workload, all: &[Figures], raw: Option<f64>) {
         }
     };
     println!(
-        "| {} | {headline} | {} | {} | {:.0} | {} | {} | {} | {} | {:.0} |",
+        "| {} | {headline} | {} | {} | {:.0} | {} | {} | {} | {} | {} | {:.0} |",
         workload.name,
         if moves_data { format!("{rate:.0}") } else { "-".into() },
-        raw.map_or("-".into(), |raw| format!("{:.2} of {raw:.0}", rate / raw)),
+        raw_rate.map_or("-".into(), |raw| format!("{:.2} of {raw:.0}", rate / raw)),
         pick(|run| run.requests as f64),
         if moves_data { format!("{:.2}", pick(|run| run.bytes_fetched as f64) / bytes) } else { "-".into() },
         per_gb(pick(|run| run.daemon_cpu)),
         per_gb(pick(|run| run.reader_cpu)),
         per_gb(pick(|run| run.emulator_cpu)),
+        raw_cpu.map_or("-".into(), |cpu| format!("{cpu:.2}")),
         pick(|run| run.peak_bytes as f64) / 1e6,
     );
 }

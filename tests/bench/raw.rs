@@ -5,19 +5,31 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crate::bed::Bed;
+use crate::bed::{Bed, own_cpu};
+use crate::emulator::Error;
 
 const PART: u64 = 8 << 20;
 
-/// Reads the bed's 1 GiB object with this many connections; MB/s.
-pub(crate) fn rate(bed: &Bed, connections: usize) -> std::io::Result<f64> {
+/// What reading costs at least.
+pub(crate) struct Raw {
+    /// MB/s.
+    pub(crate) rate: f64,
+    /// CPU seconds of the reader per GB: no daemon can do with less.
+    pub(crate) cpu: f64,
+}
+
+/// Reads the bed's 1 GiB object with this many connections.
+pub(crate) fn read(bed: &Bed, connections: usize) -> Result<Raw, Error> {
     let next = AtomicU64::new(0);
+    let cpu_before = own_cpu()?;
     let started = Instant::now();
     std::thread::scope(|scope| {
         let readers: Vec<_> = (0..connections).map(|_| scope.spawn(|| read_parts(bed, &next))).collect();
         readers.into_iter().try_for_each(|reader| reader.join().expect("a raw reader panicked"))
     })?;
-    Ok(Bed::LARGE_BYTES as f64 / 1e6 / started.elapsed().as_secs_f64())
+    let seconds = started.elapsed().as_secs_f64();
+    let cpu = own_cpu()? - cpu_before;
+    Ok(Raw { rate: Bed::LARGE_BYTES as f64 / 1e6 / seconds, cpu: cpu / (Bed::LARGE_BYTES as f64 / 1e9) })
 }
 
 fn read_parts(bed: &Bed, next: &AtomicU64) -> std::io::Result<()> {
