@@ -11,6 +11,7 @@ use tokio::runtime::{Handle, Runtime};
 use super::log::Level;
 use super::pressure::Watch;
 use super::reach::{self, Below};
+use super::recording::{self, Recording};
 use super::registry;
 use super::registry::Registration;
 use super::signals::{Signals, Wish};
@@ -38,6 +39,8 @@ pub(super) struct Live {
     _registration: Option<Registration>,
     _pid_file: Option<PidFile>,
     _watch: Watch,
+    /// Behind the mount: what is under way until its end belongs to the load.
+    _recording: Option<Recording>,
 }
 
 /// The runtime that a mount waits on.
@@ -56,12 +59,20 @@ pub(super) async fn start(plan: Plan) -> Result<Live> {
     let (metrics, clock) = (Arc::new(Metrics::default()), Clock::system());
     let mut options = mounting.fs;
     options.mount_time = clock.now();
+    let (record, replay) = (mounting.run.record, mounting.run.replay);
+    let bucket = mounting.store.bucket.clone();
+    let trace = replay.map(|path| recording::load(&path, record.as_deref(), &bucket)).transpose()?.flatten();
     let (connected, below) = reach::reach(mounting.store, &options.prefix, &metrics, &clock).await?;
 
     if below == Below::Nothing {
         tracing::warn!("no key begins with {:?} yet; the mount is empty until one does", options.prefix);
     }
     let reader = Reader::new(connected.store.clone(), mounting.read, metrics.clone());
+    if let Some(trace) = trace {
+        reader.replay(trace);
+    }
+    let begin = |path| Recording::begin(&Handle::current(), path, bucket, reader.clone());
+    let recording = record.map(begin).transpose()?;
     let watch = Watch::begin(&Handle::current(), reader.clone(), clock.clone());
     let file_system = Fs::new(connected.store, reader, options, metrics, clock);
     let target = Target { source: source.clone(), place };
@@ -77,7 +88,14 @@ pub(super) async fn start(plan: Plan) -> Result<Live> {
     });
     tracing::info!(source, dir = %dir.display(), endpoint = connected.endpoint, "mounted");
     let drain_timeout = mounting.run.drain_timeout;
-    Ok(Live { mounted, drain_timeout, _registration: registration, _pid_file: pid_file, _watch: watch })
+    Ok(Live {
+        mounted,
+        drain_timeout,
+        _registration: registration,
+        _pid_file: pid_file,
+        _watch: watch,
+        _recording: recording,
+    })
 }
 
 impl Live {

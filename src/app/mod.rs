@@ -15,6 +15,7 @@ mod ls;
 mod mount;
 mod pressure;
 mod reach;
+mod recording;
 mod registry;
 mod sample;
 mod signals;

@@ -111,8 +111,9 @@ fn required<T>(value: Option<&T>) -> Result<&T> {
 
 /// A daemon leaves the directory it was started in.
 fn make_absolute(run: &mut Run) {
-    run.log.file = run.log.file.as_deref().map(absolute);
-    run.pid_file = run.pid_file.as_deref().map(absolute);
+    for path in [&mut run.log.file, &mut run.pid_file, &mut run.record, &mut run.replay] {
+        *path = path.as_deref().map(absolute);
+    }
 }
 
 fn absolute(path: &Path) -> PathBuf {

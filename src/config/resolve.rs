@@ -64,6 +64,10 @@ pub struct Run {
     pub pid_file: Option<PathBuf>,
     /// How long a drain may take.
     pub drain_timeout: Duration,
+    /// Where to record what is read.
+    pub record: Option<PathBuf>,
+    /// A recorded load to follow.
+    pub replay: Option<PathBuf>,
 }
 
 /// Where and what to log.
@@ -167,7 +171,16 @@ pub fn resolve_copy(raw: &Raw) -> Result<copy::Options> {
 
 /// Resolves how the process runs and logs.
 pub fn resolve_run(raw: &Raw) -> Result<Run> {
+    let replay = raw.path(Name::Replay);
+    if replay.is_some() && raw.text(Name::Prefetch) == Some("off") {
+        let (replay, prefetch) = (raw.describe(Name::Replay), raw.describe(Name::Prefetch));
+        return Err(Problem::usage(format!(
+            "{replay} fetches ahead, and {prefetch}=off forbids it: give one of the two"
+        )));
+    }
     Ok(Run {
+        record: raw.path(Name::Record),
+        replay,
         foreground: raw.switch(Name::Foreground)?,
         log: Log {
             level: raw.text(Name::LogLevel).unwrap_or("info").to_owned(),
@@ -331,7 +344,7 @@ mod tests {
         let words = "endpoint=http://h:1,region=r,addressing=path,sign=v1,internal,request-payer=requester,\
                      max-connections=3,memory-limit=1GiB,part-size=2MiB,prefetch=open,verify=off,log-format=json,\
                      drain-timeout=500ms,memory-cache=off,passthrough=off,prefetch-threshold=1MiB,prefetch-parts=4,\
-                     max-bandwidth=10MiB";
+                     max-bandwidth=10MiB,record=/r,replay=p";
         let mounting = resolved("oss://b", words).unwrap();
         let store = &mounting.store;
         assert_eq!((store.endpoint.as_deref(), store.region.as_deref()), (Some("http://h:1"), Some("r")));
@@ -345,6 +358,8 @@ mod tests {
         assert_eq!(store.max_bandwidth, Some(10 << 20));
         assert_eq!((read.prefetch, read.verify), (read::Prefetch::Open, read::Verify::Off));
         assert_eq!((read.memory_cache, read.passthrough), (read::MemoryCache::Off, read::Passthrough::Off));
+        let (record, replay) = (mounting.run.record.as_deref(), mounting.run.replay.as_deref());
+        assert_eq!((record, replay), (Some("/r".as_ref()), Some("p".as_ref())));
         assert_eq!(mounting.run.log.format, LogFormat::Json);
         assert_eq!(mounting.run.drain_timeout, Duration::from_millis(500));
     }
@@ -406,6 +421,7 @@ mod tests {
             ("oss://b", "copy-parallel=1001", "the most is 1000"),
             ("oss://b", "copy-requests=1025", "the most is 1024"),
             ("oss://b", "allow-other,allow-root", "give one of the two"),
+            ("oss://b", "replay=/f,prefetch=off", "give one of the two"),
         ] {
             let problem = resolved(url, words).unwrap_err();
             assert!(problem.sentence.contains(says) && problem.code() == 2, "{words}: {problem}");

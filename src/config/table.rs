@@ -185,6 +185,12 @@ table! {
     MaxBandwidth = "max-bandwidth", Read, Size, Unset "no limit",
         "Bytes of files per second, all requests together, from 1MiB on. What a program waits for goes before what is \
          fetched ahead.";
+    Record = "record", Read, Path, Unset "none",
+        "Write to this file which bytes of which files are read, in order, for replay. What it holds is replaced once \
+         something was read.";
+    Replay = "replay", Read, Path, Unset "none",
+        "Fetch what was recorded in this file ahead of a program that loads the same files again, once it opens the first \
+         of them. May be the file that record names; then it need not be there yet.";
     Verify = "verify", Read, Choice(&["crc64", "off"]), Default "crc64",
         "Compare each object that has passed through whole with the CRC-64 that the store keeps of it.";
 

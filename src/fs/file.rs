@@ -46,8 +46,15 @@ impl OpenFile {
 
 /// What the reader needs to know of an object.
 pub(super) fn to_read(ino: Ino, object: tree::Object) -> read::Object {
+    let archived = object.class.as_deref().is_some_and(is_archived);
     let tree::Object { key, version, etag, size, .. } = object;
-    read::Object { ino, key: Key::new(key), version, etag, size }
+    read::Object { ino, key: Key::new(key), version, etag, size, archived }
+}
+
+/// Whether objects of a storage class must be restored before they can be read.
+fn is_archived(class: &str) -> bool {
+    // Of OSS, then of S3, whose instant-retrieval class is none of them.
+    matches!(class, "Archive" | "ColdArchive" | "DeepColdArchive" | "GLACIER" | "DEEP_ARCHIVE")
 }
 
 impl Fs {

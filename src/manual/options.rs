@@ -59,6 +59,8 @@
 //! | `max-connections` | N auto | `auto` | Requests under way at once; auto is 64, or list-concurrency where that is more. |
 //! | `memory-limit` | SIZE auto | `auto` | Memory for read buffers, for the whole daemon, from 64MiB on. auto is a quarter of the machine's memory or of the cgroup's limit, whichever is smaller. |
 //! | `max-bandwidth` | SIZE | no limit | Bytes of files per second, all requests together, from 1MiB on. What a program waits for goes before what is fetched ahead. |
+//! | `record` | PATH | none | Write to this file which bytes of which files are read, in order, for replay. What it holds is replaced once something was read. |
+//! | `replay` | PATH | none | Fetch what was recorded in this file ahead of a program that loads the same files again, once it opens the first of them. May be the file that record names; then it need not be there yet. |
 //! | `verify` | crc64 off | `crc64` | Compare each object that has passed through whole with the CRC-64 that the store keeps of it. |
 //!
 //! # cache

@@ -71,6 +71,74 @@
 //! `prefetch=open` begins with the first byte at open, file after file in the order of the opens, in up to three
 //! quarters of the memory; closing a file frees what nobody read of it and gives up its place.
 //!
+//! # Loads that are recorded and replayed
+//!
+//! A program that loads a model or a data set mostly reads the same bytes each time, in an order that nobody can guess.
+//! `record=FILE` writes down which bytes of which objects are read, in the order in which they are first wanted;
+//! `replay=FILE` makes the next mount fetch them in that order, ahead of the program. The same file may be named by both:
+//! a mount in a pod then follows the last load and records the present one, and the first time there is nothing to
+//! follow.
+//!
+//! ```text
+//! ossmount mount oss://bucket/models /mnt/models -o record=/var/lib/ossmount/load,replay=/var/lib/ossmount/load
+//! ```
+//!
+//! - *What is recorded.* Key, version, ETag, size and inode number of each object, and stretches of up to 8 MiB. The file
+//!   is JSON, a line each, at most some 16 MiB; a longer load is recorded up to there. It is replaced at once and whole,
+//!   every five seconds while something new was read, and at the end. Objects without an ETag and objects of an archive
+//!   class are not recorded. Of files that the kernel reads by itself all bytes count as read.
+//! - *When it is followed.* From the moment that the first of its objects is opened, and not from the mount: a mount may
+//!   be made long before the load, and an open costs no more than a first byte's time. No listing is needed: objects are
+//!   found by their inode numbers, and GETs carry the recorded ETag. An object that has changed, is gone or may not be
+//!   read is left out, and counted in `replay_skipped`.
+//! - *How far ahead.* 64 MiB at first and a byte more for each that was used, up to 256 MiB and a quarter of
+//!   `memory-limit`. The GETs come after those of windows, and leave half of `max-connections` to others until 64 MiB
+//!   were used. Reads that were foretold open no window of their own and expect no other file. What was fetched stays
+//!   when a file is closed and opened again.
+//! - *When the program does something else.* A stretch that is read before its turn is fetched at once, and where it is far
+//!   from the present place, the plan goes on from there. What is fetched and not read is never more than the window and
+//!   an eighth of what was read; then fetching waits. When 64 MiB and half of what the plan served were read without its
+//!   help, it is followed no more. When a load is nearly through and one of its files that was read is opened again, it
+//!   begins anew.
+//!
+//! A file that is no recording, or one of another bucket, is an error at mount.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use ossmount::base::{BucketName, Ino, Key};
+//! use ossmount::metrics::{Metric, Metrics};
+//! use ossmount::read::{Object, Options, Reader, Trace};
+//! use ossmount::store::memory::MemoryStore;
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+//! # runtime.block_on(async {
+//! let store = Arc::new(MemoryStore::new());
+//! let meta = store.put("weights", vec![7; 4 << 20]);
+//! let (ino, key, etag, size) = (Ino(2), Key::new("weights"), meta.etag, meta.size);
+//! let object = Object { ino, key, version: None, etag, size, archived: false };
+//!
+//! let reader = Reader::new(store.clone(), Options::default(), Arc::new(Metrics::default()));
+//! reader.record();
+//! reader.open(object.clone()).read(3 << 20, 1000).await?;
+//! let bucket = BucketName::new("bucket");
+//! let text = reader.recorded().unwrap().to_text(&bucket);
+//! assert!(text.contains("[0,3145728,3146728]"));
+//!
+//! let metrics = Arc::new(Metrics::default());
+//! let reader = Reader::new(store, Options::default(), metrics.clone());
+//! reader.replay(Trace::parse(&text, &bucket)?);
+//! let file = reader.open(object);
+//! while metrics.value(Metric::PrefetchedBytes) < 1000 {
+//!     tokio::task::yield_now().await;
+//! }
+//! file.read(3 << 20, 1000).await?;
+//! assert_eq!(metrics.value(Metric::ReadsBuffered), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Memory
 //!
 //! `memory-limit` bounds all read buffers of the daemon together. Bytes for which a program waits are never refused:

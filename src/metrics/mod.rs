@@ -43,6 +43,12 @@ table! {
     RequestErrors = "request_errors", Counter, "requests";
     /// Body bytes received from the store.
     BytesFetched = "bytes_fetched", Counter, "bytes";
+    /// Body bytes received before a program asked for them.
+    PrefetchedBytes = "prefetched_bytes", Counter, "bytes";
+    /// Body bytes received before a program asked for them, and let go before one did.
+    PrefetchedUnread = "prefetched_unread_bytes", Counter, "bytes";
+    /// Objects of a recorded load that have changed, are gone or may not be read.
+    ReplaySkipped = "replay_skipped", Counter, "objects";
     /// Bytes that programs read through the mount.
     BytesRead = "bytes_read", Counter, "bytes";
     /// Read requests answered.

@@ -62,6 +62,11 @@ impl Budget {
         self.limit_bytes.load(Ordering::Relaxed)
     }
 
+    /// Where what it holds is counted.
+    pub(super) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
     /// Sets the limit and returns the one before. Recycled memory that would pass it goes back to the system; what is
     /// charged beyond it is for the caller to give up.
     pub(super) fn set_limit_bytes(&self, bytes: u64) -> u64 {

@@ -88,13 +88,13 @@ impl Reader {
     /// became of earlier guesses allow; those that are open, or there, cost nothing. What is not fetched within a
     /// minute is forgotten.
     pub fn expect(self: &Arc<Self>, objects: impl IntoIterator<Item = Object>) {
-        if !self.looks_ahead() {
+        if !self.looks_ahead() || self.is_following() {
             return;
         }
         let now_ms = self.now_ms();
         for object in objects {
             // Without a tag the next open may mean another version.
-            if object.size == 0 || object.etag.is_none() {
+            if object.size == 0 || object.etag.is_none() || object.archived {
                 continue;
             }
             if self.turns.expected.lock().len() >= MOST_WAITING {

@@ -120,7 +120,12 @@ impl Reader {
             return more;
         }
         let warming = self.turns.warming.lock().pop_front();
-        let Some(inode) = warming else { return self.pump_expected(place) };
+        let Some(inode) = warming else {
+            return match self.pump_planned(place) {
+                Ok(more) => more,
+                Err(place) => self.pump_expected(place),
+            };
+        };
         let (turn, more) = self.fetch_ahead(&inode, place);
         match turn {
             Turn::Declined => inode.is_warming.store(false, Ordering::Relaxed),
@@ -209,6 +214,7 @@ impl Fetch {
         let mut is_retry = false;
         loop {
             let Err(error) = self.transfer(&mut filling).await else { return self.finish(filling) };
+            self.reader.plan_met(&self.inode.object, error.kind());
             if error.kind() == ErrorKind::Changed {
                 self.inode.break_with(error.clone());
                 return self.part.fail(error);
@@ -251,6 +257,9 @@ impl Fetch {
             let piece = tail.receive(&mut body, missing.min(RECEIVE_BYTES)).await?;
             if piece.is_empty() {
                 return Err(self.inode.error(ErrorKind::Network, "the answer ended early"));
+            }
+            if self.part.origin == Origin::Ahead {
+                self.reader.metrics.add(Metric::PrefetchedBytes, piece.len() as u64);
             }
             if let Some(crc) = &mut filling.crc {
                 crc.update(piece);

@@ -101,6 +101,10 @@ pub(super) struct Inode {
     pub(super) is_warming: AtomicBool,
     /// Whether it waits for a turn to be fetched before it is opened.
     pub(super) is_expected: AtomicBool,
+    /// Whether something of it was fetched because a recorded load says so.
+    is_planned: AtomicBool,
+    /// Whether its last read was one that a recorded load foretold, so that no window is needed.
+    pub(super) is_guided: AtomicBool,
     /// Milliseconds on the reader's clock.
     pub(super) last_read_ms: AtomicU64,
     state: Mutex<State>,
@@ -192,6 +196,8 @@ impl Inode {
             is_queued: AtomicBool::new(false),
             is_warming: AtomicBool::new(false),
             is_expected: AtomicBool::new(false),
+            is_planned: AtomicBool::new(false),
+            is_guided: AtomicBool::new(false),
             last_read_ms: AtomicU64::new(0),
             state: Mutex::new(state),
         })
@@ -199,7 +205,7 @@ impl Inode {
 
     /// Takes in a read and says how to fetch what it misses.
     pub(super) fn observe(&self, read: ByteRange) -> Plan {
-        if self.prefetch == Prefetch::Off {
+        if self.prefetch == Prefetch::Off || self.object.archived && !self.state.lock().handed_out {
             return Plan { fetch: Fetch::Exact { reach_bytes: 0 }, abandoned: None, wants_all: false };
         }
         let mut state = self.state.lock();
@@ -353,10 +359,19 @@ impl Inode {
     pub(super) fn place_of_unread(&self, part: &Part) -> Option<Place> {
         let state = self.state.lock();
         let is_guess = part.origin == Origin::Ahead && !part.is_touched() && !part.was_waited_for();
+        let is_closed = self.handles.load(Ordering::Relaxed) == 0;
+        if self.is_planned(part) && (is_guess || is_closed) {
+            return Some(Place::Recent);
+        }
         if !is_guess || state.warmth != Warmth::Cold || state.streams.covers(part.range) {
             return None;
         }
         Some(if state.expected_below.is_some() { Place::Recent } else { Place::Coldest })
+    }
+
+    /// Whether a recorded load may still want a part that nobody has read to its end.
+    fn is_planned(&self, part: &Part) -> bool {
+        part.origin == Origin::Ahead && self.is_planned.load(Ordering::Relaxed) && !part.is_lost()
     }
 
     /// Parts that were fetched ahead in this range, untouched and now in nobody's window: for the shelf. Those still
@@ -379,7 +394,7 @@ impl Inode {
             return Vec::new();
         }
         parts.retain(|_, part| {
-            let is_guess = part.origin == Origin::Ahead && !streams.covers(part.range);
+            let is_guess = part.origin == Origin::Ahead && !self.is_planned(part) && !streams.covers(part.range);
             !(is_guess && part.drop_out_unless_waited_for())
         });
         let is_idle = |part: &&Arc<Part>| {
@@ -396,17 +411,23 @@ impl Inode {
         }
     }
 
-    /// The last handle is gone: GETs on their way are called off, and bytes that nobody read are let go.
+    /// The last handle is gone: GETs on their way are called off, and bytes that nobody read are let go, but for those
+    /// that a recorded load says will be wanted.
     pub(super) fn close(&self) -> Closed {
         let mut state = self.state.lock();
         state.streams.retire(0);
         (state.warmth, state.expected_below) = (Warmth::Cold, None);
         (state.asked_bytes, state.swept_bytes) = (0, 0);
         // Without a tag in the listing the next open may mean another version under the same inode number.
-        let keep_none = state.broken.is_some() || self.object.etag.is_none() || self.keep == MemoryCache::Off;
-        let is_kept = |part: &Part| !keep_none && part.is_touched() && part.is_complete();
+        let is_unsafe = state.broken.is_some() || self.object.etag.is_none();
+        let is_kept = |part: &Part| match part.is_touched() {
+            _ if is_unsafe => false,
+            true if self.keep == MemoryCache::Off => false,
+            true => part.is_complete() || self.is_planned(part),
+            false => self.is_planned(part),
+        };
         let gone: Vec<_> = state.parts.extract_if(.., |_, part| !is_kept(part)).map(|(_, part)| part).collect();
-        let is_new = |part: &&Arc<Part>| !part.shelved.load(Ordering::Relaxed);
+        let is_new = |part: &&Arc<Part>| part.is_complete() && !part.shelved.load(Ordering::Relaxed);
         Closed { kept: state.parts.values().filter(is_new).cloned().collect(), gone }
     }
 
@@ -467,7 +488,7 @@ pub(super) enum Delivery {
 
 impl State {
     fn insert(&mut self, range: ByteRange, origin: Origin, grant: Grant) -> Order {
-        let part = Part::new(range, origin);
+        let part = Part::new(range, origin, grant.budget().metrics());
         self.parts.insert(range.start, part.clone());
         Order { part, grant }
     }

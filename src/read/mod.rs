@@ -4,7 +4,8 @@
 //! (`stream`, `window`), which says how to fetch what it misses; `planner` cuts that into GETs; `fetcher` runs them into
 //! parts (`part`, `buffer`), from which the read, and whoever else waits for the same bytes, is answered as soon as its
 //! bytes are in. Ahead of readers, GETs start as places and memory allow (`budget`), last of all those for objects that
-//! will probably be opened next (`expect`); what was read stays until memory is wanted (`keep`), or the machine is short
+//! will probably be opened next (`expect`), unless a recorded load (`trace`, `recorder`) says what comes next (`replay`,
+//! `follow`); what was read stays until memory is wanted (`keep`), or the machine is short
 //! of it (`pressure`). Whole objects are compared with the store's checksum (`integrity`); those that are all there can
 //! be read by the kernel itself from then on (`whole`).
 //!
@@ -16,6 +17,9 @@ mod expect;
 #[cfg(test)]
 mod expect_tests;
 mod fetcher;
+mod follow;
+#[cfg(test)]
+mod follow_tests;
 mod inode;
 mod integrity;
 mod keep;
@@ -25,11 +29,14 @@ mod model_tests;
 mod part;
 mod planner;
 mod pressure;
+mod recorder;
+mod replay;
 mod slice;
 mod stream;
 mod tensors;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod whole;
 #[cfg(test)]
 mod whole_tests;
@@ -37,8 +44,8 @@ mod window;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use lru::LruCache;
 use parking_lot::Mutex;
@@ -51,11 +58,14 @@ use inode::{Cover, Delivery, Inode, Room};
 use keep::{Place, Shelf};
 use part::{Lost, Part};
 use pressure::Pressure;
+use recorder::Recorder;
+use replay::{Guidance, Replay};
 use stream::Plan;
 
 pub use integrity::Verified;
 pub use pressure::{Change, Headroom, Observation};
 pub use slice::Slice;
+pub use trace::{MOST_TRACE_BYTES, Trace, TraceError};
 pub use whole::Whole;
 
 use crate::base::{ByteRange, Clock, ETag, Ino, Key};
@@ -76,6 +86,9 @@ pub struct Object {
     pub etag: Option<ETag>,
     /// Size in bytes.
     pub size: u64,
+    /// Whether its storage class is one that must be restored before it can be read. Nothing is fetched of it before a
+    /// read has brought bytes.
+    pub archived: bool,
 }
 
 /// How reading behaves.
@@ -180,6 +193,10 @@ pub struct Reader {
     credit: Credit,
     shelf: Shelf,
     last_search_ms: AtomicU64,
+    /// What is wanted, where that is recorded.
+    recorder: OnceLock<Mutex<Recorder>>,
+    /// The recorded load that is followed, if any.
+    replay: OnceLock<Mutex<Replay>>,
     /// Objects that are open, or of which bytes are kept.
     inodes: Mutex<HashMap<Ino, Arc<Inode>>>,
     /// Objects that were found good, also when none of their bytes is kept any more.
@@ -219,6 +236,8 @@ impl Reader {
             options,
             shelf: Shelf::new(),
             last_search_ms: AtomicU64::new(0),
+            recorder: OnceLock::new(),
+            replay: OnceLock::new(),
             inodes: Mutex::default(),
             // Not `new`, which would set aside room for all of them.
             known_good: Mutex::new(LruCache::unbounded()),
@@ -236,8 +255,11 @@ impl Reader {
             inode
         };
         self.credit.settle(inode.object.ino);
-        if self.options.prefetch == Prefetch::Open {
+        let is_planned = self.opened(&inode.object);
+        if self.options.prefetch == Prefetch::Open && !is_planned && !inode.object.archived {
             self.enqueue_warm_up(&inode);
+        }
+        if is_planned || self.options.prefetch == Prefetch::Open {
             self.pump();
         }
         File { reader: self.clone(), inode }
@@ -308,12 +330,15 @@ impl File {
     /// The object as a file that the kernel can read, if all of it is in memory and has been compared with the store's
     /// checksum (where there is one). It stays there while anybody has this.
     pub fn whole(&self) -> Option<Arc<Whole>> {
-        self.reader.whole(&self.inode)
+        let whole = self.reader.whole(&self.inode)?;
+        self.reader.seen_whole(&self.inode.object);
+        Some(whole)
     }
 
     async fn answer(&self, read: ByteRange) -> Result<Slice> {
         self.inode.last_read_ms.store(self.reader.now_ms(), Ordering::Relaxed);
-        let plan = self.inode.observe(read);
+        self.reader.record_read(&self.inode.object, read);
+        let (plan, guidance) = self.reader.guided(&self.inode, self.inode.observe(read), read);
         if plan.wants_all {
             self.reader.enqueue_warm_up(&self.inode);
         }
@@ -322,7 +347,7 @@ impl File {
         }
         let mut was_ready = true;
         loop {
-            let parts = self.parts(read, plan)?;
+            let parts = self.parts(read, plan, guidance)?;
             self.reader.enqueue(&self.inode);
             self.reader.pump();
             match arrive(&parts, read, &mut was_ready).await {
@@ -335,11 +360,12 @@ impl File {
     }
 
     /// The parts that hold a read; what is missing is on its way.
-    fn parts(&self, read: ByteRange, plan: Plan) -> Result<Vec<Arc<Part>>> {
+    fn parts(&self, read: ByteRange, plan: Plan, guidance: Guidance) -> Result<Vec<Arc<Part>>> {
         let mut room = Room::Ask;
         loop {
             match self.inode.cover(read, plan.fetch, room, &self.reader.budget)? {
                 Cover::Parts(parts, orders) => {
+                    self.reader.came_late(guidance, &orders);
                     orders.into_iter().for_each(|order| self.reader.start(&self.inode, order, None));
                     return Ok(parts);
                 }

@@ -16,6 +16,7 @@ use tokio::task::AbortHandle;
 use super::buffer::Buffer;
 use crate::base::ByteRange;
 use crate::cache::MemoryFile;
+use crate::metrics::{Metric, Metrics};
 use crate::store::Error;
 
 /// Why a part was fetched.
@@ -40,6 +41,8 @@ pub(super) struct Part {
     delivered: AtomicU64,
     /// Whether the part lies on the shelf, to be given up when memory is wanted; or is held, and must not come there.
     pub(super) shelved: AtomicBool,
+    /// Where bytes that nobody has read are counted when they go: of what was fetched ahead.
+    unread: Option<Arc<Metrics>>,
     progress: Mutex<Progress>,
 }
 
@@ -80,7 +83,13 @@ impl fmt::Debug for Part {
 }
 
 impl Part {
-    pub(super) fn new(range: ByteRange, origin: Origin) -> Arc<Self> {
+    /// A part that is wanted by whom `origin` says. Of one fetched ahead, the bytes that are let go unread are counted.
+    pub(super) fn new(range: ByteRange, origin: Origin, metrics: &Arc<Metrics>) -> Arc<Self> {
+        let unread = (origin == Origin::Ahead).then(|| metrics.clone());
+        Part::with(range, origin, unread)
+    }
+
+    fn with(range: ByteRange, origin: Origin, unread: Option<Arc<Metrics>>) -> Arc<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let progress = Progress { end: None, waiting: Vec::new(), next_ticket: 0, task: None };
         Arc::new(Part {
@@ -90,6 +99,7 @@ impl Part {
             buffer: OnceLock::new(),
             delivered: AtomicU64::new(0),
             shelved: AtomicBool::new(false),
+            unread,
             progress: Mutex::new(progress),
         })
     }
@@ -102,7 +112,7 @@ impl Part {
 
     /// A part whose bytes are all there.
     pub(super) fn complete_with(range: ByteRange, buffer: Arc<Buffer>) -> Arc<Self> {
-        let part = Part::new(range, Origin::Demand);
+        let part = Part::with(range, Origin::Demand, None);
         part.attach(buffer);
         part.complete();
         part
@@ -205,8 +215,7 @@ impl Part {
 
     /// Notes that these bytes, given as offsets in the object, were handed out. True the first time that all were.
     pub(super) fn deliver(&self, range: ByteRange) -> bool {
-        let len = self.range.len();
-        let grain = len.div_ceil(64).max(1);
+        let (len, grain) = (self.range.len(), self.grain_bytes());
         let bits = len.div_ceil(grain);
         let all = if bits == 64 { u64::MAX } else { (1 << bits) - 1 };
         let from = (range.start - self.range.start) / grain;
@@ -221,9 +230,22 @@ impl Part {
         before != all && before | (below(to) & !below(from)) == all
     }
 
+    fn grain_bytes(&self) -> u64 {
+        self.range.len().div_ceil(64).max(1)
+    }
+
     /// Whether any byte was handed out.
     pub(super) fn is_touched(&self) -> bool {
         self.delivered.load(Ordering::Relaxed) != 0
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if let Some(metrics) = &self.unread {
+            let read = u64::from(self.delivered.load(Ordering::Relaxed).count_ones()) * self.grain_bytes();
+            metrics.add(Metric::PrefetchedUnread, (self.head().len() as u64).saturating_sub(read));
+        }
     }
 }
 

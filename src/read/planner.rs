@@ -29,6 +29,7 @@ pub(super) fn demanded(gap: ByteRange, hole: ByteRange, fetch: Fetch) -> ByteRan
         Fetch::Exact { reach_bytes } => {
             ByteRange::new(gap.start, gap.end.max(gap.start.saturating_add(reach_bytes)).min(hole.end))
         }
+        Fetch::Until { end } => ByteRange::new(gap.start, gap.end.max(end).min(hole.end)),
         Fetch::Windowed { part_bytes } => {
             let end = cut(gap.start, part_bytes, hole.end);
             ByteRange::new(gap.start, end.max(gap.end))

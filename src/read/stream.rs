@@ -32,6 +32,8 @@ pub(super) enum Fetch {
     Windowed { part_bytes: u64 },
     /// With all of the object that is missing around them.
     Whole,
+    /// As one GET that ends here, at least.
+    Until { end: u64 },
 }
 
 /// What to fetch ahead of a reader.

@@ -8,6 +8,7 @@ mod cli_demo;
 mod cli_look;
 mod cli_mount;
 mod cli_mount8;
+mod cli_replay;
 mod cli_table;
 mod cli_usage;
 mod conformance;

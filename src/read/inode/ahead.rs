@@ -1,10 +1,10 @@
 //! What to fetch before it is asked for: the windows of readers, files opened and not read yet, what the header of a
-//! model says will be wanted, and files that will probably be opened.
+//! model says will be wanted, what a recorded load wanted, and files that will probably be opened.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Inode, Order, State, Study, Warmth};
+use super::{Inode, Order, SMALL_BYTES, State, Study, Warmth};
 use crate::base::ByteRange;
 use crate::read::Prefetch;
 use crate::read::budget::{Budget, Priority};
@@ -13,6 +13,7 @@ use crate::read::expect::Credit;
 use crate::read::layout::{Format, Layout};
 use crate::read::part::{Origin, Part};
 use crate::read::planner;
+use crate::read::stream::{Fetch, Plan};
 
 /// Where all of a model is likely to be wanted, so many times what was asked for is fetched at most...
 const SWEEP_GROWTH: u64 = 8;
@@ -35,7 +36,8 @@ impl Inode {
     /// Whether some window is not full.
     pub(in crate::read) fn wants_more(&self, max_window_bytes: u64) -> bool {
         let state = self.state.lock();
-        state.broken.is_none() && !state.streams.wanted(max_window_bytes).is_empty()
+        let is_guided = self.is_guided.load(Ordering::Relaxed);
+        state.broken.is_none() && !is_guided && !state.streams.wanted(max_window_bytes).is_empty()
     }
 
     /// The next part to fetch ahead of the readers, with windows of at most `max_window_bytes`.
@@ -44,7 +46,11 @@ impl Inode {
         if state.broken.is_some() {
             return Ahead::Nothing;
         }
-        for wanted in state.streams.wanted(max_window_bytes) {
+        let windows = match self.is_guided.load(Ordering::Relaxed) {
+            true => Vec::new(),
+            false => state.streams.wanted(max_window_bytes),
+        };
+        for wanted in windows {
             let priority = if wanted.proven { Priority::Window } else { Priority::Speculation };
             let Some(hole) = state.first_hole(wanted.range.start, self.object.size) else {
                 state.streams.fetched(&wanted, wanted.range.end);
@@ -117,6 +123,35 @@ impl Inode {
         }
         state.expected_below = Some(range.end);
         Ahead::Fetch(state.insert(range, Origin::Ahead, grant))
+    }
+
+    /// The next part of a stretch that a recorded load will want.
+    pub(in crate::read) fn next_planned(&self, range: ByteRange, budget: &Arc<Budget>) -> Ahead {
+        let mut state = self.state.lock();
+        if state.broken.is_some() {
+            return Ahead::Nothing;
+        }
+        // Small objects come whole, and are checked before they are handed out.
+        let is_small = self.object.size <= SMALL_BYTES;
+        let range = if is_small { ByteRange::new(0, self.object.size) } else { range };
+        let hole = state.first_hole(range.start, range.end);
+        let part_bytes = self.max_part_bytes.min(SWEEP_PART_BYTES);
+        let Some(range) = hole.and_then(|hole| planner::ahead(hole, range.end, part_bytes)) else {
+            return Ahead::Nothing;
+        };
+        let bytes = capacity_for(range.len());
+        let Some(grant) = budget.reserve(bytes, Priority::WarmUp) else {
+            return Ahead::Lacking(bytes, Priority::WarmUp);
+        };
+        self.is_planned.store(true, Ordering::Relaxed);
+        Ahead::Fetch(state.insert(range, Origin::Ahead, grant))
+    }
+
+    /// What becomes of a plan for a read where a recorded load says that all below `end` will be wanted.
+    pub(in crate::read) fn guided(&self, plan: Plan, read: ByteRange, end: u64) -> Plan {
+        let end = end.min(read.start.saturating_add(SWEEP_PART_BYTES));
+        let fetch = if self.object.size <= SMALL_BYTES { plan.fetch } else { Fetch::Until { end } };
+        Plan { fetch, wants_all: false, ..plan }
     }
 
     /// Fetching may begin now, from the first byte.

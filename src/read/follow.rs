@@ -1,0 +1,159 @@
+//! Recording what programs read, and following what was recorded.
+//!
+//! The deciding is done by [`Recorder`] and [`Replay`]; here they are told what happens, and what they say is done. An
+//! object of the plan that nobody has open is an inode without handles, found by its number: that is a function of
+//! bucket, key and entity tag, so that no listing is needed, and GETs are pinned to the tag, so that an object that has
+//! changed since is known by the first answer. GETs for the plan come after those of windows, at the priority of
+//! warm-up; until the plan has proved right they leave half of the places to others.
+//!
+//! The locks of recorder and plan are taken alone.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use parking_lot::Mutex;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::inode::{Ahead, Inode, Order};
+use super::replay::{Guidance, Replay};
+use super::stream::Plan;
+use super::trace::Trace;
+use super::{Object, Reader};
+use crate::base::ByteRange;
+use crate::metrics::Metric;
+use crate::store::ErrorKind;
+
+impl Reader {
+    /// From now on what is read is recorded. Files that are read without the daemon, because the kernel has all of their
+    /// bytes, are recorded as read whole when they are opened.
+    pub fn record(&self) {
+        self.recorder.get_or_init(Mutex::default);
+    }
+
+    /// What was recorded so far; `None` where that is nothing new since the last call.
+    pub fn recorded(&self) -> Option<Trace> {
+        self.recorder.get()?.lock().take_news()
+    }
+
+    /// Follows a recorded load, once the first of its objects is opened. Only the first call counts.
+    pub fn replay(&self, trace: Trace) {
+        self.replay.get_or_init(|| Mutex::new(Replay::new(trace, self.options.memory_limit)));
+    }
+
+    /// Whether the last read was foretold by a recorded load.
+    pub(super) fn is_following(&self) -> bool {
+        self.replay.get().is_some_and(|replay| replay.lock().is_serving())
+    }
+
+    /// Says whether an object that was opened is one of a recorded load.
+    pub(super) fn opened(&self, object: &Object) -> bool {
+        let Some(replay) = self.replay.get() else { return false };
+        let mut replay = replay.lock();
+        replay.opened(object);
+        replay.covers(object)
+    }
+
+    pub(super) fn record_read(&self, object: &Object, read: ByteRange) {
+        if let Some(recorder) = self.recorder.get() {
+            recorder.lock().observe(object, read);
+        }
+    }
+
+    /// The kernel reads all of an object by itself.
+    pub(super) fn seen_whole(&self, object: &Object) {
+        let all = ByteRange::new(0, object.size);
+        self.record_read(object, all);
+        if let Some(replay) = self.replay.get() {
+            replay.lock().read(object, all, self.budget.limit_bytes());
+        }
+    }
+
+    /// How to fetch what a read misses: as its streams say, or as a recorded load does.
+    pub(super) fn guided(&self, inode: &Inode, plan: Plan, read: ByteRange) -> (Plan, Guidance) {
+        let Some(replay) = self.replay.get() else { return (plan, Guidance::None) };
+        let guidance = {
+            let mut replay = replay.lock();
+            let guidance = replay.read(&inode.object, read, self.budget.limit_bytes());
+            tell_end(&mut replay);
+            guidance
+        };
+        inode.is_guided.store(guidance != Guidance::None, Ordering::Relaxed);
+        match guidance {
+            Guidance::None => (plan, guidance),
+            Guidance::Below { end, .. } => (inode.guided(plan, read, end), guidance),
+        }
+    }
+
+    /// A read that was foretold led to these GETs of its own.
+    pub(super) fn came_late(&self, guidance: Guidance, orders: &[Order]) {
+        let (Some(replay), Guidance::Below { step, was_done, .. }) = (self.replay.get(), guidance) else { return };
+        let bytes: u64 = orders.iter().map(|order| order.part.range.len()).sum();
+        if bytes == 0 {
+            return;
+        }
+        let mut replay = replay.lock();
+        replay.fetched(step, bytes);
+        if was_done {
+            // Its bytes were given up before they were read.
+            replay.missed(bytes);
+            tell_end(&mut replay);
+        }
+    }
+
+    /// A GET for an object failed.
+    pub(super) fn plan_met(&self, object: &Object, kind: ErrorKind) {
+        use ErrorKind::{AccessDenied, Archived, Changed, NotFound};
+        let Some(replay) = self.replay.get() else { return };
+        if matches!(kind, AccessDenied | Archived | Changed | NotFound) && replay.lock().lost(object) {
+            self.metrics.add(Metric::ReplaySkipped, 1);
+            tracing::debug!(key = object.key.as_str(), ?kind, "the recorded load goes on without an object");
+        }
+    }
+
+    /// A turn of the recorded load; says whether another may bring something, or hands the place back where there is
+    /// nothing to fetch.
+    pub(super) fn pump_planned(
+        self: &Arc<Self>,
+        place: OwnedSemaphorePermit,
+    ) -> std::result::Result<bool, OwnedSemaphorePermit> {
+        let Some(replay) = self.replay.get() else { return Err(place) };
+        let (turn, is_proven) = {
+            let mut replay = replay.lock();
+            (replay.turn(self.budget.limit_bytes()), replay.is_proven())
+        };
+        let Some((step, object, range)) = turn else { return Err(place) };
+        if self.turns.are_scarce() && !is_proven {
+            return Ok(false);
+        }
+        match self.next_planned(object, range) {
+            (_, Ahead::Nothing | Ahead::Withheld) => replay.lock().done(step),
+            (_, Ahead::Lacking(bytes, priority)) => return Ok(self.make_room(bytes, priority)),
+            (inode, Ahead::Fetch(order)) => {
+                replay.lock().fetched(step, order.part.range.len());
+                self.start(&inode, order, Some(place));
+            }
+        }
+        Ok(true)
+    }
+
+    fn next_planned(&self, object: Object, range: ByteRange) -> (Arc<Inode>, Ahead) {
+        // Under the lock of the map, so that nobody forgets the inode before it has a part.
+        let mut inodes = self.inodes.lock();
+        let known = inodes.get(&object.ino).cloned();
+        let inode = known.unwrap_or_else(|| Inode::new(object.clone(), &self.options));
+        if inode.object != object {
+            return (inode, Ahead::Nothing);
+        }
+        let ahead = inode.next_planned(range, &self.budget);
+        if matches!(ahead, Ahead::Fetch(_)) {
+            inodes.insert(object.ino, inode.clone());
+        }
+        (inode, ahead)
+    }
+}
+
+fn tell_end(replay: &mut Replay) {
+    if replay.ends() {
+        tracing::info!("what is read differs from the recorded load: it is followed no more");
+    }
+}
