@@ -10,7 +10,7 @@ use super::{
 use crate::base::{Ino, Key};
 use crate::metrics::Metric;
 use crate::read;
-use crate::store::{Error, ErrorKind};
+use crate::store::{Error, ErrorKind, StorageClass};
 use crate::tree::{self, Renewed};
 
 /// Of a larger file, somebody who looks at its kind or its header reads less.
@@ -46,15 +46,9 @@ impl OpenFile {
 
 /// What the reader needs to know of an object.
 pub(super) fn to_read(ino: Ino, object: tree::Object) -> read::Object {
-    let archived = object.class.as_deref().is_some_and(is_archived);
+    let archived = object.class.as_deref().is_some_and(|class| StorageClass(class.into()).is_archive());
     let tree::Object { key, version, etag, size, .. } = object;
     read::Object { ino, key: Key::new(key), version, etag, size, archived }
-}
-
-/// Whether objects of a storage class must be restored before they can be read.
-fn is_archived(class: &str) -> bool {
-    // Of OSS, then of S3, whose instant-retrieval class is none of them.
-    matches!(class, "Archive" | "ColdArchive" | "DeepColdArchive" | "GLACIER" | "DEEP_ARCHIVE")
 }
 
 impl Fs {

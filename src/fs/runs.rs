@@ -8,6 +8,7 @@
 //! proportion to what was read; a run that broke off short makes the next ones prove themselves for longer.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Runs that go on in one order: one for each of several readers at different places.
 const RUNS: usize = 8;
@@ -21,6 +22,8 @@ const MOST_SHARDS_AHEAD: u64 = 4;
 const PATIENCE: u64 = 3;
 /// The most that it takes, after runs that broke off.
 const MOST_PATIENCE: u64 = 48;
+/// After so many files were read elsewhere, twice as many as there may be readers, nobody waits for what a run named.
+const QUIET_READS: u64 = 2 * RUNS as u64;
 /// Density is that of the last so many places, more or less.
 const MEMORY: u64 = 128;
 
@@ -33,22 +36,37 @@ pub(super) enum Trust {
     Given,
 }
 
+/// Names a run for as long as the daemon lives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct RunId(pub(super) u64);
+
 /// The runs through one order.
 #[derive(Debug)]
 pub(super) struct Runs {
     trust: Trust,
     runs: Vec<Run>,
-    steps: u64,
     patience: u64,
+}
+
+/// What is to be fetched ahead.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Named {
+    /// On behalf of which run.
+    pub(super) run: RunId,
+    /// Which files, in this order.
+    pub(super) range: Range<u64>,
 }
 
 #[derive(Clone, Debug)]
 struct Run {
+    id: RunId,
     start: u64,
     /// Behind the furthest that was read.
     end: u64,
     /// Behind the last that was read or named.
     frontier: u64,
+    /// What the frontier was before nobody seemed to wait any more.
+    withdrawn: u64,
     /// Which of the last 64 before `end` were read, the last one in the lowest bit.
     recent: u64,
     /// Files read, and places passed; both are halved now and then.
@@ -61,7 +79,10 @@ struct Run {
 
 impl Run {
     fn new(at: u64, used: u64) -> Self {
-        Run { start: at, end: at + 1, frontier: at + 1, recent: 1, read: 1, passed: 1, length: 1, used }
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        let id = RunId(NEXT_ID.fetch_add(1, Ordering::Relaxed));
+        let (end, frontier) = (at + 1, at + 1);
+        Run { id, start: at, end, frontier, withdrawn: 0, recent: 1, read: 1, passed: 1, length: 1, used }
     }
 
     /// How far a step is from where the run stands; `None` where it is none of its steps.
@@ -115,30 +136,46 @@ impl Run {
 impl Runs {
     pub(super) fn new(trust: Trust) -> Self {
         let patience = if trust == Trust::Given { 1 } else { PATIENCE };
-        Runs { trust, runs: Vec::new(), steps: 0, patience }
+        Runs { trust, runs: Vec::new(), patience }
     }
 
-    /// The file at a place, below `end`, was read: which ones to fetch ahead, in this order. With earned trust each is
-    /// named once in a run.
-    pub(super) fn read(&mut self, at: u64, end: u64) -> Range<u64> {
-        self.steps += 1;
+    /// The file at a place, below `end`, was read, as the `now`th file of any order: which ones to fetch ahead. With
+    /// earned trust each is named once in a run, unless it was withdrawn.
+    pub(super) fn read(&mut self, at: u64, end: u64, now: u64) -> Option<Named> {
         let near = |(index, run): (usize, &Run)| Some((run.distance(at, self.patience)?, index));
         let nearest = self.runs.iter().enumerate().filter_map(near).min();
         let Some((stepped, index)) = nearest.map(|(_, index)| (self.runs[index].stepped(at), index)) else {
-            return self.begin(at, end);
+            return self.begin(at, end, now);
         };
         match stepped {
-            None => 0..0,
+            None => None,
             Some(run) if run.is_dense(self.patience) => {
-                self.runs[index] = Run { used: self.steps, ..run };
+                self.runs[index] = Run { used: now, ..run };
                 self.ahead(index, end)
             }
             // Too far for this run, which may go on where it was.
-            Some(_) => self.begin(at, end),
+            Some(_) => self.begin(at, end, now),
         }
     }
 
-    fn begin(&mut self, at: u64, end: u64) -> Range<u64> {
+    /// The runs that named files and read none while [`QUIET_READS`] were read elsewhere. What they named is named anew
+    /// when they go on.
+    pub(super) fn withdraw(&mut self, now: u64) -> Vec<RunId> {
+        let is_quiet = |run: &&mut Run| run.frontier > run.end && run.used + QUIET_READS <= now;
+        let withdraw = |run: &mut Run| {
+            run.withdrawn = run.frontier;
+            run.frontier = run.end;
+            run.id
+        };
+        self.runs.iter_mut().filter(is_quiet).map(withdraw).collect()
+    }
+
+    /// Whether some run has named files that it has not come to.
+    pub(super) fn have_named(&self) -> bool {
+        self.runs.iter().any(|run| run.frontier > run.end)
+    }
+
+    fn begin(&mut self, at: u64, end: u64, now: u64) -> Option<Named> {
         if self.runs.len() >= RUNS {
             // Steps at random must not push out a run that goes on.
             let worth = |run: &Run| (run.length >= self.patience, run.used);
@@ -147,7 +184,7 @@ impl Runs {
                 self.is_over(&run);
             }
         }
-        self.runs.push(Run::new(at, self.steps));
+        self.runs.push(Run::new(at, now));
         self.ahead(self.runs.len() - 1, end)
     }
 
@@ -156,31 +193,31 @@ impl Runs {
         if self.trust == Trust::Given {
             return;
         }
-        if run.frontier - run.end > run.length {
+        if run.frontier.max(run.withdrawn).saturating_sub(run.end) > run.length {
             self.patience = (self.patience * 2).min(MOST_PATIENCE);
         } else if run.length > MOST_AHEAD {
             self.patience = PATIENCE;
         }
     }
 
-    fn ahead(&mut self, index: usize, end: u64) -> Range<u64> {
+    fn ahead(&mut self, index: usize, end: u64) -> Option<Named> {
         let run = &self.runs[index];
         let others = self.runs.iter().map(|other| other.start).filter(|&start| start >= run.end);
         // What another reader has begun with was fetched for it.
         let bound = others.min().unwrap_or(end).min(end);
         let run = &mut self.runs[index];
         let (from, count) = match self.trust {
-            _ if run.length < self.patience => return 0..0,
+            _ if run.length < self.patience => return None,
             Trust::Earned => (run.frontier, (2 * (run.length - 1)).min(MOST_AHEAD)),
             // Few, and what had no room may have it now.
             Trust::Given => (run.end, run.length.min(MOST_SHARDS_AHEAD)),
         };
         let to = (run.end + count).min(bound);
         if from >= to {
-            return 0..0;
+            return None;
         }
         run.frontier = run.frontier.max(to);
-        from..to
+        Some(Named { run: run.id, range: from..to })
     }
 }
 
@@ -198,8 +235,8 @@ mod tests {
     /// What reading files in this order names ahead, step by step.
     fn check(trust: Trust, read: &[u64], end: u64, expected: &[&str]) {
         let mut runs = Runs::new(trust);
-        let show = |range: Range<u64>| if range.is_empty() { "-".to_owned() } else { format!("{range:?}") };
-        let shown: Vec<String> = read.iter().map(|&at| show(runs.read(at, end))).collect();
+        let show = |named: Option<Named>| named.map_or("-".to_owned(), |named| format!("{:?}", named.range));
+        let shown: Vec<String> = (1..).zip(read).map(|(now, &at)| show(runs.read(at, end, now))).collect();
         assert_eq!(shown, expected);
     }
 
@@ -207,10 +244,11 @@ mod tests {
     fn named(read: &[u64], end: u64) -> (usize, usize) {
         let mut runs = Runs::new(Trust::Earned);
         let (mut ahead, mut hits, mut seen) = (HashSet::new(), 0, HashSet::new());
-        for &at in read {
+        for (now, &at) in (1..).zip(read) {
             hits += usize::from(ahead.remove(&at));
             seen.insert(at);
-            ahead.extend(runs.read(at, end).filter(|at| !seen.contains(at)));
+            let named = runs.read(at, end, now).map_or(0..0, |named| named.range);
+            ahead.extend(named.filter(|at| !seen.contains(at)));
         }
         (hits, ahead.len())
     }
@@ -221,6 +259,19 @@ mod tests {
         check(Trust::Earned, &[0, 1, 2, 3, 4], 5, &["-", "-", "3..5", "-", "-"]);
         check(Trust::Earned, &[5, 5, 5, 5], 1000, &["-", "-", "-", "-"]);
         check(Trust::Earned, &[9, 8, 7, 900, 30], 1000, &["-", "-", "10..14", "-", "-"]);
+    }
+
+    #[test]
+    fn what_was_named_is_withdrawn_when_many_were_read_elsewhere_and_named_anew_when_the_run_goes_on() {
+        let mut runs = Runs::new(Trust::Earned);
+        let named: Vec<_> = (0..4).map(|at| runs.read(at, 1000, at)).collect();
+        let Some(last) = named[3].clone() else { panic!("{named:?}") };
+        assert_eq!(last.range, 7..10);
+        assert_eq!(runs.withdraw(3 + QUIET_READS - 1), []);
+        assert_eq!(runs.withdraw(3 + QUIET_READS), [last.run]);
+        assert!(!runs.have_named());
+        assert_eq!(runs.withdraw(1000), []);
+        assert_eq!(runs.read(4, 1000, 1001), Some(Named { range: 5..13, ..last }));
     }
 
     #[test]
@@ -284,7 +335,7 @@ mod tests {
         ) {
             let (mut runs, mut named) = (Runs::new(Trust::Earned), 0);
             for (steps, at) in read.into_iter().enumerate() {
-                let range = runs.read(at, end);
+                let range = runs.read(at, end, steps as u64).map_or(0..0, |named| named.range);
                 named += range.end.saturating_sub(range.start);
                 prop_assert!(range.is_empty() || (range.start > at && range.end <= end));
                 prop_assert!(named <= 4 * (steps as u64 + 1));

@@ -4,13 +4,14 @@
 //! The tree tells who stands where, `runs` whether somebody goes along there, `numbered` what a name says; the reader
 //! decides how much of it is fetched. Nothing is asked of the store: what the tree does not know is not expected.
 
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
 use super::file::to_read;
 use super::numbered::Numbered;
-use super::runs::{Runs, Trust};
+use super::runs::{Named, RunId, Runs, Trust};
 use super::{Fs, State};
 use crate::base::Ino;
 use crate::read;
@@ -23,6 +24,19 @@ const REMEMBERED: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
 #[derive(Debug)]
 pub(super) struct Successors {
     orders: LruCache<Order, Runs>,
+    /// Orders with files named that nobody has come to, the last to be read at the back.
+    naming: VecDeque<Order>,
+    /// Files read in all.
+    reads: u64,
+}
+
+/// What follows from a file being read.
+#[derive(Debug, Default)]
+pub(super) struct Outlook {
+    /// Files that will be wanted next, in this order, each on behalf of a run. Some of them may have been named before.
+    pub(super) next: Vec<(RunId, Ino)>,
+    /// Runs whose files nobody waits for any more.
+    pub(super) withdrawn: Vec<RunId>,
 }
 
 /// An order of files of one directory.
@@ -36,22 +50,43 @@ enum Order {
 
 impl Successors {
     pub(super) fn new() -> Self {
-        Successors { orders: LruCache::new(REMEMBERED) }
+        Successors { orders: LruCache::new(REMEMBERED), naming: VecDeque::new(), reads: 0 }
     }
 
-    /// A file was read: the files that will be wanted next, in this order. Some of them may have been named before.
-    pub(super) fn read(&mut self, tree: &Tree, ino: Ino) -> Vec<Ino> {
-        let Some(position) = tree.position(ino) else { return Vec::new() };
-        let listing = Order::Listing(position.directory);
-        let runs = self.orders.get_or_insert_mut(listing, || Runs::new(Trust::Earned));
-        let ahead = runs.read(position.index as u64, position.entries as u64);
+    /// A file was read.
+    pub(super) fn read(&mut self, tree: &Tree, ino: Ino) -> Outlook {
+        let Some(position) = tree.position(ino) else { return Outlook::default() };
+        self.reads += 1;
         let mut next = self.read_by_number(tree, &position);
-        let count = ahead.end.saturating_sub(ahead.start) as usize;
-        next.extend(tree.files_from(position.directory, ahead.start as usize).take(count));
-        next
+        let (index, entries) = (position.index as u64, position.entries as u64);
+        if let Some(Named { run, range }) = self.step(Order::Listing(position.directory), Trust::Earned, index, entries)
+        {
+            let files = tree.files_from(position.directory, range.start as usize);
+            next.extend(files.take((range.end - range.start) as usize).map(|ino| (run, ino)));
+        }
+        Outlook { next, withdrawn: self.withdraw() }
     }
 
-    fn read_by_number(&mut self, tree: &Tree, position: &Position<'_>) -> Vec<Ino> {
+    fn step(&mut self, order: Order, trust: Trust, at: u64, end: u64) -> Option<Named> {
+        let named = self.orders.get_or_insert_mut(order.clone(), || Runs::new(trust)).read(at, end, self.reads)?;
+        self.naming.retain(|other| *other != order);
+        self.naming.push_back(order);
+        Some(named)
+    }
+
+    /// The runs that have come to an end without a word.
+    fn withdraw(&mut self) -> Vec<RunId> {
+        let mut withdrawn = Vec::new();
+        let Successors { orders, naming, reads } = self;
+        naming.retain(|order| {
+            let Some(runs) = orders.peek_mut(order) else { return false };
+            withdrawn.extend(runs.withdraw(*reads));
+            runs.have_named()
+        });
+        withdrawn
+    }
+
+    fn read_by_number(&mut self, tree: &Tree, position: &Position<'_>) -> Vec<(RunId, Ino)> {
         let Some(numbered) = Numbered::parse(position.component) else { return Vec::new() };
         let (trust, end) = match numbered.total {
             Some(total) => (Trust::Given, total.saturating_add(1)),
@@ -60,8 +95,9 @@ impl Successors {
         };
         let Position { directory, .. } = *position;
         let order = Order::Numbers { directory, prefix: numbered.prefix.into(), suffix: numbered.suffix.into() };
-        let ahead = self.orders.get_or_insert_mut(order, || Runs::new(trust)).read(numbered.number, end);
-        ahead.filter_map(|number| tree.file(directory, &numbered.with_number(number))).collect()
+        let Some(Named { run, range }) = self.step(order, trust, numbered.number, end) else { return Vec::new() };
+        let file = |number| Some((run, tree.file(directory, &numbered.with_number(number))?));
+        range.filter_map(file).collect()
     }
 }
 
@@ -71,18 +107,24 @@ impl Fs {
         if !self.reader.looks_ahead() {
             return;
         }
-        let objects: Vec<read::Object> = {
+        let (next, withdrawn) = {
             let mut state = self.state.lock();
             let State { tree, successors, .. } = &mut *state;
-            let next = successors.read(tree, ino);
+            let Outlook { next, withdrawn } = successors.read(tree, ino);
             let now = self.clock.elapsed();
             // Symlink objects whose target is not known would cost a request of another kind.
-            let is_file = |ino: &Ino| tree.view(*ino, now).is_some_and(|view| view.shape == Shape::File);
-            let object = |ino| Some(to_read(ino, tree.object(ino).filter(|object| !object.stale)?));
-            next.into_iter().filter(is_file).filter_map(object).collect()
+            let is_file = |(_, ino): &(RunId, Ino)| tree.view(*ino, now).is_some_and(|view| view.shape == Shape::File);
+            let object = |(RunId(run), ino)| {
+                let object = tree.object(ino).filter(|object| !object.stale)?;
+                Some((read::Cause(run), to_read(ino, object)))
+            };
+            (next.into_iter().filter(is_file).filter_map(object).collect::<Vec<_>>(), withdrawn)
         };
-        if !objects.is_empty() {
-            self.reader.expect(objects);
+        if !withdrawn.is_empty() {
+            self.reader.withdraw(&withdrawn.into_iter().map(|RunId(run)| read::Cause(run)).collect::<Vec<_>>());
+        }
+        if !next.is_empty() {
+            self.reader.expect(next);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use futures::future::join_all;
 use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -9,6 +10,7 @@ use rand::{Rng, SeedableRng};
 
 use super::tests::Bed;
 use super::*;
+use crate::store::StorageClass;
 use crate::store::memory::MemoryStore;
 
 /// A bucket with these keys, each of so many bytes, that answers after 20 ms; listed already.
@@ -119,6 +121,39 @@ async fn nothing_is_listed_or_asked_for_on_behalf_of_a_guess() {
     assert!(requests.iter().all(|request| request.starts_with("GET ")), "{requests:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_directory_that_was_left_is_not_fetched_any_further() {
+    let keys: Vec<String> = ["a", "b"].iter().flat_map(|dir| (0..40).map(move |i| format!("{dir}/{i:02}"))).collect();
+    let bed = bed(&keys, 10).await;
+    bed.names("a").await;
+    bed.names("b").await;
+    let inos: Vec<Ino> = join_all(keys.iter().map(|key| bed.attr(key))).await.iter().map(|attr| attr.ino).collect();
+    let mut state = bed.fs.state.lock();
+    let State { tree, successors, .. } = &mut *state;
+    let named: Vec<_> = (0..3).flat_map(|at| successors.read(tree, inos[at]).next).collect();
+    assert_eq!(named.iter().map(|&(_, ino)| ino).collect::<Vec<_>>(), inos[3..7]);
+    // Every second one, from the end: no order.
+    let withdrawn: Vec<_> = (0..17).map(|i| successors.read(tree, inos[79 - 2 * i]).withdrawn).collect();
+    assert_eq!(withdrawn.concat(), [named[0].0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn archived_files_are_left_out() {
+    let store = MemoryStore::new();
+    for key in named(12) {
+        store.put(key.as_str(), vec![7; 1000]);
+    }
+    for key in &named(12)[4..6] {
+        store.amend(key, |meta| meta.storage_class = Some(StorageClass("ColdArchive".into())));
+    }
+    let bed = Bed::over(store, |_| ());
+    bed.names("").await;
+    bed.requests();
+    read(&bed, &named(12)[..3]).await;
+    let gets = bed.requests();
+    assert!(gets.len() == 5 && !gets.iter().any(|get| get.ends_with("00004.jpg")), "{gets:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -143,7 +178,7 @@ proptest! {
                 at = if dice.random_range(0..4) == 0 { dice.random_range(0..files.len().max(1)) } else { at + 1 };
                 let Some(&ino) = files.get(at) else { continue };
                 let named = successors.read(tree, ino);
-                assert!(named.iter().all(|next| siblings.contains(next) && *next != ino), "{named:?} after {ino:?}");
+                assert!(named.next.iter().all(|(_, next)| siblings.contains(next) && *next != ino), "{named:?} after {ino:?}");
             }
         });
     }

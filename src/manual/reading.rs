@@ -61,7 +61,10 @@
 //! opened may hold a quarter of the memory limit, 1 GiB at most, and count against further ones until they are opened
 //! or a minute has passed, even when their memory was given up before. So wrong guesses cost at most that much a
 //! minute. Their bytes stay and go as those of files that were read do, the least recently used first. A file that is
-//! opened and closed without a read loses what was fetched of it.
+//! opened and closed without a read loses what was fetched of it. Files that wait for their turn are forgotten when sixteen
+//! others were read and none of those that led to them; when their reader goes on they are expected anew.
+//! `prefetched_bytes` and `prefetched_unread_bytes` count what all fetching ahead brought, and what of it was let go
+//! unread. Files of an archive class are never guessed, and no window is opened on them before a read has brought bytes.
 //!
 //! At 20 ms to the first byte, 800 files of 128 KiB take one thread 0.9 s instead of 18 s in the order of the listing,
 //! four threads 0.8 s instead of 4.5 s, whether they take every fourth file or batches of 32 in turn. A random quarter

@@ -75,8 +75,17 @@ impl Credit {
     }
 }
 
-/// An inode that waits for its turn to be fetched before it is opened, and since when, in milliseconds.
-pub(super) type Expected = (u64, Arc<Inode>);
+/// Why objects are expected: what was expected for one cause may be withdrawn together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cause(pub u64);
+
+/// An inode that waits for its turn to be fetched before it is opened.
+pub(super) struct Expected {
+    /// Milliseconds on the reader's clock.
+    since_ms: u64,
+    cause: Cause,
+    inode: Arc<Inode>,
+}
 
 impl Reader {
     /// Whether anything is ever fetched before it is asked for.
@@ -87,12 +96,12 @@ impl Reader {
     /// Objects that will probably be opened next, in this order. They are fetched as far as places, memory and what
     /// became of earlier guesses allow; those that are open, or there, cost nothing. What is not fetched within a
     /// minute is forgotten.
-    pub fn expect(self: &Arc<Self>, objects: impl IntoIterator<Item = Object>) {
+    pub fn expect(self: &Arc<Self>, objects: impl IntoIterator<Item = (Cause, Object)>) {
         if !self.looks_ahead() || self.is_following() {
             return;
         }
         let now_ms = self.now_ms();
-        for object in objects {
+        for (cause, object) in objects {
             // Without a tag the next open may mean another version.
             if object.size == 0 || object.etag.is_none() || object.archived {
                 continue;
@@ -101,8 +110,27 @@ impl Reader {
                 break;
             }
             if let Some(inode) = self.newly_expected(object) {
-                self.turns.expected.lock().push_back((now_ms, inode));
+                self.turns.expected.lock().push_back(Expected { since_ms: now_ms, cause, inode });
             }
+        }
+        self.pump();
+    }
+
+    /// Objects that were expected for these causes will not be opened soon. What is on its way of them comes all the
+    /// same, and those of which nothing was asked for yet are forgotten.
+    pub fn withdraw(self: &Arc<Self>, causes: &[Cause]) {
+        let all = std::mem::take(&mut *self.turns.expected.lock());
+        let is_withdrawn = |expected: &Expected| causes.contains(&expected.cause) && !expected.inode.has_begun();
+        let (withdrawn, others): (VecDeque<_>, VecDeque<_>) = all.into_iter().partition(is_withdrawn);
+        // What came in between waits behind.
+        let mut expected = self.turns.expected.lock();
+        for other in others.into_iter().rev() {
+            expected.push_front(other);
+        }
+        drop(expected);
+        for Expected { inode, .. } in withdrawn {
+            inode.is_expected.store(false, Ordering::Relaxed);
+            self.forget_if_unused(&inode);
         }
         self.pump();
     }
@@ -129,7 +157,9 @@ impl Reader {
         if self.turns.are_scarce() {
             return false;
         }
-        let Some((since_ms, inode)) = self.turns.expected.lock().pop_front() else { return false };
+        let Some(expected) = self.turns.expected.lock().pop_front() else { return false };
+        let Expected { since_ms, ref inode, .. } = expected;
+        let inode = inode.clone();
         let now_ms = self.now_ms();
         let ahead = match since_ms + WRITE_OFF_MS <= now_ms {
             true => Ahead::Nothing,
@@ -145,7 +175,7 @@ impl Reader {
             Ahead::Lacking(bytes, priority) => (self.make_room(bytes, priority), None),
             Ahead::Fetch(order) => (true, Some(order)),
         };
-        self.turns.expected.lock().push_front((since_ms, inode.clone()));
+        self.turns.expected.lock().push_front(expected);
         if let Some(order) = order {
             self.start(&inode, order, Some(place));
         }

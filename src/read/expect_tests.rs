@@ -20,7 +20,7 @@ fn objects(bed: &Bed, count: u64, size: u64) -> Vec<(Object, Bytes)> {
 }
 
 fn expect(bed: &Bed, objects: &[(Object, Bytes)]) {
-    bed.reader.expect(objects.iter().map(|(object, _)| object.clone()));
+    bed.reader.expect(objects.iter().map(|(object, _)| (Cause(1), object.clone())));
 }
 
 async fn settle() {
@@ -146,12 +146,67 @@ async fn nothing_is_fetched_for_what_is_open_or_cannot_be_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_withdrawn_and_not_begun_makes_room_for_others() {
+    let bed = Bed::new(limited(64));
+    let objects = objects(&bed, 12, 4 * MIB);
+    expect(&bed, &objects[..8]);
+    settle().await;
+    assert_eq!(bed.gets().len(), 4, "a quarter of the memory");
+    bed.reader.expect([(Cause(2), objects[8].0.clone())]);
+    bed.reader.withdraw(&[Cause(1), Cause(7)]);
+    assert_eq!((bed.reader.turns.expected.lock().len(), bed.reader.inodes.lock().len()), (1, 5));
+    drop(bed.reader.open(objects[0].0.clone()));
+    settle().await;
+    assert_eq!(bed.gets().len(), 1);
+    let before = bed.count(Metric::ReadsBuffered);
+    read_through(&bed.reader.open(objects[8].0.clone()), &objects[8].1, 1 << 20).await;
+    assert_eq!(bed.count(Metric::ReadsBuffered) - before, 4, "the one that was not withdrawn is there");
+    expect(&bed, &objects[4..5]);
+    settle().await;
+    assert_eq!(bed.gets().len(), 1, "and what was may be expected anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_fetched_ahead_of_an_archived_object_before_a_read_has_brought_bytes() {
+    for prefetch in [Prefetch::Auto, Prefetch::Open] {
+        let bed = Bed::new(Options { prefetch, ..Options::default() });
+        let bytes = content(20 * MIB, 1);
+        let object = Object { archived: true, ..bed.object("a", &bytes) };
+        expect(&bed, &[(object.clone(), bytes.clone())]);
+        let file = bed.reader.open(object);
+        settle().await;
+        bed.script([Some(Fault::Error(ErrorKind::Archived))]);
+        assert_eq!(file.read(0, 1 << 20).await.unwrap_err().kind(), ErrorKind::Archived);
+        settle().await;
+        assert_eq!(bed.gets(), [], "the one that was refused did not reach the store");
+        // It was restored.
+        read_through(&file, &bytes, 1 << 20).await;
+        let gets = bed.gets();
+        assert_eq!((gets[0].len(), gets.iter().map(|get| get.len()).sum()), (MIB, 20 * MIB));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_that_nobody_read_are_counted_when_they_go() {
+    let bed = Bed::new(Options::default());
+    let objects = objects(&bed, 3, 2 * MIB);
+    expect(&bed, &objects);
+    settle().await;
+    read_through(&bed.reader.open(objects[0].0.clone()), &objects[0].1, 1 << 20).await;
+    bed.reader.open(objects[1].0.clone()).read(0, 1 << 20).await.unwrap();
+    let counted = || (bed.count(Metric::PrefetchedBytes) / MIB, bed.count(Metric::PrefetchedUnread) / MIB);
+    assert_eq!(counted(), (6, 0));
+    check_empty(&bed);
+    assert_eq!(counted(), (6, 3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_guess_that_fails_is_forgotten() {
     let bed = Bed::new(Options::default());
     let objects = objects(&bed, 4, MIB);
     bed.script((0..2).map(|_| Some(Fault::Error(ErrorKind::AccessDenied))));
     let changed = Object { etag: Some(crate::base::ETag::parse("\"0\"").unwrap()), ..objects[3].0.clone() };
-    bed.reader.expect(objects[..3].iter().map(|(object, _)| object.clone()).chain([changed]));
+    bed.reader.expect(objects[..3].iter().map(|(object, _)| object.clone()).chain([changed]).map(|it| (Cause(1), it)));
     settle().await;
     assert_eq!((bed.held(), bed.reader.inodes.lock().len(), bed.count(Metric::ReadErrors)), (MIB, 1, 0));
     for (object, bytes) in &objects {

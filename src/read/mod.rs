@@ -62,6 +62,7 @@ use recorder::Recorder;
 use replay::{Guidance, Replay};
 use stream::Plan;
 
+pub use expect::Cause;
 pub use integrity::Verified;
 pub use pressure::{Change, Headroom, Observation};
 pub use slice::Slice;

@@ -104,6 +104,11 @@ impl Inode {
         self.state.lock().expected_below = Some(0);
     }
 
+    /// Whether something was fetched of it because it will probably be opened.
+    pub(in crate::read) fn has_begun(&self) -> bool {
+        self.state.lock().expected_below.is_some_and(|below| below > 0)
+    }
+
     /// The next part of a file that nobody has opened yet. Once it is open its readers say what they want.
     pub(in crate::read) fn next_expected(&self, credit: &Credit, now_ms: u64, budget: &Arc<Budget>) -> Ahead {
         let mut state = self.state.lock();
