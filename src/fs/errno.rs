@@ -78,6 +78,7 @@ impl From<&Error> for Errno {
             | ErrorKind::Protocol
             | ErrorKind::Corrupt
             | ErrorKind::Unsupported
+            | ErrorKind::TooLarge
             | ErrorKind::Conflict => Errno::EIO,
         }
     }

@@ -112,6 +112,7 @@ impl Bed {
             Request::Get { key, .. } => format!("GET {key}"),
             Request::Head { key } => format!("HEAD {key}"),
             Request::Symlink { key } => format!("SYMLINK {key}"),
+            Request::Tags { key } => format!("TAGS {key}"),
             Request::List(list) => format!("LIST {}{}", list.prefix, if list.max_keys == 1 { " 1" } else { "" }),
         };
         self.bucket.take_requests().into_iter().map(short).collect()

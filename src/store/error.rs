@@ -23,6 +23,8 @@ pub enum ErrorKind {
     RangeNotSatisfiable,
     /// The bucket lives elsewhere; the message names the endpoint or region.
     WrongRegion,
+    /// The object is more than one request copies (400).
+    TooLarge,
     /// The service refused the request itself (other 4xx).
     Invalid,
     /// The service told us to slow down (429, 503 with a throttle code).

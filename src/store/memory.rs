@@ -3,6 +3,8 @@
 //! It keeps the rules of the [`Store`] trait to the letter, writes down every request it gets, and does nothing else:
 //! broken answers are the business of [`FaultStore`](super::layers::FaultStore), which goes over it.
 
+mod changes;
+
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::pin::Pin;
@@ -15,10 +17,9 @@ use md5::{Digest, Md5};
 use parking_lot::Mutex;
 use tokio::io::ReadBuf;
 
-use super::crc64::crc64;
 use super::{
-    Body, DeleteRequest, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest,
-    ObjectKind, ObjectMeta, PutRequest, Receive, Result, StorageClass, Store, StoreMut,
+    Body, Change, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, ObjectKind,
+    ObjectMeta, Outcome, Receive, Result, StorageClass, Store, StoreMut, Tags,
 };
 use crate::base::{ByteRange, ETag, Key, Timestamp};
 
@@ -43,6 +44,7 @@ enum Versioning {
 struct State {
     /// Versions of each key, oldest first. Never empty.
     objects: BTreeMap<String, Vec<Version>>,
+    uploads: BTreeMap<String, changes::Pending>,
     log: Vec<Request>,
     /// Changes so far: the source of version ids and of times.
     changes: u64,
@@ -53,6 +55,7 @@ struct State {
 struct Version {
     content: Content,
     meta: ObjectMeta,
+    tags: Tags,
 }
 
 #[derive(Clone, Debug)]
@@ -81,6 +84,11 @@ pub enum Request {
     /// The target of a symlink.
     Symlink {
         /// The symlink object.
+        key: String,
+    },
+    /// The tags of an object.
+    Tags {
+        /// The object.
         key: String,
     },
     /// A list page.
@@ -126,15 +134,8 @@ impl MemoryStore {
     /// Puts an object and returns its facts. Its time is that of the change: one second later each.
     pub fn put(&self, key: impl Into<String>, bytes: impl Into<Bytes>) -> ObjectMeta {
         let bytes = bytes.into();
-        let meta = ObjectMeta {
-            size: bytes.len() as u64,
-            etag: ETag::parse(&hex::encode_upper(Md5::digest(&bytes))),
-            crc64: Some(crc64(&bytes)),
-            content_type: Some("application/octet-stream".to_owned()),
-            storage_class: Some(StorageClass("Standard".into())),
-            ..ObjectMeta::default()
-        };
-        self.add(key.into(), Content::Bytes(bytes), meta)
+        let meta = changes::facts(&bytes);
+        self.add(key.into(), Content::Bytes(bytes), meta, Tags::new())
     }
 
     /// Puts a symlink object that names another key.
@@ -146,7 +147,7 @@ impl MemoryStore {
             kind: ObjectKind::Symlink,
             ..ObjectMeta::default()
         };
-        self.add(key.into(), Content::Link(target), meta);
+        self.add(key.into(), Content::Link(target), meta, Tags::new());
     }
 
     /// Removes an object; nothing happens if there is none. A versioned bucket keeps what was.
@@ -154,7 +155,7 @@ impl MemoryStore {
         match self.versioning {
             Versioning::Off => drop(self.state.lock().objects.remove(key)),
             Versioning::On => {
-                self.add(key.to_owned(), Content::Removed, ObjectMeta::default());
+                self.add(key.to_owned(), Content::Removed, ObjectMeta::default(), Tags::new());
             }
         }
     }
@@ -177,7 +178,7 @@ impl MemoryStore {
         std::mem::take(&mut self.state.lock().log)
     }
 
-    fn add(&self, key: String, content: Content, mut meta: ObjectMeta) -> ObjectMeta {
+    fn add(&self, key: String, content: Content, mut meta: ObjectMeta, tags: Tags) -> ObjectMeta {
         let mut state = self.state.lock();
         state.changes += 1;
         let change = state.changes;
@@ -187,7 +188,8 @@ impl MemoryStore {
             Versioning::Off => versions.clear(),
             Versioning::On => meta.version = Some(format!("v{change:08}")),
         }
-        versions.push(Version { content, meta: meta.clone() });
+        meta.tag_count = (!tags.is_empty()).then_some(tags.len() as u32);
+        versions.push(Version { content, meta: meta.clone(), tags });
         meta
     }
 
@@ -225,7 +227,7 @@ impl State {
         match &found.content {
             Content::Bytes(bytes) => Ok((found.meta.clone(), bytes.clone())),
             Content::Link(target) => match self.version(&Key::new(target.as_str()), None)? {
-                Version { content: Content::Bytes(bytes), meta } => {
+                Version { content: Content::Bytes(bytes), meta, .. } => {
                     let link = &found.meta;
                     let meta = ObjectMeta {
                         kind: ObjectKind::Symlink,
@@ -404,27 +406,35 @@ impl Store for MemoryStore {
             _ => Err(named(Error::new(ErrorKind::Invalid, "the object is no symlink").with_status(400))),
         }
     }
+
+    async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {
+        self.asked(Request::Tags { key: key.to_string() }).await;
+        let named = |error: Error| error.with_operation("GetObjectTagging").with_key(key.to_string());
+        self.state.lock().version(key, version).map(|found| found.tags.clone()).map_err(named)
+    }
 }
 
 #[async_trait]
 impl StoreMut for MemoryStore {
-    async fn put(&self, request: PutRequest) -> Result<ObjectMeta> {
-        let key = request.key.as_str();
-        MemoryStore::put(self, key, request.body.clone());
-        self.amend(key, |meta| {
-            meta.user = request.user.clone();
-            meta.content_type = request.content_type.clone().or(meta.content_type.take());
-        });
-        let state = self.state.lock();
-        state.version(&request.key, None).map(|version| version.meta.clone())
-    }
-
-    async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        match &request.version {
-            None => self.remove(request.key.as_str()),
-            Some(id) => self.state.lock().forget(request.key.as_str(), id),
-        }
-        Ok(())
+    async fn change(&self, change: Change) -> Result<Outcome> {
+        let (operation, key) = (change.operation(), change.key().to_string());
+        let outcome = match change {
+            Change::Put(request) => Ok(Outcome::Stored(self.put_object(request))),
+            Change::Delete(request) => {
+                self.delete_object(&request);
+                Ok(Outcome::Done)
+            }
+            Change::Copy(request) => self.copy_object(request).map(Outcome::Copied),
+            Change::BeginUpload(request) => self.begin(request).map(Outcome::Begun),
+            Change::CopyPart(request) => self.copy_part_of(&request).map(Outcome::Part),
+            Change::ListParts(request) => self.parts_of(&request).map(Outcome::Parts),
+            Change::CompleteUpload(request) => self.complete(request).map(Outcome::Copied),
+            Change::AbortUpload(upload) => {
+                self.abort(&upload);
+                Ok(Outcome::Done)
+            }
+        };
+        outcome.map_err(|error| error.with_operation(operation).with_key(key))
     }
 }
 

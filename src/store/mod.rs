@@ -33,7 +33,7 @@ pub use copies::{
     Tags, Upload, UploadRequest, UploadedPart,
 };
 pub use error::{Error, ErrorKind, Result};
-pub use mutate::{DeleteRequest, PutRequest, StoreMut};
+pub use mutate::{Change, DeleteRequest, Outcome, PutRequest, StoreMut};
 pub use ops::HttpStore;
 pub use options::{Addressing, Dialect, ListVersion, Options, Sign, Timeouts};
 pub use types::{
@@ -67,5 +67,12 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     async fn symlink_target(&self, key: &Key) -> Result<String> {
         let message = "this store has no symlink objects";
         Err(Error::new(ErrorKind::Unsupported, message).with_operation("GetSymlink").with_key(key.to_string()))
+    }
+
+    /// The tags of an object, or of a version of it, in the server's order. Fails with [`ErrorKind::Unsupported`] where
+    /// objects have none.
+    async fn tags(&self, key: &Key, _version: Option<&str>) -> Result<Tags> {
+        let message = "this store has no tags";
+        Err(Error::new(ErrorKind::Unsupported, message).with_operation("GetObjectTagging").with_key(key.to_string()))
     }
 }

@@ -112,8 +112,15 @@ pub struct ObjectMeta {
     pub storage_class: Option<StorageClass>,
     /// MIME type.
     pub content_type: Option<String>,
+    /// Cache-Control, Content-Disposition, Content-Encoding, Content-Language and Expires, those that are there:
+    /// lower-case names, and values.
+    pub headers: Vec<(String, String)>,
     /// User metadata: lower-case names without the `x-oss-meta-` or `x-amz-meta-` prefix, in the order received.
     pub user: Vec<(String, String)>,
+    /// How many tags it carries, where the server tells.
+    pub tag_count: Option<u32>,
+    /// How the server encrypts it, in the server's word, such as `AES256` or `KMS`.
+    pub encryption: Option<String>,
     /// The raw `x-oss-restore` or `x-amz-restore` value of an archived object that was, or is being, restored.
     pub restore: Option<String>,
 }

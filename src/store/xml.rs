@@ -36,9 +36,10 @@ macro_rules! tags {
 }
 
 tags! {
-    Code, CommonPrefixes, Contents, EC, ETag, EncodingType, Endpoint, Error, IsTruncated, Key, KeyCount,
-    LastModified, ListBucketResult, Marker, Message, NextContinuationToken, NextMarker, Prefix, Region, RequestId,
-    Size, StorageClass, Type,
+    Code, CommonPrefixes, CompleteMultipartUploadResult, Contents, CopyObjectResult, CopyPartResult, EC, ETag,
+    EncodingType, Endpoint, Error, InitiateMultipartUploadResult, IsTruncated, Key, KeyCount, LastModified,
+    ListBucketResult, ListPartsResult, Marker, Message, NextContinuationToken, NextMarker, NextPartNumberMarker, Part,
+    PartNumber, Prefix, Region, RequestId, Size, StorageClass, Tag, TagSet, Tagging, Type, UploadId, Value,
 }
 
 /// One element at its end.

@@ -19,6 +19,8 @@ use ossmount::store::{
     Result, Store, StoreMut,
 };
 
+use crate::conformance_copies::*;
+
 /// A bucket to test on.
 pub(crate) struct Bed {
     /// For messages.
@@ -60,11 +62,17 @@ pub(crate) struct Traits {
     pub(crate) leading_slash: bool,
     /// An answer to HEAD has no body; OSS says in a header whether key or bucket is missing, S3 does not.
     pub(crate) head_names_the_bucket: bool,
+    /// radosgw 16 takes no notice of tags and conditions that come with a copy, tells neither its version nor the tag
+    /// of what parts make, and answers 500 for an upload that is gone.
+    pub(crate) copies_in_full: bool,
 }
 
 impl Traits {
-    pub(crate) const OSS: Traits = Traits { crc64: true, leading_slash: false, head_names_the_bucket: true };
-    pub(crate) const S3: Traits = Traits { crc64: false, leading_slash: true, head_names_the_bucket: false };
+    pub(crate) const OSS: Traits =
+        Traits { crc64: true, leading_slash: false, head_names_the_bucket: true, copies_in_full: true };
+    pub(crate) const S3: Traits =
+        Traits { crc64: false, leading_slash: true, head_names_the_bucket: false, copies_in_full: true };
+    pub(crate) const RADOSGW: Traits = Traits { copies_in_full: false, ..Traits::S3 };
 }
 
 type Check = for<'b> fn(&'b Bed) -> Pin<Box<dyn Future<Output = ()> + 'b>>;
@@ -103,6 +111,12 @@ const CHECKS: &[(&str, Check)] = checks![
     many_readers_at_once,
     a_dropped_body_disturbs_nobody,
     a_big_object_by_parallel_ranges,
+    copies_carry_over_or_replace,
+    copies_are_pinned_to_their_source,
+    copies_leave_what_is_there_where_told,
+    parts_make_an_object,
+    aborted_uploads_leave_nothing,
+    old_versions_can_be_copied,
 ];
 
 /// Runs every check and panics with the list of those that failed.

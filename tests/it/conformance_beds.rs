@@ -231,8 +231,13 @@ async fn independent(name: &'static str, manner: Manner) {
         no_bucket: Some(at("no-such-bucket", &server.secret_key).store),
         archive: None,
         link: None,
-        traits: Traits::S3,
-        lacks: &[NO_LINKS, ("archived_objects_say_so", "radosgw has no archive")],
+        traits: Traits::RADOSGW,
+        lacks: &[
+            NO_LINKS,
+            ("archived_objects_say_so", "radosgw has no archive"),
+            ("copies_are_pinned_to_their_source", "radosgw takes no notice of the condition"),
+            ("copies_leave_what_is_there_where_told", "radosgw takes no notice of the condition"),
+        ],
     })
     .await;
 }

@@ -13,6 +13,7 @@ mod cli_table;
 mod cli_usage;
 mod conformance;
 mod conformance_beds;
+mod conformance_copies;
 mod emulator;
 mod faults;
 mod fuzz;

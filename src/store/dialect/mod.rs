@@ -66,6 +66,7 @@ fn common_kind(code: &str) -> Option<ErrorKind> {
         "NoSuchKey" | "NoSuchVersion" | "NoSuchUpload" => ErrorKind::NotFound,
         "InvalidObjectState" => ErrorKind::Archived,
         "PreconditionFailed" => ErrorKind::Changed,
+        "EntityTooLarge" => ErrorKind::TooLarge,
         "InvalidRange" => ErrorKind::RangeNotSatisfiable,
         "InvalidAccessKeyId" => ErrorKind::Credentials,
         "RequestTimeTooSkewed" => ErrorKind::ClockSkew,

@@ -16,8 +16,8 @@ use tokio::time::{Sleep, sleep};
 
 use crate::base::{Clock, Key};
 use crate::store::{
-    Body, DeleteRequest, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Priority, PutRequest,
-    Receive, Result, Store, StoreMut,
+    Body, Change, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Outcome, Priority, Receive,
+    Result, Store, StoreMut, Tags,
 };
 
 /// What the bucket holds: so much of a second's bytes, as divisor.
@@ -158,16 +158,16 @@ impl<S: Store + ?Sized> Store for Bandwidth<S> {
     async fn symlink_target(&self, key: &Key) -> Result<String> {
         self.inner.symlink_target(key).await
     }
+
+    async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {
+        self.inner.tags(key, version).await
+    }
 }
 
 #[async_trait]
 impl<S: StoreMut + ?Sized> StoreMut for Bandwidth<S> {
-    async fn put(&self, request: PutRequest) -> Result<ObjectMeta> {
-        self.inner.put(request).await
-    }
-
-    async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        self.inner.delete(request).await
+    async fn change(&self, change: Change) -> Result<Outcome> {
+        self.inner.change(change).await
     }
 }
 

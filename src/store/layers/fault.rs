@@ -18,8 +18,8 @@ use tokio::time::{Sleep, sleep};
 
 use crate::base::Key;
 use crate::store::{
-    Body, DeleteRequest, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta,
-    PutRequest, Receive, Result, Store, StoreMut,
+    Body, Change, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Outcome,
+    Receive, Result, Store, StoreMut, Tags,
 };
 
 /// What goes wrong. The byte numbers count from the start of the body.
@@ -59,11 +59,11 @@ pub enum At {
 pub enum Operation {
     /// Reading bytes.
     Get,
-    /// Looking at an object, or at what a symlink names.
+    /// Looking at an object, at its tags, or at what a symlink names.
     Head,
     /// Listing a page.
     List,
-    /// Putting or deleting.
+    /// Putting, deleting, copying.
     Write,
 }
 
@@ -271,18 +271,18 @@ impl<S: Store + ?Sized> Store for FaultStore<S> {
         let fault = self.draw(Operation::Head);
         self.under(&fault, self.inner.symlink_target(key)).await
     }
+
+    async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {
+        let fault = self.draw(Operation::Head);
+        self.under(&fault, self.inner.tags(key, version)).await
+    }
 }
 
 #[async_trait]
 impl<S: StoreMut + ?Sized> StoreMut for FaultStore<S> {
-    async fn put(&self, request: PutRequest) -> Result<ObjectMeta> {
+    async fn change(&self, change: Change) -> Result<Outcome> {
         let fault = self.draw(Operation::Write);
-        self.under(&fault, self.inner.put(request)).await
-    }
-
-    async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        let fault = self.draw(Operation::Write);
-        self.under(&fault, self.inner.delete(request)).await
+        self.under(&fault, self.inner.change(change)).await
     }
 }
 

@@ -16,8 +16,8 @@ use parking_lot::Mutex;
 use crate::base::{Clock, Key};
 use crate::metrics::{Metric, Metrics};
 use crate::store::{
-    DeleteRequest, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Priority, PutRequest,
-    Result, Store, StoreMut,
+    Change, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Outcome, Priority, Result, Store,
+    StoreMut, Tags,
 };
 
 /// No answer is late before this, whatever others took.
@@ -137,16 +137,16 @@ impl<S: Store + ?Sized> Store for Hedge<S> {
     async fn symlink_target(&self, key: &Key) -> Result<String> {
         self.inner.symlink_target(key).await
     }
+
+    async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {
+        self.inner.tags(key, version).await
+    }
 }
 
 #[async_trait]
 impl<S: StoreMut + ?Sized> StoreMut for Hedge<S> {
-    async fn put(&self, request: PutRequest) -> Result<ObjectMeta> {
-        self.inner.put(request).await
-    }
-
-    async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        self.inner.delete(request).await
+    async fn change(&self, change: Change) -> Result<Outcome> {
+        self.inner.change(change).await
     }
 }
 

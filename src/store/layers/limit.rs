@@ -23,8 +23,8 @@ use tokio::sync::oneshot;
 
 use crate::base::Key;
 use crate::store::{
-    Body, DeleteRequest, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta,
-    Priority, PutRequest, Receive, Result, Store, StoreMut,
+    Body, Change, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Outcome,
+    Priority, Receive, Result, Store, StoreMut, Tags,
 };
 
 /// However a service throttles, so many places stay open.
@@ -223,19 +223,19 @@ impl<S: Store + ?Sized> Store for Limit<S> {
         let place = self.gate.place(Priority::Demand).await?;
         place.answered(self.inner.symlink_target(key).await)
     }
+
+    async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {
+        let place = self.gate.place(Priority::Demand).await?;
+        place.answered(self.inner.tags(key, version).await)
+    }
 }
 
 /// Changes wait behind what programs read.
 #[async_trait]
 impl<S: StoreMut + ?Sized> StoreMut for Limit<S> {
-    async fn put(&self, request: PutRequest) -> Result<ObjectMeta> {
+    async fn change(&self, change: Change) -> Result<Outcome> {
         let place = self.gate.place(Priority::Background).await?;
-        place.answered(self.inner.put(request).await)
-    }
-
-    async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        let place = self.gate.place(Priority::Background).await?;
-        place.answered(self.inner.delete(request).await)
+        place.answered(self.inner.change(change).await)
     }
 }
 

@@ -11,8 +11,8 @@ use tokio::io::ReadBuf;
 use crate::base::Key;
 use crate::metrics::{Metric, Metrics};
 use crate::store::{
-    Body, DeleteRequest, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, PutRequest, Receive,
-    Result, Store, StoreMut,
+    Body, Change, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Outcome, Receive, Result,
+    Store, StoreMut, Tags,
 };
 
 /// Counts what passes through it. Stands under [`Retry`](super::Retry), so that each try counts.
@@ -112,18 +112,21 @@ impl<S: Store + ?Sized> Store for Meter<S> {
         let _flight = self.begin(Metric::HeadRequests);
         self.inner.symlink_target(key).await
     }
+
+    async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {
+        let _flight = self.begin(Metric::HeadRequests);
+        self.inner.tags(key, version).await
+    }
 }
 
 #[async_trait]
 impl<S: StoreMut + ?Sized> StoreMut for Meter<S> {
-    async fn put(&self, request: PutRequest) -> Result<ObjectMeta> {
-        let _flight = self.begin(Metric::WriteRequests);
-        self.inner.put(request).await
-    }
-
-    async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        let _flight = self.begin(Metric::WriteRequests);
-        self.inner.delete(request).await
+    async fn change(&self, change: Change) -> Result<Outcome> {
+        let _flight = self.begin(match change {
+            Change::ListParts(_) => Metric::ListRequests,
+            _ => Metric::WriteRequests,
+        });
+        self.inner.change(change).await
     }
 }
 
@@ -132,6 +135,7 @@ mod tests {
     use super::*;
     use crate::base::ByteRange;
     use crate::store::memory::MemoryStore;
+    use crate::store::{DeleteRequest, PutRequest};
 
     #[tokio::test]
     async fn requests_count_by_kind_and_bytes_as_they_arrive() {

@@ -24,8 +24,8 @@ use tokio::io::ReadBuf;
 use crate::base::{ByteRange, Clock, Key};
 use crate::metrics::{Metric, Metrics};
 use crate::store::{
-    Body, DeleteRequest, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta,
-    PutRequest, Receive, Result, Store, StoreMut,
+    Body, Change, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Outcome,
+    Receive, Result, Store, StoreMut, Tags,
 };
 
 /// When and how often to ask again.
@@ -69,6 +69,7 @@ fn tries_again(kind: ErrorKind) -> u32 {
         | ErrorKind::Changed
         | ErrorKind::RangeNotSatisfiable
         | ErrorKind::WrongRegion
+        | ErrorKind::TooLarge
         | ErrorKind::Invalid
         | ErrorKind::Unsupported
         | ErrorKind::Conflict => 0,
@@ -350,18 +351,18 @@ impl<S: Store + ?Sized> Store for Retry<S> {
         let about = About { operation: "GetSymlink", key: key.to_string() };
         self.tried(about, || self.inner.symlink_target(key)).await
     }
+
+    async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {
+        let about = About { operation: "GetObjectTagging", key: key.to_string() };
+        self.tried(about, || self.inner.tags(key, version)).await
+    }
 }
 
 #[async_trait]
 impl<S: StoreMut + ?Sized> StoreMut for Retry<S> {
-    async fn put(&self, request: PutRequest) -> Result<ObjectMeta> {
-        let about = About { operation: "PutObject", key: request.key.to_string() };
-        self.tried(about, || self.inner.put(request.clone())).await
-    }
-
-    async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        let about = About { operation: "DeleteObject", key: request.key.to_string() };
-        self.tried(about, || self.inner.delete(request.clone())).await
+    async fn change(&self, change: Change) -> Result<Outcome> {
+        let about = About { operation: change.operation(), key: change.key().to_string() };
+        self.tried(about, || self.inner.change(change.clone())).await
     }
 }
 

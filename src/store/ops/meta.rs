@@ -37,7 +37,10 @@ pub(super) fn object_meta(rules: &Rules, headers: &HeaderMap, size: u64) -> Obje
         kind: own("object-type").map_or(ObjectKind::Normal, |word| kind(&word)),
         storage_class: own("storage-class").map(|class| StorageClass(class.into())),
         content_type: text(headers, "content-type"),
+        headers: carried(headers),
         user: user(rules, headers),
+        tag_count: own("tagging-count").and_then(|count| count.parse().ok()),
+        encryption: own("server-side-encryption"),
         restore: own("restore"),
     }
 }
@@ -50,6 +53,13 @@ pub(super) fn kind(word: &str) -> ObjectKind {
         "Symlink" => ObjectKind::Symlink,
         _ => ObjectKind::Normal,
     }
+}
+
+/// The headers that an object carries for those who read it, besides its type.
+const CARRIED: [&str; 5] = ["cache-control", "content-disposition", "content-encoding", "content-language", "expires"];
+
+fn carried(headers: &HeaderMap) -> Vec<(String, String)> {
+    CARRIED.iter().filter_map(|name| Some(((*name).to_owned(), text(headers, name)?))).collect()
 }
 
 fn user(rules: &Rules, headers: &HeaderMap) -> Vec<(String, String)> {
@@ -90,6 +100,10 @@ mod tests {
             ("x-oss-meta-owner", "alice"),
             ("x-oss-meta-z-2", ""),
             ("content-type", "text/plain"),
+            ("cache-control", "no-cache"),
+            ("expires", "Thu, 29 Feb 2024 12:34:56 GMT"),
+            ("x-oss-tagging-count", "2"),
+            ("x-oss-server-side-encryption", "KMS"),
         ]);
         let meta = object_meta(Rules::of(Dialect::Oss), &headers, 7);
         assert_eq!(
@@ -103,6 +117,12 @@ mod tests {
                 kind: ObjectKind::Multipart,
                 storage_class: Some(StorageClass("IA".into())),
                 content_type: Some("text/plain".into()),
+                headers: vec![
+                    ("cache-control".into(), "no-cache".into()),
+                    ("expires".into(), "Thu, 29 Feb 2024 12:34:56 GMT".into()),
+                ],
+                tag_count: Some(2),
+                encryption: Some("KMS".into()),
                 user: vec![("owner".into(), "alice".into()), ("z-2".into(), String::new())],
                 restore: Some("ongoing-request=\"true\"".into()),
             }

@@ -1,15 +1,18 @@
 //! [`HttpStore`]: the bucket over HTTP, without retries or limits, which are layers over it. A file per operation says
 //! what is sent and what may come back; this one signs and sends.
 
+mod copy;
 mod delete;
 mod get;
 mod head;
 mod list;
 mod listing;
 mod meta;
+mod multipart;
 mod put;
 mod refusal;
 mod symlink;
+mod tagging;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -26,8 +29,8 @@ use super::http::{Request, Response, Transport, TransportOptions};
 use super::sign::encode::{self, Valueless};
 use super::sign::{Pair, Payload, Scheme, Signer, Unsigned};
 use super::{
-    Body, DeleteRequest, Dialect, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest,
-    ListVersion, ObjectMeta, Options, PutRequest, Result, Sign, Store, StoreMut,
+    Body, Change, Dialect, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ListVersion,
+    ObjectMeta, Options, Outcome, Result, Sign, Store, StoreMut, Tags,
 };
 use crate::base::{Clock, Key, Timestamp};
 
@@ -240,15 +243,30 @@ impl Store for HttpStore {
     async fn symlink_target(&self, key: &Key) -> Result<String> {
         self.get_symlink(key).await
     }
+
+    async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {
+        self.object_tagging(key, version).await
+    }
 }
 
 #[async_trait]
 impl StoreMut for HttpStore {
-    async fn put(&self, request: PutRequest) -> Result<ObjectMeta> {
-        self.put_object(request).await
-    }
-
-    async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        self.delete_object(request).await
+    async fn change(&self, change: Change) -> Result<Outcome> {
+        Ok(match change {
+            Change::Put(request) => Outcome::Stored(self.put_object(request).await?),
+            Change::Delete(request) => {
+                self.delete_object(request).await?;
+                Outcome::Done
+            }
+            Change::Copy(request) => Outcome::Copied(self.copy_object(request).await?),
+            Change::BeginUpload(request) => Outcome::Begun(self.initiate_upload(request).await?),
+            Change::CopyPart(request) => Outcome::Part(self.upload_part_copy(request).await?),
+            Change::ListParts(request) => Outcome::Parts(self.list_parts_of(request).await?),
+            Change::CompleteUpload(request) => Outcome::Copied(self.complete(request).await?),
+            Change::AbortUpload(upload) => {
+                self.abort(upload).await?;
+                Outcome::Done
+            }
+        })
     }
 }
