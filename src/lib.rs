@@ -12,7 +12,7 @@
 //! | [`list`] | listing a prefix as a stream of pages | `store`, `base`, `metrics` |
 //! | [`tree`] | names, inodes, children, freshness; no I/O, no async | `base` |
 //! | [`read`] | streams, windows, fetching, the memory budget, integrity | `store`, `cache`, `base`, `metrics` |
-//! | [`copy`] | server-side copies | `store`, `base`, `metrics` |
+//! | [`copy`] | server-side copies, of one object or of all below a prefix | `store`, `list`, `base`, `metrics` |
 //! | [`control`] | control requests, their JSON, who may call | `base` |
 //! | [`fs`] | the conductor: lookup, open, read, readdir; handles; the one error-to-errno match | `tree`, `list`, `read`, `copy`, `control`, `base`, `metrics`, of `store` the trait and its error |
 //! | [`fuse`] | the only room that names the FUSE crate: decode, reply, session, mount | `fs`, `base`, `metrics` |

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, broadcast, watch};
 
-use super::object;
 use super::request::{Request, Scope, invalid};
 use super::status::{JobId, Manner, Objects, Place, Problem, Progress, State, Status};
 use super::{Buckets, Options};
+use super::{object, prefix};
 use crate::base::{BucketName, Key};
-use crate::store::{Error, Result};
+use crate::store::{Error, Result, Upload};
 
 /// Jobs under way at once; others wait in the order they came.
 const RUNNING: usize = 8;
@@ -232,7 +232,6 @@ impl From<Error> for Stopped {
 
 /// A job as those see it who do it.
 #[derive(Debug)]
-#[expect(dead_code, reason = "what makes the copies comes next")]
 pub(super) struct Work {
     pub(super) buckets: Arc<dyn Buckets>,
     pub(super) request: Request,
@@ -247,7 +246,11 @@ pub(super) struct Work {
 
 impl Work {
     async fn run(&self) -> std::result::Result<(), Stopped> {
-        let made = object::copy(self).await?;
+        let Request { source, destination, scope, .. } = &self.request;
+        if *scope == Scope::Prefix {
+            return prefix::copy(self).await;
+        }
+        let made = object::copy(self, source, &destination.key).await?;
         self.status.send_modify(|status| status.result = Some(made.into()));
         Ok(())
     }
@@ -264,16 +267,44 @@ impl Work {
     }
 
     /// Tells that an object has been written.
-    #[expect(dead_code, reason = "what makes the copies comes next")]
     pub(super) fn has_written(&self, key: &str) {
         let written = Written { bucket: self.request.destination.bucket.clone(), key: Key::new(key) };
         // Nobody need listen.
         let _ = self.written.send(written);
     }
 
-    /// Tells how the object is copied.
-    #[expect(dead_code, reason = "what makes the copies comes next")]
-    pub(super) fn goes(&self, manner: Manner) {
-        self.status.send_modify(|status| status.manner = Some(manner));
+    /// Tells how an object is copied, and how much there is to do. Below a prefix that is the sum over all objects, and
+    /// their bytes were counted when they were found.
+    pub(super) fn goes(&self, manner: Manner, bytes: u64, parts: u64) {
+        self.status.send_modify(|status| {
+            status.parts.total += parts;
+            if self.request.scope == Scope::Object {
+                status.manner = Some(manner);
+                status.bytes.total = bytes;
+            }
+        });
+    }
+
+    /// Tells that so many more bytes and parts are done.
+    pub(super) fn advance(&self, bytes: u64, parts: u64) {
+        self.status.send_modify(|status| {
+            status.bytes.done += bytes;
+            status.parts.done += parts;
+        });
+    }
+
+    /// Tells that an upload was left with its parts.
+    pub(super) fn has_left(&self, upload: Upload) {
+        self.status.send_modify(|status| {
+            if self.request.scope == Scope::Object {
+                status.upload_id = Some(upload.id);
+            }
+        });
+    }
+
+    /// Waits for the right to send one copying request.
+    pub(super) async fn permit(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.requests.acquire().await.ok()
     }
 }

@@ -11,6 +11,9 @@
 mod buckets;
 mod jobs;
 mod object;
+mod parts;
+mod plan;
+mod prefix;
 mod request;
 mod status;
 

@@ -115,6 +115,11 @@ impl Emulator {
         self.service.generate(bucket, generator);
     }
 
+    /// Uploads in parts of a bucket that were neither completed nor aborted. Panics if there is no such bucket.
+    pub fn uploads(&self, bucket: &str) -> usize {
+        self.service.uploads(bucket)
+    }
+
     /// What has been asked and sent since the start or the last reset.
     pub fn counters(&self) -> Counters {
         self.service.tally().snapshot()

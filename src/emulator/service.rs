@@ -365,6 +365,12 @@ impl Service {
         }
     }
 
+    pub(super) fn uploads(&self, bucket: &str) -> usize {
+        let bucket = self.bucket(bucket).unwrap_or_else(|| panic!("there is no bucket {bucket}"));
+        let uploads = bucket.uploads.lock();
+        uploads.iter().count()
+    }
+
     pub(super) fn delete(&self, bucket: &str, key: &str) {
         let bucket = self.bucket(bucket).unwrap_or_else(|| panic!("there is no bucket {bucket}"));
         if let Err(error) = bucket.delete(key, self.now()) {

@@ -14,7 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cache", &["base", "metrics"]),
     ("list", &["store", "base", "metrics"]),
     ("read", &["store", "cache", "base", "metrics"]),
-    ("copy", &["store", "base", "metrics"]),
+    ("copy", &["store", "list", "base", "metrics"]),
     ("fs", &["tree", "list", "read", "copy", "control", "base", "metrics", "store"]),
     ("fuse", &["fs", "base", "metrics"]),
     ("config", &["base", "store", "list", "tree", "read", "cache", "copy", "control", "fs", "fuse", "emulator"]),
