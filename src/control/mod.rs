@@ -1,1 +1,33 @@
-//! Control requests, their JSON, who may call. Nothing lives here yet.
+//! Control requests: what may be asked of a live mount, the JSON of it, and who may ask.
+//!
+//! A request is a JSON object with `op`, optionally `version`, and the fields of that operation; [`Request::parse`]
+//! turns its bytes into a [`Request`] or a [`Refusal`], which says in a sentence what is wrong. Whatever is not known is
+//! refused by its name, so that a word that is misspelt is never passed over. [`may_ask`] says who is served.
+//!
+//! No I/O: what a request does is the business of `fs`, how it comes in that of `fuse` and `app`.
+
+mod answer;
+mod caller;
+mod fields;
+mod refusal;
+mod request;
+#[cfg(test)]
+mod tests;
+
+pub use answer::{Dropped, Failure, Freshness, Health, JobState, Pinned, Prefetched, Prefetching, Started};
+pub use caller::may_ask;
+pub use refusal::{Kind, Refusal};
+pub use request::{Drop, Job, LogLevel, Pin, Prefetch, PrefetchMode, Refresh, Request, Set, Stat, Stats};
+
+/// The version of requests and answers that this program speaks.
+pub const VERSION: u64 = 1;
+
+/// The longest request, in bytes. A list of a thousand long paths fits.
+pub const MOST_REQUEST_BYTES: usize = 256 << 10;
+
+/// The most paths in one request.
+pub const MOST_PATHS: usize = 4096;
+
+/// The longest that a request which waits is held, in seconds. Who wants to wait longer asks again: the kernel lets
+/// nobody go, not even to be killed, before an ioctl is answered.
+pub const MOST_WAIT_SECONDS: u64 = 10;

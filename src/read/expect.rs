@@ -142,8 +142,8 @@ impl Reader {
         if known.is_some_and(|inode| inode.handles.load(Ordering::Relaxed) > 0 || inode.object != object) {
             return None;
         }
-        let inode = known.cloned().unwrap_or_else(|| Inode::new(object, &self.options));
-        if inode.is_expected.swap(true, Ordering::Relaxed) {
+        let inode = known.cloned().unwrap_or_else(|| self.new_inode(object));
+        if inode.prefetch.is(Prefetch::Off) || inode.is_expected.swap(true, Ordering::Relaxed) {
             return None;
         }
         inodes.insert(inode.object.ino, inode.clone());

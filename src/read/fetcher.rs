@@ -128,7 +128,10 @@ impl Reader {
         };
         let (turn, more) = self.fetch_ahead(&inode, place);
         match turn {
-            Turn::Declined => inode.is_warming.store(false, Ordering::Relaxed),
+            Turn::Declined => {
+                inode.is_warming.store(false, Ordering::Relaxed);
+                inode.warmed.notify_waiters();
+            }
             _ => self.turns.warming.lock().push_front(inode),
         }
         more

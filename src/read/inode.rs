@@ -7,12 +7,14 @@
 //! part's progress, the pool. Two inodes are never locked at once.
 
 mod ahead;
+mod asked;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 pub(super) use ahead::Ahead;
 
@@ -21,6 +23,7 @@ use super::buffer::{Buffer, capacity_for};
 use super::integrity::{Coverage, Verified};
 use super::keep::Place;
 use super::layout::Format;
+use super::mode::Mode;
 use super::part::{Origin, Part};
 use super::planner;
 use super::stream::{Bounds, Fetch, Plan, Table};
@@ -80,7 +83,8 @@ pub(super) enum Arrival {
 pub(super) struct Inode {
     pub(super) object: Object,
     max_part_bytes: u64,
-    prefetch: Prefetch,
+    /// What is fetched before it is asked for.
+    pub(super) prefetch: Mode,
     prefetch_parts: Option<usize>,
     verify: Verify,
     keep: MemoryCache,
@@ -99,6 +103,10 @@ pub(super) struct Inode {
     pub(super) is_queued: AtomicBool,
     /// Whether it waits for a turn to be fetched before it is read.
     pub(super) is_warming: AtomicBool,
+    /// Rings when it has had its turns.
+    pub(super) warmed: Notify,
+    /// Whether it is kept in memory.
+    pub(super) is_pinned: AtomicBool,
     /// Whether it waits for a turn to be fetched before it is opened.
     pub(super) is_expected: AtomicBool,
     /// Whether something of it was fetched because a recorded load says so.
@@ -135,6 +143,8 @@ struct State {
     parts: BTreeMap<u64, Arc<Part>>,
     streams: Table,
     warmth: Warmth,
+    /// How many have asked for all of it.
+    asked: u32,
     /// For an object that will probably be opened: everything below is there or on its way.
     expected_below: Option<u64>,
     study: Study,
@@ -157,7 +167,7 @@ struct State {
 }
 
 impl Inode {
-    pub(super) fn new(object: Object, options: &Options) -> Arc<Self> {
+    pub(super) fn new(object: Object, prefetch: Prefetch, options: &Options) -> Arc<Self> {
         let max_part_bytes = options.part_bytes.max(1).next_multiple_of(super::window::GRAIN_BYTES);
         let small_bytes = SMALL_BYTES.min(max_part_bytes);
         let format = Format::of(object.key.as_str());
@@ -169,6 +179,7 @@ impl Inode {
             parts: BTreeMap::new(),
             streams: Table::new(bounds),
             warmth: Warmth::Cold,
+            asked: 0,
             expected_below: None,
             study: if format.is_some() { Study::Needs(8) } else { Study::Done },
             asked_bytes: 0,
@@ -184,7 +195,7 @@ impl Inode {
         Arc::new(Inode {
             object,
             max_part_bytes,
-            prefetch: options.prefetch,
+            prefetch: Mode::new(prefetch),
             prefetch_parts: options.prefetch_parts,
             verify: options.verify,
             keep: options.memory_cache,
@@ -195,6 +206,8 @@ impl Inode {
             handles: AtomicUsize::new(0),
             is_queued: AtomicBool::new(false),
             is_warming: AtomicBool::new(false),
+            warmed: Notify::new(),
+            is_pinned: AtomicBool::new(false),
             is_expected: AtomicBool::new(false),
             is_planned: AtomicBool::new(false),
             is_guided: AtomicBool::new(false),
@@ -205,7 +218,7 @@ impl Inode {
 
     /// Takes in a read and says how to fetch what it misses.
     pub(super) fn observe(&self, read: ByteRange) -> Plan {
-        if self.prefetch == Prefetch::Off || self.object.archived && !self.state.lock().handed_out {
+        if self.prefetch.is(Prefetch::Off) || self.object.archived && !self.state.lock().handed_out {
             return Plan { fetch: Fetch::Exact { reach_bytes: 0 }, abandoned: None, wants_all: false };
         }
         let mut state = self.state.lock();
@@ -351,7 +364,7 @@ impl Inode {
     fn is_crumb(&self, part: &Part) -> bool {
         part.origin == Origin::Demand
             && part.range.len() < CRUMB_BYTES
-            && (self.object.size > SMALL_BYTES || self.prefetch == Prefetch::Off)
+            && (self.object.size > SMALL_BYTES || self.prefetch.is(Prefetch::Off))
     }
 
     /// Where on the shelf a part belongs that was fetched ahead, has just completed, and has no reader: the object is

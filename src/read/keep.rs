@@ -41,7 +41,11 @@ impl Shelf {
         Shelf { parts: Mutex::new(LruCache::unbounded()) }
     }
 
+    /// The part may be given up when its turn comes, unless its object is kept.
     pub(super) fn put(&self, inode: &Arc<Inode>, part: &Part, place: Place) {
+        if inode.is_pinned.load(Ordering::Relaxed) {
+            return self.hold(part);
+        }
         part.shelved.store(true, Ordering::Relaxed);
         let mut parts = self.parts.lock();
         parts.put(part.id, (Arc::downgrade(inode), part.range.start));

@@ -5,9 +5,9 @@
 //! parts (`part`, `buffer`), from which the read, and whoever else waits for the same bytes, is answered as soon as its
 //! bytes are in. Ahead of readers, GETs start as places and memory allow (`budget`), last of all those for objects that
 //! will probably be opened next (`expect`), unless a recorded load (`trace`, `recorder`) says what comes next (`replay`,
-//! `follow`); what was read stays until memory is wanted (`keep`), or the machine is short
-//! of it (`pressure`). Whole objects are compared with the store's checksum (`integrity`); those that are all there can
-//! be read by the kernel itself from then on (`whole`).
+//! `follow`); what was read stays until memory is wanted (`keep`), or the machine is short of it (`pressure`). What
+//! somebody asks for by name is fetched whole (`fetch`). Whole objects are compared with the store's checksum
+//! (`integrity`); those that are all there can be read by the kernel itself from then on (`whole`).
 //!
 //! Errors of the store pass through as they are; what they mean to a program is decided in `fs`.
 
@@ -16,6 +16,9 @@ mod buffer;
 mod expect;
 #[cfg(test)]
 mod expect_tests;
+mod fetch;
+#[cfg(test)]
+mod fetch_tests;
 mod fetcher;
 mod follow;
 #[cfg(test)]
@@ -24,6 +27,7 @@ mod inode;
 mod integrity;
 mod keep;
 mod layout;
+mod mode;
 #[cfg(test)]
 mod model_tests;
 mod part;
@@ -56,6 +60,7 @@ use expect::Credit;
 use fetcher::Turns;
 use inode::{Cover, Delivery, Inode, Room};
 use keep::{Place, Shelf};
+use mode::Modes;
 use part::{Lost, Part};
 use pressure::Pressure;
 use recorder::Recorder;
@@ -63,6 +68,7 @@ use replay::{Guidance, Replay};
 use stream::Plan;
 
 pub use expect::Cause;
+pub use fetch::{Held, Pin};
 pub use integrity::Verified;
 pub use pressure::{Change, Headroom, Observation};
 pub use slice::Slice;
@@ -189,6 +195,8 @@ pub struct Reader {
     pressure: Mutex<Pressure>,
     /// Of that, what must stay because the kernel reads it by itself.
     held_bytes: AtomicU64,
+    /// What must stay because somebody said so.
+    pinned_bytes: AtomicU64,
     turns: Turns,
     /// For fetching what nobody has opened.
     credit: Credit,
@@ -198,6 +206,7 @@ pub struct Reader {
     recorder: OnceLock<Mutex<Recorder>>,
     /// The recorded load that is followed, if any.
     replay: OnceLock<Mutex<Replay>>,
+    modes: Modes,
     /// Objects that are open, or of which bytes are kept.
     inodes: Mutex<HashMap<Ino, Arc<Inode>>>,
     /// Objects that were found good, also when none of their bytes is kept any more.
@@ -229,6 +238,8 @@ impl Reader {
             budget: Budget::new(options.memory_limit, rests, metrics.clone()),
             pressure: Mutex::new(Pressure::new(options.memory_limit)),
             held_bytes: AtomicU64::new(0),
+            pinned_bytes: AtomicU64::new(0),
+            modes: Modes::new(options.prefetch),
             metrics,
             runtime: Handle::current(),
             clock,
@@ -250,20 +261,34 @@ impl Reader {
         let inode = {
             let mut inodes = self.inodes.lock();
             let known = inodes.get(&object.ino).filter(|inode| inode.broken().is_none() && inode.object == object);
-            let inode = known.cloned().unwrap_or_else(|| Inode::new(object, &self.options));
+            let inode = known.cloned().unwrap_or_else(|| self.new_inode(object));
             inode.handles.fetch_add(1, Ordering::Relaxed);
             inodes.insert(inode.object.ino, inode.clone());
             inode
         };
         self.credit.settle(inode.object.ino);
         let is_planned = self.opened(&inode.object);
-        if self.options.prefetch == Prefetch::Open && !is_planned && !inode.object.archived {
+        if inode.prefetch.is(Prefetch::Open) && !is_planned && !inode.object.archived {
             self.enqueue_warm_up(&inode);
         }
-        if is_planned || self.options.prefetch == Prefetch::Open {
+        if is_planned || inode.prefetch.is(Prefetch::Open) {
             self.pump();
         }
         File { reader: self.clone(), inode }
+    }
+
+    fn new_inode(&self, object: Object) -> Arc<Inode> {
+        let prefetch = self.modes.of(object.ino);
+        Inode::new(object, prefetch, &self.options)
+    }
+
+    /// Changes what is fetched of one object before it is asked for, also where it is open; the last some thousand are
+    /// remembered.
+    pub fn set_prefetch(&self, ino: Ino, prefetch: Prefetch) {
+        self.modes.set(ino, prefetch);
+        if let Some(inode) = self.inodes.lock().get(&ino) {
+            inode.prefetch.set(prefetch);
+        }
     }
 
     /// How much of a version of an object has been compared with the store's checksum.

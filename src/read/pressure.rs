@@ -68,6 +68,13 @@ impl Pressure {
         Pressure { configured_bytes, limit_bytes: configured_bytes, calm: 0 }
     }
 
+    /// Another limit is configured. Where memory is short, what is short stays so.
+    fn configure(&mut self, bytes: u64) {
+        let is_short = self.limit_bytes < self.configured_bytes;
+        self.configured_bytes = bytes;
+        self.limit_bytes = if is_short { self.limit_bytes.min(bytes) } else { bytes };
+    }
+
     /// Takes an observation in.
     fn observe(&mut self, seen: &Observation) -> Option<Change> {
         let before = self.limit_bytes;
@@ -109,14 +116,28 @@ impl Reader {
             let mut pressure = self.pressure.lock();
             (pressure.observe(seen), pressure.limit_bytes)
         };
-        self.metrics.set(Metric::MemoryLimit, limit_bytes);
-        if limit_bytes != self.budget.set_limit_bytes(limit_bytes) {
-            self.make_room(0, Priority::Window);
-        }
+        self.hold_at_most(limit_bytes);
         if change.is_some_and(|change| matches!(change, Change::Short(_))) {
             self.metrics.add(Metric::MemoryShortages, 1);
         }
         change
+    }
+
+    /// Changes the option `memory_limit`, in bytes: what is held beyond it is given up, as far as nobody waits for it.
+    pub fn set_memory_limit(&self, bytes: u64) {
+        let limit_bytes = {
+            let mut pressure = self.pressure.lock();
+            pressure.configure(bytes);
+            pressure.limit_bytes
+        };
+        self.hold_at_most(limit_bytes);
+    }
+
+    fn hold_at_most(&self, limit_bytes: u64) {
+        self.metrics.set(Metric::MemoryLimit, limit_bytes);
+        if limit_bytes != self.budget.set_limit_bytes(limit_bytes) {
+            self.make_room(0, Priority::Window);
+        }
     }
 }
 
@@ -177,6 +198,18 @@ mod tests {
                 (1024, Some(Change::Plentiful(1024 * MIB))),
             ],
         );
+    }
+
+    #[test]
+    fn another_configuration_holds_at_once_and_more_of_it_waits_for_memory() {
+        let mut pressure = Pressure::new(1024 * MIB);
+        pressure.configure(2048 * MIB);
+        assert_eq!(pressure.limit_bytes, 2048 * MIB);
+        pressure.observe(&stalled(100));
+        pressure.configure(4096 * MIB);
+        assert_eq!(pressure.limit_bytes, 1024 * MIB, "memory is short");
+        pressure.configure(512 * MIB);
+        assert_eq!(pressure.limit_bytes, 512 * MIB);
     }
 
     #[test]

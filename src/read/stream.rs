@@ -77,6 +77,11 @@ impl Table {
         Table { bounds, streams: Vec::new(), reads: 0, tensors: Tensors::default() }
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.streams.len()
+    }
+
     /// The object is a model file, and these are its tensors, in order.
     pub(super) fn learn(&mut self, tensors: Vec<ByteRange>) {
         self.tensors.learn(tensors);

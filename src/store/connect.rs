@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::layers::{LayerOptions, layered};
+use super::layers::{LayerOptions, Rate, layered};
 use super::{Error, ErrorKind, HttpStore, Options, Result, Store, StoreMut};
 use crate::base::Clock;
 use crate::metrics::Metrics;
@@ -14,6 +14,8 @@ pub struct Connected {
     pub store: Arc<dyn Store>,
     /// Changing, through the same limits.
     pub mutable: Arc<dyn StoreMut>,
+    /// Bytes of bodies per second, at most, while it lives.
+    pub max_bandwidth: Rate,
     /// Where requests go, for messages: scheme and authority.
     pub endpoint: String,
 }
@@ -25,15 +27,16 @@ pub fn connect(options: Options, metrics: Arc<Metrics>, clock: Clock) -> Result<
     if options.max_connections == 0 {
         return Err(Error::new(ErrorKind::Invalid, "max-connections is 0; set it to 1 or more"));
     }
+    let max_bandwidth = Rate::new(options.max_bandwidth);
     let layers = LayerOptions {
         retry: options.retry.clone(),
         max_in_flight: options.max_connections,
-        max_bandwidth: options.max_bandwidth,
+        max_bandwidth: max_bandwidth.clone(),
         first_byte: options.timeouts.first_byte,
         stall: options.timeouts.stall,
     };
     let store = HttpStore::new(options, clock.clone())?;
     let endpoint = store.endpoint();
     let store = layered(Arc::new(store), &layers, &metrics, &clock);
-    Ok(Connected { store: store.clone(), mutable: store, endpoint })
+    Ok(Connected { store: store.clone(), mutable: store, max_bandwidth, endpoint })
 }

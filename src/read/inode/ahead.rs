@@ -81,7 +81,7 @@ impl Inode {
     fn next_warm(&self, state: &mut State, budget: &Arc<Budget>) -> Ahead {
         let Warmth::Below(from) = state.warmth else { return Ahead::Nothing };
         let size = self.object.size;
-        let is_swept = self.prefetch != Prefetch::Open;
+        let is_swept = state.asked == 0 && !self.prefetch.is(Prefetch::Open);
         if is_swept && state.swept_bytes >= state.asked_bytes.saturating_mul(SWEEP_GROWTH) {
             return Ahead::Nothing;
         }

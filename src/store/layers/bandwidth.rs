@@ -6,6 +6,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -27,24 +28,47 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The shortest wait: a timer for every packet would cost more than it evens out.
 const LEAST_WAIT: Duration = Duration::from_millis(2);
 
+/// Bytes per second, which may change while they come; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Rate(Arc<AtomicU64>);
+
+impl Rate {
+    /// So many bytes per second, at least one; `None` means as fast as they come.
+    pub fn new(bytes_per_second: Option<u64>) -> Self {
+        let rate = Rate::default();
+        rate.set(bytes_per_second);
+        rate
+    }
+
+    /// From now on so many, also for bodies that are on their way under a limit; those that began without one end so.
+    pub fn set(&self, bytes_per_second: Option<u64>) {
+        self.0.store(bytes_per_second.map_or(0, |rate| rate.max(1)), Ordering::Relaxed);
+    }
+
+    /// What holds now.
+    pub fn bytes_per_second(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|rate| *rate > 0)
+    }
+}
+
 /// Lets bodies come in at no more than so many bytes per second.
 #[derive(Debug)]
 pub struct Bandwidth<S: ?Sized = dyn Store> {
     inner: Arc<S>,
-    bucket: Option<Arc<Bucket>>,
+    bucket: Arc<Bucket>,
 }
 
 impl<S: ?Sized> Bandwidth<S> {
-    /// At most `bytes_per_second`, at least one; `None` means as fast as they come.
-    pub fn new(inner: Arc<S>, bytes_per_second: Option<u64>, clock: Clock) -> Self {
-        Bandwidth { inner, bucket: bytes_per_second.map(|rate| Arc::new(Bucket::new(rate.max(1), clock))) }
+    /// All bodies together keep the rate.
+    pub fn new(inner: Arc<S>, rate: Rate, clock: Clock) -> Self {
+        Bandwidth { inner, bucket: Arc::new(Bucket::new(rate, clock)) }
     }
 }
 
 #[derive(Debug)]
 struct Bucket {
     clock: Clock,
-    bytes_per_second: u64,
+    rate: Rate,
     level: Mutex<Level>,
 }
 
@@ -57,27 +81,25 @@ struct Level {
 }
 
 impl Bucket {
-    fn new(bytes_per_second: u64, clock: Clock) -> Self {
+    fn new(rate: Rate, clock: Clock) -> Self {
         let level = Level { bytes: 0, at: clock.elapsed() };
-        Bucket { clock, bytes_per_second, level: Mutex::new(level) }
-    }
-
-    fn capacity(&self) -> i64 {
-        i64::try_from(self.bytes_per_second / BURST_SHARE).unwrap_or(i64::MAX).max(1)
+        Bucket { clock, rate, level: Mutex::new(level) }
     }
 
     /// How long a body of this priority has to wait before it may receive; `None` when it may now.
     fn wait(&self, priority: Priority) -> Option<Duration> {
+        let bytes_per_second = self.rate.bytes_per_second()?;
+        let capacity = i64::try_from(bytes_per_second / BURST_SHARE).unwrap_or(i64::MAX).max(1);
         let mut level = self.level.lock();
         let now = self.clock.elapsed();
-        let rate = u128::from(self.bytes_per_second);
+        let rate = u128::from(bytes_per_second);
         let came = now.saturating_sub(level.at).as_nanos().saturating_mul(rate) / 1_000_000_000;
         // Looked at more often than a byte takes, it would never fill.
         if came > 0 {
-            level.bytes = level.bytes.saturating_add(i64::try_from(came).unwrap_or(i64::MAX)).min(self.capacity());
+            level.bytes = level.bytes.saturating_add(i64::try_from(came).unwrap_or(i64::MAX)).min(capacity);
             level.at = now;
         }
-        let least = if priority == Priority::Demand { 0 } else { self.capacity() / 2 };
+        let least = if priority == Priority::Demand { 0 } else { capacity / 2 };
         let lacking = u128::try_from(least.saturating_sub(level.bytes)).unwrap_or(0);
         let is_open = if least == 0 { level.bytes >= 0 } else { lacking == 0 };
         (!is_open).then(|| {
@@ -141,8 +163,10 @@ impl<S: Store + ?Sized> Store for Bandwidth<S> {
     async fn get(&self, request: GetRequest) -> Result<GetResponse> {
         let priority = request.priority;
         let response = self.inner.get(request).await?;
-        let Some(bucket) = self.bucket.clone() else { return Ok(response) };
-        let body = response.body;
+        if self.bucket.rate.bytes_per_second().is_none() {
+            return Ok(response);
+        }
+        let (body, bucket) = (response.body, self.bucket.clone());
         let paced = Paced { body, bucket, priority, timer: None, waiting_since: None, is_admitted: false };
         Ok(GetResponse { body: Body::new(paced), ..response })
     }
@@ -183,7 +207,7 @@ mod tests {
         let bucket = MemoryStore::new().chunk_bytes(50_000);
         bucket.put("k", vec![7; LEN]);
         let clock = Clock::runtime(Timestamp::from_unix(0));
-        (Arc::new(Bandwidth::new(Arc::new(bucket), bytes_per_second, clock.clone())), clock)
+        (Arc::new(Bandwidth::new(Arc::new(bucket), Rate::new(bytes_per_second), clock.clone())), clock)
     }
 
     /// Reads the object; how long that took from the start of the clock.
@@ -212,6 +236,19 @@ mod tests {
         let (ahead, demand) = (ahead[0].max(ahead[1]).as_secs_f64(), demand[0].max(demand[1]).as_secs_f64());
         assert!((4.0..5.0).contains(&demand), "4 MB at 1 MB/s beside others took {demand} s");
         assert!((7.5..=8.5).contains(&ahead), "8 MB in all took {ahead} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_rate_changes_for_bodies_on_their_way() {
+        let (store, clock) = store(Some(100_000));
+        let slow = tokio::spawn(read(store.clone(), clock.clone(), Priority::Demand));
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        store.bucket.rate.set(Some(1_000_000));
+        let taken = slow.await.unwrap().as_secs_f64();
+        assert!((3.0..=5.0).contains(&taken), "0.2 MB at 0.1 MB/s and 1.8 MB at 1 MB/s took {taken} s");
+        store.bucket.rate.set(None);
+        let before = clock.elapsed();
+        assert_eq!(read(store, clock, Priority::Demand).await, before);
     }
 
     #[tokio::test(start_paused = true)]

@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::base::Clock;
 use crate::metrics::Metrics;
 
-pub use bandwidth::Bandwidth;
+pub use bandwidth::{Bandwidth, Rate};
 pub use fault::{At, Fault, FaultStore, Operation};
 pub use hedge::Hedge;
 pub use limit::Limit;
@@ -35,8 +35,8 @@ pub struct LayerOptions {
     pub retry: RetryPolicy,
     /// Requests in flight, at most. A GET counts until its body has been read or dropped.
     pub max_in_flight: usize,
-    /// Bytes of bodies per second, at most; `None` means as fast as they come.
-    pub max_bandwidth: Option<u64>,
+    /// Bytes of bodies per second, at most.
+    pub max_bandwidth: Rate,
     /// A try ends when no answer comes for this long.
     pub first_byte: Duration,
     /// A try ends when nothing of its body comes for this long.
@@ -49,7 +49,7 @@ impl Default for LayerOptions {
         LayerOptions {
             retry: RetryPolicy::default(),
             max_in_flight: 64,
-            max_bandwidth: None,
+            max_bandwidth: Rate::default(),
             first_byte: limit,
             stall: limit,
         }
@@ -69,7 +69,7 @@ pub fn layered<S: ?Sized>(
     let stall = Arc::new(Stall::new(inner, options.first_byte, options.stall));
     let meter = Arc::new(Meter::new(stall, metrics.clone()));
     let hedge = Arc::new(Hedge::new(meter, metrics.clone(), clock.clone()));
-    let paced = Arc::new(Bandwidth::new(hedge, options.max_bandwidth, clock.clone()));
+    let paced = Arc::new(Bandwidth::new(hedge, options.max_bandwidth.clone(), clock.clone()));
     let limit = Arc::new(Limit::new(paced, options.max_in_flight));
     Arc::new(Retry::new(limit, options.retry.clone(), metrics.clone(), clock.clone()))
 }

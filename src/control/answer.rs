@@ -1,0 +1,137 @@
+//! Answers, as their JSON shows them. Those of `stat` and `stats` are tables, and made where the figures are.
+
+use serde::Serialize;
+
+use super::VERSION;
+
+/// A request was not done.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Failure {
+    /// The name of the error number, such as `EINVAL`.
+    pub error: String,
+    /// What is wrong, in a sentence.
+    pub message: String,
+}
+
+/// A job has begun.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Started {
+    /// Its number.
+    pub job: u64,
+}
+
+/// Where a job stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobState {
+    /// It goes on.
+    Running,
+    /// It has come to its end.
+    Done,
+    /// Somebody has ended it.
+    Cancelled,
+}
+
+/// How far a prefetch is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Prefetching {
+    /// Its number.
+    pub job: u64,
+    /// Where it stands.
+    pub state: JobState,
+    /// What has become of the files it came to, so far.
+    #[serde(flatten)]
+    pub so_far: Prefetched,
+}
+
+/// What has become of files to be fetched.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Prefetched {
+    /// Files found so far.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files that are all in memory.
+    pub files_done: u64,
+    /// Their bytes.
+    pub bytes_done: u64,
+    /// Files that did not fit into the memory.
+    pub files_skipped: u64,
+    /// Their bytes.
+    pub bytes_skipped: u64,
+    /// Paths that could not be looked at or fetched.
+    pub failed: u64,
+    /// The first of these, with the reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<String>,
+}
+
+/// A file is kept.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Pinned {
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Bytes of all files that are kept so.
+    pub pinned_bytes: u64,
+    /// The most that may be.
+    pub pinned_bytes_limit: u64,
+}
+
+/// What was let go.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Dropped {
+    /// Files that were looked at.
+    pub files: u64,
+    /// Bytes of memory that were given back.
+    pub bytes: u64,
+}
+
+/// What became of a listing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Freshness {
+    /// Whether it is done; else it goes on by itself.
+    pub state: JobState,
+}
+
+/// Who answers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Health {
+    /// Always `ok`: an answer came.
+    pub status: &'static str,
+    /// The version of requests and answers.
+    pub version: u64,
+    /// The program's.
+    pub program: &'static str,
+    /// The daemon's process.
+    pub pid: u32,
+    /// Whole seconds since it was mounted.
+    pub uptime_seconds: u64,
+    /// What is mounted.
+    pub source: String,
+    /// Where; absent where somebody else mounted for us.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
+    /// The socket, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub socket: Option<String>,
+}
+
+impl Health {
+    /// What is the same for every mount of this program.
+    pub fn new(pid: u32) -> Self {
+        Health {
+            status: "ok",
+            version: VERSION,
+            program: env!("CARGO_PKG_VERSION"),
+            pid,
+            uptime_seconds: 0,
+            source: String::new(),
+            directory: None,
+            socket: None,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What is taken, what is refused and in which words, and who is served.
+
+use super::*;
+
+fn parse(text: &str) -> Result<Request, String> {
+    Request::parse(text.as_bytes()).map_err(|refusal| {
+        assert_eq!(refusal.kind, Kind::Invalid);
+        refusal.sentence
+    })
+}
+
+#[test]
+fn requests_are_read() {
+    for (text, expected) in [
+        (r#"{"op":"health"}"#, Request::Health),
+        (r#" {"version":1, "op":"stats"} "#, Request::Stats(Stats { files: false })),
+        (r#"{"op":"stat","path":"a/ü"}"#, Request::Stat(Stat { path: Some("a/ü".into()) })),
+        (
+            r#"{"op":"prefetch","paths":["b","a"],"wait":true}"#,
+            Request::Prefetch(Prefetch { paths: vec!["b".into(), "a".into()], wait: true }),
+        ),
+        (r#"{"op":"prefetch-status","job":7}"#, Request::PrefetchStatus(Job { job: 7, wait: false })),
+        (r#"{"op":"refresh","recursive":true}"#, Request::Refresh(Refresh { path: None, recursive: true })),
+    ] {
+        assert_eq!(parse(text), Ok(expected), "{text}");
+    }
+}
+
+#[test]
+fn sizes_are_numbers_or_words() {
+    for (text, limit, bandwidth) in [
+        (r#"{"op":"set","memory-limit":4096}"#, Some(4096), None),
+        (r#"{"op":"set","memory-limit":"2GiB","max-bandwidth":"8MiB"}"#, Some(2 << 30), Some(Some(8 << 20))),
+        (r#"{"op":"set","max-bandwidth":"none"}"#, None, Some(None)),
+    ] {
+        let expected = Set { memory_limit: limit, max_bandwidth: bandwidth, ..Set::default() };
+        assert_eq!(parse(text), Ok(Request::Set(expected)), "{text}");
+    }
+}
+
+#[test]
+fn what_follows_a_nul_is_padding() {
+    let mut padded = br#"{"op":"health"}"#.to_vec();
+    padded.resize(8192, 0);
+    assert_eq!(Request::parse(&padded), Ok(Request::Health));
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    for (text, words) in [
+        ("", &["no JSON object"][..]),
+        ("[1]", &["no JSON object"]),
+        ("{\"op\":\"health\"", &["no JSON object", "EOF"]),
+        ("{}", &["\"op\" is missing", "prefetch-status"]),
+        (r#"{"op":7}"#, &["must be a text"]),
+        (r#"{"op":"fly"}"#, &["no operation \"fly\"", "health"]),
+        (r#"{"op":"health","version":2}"#, &["speaks version 1", "not 2"]),
+        (r#"{"op":"health","version":"1"}"#, &["speaks version 1"]),
+        (r#"{"op":"health","verbose":true}"#, &["health: ", "`verbose`"]),
+        (r#"{"op":"stat","paht":"x"}"#, &["stat: ", "`paht`", "`path`"]),
+        (r#"{"op":"prefetch","paths":"x"}"#, &["prefetch: ", "expected a sequence"]),
+        (r#"{"op":"prefetch","paths":[]}"#, &["names nothing"]),
+        (r#"{"op":"prefetch-status"}"#, &["missing field `job`"]),
+        (r#"{"op":"prefetch-status","job":-1}"#, &["-1"]),
+        (r#"{"op":"set"}"#, &["nothing to set", "log-level"]),
+        (r#"{"op":"set","path":"x"}"#, &["goes with \"prefetch\""]),
+        (r#"{"op":"set","log-level":"loud"}"#, &["`loud`", "`debug`"]),
+        (r#"{"op":"set","memory-limit":"8 apples"}"#, &["8 apples", "512MiB"]),
+        (r#"{"op":"set","memory-limit":"none"}"#, &["none", "512MiB"]),
+        (r#"{"op":"set","max-bandwidth":true}"#, &["boolean", "or \"none\""]),
+        (r#"{"op":"set","path":"x","prefetch":"all"}"#, &["`all`", "`open`"]),
+    ] {
+        let sentence = parse(text).unwrap_err();
+        assert!(words.iter().all(|word| sentence.contains(word)), "{text}: {sentence}");
+        assert!(!sentence.contains('\n'), "{sentence}");
+    }
+}
+
+#[test]
+fn long_requests_and_deep_ones_are_refused() {
+    let long = format!(r#"{{"op":"stat","path":"{}"}}"#, "x".repeat(MOST_REQUEST_BYTES));
+    assert!(parse(&long).unwrap_err().contains("at most"));
+    let deep = format!(r#"{{"op":"stat","path":{}"#, "[".repeat(100_000));
+    assert!(parse(&deep).unwrap_err().contains("recursion limit"));
+    let paths = vec!["x"; MOST_PATHS + 1];
+    let many = serde_json::json!({"op": "prefetch", "paths": paths}).to_string();
+    assert!(parse(&many).unwrap_err().contains("name a directory"));
+}
+
+#[test]
+fn the_owner_and_root_are_served_and_nobody_else() {
+    for (uid, owner, served) in [
+        (0, 0, true),
+        (0, 1000, true),
+        (1000, 1000, true),
+        (1001, 1000, false),
+        (1000, 0, false),
+        (65534, 65534, false),
+        (u32::MAX, u32::MAX, false),
+    ] {
+        let answer = may_ask(uid, owner);
+        assert_eq!(answer.is_ok(), served, "{uid} {owner}");
+        assert!(answer.is_ok() || answer.is_err_and(|refusal| refusal.kind == Kind::Forbidden));
+    }
+}

@@ -1,0 +1,195 @@
+//! Objects that somebody asked for by name: fetched whole before they are read, kept, or let go.
+//!
+//! What is asked for is fetched as files opened under `prefetch=open` are, in the order of the requests, behind what
+//! readers wait for and the windows ahead of them. Bytes that did not come so (a guess that failed is nobody's error)
+//! are fetched like those that a program waits for, and then an error is one. At the end all of it lies on the shelf
+//! as if it had been read; of a [`Pin`] nothing does, and so nothing is given up.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::inode::Inode;
+use super::keep::Place;
+use super::part::{Lost, Part};
+use super::stream::{Fetch, Plan};
+use super::{File, MemoryCache, Reader};
+use crate::base::{ByteRange, Ino};
+use crate::store::Result;
+
+/// Files that are kept take this part of the memory at most, as divisor: readers need the rest.
+const PINNED_SHARE: u64 = 2;
+
+/// How an object is fetched that was asked for, as long as this lives.
+struct Asked<'a>(&'a Inode);
+
+impl<'a> Asked<'a> {
+    fn begin(inode: &'a Inode) -> Self {
+        inode.ask_for_all();
+        Asked(inode)
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.0.ask_no_more();
+    }
+}
+
+impl File {
+    /// Fetches all of the object, behind what readers wait for. It stays in memory afterwards, also when this was
+    /// closed, while nothing else wants the memory. Dropped before its end, it calls off what nobody else wants.
+    ///
+    /// Fails as a read does.
+    pub async fn fetch(&self) -> Result<()> {
+        let asked = Asked::begin(&self.inode);
+        self.warm().await;
+        let parts = self.all_parts().await?;
+        drop(asked);
+        for part in &parts {
+            part.deliver(part.range);
+            self.reader.shelf.put(&self.inode, part, Place::Recent);
+        }
+        Ok(())
+    }
+
+    /// Returns when every GET was started that is worth starting ahead of readers.
+    async fn warm(&self) {
+        loop {
+            let turn = self.inode.warmed.notified();
+            tokio::pin!(turn);
+            // Registered before the look, so that the notice cannot fall between the two.
+            turn.as_mut().enable();
+            if !self.inode.is_warming_up() {
+                return;
+            }
+            self.reader.enqueue_warm_up(&self.inode);
+            self.reader.pump();
+            turn.await;
+        }
+    }
+
+    /// Every part of the object, once all of them are complete.
+    async fn all_parts(&self) -> Result<Vec<Arc<Part>>> {
+        let (size, step) = (self.inode.object.size, self.inode.max_part_bytes());
+        let plan = Plan { fetch: Fetch::Exact { reach_bytes: 0 }, abandoned: None, wants_all: false };
+        let (mut all, mut at): (Vec<Arc<Part>>, u64) = (Vec::new(), 0);
+        while at < size {
+            let want = ByteRange::new(at, size.min(at.saturating_add(step)));
+            let parts = self.parts(want, plan)?;
+            for part in parts {
+                match part.wait(part.range.end).await {
+                    Ok(()) => {
+                        at = part.range.end;
+                        all.push(part);
+                    }
+                    Err(Lost::Failed(error)) => return Err(error),
+                    // Given up since: asked for again from here on.
+                    Err(Lost::Dropped) => break,
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Fetches all of the object and keeps it in memory for as long as the pin lives. `None` where it does not fit into
+    /// what may be kept so: see [`Reader::pinned_bytes_limit`].
+    ///
+    /// Fails as a read does.
+    pub async fn pin(self) -> Result<Option<Pin>> {
+        let (size, limit) = (self.inode.object.size, self.reader.pinned_bytes_limit());
+        let fits = |pinned: u64| Some(pinned.saturating_add(size)).filter(|pinned| *pinned <= limit);
+        if self.reader.pinned_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
+            return Ok(None);
+        }
+        self.inode.is_pinned.store(true, Ordering::Relaxed);
+        let pin = Pin { file: self };
+        pin.file.fetch().await?;
+        Ok(Some(pin))
+    }
+}
+
+/// Keeps an object in memory.
+pub struct Pin {
+    file: File,
+}
+
+impl fmt::Debug for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pin").field(&self.file).finish()
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        let File { reader, inode } = &self.file;
+        inode.is_pinned.store(false, Ordering::Relaxed);
+        reader.pinned_bytes.fetch_sub(inode.object.size, Ordering::Relaxed);
+        if inode.whole.lock().upgrade().is_none() {
+            inode.complete_parts().iter().for_each(|part| reader.shelf.put(inode, part, Place::Recent));
+        }
+    }
+}
+
+/// What is held of one object.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Held {
+    /// The inode number.
+    pub ino: Ino,
+    /// The key.
+    pub key: String,
+    /// Bytes of the object.
+    pub size: u64,
+    /// Bytes of it that are in memory.
+    pub held_bytes: u64,
+    /// Open handles.
+    pub handles: usize,
+    /// Readers that go through it, each at its own place.
+    pub streams: usize,
+    /// Whether it is kept until it is let go.
+    pub is_pinned: bool,
+}
+
+impl Reader {
+    /// Whether files stay in memory after they were read and closed.
+    pub fn keeps_files(&self) -> bool {
+        self.options.memory_cache == MemoryCache::Auto
+    }
+
+    /// The most memory that may be filled before anybody reads, in bytes.
+    pub fn warm_bytes_limit(&self) -> u64 {
+        self.budget.limit_bytes() / 4 * 3 - self.pinned_bytes().min(self.budget.limit_bytes() / PINNED_SHARE)
+    }
+
+    /// The most that may be kept by pins, in bytes.
+    pub fn pinned_bytes_limit(&self) -> u64 {
+        self.budget.limit_bytes() / PINNED_SHARE
+    }
+
+    /// What is kept by pins, in bytes, what is still being fetched for them included.
+    pub fn pinned_bytes(&self) -> u64 {
+        self.pinned_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Gives up what is held of an object, but for what the kernel reads by itself and for GETs on their way. Returns
+    /// the bytes.
+    pub fn let_go(&self, ino: Ino) -> u64 {
+        let Some(inode) = self.inodes.lock().get(&ino).cloned() else { return 0 };
+        if inode.whole.lock().upgrade().is_some() || inode.is_pinned.load(Ordering::Relaxed) {
+            return 0;
+        }
+        let parts = inode.complete_parts();
+        for part in &parts {
+            self.shelf.hold(part);
+            inode.remove(part.range.start, part.id);
+        }
+        self.forget_if_unused(&inode);
+        parts.iter().map(|part| part.range.len()).sum()
+    }
+
+    /// What is held, object by object, in no order.
+    pub fn held(&self) -> Vec<Held> {
+        let inodes: Vec<Arc<Inode>> = self.inodes.lock().values().cloned().collect();
+        inodes.iter().map(|inode| inode.held()).collect()
+    }
+}

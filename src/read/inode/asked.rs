@@ -1,0 +1,57 @@
+//! What of an object was asked for by name, and what is held of it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::{Inode, Warmth};
+use crate::read::fetch::Held;
+use crate::read::part::Part;
+
+impl Inode {
+    /// Somebody wants all of it: fetching may begin now, from the first byte.
+    pub(in crate::read) fn ask_for_all(&self) {
+        let mut state = self.state.lock();
+        state.asked += 1;
+        if state.warmth == Warmth::Cold {
+            state.warmth = Warmth::Below(0);
+        }
+    }
+
+    /// They have it, or no longer want it. What is fetched for the object's readers goes on.
+    pub(in crate::read) fn ask_no_more(&self) {
+        let mut state = self.state.lock();
+        state.asked -= 1;
+        if state.asked == 0 {
+            state.warmth = Warmth::Cold;
+        }
+    }
+
+    /// Whether GETs that were asked for are yet to be started.
+    pub(in crate::read) fn is_warming_up(&self) -> bool {
+        let state = self.state.lock();
+        state.broken.is_none() && matches!(state.warmth, Warmth::Below(_))
+    }
+
+    pub(in crate::read) fn max_part_bytes(&self) -> u64 {
+        self.max_part_bytes
+    }
+
+    /// The parts whose bytes are all in.
+    pub(in crate::read) fn complete_parts(&self) -> Vec<Arc<Part>> {
+        self.state.lock().parts.values().filter(|part| part.is_complete()).cloned().collect()
+    }
+
+    /// What is held of it.
+    pub(in crate::read) fn held(&self) -> Held {
+        let state = self.state.lock();
+        Held {
+            ino: self.object.ino,
+            key: self.object.key.as_str().to_owned(),
+            size: self.object.size,
+            held_bytes: state.parts.values().map(|part| part.head().len() as u64).sum(),
+            handles: self.handles.load(Ordering::Relaxed),
+            streams: state.streams.len(),
+            is_pinned: self.is_pinned.load(Ordering::Relaxed),
+        }
+    }
+}

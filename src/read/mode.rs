@@ -1,0 +1,52 @@
+//! What is fetched before it is asked for, of one object: what the option says, unless something else was set for it.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use lru::LruCache;
+use parking_lot::Mutex;
+
+use super::Prefetch;
+use crate::base::Ino;
+
+/// Objects for which something else is remembered, those set last.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
+
+/// What holds for an object, which may change while it is open.
+#[derive(Debug)]
+pub(super) struct Mode(AtomicU8);
+
+impl Mode {
+    pub(super) fn new(prefetch: Prefetch) -> Self {
+        Mode(AtomicU8::new(prefetch as u8))
+    }
+
+    pub(super) fn set(&self, prefetch: Prefetch) {
+        self.0.store(prefetch as u8, Ordering::Relaxed);
+    }
+
+    pub(super) fn is(&self, prefetch: Prefetch) -> bool {
+        self.0.load(Ordering::Relaxed) == prefetch as u8
+    }
+}
+
+/// What was set for single objects.
+#[derive(Debug)]
+pub(super) struct Modes {
+    of_others: Prefetch,
+    set: Mutex<LruCache<Ino, Prefetch>>,
+}
+
+impl Modes {
+    pub(super) fn new(of_others: Prefetch) -> Self {
+        Modes { of_others, set: Mutex::new(LruCache::new(REMEMBERED)) }
+    }
+
+    pub(super) fn set(&self, ino: Ino, prefetch: Prefetch) {
+        self.set.lock().put(ino, prefetch);
+    }
+
+    pub(super) fn of(&self, ino: Ino) -> Prefetch {
+        self.set.lock().peek(&ino).copied().unwrap_or(self.of_others)
+    }
+}
