@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::{demo, emulator, ls, mount, stat, umount};
+use super::{control, demo, emulator, ls, mount, prefetch, stat, status, umount};
 use crate::config::{BucketUrl, Problem, Result};
 
 /// How the mount command was reached.
@@ -38,6 +38,9 @@ pub fn command() -> Command {
             umount::command(),
             ls::command(),
             stat::command(),
+            prefetch::command(),
+            status::command(),
+            control::command(),
             demo::command(),
             emulator::command(),
         ])
@@ -71,6 +74,9 @@ fn dispatch(matches: &ArgMatches) -> Result<()> {
         Some(("umount", matches)) => umount::run(matches),
         Some(("ls", matches)) => ls::run(matches),
         Some(("stat", matches)) => stat::run(matches),
+        Some(("prefetch", matches)) => prefetch::run(matches),
+        Some(("status", matches)) => status::run(matches),
+        Some(("control", matches)) => control::run(matches),
         Some(("demo", matches)) => demo::run(matches),
         Some(("emulator", matches)) => emulator::run(matches),
         _ => Err(Problem::usage("which command? See ossmount --help")),

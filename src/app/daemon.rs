@@ -15,12 +15,14 @@ use super::recording::{self, Recording};
 use super::registry;
 use super::registry::Registration;
 use super::signals::{Signals, Wish};
+use super::socket::Door;
 use crate::base::Clock;
-use crate::config::{Mounting, Problem, Result};
-use crate::fs::Fs;
+use crate::config::{ControlSocket, Mounting, Problem, Result};
+use crate::fs::{self as file_systems, Fs, Surroundings};
 use crate::fuse::{self, Drained, Mounted, Place, Target};
 use crate::metrics::Metrics;
 use crate::read::Reader;
+use crate::store::layers::Rate;
 
 /// What to mount where.
 pub(super) struct Plan {
@@ -36,6 +38,7 @@ pub(super) struct Plan {
 pub(super) struct Live {
     mounted: Mounted,
     drain_timeout: Duration,
+    _door: Option<Door>,
     _registration: Option<Registration>,
     _pid_file: Option<PidFile>,
     _watch: Watch,
@@ -53,7 +56,7 @@ pub(super) fn runtime() -> Result<Runtime> {
 }
 
 /// Reaches the bucket, mounts, and returns once the kernel has had an answer. On failure nothing stays mounted.
-pub(super) async fn start(plan: Plan) -> Result<Live> {
+pub(super) async fn start(plan: Plan, level: Option<Arc<Level>>) -> Result<Live> {
     let Plan { source, dir, mounting } = plan;
     let place = Place::parse(&dir).map_err(|error| Problem::failure(error.to_string()))?;
     let (metrics, clock) = (Arc::new(Metrics::default()), Clock::system());
@@ -76,10 +79,18 @@ pub(super) async fn start(plan: Plan) -> Result<Live> {
     let watch = Watch::begin(&Handle::current(), reader.clone(), clock.clone());
     let file_system = Fs::new(connected.store, reader, options, metrics, clock);
     let target = Target { source: source.clone(), place };
-    let mounted = fuse::mount(file_system, target, mounting.fuse, Handle::current())
+    let mounted = fuse::mount(file_system.clone(), target, mounting.fuse, Handle::current())
         .map_err(|error| Problem::failure(error.to_string()))?;
     let pid_file = mounting.run.pid_file.map(PidFile::write).transpose()?;
-    let registration = mounted.dir().and_then(|dir| match registry::Registration::enter(dir, &source) {
+    let door = door(mounting.run.control_socket, &file_system)?;
+    let socket = door.as_ref().map(Door::path);
+    file_system.settle_in(Surroundings {
+        source: source.clone(),
+        dir: mounted.dir().map(PathBuf::from),
+        socket: socket.map(PathBuf::from),
+        daemon: Arc::new(Rest { level, max_bandwidth: connected.max_bandwidth }),
+    });
+    let registration = mounted.dir().and_then(|dir| match registry::Registration::enter(dir, &source, socket) {
         Ok(registration) => Some(registration),
         Err(error) => {
             tracing::warn!(%error, "this mount cannot be entered among the live ones; umount will not wait for its end");
@@ -91,11 +102,47 @@ pub(super) async fn start(plan: Plan) -> Result<Live> {
     Ok(Live {
         mounted,
         drain_timeout,
+        _door: door,
         _registration: registration,
         _pid_file: pid_file,
         _watch: watch,
         _recording: recording,
     })
+}
+
+/// Opens the control socket. One that was asked for must be had; without one of its own choice a mount works as well.
+fn door(socket: ControlSocket, file_system: &Arc<Fs>) -> Result<Option<Door>> {
+    let open = |path: PathBuf| Door::open(path, file_system.clone());
+    match socket {
+        ControlSocket::Off => Ok(None),
+        ControlSocket::At(path) => {
+            let failed =
+                |error| Problem::failure(format!("the control socket {} cannot be opened: {error}", path.display()));
+            open(path.clone()).map(Some).map_err(failed)
+        }
+        ControlSocket::Automatic => {
+            let opened = registry::socket_path().and_then(open);
+            Ok(opened.inspect_err(|error| tracing::warn!(%error, "there is no control socket")).ok())
+        }
+    }
+}
+
+/// What control requests change besides the file system.
+struct Rest {
+    level: Option<Arc<Level>>,
+    max_bandwidth: Rate,
+}
+
+impl file_systems::Daemon for Rest {
+    fn set_log_level(&self, level: &str) {
+        if let Some(log) = &self.level {
+            log.set(level);
+        }
+    }
+
+    fn set_max_bandwidth(&self, bytes_per_second: Option<u64>) {
+        self.max_bandwidth.set(bytes_per_second);
+    }
 }
 
 impl Live {

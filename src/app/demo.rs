@@ -45,7 +45,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<()> {
         let place = Place::make(matches.get_one::<PathBuf>("dir"))?;
         let plan = plan(given.raw, given.words, &emulator, place.path())?;
         let live = tokio::select! {
-            live = daemon::start(plan) => live?,
+            live = daemon::start(plan, None) => live?,
             () = signals.end() => return Ok(()),
         };
         let shown = live.dir().unwrap_or_else(|| place.path().to_owned());

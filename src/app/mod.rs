@@ -2,10 +2,13 @@
 //!
 //! [`main`] is the whole program. `cli` knows the command line, `given` gathers options from flags, environment and
 //! files, `daemon` puts a mount together, `pressure` watches the machine's memory for it, `background` detaches it from
-//! its caller, `registry` lets other processes find it and wait for its end.
+//! its caller, `registry` lets other processes find it and wait for its end, `socket` takes their requests, and `ask`
+//! sends them.
 
+mod ask;
 mod background;
 mod cli;
+mod control;
 mod daemon;
 mod demo;
 mod emulator;
@@ -13,13 +16,16 @@ mod given;
 mod log;
 mod ls;
 mod mount;
+mod prefetch;
 mod pressure;
 mod reach;
 mod recording;
 mod registry;
 mod sample;
 mod signals;
+mod socket;
 mod stat;
+mod status;
 mod text;
 mod umount;
 

@@ -1,6 +1,7 @@
 //! `ossmount mount URL DIR`, and the same as mount(8) calls it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::builder::PathBufValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -14,7 +15,7 @@ use super::given::{self, Given};
 use super::log::{self, Fallback, Level};
 use super::signals::Signals;
 use super::variable;
-use crate::config::{self, BucketUrl, Caller, Group, Machine, Problem, Raw, Result, Run};
+use crate::config::{self, BucketUrl, Caller, ControlSocket, Group, Machine, Problem, Raw, Result, Run};
 
 pub(super) fn command(form: Form) -> Command {
     let command = match form {
@@ -114,6 +115,9 @@ fn make_absolute(run: &mut Run) {
     for path in [&mut run.log.file, &mut run.pid_file, &mut run.record, &mut run.replay] {
         *path = path.as_deref().map(absolute);
     }
+    if let ControlSocket::At(path) = &mut run.control_socket {
+        *path = absolute(path);
+    }
 }
 
 fn absolute(path: &Path) -> PathBuf {
@@ -125,12 +129,12 @@ type Again = (ArgMatches, Caller);
 fn foreground(plan: Plan, again: &Again) -> Result<()> {
     leave_no_core();
     allow_descriptors();
-    let level = log::start(&plan.mounting.run.log, Fallback::Stderr)?;
+    let level = Arc::new(log::start(&plan.mounting.run.log, Fallback::Stderr)?);
     let runtime = daemon::runtime()?;
     let outcome = runtime.block_on(async {
         let mut signals = Signals::catch()?;
         let live = tokio::select! {
-            live = daemon::start(plan) => live?,
+            live = daemon::start(plan, Some(level.clone())) => live?,
             () = signals.end() => return Ok(()),
         };
         live.serve(signals, Some(&level), || reload(again, &level)).await;
@@ -154,7 +158,7 @@ fn in_background(plan: Plan, again: &Again) -> Result<()> {
 /// Everything from here on is the daemon's; the caller hears of failures only through the line.
 fn daemonised(plan: Plan, again: &Again, line: background::Line) -> std::result::Result<(), ()> {
     let prepared = log::start(&plan.mounting.run.log, Fallback::Nowhere)
-        .and_then(|level| daemon::runtime().map(|runtime| (level, runtime)));
+        .and_then(|level| daemon::runtime().map(|runtime| (Arc::new(level), runtime)));
     let (level, runtime) = match prepared {
         Ok(prepared) => prepared,
         Err(problem) => {
@@ -165,7 +169,7 @@ fn daemonised(plan: Plan, again: &Again, line: background::Line) -> std::result:
     let outcome = runtime.block_on(async {
         let started = async {
             let signals = Signals::catch()?;
-            Ok((daemon::start(plan).await?, signals))
+            Ok((daemon::start(plan, Some(level.clone())).await?, signals))
         };
         match started.await {
             Err(problem) => {

@@ -27,6 +27,9 @@ pub(super) struct Entry {
     pub(super) dir: PathBuf,
     /// What is mounted.
     pub(super) source: String,
+    /// Where it takes control requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) socket: Option<PathBuf>,
 }
 
 /// A daemon's own entry. The file goes with this; the lock stays until the process is gone.
@@ -37,17 +40,14 @@ pub(super) struct Registration {
 
 impl Registration {
     /// Enters this process's mount.
-    pub(super) fn enter(dir: &Path, source: &str) -> io::Result<Registration> {
-        let entry = Entry { pid: std::process::id(), dir: dir.to_owned(), source: source.to_owned() };
+    pub(super) fn enter(dir: &Path, source: &str, socket: Option<&Path>) -> io::Result<Registration> {
+        let socket = socket.map(Path::to_owned);
+        let entry = Entry { pid: std::process::id(), dir: dir.to_owned(), source: source.to_owned(), socket };
         Self::enter_in(&runtime_dir(), &entry)
     }
 
     fn enter_in(folder: &Path, entry: &Entry) -> io::Result<Registration> {
-        fs::DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
-        // In a place where all may write, somebody else could have made it first.
-        if fs::symlink_metadata(folder)?.uid() != Uid::effective().as_raw() {
-            return Err(io::Error::other(format!("{} belongs to somebody else", folder.display())));
-        }
+        make(folder)?;
         sweep(folder);
         let path = folder.join(format!("{}.json", entry.pid));
         let file = File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
@@ -58,6 +58,22 @@ impl Registration {
         lock.set_permissions(Permissions::from_mode(0o644))?;
         Ok(Registration { path, lock: Some(lock) })
     }
+}
+
+/// Where this process's control socket lies unless told: beside its entry. The folder is there afterwards.
+pub(super) fn socket_path() -> io::Result<PathBuf> {
+    let folder = runtime_dir();
+    make(&folder)?;
+    Ok(folder.join(format!("{}.sock", std::process::id())))
+}
+
+fn make(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
+    // In a place where all may write, somebody else could have made it first.
+    if fs::symlink_metadata(folder)?.uid() != Uid::effective().as_raw() {
+        return Err(io::Error::other(format!("{} belongs to somebody else", folder.display())));
+    }
+    Ok(())
 }
 
 /// Removes what daemons that were killed have left. Files of live processes are let be: one may just be made.
@@ -112,16 +128,26 @@ pub(super) fn find(dir: &Path) -> Option<Found> {
     folders().iter().find_map(|folder| find_in(folder, dir))
 }
 
+/// All live daemons that this user may control, by their directories.
+pub(super) fn all() -> Vec<Entry> {
+    let live = |folder: &PathBuf| live_in(folder).map(|found| found.entry).collect::<Vec<_>>();
+    let mut all: Vec<_> = folders().iter().flat_map(live).collect();
+    all.sort_by(|a, b| a.dir.cmp(&b.dir));
+    all
+}
+
 fn find_in(folder: &Path, dir: &Path) -> Option<Found> {
-    fs::read_dir(folder).ok()?.filter_map(std::result::Result::ok).find_map(|item| {
-        let path = item.path();
+    live_in(folder).find(|found| found.entry.dir == dir)
+}
+
+/// The live daemons entered in a folder. What daemons that were killed have left is removed on the way.
+fn live_in(folder: &Path) -> impl Iterator<Item = Found> + use<> {
+    let items = fs::read_dir(folder).into_iter().flatten().filter_map(std::result::Result::ok);
+    items.map(|item| item.path()).filter(|path| path.extension().is_some_and(|end| end == "json")).filter_map(|path| {
         let mut file = File::open(&path).ok()?;
         let mut text = String::new();
         file.read_to_string(&mut text).ok()?;
         let entry: Entry = serde_json::from_str(&text).ok()?;
-        if entry.dir != dir {
-            return None;
-        }
         match Flock::lock(file, FlockArg::LockSharedNonblock) {
             // Nobody holds it: left by a daemon that was killed.
             Ok(_) => {
@@ -161,7 +187,8 @@ mod tests {
     #[test]
     fn a_daemon_is_found_while_it_lives() {
         let folder = tempfile::tempdir().unwrap();
-        let entry = Entry { pid: std::process::id(), dir: "/mnt/a b".into(), source: "oss://b/ü".into() };
+        let entry =
+            Entry { pid: std::process::id(), dir: "/mnt/a b".into(), source: "oss://b/ü".into(), socket: None };
         fs::write(folder.path().join("4294967295.json"), "left by a daemon that was killed").unwrap();
         let mut registration = Registration::enter_in(folder.path(), &entry).unwrap();
         let found = find_in(folder.path(), Path::new("/mnt/a b")).unwrap();
@@ -182,7 +209,7 @@ mod tests {
     #[test]
     fn leftovers_are_no_daemons() {
         let folder = tempfile::tempdir().unwrap();
-        let entry = Entry { pid: 78, dir: "/mnt".into(), source: "oss://b".into() };
+        let entry = Entry { pid: 78, dir: "/mnt".into(), source: "oss://b".into(), socket: None };
         fs::write(folder.path().join("78.json"), serde_json::to_string(&entry).unwrap()).unwrap();
         fs::write(folder.path().join("79.json"), "half a li").unwrap();
         assert!(find_in(folder.path(), Path::new("/mnt")).is_none());

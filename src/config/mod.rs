@@ -26,7 +26,9 @@ pub use machine::{Machine, MemoryGroup, automatic_memory_limit, automatic_metada
 pub use print::{default_json, markdown_table};
 pub use problem::{Problem, Result, Status};
 pub use raw::{Origin, Raw};
-pub use resolve::{Log, LogFormat, Mounting, Run, resolve, resolve_copy, resolve_list, resolve_run, resolve_store};
+pub use resolve::{
+    ControlSocket, Log, LogFormat, Mounting, Run, resolve, resolve_copy, resolve_list, resolve_run, resolve_store,
+};
 pub use table::{Group, Name, Row, Standing, TABLE};
 pub use url::BucketUrl;
 pub use value::{Kind, parse_time};

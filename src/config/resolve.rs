@@ -62,12 +62,25 @@ pub struct Run {
     pub log: Log,
     /// Where to write the process id.
     pub pid_file: Option<PathBuf>,
+    /// Where to take control requests.
+    pub control_socket: ControlSocket,
     /// How long a drain may take.
     pub drain_timeout: Duration,
     /// Where to record what is read.
     pub record: Option<PathBuf>,
     /// A recorded load to follow.
     pub replay: Option<PathBuf>,
+}
+
+/// Where to take control requests besides the mount itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ControlSocket {
+    /// Beside the entry by which other processes find the daemon.
+    Automatic,
+    /// On a Unix socket here.
+    At(PathBuf),
+    /// Nowhere.
+    Off,
 }
 
 /// Where and what to log.
@@ -191,6 +204,11 @@ pub fn resolve_run(raw: &Raw) -> Result<Run> {
             },
         },
         pid_file: raw.path(Name::PidFile),
+        control_socket: match raw.path(Name::ControlSocket) {
+            None => ControlSocket::Automatic,
+            Some(path) if path.as_os_str() == "off" => ControlSocket::Off,
+            Some(path) => ControlSocket::At(path),
+        },
         drain_timeout: raw.required(Name::DrainTimeout, value::parse_time)?,
     })
 }
@@ -255,6 +273,7 @@ fn resolve_fs(raw: &Raw, url: &BucketUrl, machine: Machine) -> Result<fs::Option
         _ => fs::OddKeys::Hide,
     };
     options.symlinks = if raw.switch(Name::Symlinks)? { fs::Symlinks::On } else { fs::Symlinks::Off };
+    options.owner = machine.uid;
     options.uid = raw.read(Name::Uid, value::id)?.unwrap_or(machine.uid);
     options.gid = raw.read(Name::Gid, value::id)?.unwrap_or(machine.gid);
     options.file_mode = raw.required(Name::FileMode, value::mode)?;
@@ -368,7 +387,7 @@ mod tests {
     fn the_tree_and_the_kernel_side_are_set() {
         let fs = resolved("oss://b/p", "").unwrap().fs;
         let mut expected = fs::Options::new(crate::base::BucketName::new("b"));
-        (expected.prefix, expected.uid, expected.gid) = ("p/".to_owned(), 7, 8);
+        (expected.prefix, expected.owner, expected.uid, expected.gid) = ("p/".to_owned(), 7, 7, 8);
         expected.metadata_bytes = 1 << 30;
         assert_eq!(format!("{fs:?}"), format!("{expected:?}"));
 

@@ -230,6 +230,8 @@ table! {
         "How lines of the log look.";
     PidFile = "pid-file", Run, Path, Unset "none",
         "Write the daemon's process id here while it runs.";
+    ControlSocket = "control-socket", Run, Path, Unset "in the runtime directory",
+        "Take control requests on a Unix socket here, or nowhere with off; only its owner and root may ask.";
     DrainTimeout = "drain-timeout", Run, Time, Default "10s",
         "How long SIGTERM waits for reads under way before unmounting.";
 }

@@ -11,6 +11,12 @@ pub enum Kind {
     Forbidden,
     /// What it names does not exist.
     Missing,
+    /// What it names has changed, or gone, meanwhile.
+    Changed,
+    /// The store does not allow it.
+    Denied,
+    /// The store failed.
+    Failed,
     /// It was switched off, or cannot be done here.
     Off,
     /// There is no room for it.

@@ -154,8 +154,11 @@ pub enum PrefetchMode {
     Off,
 }
 
+/// Reads the fields of an operation.
+type Reading = fn(Value) -> serde_json::Result<Request>;
+
 /// The operations by name.
-const OPERATIONS: &[(&str, fn(Value) -> serde_json::Result<Request>)] = &[
+const OPERATIONS: &[(&str, Reading)] = &[
     ("prefetch", |fields| read(fields).map(Request::Prefetch)),
     ("prefetch-status", |fields| read(fields).map(Request::PrefetchStatus)),
     ("prefetch-cancel", |fields| read(fields).map(Request::PrefetchCancel)),
@@ -187,8 +190,8 @@ impl Request {
                 text.len()
             )));
         }
-        let mut fields: Map<String, Value> =
-            serde_json::from_slice(text).map_err(|error| Refusal::invalid(format!("this is no JSON object: {error}")))?;
+        let mut fields: Map<String, Value> = serde_json::from_slice(text)
+            .map_err(|error| Refusal::invalid(format!("this is no JSON object: {error}")))?;
         check_version(fields.remove("version"))?;
         let op = match fields.remove("op") {
             Some(Value::String(op)) => op,

@@ -1,7 +1,8 @@
-//! The one match from store errors to what a program sees.
+//! What errors of the store, and refusals of control requests, are to a program.
 
 use std::fmt;
 
+use crate::control;
 use crate::store::{Error, ErrorKind};
 
 /// An errno value.
@@ -59,6 +60,29 @@ errnos! {
     ENOSYS,
     /// Not supported for this object.
     EOPNOTSUPP,
+    /// No room for it.
+    ENOSPC,
+    /// Too long for the way it goes.
+    EMSGSIZE,
+    /// Under way already.
+    EBUSY,
+}
+
+impl From<control::Kind> for Errno {
+    fn from(kind: control::Kind) -> Self {
+        match kind {
+            control::Kind::Invalid => Errno::EINVAL,
+            control::Kind::Forbidden => Errno::EPERM,
+            control::Kind::Missing => Errno::ENOENT,
+            control::Kind::Changed => Errno::ESTALE,
+            control::Kind::Denied => Errno::EACCES,
+            control::Kind::Failed => Errno::EIO,
+            control::Kind::Off => Errno::EOPNOTSUPP,
+            control::Kind::NoRoom => Errno::ENOSPC,
+            control::Kind::TooLong => Errno::EMSGSIZE,
+            control::Kind::Busy => Errno::EBUSY,
+        }
+    }
 }
 
 impl From<&Error> for Errno {

@@ -11,6 +11,7 @@
 //! Errors of the store become an errno here, and one line in the log.
 
 mod changes;
+mod control;
 mod directory;
 mod errno;
 mod file;
@@ -49,6 +50,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+pub use control::{Answered, Caller, Daemon, Surroundings};
 pub use errno::Errno;
 pub use habits::Program;
 pub use notifier::Notifier;
@@ -59,6 +61,7 @@ pub use types::{
 };
 
 use self::changes::OddLog;
+use self::control::Desk;
 use self::directory::OpenDirectory;
 use self::file::OpenFile;
 use self::habits::Habits;
@@ -95,6 +98,8 @@ pub struct Fs {
     runtime: Handle,
 
     options: Options,
+    /// When it began, on its clock.
+    began: Duration,
 
     state: Mutex<State>,
     files: RwLock<HashMap<FileHandle, Arc<OpenFile>>>,
@@ -105,6 +110,7 @@ pub struct Fs {
     next_handle: AtomicU64,
     habits: Mutex<Habits>,
     odd: OddLog,
+    desk: Desk,
     /// Wakes what goes on in the background.
     wake: Arc<Notify>,
 }
@@ -143,6 +149,7 @@ impl Fs {
             store,
             reader,
             metrics,
+            began: clock.elapsed(),
             clock,
             runtime: Handle::current(),
             options,
@@ -163,6 +170,7 @@ impl Fs {
             next_handle: AtomicU64::new(1),
             habits: Mutex::new(Habits::new()),
             odd: OddLog::default(),
+            desk: Desk::default(),
             wake: Arc::default(),
         });
         fs.start();

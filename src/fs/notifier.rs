@@ -4,7 +4,7 @@ use crate::base::Ino;
 
 /// The kernel's memory of names and attributes, as far as it can be corrected from outside.
 ///
-/// Both calls return at once: the kernel may hold a notice back until look-ups in the directory have been answered, so
+/// All calls return at once: the kernel may hold a notice back until look-ups in the directory have been answered, so
 /// that an implementation must pass it on from a thread of its own, never from one that answers requests. `fs` calls
 /// without holding a lock, and waits for nothing.
 pub trait Notifier: Send + Sync + 'static {
@@ -13,4 +13,7 @@ pub trait Notifier: Send + Sync + 'static {
 
     /// The attributes of this inode have changed. Its pages are still right: bytes never change under a number.
     fn invalidate_attributes(&self, ino: Ino);
+
+    /// The pages of this file shall be given back; they are still right.
+    fn invalidate_pages(&self, ino: Ino);
 }

@@ -27,6 +27,8 @@ pub struct Options {
     pub odd_keys: OddKeys,
     /// What symlink objects look like.
     pub symlinks: Symlinks,
+    /// Who may control the mount, besides root: who mounted it.
+    pub owner: u32,
     /// Owner of everything.
     pub uid: u32,
     /// Group of everything.
@@ -57,6 +59,7 @@ impl Options {
             metadata_bytes: 256 << 20,
             odd_keys: OddKeys::Hide,
             symlinks: Symlinks::Off,
+            owner: 0,
             uid: 0,
             gid: 0,
             file_mode: 0o444,

@@ -398,6 +398,10 @@ impl Notifier for Heard {
     fn invalidate_attributes(&self, ino: Ino) {
         self.0.lock().push(format!("attributes of {ino}"));
     }
+
+    fn invalidate_pages(&self, ino: Ino) {
+        self.0.lock().push(format!("pages {ino:?}"));
+    }
 }
 
 #[tokio::test]

@@ -23,6 +23,9 @@ enum Subject {
 /// Those that cost no request, in the order shown.
 const LISTED: [&str; 7] = ["key", "bucket", "etag", "size", "last-modified", "type", "storage-class"];
 
+/// Those that cost a request, besides the user's own.
+const ON_REQUEST: [&str; 3] = ["crc64", "content-type", "version-id"];
+
 impl Fs {
     /// The value of an attribute. `size` 0 asks for the length only.
     pub async fn getxattr(self: Arc<Self>, ino: Ino, name: Vec<u8>, size: u32) -> Result<XattrReply> {
@@ -35,6 +38,24 @@ impl Fs {
             _ => None,
         };
         reply(value.ok_or(Errno::ENODATA)?.into_bytes(), size)
+    }
+
+    /// All attributes by their plain names: those listed, those that cost a request, and what changes while it is read.
+    pub(super) async fn all_attributes(self: &Arc<Self>, ino: Ino) -> Result<Vec<(String, Vec<u8>)>> {
+        let subject = self.subject(ino)?;
+        let listed = |name: &&str| Some(((*name).to_owned(), self.listed(&subject, name)?.into_bytes()));
+        let mut all: Vec<_> = LISTED.iter().filter_map(listed).collect();
+        let Subject::Object(object) = &subject else { return Ok(all) };
+        let meta = self.head(ino, object).await?;
+        let mut put = |name: String, value: Option<String>| all.extend(value.map(|value| (name, value.into_bytes())));
+        for name in ON_REQUEST {
+            put(name.to_owned(), told(&meta, name));
+        }
+        for (name, value) in &meta.user {
+            put(format!("meta.{name}"), Some(value.clone()));
+        }
+        put("verified".to_owned(), Some(verified_word(self.reader.verified(ino)).to_owned()));
+        Ok(all)
     }
 
     /// The names of the attributes that cost no request. `size` 0 asks for the length only.
@@ -89,7 +110,7 @@ impl Fs {
 }
 
 fn needs_request(name: &str) -> bool {
-    matches!(name, "crc64" | "content-type" | "version-id") || name.starts_with("meta.")
+    ON_REQUEST.contains(&name) || name.starts_with("meta.")
 }
 
 fn told(meta: &ObjectMeta, name: &str) -> Option<String> {

@@ -9,11 +9,13 @@
 //!    are open: [`Mounted`] and `mountinfo`. The FUSE crate's own mount handle gets this wrong and is not used.
 //! 3. Answering without a thread parked per waiting read, surviving a panic, and with an end to every wait: `answer`.
 //! 4. Telling the kernel to forget, without ever blocking a thread that must answer: [`Notifier`].
+//! 5. Control requests on a mount that is read-only: `control`, an ioctl.
 //!
 //! What is asked is answered by `fs`; nothing here knows buckets or keys.
 
 mod answer;
 mod attach;
+mod control;
 mod error;
 mod fusermount;
 mod mountinfo;
@@ -25,6 +27,7 @@ mod reply;
 mod session;
 
 pub use attach::{Laziness, unmount};
+pub use control::{IOCTL, IOCTL_BYTES};
 pub use error::MountError;
 pub use mountinfo::{FS_TYPE, Mount, mounts};
 pub use notify::Notifier;

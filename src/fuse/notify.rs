@@ -22,6 +22,7 @@ use crate::fs;
 enum Memory {
     Entry { parent: Ino, name: Box<[u8]> },
     Attributes(Ino),
+    Pages(Ino),
 }
 
 /// Tells the kernel, in the order asked, what is no longer so.
@@ -95,6 +96,10 @@ impl fs::Notifier for Notifier {
     fn invalidate_attributes(&self, ino: Ino) {
         self.push(Memory::Attributes(ino));
     }
+
+    fn invalidate_pages(&self, ino: Ino) {
+        self.push(Memory::Pages(ino));
+    }
 }
 
 fn tell(kernel: &fuser::Notifier, memory: &Memory) {
@@ -102,6 +107,8 @@ fn tell(kernel: &fuser::Notifier, memory: &Memory) {
         Memory::Entry { parent, name } => kernel.inval_entry(INodeNo(parent.0), OsStr::from_bytes(name)),
         // A negative offset leaves the pages alone.
         Memory::Attributes(ino) => kernel.inval_inode(INodeNo(ino.0), -1, 0),
+        // All from the first byte on.
+        Memory::Pages(ino) => kernel.inval_inode(INodeNo(ino.0), 0, 0),
     };
     if let Err(error) = told {
         tracing::debug!(?memory, %error, "the kernel did not take a notice");

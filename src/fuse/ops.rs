@@ -18,10 +18,11 @@ use fuser::{
 };
 
 use super::answer::{Answers, Request};
+use super::control;
 use super::passthrough::Passing;
 use super::reply::{DirectMmap, GENERATION, attributes, errno, fill, nothing, open_flags};
 use crate::base::Ino;
-use crate::fs::{DirHandle, Entry, FileHandle, Fs, Program, XattrReply};
+use crate::fs::{Caller, DirHandle, Entry, FileHandle, Fs, Program, XattrReply};
 
 /// What of the kernel's abilities is used, where it has them. Left out on purpose: remote locks (flock then works
 /// locally), automatic invalidation of pages (an inode number's bytes never change), and asking for attributes only
@@ -268,8 +269,26 @@ impl Filesystem for Kernel {
         reply.ok();
     }
 
-    fn ioctl(&self, _: &fuser::Request, _: INodeNo, _: Fh, _: IoctlFlags, _: u32, _: &[u8], _: u32, reply: ReplyIoctl) {
-        reply.error(Code::ENOTTY);
+    fn ioctl(
+        &self,
+        caller: &fuser::Request,
+        ino: INodeNo,
+        _: Fh,
+        _: IoctlFlags,
+        number: u32,
+        input: &[u8],
+        _: u32,
+        reply: ReplyIoctl,
+    ) {
+        if number != control::IOCTL {
+            return reply.error(Code::ENOTTY);
+        }
+        let caller = Caller { uid: caller.uid(), on: Ino(ino.0) };
+        let (fs, asked) = (self.fs(), self.fs().control(caller, input.to_vec()));
+        self.answers.answer(request("ioctl", ino), async { Ok(asked.await) }, move |result| match result {
+            Ok(answered) => control::reply(reply, answered, fs.control_socket()),
+            Err(error) => reply.error(errno(error)),
+        });
     }
 
     /// Files are always ready: the kernel takes this as leave to answer by itself from now on.

@@ -92,4 +92,5 @@
 //! | `log-file` | PATH | stderr | Append the log to this file. Without it, a daemon in the background logs nowhere once it is ready. |
 //! | `log-format` | text json | `text` | How lines of the log look. |
 //! | `pid-file` | PATH | none | Write the daemon's process id here while it runs. |
+//! | `control-socket` | PATH | in the runtime directory | Take control requests on a Unix socket here, or nowhere with off; only its owner and root may ask. |
 //! | `drain-timeout` | TIME | `10s` | How long SIGTERM waits for reads under way before unmounting. |

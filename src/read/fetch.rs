@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use super::inode::Inode;
 use super::keep::Place;
 use super::part::{Lost, Part};
+use super::replay::Guidance;
 use super::stream::{Fetch, Plan};
 use super::{File, MemoryCache, Reader};
 use crate::base::{ByteRange, Ino};
@@ -76,7 +77,7 @@ impl File {
         let (mut all, mut at): (Vec<Arc<Part>>, u64) = (Vec::new(), 0);
         while at < size {
             let want = ByteRange::new(at, size.min(at.saturating_add(step)));
-            let parts = self.parts(want, plan)?;
+            let parts = self.parts(want, plan, Guidance::None)?;
             for part in parts {
                 match part.wait(part.range.end).await {
                     Ok(()) => {

@@ -140,7 +140,7 @@ impl Reader {
         // Under the lock of the map, so that nobody forgets the inode before it has a part.
         let mut inodes = self.inodes.lock();
         let known = inodes.get(&object.ino).cloned();
-        let inode = known.unwrap_or_else(|| Inode::new(object.clone(), &self.options));
+        let inode = known.unwrap_or_else(|| self.new_inode(object.clone()));
         if inode.object != object {
             return (inode, Ahead::Nothing);
         }

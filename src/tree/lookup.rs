@@ -53,6 +53,11 @@ impl Tree {
         Some(LastListing { at: directory.listed_at()?, entries: directory.children.len() })
     }
 
+    /// Whether the kernel refers to an entry.
+    pub fn is_referenced(&self, ino: Ino) -> bool {
+        self.find_ino(ino).is_some_and(|id| self.nodes.at(id).references > 0)
+    }
+
     /// Looks a name up. What was learned at or after `since` counts as fresh whatever its age: a caller that has
     /// waited for an answer of the store must be able to use it.
     pub fn lookup(&mut self, parent: Ino, name: &[u8], now: Duration, since: Duration) -> Lookup {

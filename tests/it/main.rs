@@ -14,6 +14,8 @@ mod cli_usage;
 mod conformance;
 mod conformance_beds;
 mod conformance_copies;
+mod control;
+mod control_files;
 mod copy;
 mod copy_bench;
 mod copy_prefix;

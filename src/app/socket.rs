@@ -1,0 +1,121 @@
+//! The control socket: one JSON request a line, one JSON answer a line, for the mount's owner and root.
+//!
+//! What a request does is for `fs`. Bounded here: how long a line is, and how many clients there are at once; a client
+//! that does not read its answers is not read from either.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
+
+use crate::base::Ino;
+use crate::control::{Kind, MOST_REQUEST_BYTES, Refusal};
+use crate::fs::{Answered, Caller, Fs};
+
+/// Clients at once.
+const MOST_CLIENTS: usize = 64;
+
+/// Before it is tried again to take clients, where that failed: for lack of descriptors, most likely.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// An open door. Dropping it takes the socket away.
+pub(super) struct Door {
+    path: PathBuf,
+    task: JoinHandle<()>,
+}
+
+impl Door {
+    /// Listens at this path, which only this user may open. What a daemon that was killed has left there is replaced.
+    ///
+    /// Must be called within a runtime. Fails where somebody listens there already, or something else lies there.
+    pub(super) fn open(path: PathBuf, file_system: Arc<Fs>) -> io::Result<Door> {
+        clear(&path)?;
+        let listener = UnixListener::bind(&path)?;
+        // Who comes before this is asked for their user as everybody is.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        Ok(Door { path, task: tokio::spawn(take_clients(listener, file_system)) })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.task.abort();
+        // Gone already is as good.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn clear(path: &Path) -> io::Result<()> {
+    let Ok(meta) = fs::symlink_metadata(path) else { return Ok(()) };
+    if !meta.file_type().is_socket() {
+        return Err(io::Error::other("it is there, and no socket"));
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Ok(_) => Err(io::Error::other("another daemon listens there")),
+        Err(_) => fs::remove_file(path),
+    }
+}
+
+async fn take_clients(listener: UnixListener, file_system: Arc<Fs>) {
+    let places = Arc::new(Semaphore::new(MOST_CLIENTS));
+    loop {
+        match listener.accept().await {
+            Ok((client, _)) => match places.clone().try_acquire_owned() {
+                Ok(place) => drop(tokio::spawn(serve(client, file_system.clone(), place))),
+                Err(_) => send_away(&client),
+            },
+            Err(error) => {
+                tracing::warn!(%error, "the control socket cannot take a client");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+fn send_away(client: &UnixStream) {
+    let sentence = format!("{MOST_CLIENTS} clients are at the control socket already: come again");
+    let answer = Answered::refused(&Refusal::new(Kind::Busy, sentence));
+    // There is room for it in a new socket; who has left needs none.
+    let _ = client.try_write(format!("{}\n", answer.json).as_bytes());
+}
+
+async fn serve(client: UnixStream, file_system: Arc<Fs>, _place: OwnedSemaphorePermit) {
+    if let Err(error) = answer_lines(client, file_system).await {
+        tracing::debug!(%error, "a client of the control socket has left");
+    }
+}
+
+async fn answer_lines(client: UnixStream, file_system: Arc<Fs>) -> io::Result<()> {
+    let caller = Caller { uid: client.peer_cred()?.uid(), on: Ino::ROOT };
+    let (read, mut write) = client.into_split();
+    let mut read = BufReader::new(read);
+    loop {
+        let mut line = Vec::new();
+        // One more than may be, to tell a line that is too long.
+        (&mut read).take(MOST_REQUEST_BYTES as u64 + 2).read_until(b'\n', &mut line).await?;
+        if line.is_empty() {
+            return Ok(());
+        }
+        let is_too_long = line.len() > MOST_REQUEST_BYTES + 1;
+        let answered = match is_too_long {
+            true => Answered::refused(&Refusal::invalid(format!("a line has at most {MOST_REQUEST_BYTES} bytes"))),
+            false => file_system.clone().control(caller, line.trim_ascii_end().to_vec()).await,
+        };
+        write.write_all(format!("{}\n", answered.json).as_bytes()).await?;
+        if is_too_long {
+            // Where the next request begins is not known.
+            return Ok(());
+        }
+    }
+}

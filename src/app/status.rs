@@ -1,0 +1,77 @@
+//! `ossmount status [DIR]`: the live mounts, or the figures of one.
+
+use std::path::{Path, PathBuf};
+
+use clap::builder::PathBufValueParser;
+use clap::{Arg, ArgMatches, Command};
+use serde_json::{Value, json};
+
+use super::ask::Line;
+use super::cli::json_arg;
+use super::registry;
+use super::text::{Output, shown};
+use crate::config::Result;
+
+pub(super) fn command() -> Command {
+    Command::new("status")
+        .about("Show the live mounts, or the figures of one")
+        .arg(
+            Arg::new("dir")
+                .value_name("DIR")
+                .value_parser(PathBufValueParser::new())
+                .help("The mount, or anything under it"),
+        )
+        .arg(json_arg())
+}
+
+pub(super) fn run(matches: &ArgMatches) -> Result<()> {
+    let is_json = matches.get_flag("json");
+    let mut out = Output::new();
+    match matches.get_one::<PathBuf>("dir") {
+        Some(dir) => {
+            let figures = figures(dir)?;
+            match is_json {
+                true => drop(out.line(&figures.to_string())?),
+                false => print(&mut out, "", &figures)?,
+            }
+        }
+        None => {
+            for entry in registry::all() {
+                let entry = json!(entry);
+                out.line(&if is_json { entry.to_string() } else { summary(&entry) })?;
+            }
+        }
+    }
+    out.flush().map(drop)
+}
+
+/// Health and figures of one mount, as one object.
+fn figures(dir: &Path) -> Result<Value> {
+    let mut line = Line::to(dir)?;
+    let mut health = line.ask(&json!({"op": "health"}))?;
+    let stats = line.ask(&json!({"op": "stats"}))?;
+    if let (Some(all), Value::Object(stats)) = (health.as_object_mut(), stats) {
+        all.extend(stats);
+    }
+    Ok(health)
+}
+
+fn summary(entry: &Value) -> String {
+    let text = |name: &str| entry.get(name).and_then(Value::as_str).map_or_else(|| "-".to_owned(), shown);
+    let pid = entry.get("pid").and_then(Value::as_u64).unwrap_or_default();
+    format!("{}  {}  pid {pid}  socket {}", text("dir"), text("source"), text("socket"))
+}
+
+/// One line for each figure, those of a group under its name.
+fn print(out: &mut Output<'_>, above: &str, value: &Value) -> Result<()> {
+    let Some(fields) = value.as_object() else { return Ok(()) };
+    for (name, value) in fields {
+        let name = format!("{above}{name}");
+        match value {
+            Value::Object(_) => print(out, &format!("{name}."), value)?,
+            Value::String(text) => drop(out.line(&format!("{name:<32}{}", shown(text)))?),
+            other => drop(out.line(&format!("{name:<32}{other}"))?),
+        }
+    }
+    Ok(())
+}

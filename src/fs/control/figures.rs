@@ -1,0 +1,87 @@
+//! What is known: of one file or directory, of the whole mount, of who answers.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::{Done, refusal};
+use crate::base::Ino;
+use crate::control::{self, Health};
+use crate::fs::Fs;
+use crate::metrics::{Metric, TABLE};
+use crate::read::Held;
+
+/// The most files that are told of one by one.
+const MOST_FILES: usize = 10_000;
+
+impl Fs {
+    /// All that is known of a file or directory, by the names of the extended attributes.
+    pub(super) async fn facts(self: &Arc<Self>, path: Option<String>, on: Ino) -> Done<Map<String, Value>> {
+        let held = self.find(path.as_deref(), on).await?;
+        let what = path.as_deref().unwrap_or("what this was asked on");
+        let facts = self.all_attributes(held.ino()).await.map_err(|errno| refusal(errno, what))?;
+        let text = |value: Vec<u8>| Value::String(String::from_utf8_lossy(&value).into_owned());
+        let mut facts: Map<String, Value> = facts.into_iter().map(|(name, value)| (name, text(value))).collect();
+        facts.insert("inode".to_owned(), json!(held.ino().0));
+        Ok(facts)
+    }
+
+    /// The figures of the mount: every metric, what takes memory, what goes on.
+    pub(super) fn figures(&self, which: control::Stats) -> Map<String, Value> {
+        let metrics: Map<_, _> =
+            TABLE.iter().map(|row| (row.name.to_owned(), json!(self.metrics.value(row.metric)))).collect();
+        let (tree_bytes, entries) = {
+            let state = self.state.lock();
+            (state.tree.bytes(), state.tree.len())
+        };
+        let files = self.reader.held();
+        let held: u64 = files.iter().map(|file| file.held_bytes).sum();
+        let memory = json!({
+            "read-buffers": self.metrics.value(Metric::BufferBytes),
+            "read-buffers-limit": self.metrics.value(Metric::MemoryLimit),
+            "file-bytes": held,
+            "pinned": self.reader.pinned_bytes(),
+            "pinned-limit": self.reader.pinned_bytes_limit(),
+            "names": tree_bytes,
+            "names-limit": self.options.metadata_bytes,
+        });
+        let streams: usize = files.iter().map(|file| file.streams).sum();
+        let open = files.iter().filter(|file| file.handles > 0).count();
+        let mut figures = Map::new();
+        figures.insert("metrics".to_owned(), Value::Object(metrics));
+        figures.insert("memory".to_owned(), memory);
+        figures
+            .insert("reading".to_owned(), json!({"files-open": open, "files-held": files.len(), "streams": streams}));
+        figures.insert("tree".to_owned(), json!({"entries": entries}));
+        figures.insert("jobs".to_owned(), json!({"prefetch": self.desk.prefetches.counts()}));
+        if which.files {
+            figures.insert("files".to_owned(), files.iter().take(MOST_FILES).map(file_figures).collect());
+        }
+        figures
+    }
+
+    /// Who answers.
+    pub(super) fn health(&self) -> Health {
+        let mut health = Health::new(std::process::id());
+        health.uptime_seconds = self.clock.elapsed().saturating_sub(self.began).as_secs();
+        if let Some(surroundings) = self.desk.surroundings.get() {
+            let text = |path: &std::path::PathBuf| path.display().to_string();
+            health.source = surroundings.source.clone();
+            health.directory = surroundings.dir.as_ref().map(text);
+            health.socket = surroundings.socket.as_ref().map(text);
+        }
+        health
+    }
+}
+
+fn file_figures(file: &Held) -> Value {
+    json!({
+        "key": file.key,
+        "inode": file.ino.0,
+        "size": file.size,
+        "held": file.held_bytes,
+        "handles": file.handles,
+        "streams": file.streams,
+        "pinned": file.is_pinned,
+    })
+}

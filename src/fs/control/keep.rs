@@ -1,0 +1,101 @@
+//! Files that are kept in memory, and what is let go.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::files::Files;
+use super::{Done, refusal};
+use crate::base::{ByteSize, Ino};
+use crate::control::{Dropped, Kind, Pinned, Refusal};
+use crate::fs::{Errno, Fs};
+use crate::read::Pin;
+
+/// What is kept, by inode number; `None` while it is still being fetched.
+pub(super) type Pins = HashMap<Ino, Option<Pin>>;
+
+/// Forgets a file that was to be kept, unless it is.
+struct Claim<'a> {
+    fs: &'a Fs,
+    ino: Ino,
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        let mut pins = self.fs.desk.pins.lock();
+        if matches!(pins.get(&self.ino), Some(None)) {
+            pins.remove(&self.ino);
+        }
+    }
+}
+
+impl Fs {
+    /// Fetches a file and keeps it in memory until it is dropped.
+    pub(super) async fn pin(self: &Arc<Self>, path: Option<String>, on: Ino) -> Done<Pinned> {
+        let (held, object) = self.find_file(path.as_deref(), on).await?;
+        let (ino, size) = (held.ino(), object.size);
+        let what = path.as_deref().unwrap_or("the file that this was asked on");
+        let claim = {
+            let mut pins = self.desk.pins.lock();
+            match pins.get(&ino) {
+                Some(Some(_)) => return Ok(self.pinned(size)),
+                Some(None) => {
+                    return Err(Refusal::new(Kind::Busy, format!("{what} is being fetched to be kept already")));
+                }
+                None => pins.insert(ino, None),
+            };
+            Claim { fs: self, ino }
+        };
+        let pin =
+            self.reader.open(object).pin().await.map_err(|error| refusal(self.report("pinning", &error), what))?;
+        let Some(pin) = pin else {
+            let (limit, pinned) = (self.reader.pinned_bytes_limit(), self.reader.pinned_bytes());
+            return Err(Refusal::new(
+                Kind::NoRoom,
+                format!(
+                    "{what} has {size} bytes, and {} are kept already: {} may be, half of memory-limit",
+                    ByteSize(pinned),
+                    ByteSize(limit)
+                ),
+            ));
+        };
+        // Somebody may have dropped it meanwhile.
+        if let Some(place) = self.desk.pins.lock().get_mut(&ino) {
+            *place = Some(pin);
+        }
+        drop(claim);
+        Ok(self.pinned(size))
+    }
+
+    fn pinned(&self, bytes: u64) -> Pinned {
+        let (pinned_bytes, pinned_bytes_limit) = (self.reader.pinned_bytes(), self.reader.pinned_bytes_limit());
+        Pinned { bytes, pinned_bytes, pinned_bytes_limit }
+    }
+
+    /// Lets go what is held of a file, or of all files below a directory, in the daemon's memory and in the kernel's.
+    pub(super) async fn let_go(self: &Arc<Self>, path: Option<String>, on: Ino) -> Done<Dropped> {
+        let held = self.find(path.as_deref(), on).await?;
+        let what = path.as_deref().unwrap_or("what this was asked on");
+        let failed = |errno: Errno| refusal(errno, what);
+        let mut files = Files::below(self, held.ino()).await.map_err(failed)?;
+        let mut dropped = Dropped::default();
+        while let Some(ino) = files.next().await.map_err(failed)? {
+            dropped.files += 1;
+            dropped.bytes += self.let_file_go(ino);
+            if dropped.files.is_multiple_of(256) {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(dropped)
+    }
+
+    fn let_file_go(&self, ino: Ino) -> u64 {
+        // Ends without the lock.
+        let pin = self.desk.pins.lock().remove(&ino);
+        drop(pin);
+        let is_known = self.state.lock().tree.is_referenced(ino);
+        if is_known && let Some(notifier) = self.notifier.read().clone() {
+            notifier.invalidate_pages(ino);
+        }
+        self.reader.let_go(ino)
+    }
+}

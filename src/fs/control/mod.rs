@@ -1,0 +1,184 @@
+//! Control requests, done: whoever brings one (an ioctl, a line on the socket, an extended attribute) hands its bytes to
+//! [`Fs::control`] and passes on what comes back.
+//!
+//! `control` reads the request and says who may ask; here paths become inodes (`paths`), what is known is told
+//! (`figures`), files are fetched and kept (`prefetch`, `keep`, over the files that `files` walks), options change
+//! (`settings`). An answer is always JSON: of a request that was not done an object with `error` and `message`.
+
+mod figures;
+mod files;
+mod keep;
+mod paths;
+mod prefetch;
+mod settings;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde_json::Value;
+
+use self::keep::Pins;
+use self::prefetch::Prefetches;
+use super::{Errno, Fs};
+use crate::base::Ino;
+use crate::control::{self, Failure, Freshness, JobState, Kind, MOST_WAIT_SECONDS, Refusal, Request};
+use crate::tree::{Depth, Shape};
+
+/// The longest that a request is held.
+const MOST_WAIT: Duration = Duration::from_secs(MOST_WAIT_SECONDS);
+
+/// What comes of a part of a request.
+type Done<T> = std::result::Result<T, Refusal>;
+
+/// Who asks, and on what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Caller {
+    /// The user, by the number that the kernel gives.
+    pub uid: u32,
+    /// What a request is about that names no path: the file that the ioctl was made on, or the root.
+    pub on: Ino,
+}
+
+/// The answer to a control request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answered {
+    /// Why it was not done; `None` when it was.
+    pub error: Option<Errno>,
+    /// A JSON object on one line, without a line break.
+    pub json: String,
+}
+
+impl Answered {
+    /// The answer to a request that was not done.
+    pub fn refused(refusal: &Refusal) -> Self {
+        let error = Errno::from(refusal.kind);
+        let failure = Failure { error: format!("{error:?}"), message: refusal.sentence.clone() };
+        Answered { error: Some(error), json: line(&failure) }
+    }
+
+    /// This answer, or a refusal where it is longer than so many bytes.
+    pub fn within(self, most_bytes: usize, socket: Option<&str>) -> Self {
+        if self.json.len() <= most_bytes {
+            return self;
+        }
+        let instead = socket.map_or_else(String::new, |socket| format!(": ask on the socket {socket}"));
+        let sentence = format!("the answer has {} bytes, {most_bytes} fit here{instead}", self.json.len());
+        Answered::refused(&Refusal::new(Kind::TooLong, sentence))
+    }
+}
+
+fn line(answer: &impl Serialize) -> String {
+    // Fails for maps whose keys are no texts, and there are none.
+    serde_json::to_string(answer).unwrap_or_default()
+}
+
+/// What serves a mount and that control requests speak of.
+pub struct Surroundings {
+    /// What is mounted.
+    pub source: String,
+    /// Where, absolute and without links; `None` where somebody else mounted for us.
+    pub dir: Option<PathBuf>,
+    /// The control socket.
+    pub socket: Option<PathBuf>,
+    /// The rest of the daemon.
+    pub daemon: Arc<dyn Daemon>,
+}
+
+/// Options of the daemon that do not belong to the file system.
+pub trait Daemon: Send + Sync + 'static {
+    /// Changes the level of the log: `error`, `warn`, `info`, `debug` or `trace`.
+    fn set_log_level(&self, level: &str);
+
+    /// Changes how many bytes of files may come in a second; `None` means no limit.
+    fn set_max_bandwidth(&self, bytes_per_second: Option<u64>);
+}
+
+impl fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Surroundings").field("source", &self.source).field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+/// What control requests leave behind.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    surroundings: OnceLock<Surroundings>,
+    prefetches: Arc<Prefetches>,
+    pins: Mutex<Pins>,
+}
+
+impl Fs {
+    /// Says where this file system is mounted, and by whom it is served. Once; a second time changes nothing.
+    pub fn settle_in(&self, surroundings: Surroundings) {
+        let _ = self.desk.surroundings.set(surroundings);
+    }
+
+    /// Where longer answers can be had.
+    pub fn control_socket(&self) -> Option<&str> {
+        self.desk.surroundings.get()?.socket.as_deref()?.to_str()
+    }
+
+    /// Does what a control request asks for. Ends within some seconds, or when the store's own limits of time do.
+    pub async fn control(self: Arc<Self>, caller: Caller, request: Vec<u8>) -> Answered {
+        let answer = self.served(caller, &request).await;
+        answer.unwrap_or_else(|refusal| {
+            tracing::debug!(uid = caller.uid, %refusal, "a control request was not done");
+            Answered::refused(&refusal)
+        })
+    }
+
+    async fn served(self: Arc<Self>, caller: Caller, request: &[u8]) -> Done<Answered> {
+        control::may_ask(caller.uid, self.options.owner)?;
+        let request = Request::parse(request)?;
+        let json = match request {
+            Request::Prefetch(what) => line(&self.begin_prefetch(what, caller.on).await?),
+            Request::PrefetchStatus(job) => line(&self.prefetch_status(&job).await?),
+            Request::PrefetchCancel(job) => line(&self.cancel_prefetch(&job)?),
+            Request::Pin(pin) => line(&self.pin(pin.path, caller.on).await?),
+            Request::Drop(what) => line(&self.let_go(what.path, caller.on).await?),
+            Request::Refresh(what) => line(&self.refresh_now(what, caller.on).await?),
+            Request::Stat(what) => line(&Value::Object(self.facts(what.path, caller.on).await?)),
+            Request::Stats(which) => line(&Value::Object(self.figures(which))),
+            Request::Set(set) => line(&Value::Object(self.set(set, caller.on).await?)),
+            Request::Health => line(&self.health()),
+        };
+        Ok(Answered { error: None, json })
+    }
+
+    /// Lists anew; a listing that takes longer than a request may goes on by itself.
+    async fn refresh_now(self: &Arc<Self>, what: control::Refresh, on: Ino) -> Done<Freshness> {
+        let held = self.find(what.path.as_deref(), on).await?;
+        let directory = {
+            let state = self.state.lock();
+            let shape = state.tree.view(held.ino(), self.clock.elapsed()).map(|view| view.shape);
+            let above = || state.tree.parent(held.ino());
+            if shape == Some(Shape::Directory) { Some(held.ino()) } else { above() }
+        };
+        let directory = directory.ok_or_else(|| refusal(Errno::ESTALE, "what is to be listed"))?;
+        let depth = if what.recursive { Depth::Subtree } else { Depth::Directory };
+        let listing = self.runtime.spawn(self.clone().refresh(directory, depth));
+        match tokio::time::timeout(MOST_WAIT, listing).await {
+            Err(_) => Ok(Freshness { state: JobState::Running }),
+            Ok(Ok(Ok(()))) => Ok(Freshness { state: JobState::Done }),
+            Ok(Ok(Err(errno))) => Err(refusal(errno, "the directory")),
+            Ok(Err(_)) => Err(refusal(Errno::EIO, "the directory")),
+        }
+    }
+}
+
+/// A refusal for what an operation on `what` failed with; the log has more.
+fn refusal(errno: Errno, what: &str) -> Refusal {
+    let why = std::io::Error::from_raw_os_error(errno.0);
+    let kind = match errno {
+        Errno::ENOENT => Kind::Missing,
+        Errno::ESTALE => Kind::Changed,
+        Errno::ENOTDIR | Errno::EISDIR | Errno::EINVAL | Errno::ENAMETOOLONG => Kind::Invalid,
+        Errno::EACCES => Kind::Denied,
+        _ => Kind::Failed,
+    };
+    Refusal::new(kind, format!("{what}: {why}"))
+}

@@ -1,0 +1,92 @@
+//! Paths in requests, made inodes.
+
+use std::path::{Component, Path};
+use std::sync::Arc;
+
+use super::{Done, refusal};
+use crate::base::Ino;
+use crate::control::Refusal;
+use crate::fs::{Entry, Errno, Fs};
+use crate::tree::Shape;
+
+/// An inode that stays for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Held {
+    fs: Arc<Fs>,
+    ino: Ino,
+    /// Whether it was looked up here, and is to be forgotten.
+    is_counted: bool,
+}
+
+impl Held {
+    pub(super) fn ino(&self) -> Ino {
+        self.ino
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.is_counted {
+            self.fs.forget(self.ino, 1);
+        }
+    }
+}
+
+impl Fs {
+    /// What a path stands for: absolute and under the mount, or counted from the mount's root. Without one, what the
+    /// request was made on.
+    pub(super) async fn find(self: &Arc<Self>, path: Option<&str>, on: Ino) -> Done<Held> {
+        let mut held = Held { fs: self.clone(), ino: on, is_counted: false };
+        let Some(path) = path else { return Ok(held) };
+        held.ino = Ino::ROOT;
+        for name in self.components(path)? {
+            let found = self.clone().lookup(held.ino, name.as_bytes().to_vec()).await;
+            held = match found {
+                Ok(Entry::Found(attr)) => Held { fs: self.clone(), ino: attr.ino, is_counted: true },
+                Ok(Entry::Missing(_)) => return Err(refusal(Errno::ENOENT, path)),
+                Err(errno) => return Err(refusal(errno, path)),
+            };
+        }
+        Ok(held)
+    }
+
+    /// The same, of a file: its inode and what the reader needs to know of it.
+    pub(super) async fn find_file(self: &Arc<Self>, path: Option<&str>, on: Ino) -> Done<(Held, crate::read::Object)> {
+        let held = self.find(path, on).await?;
+        let what = path.unwrap_or("the file that this was asked on");
+        let shape = self.state.lock().tree.view(held.ino, self.clock.elapsed()).map(|view| view.shape);
+        match shape {
+            None => return Err(refusal(Errno::ESTALE, what)),
+            Some(Shape::Directory) => return Err(refusal(Errno::EISDIR, what)),
+            Some(Shape::Unresolved) => drop(self.resolve(held.ino).await.map_err(|errno| refusal(errno, what))?),
+            Some(Shape::File | Shape::Link) => {}
+        }
+        let object = self.state.lock().tree.object(held.ino).filter(|object| !object.stale);
+        let object = object.ok_or_else(|| refusal(Errno::ESTALE, what))?;
+        let object = crate::fs::file::to_read(held.ino, object);
+        Ok((held, object))
+    }
+
+    fn components<'a>(&self, path: &'a str) -> Done<Vec<&'a str>> {
+        let mut below = Path::new(path);
+        if below.is_absolute() {
+            let dir = self.desk.surroundings.get().and_then(|surroundings| surroundings.dir.as_deref());
+            below = match dir.and_then(|dir| below.strip_prefix(dir).ok()) {
+                Some(below) => below,
+                None => {
+                    let dir = dir.map_or("a mount whose place is not known".into(), |dir| dir.display().to_string());
+                    return Err(Refusal::invalid(format!("{path} is not under {dir}: paths may count from there")));
+                }
+            };
+        }
+        below
+            .components()
+            .filter(|component| *component != Component::CurDir)
+            .map(|component| match component {
+                Component::Normal(name) => name.to_str(),
+                _ => None,
+            })
+            .map(|name| name.ok_or_else(|| Refusal::invalid(format!("{path}: .. leads out of what it counts from"))))
+            .collect()
+    }
+}

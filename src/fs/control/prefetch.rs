@@ -1,0 +1,251 @@
+//! Prefetches: files and directories fetched into memory, in the order asked for, while the rest of the mount goes on.
+//!
+//! A job takes files one after the other and has a few of them on their way at once; which of their GETs goes first is
+//! decided by the reader, behind what programs wait for. A job fills at most as much of the memory as may be filled
+//! ahead of readers: more would push out what it fetched first, so files beyond that are skipped, and counted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use super::files::Files;
+use super::paths::Held;
+use super::{Done, MOST_WAIT, refusal};
+use crate::base::Ino;
+use crate::control::{Job, JobState, Kind, Prefetch, Prefetched, Prefetching, Refusal};
+use crate::fs::{Errno, Fs};
+use crate::read;
+
+/// Files on their way at once. Each is a few requests, and small ones are one.
+const AT_ONCE: usize = 32;
+/// Of the reasons why files could not be fetched, so many are told.
+const MOST_FAILURES: usize = 16;
+/// Jobs that go on at once, and those of which the end is remembered.
+const MOST_RUNNING: usize = 16;
+const MOST_ENDED: usize = 64;
+
+/// All jobs.
+#[derive(Debug, Default)]
+pub(super) struct Prefetches {
+    jobs: Mutex<Jobs>,
+}
+
+#[derive(Debug, Default)]
+struct Jobs {
+    last: u64,
+    all: BTreeMap<u64, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    progress: Arc<Progress>,
+    task: Option<AbortHandle>,
+}
+
+/// How far a job is, for itself and for whoever asks.
+#[derive(Debug)]
+struct Progress {
+    so_far: Mutex<Prefetched>,
+    state: watch::Sender<JobState>,
+}
+
+impl Progress {
+    fn change(&self, change: impl FnOnce(&mut Prefetched)) {
+        change(&mut self.so_far.lock());
+    }
+
+    fn failed(&self, why: String) {
+        self.change(|so_far| {
+            so_far.failed += 1;
+            if so_far.failures.len() < MOST_FAILURES {
+                so_far.failures.push(why);
+            }
+        });
+    }
+
+    fn state(&self) -> JobState {
+        *self.state.borrow()
+    }
+
+    fn end(&self, state: JobState) {
+        self.state.send_if_modified(|now| {
+            let is_running = *now == JobState::Running;
+            *now = if is_running { state } else { *now };
+            is_running
+        });
+    }
+}
+
+impl Prefetches {
+    /// How many go on, and how many have ended of those remembered.
+    pub(super) fn counts(&self) -> Value {
+        let jobs = self.jobs.lock();
+        let running = jobs.all.values().filter(|job| job.progress.state() == JobState::Running).count();
+        json!({"running": running, "ended": jobs.all.len() - running})
+    }
+
+    fn enter(&self) -> Done<(u64, Arc<Progress>)> {
+        let mut jobs = self.jobs.lock();
+        let is_over = |entry: &Entry| entry.progress.state() != JobState::Running;
+        let ended: Vec<u64> = jobs.all.iter().filter(|(_, entry)| is_over(entry)).map(|(&job, _)| job).collect();
+        if jobs.all.len() - ended.len() >= MOST_RUNNING {
+            let sentence = format!("{MOST_RUNNING} prefetches go on already: wait for one, or cancel it");
+            return Err(Refusal::new(Kind::Busy, sentence));
+        }
+        let forgotten = ended.len().saturating_sub(MOST_ENDED);
+        for job in &ended[..forgotten] {
+            jobs.all.remove(job);
+        }
+        jobs.last += 1;
+        let job = jobs.last;
+        let progress = Progress { so_far: Mutex::default(), state: watch::Sender::new(JobState::Running) };
+        let progress = Arc::new(progress);
+        jobs.all.insert(job, Entry { progress: progress.clone(), task: None });
+        Ok((job, progress))
+    }
+
+    fn get(&self, job: u64) -> Done<Arc<Progress>> {
+        let jobs = self.jobs.lock();
+        let entry = jobs.all.get(&job);
+        let missing = || Refusal::new(Kind::Missing, format!("there is no prefetch {job}, or it ended long ago"));
+        entry.map(|entry| entry.progress.clone()).ok_or_else(missing)
+    }
+}
+
+impl Fs {
+    /// Begins to fetch. Whether the paths exist is told by the progress.
+    pub(super) async fn begin_prefetch(self: &Arc<Self>, what: Prefetch, on: Ino) -> Done<Prefetching> {
+        if !self.reader.keeps_files() {
+            return Err(Refusal::new(Kind::Off, "prefetch: with memory-cache=off nothing stays in memory"));
+        }
+        let (job, progress) = self.desk.prefetches.enter()?;
+        let fetching = fetch_all(self.clone(), what.paths, on, progress);
+        let task = self.runtime.spawn(fetching).abort_handle();
+        if let Some(entry) = self.desk.prefetches.jobs.lock().all.get_mut(&job) {
+            entry.task = Some(task);
+        }
+        self.prefetch_status(&Job { job, wait: what.wait }).await
+    }
+
+    /// How far a job is; where it is waited for, at its end if that comes in time.
+    pub(super) async fn prefetch_status(&self, job: &Job) -> Done<Prefetching> {
+        let progress = self.desk.prefetches.get(job.job)?;
+        if job.wait {
+            let mut state = progress.state.subscribe();
+            // Over in time or not, the answer says how far it is.
+            let _ = tokio::time::timeout(MOST_WAIT, state.wait_for(|state| *state != JobState::Running)).await;
+        }
+        let so_far = progress.so_far.lock().clone();
+        Ok(Prefetching { job: job.job, state: progress.state(), so_far })
+    }
+
+    /// Ends a job; what it has fetched stays.
+    pub(super) fn cancel_prefetch(&self, job: &Job) -> Done<Prefetching> {
+        let progress = self.desk.prefetches.get(job.job)?;
+        let task = self.desk.prefetches.jobs.lock().all.get_mut(&job.job).and_then(|entry| entry.task.take());
+        task.iter().for_each(AbortHandle::abort);
+        progress.end(JobState::Cancelled);
+        let so_far = progress.so_far.lock().clone();
+        Ok(Prefetching { job: job.job, state: progress.state(), so_far })
+    }
+}
+
+/// Ends a job whatever becomes of its task.
+struct End<'a>(&'a Progress);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.end(JobState::Cancelled);
+    }
+}
+
+/// Fetches all files below these paths, in their order.
+async fn fetch_all(fs: Arc<Fs>, paths: Vec<String>, on: Ino, progress: Arc<Progress>) {
+    let _end = End(&progress);
+    let mut under_way = FuturesUnordered::new();
+    for path in paths {
+        let found = match fs.find(Some(&path), on).await {
+            Ok(held) => Files::below(&fs, held.ino()).await.map(|files| (held, files)).map_err(|no| refusal(no, &path)),
+            Err(refused) => Err(refused),
+        };
+        // Held until its files were found: what is unknown to the kernel could be forgotten.
+        let (_held, mut files): (Held, Files) = match found {
+            Ok(found) => found,
+            Err(refused) => {
+                progress.failed(refused.sentence);
+                continue;
+            }
+        };
+        loop {
+            match files.next().await {
+                Ok(Some(ino)) => {
+                    under_way.push(fetch_one(&fs, ino, &progress));
+                    // Begins now, also where the next file is not known yet.
+                    let _ = under_way.next().now_or_never();
+                }
+                Ok(None) => break,
+                Err(errno) => {
+                    progress.failed(refusal(errno, &path).sentence);
+                    break;
+                }
+            }
+            while under_way.len() >= AT_ONCE {
+                under_way.next().await;
+            }
+        }
+    }
+    while under_way.next().await.is_some() {}
+    progress.end(JobState::Done);
+}
+
+/// Fetches a file, if it fits into what the job may fill.
+async fn fetch_one(fs: &Arc<Fs>, ino: Ino, progress: &Progress) {
+    let object = match fs.to_fetch(ino).await {
+        Ok(object) => object,
+        Err(errno) => return progress.failed(refusal(errno, "a file that was listed").sentence),
+    };
+    let (key, size) = (object.key.clone(), object.size);
+    let room = fs.reader.warm_bytes_limit();
+    let mut fits = false;
+    progress.change(|so_far| {
+        so_far.files += 1;
+        so_far.bytes += size;
+        fits = so_far.bytes - so_far.bytes_skipped <= room;
+        if !fits {
+            so_far.files_skipped += 1;
+            so_far.bytes_skipped += size;
+        }
+    });
+    if !fits {
+        return;
+    }
+    match fs.reader.open(object).fetch().await {
+        Ok(()) => progress.change(|so_far| {
+            so_far.files_done += 1;
+            so_far.bytes_done += size;
+        }),
+        Err(error) => {
+            let errno = fs.report("prefetching", &error);
+            progress.failed(refusal(errno, key.as_str()).sentence);
+        }
+    }
+}
+
+impl Fs {
+    /// What the reader needs to know of a file that a directory shows.
+    async fn to_fetch(self: &Arc<Self>, ino: Ino) -> crate::fs::Result<read::Object> {
+        let view = self.state.lock().tree.view(ino, self.clock.elapsed()).ok_or(Errno::ESTALE)?;
+        let ino = match view.shape {
+            crate::tree::Shape::Unresolved => self.resolve(ino).await?.ino,
+            _ => ino,
+        };
+        let object = self.state.lock().tree.object(ino).filter(|object| !object.stale).ok_or(Errno::ESTALE)?;
+        Ok(crate::fs::file::to_read(ino, object))
+    }
+}
