@@ -65,6 +65,7 @@ pub(super) async fn start(plan: Plan, level: Option<Arc<Level>>) -> Result<Live>
     let (record, replay) = (mounting.run.record, mounting.run.replay);
     let bucket = mounting.store.bucket.clone();
     let trace = replay.map(|path| recording::load(&path, record.as_deref(), &bucket)).transpose()?.flatten();
+    tracing::info!(from = mounting.store.credentials.describe(), "credentials");
     let (connected, below) = reach::reach(mounting.store, &options.prefix, &metrics, &clock).await?;
 
     if below == Below::Nothing {

@@ -98,9 +98,7 @@ fn plan(matches: &ArgMatches, given: &Given) -> Result<Plan> {
     let dir = absolute(required(matches.get_one::<PathBuf>("dir"))?);
     let mut mounting = config::resolve(&given.raw, given.words, &url, Machine::look(), &variable)?;
     make_absolute(&mut mounting.run);
-    if let crate::store::credentials::Source::File(path) = &mut mounting.store.credentials {
-        *path = absolute(path);
-    }
+    mounting.store.credentials.map_paths(&absolute);
     mounting.store.ca_bundle = mounting.store.ca_bundle.as_deref().map(absolute);
     Ok(Plan { source: url.to_string(), dir, mounting })
 }

@@ -1,12 +1,16 @@
 //! Which credentials are meant, from options and environment.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use super::problem::{Problem, Result};
 use super::raw::Raw;
 use super::table::Name;
-use crate::store::credentials::{Credentials, Source};
+use crate::store::credentials::{Authorization, Credentials, METADATA, Role, Source, Which, sts_endpoint};
 use crate::store::{Dialect, Sign};
+
+/// How long keys of a role are asked for; every role allows that much.
+const ROLE_SECONDS: u32 = 3600;
 
 /// The variables that hold an access key: id, secret, and tokens by any of several names.
 struct Variables {
@@ -27,48 +31,209 @@ const OSS: &[Variables] = &[
 const S3: &[Variables] =
     &[Variables { id: "AWS_ACCESS_KEY_ID", secret: "AWS_SECRET_ACCESS_KEY", token: "AWS_SESSION_TOKEN" }];
 
-/// Where the credentials for a bucket come from. Fails with a sentence when none can be had.
-pub(super) fn source(
-    raw: &Raw,
-    dialect: Dialect,
-    sign: Sign,
-    variable: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<Source> {
-    let file = raw.path(Name::CredentialsFile);
-    if sign == Sign::None {
-        return Ok(Source::Anonymous);
-    }
-    match (raw.text(Name::Credentials), file) {
-        (Some("anonymous"), _) => Ok(Source::Anonymous),
-        (Some("file"), None) => Err(Problem::usage(
-            "credentials=file needs a file: name it with --credentials-file or -o credentials-file=",
-        )),
-        (Some("auto" | "file"), Some(path)) => Ok(Source::File(path)),
-        _ => from_environment(dialect, variable),
-    }
+/// Who wants to know, and of what.
+pub(super) struct Asked<'a> {
+    pub(super) dialect: Dialect,
+    pub(super) sign: Sign,
+    pub(super) bucket: &'a str,
+    pub(super) variable: &'a dyn Fn(&str) -> Option<OsString>,
 }
 
-fn from_environment(dialect: Dialect, variable: &dyn Fn(&str) -> Option<OsString>) -> Result<Source> {
-    let sets = match dialect {
-        Dialect::Oss => OSS,
-        Dialect::S3 => S3,
+/// Where the credentials for a bucket come from. Fails with a sentence when none can be had.
+pub(super) fn source(raw: &Raw, asked: &Asked<'_>) -> Result<Source> {
+    let kind = raw.text(Name::Credentials).unwrap_or("auto");
+    if asked.sign == Sign::None || kind == "anonymous" {
+        return Ok(Source::Anonymous);
+    }
+    let source = match kind {
+        "file" => asked.file(raw)?.ok_or_else(|| needs(raw, Name::CredentialsFile))?,
+        "process" => process(raw).ok_or_else(|| needs(raw, Name::CredentialsProcess))?,
+        "uri" => asked.uri(raw)?.ok_or_else(|| needs(raw, Name::CredentialsUri))?,
+        "oidc" => return asked.oidc(raw)?.ok_or_else(|| needs(raw, Name::OidcTokenFile)),
+        "ecs-role" => asked.ecs_role(raw),
+        "env" => asked.environment()?.ok_or_else(|| asked.nothing())?,
+        _ => return asked.chain(raw),
     };
-    let text = |name: &str| variable(name).and_then(|text| text.into_string().ok()).filter(|text| !text.is_empty());
-    for set in sets {
-        match (text(set.id), text(set.secret)) {
-            (Some(id), Some(secret)) => {
-                return Ok(Source::Static(Credentials::new(id, secret).with_token(text(set.token))));
+    Ok(asked.with_role(raw, source))
+}
+
+fn needs(raw: &Raw, name: Name) -> Problem {
+    let (place, name) = (raw.describe(Name::Credentials), name.row().name);
+    let kind = raw.text(Name::Credentials).unwrap_or_default();
+    Problem::usage(format!("{place}: {kind} needs {name}: set it with --{name} or -o {name}="))
+}
+
+fn process(raw: &Raw) -> Option<Source> {
+    raw.text(Name::CredentialsProcess).map(|command| Source::Process(command.to_owned()))
+}
+
+impl Asked<'_> {
+    fn text(&self, name: &str) -> Option<String> {
+        (self.variable)(name).and_then(|text| text.into_string().ok()).filter(|text| !text.is_empty())
+    }
+
+    /// The first source that is there, those that were named first.
+    fn chain(&self, raw: &Raw) -> Result<Source> {
+        let named = match (self.file(raw)?, process(raw)) {
+            (Some(file), _) => Some(file),
+            (None, Some(process)) => Some(process),
+            (None, None) if raw.is_given(Name::CredentialsUri) => self.uri(raw)?,
+            (None, None) if raw.is_given(Name::RamRole) => Some(self.ecs_role(raw)),
+            (None, None) => None,
+        };
+        if let Some(source) = named {
+            return Ok(self.with_role(raw, source));
+        }
+        if let Some(source) = self.environment()? {
+            return Ok(self.with_role(raw, source));
+        }
+        if let Some(source) = self.oidc(raw)? {
+            return Ok(source);
+        }
+        let source = match self.known_file(raw)? {
+            Some(source) => Some(source),
+            None => self.uri(raw)?,
+        };
+        match source {
+            Some(source) => Ok(self.with_role(raw, source)),
+            None if self.dialect == Dialect::Oss && super::machine::is_ecs() => {
+                Ok(self.with_role(raw, self.ecs_role(raw)))
             }
-            (Some(_), None) => return Err(half(set.id, set.secret)),
-            (None, Some(_)) => return Err(half(set.secret, set.id)),
-            (None, None) => {}
+            None => Err(self.nothing()),
         }
     }
-    Err(Problem::failure(format!(
-        "no credentials: set {} and {}, name a file with credentials-file, or say credentials=anonymous for a public \
-         bucket",
-        sets[0].id, sets[0].secret
-    )))
+
+    fn environment(&self) -> Result<Option<Source>> {
+        for set in self.variables() {
+            match (self.text(set.id), self.text(set.secret)) {
+                (Some(id), Some(secret)) => {
+                    let keys = Credentials::new(id, secret).with_token(self.text(set.token));
+                    return Ok(Some(Source::Static(keys)));
+                }
+                (Some(_), None) => return Err(half(set.id, set.secret)),
+                (None, Some(_)) => return Err(half(set.secret, set.id)),
+                (None, None) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    fn variables(&self) -> &'static [Variables] {
+        match self.dialect {
+            Dialect::Oss => OSS,
+            Dialect::S3 => S3,
+        }
+    }
+
+    /// The file that was named.
+    fn file(&self, raw: &Raw) -> Result<Option<Source>> {
+        raw.path(Name::CredentialsFile).map(|path| self.in_file(raw, path)).transpose()
+    }
+
+    fn in_file(&self, raw: &Raw, path: PathBuf) -> Result<Source> {
+        let chosen = match self.dialect {
+            Dialect::Oss => "ALIBABA_CLOUD_PROFILE",
+            Dialect::S3 => "AWS_PROFILE",
+        };
+        let profile = raw.text(Name::Profile).map(str::to_owned).or_else(|| self.text(chosen));
+        let which = Which { profile, bucket: self.bucket.to_owned() };
+        Source::from_file(path, which).map_err(|error| Problem::failure(error.message().to_owned()))
+    }
+
+    /// A file where programs keep their keys.
+    fn known_file(&self, raw: &Raw) -> Result<Option<Source>> {
+        let home = self.text("HOME").map(PathBuf::from);
+        let below = |name: &str| home.as_ref().map(|home| home.join(name));
+        let places = match self.dialect {
+            Dialect::Oss => [
+                self.text("ALIBABA_CLOUD_CONFIG_FILE").map(PathBuf::from).or_else(|| below(".aliyun/config.json")),
+                below(".ossutilconfig"),
+                below(".passwd-ossfs"),
+            ],
+            Dialect::S3 => [
+                self.text("AWS_SHARED_CREDENTIALS_FILE").map(PathBuf::from).or_else(|| below(".aws/credentials")),
+                None,
+                None,
+            ],
+        };
+        let there = places.into_iter().flatten().find(|path| path.is_file());
+        there.map(|path| self.in_file(raw, path)).transpose()
+    }
+
+    /// A service of the user's, or that of a container.
+    fn uri(&self, raw: &Raw) -> Result<Option<Source>> {
+        let given = raw.text(Name::CredentialsUri).map(str::to_owned);
+        let known = || match self.dialect {
+            Dialect::Oss => self.text("ALIBABA_CLOUD_CREDENTIALS_URI"),
+            Dialect::S3 => {
+                let relative = self.text("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+                let full = || self.text("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+                relative.map(|path| format!("http://169.254.170.2{path}")).or_else(full)
+            }
+        };
+        let Some(url) = given.or_else(known) else { return Ok(None) };
+        let file = self.text("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE").map(|path| Authorization::File(path.into()));
+        let text = || self.text("AWS_CONTAINER_AUTHORIZATION_TOKEN").map(|text| Authorization::Text(text.into()));
+        let authorization = match self.dialect {
+            Dialect::Oss => Authorization::None,
+            Dialect::S3 => file.or_else(text).unwrap_or(Authorization::None),
+        };
+        Ok(Some(Source::Uri { url, authorization }))
+    }
+
+    fn ecs_role(&self, raw: &Raw) -> Source {
+        let role = raw.text(Name::RamRole).map(str::to_owned).or_else(|| self.text("ALIBABA_CLOUD_ECS_METADATA"));
+        let endpoint = raw.text(Name::MetadataEndpoint).unwrap_or(METADATA).trim_end_matches('/').to_owned();
+        Source::EcsRole { endpoint, role }
+    }
+
+    /// A role by a cluster's token; `None` where there is none.
+    fn oidc(&self, raw: &Raw) -> Result<Option<Source>> {
+        let any = |name, variable| raw.text(name).map(str::to_owned).or_else(|| self.text(variable));
+        let token_file = any(Name::OidcTokenFile, "ALIBABA_CLOUD_OIDC_TOKEN_FILE");
+        let provider_arn = any(Name::OidcProviderArn, "ALIBABA_CLOUD_OIDC_PROVIDER_ARN");
+        let arn = any(Name::RoleArn, "ALIBABA_CLOUD_ROLE_ARN");
+        match (token_file, provider_arn, arn) {
+            (Some(token_file), Some(provider_arn), Some(arn)) => {
+                let role = self.role(raw, arn);
+                Ok(Some(Source::Oidc { role, provider_arn, token_file: token_file.into() }))
+            }
+            (None, None, _) => Ok(None),
+            _ => Err(Problem::usage(
+                "a role by OIDC needs all of oidc-token-file, oidc-provider-arn and role-arn (or the variables \
+                 ALIBABA_CLOUD_OIDC_TOKEN_FILE, ALIBABA_CLOUD_OIDC_PROVIDER_ARN and ALIBABA_CLOUD_ROLE_ARN)",
+            )),
+        }
+    }
+
+    /// The role to take on with what was found, if one was named.
+    fn with_role(&self, raw: &Raw, source: Source) -> Source {
+        match raw.text(Name::RoleArn) {
+            Some(arn) => Source::AssumeRole { role: self.role(raw, arn.to_owned()), source: Box::new(source) },
+            None => source,
+        }
+    }
+
+    fn role(&self, raw: &Raw, arn: String) -> Role {
+        let region = self.text("ALIBABA_CLOUD_STS_REGION").or_else(|| raw.text(Name::Region).map(str::to_owned));
+        let endpoint = raw.text(Name::StsEndpoint).map(|url| url.trim_end_matches('/').to_owned());
+        let session = raw.text(Name::RoleSessionName).map(str::to_owned);
+        Role {
+            endpoint: endpoint.unwrap_or_else(|| sts_endpoint(region.as_deref())),
+            arn,
+            session: session.or_else(|| self.text("ALIBABA_CLOUD_ROLE_SESSION_NAME")).unwrap_or("ossmount".into()),
+            duration_seconds: ROLE_SECONDS,
+        }
+    }
+
+    fn nothing(&self) -> Problem {
+        let set = &self.variables()[0];
+        Problem::failure(format!(
+            "no credentials: set {} and {}, name a file with credentials-file, or say credentials=anonymous for a \
+             public bucket",
+            set.id, set.secret
+        ))
+    }
 }
 
 fn half(there: &str, missing: &str) -> Problem {
@@ -92,13 +257,97 @@ mod tests {
         let sign = if raw.text(Name::Sign) == Some("none") { Sign::None } else { Sign::V4 };
         let variable =
             |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
-        source(&raw, dialect, sign, &variable).map(|source| match source {
+        let asked = Asked { dialect, sign, bucket: "b", variable: &variable };
+        source(&raw, &asked).map(|source| match source {
             Source::Static(held) => {
                 format!("{} {} {}", held.access_key_id(), held.secret(), held.token().unwrap_or("-"))
             }
-            Source::File(path) => path.display().to_string(),
+            Source::File { path, which } => {
+                format!("{}{}", path.display(), which.profile.map(|name| format!(" {name}")).unwrap_or_default())
+            }
             Source::Anonymous => "anonymous".to_owned(),
+            Source::Process(command) => format!("run {command}"),
+            Source::EcsRole { endpoint, role } => format!("ecs {endpoint} {}", role.as_deref().unwrap_or("-")),
+            Source::Oidc { role, provider_arn, token_file } => {
+                format!("oidc {} {} {provider_arn} {}", role.endpoint, role.arn, token_file.display())
+            }
+            Source::AssumeRole { role, source } => {
+                format!("{} {} {} with {}", role.endpoint, role.arn, role.session, source.describe())
+            }
+            Source::Uri { url, authorization } => format!("ask {url} {authorization:?}"),
         })
+    }
+
+    #[test]
+    fn named_sources_come_first_and_a_role_goes_on_top() {
+        let keys = [("OSS_ACCESS_KEY_ID", "a"), ("OSS_ACCESS_KEY_SECRET", "b")];
+        let oss = |options: &[(Name, &str)]| ask(options, Dialect::Oss, &keys).unwrap();
+        assert_eq!(oss(&[(Name::CredentialsProcess, "print keys")]), "run print keys");
+        assert_eq!(oss(&[(Name::CredentialsUri, "http://h/k")]), "ask http://h/k None");
+        assert_eq!(oss(&[(Name::RamRole, "r")]), "ecs http://100.100.100.200 r");
+        let stand_in = (Name::MetadataEndpoint, "http://127.0.0.1:9/");
+        assert_eq!(oss(&[(Name::Credentials, "ecs-role"), stand_in]), "ecs http://127.0.0.1:9 -");
+        let role = (Name::RoleArn, "acs:r");
+        assert_eq!(oss(&[role]), "https://sts.aliyuncs.com acs:r ossmount with the access key a");
+        let region = (Name::Region, "cn-beijing");
+        assert_eq!(
+            oss(&[role, region, (Name::RamRole, "r"), (Name::RoleSessionName, "me")]),
+            "https://sts.cn-beijing.aliyuncs.com acs:r me with the RAM role r of this ECS instance"
+        );
+        let sts = (Name::StsEndpoint, "http://127.0.0.1:9/");
+        assert!(oss(&[role, sts]).starts_with("http://127.0.0.1:9 acs:r"));
+    }
+
+    #[test]
+    fn a_cluster_tells_by_variables() {
+        let pod = [
+            ("ALIBABA_CLOUD_ROLE_ARN", "acs:r"),
+            ("ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "acs:p"),
+            ("ALIBABA_CLOUD_OIDC_TOKEN_FILE", "/var/run/token"),
+            ("ALIBABA_CLOUD_STS_REGION", "cn-hangzhou"),
+        ];
+        let told = "oidc https://sts.cn-hangzhou.aliyuncs.com acs:r acs:p /var/run/token";
+        assert_eq!(ask(&[], Dialect::Oss, &pod).unwrap(), told);
+        assert_eq!(ask(&[(Name::Credentials, "oidc")], Dialect::Oss, &pod).unwrap(), told);
+        let problem = ask(&[], Dialect::Oss, &pod[1..]).unwrap_err();
+        assert!(problem.sentence.contains("needs all of"), "{problem}");
+        let container =
+            [("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/k"), ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "hush")];
+        assert_eq!(ask(&[], Dialect::S3, &container).unwrap(), "ask http://169.254.170.2/v2/k Text(hidden)");
+    }
+
+    #[test]
+    fn files_of_other_programs_are_found_in_the_home() {
+        let home = tempfile::tempdir().unwrap();
+        let variables = [("HOME", home.path().to_str().unwrap()), ("ALIBABA_CLOUD_PROFILE", "work")];
+        assert!(ask(&[], Dialect::Oss, &variables).is_err());
+        for (name, text) in [
+            (".passwd-ossfs", "b:id:secret"),
+            (".ossutilconfig", "[Credentials]\naccessKeyID=a\naccessKeySecret=b"),
+            (".aliyun/config.json", r#"{"profiles":[{"name":"work","mode":"AK"}]}"#),
+        ] {
+            let path = home.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(ask(&[], Dialect::Oss, &variables).unwrap(), format!("{} work", path.display()));
+        }
+        let odd = home.path().join("odd");
+        std::fs::write(&odd, r#"{"profiles":[{"name":"work","mode":"CloudSSO"}]}"#).unwrap();
+        let odd = (Name::CredentialsFile, odd.to_str().unwrap());
+        assert!(ask(&[odd], Dialect::Oss, &variables).unwrap_err().sentence.contains("CloudSSO"));
+    }
+
+    #[test]
+    fn a_kind_without_its_option_says_which() {
+        for (kind, says) in [
+            ("file", "needs credentials-file"),
+            ("process", "needs credentials-process"),
+            ("uri", "needs credentials-uri"),
+            ("oidc", "needs oidc-token-file"),
+        ] {
+            let problem = ask(&[(Name::Credentials, kind)], Dialect::Oss, &[]).unwrap_err();
+            assert!(problem.sentence.contains(says) && problem.code() == 2, "{problem}");
+        }
     }
 
     #[test]

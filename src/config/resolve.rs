@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::credentials;
+use super::credentials::{self, Asked};
 use super::machine::{Machine, automatic_memory_limit, automatic_metadata_memory};
 use super::problem::{Problem, Result};
 use super::raw::Raw;
@@ -149,7 +149,8 @@ pub fn resolve_store(
     }
     options.request_payer = raw.text(Name::RequestPayer) == Some("requester");
     options.ca_bundle = raw.path(Name::CaBundle);
-    options.credentials = credentials::source(raw, url.dialect, options.sign, variable)?;
+    let (dialect, bucket) = (url.dialect, url.bucket.as_str());
+    options.credentials = credentials::source(raw, &Asked { dialect, sign: options.sign, bucket, variable })?;
     options.max_connections = connections(raw)?;
     let bandwidth = raw.read(Name::MaxBandwidth, value::size)?;
     options.max_bandwidth =

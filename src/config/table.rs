@@ -126,13 +126,37 @@ table! {
     CaBundle = "ca-bundle", Where, Path, Unset "the system's",
         "Trust the certificates in this PEM file instead of the system's.";
 
-    Credentials = "credentials", Who, Choice(&["auto", "env", "file", "anonymous"]), Default "auto",
-        "Where access keys come from. auto takes credentials-file if given, else the environment: OSS_ACCESS_KEY_ID, \
-         OSS_ACCESS_KEY_SECRET and OSS_SESSION_TOKEN (or the ALIBABA_CLOUD_ names) for oss://, AWS_ACCESS_KEY_ID and \
-         its kin for s3://.";
+    Credentials = "credentials", Who,
+        Choice(&["auto", "env", "file", "process", "ecs-role", "oidc", "uri", "anonymous"]), Default "auto",
+        "Where access keys come from. auto takes the first that is there: what one of the options below names; the \
+         environment (OSS_ACCESS_KEY_ID, OSS_ACCESS_KEY_SECRET and OSS_SESSION_TOKEN or the ALIBABA_CLOUD_ names for \
+         oss://, AWS_ACCESS_KEY_ID and its kin for s3://); a cluster's token; the files of the aliyun command line, of \
+         ossutil and of ossfs, or of the aws command line; a service named in the environment; the role of the ECS \
+         instance.";
     CredentialsFile = "credentials-file", Who, Path, Unset "none",
-        "A JSON file with AccessKeyId, AccessKeySecret and, for temporary keys, SecurityToken and Expiration; read \
-         again when it changes.";
+        "A file with access keys, read again when it changes: JSON with AccessKeyId, AccessKeySecret and, for temporary \
+         keys, SecurityToken and Expiration; profiles of the aliyun command line; sections of ossutil or the aws command \
+         line; lines BUCKET:ID:SECRET.";
+    Profile = "profile", Who, Text("NAME"), Unset "the file's choice",
+        "The profile or section of that file.";
+    CredentialsProcess = "credentials-process", Who, Text("COMMAND"), Unset "none",
+        "A command for the shell that prints such JSON; run again before the keys end.";
+    CredentialsUri = "credentials-uri", Who, Text("URL"), Unset "none",
+        "A service that answers with such JSON; asked again before the keys end.";
+    RamRole = "ram-role", Who, Text("NAME"), Unset "the instance's",
+        "The RAM role of the ECS instance that this runs on.";
+    RoleArn = "role-arn", Who, Text("ARN"), Unset "none",
+        "A role to take on with the other credentials or with a cluster's token, as in acs:ram::ACCOUNT:role/NAME.";
+    RoleSessionName = "role-session-name", Who, Text("NAME"), Unset "ossmount",
+        "What the service's log calls who took the role on.";
+    OidcProviderArn = "oidc-provider-arn", Who, Text("ARN"), Unset "none",
+        "Who vouches for a cluster's token, as in acs:ram::ACCOUNT:oidc-provider/NAME.";
+    OidcTokenFile = "oidc-token-file", Who, Path, Unset "none",
+        "Where a cluster writes that token; read anew each time.";
+    StsEndpoint = "sts-endpoint", Who, Text("URL"), Unset "the region's",
+        "The service that grants roles: https:// and a host, as in sts-vpc.cn-hangzhou.aliyuncs.com.";
+    MetadataEndpoint = "metadata-endpoint", Who, Text("URL"), Unset "http://100.100.100.200",
+        "The metadata service of the ECS instance.";
 
     MetadataTtl = "metadata-ttl", Tree, TimeOrIndefinite, Default "60s",
         "How long names, sizes and times are believed without asking again. 0 asks at every open, indefinite freezes \

@@ -1,6 +1,7 @@
 //! The manual: what to rely on, and why it is so.
 //!
 //! - [`running`]: starting, stopping, signals, the log, exit statuses, mount(8) and fstab.
+//! - [`credentials`]: where access keys come from, and how a mount outlives them.
 //! - [`kernel`]: what is asked of the kernel, and what it does not let us change.
 //! - [`semantics`]: names, inode numbers, how long things are believed, what happens when an object changes.
 //! - [`options`]: every option, printed from the table in the code.
@@ -8,6 +9,7 @@
 //! - [`reading`]: what is fetched when, what stays in memory, what is checked.
 //! - [`defaults`]: why the defaults are what they are.
 
+pub mod credentials;
 pub mod defaults;
 pub mod kernel;
 pub mod listing;

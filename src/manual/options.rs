@@ -21,8 +21,18 @@
 //!
 //! | option | takes | default | what it does |
 //! |---|---|---|---|
-//! | `credentials` | auto env file anonymous | `auto` | Where access keys come from. auto takes credentials-file if given, else the environment: OSS_ACCESS_KEY_ID, OSS_ACCESS_KEY_SECRET and OSS_SESSION_TOKEN (or the ALIBABA_CLOUD_ names) for oss://, AWS_ACCESS_KEY_ID and its kin for s3://. |
-//! | `credentials-file` | PATH | none | A JSON file with AccessKeyId, AccessKeySecret and, for temporary keys, SecurityToken and Expiration; read again when it changes. |
+//! | `credentials` | auto env file process ecs-role oidc uri anonymous | `auto` | Where access keys come from. auto takes the first that is there: what one of the options below names; the environment (OSS_ACCESS_KEY_ID, OSS_ACCESS_KEY_SECRET and OSS_SESSION_TOKEN or the ALIBABA_CLOUD_ names for oss://, AWS_ACCESS_KEY_ID and its kin for s3://); a cluster's token; the files of the aliyun command line, of ossutil and of ossfs, or of the aws command line; a service named in the environment; the role of the ECS instance. |
+//! | `credentials-file` | PATH | none | A file with access keys, read again when it changes: JSON with AccessKeyId, AccessKeySecret and, for temporary keys, SecurityToken and Expiration; profiles of the aliyun command line; sections of ossutil or the aws command line; lines BUCKET:ID:SECRET. |
+//! | `profile` | NAME | the file's choice | The profile or section of that file. |
+//! | `credentials-process` | COMMAND | none | A command for the shell that prints such JSON; run again before the keys end. |
+//! | `credentials-uri` | URL | none | A service that answers with such JSON; asked again before the keys end. |
+//! | `ram-role` | NAME | the instance's | The RAM role of the ECS instance that this runs on. |
+//! | `role-arn` | ARN | none | A role to take on with the other credentials or with a cluster's token, as in acs:ram::ACCOUNT:role/NAME. |
+//! | `role-session-name` | NAME | ossmount | What the service's log calls who took the role on. |
+//! | `oidc-provider-arn` | ARN | none | Who vouches for a cluster's token, as in acs:ram::ACCOUNT:oidc-provider/NAME. |
+//! | `oidc-token-file` | PATH | none | Where a cluster writes that token; read anew each time. |
+//! | `sts-endpoint` | URL | the region's | The service that grants roles: https:// and a host, as in sts-vpc.cn-hangzhou.aliyuncs.com. |
+//! | `metadata-endpoint` | URL | http://100.100.100.200 | The metadata service of the ECS instance. |
 //!
 //! # tree
 //!

@@ -35,8 +35,8 @@
 //! people and passed over from mount(8), which says it whenever nobody says `ro`. Words that are unknown are errors,
 //! unless mount(8) is told `-s`.
 //!
-//! Credentials never stand on a command line, where everybody could read them: they come from the environment or from
-//! `credentials-file`. For fstab, where there is no environment, use the file, or a configuration file that names it.
+//! Credentials never stand on a command line, where everybody could read them: they come from the environment,
+//! from `credentials-file`, or from one of the other sources of [`credentials`](super::credentials). For fstab, where there is no environment, use the file, or a configuration file that names it.
 //!
 //! # Options
 //!

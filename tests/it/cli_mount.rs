@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use ossmount::emulator::{ACCESS_KEY_ID, ACCESS_KEY_SECRET};
+use ossmount::base::{Clock, Timestamp};
+use ossmount::emulator::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Account, Emulator, Options};
 
 use crate::cli::{Target, Tool, runs, server, until};
 
@@ -56,6 +57,44 @@ fn credentials_come_from_a_file() {
     assert_eq!(fs::read_to_string(target.path("a.txt")).unwrap(), "alpha\n");
     let line = fs::read_to_string(format!("/proc/{}/cmdline", target.daemon().unwrap())).unwrap();
     assert!(line.contains("keys.json") && !line.contains(ACCESS_KEY_SECRET));
+}
+
+/// Keys that live for seconds, from a program, while files are read all the time.
+#[test]
+fn a_mount_outlives_its_keys() {
+    let now = || Clock::system().now();
+    let (first_ends, second_ends) = (now().plus_seconds(4), now().plus_seconds(3600));
+    let account = |id: &str, ends| {
+        let account = Account::new(id, "hush").with_token(format!("token-{id}"));
+        Account { expires: Some(ends), ..account }
+    };
+    let credentials = vec![account("STS.first", first_ends), account("STS.second", second_ends)];
+    let server = Emulator::start(Options { credentials, ..Options::default() }).unwrap();
+    server.create_bucket("bucket");
+    for index in 0..4000 {
+        server.put("bucket", &format!("file-{index:04}"), "alpha\n");
+    }
+    let target = Target::new();
+    let (keys, runs) = (target.beside("keys"), target.beside("runs"));
+    let print = |id: &str, ends: Timestamp| {
+        format!(
+            r#"{{"AccessKeyId":"{id}","AccessKeySecret":"hush","SecurityToken":"token-{id}","Expiration":"{}"}}"#,
+            jiff::Timestamp::from_second(ends.seconds).unwrap()
+        )
+    };
+    fs::write(&keys, print("STS.first", first_ends)).unwrap();
+    let tool = Tool::bare().with("OSSMOUNT_ENDPOINT", &server.endpoint()).with("OSSMOUNT_REGION", "cn-hangzhou");
+    let program = format!("echo run >> {}; cat {}", runs.display(), keys.display());
+    target.mount(&tool, "oss://bucket", &["--credentials-process", &program, "--prefetch", "off"]).ok();
+    fs::write(&keys, print("STS.second", second_ends)).unwrap();
+    let mut read = 0;
+    while now() <= first_ends.plus_seconds(1) {
+        assert_eq!(fs::read_to_string(target.path(&format!("file-{:04}", read % 4000))).unwrap(), "alpha\n");
+        read += 1;
+    }
+    assert!(read > 10, "{read} files read");
+    let runs = fs::read_to_string(&runs).unwrap().lines().count();
+    assert!((2..=3).contains(&runs), "the program ran {runs} times");
 }
 
 #[test]

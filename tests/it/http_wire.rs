@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ossmount::base::{BucketName, ByteRange, Clock, ETag, Key, Timestamp};
 use ossmount::metrics::{Metric, Metrics};
-use ossmount::store::credentials::{Credentials, Source};
+use ossmount::store::credentials::{Credentials, Source, Which};
 use ossmount::store::sign::{Payload, Scheme, Signer, Unsigned};
 use ossmount::store::{
     DeleteRequest, Dialect, ErrorKind, GetRequest, HeadRequest, HttpStore, ListRequest, Options, PutRequest, Sign,
@@ -435,7 +435,7 @@ async fn rotated_credentials_are_read_again_when_the_old_ones_are_refused() {
     let write = |id: &str| std::fs::write(&path, format!(r#"{{"AccessKeyId":"{id}","AccessKeySecret":"s"}}"#)).unwrap();
     write("old");
     let mut options = options(&wire, Dialect::Oss);
-    options.credentials = Source::File(path.clone());
+    options.credentials = Source::File { path: path.clone(), which: Which::default() };
     let store = HttpStore::new(options, Clock::manual(NOW)).unwrap();
     assert_eq!(read(&store, get("k")).await.unwrap_err().kind(), ErrorKind::Credentials);
     write("new one");

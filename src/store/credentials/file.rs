@@ -1,16 +1,18 @@
-//! Credentials in a JSON file that somebody else rewrites.
+//! Credentials in a file that somebody else rewrites.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use serde::Deserialize;
+use zeroize::Zeroizing;
 
+use super::written::{self, Which};
 use super::{Credentials, Provider};
-use crate::base::{Clock, Timestamp};
+use crate::base::Clock;
 use crate::store::{Error, ErrorKind, Result};
 
 /// How often the file's time is looked at: a stat per request would be waste, and rotation leaves minutes.
@@ -23,6 +25,7 @@ const MAX_BYTES: u64 = 64 << 10;
 #[derive(Debug)]
 pub(super) struct FileProvider {
     path: PathBuf,
+    which: Which,
     clock: Clock,
     state: Mutex<Option<Held>>,
 }
@@ -36,8 +39,8 @@ struct Held {
 }
 
 impl FileProvider {
-    pub(super) fn new(path: PathBuf, clock: Clock) -> Self {
-        FileProvider { path, clock, state: Mutex::new(None) }
+    pub(super) fn new(path: PathBuf, which: Which, clock: Clock) -> Self {
+        FileProvider { path, which, clock, state: Mutex::new(None) }
     }
 
     fn current(&self) -> Result<Arc<Credentials>> {
@@ -51,10 +54,21 @@ impl FileProvider {
         let stamp = stamp(&self.path)?;
         let credentials = match &*state {
             Some(held) if held.stamp == stamp => held.credentials.clone(),
-            _ => Arc::new(read(&self.path)?),
+            _ => Arc::new(self.read()?),
         };
         *state = Some(Held { credentials: credentials.clone(), stamp, looked: Some(now) });
         Ok(credentials)
+    }
+}
+
+impl FileProvider {
+    fn read(&self) -> Result<Credentials> {
+        let text = text(&self.path)?;
+        let others = fs::metadata(&self.path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0);
+        if others {
+            tracing::warn!(path = %self.path.display(), "others may read this file of credentials: chmod 600 it");
+        }
+        written::parse(&text, &self.which).map_err(|what| problem(&self.path, &what))
     }
 }
 
@@ -86,49 +100,24 @@ fn stamp(path: &Path) -> Result<(SystemTime, u64)> {
     Ok((modified, metadata.len()))
 }
 
-#[derive(Deserialize)]
-struct Json {
-    #[serde(rename = "AccessKeyId")]
-    access_key_id: String,
-    #[serde(rename = "AccessKeySecret")]
-    secret: String,
-    #[serde(rename = "SecurityToken")]
-    token: Option<String>,
-    #[serde(rename = "Expiration")]
-    expiration: Option<String>,
+/// The text of a file of credentials.
+pub(super) fn text(path: &Path) -> Result<Zeroizing<String>> {
+    stamp(path)?;
+    let text = fs::read_to_string(path);
+    text.map(Zeroizing::new).map_err(|error| problem(path, "cannot be read").with_source(Some(error.into())))
 }
 
-fn read(path: &Path) -> Result<Credentials> {
-    let text = fs::read_to_string(path)
-        .map(zeroize::Zeroizing::new)
-        .map_err(|error| problem(path, "cannot be read").with_source(Some(error.into())))?;
-    parse(&text).map_err(|what| problem(path, what))
-}
-
-/// The parser's own words are left out: they may quote the secret.
-fn parse(text: &str) -> std::result::Result<Credentials, &'static str> {
-    let json: Json = serde_json::from_str(text).map_err(|_| "is not JSON with AccessKeyId and AccessKeySecret")?;
-    if json.access_key_id.is_empty() || json.secret.is_empty() {
-        return Err("has an empty AccessKeyId or AccessKeySecret");
-    }
-    let expires = match json.expiration.as_deref() {
-        None | Some("") => None,
-        Some(text) => {
-            let time: jiff::Timestamp = text.parse().map_err(|_| "has an Expiration that is not an ISO 8601 time")?;
-            Some(Timestamp::from_unix(time.as_second()))
-        }
-    };
-    let token = json.token.filter(|token| !token.is_empty());
-    Ok(Credentials::new(json.access_key_id, json.secret).with_token(token).with_expiry(expires))
-}
-
-fn problem(path: &Path, what: &str) -> Error {
-    Error::new(ErrorKind::Credentials, format!("the credentials file {} {what}; write it anew", path.display()))
+pub(super) fn problem(path: &Path, what: &str) -> Error {
+    Error::new(
+        ErrorKind::Credentials,
+        format!("the credentials file {} {what}; mend it or name another one", path.display()),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Timestamp;
 
     fn write(path: &Path, id: &str, expiration: &str) {
         let text = format!(
@@ -142,7 +131,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("credentials.json");
         let clock = Clock::manual(Timestamp::from_unix(1_709_210_096));
-        let provider = FileProvider::new(path.clone(), clock.clone());
+        let provider = FileProvider::new(path.clone(), Which::default(), clock.clone());
         assert_eq!(provider.credentials().await.unwrap_err().kind(), ErrorKind::Credentials);
 
         write(&path, "first", "2024-02-29T13:00:00Z");
@@ -155,21 +144,5 @@ mod tests {
         clock.advance(Duration::from_secs(7200));
         let error = provider.credentials().await.unwrap_err().to_string();
         assert!(error.contains("credentials.json holds expired"), "{error}");
-    }
-
-    #[test]
-    fn odd_files_are_refused_without_quoting_them() {
-        for text in [
-            "",
-            "{}",
-            "hush",
-            r#"{"AccessKeyId":"a","AccessKeySecret":5}"#,
-            r#"{"AccessKeyId":"","AccessKeySecret":""}"#,
-        ] {
-            assert!(!parse(text).unwrap_err().contains("hush"));
-        }
-        let bad = r#"{"AccessKeyId":"a","AccessKeySecret":"hush","Expiration":"tomorrow"}"#;
-        assert!(parse(bad).unwrap_err().contains("Expiration"));
-        assert!(parse(r#"{"AccessKeyId":"a","AccessKeySecret":"b","Other":1}"#).unwrap().expires().is_none());
     }
 }

@@ -3,17 +3,34 @@
 //! A [`Source`] says where; a provider made from it is asked before every request, so that rotated keys are picked up
 //! without a restart. The environment and command-line flags are read in `config`.
 
+mod answer;
+mod ecs;
 mod file;
+mod process;
+mod refresh;
+mod sts;
+#[cfg(test)]
+mod tests;
+mod uri;
+mod web;
+mod written;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use refresh::Renewing;
 use zeroize::Zeroize;
 
 use super::Result;
-use crate::base::{Clock, Timestamp};
+use crate::base::Timestamp;
+
+pub use ecs::METADATA;
+pub use sts::Role;
+pub use uri::Authorization;
+pub(crate) use web::Web;
+pub use written::Which;
 
 /// An access key. Its secrets are overwritten when it is dropped and never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -86,26 +103,166 @@ impl fmt::Debug for Credentials {
 pub enum Source {
     /// Given once.
     Static(Credentials),
-    /// A JSON file with `AccessKeyId`, `AccessKeySecret` and, for temporary ones, `SecurityToken` and `Expiration`;
-    /// read again when it changes.
-    File(PathBuf),
+    /// A file that holds keys, in any of the forms that programs keep them in; read again when it changes.
+    File {
+        /// Where it is.
+        path: PathBuf,
+        /// Which of its keys.
+        which: Which,
+    },
+    /// A line for the shell; what it starts prints JSON with `AccessKeyId`, `AccessKeySecret` and, for temporary ones,
+    /// `SecurityToken` and `Expiration`.
+    Process(String),
+    /// The role of the ECS instance that this runs on.
+    EcsRole {
+        /// The metadata service, without a slash at the end; usually [`METADATA`].
+        endpoint: String,
+        /// The instance's own if none is named.
+        role: Option<String>,
+    },
+    /// A role taken on with the token that a cluster writes into a file.
+    Oidc {
+        /// Which role.
+        role: Role,
+        /// Who vouches for the token, as in `acs:ram::ACCOUNT:oidc-provider/NAME`.
+        provider_arn: String,
+        /// Where the token is; read anew each time.
+        token_file: PathBuf,
+    },
+    /// A role taken on with other credentials.
+    AssumeRole {
+        /// Which role.
+        role: Role,
+        /// Whose credentials.
+        source: Box<Source>,
+    },
+    /// A service that answers with the JSON of a program.
+    Uri {
+        /// Where it is.
+        url: String,
+        /// What it wants to be told.
+        authorization: Authorization,
+    },
     /// None: requests are not signed.
     Anonymous,
 }
 
 impl Source {
+    /// The credentials that a file holds or, being a profile of the aliyun command line, tells the way to. A file that
+    /// is not there yet may come to hold keys.
+    ///
+    /// Fails with [`ErrorKind::Credentials`](super::ErrorKind::Credentials) where the profile is of a kind that is not
+    /// known here.
+    pub fn from_file(path: PathBuf, which: Which) -> Result<Source> {
+        let profile = file::text(&path).ok().and_then(|text| written::profile(&text, &which));
+        match profile {
+            Some(Ok(profile)) => Source::from_profile(profile, path, which),
+            _ => Ok(Source::File { path, which }),
+        }
+    }
+
+    fn from_profile(profile: written::Profile, path: PathBuf, which: Which) -> Result<Source> {
+        let role = || Role {
+            endpoint: sts_endpoint(Some(profile.sts_region.as_str()).filter(|region| !region.is_empty())),
+            arn: profile.ram_role_arn.clone(),
+            session: match profile.ram_session_name.as_str() {
+                "" => "ossmount".to_owned(),
+                name => name.to_owned(),
+            },
+            duration_seconds: if profile.expired_seconds == 0 { 3600 } else { profile.expired_seconds },
+        };
+        let named = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        Ok(match profile.mode.as_str() {
+            "" | "AK" | "StsToken" => Source::File { path, which },
+            "EcsRamRole" => Source::EcsRole { endpoint: METADATA.to_owned(), role: named(&profile.ram_role_name) },
+            "RamRoleArn" => {
+                let keys = profile.keys().map_err(|what| file::problem(&path, &what))?;
+                Source::AssumeRole { role: role(), source: Box::new(Source::Static(keys)) }
+            }
+            "ChainableRamRoleArn" if Some(&profile.source_profile) != which.profile.as_ref() => {
+                let first = Which { profile: named(&profile.source_profile), ..which };
+                let source = Box::new(Source::File { path, which: first });
+                Source::AssumeRole { role: role(), source }
+            }
+            "OIDC" => Source::Oidc {
+                role: role(),
+                provider_arn: profile.oidc_provider_arn.clone(),
+                token_file: profile.oidc_token_file.clone().into(),
+            },
+            "External" => Source::Process(profile.process_command.clone()),
+            "CredentialsURI" => {
+                Source::Uri { url: profile.credentials_uri.clone(), authorization: Authorization::None }
+            }
+            mode => {
+                let what = format!("has the profile {:?} in the mode {mode}, which is not known here", profile.name);
+                return Err(file::problem(&path, &what));
+            }
+        })
+    }
+
     /// Whether requests go unsigned.
     pub(crate) fn is_anonymous(&self) -> bool {
         matches!(self, Source::Anonymous)
     }
 
     /// What answers for this source; `None` when requests are not to be signed.
-    pub(crate) fn provider(&self, clock: &Clock) -> Option<Arc<dyn Provider>> {
+    pub(crate) fn provider(&self, web: &Web) -> Option<Arc<dyn Provider>> {
+        let (clock, web) = (web.clock.clone(), web.clone());
+        Some(match self.clone() {
+            Source::Static(credentials) => Arc::new(Fixed(Arc::new(credentials))),
+            Source::File { path, which } => Arc::new(file::FileProvider::new(path, which, clock)),
+            Source::Process(command) => Arc::new(Renewing::new(process::Program { command }, clock)),
+            Source::EcsRole { endpoint, role } => Arc::new(Renewing::new(ecs::EcsRole { web, endpoint, role }, clock)),
+            Source::Oidc { role, provider_arn, token_file } => {
+                Arc::new(Renewing::new(sts::WithToken { web, role, provider_arn, token_file }, clock))
+            }
+            Source::AssumeRole { role, source } => {
+                let source = source.provider(&web)?;
+                Arc::new(Renewing::new(sts::WithKey { web, role, source }, clock))
+            }
+            Source::Uri { url, authorization } => Arc::new(Renewing::new(uri::At { web, url, authorization }, clock)),
+            Source::Anonymous => return None,
+        })
+    }
+
+    /// Changes the paths of files in it, as a daemon must before it leaves the directory it was started in.
+    pub fn map_paths(&mut self, change: &dyn Fn(&Path) -> PathBuf) {
         match self {
-            Source::Static(credentials) => Some(Arc::new(Fixed(Arc::new(credentials.clone())))),
-            Source::File(path) => Some(Arc::new(file::FileProvider::new(path.clone(), clock.clone()))),
-            Source::Anonymous => None,
+            Source::File { path, .. }
+            | Source::Oidc { token_file: path, .. }
+            | Source::Uri { authorization: Authorization::File(path), .. } => *path = change(path),
+            Source::AssumeRole { source, .. } => source.map_paths(change),
+            Source::Static(_)
+            | Source::Process(_)
+            | Source::EcsRole { .. }
+            | Source::Uri { .. }
+            | Source::Anonymous => {}
         }
+    }
+
+    /// What it is, in a few words, for the log; no secret.
+    pub fn describe(&self) -> String {
+        match self {
+            Source::Static(credentials) => format!("the access key {}", credentials.access_key_id()),
+            Source::File { path, .. } => format!("the file {}", path.display()),
+            Source::Process(_) => "a program (credentials-process)".into(),
+            Source::EcsRole { role: Some(role), .. } => format!("the RAM role {role} of this ECS instance"),
+            Source::EcsRole { role: None, .. } => "the RAM role of this ECS instance".into(),
+            Source::Oidc { role, token_file, .. } => {
+                format!("the role {} with the token in {}", role.arn, token_file.display())
+            }
+            Source::AssumeRole { role, source } => format!("the role {} with {}", role.arn, source.describe()),
+            Source::Uri { url, .. } => format!("the service at {}", url.split(['?', '#']).next().unwrap_or_default()),
+            Source::Anonymous => "none: requests are not signed".into(),
+        }
+    }
+}
+
+/// Where roles are granted, in a region or, without one, for all of them.
+pub fn sts_endpoint(region: Option<&str>) -> String {
+    match region {
+        Some(region) => format!("https://sts.{region}.aliyuncs.com"),
+        None => "https://sts.aliyuncs.com".to_owned(),
     }
 }
 
@@ -127,24 +284,5 @@ struct Fixed(Arc<Credentials>);
 impl Provider for Fixed {
     async fn credentials(&self) -> Result<Arc<Credentials>> {
         Ok(self.0.clone())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::BucketName;
-    use crate::store::{Dialect, Options};
-
-    #[test]
-    fn debug_shows_no_secret() {
-        let credentials = Credentials::new("AKID", "s3cr3t-key").with_token(Some("t0ken".into()));
-        let mut options = Options::new(Dialect::Oss, BucketName::new("b"));
-        options.credentials = Source::Static(credentials.clone());
-        let provider = options.credentials.provider(&Clock::system());
-        for shown in [format!("{credentials:?}"), format!("{options:#?}"), format!("{provider:?}")] {
-            assert!(shown.contains("AKID"), "{shown}");
-            assert!(!shown.contains("s3cr3t") && !shown.contains("t0ken"), "{shown}");
-        }
     }
 }

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use http::Method;
 
 use self::refusal::Refusal;
-use super::credentials::Provider;
+use super::credentials::{Provider, Web};
 use super::dialect::Rules;
 use super::endpoint::Endpoint;
 use super::http::{Request, Response, Transport, TransportOptions};
@@ -189,7 +189,9 @@ fn signing(options: &Options, endpoint: &Endpoint, clock: &Clock) -> Result<Opti
             return Err(Error::new(ErrorKind::Invalid, "S3 knows no V1 signature; set sign to v4 or none"));
         }
     };
-    Ok(options.credentials.provider(clock).map(|provider| (Signer::new(scheme), provider)))
+    let (ca_bundle, user_agent) = (options.ca_bundle.clone(), options.user_agent.clone());
+    let web = Web { ca_bundle, user_agent, clock: clock.clone() };
+    Ok(options.credentials.provider(&web).map(|provider| (Signer::new(scheme), provider)))
 }
 
 /// One request before it is signed.

@@ -1,0 +1,71 @@
+//! The role of an ECS instance, from the metadata service of the machine.
+//!
+//! Hardened instances want a token first, for which one has to PUT; others may know none, and are then asked without.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::Method;
+
+use super::refresh::Origin;
+use super::web::{Ask, Web, refused};
+use super::{Credentials, answer};
+use crate::store::Result;
+
+/// Where the service is on every instance.
+pub const METADATA: &str = "http://100.100.100.200";
+
+const TOKEN_SECONDS: &str = "21600";
+/// It is on the same machine, or is not there.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Keys of an instance's role.
+#[derive(Debug)]
+pub(super) struct EcsRole {
+    pub(super) web: Web,
+    /// `http://HOST`, without a slash at its end.
+    pub(super) endpoint: String,
+    /// The one the instance has, if not said.
+    pub(super) role: Option<String>,
+}
+
+impl EcsRole {
+    async fn ask(&self, path: &str, token: Option<&str>) -> Result<zeroize::Zeroizing<String>> {
+        let url = format!("{}/latest/meta-data/ram/security-credentials/{path}", self.endpoint);
+        let mut ask = Ask::get(&url, PATIENCE);
+        ask.headers.extend(token.map(|token| ("x-aliyun-ecs-metadata-token".to_owned(), token.to_owned())));
+        self.web.ask(ask).await?.success("the metadata service")
+    }
+
+    /// `None` where the instance knows no tokens.
+    async fn token(&self) -> Result<Option<zeroize::Zeroizing<String>>> {
+        let url = format!("{}/latest/api/token", self.endpoint);
+        let headers = vec![("x-aliyun-ecs-metadata-token-ttl-seconds".to_owned(), TOKEN_SECONDS.to_owned())];
+        let said = self.web.ask(Ask { method: Method::PUT, headers, ..Ask::get(&url, PATIENCE) }).await?;
+        let token = said.success("the metadata service").ok().map(|token| token.trim().to_owned());
+        Ok(token.filter(|token| !token.is_empty()).map(zeroize::Zeroizing::new))
+    }
+}
+
+#[async_trait]
+impl Origin for EcsRole {
+    async fn fetch(&self) -> Result<Credentials> {
+        let explain = |error| refused(format!("no credentials of an ECS role: {error}"));
+        let token = self.token().await.map_err(explain)?;
+        let token = token.as_deref().map(String::as_str);
+        let role = match &self.role {
+            Some(role) => role.clone(),
+            None => {
+                let roles = self.ask("", token).await.map_err(explain)?;
+                let first = roles.lines().map(str::trim).find(|role| !role.is_empty());
+                first.ok_or_else(|| refused("this ECS instance has no RAM role; attach one to it"))?.to_owned()
+            }
+        };
+        if role.contains(['/', '?', '#']) || role.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err(refused(format!("{role:?} is no name of a RAM role; set ram-role")));
+        }
+        let text = self.ask(&role, token).await.map_err(explain)?;
+        answer::parse(&text)
+            .map_err(|what| refused(format!("what the metadata service says of the role {role} {what}")))
+    }
+}

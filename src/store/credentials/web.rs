@@ -1,0 +1,108 @@
+//! Asking the services that hand out access keys: small requests, small answers, and an end to each wait.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Uri};
+use zeroize::Zeroizing;
+
+use crate::base::Clock;
+use crate::store::http::{Request, Transport, TransportOptions};
+use crate::store::sign::Pair;
+use crate::store::{Body, Error, ErrorKind, Result, Timeouts};
+
+/// Answers with keys have some hundred bytes.
+const MAX_ANSWER_BYTES: usize = 64 << 10;
+
+/// What asking a service needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Web {
+    /// Certificates to trust instead of the machine's.
+    pub(crate) ca_bundle: Option<PathBuf>,
+    pub(crate) user_agent: String,
+    pub(crate) clock: Clock,
+}
+
+/// A request to a service.
+pub(super) struct Ask<'a> {
+    pub(super) method: Method,
+    /// `http://` or `https://`, encoded as it is to be sent.
+    pub(super) url: &'a str,
+    /// Lower-case names.
+    pub(super) headers: Vec<Pair>,
+    pub(super) body: Bytes,
+    /// For connecting and for the whole answer.
+    pub(super) patience: Duration,
+}
+
+impl<'a> Ask<'a> {
+    pub(super) fn get(url: &'a str, patience: Duration) -> Self {
+        Ask { method: Method::GET, url, headers: Vec::new(), body: Bytes::new(), patience }
+    }
+}
+
+/// What a service said.
+pub(super) struct Said {
+    pub(super) status: u16,
+    pub(super) text: Zeroizing<String>,
+}
+
+impl Said {
+    /// The text of a success.
+    pub(super) fn success(self, service: &str) -> Result<Zeroizing<String>> {
+        match self.status {
+            200..300 => Ok(self.text),
+            status => Err(refused(format!("{service} answered with status {status}{}", self.words()))),
+        }
+    }
+
+    /// The service's own code and sentence, of a refusal; nothing else of what it said, which may hold a key.
+    fn words(&self) -> String {
+        #[derive(serde::Deserialize)]
+        struct Words {
+            #[serde(rename = "Code")]
+            code: String,
+            #[serde(rename = "Message", default)]
+            message: String,
+        }
+        let words = serde_json::from_str::<Words>(&self.text);
+        words.map(|Words { code, message }| format!(": {code}, {message}")).unwrap_or_default()
+    }
+}
+
+impl Web {
+    /// Asks once, on a connection of its own: the next time is in an hour.
+    pub(super) async fn ask(&self, ask: Ask<'_>) -> Result<Said> {
+        let odd = || refused(format!("{} is no URL; write it as http://HOST/PATH or https://HOST/PATH", ask.url));
+        let uri: Uri = ask.url.parse().map_err(|_| odd())?;
+        let tls = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(odd()),
+        };
+        let host = uri.authority().map(|authority| authority.as_str()).filter(|host| !host.contains('@'));
+        let host = host.ok_or_else(odd)?;
+        let timeouts = Timeouts { connect: ask.patience, ..Timeouts::default() };
+        let (ca_bundle, user_agent) = (self.ca_bundle.as_deref(), self.user_agent.as_str());
+        let options = TransportOptions { tls, ca_bundle, timeouts, max_idle: 0, user_agent };
+        let transport = Transport::new(options, self.clock.clone())?;
+        let path_and_query = uri.path_and_query().map_or("/", |path| path.as_str());
+        let request = Request { method: ask.method, host, path_and_query, headers: &ask.headers, body: ask.body };
+        let answer = async {
+            let response = transport.send(request).await?;
+            let bytes = Body::new(response.body).collect(MAX_ANSWER_BYTES).await?;
+            let text =
+                String::from_utf8(bytes).map_err(|_| refused(format!("{host} answered with what is no text")))?;
+            Ok(Said { status: response.status, text: Zeroizing::new(text) })
+        };
+        let late = |_| refused(format!("{host} did not answer within {} s", ask.patience.as_secs()));
+        let answer: Result<Said> = tokio::time::timeout(ask.patience, answer).await.map_err(late)?;
+        answer.map_err(|error| refused(format!("{host} could not be asked: {error}")))
+    }
+}
+
+/// An error about credentials.
+pub(super) fn refused(sentence: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Credentials, sentence.into())
+}
