@@ -90,17 +90,18 @@
 //!   is JSON, a line each, at most some 16 MiB; a longer load is recorded up to there. It is replaced at once and whole,
 //!   every five seconds while something new was read, and at the end. Objects without an ETag and objects of an archive
 //!   class are not recorded. Of files that the kernel reads by itself all bytes count as read.
-//! - *When it is followed.* From the moment that the first of its objects is opened, and not from the mount: a mount may
+//! - *When it is followed.* From its beginning, at the moment that one of its objects is opened, and not from the mount: a mount may
 //!   be made long before the load, and an open costs no more than a first byte's time. No listing is needed: objects are
 //!   found by their inode numbers, and GETs carry the recorded ETag. An object that has changed, is gone or may not be
 //!   read is left out, and counted in `replay_skipped`.
 //! - *How far ahead.* 64 MiB at first and a byte more for each that was used, up to 256 MiB and a quarter of
 //!   `memory-limit`. The GETs come after those of windows, and leave half of `max-connections` to others until 64 MiB
-//!   were used. Reads that were foretold open no window of their own and expect no other file. What was fetched stays
+//!   were used. Reads that were foretold, and a few beside them, open no window of their own and expect no
+//!   other file. What was fetched stays
 //!   when a file is closed and opened again.
 //! - *When the program does something else.* A stretch that is read before its turn is fetched at once, and where it is far
-//!   from the present place, the plan goes on from there. What is fetched and not read is never more than the window and
-//!   an eighth of what was read; then fetching waits. When 64 MiB and half of what the plan served were read without its
+//!   from the present place, the plan goes on from there. What is fetched and not read is never more than the window,
+//!   64 MiB and an eighth of what was read; then fetching waits. When 64 MiB and half of what the plan served were read without its
 //!   help, it is followed no more. When a load is nearly through and one of its files that was read is opened again, it
 //!   begins anew.
 //!

@@ -40,7 +40,7 @@ impl Reader {
         self.replay.get_or_init(|| Mutex::new(Replay::new(trace, self.options.memory_limit)));
     }
 
-    /// Whether the last read was foretold by a recorded load.
+    /// Whether what is read is what a recorded load foretold.
     pub(super) fn is_following(&self) -> bool {
         self.replay.get().is_some_and(|replay| replay.lock().is_serving())
     }
@@ -80,6 +80,7 @@ impl Reader {
         inode.is_guided.store(guidance != Guidance::None, Ordering::Relaxed);
         match guidance {
             Guidance::None => (plan, guidance),
+            Guidance::Stray => (inode.guided(plan, read, read.end), guidance),
             Guidance::Below { end, .. } => (inode.guided(plan, read, end), guidance),
         }
     }

@@ -4,7 +4,7 @@
 //! Pieces are taken in the order of the recording, a bounded distance ahead of what the program has used of them. A read
 //! of a piece whose turn has not come calls it out of turn where that is near, and moves the plan there where it is far,
 //! so that a program that skips, or goes through its files in another order, is followed. What was fetched and not read
-//! may be a window and a share of what was read, and nothing is fetched beyond that: so a plan that is wrong stops by
+//! may be a window, as much as was left behind by one such move, and a share of what was read, and nothing is fetched beyond that: so a plan that is wrong stops by
 //! itself, wherever the program has gone. Reads that the plan did not serve are counted, and end it for good when they
 //! are many.
 
@@ -23,8 +23,13 @@ const MOST_WINDOW_BYTES: u64 = 256 << 20;
 const MEMORY_SHARE: u64 = 4;
 /// What was used allows for this part of it to be fetched in vain.
 const WASTE_SHARE: u64 = 8;
+/// Where the program is found far from where fetching was, what was fetched there allows for as much again, up to this.
+const MOST_LEFT_BYTES: u64 = 64 << 20;
 /// The plan is given up when so many more bytes were read without its help than half of those it served.
 const MOST_MISSED_BYTES: u64 = 64 << 20;
+/// So many bytes may be read in a row that the plan does nothing for, and yet it goes on beside them: the kernel reads on
+/// behind what a program maps, and does so differently each time.
+const MOST_STRAY_BYTES: u64 = 4 << 20;
 /// Pieces called out of turn at most.
 const MOST_CALLED: usize = 64;
 /// The load may begin anew once this many quarters of it were used.
@@ -44,9 +49,13 @@ pub(super) struct Replay {
     called: VecDeque<usize>,
     fetched_bytes: u64,
     used_bytes: u64,
+    /// What nobody had read when the program was found elsewhere, at most.
+    left_bytes: u64,
     served_bytes: u64,
     missed_bytes: u64,
-    /// Whether it had something to say of the last read.
+    /// Bytes of the last reads that the plan did nothing for.
+    stray_bytes: u64,
+    /// Whether the last read was one of the plan's, or one that happens beside it.
     is_serving: bool,
     is_over: bool,
     /// Whether somebody knows of that.
@@ -108,6 +117,8 @@ impl Step {
 pub(super) enum Guidance {
     /// Nothing: whoever reads is on his own.
     None,
+    /// The plan does nothing for it, and goes on all the same: nothing follows from it.
+    Stray,
     /// All below `end` will be wanted, and what follows is the plan's business.
     Below {
         /// An offset in the object.
@@ -147,8 +158,10 @@ impl Replay {
             called: VecDeque::new(),
             fetched_bytes: 0,
             used_bytes: 0,
+            left_bytes: 0,
             served_bytes: 0,
             missed_bytes: 0,
+            stray_bytes: 0,
             is_serving: false,
             is_over: false,
             was_told: false,
@@ -160,7 +173,7 @@ impl Replay {
         !self.is_over && self.subject(object).is_some()
     }
 
-    /// Whether the last read was one of the plan's.
+    /// Whether the plan has its place beside the last read.
     pub(super) fn is_serving(&self) -> bool {
         self.is_serving
     }
@@ -185,23 +198,22 @@ impl Replay {
         (subject.object == *object && !subject.is_lost).then_some(subject)
     }
 
-    /// An object was opened. The first of the plan begins the load; one whose pieces were all read begins it anew, if it
-    /// was nearly through.
+    /// An object was opened. Any of the plan begins the load, at its beginning: many programs open all files before they
+    /// read the first one. One whose pieces were all read begins it anew, if it was nearly through.
     pub(super) fn opened(&mut self, object: &Object) {
         if self.is_over {
             return;
         }
         let Some(subject) = self.subject(object) else { return };
-        let Some(&first) = subject.steps.iter().min() else { return };
         let was_read = subject.steps.iter().all(|&step| self.steps[step].was_read_whole());
         let is_nearly_done = self.used_bytes / NEARLY_DONE_QUARTERS >= self.total_bytes / 4;
         if self.next.is_none() {
-            self.next = Some(first);
+            self.next = Some(0);
         } else if was_read && is_nearly_done {
             for step in &mut self.steps {
                 (step.is_done, step.fetched_bytes, step.read) = (false, 0, 0);
             }
-            (self.fetched_bytes, self.used_bytes, self.next) = (0, 0, Some(first));
+            (self.fetched_bytes, self.used_bytes, self.next) = (0, 0, Some(0));
         }
     }
 
@@ -220,24 +232,31 @@ impl Replay {
         let planned: u64 = touched.iter().map(|&step| self.steps[step].piece.range.intersect(read).len()).sum();
         let Some(&last) = touched.last().filter(|_| planned * 2 >= read.len()) else {
             self.missed(read.len());
-            return Guidance::None;
+            return self.stray(read);
         };
         for step in touched {
             self.use_step(step, read, memory_limit);
         }
         if was_read {
             // It may have been given up since.
-            return Guidance::None;
+            return self.stray(read);
         }
         let Step { is_done, piece, .. } = self.steps[last];
         let is_its_turn = self.next == Some(last) || self.called.contains(&last);
         if !is_done && (!is_its_turn || self.is_held_back(memory_limit, last)) {
             self.missed(read.len());
-            return Guidance::None;
+            return self.stray(read);
         }
         self.served_bytes += read.len();
-        self.is_serving = true;
+        (self.is_serving, self.stray_bytes) = (true, 0);
         Guidance::Below { end: piece.range.end, step: last, was_done: is_done }
+    }
+
+    /// A read that the plan does nothing for.
+    fn stray(&mut self, read: ByteRange) -> Guidance {
+        self.stray_bytes += read.len();
+        self.is_serving = self.served_bytes > 0 && self.stray_bytes <= MOST_STRAY_BYTES && !self.is_over;
+        if self.is_serving { Guidance::Stray } else { Guidance::None }
     }
 
     fn use_step(&mut self, index: usize, read: ByteRange, memory_limit: u64) {
@@ -256,7 +275,11 @@ impl Replay {
         match is_near {
             true if self.called.contains(&index) => {}
             true => self.called.push_back(index),
-            false => self.next = Some(index),
+            false if index == next => {}
+            false => {
+                self.left_bytes = self.unread_bytes().max(self.left_bytes).min(MOST_LEFT_BYTES);
+                self.next = Some(index);
+            }
         }
     }
 
@@ -273,7 +296,7 @@ impl Replay {
     /// Whether a step that nothing was fetched of has to wait until more was used.
     fn is_held_back(&self, memory_limit: u64, index: usize) -> bool {
         let step = &self.steps[index];
-        let allowed = self.window_bytes(memory_limit) + self.used_bytes / WASTE_SHARE;
+        let allowed = self.window_bytes(memory_limit) + self.left_bytes + self.used_bytes / WASTE_SHARE;
         !step.is_done && self.unread_bytes() + step.piece.range.len() > allowed
     }
 
@@ -393,17 +416,18 @@ mod tests {
         fn read(&mut self, (index, range): (usize, ByteRange)) {
             let object = object(index as u64);
             self.replay.opened(&object);
+            self.fetch();
             for start in (range.start..range.end).step_by(MIB as usize) {
                 let read = ByteRange::new(start, range.end.min(start + MIB));
                 match self.replay.read(&object, read, self.memory) {
                     Guidance::Below { was_done: true, .. } => self.ready_bytes += read.len(),
                     Guidance::Below { end, step, was_done: false } => {
-                        let bytes =
-                            (end - read.start).min(4 * MIB) - self.replay.steps[step].fetched_bytes.min(4 * MIB);
+                        let missing = self.replay.steps[step].piece.range.len() - self.replay.steps[step].fetched_bytes;
+                        let bytes = (end - read.start).min(4 * MIB).min(missing);
                         self.replay.fetched(step, bytes);
                         self.fetched_bytes += bytes;
                     }
-                    Guidance::None => {}
+                    Guidance::None | Guidance::Stray => {}
                 }
                 self.read_bytes += read.len();
                 self.fetch();
@@ -451,7 +475,7 @@ mod tests {
         assert_eq!(course.fetched_bytes, 0);
         course.replay.opened(&object(1));
         course.fetch();
-        assert_eq!((course.fetched_bytes, course.replay.steps[0].fetched_bytes), (FIRST_WINDOW_BYTES, 0));
+        assert_eq!((course.fetched_bytes, course.replay.steps[0].fetched_bytes), (FIRST_WINDOW_BYTES, 8 * MIB));
     }
 
     #[test]
@@ -468,10 +492,21 @@ mod tests {
     }
 
     #[test]
+    fn a_few_reads_beside_the_plan_are_left_alone() {
+        let mut course = Course::new(trace(200), MEMORY);
+        course.read((0, ByteRange::at(0, MIB)));
+        let mut stray = |at| course.replay.read(&object(0), ByteRange::at(at * MIB, MIB), MEMORY);
+        assert_eq!([1000, 1001, 1002, 1003].map(&mut stray), [Guidance::Stray; 4]);
+        assert_eq!(stray(1004), Guidance::None);
+        assert!(matches!(stray(1), Guidance::Below { .. }));
+        assert_eq!(stray(1004), Guidance::Stray);
+    }
+
+    #[test]
     fn a_load_may_begin_anew_when_it_is_through() {
         let trace = trace(20);
         let course = Course::new(trace.clone(), MEMORY).read_steps(&trace, (0..20).chain(0..20));
-        assert_eq!((course.fetched_bytes, course.ready_bytes >> 20), (320 * MIB, 318));
+        assert_eq!((course.fetched_bytes, course.ready_bytes >> 20), (320 * MIB, 320));
     }
 
     #[test]
@@ -506,11 +541,11 @@ mod tests {
                 let range = ByteRange::at(at * 4096, read_bytes);
                 course.read((dice.random_range(0..2), range));
                 seen.extend(range.start / 4096..range.end / 4096);
-                let allowed = course.replay.window_bytes(memory) + course.replay.used_bytes / WASTE_SHARE;
+                let allowed = course.replay.window_bytes(memory) + MOST_LEFT_BYTES + course.replay.used_bytes / WASTE_SHARE;
                 prop_assert!(course.replay.unread_bytes() <= allowed);
             }
             let read = 2 * seen.len() as u64 * 4096;
-            let most = MOST_WINDOW_BYTES.min(memory / MEMORY_SHARE) + read + read / WASTE_SHARE;
+            let most = MOST_WINDOW_BYTES.min(memory / MEMORY_SHARE) + MOST_LEFT_BYTES + read + read / WASTE_SHARE;
             prop_assert!(course.fetched_bytes <= most, "{} of {}", course.fetched_bytes, most);
         }
     }
