@@ -18,6 +18,7 @@ use super::signals::{Signals, Wish};
 use super::socket::Door;
 use crate::base::Clock;
 use crate::config::{ControlSocket, Mounting, Problem, Result};
+use crate::copy::{Account, Copier};
 use crate::fs::{self as file_systems, Fs, Surroundings};
 use crate::fuse::{self, Drained, Mounted, Place, Target};
 use crate::metrics::Metrics;
@@ -38,6 +39,8 @@ pub(super) struct Plan {
 pub(super) struct Live {
     mounted: Mounted,
     drain_timeout: Duration,
+    /// What is under way is called off in the end.
+    copier: Option<Copier>,
     _door: Option<Door>,
     _registration: Option<Registration>,
     _pid_file: Option<PidFile>,
@@ -66,11 +69,16 @@ pub(super) async fn start(plan: Plan, level: Option<Arc<Level>>) -> Result<Live>
     let bucket = mounting.store.bucket.clone();
     let trace = replay.map(|path| recording::load(&path, record.as_deref(), &bucket)).transpose()?.flatten();
     tracing::info!(from = mounting.store.credentials.describe(), "credentials");
+    let store_options = mounting.store.clone();
     let (connected, below) = reach::reach(mounting.store, &options.prefix, &metrics, &clock).await?;
 
     if below == Below::Nothing {
         tracing::warn!("no key begins with {:?} yet; the mount is empty until one does", options.prefix);
     }
+    let copier = mounting.makes_copies.then(|| {
+        let account = Account::new(store_options, metrics.clone(), clock.clone()).sharing(&connected);
+        Copier::new(Arc::new(account), mounting.copy)
+    });
     let reader = Reader::new(connected.store.clone(), mounting.read, metrics.clone());
     if let Some(trace) = trace {
         reader.replay(trace);
@@ -89,6 +97,7 @@ pub(super) async fn start(plan: Plan, level: Option<Arc<Level>>) -> Result<Live>
         source: source.clone(),
         dir: mounted.dir().map(PathBuf::from),
         socket: socket.map(PathBuf::from),
+        copier: copier.clone(),
         daemon: Arc::new(Rest { level, max_bandwidth: connected.max_bandwidth }),
     });
     let registration = mounted.dir().and_then(|dir| match registry::Registration::enter(dir, &source, socket) {
@@ -103,6 +112,7 @@ pub(super) async fn start(plan: Plan, level: Option<Arc<Level>>) -> Result<Live>
     Ok(Live {
         mounted,
         drain_timeout,
+        copier,
         _door: door,
         _registration: registration,
         _pid_file: pid_file,
@@ -153,7 +163,7 @@ impl Live {
             tokio::select! {
                 () = self.mounted.wait() => {
                     tracing::info!("unmounted; the daemon ends");
-                    return;
+                    return self.stop_copies().await;
                 }
                 wish = signals.next() => match wish {
                     Wish::End => break,
@@ -168,14 +178,24 @@ impl Live {
 
     /// Unmounts, and answers what is under way within the drain time; a second request to end cuts that short.
     pub(super) async fn end(self, mut signals: Signals) {
+        let ended = async { tokio::join!(self.mounted.drain(self.drain_timeout), self.stop_copies()).0 };
         tokio::select! {
-            drained = self.mounted.drain(self.drain_timeout) => match drained {
+            drained = ended => match drained {
                 Drained::Clean => tracing::info!("unmounted; everything under way was answered"),
                 Drained::CutShort(count) => {
                     tracing::warn!("unmounted; {count} requests were cut short after {:?}", self.drain_timeout);
                 }
             },
             () = signals.end() => tracing::warn!("told twice to end: unmounted without waiting"),
+        }
+    }
+
+    /// Calls off the copies under way: their parts would be paid for until somebody finds them.
+    async fn stop_copies(&self) {
+        if let Some(copier) = &self.copier
+            && tokio::time::timeout(self.drain_timeout, copier.stop()).await.is_err()
+        {
+            tracing::warn!("copies were cut short after {:?}; parts of them may be left", self.drain_timeout);
         }
     }
 

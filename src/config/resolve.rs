@@ -47,6 +47,8 @@ pub struct Mounting {
     pub fs: fs::Options,
     /// How copies are made.
     pub copy: copy::Options,
+    /// Whether copies are made at all.
+    pub makes_copies: bool,
     /// How the kernel is served.
     pub fuse: fuse::Options,
     /// How the daemon runs.
@@ -117,7 +119,8 @@ pub fn resolve(
     let fs = resolve_fs(raw, url, machine)?;
     let copy = resolve_copy(raw)?;
     let fuse = resolve_fuse(raw, words)?;
-    Ok(Mounting { store, read, fs, copy, fuse, run: resolve_run(raw)? })
+    let makes_copies = raw.switch(Name::Copy)?;
+    Ok(Mounting { store, read, fs, copy, makes_copies, fuse, run: resolve_run(raw)? })
 }
 
 /// Resolves what it takes to reach a bucket.
@@ -302,7 +305,15 @@ fn resolve_fuse(raw: &Raw, words: Words) -> Result<fuse::Options> {
         (false, false) => fuse::Access::Owner,
     };
     let nonempty = raw.switch(Name::NonEmpty)?;
-    Ok(fuse::Options { access, nonempty, noexec: words.noexec, ..fuse::Options::default() })
+    let control_xattr = raw.switch(Name::ControlXattr)?;
+    if control_xattr && access == fuse::Access::Everyone {
+        let (xattr, other) = (raw.describe(Name::ControlXattr), raw.describe(Name::AllowOther));
+        return Err(Problem::usage(format!(
+            "{xattr} takes the check of modes from the kernel: leave out {other}, and use the ioctl or the socket"
+        )));
+    }
+    let kernel_read_only = !control_xattr;
+    Ok(fuse::Options { access, nonempty, kernel_read_only, noexec: words.noexec, ..fuse::Options::default() })
 }
 
 fn connections(raw: &Raw) -> Result<usize> {
@@ -441,6 +452,7 @@ mod tests {
             ("oss://b", "copy-parallel=1001", "the most is 1000"),
             ("oss://b", "copy-requests=1025", "the most is 1024"),
             ("oss://b", "allow-other,allow-root", "give one of the two"),
+            ("oss://b", "control-xattr,allow-other", "leave out -o allow-other"),
             ("oss://b", "replay=/f,prefetch=off", "give one of the two"),
         ] {
             let problem = resolved(url, words).unwrap_err();

@@ -229,6 +229,11 @@ table! {
     KeepPageCache = "keep-page-cache", Cache, Switch, Default "on",
         "Keep the kernel's pages of a file from one open to the next while its entity tag stands.";
 
+    Copy = "copy", Copy, Switch, Default "on",
+        "Take requests to copy within the service.";
+    ControlXattr = "control-xattr", Copy, Switch, Default "off",
+        "Take control requests by setfattr -n user.ossmount.call too. The kernel is not told that the mount is read-only \
+         then, and does not check modes: the daemon refuses writes itself.";
     CopyPartSize = "copy-part-size", Copy, Size, Default "64MiB",
         "The parts that large objects are copied in, 100KiB to 5GiB; larger where an object would have more than 10,000.";
     CopyParallel = "copy-parallel", Copy, Count, Default "3",

@@ -8,6 +8,7 @@
 
 mod answer;
 mod caller;
+mod copy;
 mod fields;
 mod refusal;
 mod request;
@@ -16,6 +17,7 @@ mod tests;
 
 pub use answer::{Dropped, Failure, Freshness, Health, JobState, Pinned, Prefetched, Prefetching, Started};
 pub use caller::may_ask;
+pub use copy::{Copy, Place};
 pub use refusal::{Kind, Refusal};
 pub use request::{Drop, Job, LogLevel, Pin, Prefetch, PrefetchMode, Refresh, Request, Set, Stat, Stats};
 

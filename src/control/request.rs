@@ -4,13 +4,21 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{MOST_PATHS, MOST_REQUEST_BYTES, Refusal, VERSION, fields};
+use super::{Copy, MOST_PATHS, MOST_REQUEST_BYTES, Refusal, VERSION, fields};
 
 type Result<T> = std::result::Result<T, Refusal>;
 
 /// A request.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Request {
+    /// Copy within the service.
+    Copy(Box<Copy>),
+    /// How far a copy is.
+    CopyStatus(Job),
+    /// Every copy that is still told about.
+    CopyList,
+    /// End a copy.
+    CopyCancel(Job),
     /// Fetch files into memory, in this order.
     Prefetch(Prefetch),
     /// How far a prefetch is.
@@ -159,6 +167,10 @@ type Reading = fn(Value) -> serde_json::Result<Request>;
 
 /// The operations by name.
 const OPERATIONS: &[(&str, Reading)] = &[
+    ("copy", |fields| read(fields).map(|copy| Request::Copy(Box::new(copy)))),
+    ("copy-status", |fields| read(fields).map(Request::CopyStatus)),
+    ("copy-list", |fields| read(fields).map(|Nothing {}| Request::CopyList)),
+    ("copy-cancel", |fields| read(fields).map(Request::CopyCancel)),
     ("prefetch", |fields| read(fields).map(Request::Prefetch)),
     ("prefetch-status", |fields| read(fields).map(Request::PrefetchStatus)),
     ("prefetch-cancel", |fields| read(fields).map(Request::PrefetchCancel)),

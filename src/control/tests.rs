@@ -27,6 +27,24 @@ fn requests_are_read() {
 }
 
 #[test]
+fn sides_of_a_copy_are_paths_or_urls() {
+    let url = |bucket, key, version| Ok(Place::Url { bucket, key, version });
+    for (text, expected) in [
+        ("dir/a b", Ok(Place::Path("dir/a b"))),
+        ("/mnt/x", Ok(Place::Path("/mnt/x"))),
+        ("oss://b/k/ü?x", url("b", "k/ü?x", None)),
+        ("s3://b.c/k?versionId=CAE", url("b.c", "k", Some("CAE"))),
+        ("oss://b", url("b", "", None)),
+        ("oss://b/k?versionId=", url("b", "k?versionId=", None)),
+    ] {
+        assert_eq!(Place::parse(text), expected, "{text}");
+    }
+    for text in ["http://b/k", "oss:///k", "oss://a b/k"] {
+        assert_eq!(Place::parse(text).unwrap_err().kind, Kind::Invalid, "{text}");
+    }
+}
+
+#[test]
 fn sizes_are_numbers_or_words() {
     for (text, limit, bandwidth) in [
         (r#"{"op":"set","memory-limit":4096}"#, Some(4096), None),
@@ -58,6 +76,9 @@ fn what_is_wrong_is_named() {
         (r#"{"op":"health","version":"1"}"#, &["speaks version 1"]),
         (r#"{"op":"health","verbose":true}"#, &["health: ", "`verbose`"]),
         (r#"{"op":"stat","paht":"x"}"#, &["stat: ", "`paht`", "`path`"]),
+        (r#"{"op":"copy","source":"a"}"#, &["copy: missing field `destination`"]),
+        (r#"{"op":"copy","source":"a","destination":"b","metadata":{"a":1}}"#, &["copy: ", "integer `1`"]),
+        (r#"{"op":"copy","source":"a","destination":"b","partsize":1}"#, &["`partsize`", "`part-size`"]),
         (r#"{"op":"prefetch","paths":"x"}"#, &["prefetch: ", "expected a sequence"]),
         (r#"{"op":"prefetch","paths":[]}"#, &["names nothing"]),
         (r#"{"op":"prefetch-status"}"#, &["missing field `job`"]),

@@ -17,6 +17,7 @@ mod prefix;
 mod request;
 mod status;
 
+pub use crate::store::{Metadata, Overwrite, StorageClass, Tags};
 pub use buckets::{Account, Bucket, Buckets};
 pub use jobs::{Copier, Written};
 pub use request::{Destination, Directive, Existing, Request, Scope, Source, parse_tagging};

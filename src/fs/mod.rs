@@ -106,6 +106,8 @@ pub struct Fs {
     directories: Mutex<HashMap<DirHandle, Arc<OpenDirectory>>>,
     /// Answers to HEAD by inode number, so by version.
     heads: Mutex<LruCache<Ino, Arc<ObjectMeta>>>,
+    /// Tags by inode number, encoded; tags may change without the version, and are then seen late.
+    tags: Mutex<LruCache<Ino, Option<String>>>,
     notifier: RwLock<Option<Arc<dyn Notifier>>>,
     next_handle: AtomicU64,
     habits: Mutex<Habits>,
@@ -166,6 +168,7 @@ impl Fs {
             files: RwLock::default(),
             directories: Mutex::default(),
             heads: Mutex::new(LruCache::new(REMEMBERED_HEADS)),
+            tags: Mutex::new(LruCache::new(REMEMBERED_HEADS)),
             notifier: RwLock::default(),
             next_handle: AtomicU64::new(1),
             habits: Mutex::new(Habits::new()),

@@ -1,5 +1,7 @@
 //! Telling the kernel that what it remembers is no longer so. The seam only: `fuse` sets a [`Notifier`], `fs` calls it.
 
+use tokio::sync::oneshot;
+
 use crate::base::Ino;
 
 /// The kernel's memory of names and attributes, as far as it can be corrected from outside.
@@ -16,4 +18,7 @@ pub trait Notifier: Send + Sync + 'static {
 
     /// The pages of this file shall be given back; they are still right.
     fn invalidate_pages(&self, ino: Ino);
+
+    /// `done` is sent, or dropped, when all that was said before has been passed on.
+    fn after_that(&self, done: oneshot::Sender<()>);
 }

@@ -53,7 +53,7 @@ impl Fs {
         }
     }
 
-    fn learn(&self, parent: Ino, key: &str, probe: &Probe<'_>) -> bool {
+    pub(super) fn learn(&self, parent: Ino, key: &str, probe: &Probe<'_>) -> bool {
         let component = key.rsplit('/').next().unwrap_or_default();
         self.change(|state| ((), state.tree.probed(parent, component, probe, self.clock.elapsed())));
         true

@@ -402,6 +402,10 @@ impl Notifier for Heard {
     fn invalidate_pages(&self, ino: Ino) {
         self.0.lock().push(format!("pages {ino:?}"));
     }
+
+    fn after_that(&self, done: tokio::sync::oneshot::Sender<()>) {
+        let _ = done.send(());
+    }
 }
 
 #[tokio::test]

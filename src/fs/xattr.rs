@@ -5,11 +5,12 @@
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Errno, Fs, Result, XattrReply};
 use crate::base::{ETag, Ino, Key, Timestamp};
 use crate::read::Verified;
-use crate::store::{HeadRequest, ObjectMeta};
+use crate::store::{ErrorKind, HeadRequest, ObjectMeta};
 use crate::tree::{Kind, Object};
 
 const PREFIX: &str = "user.oss.";
@@ -34,6 +35,7 @@ impl Fs {
         let value = match self.subject(ino)? {
             subject if LISTED.contains(&name) => self.listed(&subject, name),
             Subject::Object(_) if name == "verified" => Some(verified_word(self.reader.verified(ino)).to_owned()),
+            Subject::Object(object) if name == "tags" => self.tags(ino, &object).await?,
             Subject::Object(object) if needs_request(name) => told(&*self.head(ino, &object).await?, name),
             _ => None,
         };
@@ -54,6 +56,7 @@ impl Fs {
         for (name, value) in &meta.user {
             put(format!("meta.{name}"), Some(value.clone()));
         }
+        put("tags".to_owned(), self.tags(ino, object).await.unwrap_or_default());
         put("verified".to_owned(), Some(verified_word(self.reader.verified(ino)).to_owned()));
         Ok(all)
     }
@@ -89,6 +92,24 @@ impl Fs {
             "storage-class" => object.class.as_deref().map(str::to_owned),
             _ => None,
         }
+    }
+
+    /// The tags of the version that the inode stands for, as `name=value&name2=value2`, percent-encoded; `None` where it
+    /// has none.
+    async fn tags(self: &Arc<Self>, ino: Ino, object: &Object) -> Result<Option<String>> {
+        if let Some(tags) = self.tags.lock().get(&ino) {
+            return Ok(tags.clone());
+        }
+        let tags = match self.store.tags(&Key::new(object.key.as_str()), object.version.as_deref()).await {
+            Ok(tags) => tags,
+            Err(error) if error.kind() == ErrorKind::Unsupported => return Ok(None),
+            Err(error) => return Err(self.report("reading tags", &error)),
+        };
+        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let pairs: Vec<_> = tags.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+        let tags = Some(pairs.join("&")).filter(|text| !text.is_empty());
+        self.tags.lock().put(ino, tags.clone());
+        Ok(tags)
     }
 
     /// What HEAD tells of the version that the inode stands for.
@@ -147,7 +168,8 @@ fn rfc3339(time: Timestamp) -> Option<String> {
     Some(time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S%.fZ").to_string())
 }
 
-fn reply(value: Vec<u8>, size: u32) -> Result<XattrReply> {
+/// A value, as far as there is room for it.
+pub(super) fn reply(value: Vec<u8>, size: u32) -> Result<XattrReply> {
     match size {
         0 => Ok(XattrReply::Size(value.len() as u32)),
         size if value.len() > size as usize => Err(Errno::ERANGE),

@@ -13,6 +13,7 @@ use std::thread;
 
 use fuser::INodeNo;
 use parking_lot::{Condvar, Mutex};
+use tokio::sync::oneshot;
 
 use crate::base::Ino;
 use crate::fs;
@@ -35,6 +36,12 @@ pub struct Notifier {
 #[derive(Debug, Default)]
 struct Queue {
     order: VecDeque<Memory>,
+    /// Who wants to know when so many have been told, in that order.
+    listeners: VecDeque<(u64, oneshot::Sender<()>)>,
+    /// Told so far.
+    told: u64,
+    /// Taken out of the queue so far.
+    begun: u64,
     waiting: HashSet<Memory>,
     stopped: bool,
 }
@@ -51,6 +58,7 @@ impl Notifier {
         thread::Builder::new().name("fuse-notify".to_owned()).spawn(move || {
             while let Some(memory) = shared.next() {
                 tell(&memory);
+                shared.has_told();
             }
         })?;
         Ok(notifier)
@@ -72,6 +80,15 @@ impl Notifier {
         }
     }
 
+    fn has_told(&self) {
+        let mut queue = self.queue.lock();
+        queue.told += 1;
+        while queue.listeners.front().is_some_and(|(at, _)| *at <= queue.told) {
+            // Nobody need wait any more.
+            let _ = queue.listeners.pop_front().map(|(_, listener)| listener.send(()));
+        }
+    }
+
     fn next(&self) -> Option<Memory> {
         let mut queue = self.queue.lock();
         loop {
@@ -81,6 +98,7 @@ impl Notifier {
             if let Some(memory) = queue.order.pop_front() {
                 // Out of the set before it is told: a change after this must be told again.
                 queue.waiting.remove(&memory);
+                queue.begun += 1;
                 return Some(memory);
             }
             self.changed.wait(&mut queue);
@@ -95,6 +113,20 @@ impl fs::Notifier for Notifier {
 
     fn invalidate_attributes(&self, ino: Ino) {
         self.push(Memory::Attributes(ino));
+    }
+
+    fn after_that(&self, done: oneshot::Sender<()>) {
+        let mut queue = self.queue.lock();
+        if queue.stopped {
+            return;
+        }
+        // What is being told now counts as waiting.
+        let at = queue.begun + queue.order.len() as u64;
+        if at <= queue.told {
+            let _ = done.send(());
+        } else {
+            queue.listeners.push_back((at, done));
+        }
     }
 
     fn invalidate_pages(&self, ino: Ino) {

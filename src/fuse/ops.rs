@@ -18,9 +18,9 @@ use fuser::{
 };
 
 use super::answer::{Answers, Request};
-use super::control;
 use super::passthrough::Passing;
 use super::reply::{DirectMmap, GENERATION, attributes, errno, fill, nothing, open_flags};
+use super::{Options, control};
 use crate::base::Ino;
 use crate::fs::{Caller, DirHandle, Entry, FileHandle, Fs, Program, XattrReply};
 
@@ -45,6 +45,8 @@ pub(super) struct Kernel {
     fs: Arc<Fs>,
     answers: Answers,
     max_background: u16,
+    /// Whether control requests come by `setxattr`.
+    takes_calls: bool,
 
     /// Set by the handshake, before the first request.
     direct_mmap: DirectMmap,
@@ -52,8 +54,16 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    pub(super) fn new(fs: Arc<Fs>, answers: Answers, max_background: u16) -> Self {
-        Kernel { fs, answers, max_background, direct_mmap: DirectMmap::Refused, passing: Arc::new(Passing::new()) }
+    pub(super) fn new(fs: Arc<Fs>, answers: Answers, options: &Options) -> Self {
+        let (max_background, takes_calls) = (options.max_background, !options.kernel_read_only);
+        Kernel {
+            fs,
+            answers,
+            max_background,
+            takes_calls,
+            direct_mmap: DirectMmap::Refused,
+            passing: Arc::new(Passing::new()),
+        }
     }
 
     fn fs(&self) -> Arc<Fs> {
@@ -233,7 +243,12 @@ impl Filesystem for Kernel {
         }
     }
 
-    fn getxattr(&self, _: &fuser::Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+    fn getxattr(&self, caller: &fuser::Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        if self.takes_calls && name.as_bytes() == control::RESULT {
+            let caller = Caller { uid: caller.uid(), on: Ino(ino.0) };
+            let result = self.fs().control_result(caller, size);
+            return self.answers.answer(request("getxattr", ino), result, |result| Kernel::xattr(reply, result));
+        }
         let value = self.fs().getxattr(Ino(ino.0), name.as_bytes().to_vec(), size);
         self.answers.answer(request("getxattr", ino), value, |result| Kernel::xattr(reply, result));
     }
@@ -384,8 +399,26 @@ impl Filesystem for Kernel {
         reply.error(Code::EROFS);
     }
 
-    fn setxattr(&self, _: &fuser::Request, _: INodeNo, _: &OsStr, _: &[u8], _: i32, _: u32, reply: ReplyEmpty) {
-        reply.error(Code::EROFS);
+    /// Takes a control request; else changes nothing.
+    fn setxattr(
+        &self,
+        caller: &fuser::Request,
+        ino: INodeNo,
+        name: &OsStr,
+        value: &[u8],
+        _: i32,
+        _: u32,
+        reply: ReplyEmpty,
+    ) {
+        if !self.takes_calls || name.as_bytes() != control::CALL {
+            return reply.error(Code::EROFS);
+        }
+        let caller = Caller { uid: caller.uid(), on: Ino(ino.0) };
+        let call = self.fs().call(caller, value.to_vec());
+        self.answers.answer(request("setxattr", ino), call, |result| match result {
+            Ok(()) => reply.ok(),
+            Err(error) => reply.error(errno(error)),
+        });
     }
 
     fn removexattr(&self, _: &fuser::Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {

@@ -35,7 +35,7 @@ pub fn mount(fs: Arc<Fs>, target: Target, options: Options, runtime: Handle) -> 
     };
     let in_flight = Arc::new(InFlight::default());
     let answers = Answers::new(runtime, options.answer_limit, in_flight.clone());
-    let kernel = Kernel::new(fs.clone(), answers, options.max_background);
+    let kernel = Kernel::new(fs.clone(), answers, &options);
     // The kernel lets in all but the owner unless told; between the others only the crate can tell.
     let acl = if options.access == Access::OwnerAndRoot { SessionACL::RootAndOwner } else { SessionACL::All };
     let started = Session::from_fd(kernel, device, acl, config(&options)).and_then(|session| {

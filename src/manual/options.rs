@@ -86,6 +86,8 @@
 //!
 //! | option | takes | default | what it does |
 //! |---|---|---|---|
+//! | `copy` | on off | `on` | Take requests to copy within the service. |
+//! | `control-xattr` | on off | `off` | Take control requests by setfattr -n user.ossmount.call too. The kernel is not told that the mount is read-only then, and does not check modes: the daemon refuses writes itself. |
 //! | `copy-part-size` | SIZE | `64MiB` | The parts that large objects are copied in, 100KiB to 5GiB; larger where an object would have more than 10,000. |
 //! | `copy-parallel` | N | `3` | Parts of one object copied at once, 1 to 1000. |
 //! | `copy-threshold` | SIZE | `200MiB` | Objects up to this size are copied in one request, larger ones in parts; at most 5GiB. |

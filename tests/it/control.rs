@@ -63,7 +63,7 @@ impl Client {
     /// Asks, and takes the answer of what was done.
     pub(crate) fn done(&mut self, request: &Value) -> Value {
         let answer = self.ask(request);
-        assert!(answer.get("error").is_none(), "{request}: {answer}");
+        assert!(!answer["error"].is_string(), "{request}: {answer}");
         answer
     }
 }

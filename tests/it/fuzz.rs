@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use ossmount::base::{BucketName, ByteRange, ByteSize, Clock, ETag, Key, Timestamp};
 use ossmount::config::{self, BucketUrl, Caller, Raw, TABLE, Words};
+use ossmount::control::{Place, Request};
 use ossmount::emulator::{self, AnonymousRead, Emulator};
 use ossmount::store::credentials::{Credentials, Source};
 use ossmount::store::{Dialect, GetRequest, HeadRequest, HttpStore, ListRequest, Options, Store};
@@ -259,6 +260,14 @@ const FILES: &[&str] = &[
     r#"{"metadata-ttl": "60s", "file-mode": "0444", "verify": "crc64", "log-level": "info"}"#,
 ];
 
+const CONTROL_REQUESTS: &[&str] = &[
+    r#"{"op":"copy","source":"dir/a b","destination":"oss://bucket/k?versionId=CAE","part-size":"8MiB","metadata":{"a":"b"},"tagging":"a=1"}"#,
+    r#"{"version":1,"op":"prefetch","paths":["a","dir/","/mnt/x"],"wait":true}"#,
+    r#"{"op":"set","log-level":"debug","memory-limit":134217728,"max-bandwidth":"none","path":"x","prefetch":"off"}"#,
+    r#"{"op":"copy-status","job":18446744073709551615,"wait":false}"#,
+    r#"{"op":"refresh","path":null,"recursive":true}"#,
+];
+
 const URLS: &[&str] =
     &["oss://bucket/prefix/ü%20?x#y", "s3://b.c-d_e//a/../b", "ossmount#oss://bucket", "oss://b/k?versionId=CAE1"];
 
@@ -297,6 +306,25 @@ proptest! {
         if let Err(problem) = Raw::default().read_file(file.path()) {
             let told = problem.to_string();
             prop_assert!(told.contains(&file.path().display().to_string()), "which file: {told}");
+        }
+    }
+
+    #[test]
+    fn control_requests(text in damaged(CONTROL_REQUESTS)) {
+        match Request::parse(&text) {
+            Ok(Request::Copy(copy)) => {
+                for side in [&copy.source, &copy.destination] {
+                    let is_right = match Place::parse(side) {
+                        Ok(Place::Url { bucket, .. }) => !bucket.is_empty(),
+                        Ok(Place::Path(path)) => path == side,
+                        Err(_) => side.contains("://"),
+                    };
+                    prop_assert!(is_right, "{side}");
+                }
+            }
+            Ok(Request::Prefetch(prefetch)) => prop_assert!(!prefetch.paths.is_empty()),
+            Ok(_) => {}
+            Err(refusal) => prop_assert!(!refusal.sentence.is_empty() && !refusal.sentence.contains('\n')),
         }
     }
 

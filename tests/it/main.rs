@@ -15,6 +15,7 @@ mod conformance;
 mod conformance_beds;
 mod conformance_copies;
 mod control;
+mod control_copy;
 mod control_files;
 mod copy;
 mod copy_bench;

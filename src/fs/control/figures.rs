@@ -53,7 +53,8 @@ impl Fs {
         figures
             .insert("reading".to_owned(), json!({"files-open": open, "files-held": files.len(), "streams": streams}));
         figures.insert("tree".to_owned(), json!({"entries": entries}));
-        figures.insert("jobs".to_owned(), json!({"prefetch": self.desk.prefetches.counts()}));
+        figures
+            .insert("jobs".to_owned(), json!({"copy": self.copy_counts(), "prefetch": self.desk.prefetches.counts()}));
         if which.files {
             figures.insert("files".to_owned(), files.iter().take(MOST_FILES).map(file_figures).collect());
         }

@@ -2,9 +2,10 @@
 //! [`Fs::control`] and passes on what comes back.
 //!
 //! `control` reads the request and says who may ask; here paths become inodes (`paths`), what is known is told
-//! (`figures`), files are fetched and kept (`prefetch`, `keep`, over the files that `files` walks), options change
-//! (`settings`). An answer is always JSON: of a request that was not done an object with `error` and `message`.
+//! (`figures`), files are fetched and kept (`prefetch`, `keep`, over the files that `files` walks), copies made
+//! (`copies`), options changed (`settings`). An answer is always JSON: of a request that was not done an object with `error` and `message`.
 
+mod copies;
 mod figures;
 mod files;
 mod keep;
@@ -13,23 +14,33 @@ mod prefetch;
 mod settings;
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use lru::LruCache;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::Value;
 
+use self::copies::Copies;
 use self::keep::Pins;
 use self::prefetch::Prefetches;
-use super::{Errno, Fs};
+use super::{Errno, Fs, XattrReply, xattr};
 use crate::base::Ino;
 use crate::control::{self, Failure, Freshness, JobState, Kind, MOST_WAIT_SECONDS, Refusal, Request};
+use crate::copy::Copier;
 use crate::tree::{Depth, Shape};
 
 /// The longest that a request is held.
 const MOST_WAIT: Duration = Duration::from_secs(MOST_WAIT_SECONDS);
+
+/// Answers to requests by `setxattr` that are kept until they are asked for: the last of each of so many files.
+const RESULTS: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
+
+/// The longest value of an extended attribute that the kernel takes, in bytes.
+const MOST_VALUE_BYTES: usize = 64 << 10;
 
 /// What comes of a part of a request.
 type Done<T> = std::result::Result<T, Refusal>;
@@ -84,6 +95,8 @@ pub struct Surroundings {
     pub dir: Option<PathBuf>,
     /// The control socket.
     pub socket: Option<PathBuf>,
+    /// Makes copies; `None` where that is switched off.
+    pub copier: Option<Copier>,
     /// The rest of the daemon.
     pub daemon: Arc<dyn Daemon>,
 }
@@ -109,6 +122,9 @@ pub(super) struct Desk {
     surroundings: OnceLock<Surroundings>,
     prefetches: Arc<Prefetches>,
     pins: Mutex<Pins>,
+    copies: Copies,
+    /// Answers to requests by `setxattr`, by the inode that they were made on.
+    results: Mutex<Option<LruCache<Ino, String>>>,
 }
 
 impl Fs {
@@ -131,10 +147,33 @@ impl Fs {
         })
     }
 
+    /// Does what a control request asks for, and keeps the answer for [`Fs::control_result`].
+    pub async fn call(self: Arc<Self>, caller: Caller, request: Vec<u8>) -> super::Result<()> {
+        let answered = self.clone().control(caller, request).await.within(MOST_VALUE_BYTES, self.control_socket());
+        // Who may not ask does not overwrite what others wait for.
+        if answered.error != Some(Errno::EPERM) {
+            let mut results = self.desk.results.lock();
+            results.get_or_insert_with(|| LruCache::new(RESULTS)).put(caller.on, answered.json);
+        }
+        answered.error.map_or(Ok(()), Err)
+    }
+
+    /// The answer to the last [`Fs::call`] on an inode, as the value of an extended attribute; `size` 0 asks for its
+    /// length only.
+    pub async fn control_result(self: Arc<Self>, caller: Caller, size: u32) -> super::Result<XattrReply> {
+        control::may_ask(caller.uid, self.options.owner).map_err(|refusal| Errno::from(refusal.kind))?;
+        let json = self.desk.results.lock().as_mut().and_then(|results| results.get(&caller.on).cloned());
+        xattr::reply(json.ok_or(Errno::ENODATA)?.into_bytes(), size)
+    }
+
     async fn served(self: Arc<Self>, caller: Caller, request: &[u8]) -> Done<Answered> {
         control::may_ask(caller.uid, self.options.owner)?;
         let request = Request::parse(request)?;
         let json = match request {
+            Request::Copy(copy) => line(&self.begin_copy(*copy, caller.on).await?),
+            Request::CopyStatus(job) => line(&self.copy_status(&job).await?),
+            Request::CopyList => line(&self.copies()?),
+            Request::CopyCancel(job) => line(&self.cancel_copy(&job).await?),
             Request::Prefetch(what) => line(&self.begin_prefetch(what, caller.on).await?),
             Request::PrefetchStatus(job) => line(&self.prefetch_status(&job).await?),
             Request::PrefetchCancel(job) => line(&self.cancel_prefetch(&job)?),

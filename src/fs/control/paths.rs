@@ -67,7 +67,7 @@ impl Fs {
         Ok((held, object))
     }
 
-    fn components<'a>(&self, path: &'a str) -> Done<Vec<&'a str>> {
+    pub(super) fn components<'a>(&self, path: &'a str) -> Done<Vec<&'a str>> {
         let mut below = Path::new(path);
         if below.is_absolute() {
             let dir = self.desk.surroundings.get().and_then(|surroundings| surroundings.dir.as_deref());

@@ -1,0 +1,307 @@
+//! Copies within the service: paths become keys, with the version that the mount shows; and what was written appears.
+//!
+//! An object that a copy has made is looked at before anybody hears that the copy is done: by then names that were
+//! missing are there, also for the kernel. What a recursive copy has made is listed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::sync::{oneshot, watch};
+
+use super::{Done, MOST_WAIT, refusal};
+use crate::base::{BucketName, ETag, Ino, Key};
+use crate::control::{Copy, Job, Kind, Place, Refusal, Started};
+use crate::copy::{self, Copier, Directive, Existing, JobId, LeftParts, Scope, Shallow};
+use crate::fs::{Errno, Fs};
+use crate::store::{Error, HeadRequest};
+use crate::tree::{self, Depth, Lookup, Probe, escape};
+
+/// How long the kernel may take to forget that a name was missing. It holds a notice back while it waits for us.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a job that is done may wait for its objects to appear.
+const SHOWING: Duration = Duration::from_secs(5);
+
+/// Jobs of which what they wrote is about to appear, or has.
+#[derive(Debug, Default)]
+pub(super) struct Copies(Mutex<BTreeMap<JobId, watch::Receiver<bool>>>);
+
+impl Fs {
+    fn copier(&self) -> Done<&Copier> {
+        let copier = self.desk.surroundings.get().and_then(|surroundings| surroundings.copier.as_ref());
+        copier.ok_or_else(|| Refusal::new(Kind::Off, "copies are switched off on this mount (copy=off)"))
+    }
+
+    /// Begins a copy.
+    pub(super) async fn begin_copy(self: &Arc<Self>, copy: Copy, on: Ino) -> Done<Started> {
+        let copier = self.copier()?;
+        let source = self.copy_source(&copy, on).await?;
+        let destination = self.copy_destination(&copy, on).await?;
+        let written = destination.clone();
+        let scope = if copy.recursive { Scope::Prefix } else { Scope::Object };
+        let job = copier.start(request(copy, source, destination)?).map_err(|error| refused(&error))?;
+        self.show_when_ended(copier.clone(), job, written, scope);
+        Ok(Started { job: job.0 })
+    }
+
+    /// How far a copy is; where it is waited for, at its end if that comes in time.
+    pub(super) async fn copy_status(self: &Arc<Self>, job: &Job) -> Done<copy::Status> {
+        let (copier, id) = (self.copier()?, JobId(job.job));
+        if job.wait {
+            // Over in time or not, the answer says how far it is.
+            let _ = tokio::time::timeout(MOST_WAIT, copier.ended(id)).await;
+        }
+        let status = copier.status(id).ok_or_else(|| missing(id))?;
+        let shown = self.desk.copies.0.lock().get(&id).cloned();
+        if let Some(mut shown) = shown.filter(|_| status.state.is_ended()) {
+            // Who hears that it is done looks for what it made.
+            let _ = tokio::time::timeout(SHOWING, shown.wait_for(|shown| *shown)).await;
+        }
+        Ok(status)
+    }
+
+    /// Asks a copy to stop.
+    pub(super) async fn cancel_copy(self: &Arc<Self>, job: &Job) -> Done<copy::Status> {
+        let (copier, id) = (self.copier()?, JobId(job.job));
+        copier.status(id).ok_or_else(|| missing(id))?;
+        copier.cancel(id);
+        self.copy_status(job).await
+    }
+
+    /// Every copy that is still told about, the oldest first.
+    pub(super) fn copies(&self) -> Done<Value> {
+        Ok(json!({"jobs": self.copier()?.list()}))
+    }
+
+    /// How many copies go on, and how many have ended of those remembered.
+    pub(super) fn copy_counts(&self) -> Value {
+        let jobs = self.copier().map(Copier::list).unwrap_or_default();
+        let ended = jobs.iter().filter(|job| job.state.is_ended()).count();
+        json!({"running": jobs.len() - ended, "ended": ended})
+    }
+
+    async fn copy_source(self: &Arc<Self>, copy: &Copy, on: Ino) -> Done<copy::Source> {
+        let given = match copy.if_match.as_deref() {
+            Some(text) => {
+                let wrong = || Refusal::invalid(format!("copy: if-match: {text:?} is no entity tag"));
+                Some(ETag::parse(text).ok_or_else(wrong)?)
+            }
+            None => None,
+        };
+        match Place::parse(&copy.source)? {
+            Place::Url { bucket, key, version } => Ok(copy::Source {
+                bucket: BucketName::new(bucket),
+                key: directory_key(key, copy.recursive),
+                version: version.map(str::to_owned),
+                if_match: given,
+            }),
+            Place::Path(path) if copy.recursive => {
+                let held = self.find(Some(path), on).await?;
+                let prefix = self.state.lock().tree.prefix(held.ino());
+                let key = prefix.ok_or_else(|| refusal(Errno::ENOTDIR, path))?;
+                Ok(copy::Source { bucket: self.options.bucket.clone(), key, version: None, if_match: given })
+            }
+            Place::Path(path) => {
+                let (held, _) = self.find_file(Some(path), on).await?;
+                let object = self.state.lock().tree.object(held.ino()).ok_or_else(|| refusal(Errno::ESTALE, path))?;
+                // The tag of a symlink object is that of its target.
+                let shown = object.etag.filter(|_| object.kind != tree::Kind::Symlink);
+                let (key, version) = (object.key, object.version);
+                Ok(copy::Source { bucket: self.options.bucket.clone(), key, version, if_match: given.or(shown) })
+            }
+        }
+    }
+
+    async fn copy_destination(self: &Arc<Self>, copy: &Copy, on: Ino) -> Done<copy::Destination> {
+        match Place::parse(&copy.destination)? {
+            Place::Url { version: Some(_), .. } => Err(Refusal::invalid("copy: a destination has no versionId")),
+            Place::Url { bucket, key, version: None } => {
+                Ok(copy::Destination { bucket: BucketName::new(bucket), key: directory_key(key, copy.recursive) })
+            }
+            Place::Path(path) => {
+                let key = self.key_to_be(path, copy.recursive, on).await?;
+                Ok(copy::Destination { bucket: self.options.bucket.clone(), key })
+            }
+        }
+    }
+
+    /// The key that a path stands for, or would if it were there.
+    async fn key_to_be(self: &Arc<Self>, path: &str, is_directory: bool, on: Ino) -> Done<String> {
+        let names = self.components(path)?;
+        if names.is_empty() && !is_directory {
+            return Err(Refusal::invalid(format!("copy: {path} is the mount itself: name the new object")));
+        }
+        for known in (0..=names.len()).rev() {
+            let held = match self.find(Some(&names[..known].join("/")), on).await {
+                Ok(held) => held,
+                Err(refused) if refused.kind == Kind::Missing => continue,
+                Err(refused) => return Err(refused),
+            };
+            let (prefix, object) = {
+                let state = self.state.lock();
+                (state.tree.prefix(held.ino()), state.tree.object(held.ino()))
+            };
+            return match (prefix, object, &names[known..]) {
+                (Some(prefix), _, []) if is_directory => Ok(prefix),
+                (Some(_), _, []) => Err(Refusal::invalid(format!(
+                    "copy: {path} is a directory: name the new object, or copy recursively"
+                ))),
+                (Some(prefix), _, rest) => {
+                    let components = rest.iter().map(|name| self.component(name)).collect::<Done<Vec<_>>>()?;
+                    Ok(directory_key(&format!("{prefix}{}", components.join("/")), is_directory))
+                }
+                (None, Some(object), []) if !is_directory => Ok(object.key),
+                (None, ..) => Err(refusal(Errno::ENOTDIR, path)),
+            };
+        }
+        Err(refusal(Errno::ENOENT, path))
+    }
+
+    /// The component of a key that a name would show.
+    fn component(&self, name: &str) -> Done<String> {
+        match escape::parse(name, self.options.odd_keys) {
+            escape::Parsed::Plain(component)
+            | escape::Parsed::File(component)
+            | escape::Parsed::Directory(component) => Ok(component.to_string()),
+            _ => Err(Refusal::invalid(format!("copy: no key has the name {name:?}"))),
+        }
+    }
+
+    /// Sees to it that what a copy has made appears.
+    fn show_when_ended(self: &Arc<Self>, copier: Copier, job: JobId, written: copy::Destination, scope: Scope) {
+        let (shown, seen) = watch::channel(false);
+        let kept: Vec<JobId> = copier.list().iter().map(|status| status.job).collect();
+        {
+            let mut copies = self.desk.copies.0.lock();
+            copies.retain(|job, _| kept.contains(job));
+            copies.insert(job, seen);
+        }
+        let fs = self.clone();
+        self.runtime.spawn(async move {
+            copier.ended(job).await;
+            if written.bucket == fs.options.bucket {
+                match scope {
+                    Scope::Object => fs.appear(&written.key).await,
+                    Scope::Prefix => fs.list_what_appeared(&written.key).await,
+                }
+            }
+            shown.send_replace(true);
+        });
+    }
+
+    /// An object was written: its name, and those of the directories above it, are there now.
+    async fn appear(self: &Arc<Self>, key: &str) {
+        let Some((way, name)) = self.way_to(key) else { return };
+        let parent = self.directories_appear(&way).await;
+        let (Some(parent), false) = (parent, name.is_empty()) else { return };
+        match self.store.head(HeadRequest::new(Key::new(key))).await {
+            Ok(meta) => {
+                self.learn(parent, key, &Probe::Object(crate::fs::probe::facts(&meta)));
+                self.kernel_forgets(parent, name.as_bytes()).await;
+            }
+            Err(error) => tracing::debug!(%error, "a copy is not there"),
+        }
+    }
+
+    /// Objects were written below a prefix: the directory is listed anew.
+    async fn list_what_appeared(self: &Arc<Self>, prefix: &str) {
+        let Some((way, _)) = self.way_to(prefix) else { return };
+        if let Some(directory) = self.directories_appear(&way).await
+            && let Err(errno) = self.clone().refresh(directory, Depth::Subtree).await
+        {
+            tracing::warn!(?errno, prefix, "what was copied will appear when the directory is listed again");
+        }
+    }
+
+    /// The directories from the root on that a key lies in, and what remains of it; `None` for keys outside the mount.
+    fn way_to(&self, key: &str) -> Option<(Vec<String>, String)> {
+        let below = key.strip_prefix(&self.options.prefix)?;
+        let (directories, name) = below.rsplit_once('/').unwrap_or(("", below));
+        let way = directories.split('/').filter(|_| !directories.is_empty()).map(str::to_owned).collect();
+        Some((way, name.to_owned()))
+    }
+
+    /// Makes directories known, each in the one before; returns the last. `None` where one has no plain name.
+    async fn directories_appear(self: &Arc<Self>, way: &[String]) -> Option<Ino> {
+        let mut directory = Ino::ROOT;
+        for name in way {
+            self.learn(directory, name, &Probe::Directory);
+            let now = self.clock.elapsed();
+            let found = self.state.lock().tree.lookup(directory, name.as_bytes(), now, now);
+            self.kernel_forgets(directory, name.as_bytes()).await;
+            match found {
+                Lookup::Found(view) => directory = view.ino,
+                _ => return None,
+            }
+        }
+        Some(directory)
+    }
+
+    /// Returns once the kernel has been told, or does not listen.
+    async fn kernel_forgets(&self, parent: Ino, name: &[u8]) {
+        let Some(notifier) = self.notifier.read().clone() else { return };
+        notifier.invalidate_entry(parent, name);
+        let (done, told) = oneshot::channel();
+        notifier.after_that(done);
+        let _ = tokio::time::timeout(PATIENCE, told).await;
+    }
+}
+
+/// A key that all below it begin with.
+fn directory_key(key: &str, is_directory: bool) -> String {
+    let lacks_slash = is_directory && !key.is_empty() && !key.ends_with('/');
+    if lacks_slash { format!("{key}/") } else { key.to_owned() }
+}
+
+fn request(copy: Copy, source: copy::Source, destination: copy::Destination) -> Done<copy::Request> {
+    let metadata = metadata(&copy);
+    let tags = copy.tagging.as_deref().map(copy::parse_tagging).transpose().map_err(|error| refused(&error))?;
+    let metadata = Directive::of("metadata-directive", copy.metadata_directive.as_deref(), metadata);
+    let tags = Directive::of("tagging-directive", copy.tagging_directive.as_deref(), tags);
+    Ok(copy::Request {
+        scope: if copy.recursive { Scope::Prefix } else { Scope::Object },
+        part_bytes: copy.part_size,
+        parallel: copy.parallel,
+        threshold_bytes: copy.threshold,
+        left_parts: copy.leave_parts_on_error.map(|leave| if leave { LeftParts::Leave } else { LeftParts::Abort }),
+        shallow: copy.shallow_copy.map(|shallow| if shallow { Shallow::Try } else { Shallow::Off }),
+        metadata: metadata.map_err(|error| refused(&error))?,
+        tags: tags.map_err(|error| refused(&error))?,
+        overwrite: if copy.forbid_overwrite { copy::Overwrite::Forbid } else { copy::Overwrite::Allow },
+        storage_class: copy.storage_class.map(|class| copy::StorageClass(class.into())),
+        acl: copy.acl,
+        resume: copy.upload_id,
+        existing: if copy.skip_existing { Existing::Skip } else { Existing::Copy },
+        ..copy::Request::new(source, destination)
+    })
+}
+
+/// What is given of the metadata; `None` where nothing is.
+fn metadata(copy: &Copy) -> Option<copy::Metadata> {
+    let headers = [
+        ("cache-control", &copy.cache_control),
+        ("content-disposition", &copy.content_disposition),
+        ("content-encoding", &copy.content_encoding),
+        ("content-language", &copy.content_language),
+        ("expires", &copy.expires),
+    ];
+    let headers = headers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
+    let metadata = copy::Metadata {
+        content_type: copy.content_type.clone(),
+        headers: headers.collect(),
+        user: copy.metadata.clone().unwrap_or_default().into_iter().collect(),
+    };
+    let is_given = copy.metadata.is_some() || metadata.content_type.is_some() || !metadata.headers.is_empty();
+    is_given.then_some(metadata)
+}
+
+fn refused(error: &Error) -> Refusal {
+    Refusal::invalid(format!("copy: {}", error.message()))
+}
+
+fn missing(job: JobId) -> Refusal {
+    Refusal::new(Kind::Missing, format!("there is no copy {job}, or it ended long ago"))
+}
