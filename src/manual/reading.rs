@@ -54,13 +54,14 @@
 //! - *Numbers in other names*, where the listing has another order: `part_9.parquet` is followed by `part_10.parquet`.
 //!
 //! A small file counts as read with its first byte, a larger one with an eighth of it and at least 1 MiB: looking at
-//! headers leads to nothing. Of one that takes a while no more than 64 MiB, or a quarter, may be left. No request is made but the GETs. Names come from what was listed; a directory is never
-//! listed for a guess.
+//! headers leads to nothing. Of one that takes a while no more than 64 MiB, or a quarter, may be left. No request is
+//! made but the GETs. Names come from what was listed; a directory is never listed for a guess.
 //!
 //! Such GETs come after all others and leave half of `max-connections` to files that are open. Files fetched and not
 //! opened may hold a quarter of the memory limit, 1 GiB at most, and count against further ones until they are opened
 //! or a minute has passed, even when their memory was given up before. So wrong guesses cost at most that much a
-//! minute. Their bytes stay and go as those of files that were read do, the least recently used first. A file that is
+//! minute. Until a guess has come true they hold 32 MiB at most, which is as much as the first bytes of the next file are
+//! waited for; each byte that was opened allows for two more, each that was not for two less. Their bytes stay and go as those of files that were read do, the least recently used first. A file that is
 //! opened and closed without a read loses what was fetched of it. Files that wait for their turn are forgotten when sixteen
 //! others were read and none of those that led to them; when their reader goes on they are expected anew.
 //! `prefetched_bytes` and `prefetched_unread_bytes` count what all fetching ahead brought, and what of it was let go

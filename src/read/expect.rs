@@ -4,7 +4,8 @@
 //! places at most; its parts lie on the shelf beside those that were read, the least recently used first to go, until
 //! it is opened and they are what a reader finds. [`Credit`] keeps account: what was fetched and not opened counts
 //! against what may be fetched further, wherever its bytes are, until it is opened or a while has gone by. So guesses
-//! that are wrong cost no more than that much in that time.
+//! that are wrong cost no more than that much in that time. And credit has to be earned: the first guess fetches what
+//! hides the wait for a file's first bytes, and no more until some guess came true.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,6 +24,11 @@ const MOST_WAITING: usize = 256;
 const WRITE_OFF_MS: u64 = 60_000;
 /// GETs on account at most: those for small files are cheap, and each is looked through when a file is opened.
 const MOST_CHARGES: usize = 512;
+/// Bytes on account at most before any guess came true: at 1.5 GB/s, what comes in the 20 ms until the first byte of
+/// a file that was opened unguessed.
+const FIRST_BYTES: u64 = 32 << 20;
+/// Each byte that was opened earns credit for so many, each that was not takes it away.
+const EARNED: u64 = 2;
 /// Bytes on account at most, however much memory there is; the part of it that they may be.
 const MOST_BYTES: u64 = 1 << 30;
 const MEMORY_SHARE: u64 = 4;
@@ -36,6 +42,8 @@ pub(super) struct Credit {
 #[derive(Default)]
 struct Account {
     bytes: u64,
+    /// Credit beyond the first, in bytes.
+    earned: u64,
     /// In the order in which they were made.
     charges: VecDeque<Charge>,
 }
@@ -52,9 +60,13 @@ impl Credit {
     pub(super) fn charge(&self, ino: Ino, bytes: u64, now_ms: u64, memory_limit: u64) -> bool {
         let mut account = self.account.lock();
         while account.charges.front().is_some_and(|charge| charge.at_ms + WRITE_OFF_MS <= now_ms) {
-            account.bytes -= account.charges.pop_front().map_or(0, |charge| charge.bytes);
+            let lost = account.charges.pop_front().map_or(0, |charge| charge.bytes);
+            account.bytes -= lost;
+            account.earned = account.earned.saturating_sub(EARNED * lost);
         }
-        let limit_bytes = (memory_limit / MEMORY_SHARE).min(MOST_BYTES);
+        let most_bytes = (memory_limit / MEMORY_SHARE).min(MOST_BYTES);
+        account.earned = account.earned.min(most_bytes);
+        let limit_bytes = (FIRST_BYTES + account.earned).min(most_bytes);
         if account.bytes + bytes > limit_bytes || account.charges.len() >= MOST_CHARGES {
             return false;
         }
@@ -66,10 +78,13 @@ impl Credit {
     /// The object was opened.
     pub(super) fn settle(&self, ino: Ino) {
         let mut account = self.account.lock();
-        let Account { bytes, charges } = &mut *account;
+        let Account { bytes, earned, charges } = &mut *account;
         charges.retain(|charge| {
             let is_open = charge.ino == ino;
-            *bytes -= if is_open { charge.bytes } else { 0 };
+            if is_open {
+                *bytes -= charge.bytes;
+                *earned += EARNED * charge.bytes;
+            }
             !is_open
         });
     }

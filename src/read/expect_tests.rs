@@ -227,3 +227,15 @@ fn credit_is_given_back_by_opens_and_by_time() {
     assert!(charge(4, 10, 60_000));
     assert!(!charge(4, 1, 60_000) && credit.charge(Ino(4), 1, 60_000, 404));
 }
+
+#[test]
+fn credit_is_earned_by_guesses_that_came_true_and_lost_by_others() {
+    let credit = Credit::default();
+    let charge = |ino, mib, now_ms| credit.charge(Ino(ino), mib * MIB, now_ms, 1 << 30);
+    assert!(charge(1, 32, 0) && !charge(1, 1, 0), "the first guess");
+    credit.settle(Ino(1));
+    assert!(charge(2, 96, 0) && !charge(2, 1, 0));
+    credit.settle(Ino(2));
+    assert!(charge(3, 256, 0) && !charge(3, 1, 0), "a quarter of the memory, and no more");
+    assert!(charge(4, 32, 60_000) && !charge(4, 1, 60_000), "as at the start: none of it was opened");
+}
