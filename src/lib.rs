@@ -25,7 +25,7 @@
 //! TLS and for reading HTTP; no clock is read outside `base`. `store` and `emulator` share no code on purpose: two
 //! readings of the protocol check each other.
 //!
-//! The [`manual`] holds the essays: semantics, reading, listing, defaults and why, kernel traps.
+//! The [`manual`] holds the essays: semantics, reading, listing, control, defaults and why, kernel traps.
 
 pub mod app;
 pub mod base;

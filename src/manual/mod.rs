@@ -7,8 +7,10 @@
 //! - [`options`]: every option, printed from the table in the code.
 //! - [`listing`]: how names come in, how many requests that takes, what is believed for how long.
 //! - [`reading`]: what is fetched when, what stays in memory, what is checked.
+//! - [`control`]: requests to a live mount, and how programs make them.
 //! - [`defaults`]: why the defaults are what they are.
 
+pub mod control;
 pub mod credentials;
 pub mod defaults;
 pub mod kernel;

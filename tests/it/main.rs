@@ -16,6 +16,7 @@ mod conformance_beds;
 mod conformance_copies;
 mod control;
 mod control_copy;
+mod control_examples;
 mod control_files;
 mod copy;
 mod copy_bench;

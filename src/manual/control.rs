@@ -1,0 +1,135 @@
+//! Control: asking a live mount to do something, or what it knows.
+//!
+//! A request is a JSON object with `op` and the fields of that operation, optionally `"version": 1`; the answer is one
+//! too. Fields that are not known are refused by their names. A request that was not done is answered with
+//! `{"error": "EINVAL", "message": "..."}`: the name of the error number and a sentence.
+//!
+//! # Doors
+//!
+//! The same requests go through each:
+//!
+//! - **The ioctl** `_IOWR(0xF5, 1, char[8192])`, which is `0xE000F501`, on any open file or directory of the mount, which is
+//!   read-only all the same. The request is filled up with NULs, and the answer overwrites it; a refusal sets `errno` and
+//!   overwrites it too. An answer of more than 8191 bytes is refused with EMSGSIZE and the path of the socket. Other ioctls
+//!   are ENOTTY.
+//! - **The Unix socket**, whose path `ossmount status` shows: one request a line, one answer a line, in that order. It lies
+//!   beside the daemon's entry in the runtime directory unless `control-socket` names a place, and only its owner can open
+//!   it. A line has at most 256 KiB, and there are at most 64 clients at once; one more gets EBUSY.
+//! - **Extended attributes**, where mounted with `control-xattr`: `setfattr -n user.ossmount.call -v REQUEST FILE`, and the
+//!   answer in `getfattr -n user.ossmount.result FILE`. The kernel is not told `ro` then and checks no modes, which is why
+//!   the option is refused beside `allow-other`; the daemon refuses everything that writes with EROFS.
+//!
+//! The commands `ossmount control DIR REQUEST`, `ossmount prefetch PATH...` and `ossmount status DIR` use the socket, else
+//! the ioctl.
+//!
+//! # Who may ask
+//!
+//! The user who mounted and root; everybody else gets EPERM, whoever else may read. Users go by the number that the kernel
+//! gives for them: root of another name space of users is not root, and users without a number here are nobody, so that
+//! nobody (65534) is not served even as the owner.
+//!
+//! # Paths
+//!
+//! Absolute and under the mount, or counted from its root; `..` is refused. Where an operation takes one path and none is
+//! given, it is the file or directory that the ioctl was made on, on the socket the root.
+//!
+//! # Operations
+//!
+//! | `op` | fields | answer |
+//! |---|---|---|
+//! | `stat` | `path` | what is known of a file or directory: the extended attributes without `user.oss.`, and `inode` |
+//! | `stats` | `files` | `metrics`, `memory` in bytes by consumer, `reading`, `tree`, `jobs`; with `files` each file held |
+//! | `health` | | `status`, `version`, `program`, `pid`, `uptime-seconds`, `source`, `directory`, `socket` |
+//! | `refresh` | `path`, `recursive` | `state`: `done`, or `running` after 10 s; the listing goes on then |
+//! | `prefetch` | `paths`, `wait` | as `prefetch-status` |
+//! | `prefetch-status` | `job`, `wait` | `job`, `state` (`running`, `done`, `cancelled`), `files`, `bytes`, and of these `-done` and `-skipped`, `failed`, `failures` |
+//! | `prefetch-cancel` | `job` | as `prefetch-status` |
+//! | `pin` | `path` | `bytes`, `pinned-bytes`, `pinned-bytes-limit` |
+//! | `drop` | `path` | `files`, `bytes` given back |
+//! | `set` | `log-level`, `memory-limit`, `max-bandwidth` (or `"none"`), `prefetch` of one `path` (`auto`, `open`, `off`) | what holds now |
+//! | `copy` | `source`, `destination` and the options below | `job` |
+//! | `copy-status` | `job`, `wait` | `state` (`queued`, `running`, `done`, `failed`, `cancelled`), `bytes` and `parts` (`done`, `total`), `result`, `error` (an object) |
+//! | `copy-list` | | `jobs`: the last 256 that have ended, and all others |
+//! | `copy-cancel` | `job` | as `copy-status` |
+//!
+//! Sizes are numbers of bytes or texts such as `"512MiB"`. `wait` holds the answer until the job has ended, or for 10 s, so
+//! who waits asks again: the kernel lets nobody go, not even to be killed, before an ioctl is answered.
+//!
+//! **prefetch** takes files, and directories with all below them, in the order given, behind what programs wait for. What it
+//! fetches stays as files stay that were read. A job fills three quarters of `memory-limit` at most: more would push out
+//! what it fetched first, so files beyond that are skipped and counted. With `memory-cache=off` it is refused.
+//!
+//! **pin** fetches a file and keeps it, whatever else is read, until it is dropped or the daemon ends. Half of `memory-limit`
+//! may be kept so; what does not fit is refused with ENOSPC. It is the version that the mount shows now: an object that
+//! changes must be pinned again. Memory that becomes short takes nothing from pins.
+//!
+//! **drop** ends pins and gives back what the daemon and the kernel hold of a file, or of all files below a directory, but
+//! for what the kernel reads by itself at this moment.
+//!
+//! **set** changes all that it names, or nothing. It holds until the daemon ends.
+//!
+//! **copy** works within the service, and no byte comes here. Each side is a path, `oss://bucket/key` or `s3://bucket/key`; a
+//! source may end in `?versionId=V`. A path as source means the version that the mount shows: if the object has changed
+//! since, the copy fails. Before `copy-status` says that a copy is done, what it made can be looked up, listed and read.
+//! Fields: `recursive`, `skip-existing`, `part-size`, `parallel`, `threshold`, `leave-parts-on-error`, `shallow-copy`,
+//! `upload-id`, `metadata-directive` and `tagging-directive` (`copy` or `replace`), `metadata` (an object of texts),
+//! `content-type`, `cache-control`, `content-disposition`, `content-encoding`, `content-language`, `expires`, `tagging`
+//! (`name=value&...`, percent-encoded), `forbid-overwrite`, `storage-class`, `acl`, `if-match`. `copy=off` refuses copies.
+//!
+//! # In C
+//!
+//! ```c
+//! #include <fcntl.h>
+//! #include <stdio.h>
+//! #include <string.h>
+//! #include <sys/ioctl.h>
+//!
+//! #define OSSMOUNT_CALL _IOWR(0xF5, 1, char[8192])
+//!
+//! int main(int argc, char **argv) {
+//!     char message[8192] = {0};
+//!     if (argc != 3) return 2;
+//!     int fd = open(argv[1], O_RDONLY);
+//!     strncpy(message, argv[2], sizeof message - 1);
+//!     int failed = ioctl(fd, OSSMOUNT_CALL, message) != 0;
+//!     puts(message);
+//!     return failed;
+//! }
+//! ```
+//!
+//! # In Python
+//!
+//! The README has one that starts a copy and follows it. The least there is:
+//!
+//! ```python
+//! import fcntl, json, os
+//!
+//! def call(path, **request):
+//!     message = bytearray(json.dumps(request).encode().ljust(8192, b"\0"))
+//!     fd = os.open(path, os.O_RDONLY)
+//!     try:
+//!         fcntl.ioctl(fd, 0xE000F501, message)
+//!     finally:
+//!         os.close(fd)
+//!     return json.loads(message.rstrip(b"\0"))
+//! ```
+//!
+//! # In Rust
+//!
+//! ```no_run
+//! use std::os::fd::AsRawFd;
+//!
+//! fn call(path: &str, request: &str) -> std::io::Result<String> {
+//!     let file = std::fs::File::open(path)?;
+//!     let mut message = [0u8; 8192];
+//!     message[..request.len()].copy_from_slice(request.as_bytes());
+//!     // SAFETY: the number says that 8192 bytes go in and out, and the buffer has them.
+//!     let done = unsafe { libc::ioctl(file.as_raw_fd(), 0xE000_F501, message.as_mut_ptr()) };
+//!     let error = std::io::Error::last_os_error();
+//!     let answer = message.split(|&byte| byte == 0).next().unwrap_or_default();
+//!     let answer = String::from_utf8_lossy(answer).into_owned();
+//!     if done == 0 { Ok(answer) } else { Err(std::io::Error::new(error.kind(), answer)) }
+//! }
+//! println!("{}", call("/mnt/models", r#"{"op":"stats"}"#)?);
+//! # Ok::<(), std::io::Error>(())
+//! ```
