@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::{control, demo, emulator, ls, mount, prefetch, stat, status, umount};
+use super::{control, cp, demo, emulator, ls, mount, prefetch, stat, status, umount};
 use crate::config::{BucketUrl, Problem, Result};
 
 /// How the mount command was reached.
@@ -41,6 +41,7 @@ pub fn command() -> Command {
             prefetch::command(),
             status::command(),
             control::command(),
+            cp::command(),
             demo::command(),
             emulator::command(),
         ])
@@ -77,6 +78,7 @@ fn dispatch(matches: &ArgMatches) -> Result<()> {
         Some(("prefetch", matches)) => prefetch::run(matches),
         Some(("status", matches)) => status::run(matches),
         Some(("control", matches)) => control::run(matches),
+        Some(("cp", matches)) => cp::run(matches),
         Some(("demo", matches)) => demo::run(matches),
         Some(("emulator", matches)) => emulator::run(matches),
         _ => Err(Problem::usage("which command? See ossmount --help")),

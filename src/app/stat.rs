@@ -159,7 +159,8 @@ fn attribute_names(path: &Path) -> io::Result<Vec<String>> {
     Ok(names.map(|name| String::from_utf8_lossy(name).into_owned()).collect())
 }
 
-fn attribute(path: &Path, name: &str) -> io::Result<Vec<u8>> {
+/// An extended attribute of a file or directory; links are not followed.
+pub(super) fn attribute(path: &Path, name: &str) -> io::Result<Vec<u8>> {
     let (path, name) = (CString::new(path.as_os_str().as_bytes())?, CString::new(name)?);
     // SAFETY: path and name are C strings and the buffer is as long as said; links are not followed.
     grown(|buffer, length| unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), buffer.cast(), length) })

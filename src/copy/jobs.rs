@@ -192,7 +192,7 @@ impl Shared {
             Err(stopped) => Err(stopped),
         };
         match &outcome {
-            Err(Stopped::Failed(error)) => tracing::warn!(job = id.0, %error, "a copy failed"),
+            Err(Stopped::Failed(error)) => tracing::info!(job = id.0, %error, "a copy failed"),
             _ => tracing::info!(job = id.0, cancelled = outcome.is_err(), "a copy ended"),
         }
         // Who sees the end may ask for the next job at once.

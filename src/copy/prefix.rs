@@ -150,7 +150,7 @@ impl Work {
     }
 
     fn fail(&self, failure: Failure) {
-        tracing::warn!(key = failure.key, error = failure.error.message, "an object was not copied");
+        tracing::debug!(key = failure.key, error = failure.error.message, "an object was not copied");
         self.objects(|objects| objects.failed += 1);
         self.status.send_modify(|status| {
             if status.failures.len() < NAMED_FAILURES {

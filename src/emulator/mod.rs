@@ -115,8 +115,9 @@ impl Emulator {
         self.service.generate(bucket, generator);
     }
 
-    /// Uploads in parts of a bucket that were neither completed nor aborted. Panics if there is no such bucket.
-    pub fn uploads(&self, bucket: &str) -> usize {
+    /// Uploads of a bucket that were neither completed nor aborted: how many parts each of them holds. Panics if there
+    /// is no such bucket.
+    pub fn uploads(&self, bucket: &str) -> Vec<usize> {
         self.service.uploads(bucket)
     }
 

@@ -365,10 +365,10 @@ impl Service {
         }
     }
 
-    pub(super) fn uploads(&self, bucket: &str) -> usize {
+    pub(super) fn uploads(&self, bucket: &str) -> Vec<usize> {
         let bucket = self.bucket(bucket).unwrap_or_else(|| panic!("there is no bucket {bucket}"));
         let uploads = bucket.uploads.lock();
-        uploads.iter().count()
+        uploads.iter().map(|(_, _, upload)| upload.parts.len()).collect()
     }
 
     pub(super) fn delete(&self, bucket: &str, key: &str) {

@@ -7,10 +7,12 @@
 //! - [`options`]: every option, printed from the table in the code.
 //! - [`listing`]: how names come in, how many requests that takes, what is believed for how long.
 //! - [`reading`]: what is fetched when, what stays in memory, what is checked.
+//! - [`copying`]: how objects are copied within the service, and what becomes of a copy that fails.
 //! - [`control`]: requests to a live mount, and how programs make them.
 //! - [`defaults`]: why the defaults are what they are.
 
 pub mod control;
+pub mod copying;
 pub mod credentials;
 pub mod defaults;
 pub mod kernel;

@@ -107,9 +107,14 @@ impl Bench {
         Some(response.body.collect(64 * MIB).await.unwrap())
     }
 
-    /// The number of uploads in parts that a bucket holds. The store has no call for them.
+    /// The uploads that a bucket holds. The store has no call for them.
     pub(crate) fn uploads(&self, bucket: &str) -> usize {
-        self.emulator.uploads(bucket)
+        self.emulator.uploads(bucket).len()
+    }
+
+    /// Those of them that hold parts: what somebody pays for.
+    pub(crate) fn uploads_with_parts(&self, bucket: &str) -> usize {
+        self.emulator.uploads(bucket).into_iter().filter(|parts| *parts > 0).count()
     }
 }
 

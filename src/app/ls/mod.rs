@@ -1,19 +1,19 @@
 //! `ossmount ls URL`: what to list and how to show it. How a line looks is `lines`, what is added up `sums`.
 
 mod lines;
-mod progress;
 mod sums;
 
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use futures::StreamExt;
 
 use self::lines::{Lines, Style};
-use self::progress::Progress;
 use self::sums::Sums;
 use super::cli::{config_arg, json_arg};
+use super::progress::Progress;
 use super::text::{Output, Reader, counted};
 use super::{given, log, reach, small_runtime, variable};
 use crate::base::{Clock, Key};
@@ -93,7 +93,8 @@ async fn list_all(
             page = pages.next() => page,
             problem = &mut unreachable, if printer.found_nothing() => return Err(problem),
             () = printer.progress.due() => {
-                printer.progress.show(printer.found, pages.in_flight());
+                let (found, in_flight) = (printer.found, pages.in_flight());
+                printer.progress.show(|passed| line(found, passed, in_flight));
                 continue;
             }
         };
@@ -194,5 +195,38 @@ pub(super) fn kind(kind: ObjectKind) -> &'static str {
         ObjectKind::Multipart => "Multipart",
         ObjectKind::Appendable => "Appendable",
         ObjectKind::Symlink => "Symlink",
+    }
+}
+
+/// How far a listing is.
+fn line(entries: u64, passed: Duration, in_flight: usize) -> String {
+    let rate = (entries as f64 / passed.as_secs_f64().max(1e-3)) as u64;
+    let requests = counted(in_flight as u64, "request");
+    format!("{} entries, {}/s, {requests} in flight", grouped(entries), grouped(rate))
+}
+
+/// `1,234,567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_tells_entries_and_their_rate() {
+        assert_eq!(line(0, Duration::ZERO, 1), "0 entries, 0/s, 1 request in flight");
+        let line = line(1_234_567, Duration::from_millis(2500), 64);
+        assert_eq!(line, "1,234,567 entries, 493,826/s, 64 requests in flight");
+        assert_eq!([grouped(999), grouped(1000), grouped(100_000)], ["999", "1,000", "100,000"]);
     }
 }
