@@ -16,6 +16,8 @@ mod plan;
 mod prefix;
 mod request;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub use crate::store::{Metadata, Overwrite, StorageClass, Tags};
 pub use buckets::{Account, Bucket, Buckets};

@@ -28,6 +28,7 @@ mod faults;
 mod fuzz;
 mod gate;
 mod http_connections;
+mod http_copies;
 mod http_store;
 mod http_wire;
 mod listing;
