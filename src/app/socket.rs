@@ -73,7 +73,7 @@ async fn take_clients(listener: UnixListener, file_system: Arc<Fs>) {
         match listener.accept().await {
             Ok((client, _)) => match places.clone().try_acquire_owned() {
                 Ok(place) => drop(tokio::spawn(serve(client, file_system.clone(), place))),
-                Err(_) => send_away(&client),
+                Err(_) => send_away(client).await,
             },
             Err(error) => {
                 tracing::warn!(%error, "the control socket cannot take a client");
@@ -83,11 +83,11 @@ async fn take_clients(listener: UnixListener, file_system: Arc<Fs>) {
     }
 }
 
-fn send_away(client: &UnixStream) {
+async fn send_away(mut client: UnixStream) {
     let sentence = format!("{MOST_CLIENTS} clients are at the control socket already: come again");
     let answer = Answered::refused(&Refusal::new(Kind::Busy, sentence));
-    // There is room for it in a new socket; who has left needs none.
-    let _ = client.try_write(format!("{}\n", answer.json).as_bytes());
+    // There is room for it in a new socket, so that nobody waits; who has left needs none.
+    let _ = tokio::time::timeout(PAUSE, client.write_all(format!("{}\n", answer.json).as_bytes())).await;
 }
 
 async fn serve(client: UnixStream, file_system: Arc<Fs>, _place: OwnedSemaphorePermit) {

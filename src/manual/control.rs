@@ -133,3 +133,10 @@
 //! println!("{}", call("/mnt/models", r#"{"op":"stats"}"#)?);
 //! # Ok::<(), std::io::Error>(())
 //! ```
+//!
+//! # What it costs
+//!
+//! 1000 requests a second on the socket (`stats`, `stat`, `health` and `prefetch-status` in turn) take the daemon 0.06 to 0.08
+//! of a processor, and a client in Python as much again. On two processors that server, daemon, reader and client shared
+//! with other work, cold sequential reads beside them went at 0.95 (median of nine, in turns) and 0.78 (of seven) of their
+//! speed alone; single runs differed by more than that.
