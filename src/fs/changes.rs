@@ -2,13 +2,20 @@
 //! forgets what is no longer so.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
 
 use super::{Fs, State};
+use crate::base::Ino;
 use crate::metrics::Metric;
 use crate::tree::{Changes, OddKey, Outdated};
 
 /// Odd keys of one listing that are named in the log; the others are counted, for there may be millions.
 const NAMED: u64 = 10;
+
+/// How long the kernel is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What one listing has left out.
 #[derive(Debug, Default)]
@@ -80,6 +87,26 @@ impl Fs {
                 Outdated::Attributes(ino) => notifier.invalidate_attributes(ino),
             }
         }
+    }
+
+    /// The kernel forgets the names that it was told to be absent: some may be there now. Returns once it has been told.
+    pub(super) async fn kernel_forgets_absent(&self) {
+        let absent: Vec<_> = {
+            let mut absent = self.absent.lock();
+            std::iter::from_fn(|| absent.pop_lru()).map(|(name, ())| name).collect()
+        };
+        self.kernel_forgets(absent).await;
+    }
+
+    /// The kernel forgets names, each in its directory. Returns once it has been told, or does not listen.
+    pub(super) async fn kernel_forgets(&self, names: impl IntoIterator<Item = (Ino, Vec<u8>)>) {
+        let Some(notifier) = self.notifier.read().clone() else { return };
+        for (parent, name) in names {
+            notifier.invalidate_entry(parent, &name);
+        }
+        let (done, told) = oneshot::channel();
+        notifier.after_that(done);
+        let _ = tokio::time::timeout(PATIENCE, told).await;
     }
 
     /// The last word about what a listing has left out.

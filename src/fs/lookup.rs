@@ -59,10 +59,18 @@ impl Fs {
         match entry {
             Entry::Missing(ttl) => match std::str::from_utf8(&name).ok().and_then(split_version) {
                 Some((plain, version)) => self.version(parent, &name, plain, version, ttl).await,
-                None => Ok(Entry::Missing(ttl)),
+                None => Ok(self.absent(parent, name, ttl)),
             },
             found @ Entry::Found(_) => Ok(found),
         }
+    }
+
+    /// Remembers what the kernel is about to remember, so that it can be told when it is no longer so.
+    fn absent(&self, parent: Ino, name: Vec<u8>, ttl: Duration) -> Entry {
+        if !ttl.is_zero() {
+            self.absent.lock().put((parent, name), ());
+        }
+        Entry::Missing(ttl)
     }
 
     async fn looked_up(self: Arc<Self>, parent: Ino, name: &[u8], since: Duration) -> Result<Entry> {

@@ -86,6 +86,10 @@ const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// How long names are believed under [`Ttl::EachOpen`].
 const GLANCE: Duration = Duration::from_secs(1);
 
+/// Names that the kernel was told to be absent and that it can be told about again: the last ones. Of others it believes so
+/// until `negative-ttl` is over.
+const REMEMBERED_ABSENT: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
+
 /// Objects whose HEAD is remembered for extended attributes.
 const REMEMBERED_HEADS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 
@@ -108,6 +112,7 @@ pub struct Fs {
     heads: Mutex<LruCache<Ino, Arc<ObjectMeta>>>,
     /// Tags by inode number, encoded; tags may change without the version, and are then seen late.
     tags: Mutex<LruCache<Ino, Option<String>>>,
+    absent: Mutex<LruCache<(Ino, Vec<u8>), ()>>,
     notifier: RwLock<Option<Arc<dyn Notifier>>>,
     next_handle: AtomicU64,
     habits: Mutex<Habits>,
@@ -169,6 +174,7 @@ impl Fs {
             directories: Mutex::default(),
             heads: Mutex::new(LruCache::new(REMEMBERED_HEADS)),
             tags: Mutex::new(LruCache::new(REMEMBERED_HEADS)),
+            absent: Mutex::new(LruCache::new(REMEMBERED_ABSENT)),
             notifier: RwLock::default(),
             next_handle: AtomicU64::new(1),
             habits: Mutex::new(Habits::new()),

@@ -119,7 +119,9 @@ impl Fs {
             state.tree.view(ino, self.clock.elapsed()).ok_or(Errno::ESTALE)?;
             self.begin(&mut state, ino, depth, Purpose::Refresh).ok_or(Errno::ENOTDIR)?
         };
-        run.end().await
+        run.end().await?;
+        self.kernel_forgets_absent().await;
+        Ok(())
     }
 
     /// Begins what goes on for as long as the file system lives.

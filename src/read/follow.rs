@@ -1,10 +1,10 @@
 //! Recording what programs read, and following what was recorded.
 //!
-//! The deciding is done by [`Recorder`] and [`Replay`]; here they are told what happens, and what they say is done. An
-//! object of the plan that nobody has open is an inode without handles, found by its number: that is a function of
-//! bucket, key and entity tag, so that no listing is needed, and GETs are pinned to the tag, so that an object that has
-//! changed since is known by the first answer. GETs for the plan come after those of windows, at the priority of
-//! warm-up; until the plan has proved right they leave half of the places to others.
+//! The deciding is done by [`Recorder`](super::recorder::Recorder) and [`Replay`]; here they are told what happens, and
+//! what they say is done. An object of the plan that nobody has open is an inode without handles, found by its number:
+//! that is a function of bucket, key and entity tag, so that no listing is needed, and GETs are pinned to the tag, so
+//! that an object that has changed since is known by the first answer. GETs for the plan come after those of windows, at
+//! the priority of warm-up; until the plan has proved right they leave half of the places to others.
 //!
 //! The locks of recorder and plan are taken alone.
 

@@ -40,6 +40,32 @@ fn cp_copies_and_says_what() {
     assert_eq!(server.counters().of(Operation::GetObject), 0);
 }
 
+/// However long a mount believes what it knows.
+#[test]
+fn a_live_mount_shows_at_once_what_cp_has_copied() {
+    let (_server, tool) = bed();
+    let target = Target::new();
+    target.mount(&tool, "oss://bucket", &["--metadata-ttl", "600s", "--negative-ttl", "600s"]).ok();
+    let read = |name: &str| std::fs::read_to_string(target.path(name)).ok();
+    let names = || std::fs::read_dir(target.path("")).unwrap().count();
+    let before = names();
+    for name in ["new.txt", "dir/new.txt", "fresh/deep/new.txt", "all/b.txt"] {
+        assert_eq!(read(name), None);
+    }
+    tool.run(&["cp", "oss://bucket/a.txt", "oss://bucket/new.txt"]).ok();
+    assert_eq!((read("new.txt").as_deref(), names()), (Some("alpha\n"), before + 1));
+    let path = target.path("dir/new.txt");
+    tool.run(&["cp", target.path("a.txt").to_str().unwrap(), path.to_str().unwrap()]).ok();
+    assert_eq!(read("dir/new.txt").as_deref(), Some("alpha\n"));
+    tool.run(&["cp", "oss://bucket/a.txt", "oss://bucket/fresh/deep/new.txt"]).ok();
+    assert_eq!(read("fresh/deep/new.txt").as_deref(), Some("alpha\n"));
+    tool.run(&["cp", "-r", "oss://bucket/dir", "oss://bucket/all"]).ok();
+    assert_eq!(read("all/b.txt").as_deref(), Some("beta\n"));
+    // An object that is replaced: what is open stays what it was, the next open sees the new one.
+    tool.run(&["cp", "oss://bucket/dir/b.txt", "oss://bucket/new.txt"]).ok();
+    assert_eq!(read("new.txt").as_deref(), Some("beta\n"));
+}
+
 #[test]
 fn cp_speaks_json_and_ends_with_what_came_of_it() {
     let (_server, tool) = bed();

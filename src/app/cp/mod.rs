@@ -1,7 +1,8 @@
 //! `ossmount cp SRC DST`: a copy within the service, told about while it runs. What is asked for is read in `asked`,
-//! how it is told in `told`.
+//! how it is told in `told`, and which mounts hear of it in `shown`.
 
 mod asked;
+mod shown;
 mod told;
 
 use std::sync::Arc;
@@ -55,7 +56,13 @@ pub(super) fn run(matches: &ArgMatches) -> Result<()> {
     log::start_quietly(&given.raw)?;
     let to = BucketUrl { path: request.destination.key.clone(), ..destination.url };
     let teller = Teller::new(matches.get_flag("json"), source.url.to_string(), to.to_string());
-    small_runtime()?.block_on(copied(store, options, request, teller))
+    let scope = request.scope;
+    let outcome = small_runtime()?.block_on(copied(store, options, request, teller));
+    // A copy of a prefix that failed has brought some of it.
+    if outcome.is_ok() || scope == Scope::Prefix {
+        shown::tell_mounts(&to, scope);
+    }
+    outcome
 }
 
 /// Both sides must speak one protocol: one service copies.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use super::{Done, MOST_WAIT, refusal};
 use crate::base::{BucketName, ETag, Ino, Key};
@@ -18,9 +18,6 @@ use crate::copy::{self, Copier, Directive, Existing, JobId, LeftParts, Scope, Sh
 use crate::fs::{Errno, Fs};
 use crate::store::{Error, HeadRequest};
 use crate::tree::{self, Depth, Lookup, Probe, escape};
-
-/// How long the kernel may take to forget that a name was missing. It holds a notice back while it waits for us.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long a job that is done may wait for its objects to appear.
 const SHOWING: Duration = Duration::from_secs(5);
@@ -200,7 +197,7 @@ impl Fs {
         match self.store.head(HeadRequest::new(Key::new(key))).await {
             Ok(meta) => {
                 self.learn(parent, key, &Probe::Object(crate::fs::probe::facts(&meta)));
-                self.kernel_forgets(parent, name.as_bytes()).await;
+                self.kernel_forgets([(parent, name.into_bytes())]).await;
             }
             Err(error) => tracing::debug!(%error, "a copy is not there"),
         }
@@ -231,22 +228,13 @@ impl Fs {
             self.learn(directory, name, &Probe::Directory);
             let now = self.clock.elapsed();
             let found = self.state.lock().tree.lookup(directory, name.as_bytes(), now, now);
-            self.kernel_forgets(directory, name.as_bytes()).await;
+            self.kernel_forgets([(directory, name.clone().into_bytes())]).await;
             match found {
                 Lookup::Found(view) => directory = view.ino,
                 _ => return None,
             }
         }
         Some(directory)
-    }
-
-    /// Returns once the kernel has been told, or does not listen.
-    async fn kernel_forgets(&self, parent: Ino, name: &[u8]) {
-        let Some(notifier) = self.notifier.read().clone() else { return };
-        notifier.invalidate_entry(parent, name);
-        let (done, told) = oneshot::channel();
-        notifier.after_that(done);
-        let _ = tokio::time::timeout(PATIENCE, told).await;
     }
 }
 

@@ -1,0 +1,37 @@
+//! Live mounts that show the place a copy went to are told of it, so that it is there at once.
+
+use serde_json::json;
+
+use crate::app::ask::Line;
+use crate::app::registry;
+use crate::config::BucketUrl;
+use crate::copy::Scope;
+
+/// Has this user's mounts list anew where an object, or all below a prefix, was copied to. What cannot be told shows when
+/// what a mount knows is too old.
+pub(super) fn tell_mounts(to: &BucketUrl, scope: Scope) {
+    for entry in registry::all() {
+        let Ok(source) = entry.source.parse::<BucketUrl>() else { continue };
+        let root = source.directory();
+        let Some(below) = to.path.strip_prefix(&root).filter(|_| source.bucket == to.bucket) else { continue };
+        let directory = match scope {
+            Scope::Object => below.rsplit_once('/').map_or("", |(directory, _)| directory),
+            Scope::Prefix => below.trim_end_matches('/'),
+        };
+        let Ok(mut line) = Line::to(&entry.dir) else { continue };
+        // Where the directory is new as well, the nearest one above it.
+        let mut above = Some(directory);
+        while let Some(path) = above {
+            let path_or_root = (!path.is_empty()).then_some(path);
+            let recursive = scope == Scope::Prefix || path != directory;
+            let mut request = json!({"op": "refresh", "recursive": recursive});
+            if let Some(path) = path_or_root {
+                request["path"] = path.into();
+            }
+            if line.ask(&request).is_ok() {
+                break;
+            }
+            above = path_or_root.map(|path| path.rsplit_once('/').map_or("", |(above, _)| above));
+        }
+    }
+}
