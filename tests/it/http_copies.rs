@@ -1,9 +1,11 @@
 //! Copies over HTTP against a server that answers byte for byte as told: what is sent, and answers that begin well and
 //! turn out to be errors.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ossmount::base::{BucketName, ByteRange, Clock, ETag, Key};
+use ossmount::copy::{self, Account, Copier, Destination, Request, Source, State};
 use ossmount::store::{
     CompleteRequest, CopyPartRequest, CopyRequest, CopySource, Dialect, ErrorKind, Metadata, Overwrite, StorageClass,
     StoreMut, Upload, connect,
@@ -23,7 +25,7 @@ fn source() -> CopySource {
     }
 }
 
-fn copy() -> CopyRequest {
+fn copying() -> CopyRequest {
     CopyRequest {
         source: source(),
         size: 5,
@@ -52,7 +54,7 @@ async fn what_is_copied_is_named_encoded_and_pinned() {
             storage_class: Some(StorageClass("IA".into())),
             acl: Some("private".into()),
             overwrite: Overwrite::Forbid,
-            ..copy()
+            ..copying()
         };
         assert_eq!(store.copy(request).await.unwrap().etag, ETag::parse("e2"));
         let range = ByteRange::new(10, 20);
@@ -101,7 +103,7 @@ async fn an_answer_that_turns_out_to_be_an_error_is_one() {
             overwrite: Overwrite::Allow,
         };
         let errors = [
-            store.copy(copy()).await.unwrap_err(),
+            store.copy(copying()).await.unwrap_err(),
             store.copy_part(part).await.unwrap_err(),
             store.complete_upload(whole).await.unwrap_err(),
         ];
@@ -114,7 +116,7 @@ async fn an_answer_that_turns_out_to_be_an_error_is_one() {
     let mut options = options(&wire, Dialect::S3);
     options.retry.base_delay = Duration::from_millis(1);
     let connected = connect(options, Default::default(), Clock::system()).unwrap();
-    assert_eq!(connected.mutable.copy(copy()).await.unwrap().etag, ETag::parse("e2"));
+    assert_eq!(connected.mutable.copy(copying()).await.unwrap().etag, ETag::parse("e2"));
     assert_eq!(wire.asked().len(), 2);
 }
 
@@ -125,5 +127,36 @@ async fn an_answer_that_says_nothing_is_no_copy() {
         let part = CopyPartRequest { upload: upload(), number: 1, source: source(), range: ByteRange::new(0, 1) };
         let error = store(&wire, Dialect::Oss).copy_part(part).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Protocol, "{body:?}: {error}");
+    }
+}
+
+/// What the service will not do is told in its own words, with its code and the number of the request; and nothing is
+/// tried a second time, or in another manner.
+#[tokio::test]
+async fn a_copy_that_is_refused_says_why_in_the_words_of_the_service() {
+    let head =
+        "HTTP/1.1 200 OK\r\nETag: \"e1\"\r\nContent-Length: 5\r\nLast-Modified: Thu, 29 Feb 2024 12:34:56 GMT\r\n\r\n";
+    for (status, code, words) in [
+        ("409 Conflict", "FileImmutable", "The object you specified is immutable."),
+        ("403 Forbidden", "AccessDenied", "Target object does not reside in the same data center as source object."),
+        ("403 Forbidden", "InvalidObjectState", "The operation is not valid for the object's state"),
+    ] {
+        let body = format!("<Error><Code>{code}</Code><Message>{words}</Message><RequestId>R7</RequestId></Error>");
+        let wire = Wire::new(vec![Reply::Keep(head.into()), Reply::new(status, &[], &body)]);
+        let account = Account::new(options(&wire, Dialect::Oss), Arc::default(), Clock::system());
+        let copier = Copier::new(Arc::new(account), copy::Options::default());
+        let (key, bucket) = ("from".to_owned(), BucketName::new("bucket"));
+        let source = Source { bucket: bucket.clone(), key, version: None, if_match: None };
+        let request = Request::new(source, Destination { bucket, key: "to".to_owned() });
+        let job = copier.start(request).unwrap();
+        copier.ended(job).await;
+        let status = copier.status(job).unwrap();
+        let error = status.error.unwrap();
+        assert_eq!(
+            (status.state, error.code.as_deref(), error.request_id.as_deref()),
+            (State::Failed, Some(code), Some("R7"))
+        );
+        assert!(error.message.contains(words), "{}", error.message);
+        assert_eq!(wire.asked().len(), 2, "{code}");
     }
 }
