@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 
 import alibabacloud_oss_v2 as oss
 import pytest
@@ -37,6 +38,16 @@ def server(binary, tmp_path_factory):
     process, server = start_emulator(binary, tmp_path_factory.mktemp("copier"))
     yield server
     stop(process)
+
+
+def peak_kib(pid):
+    """The memory of a process at its highest so far. What `wait4` tells counts that of whoever started it as well."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii") as status:
+            lines = [line for line in status if line.startswith("VmHWM:")]
+    except ProcessLookupError:
+        lines = []
+    return int(lines[0].split()[1]) if lines else 0
 
 
 @dataclasses.dataclass
@@ -72,9 +83,10 @@ class Side:
         def run():
             with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
                 process = subprocess.Popen(command, env=environment, stdout=out, stderr=err)
-                _, ended, usage = os.wait4(process.pid, 0)
-                process.returncode = os.waitstatus_to_exitcode(ended)
-                self.peak_kib = usage.ru_maxrss
+                self.peak_kib = 0
+                while process.poll() is None:
+                    self.peak_kib = max(self.peak_kib, peak_kib(process.pid))
+                    time.sleep(0.01)
                 out.seek(0)
                 err.seek(0)
                 said = err.read()
@@ -196,7 +208,7 @@ def test_an_object_of_200_gib_is_copied_in_little_memory(binary, tmp_path):
         asked, (told, _) = side.cp(f"oss://huge/{entry.key}", "oss://huge-copy/", sizes=["--copy-part-size=256MiB"])
         assert told["state"] == "done" and told["bytes"]["done"] == 200 << 30
         assert asked["UploadPartCopy"] == told["parts"]["total"] == 800
-        assert side.peak_kib < 100 << 10
+        assert 0 < side.peak_kib < 100 << 10
         source = side.client.head_object(oss.HeadObjectRequest(bucket="huge", key=entry.key))
         assert told["result"]["crc64"] == str(source.hash_crc64)
     finally:
