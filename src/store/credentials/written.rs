@@ -18,35 +18,22 @@ pub struct Which {
 
 /// What a profile of the aliyun command line says where it does not hold the keys themselves.
 #[derive(Deserialize, Clone, Default)]
+#[serde(default)]
 pub(super) struct Profile {
     pub(super) name: String,
-    #[serde(default)]
     pub(super) mode: String,
-    #[serde(default)]
     access_key_id: String,
-    #[serde(default)]
     access_key_secret: String,
-    #[serde(default)]
     sts_token: String,
-    #[serde(default)]
     pub(super) ram_role_name: String,
-    #[serde(default)]
     pub(super) ram_role_arn: String,
-    #[serde(default)]
     pub(super) ram_session_name: String,
-    #[serde(default)]
     pub(super) expired_seconds: u32,
-    #[serde(default)]
     pub(super) sts_region: String,
-    #[serde(default)]
     pub(super) oidc_provider_arn: String,
-    #[serde(default)]
     pub(super) oidc_token_file: String,
-    #[serde(default)]
     pub(super) process_command: String,
-    #[serde(default)]
     pub(super) credentials_uri: String,
-    #[serde(default)]
     pub(super) source_profile: String,
 }
 
