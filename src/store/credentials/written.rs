@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use zeroize::Zeroizing;
 
 use super::{Credentials, answer};
 
@@ -23,8 +24,10 @@ pub(super) struct Profile {
     pub(super) name: String,
     pub(super) mode: String,
     access_key_id: String,
-    access_key_secret: String,
-    sts_token: String,
+    #[serde(deserialize_with = "secret")]
+    access_key_secret: Zeroizing<String>,
+    #[serde(deserialize_with = "secret")]
+    sts_token: Zeroizing<String>,
     pub(super) ram_role_name: String,
     pub(super) ram_role_arn: String,
     pub(super) ram_session_name: String,
@@ -37,6 +40,10 @@ pub(super) struct Profile {
     pub(super) source_profile: String,
 }
 
+fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Zeroizing<String>, D::Error> {
+    String::deserialize(from).map(Zeroizing::new)
+}
+
 #[derive(Deserialize)]
 struct Profiles {
     #[serde(default)]
@@ -47,7 +54,7 @@ struct Profiles {
 impl Profile {
     /// The keys that it holds, if it does.
     pub(super) fn keys(&self) -> Result<Credentials, String> {
-        let token = Some(self.sts_token.clone()).filter(|token| !token.is_empty());
+        let token = Some(self.sts_token.as_str()).filter(|token| !token.is_empty()).map(str::to_owned);
         match (self.access_key_id.as_str(), self.access_key_secret.as_str()) {
             ("", _) | (_, "") => Err(format!("has no access key in the profile {:?}", self.name)),
             (id, secret) => Ok(Credentials::new(id, secret).with_token(token)),
