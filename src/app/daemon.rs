@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Handle, Runtime};
+use tokio::time::MissedTickBehavior;
 
 use super::log::Level;
+use super::notify::Manager;
 use super::pressure::Watch;
 use super::reach::{self, Below};
 use super::recording::{self, Recording};
@@ -35,9 +37,17 @@ pub(super) struct Plan {
     pub(super) mounting: Mounting,
 }
 
+impl Plan {
+    /// Whether somebody else has mounted, and will unmount.
+    pub(super) fn is_handed_over(&self) -> bool {
+        self.mounting.run.fuse_fd.is_some() || Place::is_descriptor(&self.dir)
+    }
+}
+
 /// A mount that answers. Dropping it unmounts.
 pub(super) struct Live {
     mounted: Mounted,
+    source: String,
     drain_timeout: Duration,
     /// What is under way is called off in the end.
     copier: Option<Copier>,
@@ -61,7 +71,11 @@ pub(super) fn runtime() -> Result<Runtime> {
 /// Reaches the bucket, mounts, and returns once the kernel has had an answer. On failure nothing stays mounted.
 pub(super) async fn start(plan: Plan, level: Option<Arc<Level>>) -> Result<Live> {
     let Plan { source, dir, mounting } = plan;
-    let place = Place::parse(&dir).map_err(|error| Problem::failure(error.to_string()))?;
+    let place = match mounting.run.fuse_fd {
+        Some(number) => Place::device(number),
+        None => Place::parse(&dir),
+    };
+    let place = place.map_err(|error| Problem::failure(error.to_string()))?;
     let (metrics, clock) = (Arc::new(Metrics::default()), Clock::system());
     let mut options = mounting.fs;
     options.mount_time = clock.now();
@@ -111,6 +125,7 @@ pub(super) async fn start(plan: Plan, level: Option<Arc<Level>>) -> Result<Live>
     let drain_timeout = mounting.run.drain_timeout;
     Ok(Live {
         mounted,
+        source,
         drain_timeout,
         copier,
         _door: door,
@@ -157,23 +172,48 @@ impl file_systems::Daemon for Rest {
 }
 
 impl Live {
-    /// Serves until the mount is gone or a signal ends it; then drains. `reload` answers SIGHUP.
-    pub(super) async fn serve(self, mut signals: Signals, level: Option<&Level>, reload: impl Fn()) {
+    /// Serves until the mount is gone or a signal ends it; then drains. `reload` answers SIGHUP; `manager` hears how
+    /// it goes.
+    pub(super) async fn serve(self, mut signals: Signals, manager: &Manager, level: Option<&Level>, reload: impl Fn()) {
+        manager.ready(&self.source);
         loop {
             tokio::select! {
+                () = self.prove_life(manager) => {}
                 () = self.mounted.wait() => {
                     tracing::info!("unmounted; the daemon ends");
                     return self.stop_copies().await;
                 }
                 wish = signals.next() => match wish {
                     Wish::End => break,
-                    Wish::Reload => reload(),
+                    Wish::Reload => {
+                        manager.reloading();
+                        reload();
+                        manager.ready(&self.source);
+                    }
                     Wish::NextLevel => if let Some(level) = level { level.step() },
                 }
             }
         }
         tracing::info!("asked to end");
+        manager.stopping();
         self.end(signals).await;
+    }
+
+    /// Tells a manager that watches, again and again, that requests through the mount are answered. Where they are not
+    /// it is told nothing, and will act.
+    async fn prove_life(&self, manager: &Manager) {
+        let Some(period) = manager.watchdog() else { return std::future::pending().await };
+        let mut ticks = tokio::time::interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let dir = self.dir();
+            let asked = tokio::task::spawn_blocking(move || dir.is_none_or(|dir| fuse::answers(&dir)));
+            match asked.await {
+                Ok(true) => manager.alive(),
+                _ => tracing::error!("the mount does not answer"),
+            }
+        }
     }
 
     /// Unmounts, and answers what is under way within the drain time; a second request to end cuts that short.

@@ -8,6 +8,7 @@ use clap::{Arg, ArgMatches, Command};
 
 use super::daemon::{self, Plan};
 use super::log;
+use super::notify::Manager;
 use super::sample;
 use super::signals::Signals;
 use super::text::Output;
@@ -50,7 +51,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<()> {
         };
         let shown = live.dir().unwrap_or_else(|| place.path().to_owned());
         say(&shown, &emulator)?;
-        live.serve(signals, Some(&log), || {}).await;
+        live.serve(signals, &Manager::nobody(), Some(&log), || {}).await;
         Ok(())
     });
     runtime.shutdown_background();

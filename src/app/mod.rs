@@ -2,8 +2,8 @@
 //!
 //! [`main`] is the whole program. `cli` knows the command line, `given` gathers options from flags, environment and
 //! files, `daemon` puts a mount together, `pressure` watches the machine's memory for it, `background` detaches it from
-//! its caller, `registry` lets other processes find it and wait for its end, `socket` takes their requests, and `ask`
-//! sends them.
+//! its caller, `notify` tells a service manager, `registry` lets other processes find it and wait for its end, `socket`
+//! takes their requests, and `ask` sends them.
 
 mod ask;
 mod background;
@@ -17,6 +17,7 @@ mod given;
 mod log;
 mod ls;
 mod mount;
+mod notify;
 mod prefetch;
 mod pressure;
 mod progress;

@@ -13,6 +13,7 @@ use super::cli::{Form, config_arg};
 use super::daemon::{self, Plan};
 use super::given::{self, Given};
 use super::log::{self, Fallback, Level};
+use super::notify::Manager;
 use super::signals::Signals;
 use super::variable;
 use crate::config::{self, BucketUrl, Caller, ControlSocket, Group, Machine, Problem, Raw, Result, Run};
@@ -33,7 +34,7 @@ pub(super) fn command(form: Form) -> Command {
                 .value_name("DIR")
                 .required(true)
                 .value_parser(PathBufValueParser::new())
-                .help("An empty directory"),
+                .help("An empty directory, or /dev/fd/N for a descriptor of /dev/fuse that is mounted already"),
         )
         .arg(
             Arg::new("words")
@@ -83,7 +84,7 @@ pub(super) fn run(matches: &ArgMatches, form: Form) -> Result<()> {
     }
     let said = set("verbose").then(|| format!("{} is mounted on {}", plan.source, plan.dir.display()));
     let again = (matches.clone(), caller);
-    match plan.mounting.run.foreground {
+    match plan.mounting.run.foreground || plan.is_handed_over() {
         true => foreground(plan, &again),
         false => in_background(plan, &again),
     }?;
@@ -129,13 +130,14 @@ fn foreground(plan: Plan, again: &Again) -> Result<()> {
     allow_descriptors();
     let level = Arc::new(log::start(&plan.mounting.run.log, Fallback::Stderr)?);
     let runtime = daemon::runtime()?;
+    let manager = Manager::from_environment(&variable);
     let outcome = runtime.block_on(async {
         let mut signals = Signals::catch()?;
         let live = tokio::select! {
             live = daemon::start(plan, Some(level.clone())) => live?,
             () = signals.end() => return Ok(()),
         };
-        live.serve(signals, Some(&level), || reload(again, &level)).await;
+        live.serve(signals, &manager, Some(&level), || reload(again, &level)).await;
         Ok(())
     });
     runtime.shutdown_background();
@@ -181,7 +183,7 @@ fn daemonised(plan: Plan, again: &Again, line: background::Line) -> std::result:
                 Err(())
             }
             Ok((live, signals)) => {
-                live.serve(signals, Some(&level), || reload(again, &level)).await;
+                live.serve(signals, &Manager::nobody(), Some(&level), || reload(again, &level)).await;
                 Ok(())
             }
         }

@@ -88,6 +88,12 @@ impl Clock {
         }
     }
 
+    /// The machine's monotonic time in microseconds, as service managers compare it with their own.
+    pub fn monotonic_microseconds() -> u64 {
+        let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
+        now.as_micros() as u64
+    }
+
     /// Monotonic time since some fixed moment before any use of this clock; only differences mean anything.
     pub fn elapsed(&self) -> Duration {
         match &self.0 {

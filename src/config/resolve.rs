@@ -66,6 +66,8 @@ pub struct Run {
     pub pid_file: Option<PathBuf>,
     /// Where to take control requests.
     pub control_socket: ControlSocket,
+    /// A descriptor of `/dev/fuse` that is mounted already.
+    pub fuse_fd: Option<i32>,
     /// How long a drain may take.
     pub drain_timeout: Duration,
     /// Where to record what is read.
@@ -213,6 +215,7 @@ pub fn resolve_run(raw: &Raw) -> Result<Run> {
             Some(path) if path.as_os_str() == "off" => ControlSocket::Off,
             Some(path) => ControlSocket::At(path),
         },
+        fuse_fd: raw.read(Name::FuseFd, value::descriptor)?,
         drain_timeout: raw.required(Name::DrainTimeout, value::parse_time)?,
     })
 }

@@ -261,6 +261,9 @@ table! {
         "Write the daemon's process id here while it runs.";
     ControlSocket = "control-socket", Run, Path, Unset "in the runtime directory",
         "Take control requests on a Unix socket here, or nowhere with off; only its owner and root may ask.";
+    FuseFd = "fuse-fd", Run, Count, Unset "none",
+        "Serve this descriptor of /dev/fuse, which whoever started the program has mounted on DIR and will unmount; the \
+         same as /dev/fd/N for DIR. Stays in the foreground.";
     DrainTimeout = "drain-timeout", Run, Time, Default "10s",
         "How long SIGTERM waits for reads under way before unmounting.";
 }

@@ -103,6 +103,10 @@ pub(super) fn count(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| *n > 0).ok_or_else(|| format!("{text:?} is not a whole number from 1 on"))
 }
 
+pub(super) fn descriptor(text: &str) -> Result<i32, String> {
+    text.parse().ok().filter(|n| *n > 2).ok_or_else(|| format!("{text:?} is not the number of a descriptor from 3 on"))
+}
+
 pub(super) fn id(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| format!("{text:?} is not a number, as id -u and id -g print it"))
 }

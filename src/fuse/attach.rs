@@ -136,6 +136,12 @@ pub(super) fn bounded<T: Send + 'static>(path: &Path, look: fn(&Path) -> io::Res
     receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(io::Error::from_raw_os_error(libc::ETIMEDOUT)))
 }
 
+/// Whether a request through the mount on this directory is answered. Waits for some seconds at most.
+pub fn answers(dir: &Path) -> bool {
+    // Asks the daemon but never the store.
+    bounded(dir, |dir| Ok(nix::sys::statvfs::statvfs(dir)?)).is_ok()
+}
+
 impl Point {
     /// The mount just made on `dir`.
     fn locate(dir: &Path, options: &Options) -> io::Result<Point> {

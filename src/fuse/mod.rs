@@ -26,7 +26,7 @@ mod passthrough;
 mod reply;
 mod session;
 
-pub use attach::{Laziness, unmount};
+pub use attach::{Laziness, answers, unmount};
 pub use control::{IOCTL, IOCTL_BYTES};
 pub use error::MountError;
 pub use mountinfo::{FS_TYPE, Mount, mounts};

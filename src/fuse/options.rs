@@ -27,6 +27,11 @@ pub enum Place {
 }
 
 impl Place {
+    /// Whether a text names a descriptor rather than a directory.
+    pub fn is_descriptor(text: &Path) -> bool {
+        text.starts_with("/dev/fd")
+    }
+
     /// A directory, or `/dev/fd/N` for a descriptor that this process was started with.
     ///
     /// Fails when `/dev/fd/N` names no open FUSE device. Call it once, before other descriptors are opened: the

@@ -147,10 +147,7 @@ impl Mounted {
     /// Checks that the kernel gets answers, and widens its readahead.
     fn settle_in(&self, options: &Options) -> Result<(), MountError> {
         let Some(point) = &self.point else { return Ok(()) };
-        // Asks the daemon but never the store.
-        let answered = attach::bounded(point.dir(), |dir| Ok(nix::sys::statvfs::statvfs(dir)?));
-        if let Err(error) = answered {
-            tracing::error!(%error, "no answer through the new mount");
+        if !attach::answers(point.dir()) {
             return Err(MountError::NoAnswer(point.dir().to_owned()));
         }
         if options.read_ahead_kib > 0 {

@@ -105,4 +105,5 @@
 //! | `log-format` | text json | `text` | How lines of the log look. |
 //! | `pid-file` | PATH | none | Write the daemon's process id here while it runs. |
 //! | `control-socket` | PATH | in the runtime directory | Take control requests on a Unix socket here, or nowhere with off; only its owner and root may ask. |
+//! | `fuse-fd` | N | none | Serve this descriptor of /dev/fuse, which whoever started the program has mounted on DIR and will unmount; the same as /dev/fd/N for DIR. Stays in the foreground. |
 //! | `drain-timeout` | TIME | `10s` | How long SIGTERM waits for reads under way before unmounting. |

@@ -129,6 +129,11 @@ impl Ended {
 pub(crate) struct Running(Option<Child>);
 
 impl Running {
+    /// A program that was started in a way of its own.
+    pub(crate) fn of(child: Child) -> Running {
+        Running(Some(child))
+    }
+
     pub(crate) fn child(&mut self) -> &mut Child {
         self.0.as_mut().expect("it is there until it is waited for")
     }

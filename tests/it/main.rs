@@ -38,4 +38,5 @@ mod mount_listing;
 mod mount_names;
 mod mount_read;
 mod radosgw;
+mod service;
 mod wire;
