@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use super::problem::{Problem, Result};
 use super::raw::Raw;
 use super::table::Name;
-use crate::store::credentials::{Authorization, Credentials, METADATA, Role, Source, Which, sts_endpoint};
+use crate::store::credentials::{
+    Authorization, Credentials, METADATA, Role, Source, Which, s3_sts_endpoint, sts_endpoint,
+};
 use crate::store::{Dialect, Sign};
 
 /// How long keys of a role are asked for; every role allows that much.
@@ -54,7 +56,7 @@ pub(super) fn source(raw: &Raw, asked: &Asked<'_>) -> Result<Source> {
         "env" => asked.environment()?.ok_or_else(|| asked.nothing())?,
         _ => return asked.chain(raw),
     };
-    Ok(asked.with_role(raw, source))
+    asked.with_role(raw, source)
 }
 
 fn needs(raw: &Raw, name: Name) -> Problem {
@@ -82,10 +84,10 @@ impl Asked<'_> {
             (None, None) => None,
         };
         if let Some(source) = named {
-            return Ok(self.with_role(raw, source));
+            return self.with_role(raw, source);
         }
         if let Some(source) = self.environment()? {
-            return Ok(self.with_role(raw, source));
+            return self.with_role(raw, source);
         }
         if let Some(source) = self.oidc(raw)? {
             return Ok(source);
@@ -95,10 +97,8 @@ impl Asked<'_> {
             None => self.uri(raw)?,
         };
         match source {
-            Some(source) => Ok(self.with_role(raw, source)),
-            None if self.dialect == Dialect::Oss && super::machine::is_ecs() => {
-                Ok(self.with_role(raw, self.ecs_role(raw)))
-            }
+            Some(source) => self.with_role(raw, source),
+            None if self.dialect == Dialect::Oss && super::machine::is_ecs() => self.with_role(raw, self.ecs_role(raw)),
             None => Err(self.nothing()),
         }
     }
@@ -189,10 +189,20 @@ impl Asked<'_> {
 
     /// A role by a cluster's token; `None` where there is none.
     fn oidc(&self, raw: &Raw) -> Result<Option<Source>> {
-        let any = |name, variable| raw.text(name).map(str::to_owned).or_else(|| self.text(variable));
-        let token_file = any(Name::OidcTokenFile, "ALIBABA_CLOUD_OIDC_TOKEN_FILE");
-        let provider_arn = any(Name::OidcProviderArn, "ALIBABA_CLOUD_OIDC_PROVIDER_ARN");
-        let arn = any(Name::RoleArn, "ALIBABA_CLOUD_ROLE_ARN");
+        match self.dialect {
+            Dialect::Oss => self.oss_oidc(raw),
+            Dialect::S3 => self.web_identity(raw),
+        }
+    }
+
+    fn option_or_variable(&self, raw: &Raw, name: Name, variable: &str) -> Option<String> {
+        raw.text(name).map(str::to_owned).or_else(|| self.text(variable))
+    }
+
+    fn oss_oidc(&self, raw: &Raw) -> Result<Option<Source>> {
+        let token_file = self.option_or_variable(raw, Name::OidcTokenFile, "ALIBABA_CLOUD_OIDC_TOKEN_FILE");
+        let provider_arn = self.option_or_variable(raw, Name::OidcProviderArn, "ALIBABA_CLOUD_OIDC_PROVIDER_ARN");
+        let arn = self.option_or_variable(raw, Name::RoleArn, "ALIBABA_CLOUD_ROLE_ARN");
         match (token_file, provider_arn, arn) {
             (Some(token_file), Some(provider_arn), Some(arn)) => {
                 let role = self.role(raw, arn);
@@ -206,22 +216,54 @@ impl Asked<'_> {
         }
     }
 
+    fn web_identity(&self, raw: &Raw) -> Result<Option<Source>> {
+        let token_file = self.option_or_variable(raw, Name::OidcTokenFile, "AWS_WEB_IDENTITY_TOKEN_FILE");
+        let arn = self.option_or_variable(raw, Name::RoleArn, "AWS_ROLE_ARN");
+        match (token_file, arn) {
+            (Some(token_file), Some(arn)) => {
+                Ok(Some(Source::WebIdentity { role: self.role(raw, arn), token_file: token_file.into() }))
+            }
+            (None, _) => Ok(None),
+            (Some(_), None) => Err(Problem::usage(
+                "a role by web identity needs both oidc-token-file and role-arn (or the variables \
+                 AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN)",
+            )),
+        }
+    }
+
     /// The role to take on with what was found, if one was named.
-    fn with_role(&self, raw: &Raw, source: Source) -> Source {
-        match raw.text(Name::RoleArn) {
-            Some(arn) => Source::AssumeRole { role: self.role(raw, arn.to_owned()), source: Box::new(source) },
-            None => source,
+    fn with_role(&self, raw: &Raw, source: Source) -> Result<Source> {
+        match (raw.text(Name::RoleArn), self.dialect) {
+            (None, _) => Ok(source),
+            (Some(arn), Dialect::Oss) => {
+                Ok(Source::AssumeRole { role: self.role(raw, arn.to_owned()), source: Box::new(source) })
+            }
+            (Some(_), Dialect::S3) => Err(Problem::usage(
+                "role-arn: s3:// takes roles on with a web identity (oidc-token-file) only; for other ways let \
+                 credentials-process do it",
+            )),
         }
     }
 
     fn role(&self, raw: &Raw, arn: String) -> Role {
-        let region = self.text("ALIBABA_CLOUD_STS_REGION").or_else(|| raw.text(Name::Region).map(str::to_owned));
+        let region = raw.text(Name::Region).map(str::to_owned);
+        let (session, usual_endpoint) = match self.dialect {
+            Dialect::Oss => {
+                let region = self.text("ALIBABA_CLOUD_STS_REGION").or(region);
+                (self.text("ALIBABA_CLOUD_ROLE_SESSION_NAME"), sts_endpoint(region.as_deref()))
+            }
+            Dialect::S3 => {
+                let region = self.text("AWS_REGION").or_else(|| self.text("AWS_DEFAULT_REGION")).or(region);
+                let told = self.text("AWS_ENDPOINT_URL_STS");
+                let told = told.map(|url| url.trim_end_matches('/').to_owned());
+                (self.text("AWS_ROLE_SESSION_NAME"), told.unwrap_or_else(|| s3_sts_endpoint(region.as_deref())))
+            }
+        };
         let endpoint = raw.text(Name::StsEndpoint).map(|url| url.trim_end_matches('/').to_owned());
-        let session = raw.text(Name::RoleSessionName).map(str::to_owned);
         Role {
-            endpoint: endpoint.unwrap_or_else(|| sts_endpoint(region.as_deref())),
+            endpoint: endpoint.unwrap_or(usual_endpoint),
             arn,
-            session: session.or_else(|| self.text("ALIBABA_CLOUD_ROLE_SESSION_NAME")).unwrap_or("ossmount".into()),
+            session: raw.text(Name::RoleSessionName).map(str::to_owned).or(session).unwrap_or("ossmount".into()),
             duration_seconds: ROLE_SECONDS,
         }
     }
@@ -271,6 +313,9 @@ mod tests {
             Source::Oidc { role, provider_arn, token_file } => {
                 format!("oidc {} {} {provider_arn} {}", role.endpoint, role.arn, token_file.display())
             }
+            Source::WebIdentity { role, token_file } => {
+                format!("web {} {} {} {}", role.endpoint, role.arn, role.session, token_file.display())
+            }
             Source::AssumeRole { role, source } => {
                 format!("{} {} {} with {}", role.endpoint, role.arn, role.session, source.describe())
             }
@@ -314,6 +359,35 @@ mod tests {
         let container =
             [("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/k"), ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "hush")];
         assert_eq!(ask(&[], Dialect::S3, &container).unwrap(), "ask http://169.254.170.2/v2/k Text(hidden)");
+    }
+
+    #[test]
+    fn a_cluster_tells_of_roles_of_s3() {
+        let pod = [
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", "/var/run/token"),
+            ("AWS_ROLE_ARN", "arn:r"),
+            ("AWS_ROLE_SESSION_NAME", "pod"),
+            ("AWS_REGION", "eu-west-1"),
+        ];
+        let told = "web https://sts.eu-west-1.amazonaws.com arn:r pod /var/run/token";
+        assert_eq!(ask(&[], Dialect::S3, &pod).unwrap(), told);
+        assert_eq!(ask(&[(Name::Credentials, "oidc")], Dialect::S3, &pod).unwrap(), told);
+        let region = (Name::Region, "us-west-2");
+        let file = (Name::OidcTokenFile, "/t");
+        assert_eq!(
+            ask(&[file, region], Dialect::S3, &pod[1..2]).unwrap(),
+            "web https://sts.us-west-2.amazonaws.com arn:r ossmount /t"
+        );
+        let own = [pod[0], pod[1], ("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9/")];
+        assert_eq!(ask(&[], Dialect::S3, &own).unwrap(), "web http://127.0.0.1:9 arn:r ossmount /var/run/token");
+        let keys = [("AWS_ACCESS_KEY_ID", "d"), ("AWS_SECRET_ACCESS_KEY", "e"), pod[0], pod[1]];
+        assert_eq!(ask(&[], Dialect::S3, &keys).unwrap(), "d e -");
+
+        let problem = ask(&[], Dialect::S3, &pod[..1]).unwrap_err();
+        assert!(problem.sentence.contains("needs both") && problem.code() == 2, "{problem}");
+        let problem = ask(&[(Name::RoleArn, "arn:r")], Dialect::S3, &keys[..2]).unwrap_err();
+        assert!(problem.sentence.contains("web identity"), "{problem}");
+        assert!(ask(&[], Dialect::Oss, &pod).is_err(), "those are another service's");
     }
 
     #[test]

@@ -146,15 +146,17 @@ table! {
     RamRole = "ram-role", Who, Text("NAME"), Unset "the instance's",
         "The RAM role of the ECS instance that this runs on.";
     RoleArn = "role-arn", Who, Text("ARN"), Unset "none",
-        "A role to take on with the other credentials or with a cluster's token, as in acs:ram::ACCOUNT:role/NAME.";
+        "A role to take on with the other credentials or with a cluster's token, as in acs:ram::ACCOUNT:role/NAME. For \
+         s3:// with a token alone, as in arn:aws:iam::ACCOUNT:role/NAME.";
     RoleSessionName = "role-session-name", Who, Text("NAME"), Unset "ossmount",
         "What the service's log calls who took the role on.";
     OidcProviderArn = "oidc-provider-arn", Who, Text("ARN"), Unset "none",
-        "Who vouches for a cluster's token, as in acs:ram::ACCOUNT:oidc-provider/NAME.";
+        "Who vouches for a cluster's token, as in acs:ram::ACCOUNT:oidc-provider/NAME; not needed for s3://.";
     OidcTokenFile = "oidc-token-file", Who, Path, Unset "none",
         "Where a cluster writes that token; read anew each time.";
     StsEndpoint = "sts-endpoint", Who, Text("URL"), Unset "the region's",
-        "The service that grants roles: https:// and a host, as in sts-vpc.cn-hangzhou.aliyuncs.com.";
+        "The service that grants roles: https:// and a host, as in sts-vpc.cn-hangzhou.aliyuncs.com. S3-compatible servers \
+         that grant roles themselves must be named here.";
     MetadataEndpoint = "metadata-endpoint", Who, Text("URL"), Unset "http://100.100.100.200",
         "The metadata service of the ECS instance.";
 

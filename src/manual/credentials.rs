@@ -8,7 +8,8 @@
 //!    `ALIBABA_CLOUD_ACCESS_KEY_SECRET`, `ALIBABA_CLOUD_SECURITY_TOKEN`; for `s3://` `AWS_ACCESS_KEY_ID`,
 //!    `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`;
 //! 3. the token of a cluster (OIDC, RRSA): `oidc-token-file`, `oidc-provider-arn` and `role-arn`, or the variables that
-//!    clusters set: `ALIBABA_CLOUD_OIDC_TOKEN_FILE`, `ALIBABA_CLOUD_OIDC_PROVIDER_ARN`, `ALIBABA_CLOUD_ROLE_ARN`;
+//!    clusters set: `ALIBABA_CLOUD_OIDC_TOKEN_FILE`, `ALIBABA_CLOUD_OIDC_PROVIDER_ARN`, `ALIBABA_CLOUD_ROLE_ARN`; for
+//!    `s3://` the web identity: `oidc-token-file` and `role-arn`, or `AWS_WEB_IDENTITY_TOKEN_FILE` and `AWS_ROLE_ARN`;
 //! 4. a file of another program: `~/.aliyun/config.json` (or `ALIBABA_CLOUD_CONFIG_FILE`), `~/.ossutilconfig`,
 //!    `~/.passwd-ossfs`; for `s3://` `~/.aws/credentials` (or `AWS_SHARED_CREDENTIALS_FILE`);
 //! 5. a service: `ALIBABA_CLOUD_CREDENTIALS_URI`; for `s3://` that of a container,
@@ -16,7 +17,9 @@
 //! 6. the RAM role of the ECS instance, on machines of Alibaba Cloud.
 //!
 //! Any other value of `credentials` takes that source and no other. With `role-arn` the keys found are used to take on
-//! that role (AssumeRole) at `sts-endpoint`, and it is the role that asks the bucket.
+//! that role (AssumeRole) at `sts-endpoint`, and it is the role that asks the bucket. For `s3://` roles are taken on by web
+//! identity alone, at `https://sts.REGION.amazonaws.com`: REGION is `AWS_REGION`, else that of the bucket;
+//! `AWS_ENDPOINT_URL_STS` or `sts-endpoint` names another place, `AWS_ROLE_SESSION_NAME` the session.
 //!
 //! # Files
 //!

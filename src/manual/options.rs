@@ -27,11 +27,11 @@
 //! | `credentials-process` | COMMAND | none | A command for the shell that prints such JSON; run again before the keys end. |
 //! | `credentials-uri` | URL | none | A service that answers with such JSON; asked again before the keys end. |
 //! | `ram-role` | NAME | the instance's | The RAM role of the ECS instance that this runs on. |
-//! | `role-arn` | ARN | none | A role to take on with the other credentials or with a cluster's token, as in acs:ram::ACCOUNT:role/NAME. |
+//! | `role-arn` | ARN | none | A role to take on with the other credentials or with a cluster's token, as in acs:ram::ACCOUNT:role/NAME. For s3:// with a token alone, as in arn:aws:iam::ACCOUNT:role/NAME. |
 //! | `role-session-name` | NAME | ossmount | What the service's log calls who took the role on. |
-//! | `oidc-provider-arn` | ARN | none | Who vouches for a cluster's token, as in acs:ram::ACCOUNT:oidc-provider/NAME. |
+//! | `oidc-provider-arn` | ARN | none | Who vouches for a cluster's token, as in acs:ram::ACCOUNT:oidc-provider/NAME; not needed for s3://. |
 //! | `oidc-token-file` | PATH | none | Where a cluster writes that token; read anew each time. |
-//! | `sts-endpoint` | URL | the region's | The service that grants roles: https:// and a host, as in sts-vpc.cn-hangzhou.aliyuncs.com. |
+//! | `sts-endpoint` | URL | the region's | The service that grants roles: https:// and a host, as in sts-vpc.cn-hangzhou.aliyuncs.com. S3-compatible servers that grant roles themselves must be named here. |
 //! | `metadata-endpoint` | URL | http://100.100.100.200 | The metadata service of the ECS instance. |
 //!
 //! # tree

@@ -201,6 +201,12 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {}
 
+/// What a service says, trimmed, on one line and without control characters: it goes into logs and onto terminals, where
+/// it must not look like lines of ours.
+pub(super) fn one_line(said: &str) -> String {
+    said.trim().chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

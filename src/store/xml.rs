@@ -36,10 +36,11 @@ macro_rules! tags {
 }
 
 tags! {
-    Code, CommonPrefixes, CompleteMultipartUploadResult, Contents, CopyObjectResult, CopyPartResult, EC, ETag,
-    EncodingType, Endpoint, Error, InitiateMultipartUploadResult, IsTruncated, Key, KeyCount, LastModified,
-    ListBucketResult, ListPartsResult, Marker, Message, NextContinuationToken, NextMarker, NextPartNumberMarker, Part,
-    PartNumber, Prefix, Region, RequestId, Size, StorageClass, Tag, TagSet, Tagging, Type, UploadId, Value,
+    AccessKeyId, Code, CommonPrefixes, CompleteMultipartUploadResult, Contents, CopyObjectResult, CopyPartResult,
+    Credentials, EC, ETag, EncodingType, Endpoint, Error, Expiration, InitiateMultipartUploadResult, IsTruncated, Key,
+    KeyCount, LastModified, ListBucketResult, ListPartsResult, Marker, Message, NextContinuationToken, NextMarker,
+    NextPartNumberMarker, Part, PartNumber, Prefix, Region, RequestId, SecretAccessKey, SessionToken, Size,
+    StorageClass, Tag, TagSet, Tagging, Type, UploadId, Value,
 }
 
 /// One element at its end.

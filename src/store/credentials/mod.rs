@@ -129,6 +129,13 @@ pub enum Source {
         /// Where the token is; read anew each time.
         token_file: PathBuf,
     },
+    /// A role of S3's service taken on with the token that a cluster writes into a file.
+    WebIdentity {
+        /// Which role.
+        role: Role,
+        /// Where the token is; read anew each time.
+        token_file: PathBuf,
+    },
     /// A role taken on with other credentials.
     AssumeRole {
         /// Which role.
@@ -216,6 +223,9 @@ impl Source {
             Source::Oidc { role, provider_arn, token_file } => {
                 Arc::new(Renewing::new(sts::WithToken { web, role, provider_arn, token_file }, clock))
             }
+            Source::WebIdentity { role, token_file } => {
+                Arc::new(Renewing::new(sts::WithWebIdentity { web, role, token_file }, clock))
+            }
             Source::AssumeRole { role, source } => {
                 let source = source.provider(&web)?;
                 Arc::new(Renewing::new(sts::WithKey { web, role, source }, clock))
@@ -230,6 +240,7 @@ impl Source {
         match self {
             Source::File { path, .. }
             | Source::Oidc { token_file: path, .. }
+            | Source::WebIdentity { token_file: path, .. }
             | Source::Uri { authorization: Authorization::File(path), .. } => *path = change(path),
             Source::AssumeRole { source, .. } => source.map_paths(change),
             Source::Static(_)
@@ -248,7 +259,7 @@ impl Source {
             Source::Process(_) => "a program (credentials-process)".into(),
             Source::EcsRole { role: Some(role), .. } => format!("the RAM role {role} of this ECS instance"),
             Source::EcsRole { role: None, .. } => "the RAM role of this ECS instance".into(),
-            Source::Oidc { role, token_file, .. } => {
+            Source::Oidc { role, token_file, .. } | Source::WebIdentity { role, token_file } => {
                 format!("the role {} with the token in {}", role.arn, token_file.display())
             }
             Source::AssumeRole { role, source } => format!("the role {} with {}", role.arn, source.describe()),
@@ -263,6 +274,15 @@ pub fn sts_endpoint(region: Option<&str>) -> String {
     match region {
         Some(region) => format!("https://sts.{region}.aliyuncs.com"),
         None => "https://sts.aliyuncs.com".to_owned(),
+    }
+}
+
+/// Where the roles of S3 are granted, in a region or, without one, for all of them.
+pub fn s3_sts_endpoint(region: Option<&str>) -> String {
+    match region {
+        Some(region) if region.starts_with("cn-") => format!("https://sts.{region}.amazonaws.com.cn"),
+        Some(region) => format!("https://sts.{region}.amazonaws.com"),
+        None => "https://sts.amazonaws.com".to_owned(),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Roles that somebody takes on: with a token that a cluster writes into a file (OIDC, also known as RRSA), or with
-//! other credentials (AssumeRole).
+//! Roles that somebody takes on: with a token that a cluster writes into a file (OIDC, also known as RRSA; at S3's
+//! service web identity), or with other credentials (AssumeRole).
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,20 +18,22 @@ use super::refresh::Origin;
 use super::web::{Ask, Web, refused};
 use super::{Credentials, Provider, answer};
 use crate::base::Timestamp;
-use crate::store::Result;
 use crate::store::sign::encode::{self, Valueless};
+use crate::store::{Error, Result};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const VERSION: &str = "2015-04-01";
+/// Of S3's service.
+const S3_VERSION: &str = "2011-06-15";
 /// Longer tokens are none.
 const MAX_TOKEN_BYTES: u64 = 20_000;
 
 /// The role to take on.
 #[derive(Clone, Debug)]
 pub struct Role {
-    /// Of the service that grants it: `https://sts.REGION.aliyuncs.com`.
+    /// Of the service that grants it: `https://sts.REGION.aliyuncs.com`, `https://sts.REGION.amazonaws.com`.
     pub endpoint: String,
-    /// As in `acs:ram::ACCOUNT:role/NAME`.
+    /// As in `acs:ram::ACCOUNT:role/NAME` or `arn:aws:iam::ACCOUNT:role/NAME`.
     pub arn: String,
     /// What the service's log says of who took it on.
     pub session: String,
@@ -70,6 +72,32 @@ impl Origin for WithToken {
         let body = encode::query(form, Valueless::WithEquals);
         let url = format!("{}/?{query}", self.role.endpoint);
         grant(&self.web, &url, body).await
+    }
+}
+
+/// A role of S3's service taken on with the token that a cluster wrote into a file.
+#[derive(Debug)]
+pub(super) struct WithWebIdentity {
+    pub(super) web: Web,
+    pub(super) role: Role,
+    /// Read anew each time.
+    pub(super) token_file: PathBuf,
+}
+
+#[async_trait]
+impl Origin for WithWebIdentity {
+    async fn fetch(&self) -> Result<Credentials> {
+        let token = read_token(&self.token_file).await?;
+        let seconds = self.role.duration_seconds.to_string();
+        let form = self.role.parameters(&seconds).into_iter();
+        let form = form.chain([
+            ("Action", "AssumeRoleWithWebIdentity"),
+            ("Version", S3_VERSION),
+            ("WebIdentityToken", token.trim()),
+        ]);
+        let body = encode::query(form, Valueless::WithEquals);
+        let said = post(&self.web, &format!("{}/", self.role.endpoint), body).await?;
+        answer::parse_xml(&said).map_err(odd)
     }
 }
 
@@ -130,10 +158,17 @@ fn signature(method: &str, canonical_query: &str, secret: &str) -> String {
 }
 
 async fn grant(web: &Web, url: &str, form: String) -> Result<Credentials> {
+    answer::parse(&post(web, url, form).await?).map_err(odd)
+}
+
+async fn post(web: &Web, url: &str, form: String) -> Result<Zeroizing<String>> {
     let headers = vec![("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned())];
     let ask = Ask { method: Method::POST, headers, body: Bytes::from(form), ..Ask::get(url, PATIENCE) };
-    let said = web.ask(ask).await?.success("the service that grants roles")?;
-    answer::parse(&said).map_err(|what| refused(format!("what the service that grants roles answers {what}")))
+    web.ask(ask).await?.success("the service that grants roles")
+}
+
+fn odd(what: &str) -> Error {
+    refused(format!("what the service that grants roles answers {what}"))
 }
 
 fn iso(time: Timestamp) -> String {

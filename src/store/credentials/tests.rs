@@ -196,6 +196,46 @@ async fn a_token_in_a_file_takes_a_role_on_and_is_read_anew() {
 }
 
 #[tokio::test]
+async fn a_web_identity_takes_a_role_of_s3_on() {
+    let service = StandIn::start(|seen| match seen.body.contains("WebIdentityToken=second") {
+        true => (
+            200,
+            "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
+             <AssumeRoleWithWebIdentityResult><SubjectFromWebIdentityToken>s</SubjectFromWebIdentityToken><Credentials>\
+             <SessionToken>t0ken</SessionToken><SecretAccessKey>s3cr3t-key</SecretAccessKey>\
+             <Expiration>2099-02-28T13:00:00Z</Expiration><AccessKeyId>STS.id</AccessKeyId></Credentials>\
+             </AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
+                .into(),
+        ),
+        false => (
+            400,
+            "<ErrorResponse><Error><Type>Sender</Type><Code>ExpiredTokenException</Code><Message>it ended</Message>\
+             </Error><RequestId>s3cr3t</RequestId></ErrorResponse>"
+                .into(),
+        ),
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let token_file = folder.path().join("token");
+    std::fs::write(&token_file, "first").unwrap();
+    let source = Source::WebIdentity { role: role(&service), token_file: token_file.clone() };
+    refused(&source, "400: ExpiredTokenException, it ended").await;
+    std::fs::write(&token_file, "second\n").unwrap();
+    finds_the_keys(&source).await;
+    let seen = service.seen.lock()[1].clone();
+    assert_eq!(seen.line, "POST / HTTP/1.1");
+    assert_eq!(
+        seen.body,
+        "Action=AssumeRoleWithWebIdentity&DurationSeconds=900&RoleArn=acs%3Aram%3A%3A1%3Arole%2Freader\
+         &RoleSessionName=ossmount&Version=2011-06-15&WebIdentityToken=second"
+    );
+    let odd = StandIn::start(|_| (200, "<Result>s3cr3t</Result>".into())).await;
+    refused(&Source::WebIdentity { role: role(&odd), token_file }, "is not XML with AccessKeyId").await;
+    assert_eq!(s3_sts_endpoint(Some("eu-west-1")), "https://sts.eu-west-1.amazonaws.com");
+    assert_eq!(s3_sts_endpoint(Some("cn-north-1")), "https://sts.cn-north-1.amazonaws.com.cn");
+}
+
+#[tokio::test]
 async fn other_credentials_take_a_role_on() {
     let service = StandIn::start(|seen| match seen.body.contains("AccessKeyId=AKID&Action=AssumeRole&") {
         true => (200, granted()),

@@ -8,8 +8,10 @@ use http::{Method, Uri};
 use zeroize::Zeroizing;
 
 use crate::base::Clock;
+use crate::store::error::one_line;
 use crate::store::http::{Request, Transport, TransportOptions};
 use crate::store::sign::Pair;
+use crate::store::xml::{self, Tag};
 use crate::store::{Body, Error, ErrorKind, Result, Timeouts};
 
 /// Answers with keys have some hundred bytes.
@@ -59,15 +61,30 @@ impl Said {
 
     /// The service's own code and sentence, of a refusal; nothing else of what it said, which may hold a key.
     fn words(&self) -> String {
-        #[derive(serde::Deserialize)]
-        struct Words {
-            #[serde(rename = "Code")]
-            code: String,
-            #[serde(rename = "Message", default)]
-            message: String,
-        }
-        let words = serde_json::from_str::<Words>(&self.text);
-        words.map(|Words { code, message }| format!(": {code}, {message}")).unwrap_or_default()
+        let words = serde_json::from_str::<Words>(&self.text).ok().or_else(|| Words::in_xml(&self.text));
+        words.map(|Words { code, message }| one_line(&format!(": {code}, {message}"))).unwrap_or_default()
+    }
+}
+
+/// What services say of a refusal.
+#[derive(serde::Deserialize)]
+struct Words {
+    #[serde(rename = "Code")]
+    code: String,
+    #[serde(rename = "Message", default)]
+    message: String,
+}
+
+impl Words {
+    fn in_xml(text: &str) -> Option<Words> {
+        let (mut code, mut message) = (None, String::new());
+        xml::walk(text.as_bytes(), |leaf| match leaf.path {
+            [.., Tag::Error, Tag::Code] => code = Some(leaf.text.to_owned()),
+            [.., Tag::Error, Tag::Message] => leaf.text.clone_into(&mut message),
+            _ => {}
+        })
+        .ok()?;
+        code.map(|code| Words { code, message })
     }
 }
 

@@ -9,6 +9,7 @@ use http::HeaderMap;
 use super::meta::{http_time, text};
 use crate::base::Timestamp;
 use crate::store::dialect::Rules;
+use crate::store::error::one_line;
 use crate::store::xml::{self, Tag};
 use crate::store::{Error, ErrorKind};
 
@@ -139,8 +140,7 @@ fn parse(body: &[u8]) -> Said {
             [Tag::Error, Tag::Region] => &mut said.region,
             _ => return,
         };
-        let text = leaf.text.trim();
-        *slot = (!text.is_empty()).then(|| text.to_owned());
+        *slot = Some(one_line(leaf.text)).filter(|text| !text.is_empty());
     });
     said
 }
@@ -205,6 +205,15 @@ mod tests {
         format!(
             "<Error>\n <Code>\n{code} </Code><Message>It &amp; all.</Message><RequestId>65E0</RequestId>{more}</Error>"
         )
+    }
+
+    #[test]
+    fn what_a_service_says_stays_on_one_line() {
+        let body =
+            "<Error><Code>Odd\nCode</Code><Message>no.\n2026-01-01T00:00:00Z  INFO \u{1b}[2Jmounted</Message></Error>";
+        let said = error(Dialect::Oss, 403, &[], body).to_string();
+        assert!(said.contains("no. 2026") && said.contains("Odd Code"), "{said}");
+        assert!(!said.contains(char::is_control), "{said:?}");
     }
 
     #[test]
