@@ -58,7 +58,8 @@ pub(super) fn unmount(program: &Path, dir: &Path, lazily: bool) -> Result<(), Mo
     }
 }
 
-/// Runs the program by its name, and where `PATH` does not lead to it from where it is usually installed.
+/// Runs the program by its name, and where `PATH` does not lead to it from where it is usually installed. Of this
+/// process's environment, which may hold access keys, it gets `PATH` alone.
 fn run(program: &Path, arguments: impl Fn(&mut Command)) -> Result<Output, MountError> {
     let mut places = vec![program.to_owned()];
     if program.components().count() == 1 {
@@ -66,8 +67,9 @@ fn run(program: &Path, arguments: impl Fn(&mut Command)) -> Result<Output, Mount
     }
     for place in places {
         let mut command = Command::new(place);
+        command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path))).env("LC_ALL", "C");
         arguments(&mut command);
-        match command.stdin(Stdio::null()).env("LC_ALL", "C").output() {
+        match command.stdin(Stdio::null()).output() {
             Ok(output) => return Ok(output),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(MountError::Fusermount(format!("{} does not run: {error}", program.display()))),
@@ -127,6 +129,19 @@ mod tests {
             text.to_str().unwrap(),
             "nosuid,nodev,ro,default_permissions,allow_other,subtype=ossmount,fsname=oss://b/a\\,suid\\,b\\\\c"
         );
+    }
+
+    #[test]
+    fn the_environment_stays_here() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("fusermount3");
+        std::fs::write(&program, "#!/bin/sh\nenv >&2\nexit 1\n").unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some(), "there is something to keep back");
+        let options = Options { fusermount: program, ..Options::default() };
+        let told = mount(folder.path(), "x", &options).unwrap_err().to_string();
+        assert!(told.contains("_FUSE_COMMFD=") && told.contains("PATH=") && !told.contains("CARGO"), "{told}");
     }
 
     #[test]

@@ -39,4 +39,5 @@ mod mount_names;
 mod mount_read;
 mod radosgw;
 mod service;
+mod secrets;
 mod wire;
