@@ -1,5 +1,7 @@
 //! The manual: what to rely on, and why it is so.
 //!
+//! - [`started`]: getting started, from nothing to a model that is read.
+//! - [`commands`]: what each command does, with examples.
 //! - [`running`]: starting, stopping, signals, the log, exit statuses, mount(8) and fstab.
 //! - [`credentials`]: where access keys come from, and how a mount outlives them.
 //! - [`kernel`]: what is asked of the kernel, and what it does not let us change.
@@ -10,14 +12,22 @@
 //! - [`copying`]: how objects are copied within the service, and what becomes of a copy that fails.
 //! - [`control`]: requests to a live mount, and how programs make them.
 //! - [`defaults`]: why the defaults are what they are.
+//! - [`troubleshooting`]: a message, why it is said, and what to do.
+//! - [`migrating`]: what the options of ossfs, Mountpoint, s3fs and rclone are called here.
+//! - [`security`]: who could do what, and what stands against it.
 
+pub mod commands;
 pub mod control;
 pub mod copying;
 pub mod credentials;
 pub mod defaults;
 pub mod kernel;
 pub mod listing;
+pub mod migrating;
 pub mod options;
 pub mod reading;
 pub mod running;
+pub mod security;
 pub mod semantics;
+pub mod started;
+pub mod troubleshooting;

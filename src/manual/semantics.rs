@@ -1,5 +1,7 @@
 //! Semantics: what the tree of files is, how long it is believed, what a program may rely on.
 //!
+//! The examples are run by a test, on a bucket with `a.txt`, `dir/b.txt` and `dir/deep/c.txt`; `...` stands for what differs.
+//!
 //! # Keys and names
 //!
 //! Keys split at `/`. A directory exists while a key lies below it, or a marker object `dir/` exists; the marker
@@ -10,6 +12,36 @@
 //! `a` beside `a/b`: the directory takes the name.
 //!
 //! Names are bytes, and keys are UTF-8, so that a name that is not UTF-8 does not exist.
+//!
+//! ```console
+//! $ ossmount cp oss://bucket/a.txt oss://bucket/dir
+//! oss://bucket/a.txt -> oss://bucket/dir: 6B
+//! $ mkdir mnt && ossmount mount oss://bucket mnt
+//! $ stat -c '%n %F, %s bytes, %b blocks, %h links, %a' mnt/a.txt mnt/dir
+//! mnt/a.txt regular file, 6 bytes, 1 blocks, 1 links, 444
+//! mnt/dir directory, 0 bytes, 0 blocks, 2 links, 555
+//! $ ls mnt/$'no\xff'
+//! ls: cannot access ...: No such file or directory
+//! ```
+//!
+//! # Writing
+//!
+//! Everything that writes is refused with EROFS, by the kernel, before anybody is asked. Objects come into the bucket
+//! by other ways; copies within the service can be asked for through the mount ([`control`](super::control)).
+//!
+//! ```console
+//! $ mkdir mnt && ossmount mount oss://bucket mnt
+//! $ rm mnt/a.txt
+//! rm: cannot remove 'mnt/a.txt': Read-only file system
+//! $ mkdir mnt/new
+//! mkdir: cannot create directory ...: Read-only file system
+//! $ touch mnt/a.txt
+//! touch: ...: Read-only file system
+//! $ chmod 600 mnt/a.txt
+//! chmod: ...: Read-only file system
+//! $ flock mnt/a.txt echo locks work
+//! locks work
+//! ```
 //!
 //! # Odd keys
 //!
@@ -30,11 +62,45 @@
 //!
 //! The path gives the key back by this table alone. All other names are the same in both modes.
 //!
+//! ```console
+//! $ ossmount cp oss://bucket/a.txt oss://bucket/dir
+//! oss://bucket/a.txt -> oss://bucket/dir: 6B
+//! $ ossmount cp oss://bucket/a.txt oss://bucket/x//y
+//! oss://bucket/a.txt -> oss://bucket/x//y: 6B
+//! $ mkdir hidden shown
+//! $ ossmount mount oss://bucket hidden
+//! $ ossmount mount oss://bucket shown -o odd-keys=escape
+//! $ find hidden -type f | sort
+//! hidden/a.txt
+//! hidden/dir/b.txt
+//! hidden/dir/deep/c.txt
+//! $ find shown -type f | sort
+//! shown/%oss-file=dir
+//! shown/a.txt
+//! shown/dir/b.txt
+//! shown/dir/deep/c.txt
+//! shown/x/%oss-dir=/y
+//! $ cat shown/%oss-file=dir
+//! alpha
+//! ```
+//!
 //! # Inode numbers
 //!
 //! A function of bucket, key and entity tag: the same after a remount, on another machine, and in mounts of different
 //! prefixes of one bucket; another one when the object changes. Directories: of bucket and prefix. Servers that list
 //! no entity tags: size and time stand in for it.
+//!
+//! ```console
+//! $ mkdir mnt && ossmount mount oss://bucket mnt
+//! $ was=$(stat -c %i mnt/dir/b.txt) && ossmount umount mnt
+//! $ ossmount mount oss://bucket/dir mnt
+//! $ [ "$(stat -c %i mnt/b.txt)" = "$was" ] && echo the same number
+//! the same number
+//! $ ossmount cp mnt/deep/c.txt mnt/b.txt
+//! oss://bucket/dir/deep/c.txt -> oss://bucket/dir/b.txt: 6B
+//! $ [ "$(stat -c %i mnt/b.txt)" = "$was" ] || echo another one
+//! another one
+//! ```
 //!
 //! # How long things are believed
 //!
@@ -46,6 +112,22 @@
 //!
 //! A name that is missing is believed to be so for `negative-ttl` (5 s), except under `indefinite`. The kernel is told
 //! what is left of these times, so that nothing is believed twice as long.
+//!
+//! What is copied or refreshed through any mount of this user is there at once in all of them, whatever the times:
+//!
+//! ```console
+//! $ mkdir mnt frozen
+//! $ ossmount mount oss://bucket mnt
+//! $ ossmount mount oss://bucket frozen --metadata-ttl indefinite
+//! $ ls frozen/new mnt/new
+//! ls: cannot access 'frozen/new': No such file or directory
+//! ls: cannot access 'mnt/new': No such file or directory
+//! $ ossmount cp mnt/a.txt mnt/new
+//! oss://bucket/a.txt -> oss://bucket/new: 6B
+//! $ cat frozen/new mnt/new
+//! alpha
+//! alpha
+//! ```
 //!
 //! Directories are listed when they are looked into, 1000 entries a request. All who want the same directory share one
 //! listing, and each answer is given as soon as the listing has come to it. A name that it has not reached within
@@ -87,6 +169,18 @@
 //! open of the name sees the new version. What the kernel holds of the old version belongs to the old inode number.
 //! `fstat` of an open file says what was opened.
 //!
+//! ```console
+//! $ mkdir mnt && ossmount mount oss://bucket mnt
+//! $ exec 9< mnt/a.txt
+//! $ ossmount cp mnt/dir/b.txt mnt/a.txt
+//! oss://bucket/dir/b.txt -> oss://bucket/a.txt: 5B
+//! $ cat <&9
+//! cat: -: Stale file handle
+//! $ exec 9<&-
+//! $ cat mnt/a.txt
+//! beta
+//! ```
+//!
 //! A handle of a directory shows one listing: what comes or goes afterwards is seen by the next `opendir`. Offsets
 //! stay valid for the life of the handle.
 //!
@@ -110,6 +204,52 @@
 //! has passed through and was compared with the checksum that the store keeps: `no`, `partial` or `yes`. Directories
 //! have `key` and `bucket`.
 //!
+//! ```console
+//! $ mkdir mnt && ossmount mount oss://bucket mnt
+//! $ getfattr -d mnt/a.txt
+//! # file: mnt/a.txt
+//! user.oss.bucket="bucket"
+//! user.oss.etag="..."
+//! user.oss.key="a.txt"
+//! user.oss.last-modified="..."
+//! user.oss.size="6"
+//! user.oss.storage-class="Standard"
+//! user.oss.type="Normal"
+//!
+//! $ getfattr --only-values -n user.oss.crc64 mnt/a.txt; echo
+//! 17482298344918133709
+//! $ getfattr --only-values -n user.oss.verified mnt/a.txt; echo
+//! no
+//! $ cat mnt/a.txt; getfattr --only-values -n user.oss.verified mnt/a.txt; echo
+//! alpha
+//! yes
+//! $ getfattr -n user.oss.colour mnt/a.txt
+//! mnt/a.txt: user.oss.colour: No such attribute
+//! ```
+//!
+//! # Errors
+//!
+//! | errno | is |
+//! |---|---|
+//! | ENOENT | no such key (404), or a name that can be none |
+//! | EACCES | refused (403); an object of an archive class that has not been restored; credentials that are not accepted |
+//! | ESTALE | the object has changed since it was opened |
+//! | EROFS | anything that writes |
+//! | EIO | the service could not be reached, or failed, until the budget of about a minute was spent; a checksum that is wrong |
+//! | ENODATA | no such extended attribute |
+//! | ENOTTY | an ioctl that is not known |
+//! | ENAMETOOLONG | a name of more than 255 bytes |
+//! | ENOTCONN | the daemon was killed, or has ended while the file was open |
+//!
+//! Each EIO, EACCES and ESTALE has a line in the log, with the key, the request's id, how often it was tried and how long.
+//!
 //! # What the numbers of `df` mean
 //!
 //! Nothing: a bucket has no end. Room is shown so that no alarm goes off.
+//!
+//! ```console
+//! $ mkdir mnt && ossmount mount oss://bucket/dir mnt
+//! $ df --output=source,fstype mnt
+//! Filesystem ... Type
+//! oss://bucket/dir fuse.ossmount
+//! ```

@@ -32,6 +32,7 @@ mod http_copies;
 mod http_store;
 mod http_wire;
 mod listing;
+mod manual;
 mod mount_faults;
 mod mount_life;
 mod mount_listing;

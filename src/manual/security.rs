@@ -1,0 +1,81 @@
+//! Security: who could do what, and what stands against it.
+//!
+//! ossmount is one process that holds access keys, talks to a service, and answers the kernel. Four parties meet there: who
+//! mounts (the *owner*), other users of the machine, who writes objects into the bucket, and whoever answers at the other end
+//! of the network.
+//!
+//! # What is not defended against
+//!
+//! Root of the machine, and who can act as the owner: both may read what the owner may. A service that lies about the bytes
+//! of an object together with their checksum. Anything that the bucket's own policies should forbid: give the key no more
+//! than listing and reading, and writing where copies are wanted.
+//!
+//! # Secrets
+//!
+//! | where | what is done |
+//! |---|---|
+//! | command line | no option takes a secret, so that `ps` shows none |
+//! | environment | keys in it are taken at the start. What was put there stays in `/proc/PID/environ`, which root alone may read: the process is not dumpable, and `/proc` gives such a process to root. Files, roles and programs leave nothing there |
+//! | log, errors, panics | secrets have a `Debug` written by hand; what a source of keys said is quoted by its code and message only; a signature that is refused is told without the text that was signed |
+//! | figures, control answers, the runtime directory | hold no keys, nor do recordings of loads |
+//! | memory | keys are overwritten when they are dropped or replaced |
+//! | core files | none: the limit is 0, and the process is not dumpable, which also holds where cores are piped to a program |
+//! | other processes | `fusermount3` gets `PATH` and nothing else of the environment. The program of `credentials-process` gets the environment as it is: it is the owner's own, and may need keys of its own |
+//! | files of keys | warned about in the log when others may read them; read again when they change, never written |
+//! | network | the secret never travels: requests carry signatures. Tokens of temporary keys do travel, and are worthless without the secret |
+//!
+//! A process that is not dumpable cannot be traced or profiled by its owner (`strace`, `gdb`, `perf`): root still can.
+//!
+//! A test runs a daemon with keys from each source, logs all there is while requests fail in every way, and searches what the
+//! daemon printed, wrote down, answered, and passed on.
+//!
+//! # Other users of the machine
+//!
+//! - The kernel lets nobody but the owner into a mount, not even root, until `allow-root` or `allow-other` says so; then the
+//!   modes hold (`uid`, `gid`, `file-mode`, `dir-mode`), and the kernel checks them. With `control-xattr` it does not, which is
+//!   why that option is refused beside `allow-other`.
+//! - There are no devices and no set-uid programs on a mount (`nodev`, `nosuid`), whatever an object says; `noexec` forbids
+//!   programs, and without the execute bit in `file-mode` there are none anyway.
+//! - Control requests are taken from the owner and from root, by the user number that the kernel vouches for; everybody else
+//!   gets EPERM, also those who may read. The socket has mode 0600, lines have a bounded length, and there are at most 64
+//!   clients.
+//! - The runtime directory must belong to the user; one that somebody else made first is not used.
+//! - Users without privileges mount through `fusermount3`, whose rules hold. ossmount itself is not set-uid, and gives up
+//!   nothing when it runs as root, so run it as a user where that suffices.
+//!
+//! # Who writes objects
+//!
+//! Keys, metadata and bytes are somebody else's words.
+//!
+//! | they write | what happens |
+//! |---|---|
+//! | a key with `..`, `.`, an empty component, a NUL, or far too long | it has no name in the tree, or a reversible escaped one (`odd-keys`); no path leads out of the mount |
+//! | two keys for one name (`a` beside `a/b`) | the directory takes the name |
+//! | a symlink object | shown as a file; with `symlinks=on` as a relative link that never leads out of the mount, else as a file |
+//! | control characters in names, or in what the service says | escaped where they are shown on a terminal; the log is one line an event |
+//! | a million directories, a directory of millions | names take bounded memory (`metadata-memory`); a walk ahead ends when nobody follows |
+//! | a file that calls itself safetensors or GGUF, with a header full of lies | the header is a hint about what to fetch next: at worst some requests for nothing, within `memory-limit` |
+//! | an object that changes while it is read | one descriptor shows one version; ESTALE otherwise |
+//!
+//! # Who answers
+//!
+//! - TLS with the machine's certificates, or those of `ca-bundle`, for every endpoint that is not written with `http://`; names
+//!   are checked; there is no option to leave that out.
+//! - Redirects are not followed: a service that names another endpoint is told as an error, and keys go nowhere else.
+//! - Answers are bounded: headers, listings, errors and keys have a most, bodies are as long as was asked for. Ranges, sizes
+//!   and entity tags are compared with what was asked. XML is read by a parser that expands no entity, loads nothing, and is
+//!   fuzzed, as are the parsers of headers, ranges, times and models.
+//! - Whole objects are compared with the CRC-64 of the service (`verify`), which finds accidents, not malice.
+//! - Every wait has an end. A service that stalls costs a slow read, in the end EIO.
+//! - The clock of the service is believed for signing alone, by as much as it differs.
+//!
+//! # What reading can change
+//!
+//! Nothing: requests that write are a separate interface in the code, which only copying holds, and `copy=off` leaves it out.
+//! The kernel knows the mount as read-only.
+//!
+//! # Containers
+//!
+//! A pod that mounts needs `/dev/fuse` and CAP_SYS_ADMIN in its name space. Where a supervisor may hand over a descriptor
+//! of `/dev/fuse` that it has mounted itself (`/dev/fd/N` as the directory), the daemon needs neither. It writes nothing but
+//! what `log-file`, `pid-file` and `record` name, and its runtime directory.
