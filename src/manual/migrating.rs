@@ -59,7 +59,7 @@
 //! | `f` | `--foreground` |
 //! | `ro` | not needed |
 //! | `upload_...` | nothing |
-//! | `fuse_device_fd=N` | `/dev/fd/N` in place of the directory |
+//! | `fuse_device_fd=N` | `--fuse-fd N`, or `/dev/fd/N` in place of the directory |
 //! | memory for reading ahead | `--memory-limit` |
 //!
 //! What behaves differently: an open file never mixes two versions of an object; `--memory-limit` knows the limit of the
@@ -98,7 +98,7 @@
 //! | `--log-metrics` | `ossmount status DIR` |
 //! | `--bucket-type directory`, Express One Zone, access points by ARN | nothing |
 //! | `--expected-bucket-owner`, `--bind` | nothing |
-//! | `/dev/fd/N` as the directory | the same |
+//! | `/dev/fd/N` as the directory | the same; `--fuse-fd N` keeps the name of the directory besides |
 //!
 //! What behaves differently: the default is to believe names for 60 s, not for a moment; listings are kept, and second
 //! reads of a file make no request; 403 is EACCES, not EIO; keys that make no name are left out, and do not spoil their

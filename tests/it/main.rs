@@ -39,6 +39,6 @@ mod mount_listing;
 mod mount_names;
 mod mount_read;
 mod radosgw;
-mod service;
 mod secrets;
+mod service;
 mod wire;
