@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio::runtime::{Handle, Runtime};
 use tokio::time::MissedTickBehavior;
 
+use super::beside::{Beside, Readiness, Served};
 use super::log::Level;
 use super::notify::Manager;
-use super::pressure::Watch;
+use super::pressure::{self, Watch};
 use super::reach::{self, Below};
 use super::recording::{self, Recording};
 use super::registry;
@@ -23,7 +24,7 @@ use crate::config::{ControlSocket, Mounting, Problem, Result};
 use crate::copy::{Account, Copier};
 use crate::fs::{self as file_systems, Fs, Surroundings};
 use crate::fuse::{self, Drained, Mounted, Place, Target};
-use crate::metrics::Metrics;
+use crate::metrics::{Metric, Metrics};
 use crate::read::Reader;
 use crate::store::layers::Rate;
 
@@ -52,6 +53,7 @@ pub(super) struct Live {
     /// What is under way is called off in the end.
     copier: Option<Copier>,
     _door: Option<Door>,
+    _beside: Option<Beside>,
     _registration: Option<Registration>,
     _pid_file: Option<PidFile>,
     _watch: Watch,
@@ -77,6 +79,11 @@ pub(super) async fn start(plan: Plan, level: Option<Arc<Level>>) -> Result<Live>
     };
     let place = place.map_err(|error| Problem::failure(error.to_string()))?;
     let (metrics, clock) = (Arc::new(Metrics::default()), Clock::system());
+    metrics.set(Metric::Began, clock.now().seconds.max(0) as u64);
+    let beside = match &mounting.run.metrics_listen {
+        Some(listen) => Some(Beside::open(listen).await?),
+        None => None,
+    };
     let mut options = mounting.fs;
     options.mount_time = clock.now();
     let (record, replay) = (mounting.run.record, mounting.run.replay);
@@ -99,6 +106,7 @@ pub(super) async fn start(plan: Plan, level: Option<Arc<Level>>) -> Result<Live>
     }
     let begin = |path| Recording::begin(&Handle::current(), path, bucket, reader.clone());
     let recording = record.map(begin).transpose()?;
+    let readiness = Readiness::new(connected.store.clone(), options.prefix.clone(), metrics.clone(), clock.clone());
     let watch = Watch::begin(&Handle::current(), reader.clone(), clock.clone());
     let file_system = Fs::new(connected.store, reader, options, metrics, clock);
     let target = Target { source: source.clone(), place };
@@ -111,9 +119,14 @@ pub(super) async fn start(plan: Plan, level: Option<Arc<Level>>) -> Result<Live>
         source: source.clone(),
         dir: mounted.dir().map(PathBuf::from),
         socket: socket.map(PathBuf::from),
+        metrics: beside.as_ref().map(|beside| beside.address().to_owned()),
         copier: copier.clone(),
         daemon: Arc::new(Rest { level, max_bandwidth: connected.max_bandwidth }),
     });
+    if let Some(beside) = &beside {
+        beside.serve(Served { file_system, ended: mounted.ended(), readiness });
+        tracing::info!(address = beside.address(), "figures and health are served");
+    }
     let registration = mounted.dir().and_then(|dir| match registry::Registration::enter(dir, &source, socket) {
         Ok(registration) => Some(registration),
         Err(error) => {
@@ -129,6 +142,7 @@ pub(super) async fn start(plan: Plan, level: Option<Arc<Level>>) -> Result<Live>
         drain_timeout,
         copier,
         _door: door,
+        _beside: beside,
         _registration: registration,
         _pid_file: pid_file,
         _watch: watch,
@@ -164,6 +178,10 @@ impl file_systems::Daemon for Rest {
         if let Some(log) = &self.level {
             log.set(level);
         }
+    }
+
+    fn resident_bytes(&self) -> u64 {
+        pressure::resident_bytes()
     }
 
     fn set_max_bandwidth(&self, bytes_per_second: Option<u64>) {

@@ -3,10 +3,11 @@
 //! [`main`] is the whole program. `cli` knows the command line, `given` gathers options from flags, environment and
 //! files, `daemon` puts a mount together, `pressure` watches the machine's memory for it, `background` detaches it from
 //! its caller, `notify` tells a service manager, `registry` lets other processes find it and wait for its end, `socket`
-//! takes their requests, and `ask` sends them.
+//! takes their requests, `ask` sends them, and `beside` serves figures and health over HTTP.
 
 mod ask;
 mod background;
+mod beside;
 mod cli;
 mod control;
 mod cp;

@@ -16,7 +16,7 @@ use super::log::{self, Fallback, Level};
 use super::notify::Manager;
 use super::signals::Signals;
 use super::variable;
-use crate::config::{self, BucketUrl, Caller, ControlSocket, Group, Machine, Problem, Raw, Result, Run};
+use crate::config::{self, BucketUrl, Caller, ControlSocket, Group, Machine, MetricsListen, Problem, Raw, Result, Run};
 
 pub(super) fn command(form: Form) -> Command {
     let command = match form {
@@ -115,6 +115,9 @@ fn make_absolute(run: &mut Run) {
         *path = path.as_deref().map(absolute);
     }
     if let ControlSocket::At(path) = &mut run.control_socket {
+        *path = absolute(path);
+    }
+    if let Some(MetricsListen::Unix(path)) = &mut run.metrics_listen {
         *path = absolute(path);
     }
 }

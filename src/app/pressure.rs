@@ -57,6 +57,14 @@ fn tell(change: Change) {
     }
 }
 
+/// Memory of this process that lies in RAM, in bytes; 0 where that cannot be told.
+pub(super) fn resident_bytes() -> u64 {
+    let pages =
+        read(Path::new("/proc/self/statm")).and_then(|text| text.split_ascii_whitespace().nth(1)?.parse::<u64>().ok());
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
+    pages.unwrap_or(0) * page as u64
+}
+
 fn read(path: &Path) -> Option<String> {
     fs::read_to_string(path).ok()
 }

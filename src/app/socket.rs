@@ -56,7 +56,8 @@ impl Drop for Door {
     }
 }
 
-fn clear(path: &Path) -> io::Result<()> {
+/// Takes away the socket that a daemon which was killed has left at a path. Fails where somebody listens there.
+pub(super) fn clear(path: &Path) -> io::Result<()> {
     let Ok(meta) = fs::symlink_metadata(path) else { return Ok(()) };
     if !meta.file_type().is_socket() {
         return Err(io::Error::other("it is there, and no socket"));

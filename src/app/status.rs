@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::builder::PathBufValueParser;
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Value, json};
 
 use super::ask::Line;
@@ -22,12 +22,24 @@ pub(super) fn command() -> Command {
                 .help("The mount, or anything under it"),
         )
         .arg(json_arg())
+        .arg(
+            Arg::new("prometheus")
+                .long("prometheus")
+                .action(ArgAction::SetTrue)
+                .requires("dir")
+                .conflicts_with("json")
+                .help("Print the figures of DIR as Prometheus reads them"),
+        )
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Result<()> {
     let is_json = matches.get_flag("json");
     let mut out = Output::new();
     match matches.get_one::<PathBuf>("dir") {
+        Some(dir) if matches.get_flag("prometheus") => {
+            let answer = Line::to(dir)?.ask(&json!({"op": "metrics"}))?;
+            out.write(answer.get("text").and_then(Value::as_str).unwrap_or_default().as_bytes())?;
+        }
         Some(dir) => {
             let figures = figures(dir)?;
             match is_json {

@@ -9,6 +9,7 @@
 mod credentials;
 mod file;
 mod flags;
+mod listen;
 mod machine;
 mod print;
 mod problem;
@@ -22,6 +23,7 @@ mod words;
 
 pub use file::standard_files;
 pub use flags::{args, collect};
+pub use listen::MetricsListen;
 pub use machine::{Machine, MemoryGroup, automatic_memory_limit, automatic_metadata_memory, cgroup_limit, meminfo};
 pub use print::{default_json, markdown_table};
 pub use problem::{Problem, Result, Status};

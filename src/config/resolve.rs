@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::credentials::{self, Asked};
+use super::listen::MetricsListen;
 use super::machine::{Machine, automatic_memory_limit, automatic_metadata_memory};
 use super::problem::{Problem, Result};
 use super::raw::Raw;
@@ -68,6 +69,8 @@ pub struct Run {
     pub control_socket: ControlSocket,
     /// A descriptor of `/dev/fuse` that is mounted already.
     pub fuse_fd: Option<i32>,
+    /// Where to serve figures and health, if anywhere.
+    pub metrics_listen: Option<MetricsListen>,
     /// How long a drain may take.
     pub drain_timeout: Duration,
     /// Where to record what is read.
@@ -216,6 +219,7 @@ pub fn resolve_run(raw: &Raw) -> Result<Run> {
             Some(path) => ControlSocket::At(path),
         },
         fuse_fd: raw.read(Name::FuseFd, value::descriptor)?,
+        metrics_listen: raw.read(Name::MetricsListen, MetricsListen::parse)?,
         drain_timeout: raw.required(Name::DrainTimeout, value::parse_time)?,
     })
 }
@@ -457,6 +461,7 @@ mod tests {
             ("oss://b", "allow-other,allow-root", "give one of the two"),
             ("oss://b", "control-xattr,allow-other", "leave out -o allow-other"),
             ("oss://b", "replay=/f,prefetch=off", "give one of the two"),
+            ("oss://b", "metrics-listen=9464", "127.0.0.1:9464"),
         ] {
             let problem = resolved(url, words).unwrap_err();
             assert!(problem.sentence.contains(says) && problem.code() == 2, "{words}: {problem}");

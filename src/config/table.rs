@@ -266,6 +266,9 @@ table! {
     FuseFd = "fuse-fd", Run, Count, Unset "none",
         "Serve this descriptor of /dev/fuse, which whoever started the program has mounted on DIR and will unmount; the \
          same as /dev/fd/N for DIR. Stays in the foreground.";
+    MetricsListen = "metrics-listen", Run, Text("ADDRESS"), Unset "none",
+        "Serve /metrics for Prometheus, /healthz and /readyz over HTTP on this host and port, as in 127.0.0.1:9464, or on \
+         a Unix socket at a path. There is no password: keep it on the loopback or where only those come who may know.";
     DrainTimeout = "drain-timeout", Run, Time, Default "10s",
         "How long SIGTERM waits for reads under way before unmounting.";
 }

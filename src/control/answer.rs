@@ -118,6 +118,16 @@ pub struct Health {
     /// The socket, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub socket: Option<String>,
+    /// Where figures and health are served over HTTP, if they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<String>,
+}
+
+/// The figures as Prometheus reads them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Exposition {
+    /// Text exposition format 0.0.4.
+    pub text: String,
 }
 
 impl Health {
@@ -132,6 +142,7 @@ impl Health {
             source: String::new(),
             directory: None,
             socket: None,
+            metrics: None,
         }
     }
 }

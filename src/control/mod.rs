@@ -15,7 +15,7 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Dropped, Failure, Freshness, Health, JobState, Pinned, Prefetched, Prefetching, Started};
+pub use answer::{Dropped, Exposition, Failure, Freshness, Health, JobState, Pinned, Prefetched, Prefetching, Started};
 pub use caller::may_ask;
 pub use copy::{Copy, Place};
 pub use refusal::{Kind, Refusal};

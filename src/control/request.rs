@@ -35,6 +35,8 @@ pub enum Request {
     Stat(Stat),
     /// The figures of the mount.
     Stats(Stats),
+    /// The same as Prometheus reads them.
+    Metrics,
     /// Change an option of the live mount.
     Set(Set),
     /// Who answers, and since when.
@@ -179,6 +181,7 @@ const OPERATIONS: &[(&str, Reading)] = &[
     ("refresh", |fields| read(fields).map(Request::Refresh)),
     ("stat", |fields| read(fields).map(Request::Stat)),
     ("stats", |fields| read(fields).map(Request::Stats)),
+    ("metrics", |fields| read(fields).map(|Nothing {}| Request::Metrics)),
     ("set", |fields| read(fields).map(Request::Set)),
     ("health", |fields| read(fields).map(|Nothing {}| Request::Health)),
 ];

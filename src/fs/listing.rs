@@ -336,8 +336,11 @@ impl Fs {
     }
 
     fn apply(&self, directory: Ino, run: &Run, page: &Page) -> Applied {
+        let names = (page.entries.len() + page.prefixes.len()) as u64;
+        self.metrics.add(Metric::ListPages, 1);
+        self.metrics.add(Metric::ListedNames, names);
         if let Some(walk) = &run.walk {
-            walk.pace.lock().listed((page.entries.len() + page.prefixes.len()) as u64);
+            walk.pace.lock().listed(names);
         }
         if page.undecodable > 0 {
             self.metrics.add(Metric::OddKeys, page.undecodable);

@@ -75,11 +75,15 @@ impl Fs {
 
     async fn looked_up(self: Arc<Self>, parent: Ino, name: &[u8], since: Duration) -> Result<Entry> {
         let mut asking = Asking::NotYet;
+        let mut has_waited = false;
         loop {
             let list_anyway = matches!(asking, Asking::Done);
             let look = self.look(parent, name, since, list_anyway)?;
             let (key, waiting) = match look {
-                Look::Settled(entry) => return Ok(entry),
+                Look::Settled(entry) => {
+                    self.metrics.add(Metric::LookupsKnown, u64::from(!has_waited));
+                    return Ok(entry);
+                }
                 Look::Resolve(ino) => match self.resolve(ino).await {
                     Ok(view) => {
                         let mut state = self.state.lock();
@@ -94,6 +98,7 @@ impl Fs {
             if let (Asking::NotYet, Some(key)) = (&asking, key) {
                 asking = Asking::Now(self.clone().ask_in_turn(parent, key, waiting.as_ref()).boxed());
             }
+            has_waited = true;
             asking = wait(asking, waiting.map(|waiting| waiting.bells)).await?;
         }
     }

@@ -118,6 +118,11 @@ impl Mounted {
         }
     }
 
+    /// Becomes true when the session with the kernel has ended.
+    pub fn ended(&self) -> watch::Receiver<bool> {
+        self.ended.watch.subscribe()
+    }
+
     /// Waits until the mount is gone, whoever unmounted it, and no program holds a file of it open.
     pub async fn wait(&self) {
         let mut watch = self.ended.watch.subscribe();

@@ -39,7 +39,8 @@
 //! |---|---|---|
 //! | `stat` | `path` | what is known of a file or directory: the extended attributes without `user.oss.`, and `inode` |
 //! | `stats` | `files` | `metrics`, `memory` in bytes by consumer, `reading`, `tree`, `jobs`; with `files` each file held |
-//! | `health` | | `status`, `version`, `program`, `pid`, `uptime-seconds`, `source`, `directory`, `socket` |
+//! | `metrics` | | `text`: the figures as Prometheus reads them; some 20 KB, so through the socket |
+//! | `health` | | `status`, `version`, `program`, `pid`, `uptime-seconds`, `source`, `directory`, `socket`, `metrics` |
 //! | `refresh` | `path`, `recursive` | `state`: `done`, or `running` after 10 s; the listing goes on then |
 //! | `prefetch` | `paths`, `wait` | as `prefetch-status` |
 //! | `prefetch-status` | `job`, `wait` | `job`, `state` (`running`, `done`, `cancelled`), `files`, `bytes`, and of these `-done` and `-skipped`, `failed`, `failures` |

@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::counted::Source;
 use super::inode::Inode;
 use super::keep::Place;
 use super::part::{Lost, Part};
@@ -77,7 +78,7 @@ impl File {
         let (mut all, mut at): (Vec<Arc<Part>>, u64) = (Vec::new(), 0);
         while at < size {
             let want = ByteRange::new(at, size.min(at.saturating_add(step)));
-            let parts = self.parts(want, plan, Guidance::None)?;
+            let parts = self.parts(want, plan, Guidance::None, &mut Source::Buffer)?;
             for part in parts {
                 match part.wait(part.range.end).await {
                     Ok(()) => {

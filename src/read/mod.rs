@@ -7,12 +7,14 @@
 //! will probably be opened next (`expect`), unless a recorded load (`trace`, `recorder`) says what comes next (`replay`,
 //! `follow`); what was read stays until memory is wanted (`keep`), or the machine is short of it (`pressure`). What
 //! somebody asks for by name is fetched whole (`fetch`). Whole objects are compared with the store's checksum
-//! (`integrity`); those that are all there can be read by the kernel itself from then on (`whole`).
+//! (`integrity`); those that are all there can be read by the kernel itself from then on (`whole`). `counted` says how
+//! reads are counted.
 //!
 //! Errors of the store pass through as they are; what they mean to a program is decided in `fs`.
 
 mod budget;
 mod buffer;
+mod counted;
 mod expect;
 #[cfg(test)]
 mod expect_tests;
@@ -50,12 +52,14 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use budget::{Budget, Priority};
+use counted::{Source, Waiting};
 use expect::Credit;
 use fetcher::Turns;
 use inode::{Cover, Delivery, Inode, Room};
@@ -339,12 +343,10 @@ impl File {
     /// differ from the store's checksum.
     pub async fn read(&self, offset: u64, len: usize) -> Result<Slice> {
         let read = ByteRange::at(offset, len as u64).intersect(ByteRange::new(0, self.inode.object.size));
-        self.reader.metrics.add(Metric::Reads, 1);
-        let result = if read.is_empty() { Ok(Slice::empty()) } else { self.answer(read).await };
-        match &result {
-            Ok(slice) => self.reader.metrics.add(Metric::BytesRead, slice.len() as u64),
-            Err(_) => self.reader.metrics.add(Metric::ReadErrors, 1),
-        }
+        let (began, mut source) = (self.reader.clock.elapsed(), Source::Buffer);
+        let result = if read.is_empty() { Ok(Slice::empty()) } else { self.answer(read, began, &mut source).await };
+        let took = self.reader.clock.elapsed().saturating_sub(began);
+        self.reader.count_read(&result, source, took);
         result
     }
 
@@ -361,8 +363,8 @@ impl File {
         Some(whole)
     }
 
-    async fn answer(&self, read: ByteRange) -> Result<Slice> {
-        self.inode.last_read_ms.store(self.reader.now_ms(), Ordering::Relaxed);
+    async fn answer(&self, read: ByteRange, now: Duration, source: &mut Source) -> Result<Slice> {
+        self.inode.last_read_ms.store(now.as_millis() as u64, Ordering::Relaxed);
         self.reader.record_read(&self.inode.object, read);
         let (plan, guidance) = self.reader.guided(&self.inode, self.inode.observe(read), read);
         if plan.wants_all {
@@ -371,13 +373,14 @@ impl File {
         if let Some(range) = plan.abandoned {
             self.shelve(self.inode.strays(range), Place::Coldest);
         }
-        let mut was_ready = true;
         loop {
-            let parts = self.parts(read, plan, guidance)?;
+            let parts = self.parts(read, plan, guidance, source)?;
             self.reader.enqueue(&self.inode);
             self.reader.pump();
-            match arrive(&parts, read, &mut was_ready).await {
-                Ok(()) => return Ok(self.deliver(&parts, read, was_ready)),
+            let is_ready = parts.iter().all(|part| part.has(read));
+            let _waiting = (!is_ready).then(|| Waiting::begin(&self.reader.metrics, source));
+            match arrive(&parts, read).await {
+                Ok(()) => return Ok(self.deliver(&parts, read)),
                 Err(Lost::Failed(error)) => return Err(error),
                 // Somebody called the GET off before this read came to wait for it; the next one knows of us.
                 Err(Lost::Dropped) => {}
@@ -386,12 +389,15 @@ impl File {
     }
 
     /// The parts that hold a read; what is missing is on its way.
-    fn parts(&self, read: ByteRange, plan: Plan, guidance: Guidance) -> Result<Vec<Arc<Part>>> {
+    fn parts(&self, read: ByteRange, plan: Plan, guidance: Guidance, source: &mut Source) -> Result<Vec<Arc<Part>>> {
         let mut room = Room::Ask;
         loop {
             match self.inode.cover(read, plan.fetch, room, &self.reader.budget)? {
                 Cover::Parts(parts, orders) => {
                     self.reader.came_late(guidance, &orders);
+                    if !orders.is_empty() {
+                        *source = Source::Store;
+                    }
                     orders.into_iter().for_each(|order| self.reader.start(&self.inode, order, None));
                     return Ok(parts);
                 }
@@ -403,10 +409,7 @@ impl File {
         }
     }
 
-    fn deliver(&self, parts: &[Arc<Part>], read: ByteRange, was_ready: bool) -> Slice {
-        if was_ready {
-            self.reader.metrics.add(Metric::ReadsBuffered, 1);
-        }
+    fn deliver(&self, parts: &[Arc<Part>], read: ByteRange) -> Slice {
         let slice = Slice::new(parts, read);
         self.reader.study(&self.inode);
         for part in parts {
@@ -424,12 +427,10 @@ impl File {
     }
 }
 
-/// Waits until all bytes of a read are in; notes whether they were at once.
-async fn arrive(parts: &[Arc<Part>], read: ByteRange, was_ready: &mut bool) -> std::result::Result<(), Lost> {
+/// Waits until all bytes of a read are in.
+async fn arrive(parts: &[Arc<Part>], read: ByteRange) -> std::result::Result<(), Lost> {
     for part in parts {
-        let end = read.end.min(part.range.end);
-        *was_ready &= part.range.start + part.head().len() as u64 >= end;
-        part.wait(end).await?;
+        part.wait(read.end.min(part.range.end)).await?;
     }
     Ok(())
 }

@@ -208,6 +208,11 @@ impl Part {
         matches!(self.progress.lock().end, Some(End::Failed(_) | End::Dropped))
     }
 
+    /// Whether what a read wants of this part is in.
+    pub(super) fn has(&self, read: ByteRange) -> bool {
+        self.range.start + self.head().len() as u64 >= read.end.min(self.range.end)
+    }
+
     /// Waits until the bytes below `end`, an offset in the object, are in.
     pub(super) fn wait(&self, end: u64) -> Wait<'_> {
         Wait { part: self, need: end - self.range.start, ticket: None }

@@ -35,7 +35,7 @@ pub fn connect(options: Options, metrics: Arc<Metrics>, clock: Clock) -> Result<
         first_byte: options.timeouts.first_byte,
         stall: options.timeouts.stall,
     };
-    let store = HttpStore::new(options, clock.clone())?;
+    let store = HttpStore::new(options, clock.clone())?.counting(&metrics);
     let endpoint = store.endpoint();
     let store = layered(Arc::new(store), &layers, &metrics, &clock);
     Ok(Connected { store: store.clone(), mutable: store, max_bandwidth, endpoint })

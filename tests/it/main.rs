@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 mod arrows;
 mod bed;
+mod beside;
 mod cli;
 mod cli_bad_starts;
 mod cli_copy;

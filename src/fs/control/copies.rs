@@ -14,8 +14,9 @@ use tokio::sync::watch;
 use super::{Done, MOST_WAIT, refusal};
 use crate::base::{BucketName, ETag, Ino, Key};
 use crate::control::{Copy, Job, Kind, Place, Refusal, Started};
-use crate::copy::{self, Copier, Directive, Existing, JobId, LeftParts, Scope, Shallow};
+use crate::copy::{self, Copier, Directive, Existing, JobId, LeftParts, Scope, Shallow, State};
 use crate::fs::{Errno, Fs};
+use crate::metrics::Metric;
 use crate::store::{Error, HeadRequest};
 use crate::tree::{self, Depth, Lookup, Probe, escape};
 
@@ -71,6 +72,21 @@ impl Fs {
     /// Every copy that is still told about, the oldest first.
     pub(super) fn copies(&self) -> Done<Value> {
         Ok(json!({"jobs": self.copier()?.list()}))
+    }
+
+    /// Sets the gauges of copies.
+    pub(super) fn sample_copies(&self) {
+        let jobs = self.copier().map(Copier::list).unwrap_or_default();
+        for (metric, state) in [
+            (Metric::CopiesQueued, State::Queued),
+            (Metric::CopiesRunning, State::Running),
+            (Metric::CopiesDone, State::Done),
+            (Metric::CopiesFailed, State::Failed),
+            (Metric::CopiesCancelled, State::Cancelled),
+        ] {
+            self.metrics.set(metric, jobs.iter().filter(|job| job.state == state).count() as u64);
+        }
+        self.metrics.set(Metric::CopiedBytes, jobs.iter().map(|job| job.bytes.done).sum());
     }
 
     /// How many copies go on, and how many have ended of those remembered.

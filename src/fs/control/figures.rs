@@ -8,7 +8,7 @@ use super::{Done, refusal};
 use crate::base::Ino;
 use crate::control::{self, Health};
 use crate::fs::Fs;
-use crate::metrics::{Metric, TABLE};
+use crate::metrics::{self, Metric, TABLE};
 use crate::read::Held;
 
 /// The most files that are told of one by one.
@@ -26,15 +26,42 @@ impl Fs {
         Ok(facts)
     }
 
+    /// Sets the gauges that would be costly to keep up to date: what only somebody who asks needs to know.
+    fn sample(&self) -> Vec<Held> {
+        let tree_bytes = self.state.lock().tree.bytes();
+        let files = self.reader.held();
+        let set = |metric, value| self.metrics.set(metric, value);
+        set(Metric::TreeBytes, tree_bytes as u64);
+        set(Metric::TreeBytesLimit, self.options.metadata_bytes);
+        set(Metric::PinnedBytes, self.reader.pinned_bytes());
+        set(Metric::HeldFiles, files.len() as u64);
+        set(Metric::Streams, files.iter().map(|file| file.streams as u64).sum());
+        self.sample_copies();
+        if let Some(surroundings) = self.desk.surroundings.get() {
+            set(Metric::ResidentBytes, surroundings.daemon.resident_bytes());
+        }
+        files
+    }
+
+    /// The figures as Prometheus reads them.
+    pub fn prometheus(&self) -> String {
+        self.sample();
+        let surroundings = self.desk.surroundings.get();
+        let source = surroundings.map(|surroundings| surroundings.source.clone()).unwrap_or_default();
+        let directory = surroundings.and_then(|surroundings| Some(surroundings.dir.as_ref()?.display().to_string()));
+        let about = [
+            ("source", source.as_str()),
+            ("directory", directory.as_deref().unwrap_or_default()),
+            ("version", env!("CARGO_PKG_VERSION")),
+        ];
+        metrics::prometheus(&self.metrics, &about)
+    }
+
     /// The figures of the mount: every metric, what takes memory, what goes on.
     pub(super) fn figures(&self, which: control::Stats) -> Map<String, Value> {
+        let files = self.sample();
         let metrics: Map<_, _> =
             TABLE.iter().map(|row| (row.name.to_owned(), json!(self.metrics.value(row.metric)))).collect();
-        let (tree_bytes, entries) = {
-            let state = self.state.lock();
-            (state.tree.bytes(), state.tree.len())
-        };
-        let files = self.reader.held();
         let held: u64 = files.iter().map(|file| file.held_bytes).sum();
         let memory = json!({
             "read-buffers": self.metrics.value(Metric::BufferBytes),
@@ -42,8 +69,9 @@ impl Fs {
             "file-bytes": held,
             "pinned": self.reader.pinned_bytes(),
             "pinned-limit": self.reader.pinned_bytes_limit(),
-            "names": tree_bytes,
+            "names": self.metrics.value(Metric::TreeBytes),
             "names-limit": self.options.metadata_bytes,
+            "resident": self.metrics.value(Metric::ResidentBytes),
         });
         let streams: usize = files.iter().map(|file| file.streams).sum();
         let open = files.iter().filter(|file| file.handles > 0).count();
@@ -52,7 +80,7 @@ impl Fs {
         figures.insert("memory".to_owned(), memory);
         figures
             .insert("reading".to_owned(), json!({"files-open": open, "files-held": files.len(), "streams": streams}));
-        figures.insert("tree".to_owned(), json!({"entries": entries}));
+        figures.insert("tree".to_owned(), json!({"entries": self.metrics.value(Metric::TreeEntries)}));
         figures
             .insert("jobs".to_owned(), json!({"copy": self.copy_counts(), "prefetch": self.desk.prefetches.counts()}));
         if which.files {
@@ -70,6 +98,7 @@ impl Fs {
             health.source = surroundings.source.clone();
             health.directory = surroundings.dir.as_ref().map(text);
             health.socket = surroundings.socket.as_ref().map(text);
+            health.metrics = surroundings.metrics.clone();
         }
         health
     }

@@ -29,7 +29,7 @@ use self::keep::Pins;
 use self::prefetch::Prefetches;
 use super::{Errno, Fs, XattrReply, xattr};
 use crate::base::Ino;
-use crate::control::{self, Failure, Freshness, JobState, Kind, MOST_WAIT_SECONDS, Refusal, Request};
+use crate::control::{self, Exposition, Failure, Freshness, JobState, Kind, MOST_WAIT_SECONDS, Refusal, Request};
 use crate::copy::Copier;
 use crate::tree::{Depth, Shape};
 
@@ -95,6 +95,8 @@ pub struct Surroundings {
     pub dir: Option<PathBuf>,
     /// The control socket.
     pub socket: Option<PathBuf>,
+    /// Where figures and health are served over HTTP: host and port, or a path.
+    pub metrics: Option<String>,
     /// Makes copies; `None` where that is switched off.
     pub copier: Option<Copier>,
     /// The rest of the daemon.
@@ -105,6 +107,9 @@ pub struct Surroundings {
 pub trait Daemon: Send + Sync + 'static {
     /// Changes the level of the log: `error`, `warn`, `info`, `debug` or `trace`.
     fn set_log_level(&self, level: &str);
+
+    /// Memory of the process that lies in RAM, in bytes.
+    fn resident_bytes(&self) -> u64;
 
     /// Changes how many bytes of files may come in a second; `None` means no limit.
     fn set_max_bandwidth(&self, bytes_per_second: Option<u64>);
@@ -182,6 +187,7 @@ impl Fs {
             Request::Refresh(what) => line(&self.refresh_now(what, caller.on).await?),
             Request::Stat(what) => line(&Value::Object(self.facts(what.path, caller.on).await?)),
             Request::Stats(which) => line(&Value::Object(self.figures(which))),
+            Request::Metrics => line(&Exposition { text: self.prometheus() }),
             Request::Set(set) => line(&Value::Object(self.set(set, caller.on).await?)),
             Request::Health => line(&self.health()),
         };

@@ -4,6 +4,7 @@
 //! without a restart. The environment and command-line flags are read in `config`.
 
 mod answer;
+mod counted;
 mod ecs;
 mod file;
 mod process;
@@ -26,6 +27,7 @@ use zeroize::Zeroize;
 use super::Result;
 use crate::base::Timestamp;
 
+pub(crate) use counted::Counted;
 pub use ecs::METADATA;
 pub use sts::Role;
 pub use uri::Authorization;

@@ -244,6 +244,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::base::Clock;
     use crate::metrics::Metrics;
     use crate::store::layers::{At, Fault, FaultStore, Meter, Operation};
     use crate::store::memory::{MemoryStore, Request};
@@ -383,7 +384,7 @@ mod tests {
             (0.2, Fault::Late(Duration::from_millis(5))),
         ];
         let faulty = Arc::new(FaultStore::new(bucket()).randomly(1, faults));
-        let meter = Arc::new(Meter::new(faulty, Arc::new(Metrics::default())));
+        let meter = Arc::new(Meter::new(faulty, Arc::new(Metrics::default()), Clock::system()));
         let limit = Arc::new(Limit::new(meter.clone(), 5));
         let mut tasks = tokio::task::JoinSet::new();
         for index in 0..200usize {

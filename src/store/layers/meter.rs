@@ -1,55 +1,63 @@
-//! Counting: every try by kind, every byte as it arrives, and how many requests are in flight.
+//! Counting: every try by kind and how long it took, every byte as it arrives, and how many requests are in flight.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::io::ReadBuf;
 
-use crate::base::Key;
-use crate::metrics::{Metric, Metrics};
+use crate::base::{Clock, Key};
+use crate::metrics::{Distribution, Metric, Metrics};
 use crate::store::{
-    Body, Change, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Outcome, Receive, Result,
-    Store, StoreMut, Tags,
+    Body, Change, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Outcome,
+    Receive, Result, Store, StoreMut, Tags,
 };
 
 /// Counts what passes through it. Stands under [`Retry`](super::Retry), so that each try counts.
 #[derive(Debug)]
 pub struct Meter<S: ?Sized = dyn Store> {
     inner: Arc<S>,
-    metrics: Arc<Metrics>,
+    clock: Clock,
     flying: Arc<Flying>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Flying {
+    metrics: Arc<Metrics>,
     now: AtomicUsize,
     peak: AtomicUsize,
 }
 
 /// One request in flight, until dropped.
-struct Flight(Arc<Flying>);
+struct Flight {
+    flying: Arc<Flying>,
+    began: Duration,
+}
 
 impl Flight {
-    fn begin(flying: &Arc<Flying>) -> Self {
+    fn begin(flying: &Arc<Flying>, began: Duration) -> Self {
         let now = flying.now.fetch_add(1, Ordering::Relaxed) + 1;
         flying.peak.fetch_max(now, Ordering::Relaxed);
-        Flight(flying.clone())
+        flying.metrics.add(Metric::RequestsInFlight, 1);
+        Flight { flying: flying.clone(), began }
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.0.now.fetch_sub(1, Ordering::Relaxed);
+        self.flying.now.fetch_sub(1, Ordering::Relaxed);
+        self.flying.metrics.subtract(Metric::RequestsInFlight, 1);
     }
 }
 
 impl<S: ?Sized> Meter<S> {
     /// Counts into these figures.
-    pub fn new(inner: Arc<S>, metrics: Arc<Metrics>) -> Self {
-        Meter { inner, metrics, flying: Arc::default() }
+    pub fn new(inner: Arc<S>, metrics: Arc<Metrics>, clock: Clock) -> Self {
+        let flying = Flying { metrics, now: AtomicUsize::new(0), peak: AtomicUsize::new(0) };
+        Meter { inner, clock, flying: Arc::new(flying) }
     }
 
     /// Requests in flight now. A GET counts until its body has been read or dropped.
@@ -63,29 +71,63 @@ impl<S: ?Sized> Meter<S> {
     }
 
     fn begin(&self, kind: Metric) -> Flight {
-        self.metrics.add(Metric::Requests, 1);
-        self.metrics.add(kind, 1);
-        Flight::begin(&self.flying)
+        self.flying.metrics.add(Metric::Requests, 1);
+        self.flying.metrics.add(kind, 1);
+        Flight::begin(&self.flying, self.clock.elapsed())
     }
 
-    fn counted(&self, body: Body, flight: Flight) -> Body {
-        Body::new(Counted { body, metrics: self.metrics.clone(), _flight: flight })
+    /// Its answer is there, or will not come.
+    fn over<T>(&self, flight: &Flight, time: Distribution, outcome: &Result<T>) {
+        let metrics = &self.flying.metrics;
+        metrics.took(time, self.clock.elapsed().saturating_sub(flight.began));
+        if is_answer(outcome) {
+            metrics.set(Metric::Answered, self.clock.now().seconds.max(0) as u64);
+        }
     }
+
+    /// One request that is over with its answer.
+    async fn whole<T>(&self, kind: Metric, time: Distribution, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let flight = self.begin(kind);
+        let answer = call.await;
+        self.over(&flight, time, &answer);
+        answer
+    }
+}
+
+/// Counts a further try after a failure of this kind.
+pub(super) fn count_retry(metrics: &Metrics, kind: ErrorKind) {
+    metrics.add(Metric::Retries, 1);
+    let cause = match kind {
+        ErrorKind::Network => Metric::RetriesNetwork,
+        ErrorKind::Timeout => Metric::RetriesTimeout,
+        ErrorKind::Server => Metric::RetriesServer,
+        ErrorKind::Throttled => Metric::RetriesThrottled,
+        ErrorKind::ClockSkew | ErrorKind::Credentials => Metric::RetriesSignature,
+        // No other kind is tried again.
+        _ => Metric::RetriesGarbled,
+    };
+    metrics.add(cause, 1);
+}
+
+/// Whether an outcome shows that the bucket can be reached and serves us, be it with a refusal of what cannot be had.
+fn is_answer<T>(outcome: &Result<T>) -> bool {
+    let kind = outcome.as_ref().err().map(Error::kind);
+    matches!(kind, None | Some(ErrorKind::NotFound | ErrorKind::Archived | ErrorKind::Changed | ErrorKind::Conflict))
 }
 
 /// A body whose bytes are counted.
 struct Counted {
     body: Body,
-    metrics: Arc<Metrics>,
     /// Lasts as long as the body.
-    _flight: Flight,
+    flight: Flight,
 }
 
 impl Receive for Counted {
     fn poll_receive(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         let before = into.filled().len();
         ready!(self.body.poll_receive(cx, into))?;
-        self.metrics.add(Metric::BytesFetched, (into.filled().len() - before) as u64);
+        let bytes = (into.filled().len() - before) as u64;
+        self.flight.flying.metrics.add(Metric::BytesFetched, bytes);
         Poll::Ready(Ok(()))
     }
 }
@@ -94,39 +136,37 @@ impl Receive for Counted {
 impl<S: Store + ?Sized> Store for Meter<S> {
     async fn get(&self, request: GetRequest) -> Result<GetResponse> {
         let flight = self.begin(Metric::GetRequests);
-        let response = self.inner.get(request).await?;
-        Ok(GetResponse { body: self.counted(response.body, flight), ..response })
+        let answer = self.inner.get(request).await;
+        self.over(&flight, Distribution::GetTime, &answer);
+        let response = answer?;
+        Ok(GetResponse { body: Body::new(Counted { body: response.body, flight }), ..response })
     }
 
     async fn head(&self, request: HeadRequest) -> Result<ObjectMeta> {
-        let _flight = self.begin(Metric::HeadRequests);
-        self.inner.head(request).await
+        self.whole(Metric::HeadRequests, Distribution::HeadTime, self.inner.head(request)).await
     }
 
     async fn list(&self, request: ListRequest) -> Result<ListPage> {
-        let _flight = self.begin(Metric::ListRequests);
-        self.inner.list(request).await
+        self.whole(Metric::ListRequests, Distribution::ListTime, self.inner.list(request)).await
     }
 
     async fn symlink_target(&self, key: &Key) -> Result<String> {
-        let _flight = self.begin(Metric::HeadRequests);
-        self.inner.symlink_target(key).await
+        self.whole(Metric::HeadRequests, Distribution::HeadTime, self.inner.symlink_target(key)).await
     }
 
     async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {
-        let _flight = self.begin(Metric::HeadRequests);
-        self.inner.tags(key, version).await
+        self.whole(Metric::HeadRequests, Distribution::HeadTime, self.inner.tags(key, version)).await
     }
 }
 
 #[async_trait]
 impl<S: StoreMut + ?Sized> StoreMut for Meter<S> {
     async fn change(&self, change: Change) -> Result<Outcome> {
-        let _flight = self.begin(match change {
-            Change::ListParts(_) => Metric::ListRequests,
-            _ => Metric::WriteRequests,
-        });
-        self.inner.change(change).await
+        let (kind, time) = match change {
+            Change::ListParts(_) => (Metric::ListRequests, Distribution::ListTime),
+            _ => (Metric::WriteRequests, Distribution::WriteTime),
+        };
+        self.whole(kind, time, self.inner.change(change)).await
     }
 }
 
@@ -142,12 +182,13 @@ mod tests {
         let bucket = MemoryStore::new().chunk_bytes(10);
         bucket.put("k", vec![1; 100]);
         let metrics = Arc::new(Metrics::default());
-        let meter = Meter::new(Arc::new(bucket), metrics.clone());
+        let meter = Meter::new(Arc::new(bucket), metrics.clone(), Clock::system());
         let get = || GetRequest::new(Key::new("k")).range(ByteRange::new(0, 50));
         let mut first = meter.get(get()).await.unwrap().body;
         let second = meter.get(get()).await.unwrap().body;
         assert_eq!(first.read(&mut [0; 64]).await.unwrap(), 10);
         assert_eq!((meter.in_flight(), metrics.value(Metric::BytesFetched)), (2, 10));
+        assert_eq!(metrics.value(Metric::RequestsInFlight), 2);
         drop(first);
         second.collect(50).await.unwrap();
         meter.head(HeadRequest::new(Key::new("missing"))).await.unwrap_err();
@@ -164,5 +205,8 @@ mod tests {
             Metric::BytesFetched,
         ];
         assert_eq!(counted.map(|metric| metrics.value(metric)), [6, 2, 1, 1, 2, 60]);
+        assert_eq!(metrics.value(Metric::RequestsInFlight), 0);
+        let times = [Distribution::GetTime, Distribution::HeadTime, Distribution::ListTime, Distribution::WriteTime];
+        assert_eq!(times.map(|time| metrics.total(time).0), [2, 1, 1, 2]);
     }
 }

@@ -67,7 +67,7 @@ pub fn layered<S: ?Sized>(
     clock: &Clock,
 ) -> Arc<Layered<S>> {
     let stall = Arc::new(Stall::new(inner, options.first_byte, options.stall));
-    let meter = Arc::new(Meter::new(stall, metrics.clone()));
+    let meter = Arc::new(Meter::new(stall, metrics.clone(), clock.clone()));
     let hedge = Arc::new(Hedge::new(meter, metrics.clone(), clock.clone()));
     let paced = Arc::new(Bandwidth::new(hedge, options.max_bandwidth.clone(), clock.clone()));
     let limit = Arc::new(Limit::new(paced, options.max_in_flight));

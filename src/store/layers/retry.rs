@@ -21,6 +21,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::io::ReadBuf;
 
+use super::meter;
 use crate::base::{ByteRange, Clock, Key};
 use crate::metrics::{Metric, Metrics};
 use crate::store::{
@@ -165,7 +166,7 @@ impl Patience {
         }
         match self.wait_after(&error) {
             Some(wait) => {
-                self.shared.metrics.add(Metric::Retries, 1);
+                meter::count_retry(&self.shared.metrics, error.kind());
                 tracing::debug!(
                     operation = self.about.operation,
                     key = self.about.key,

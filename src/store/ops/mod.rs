@@ -22,7 +22,7 @@ use bytes::Bytes;
 use http::Method;
 
 use self::refusal::Refusal;
-use super::credentials::{Provider, Web};
+use super::credentials::{Counted, Provider, Web};
 use super::dialect::Rules;
 use super::endpoint::Endpoint;
 use super::http::{Request, Response, Transport, TransportOptions};
@@ -33,6 +33,7 @@ use super::{
     ObjectMeta, Options, Outcome, Result, Sign, Store, StoreMut, Tags,
 };
 use crate::base::{Clock, Key, Timestamp};
+use crate::metrics::Metrics;
 
 /// Error bodies are a few hundred bytes; what is longer is no error of a store.
 const MAX_ERROR_BODY: usize = 256 << 10;
@@ -79,6 +80,13 @@ impl HttpStore {
             clock,
             signing,
         })
+    }
+
+    /// Says in these figures how old its credentials are.
+    pub(super) fn counting(mut self, metrics: &Arc<Metrics>) -> HttpStore {
+        let counted = |provider| Counted::over(provider, metrics.clone(), self.clock.clone());
+        self.signing = self.signing.take().map(|(signer, provider)| (signer, counted(provider)));
+        self
     }
 
     /// Where requests go, for people: scheme and authority.

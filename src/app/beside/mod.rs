@@ -1,0 +1,159 @@
+//! What is served beside the mount and never through it: figures for Prometheus and the state of health, over HTTP.
+//!
+//! It answers from the first moment of the daemon, so that whoever starts many of them sees which is not ready yet, and
+//! why. `answer` says what there is under which path, `ready` when a mount is fit to be used. Bounded here: how many
+//! clients there are at once, and how long each may take. A connection carries one request.
+
+mod answer;
+mod ready;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinHandle;
+
+pub(super) use ready::Readiness;
+
+use super::socket;
+use crate::config::{MetricsListen, Problem, Result};
+use crate::fs::Fs;
+
+/// Clients at once; more wait until one of these is done.
+const MOST_CLIENTS: usize = 32;
+
+/// The longest that a client may take over its request and the answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Before it is tried again to take clients, where that failed: for lack of descriptors, most likely.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The most bytes of a request that are looked at.
+const MOST_REQUEST_BYTES: usize = 16 << 10;
+
+/// An open door. Dropping it closes it.
+pub(super) struct Beside {
+    address: String,
+    socket: Option<PathBuf>,
+    served: Arc<OnceLock<Served>>,
+    task: JoinHandle<()>,
+}
+
+/// The mount that is spoken of.
+pub(super) struct Served {
+    pub(super) file_system: Arc<Fs>,
+    /// Becomes true when the kernel has ended the session.
+    pub(super) ended: watch::Receiver<bool>,
+    pub(super) readiness: Readiness,
+}
+
+/// Where clients come in.
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Beside {
+    /// Listens, and says that nothing is mounted until [`Beside::serve`]. Must be called within a runtime. Fails with
+    /// what to do, where the address is taken or is none of this machine's.
+    pub(super) async fn open(listen: &MetricsListen) -> Result<Beside> {
+        let opened = match listen {
+            MetricsListen::Tcp(address) => open_tcp(address).await,
+            MetricsListen::Unix(path) => open_unix(path),
+        };
+        let (listener, address) = opened.map_err(|error| {
+            Problem::failure(format!("metrics-listen {listen}: cannot listen there: {error}; name another address"))
+        })?;
+        let socket = match listen {
+            MetricsListen::Unix(path) => Some(path.clone()),
+            MetricsListen::Tcp(_) => None,
+        };
+        let served = Arc::new(OnceLock::new());
+        let task = tokio::spawn(take_clients(listener, served.clone()));
+        Ok(Beside { address, socket, served, task })
+    }
+
+    /// Speaks of this mount from now on. Once; a second time changes nothing.
+    pub(super) fn serve(&self, served: Served) {
+        let _ = self.served.set(served);
+    }
+
+    /// Where it listens: host and port, or a path.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.task.abort();
+        if let Some(path) = &self.socket {
+            // Gone already is as good.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+async fn open_tcp(address: &str) -> io::Result<(Listener, String)> {
+    let listener = TcpListener::bind(address).await?;
+    let address = listener.local_addr()?.to_string();
+    Ok((Listener::Tcp(listener), address))
+}
+
+fn open_unix(path: &std::path::Path) -> io::Result<(Listener, String)> {
+    socket::clear(path)?;
+    let listener = UnixListener::bind(path)?;
+    Ok((Listener::Unix(listener), path.display().to_string()))
+}
+
+async fn take_clients(listener: Listener, served: Arc<OnceLock<Served>>) {
+    let places = Arc::new(Semaphore::new(MOST_CLIENTS));
+    // Fails only when the semaphore is closed, which nobody does.
+    while let Ok(place) = places.clone().acquire_owned().await {
+        let taken = match &listener {
+            Listener::Tcp(listener) => {
+                listener.accept().await.map(|(client, _): (_, SocketAddr)| attend(client, served.clone(), place))
+            }
+            Listener::Unix(listener) => {
+                listener.accept().await.map(|(client, _)| attend(client, served.clone(), place))
+            }
+        };
+        if let Err(error) = taken {
+            tracing::warn!(%error, "no client can be taken beside the mount");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Serves one client in a task of its own.
+fn attend<S>(client: S, served: Arc<OnceLock<Served>>, place: OwnedSemaphorePermit)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let answer = service_fn(move |request: hyper::Request<Incoming>| {
+        let served = served.clone();
+        async move { answer::answer(request.method(), request.uri().path(), served.get()).await }
+    });
+    tokio::spawn(async move {
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .keep_alive(false)
+            .max_buf_size(MOST_REQUEST_BYTES)
+            .serve_connection(TokioIo::new(client), answer);
+        match tokio::time::timeout(PATIENCE, connection).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "a client beside the mount has left"),
+            Err(_) => tracing::debug!("a client beside the mount took too long"),
+        }
+        drop(place);
+    });
+}

@@ -1,0 +1,61 @@
+//! How reads are counted: by where their bytes were, how long they took, how large they were.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Reader, Slice};
+use crate::metrics::{Distribution, Metric, Metrics};
+use crate::store::Result;
+
+/// Where the bytes of a read were when it came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Source {
+    /// All in buffers.
+    Buffer,
+    /// Some on their way, the others in buffers.
+    UnderWay,
+    /// Some nowhere: a request was made for them.
+    Store,
+}
+
+/// A read that waits, until dropped.
+pub(super) struct Waiting<'a>(&'a Arc<Metrics>);
+
+impl<'a> Waiting<'a> {
+    /// Begins to wait: the bytes are not all in buffers.
+    pub(super) fn begin(metrics: &'a Arc<Metrics>, source: &mut Source) -> Self {
+        if *source == Source::Buffer {
+            *source = Source::UnderWay;
+        }
+        metrics.add(Metric::ReadsWaiting, 1);
+        Waiting(metrics)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.subtract(Metric::ReadsWaiting, 1);
+    }
+}
+
+impl Reader {
+    /// Takes in a read that is over.
+    pub(super) fn count_read(&self, read: &Result<Slice>, source: Source, took: Duration) {
+        let metrics = &self.metrics;
+        metrics.add(Metric::Reads, 1);
+        let Ok(slice) = read else { return metrics.add(Metric::ReadErrors, 1) };
+        let bytes = slice.len() as u64;
+        metrics.add(Metric::BytesRead, bytes);
+        let (time, size) = match source {
+            Source::Buffer => (Distribution::BufferedReadTime, Distribution::BufferedReadSize),
+            Source::UnderWay => (Distribution::AwaitedReadTime, Distribution::AwaitedReadSize),
+            Source::Store => (Distribution::FetchedReadTime, Distribution::FetchedReadSize),
+        };
+        metrics.took(time, took);
+        metrics.measured(size, bytes);
+        // Past the end there is nothing to have.
+        if source == Source::Buffer && bytes > 0 {
+            metrics.add(Metric::ReadsBuffered, 1);
+        }
+    }
+}
