@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use crate::cli::{BINARY, Ended, Running, Target, Tool};
+use crate::manual;
 
 /// The first line of its output that has these words.
 fn line_with(running: &mut Running, words: &str) -> String {
@@ -89,4 +90,18 @@ fn the_readmes_commands_work() {
         let ended = Ended::of(&mut command).ok();
         assert!(ended.stdout.contains("hello") && ended.stdout.contains("greeting.txt"), "{ended:?}");
     }
+}
+
+/// What the README shows of the demo is what the demo shows.
+#[test]
+fn the_readmes_picture_is_of_the_demo() {
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let picture = manual::blocks(&readme).next().unwrap();
+    let (tool, folder) = (Tool::bare(), tempfile::tempdir().unwrap());
+    let mut running = tool.spawn(&["demo", folder.path().join("demo").to_str().unwrap()]);
+    line_with(&mut running, "is mounted on");
+    let wrong = manual::differences(picture, &tool, folder.path());
+    running.signal(libc::SIGINT);
+    running.wait().ok();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -27,7 +27,7 @@ fn pages() -> Vec<(String, String)> {
     pages
 }
 
-fn blocks(page: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn blocks(page: &str) -> impl Iterator<Item = &str> {
     page.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap())
 }
 
@@ -49,25 +49,30 @@ fn steps(block: &str) -> Vec<Step<'_>> {
     steps
 }
 
-/// Runs the commands of a block one after the other in one shell, and gives what each printed.
-fn run(block: &str) -> Vec<String> {
+/// Runs the commands of a block one after the other in one shell, in this directory, and says where what they print is
+/// not what the block says.
+pub(crate) fn differences(block: &str, tool: &Tool, folder: &Path) -> Vec<String> {
     const END: &str = "--- end of what this command prints ---";
-    let server = server();
-    let tool = Tool::for_server(&server);
-    let folder = tempfile::tempdir().unwrap();
-    let folder = Mounts(folder.path().canonicalize().unwrap(), folder);
-    let mut script = format!("PATH={}:$PATH\n", Path::new(BINARY).parent().unwrap().display());
-    for step in steps(block) {
+    let mut script = format!("exec 2>&1\nPATH={}:$PATH\n", Path::new(BINARY).parent().unwrap().display());
+    let steps = steps(block);
+    for step in &steps {
         script.push_str(&format!("{}\necho '{END}'\n", step.command));
     }
     let mut command = tool.command("bash");
-    command.current_dir(&folder.0).env("OSSMOUNT_LOG_LEVEL", "warn").args(["-c", &format!("exec 2>&1\n{script}")]);
+    command.current_dir(folder).env("OSSMOUNT_LOG_LEVEL", "warn").args(["-c", &script]);
     let said = Ended::of(&mut command).stdout;
-    said.split(&format!("{END}\n")).map(str::to_owned).collect()
+    let end = format!("{END}\n");
+    let differs = steps
+        .iter()
+        .zip(said.split(&end))
+        .filter(|(step, said)| !matches(&said.lines().collect::<Vec<_>>(), &step.prints));
+    differs
+        .map(|(step, said)| format!("$ {}\nprints\n{said}and should print\n{}\n", step.command, step.prints.join("\n")))
+        .collect()
 }
 
 /// A directory below which nothing stays mounted.
-struct Mounts(PathBuf, #[allow(dead_code)] tempfile::TempDir);
+struct Mounts(PathBuf);
 
 impl Drop for Mounts {
     fn drop(&mut self) {
@@ -121,16 +126,14 @@ fn expectations_are_told_from_what_is_printed() {
 
 fn examples_work(name: &str) {
     let text = page(&Path::new(MANUAL).join(name).with_extension("rs"));
-    let mut wrong = Vec::new();
     for block in blocks(&text) {
-        for (step, said) in steps(block).iter().zip(run(block)) {
-            let lines: Vec<_> = said.lines().collect();
-            if !matches(&lines, &step.prints) {
-                wrong.push(format!("$ {}\nprints\n{said}and should print\n{}\n", step.command, step.prints.join("\n")));
-            }
-        }
+        let server = server();
+        let folder = tempfile::tempdir().unwrap();
+        let mounts = Mounts(folder.path().canonicalize().unwrap());
+        let wrong = differences(block, &Tool::for_server(&server), &mounts.0);
+        drop(mounts);
+        assert!(wrong.is_empty(), "{name}:\n{}", wrong.join("\n"));
     }
-    assert!(wrong.is_empty(), "{name}:\n{}", wrong.join("\n"));
 }
 
 /// One test for each page, so that they run side by side.
