@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::{control, cp, demo, emulator, ls, mount, prefetch, stat, status, umount};
+use super::{config, control, cp, demo, emulator, ls, mount, prefetch, stat, status, umount};
 use crate::config::{BucketUrl, Problem, Result};
 
 /// How the mount command was reached.
@@ -40,6 +40,7 @@ pub fn command() -> Command {
             stat::command(),
             prefetch::command(),
             status::command(),
+            config::command(),
             control::command(),
             cp::command(),
             demo::command(),
@@ -57,7 +58,8 @@ pub fn help_page(name: &str) -> Option<String> {
 pub(super) fn run(args: Vec<OsString>) -> Result<()> {
     match form(&args) {
         Form::Command => {
-            let Some(matches) = parsed(command().try_get_matches_from(args))? else { return Ok(()) };
+            let all = command();
+            let Some(matches) = parsed(all.try_get_matches_from(args))? else { return Ok(()) };
             dispatch(&matches)
         }
         form => {
@@ -77,6 +79,7 @@ fn dispatch(matches: &ArgMatches) -> Result<()> {
         Some(("stat", matches)) => stat::run(matches),
         Some(("prefetch", matches)) => prefetch::run(matches),
         Some(("status", matches)) => status::run(matches),
+        Some(("config", matches)) => config::run(matches),
         Some(("control", matches)) => control::run(matches),
         Some(("cp", matches)) => cp::run(matches),
         Some(("demo", matches)) => demo::run(matches),

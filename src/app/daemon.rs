@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::runtime::{Handle, Runtime};
 use tokio::time::MissedTickBehavior;
 
@@ -25,7 +26,7 @@ use crate::copy::{Account, Copier};
 use crate::fs::{self as file_systems, Fs, Surroundings};
 use crate::fuse::{self, Drained, Mounted, Place, Target};
 use crate::metrics::{Metric, Metrics};
-use crate::read::Reader;
+use crate::read::{Prefetch, Reader};
 use crate::store::layers::Rate;
 
 /// What to mount where.
@@ -49,7 +50,7 @@ impl Plan {
 pub(super) struct Live {
     mounted: Mounted,
     source: String,
-    drain_timeout: Duration,
+    adjust: Adjust,
     /// What is under way is called off in the end.
     copier: Option<Copier>,
     _door: Option<Door>,
@@ -108,6 +109,7 @@ pub(super) async fn start(plan: Plan, level: Option<Arc<Level>>) -> Result<Live>
     let recording = record.map(begin).transpose()?;
     let readiness = Readiness::new(connected.store.clone(), options.prefix.clone(), metrics.clone(), clock.clone());
     let watch = Watch::begin(&Handle::current(), reader.clone(), clock.clone());
+    let adjusted = reader.clone();
     let file_system = Fs::new(connected.store, reader, options, metrics, clock);
     let target = Target { source: source.clone(), place };
     let mounted = fuse::mount(file_system.clone(), target, mounting.fuse, Handle::current())
@@ -121,7 +123,7 @@ pub(super) async fn start(plan: Plan, level: Option<Arc<Level>>) -> Result<Live>
         socket: socket.map(PathBuf::from),
         metrics: beside.as_ref().map(|beside| beside.address().to_owned()),
         copier: copier.clone(),
-        daemon: Arc::new(Rest { level, max_bandwidth: connected.max_bandwidth }),
+        daemon: Arc::new(Rest { level, max_bandwidth: connected.max_bandwidth.clone() }),
     });
     if let Some(beside) = &beside {
         beside.serve(Served { file_system, ended: mounted.ended(), readiness });
@@ -135,11 +137,12 @@ pub(super) async fn start(plan: Plan, level: Option<Arc<Level>>) -> Result<Live>
         }
     });
     tracing::info!(source, dir = %dir.display(), endpoint = connected.endpoint, "mounted");
-    let drain_timeout = mounting.run.drain_timeout;
+    let drain_timeout = mounting.run.drain_timeout.into();
+    let adjust = Adjust { reader: adjusted, max_bandwidth: connected.max_bandwidth, drain_timeout };
     Ok(Live {
         mounted,
         source,
-        drain_timeout,
+        adjust,
         copier,
         _door: door,
         _beside: beside,
@@ -189,10 +192,45 @@ impl file_systems::Daemon for Rest {
     }
 }
 
+/// What of a live mount can be changed without a new one.
+pub(super) struct Adjust {
+    reader: Arc<Reader>,
+    max_bandwidth: Rate,
+    drain_timeout: Mutex<Duration>,
+}
+
+impl Adjust {
+    pub(super) fn set_memory_limit(&self, bytes: u64) {
+        self.reader.set_memory_limit(bytes);
+    }
+
+    pub(super) fn set_max_bandwidth(&self, bytes_per_second: Option<u64>) {
+        self.max_bandwidth.set(bytes_per_second);
+    }
+
+    pub(super) fn set_prefetch(&self, prefetch: Prefetch) {
+        self.reader.set_prefetch_of_all(prefetch);
+    }
+
+    pub(super) fn set_drain_timeout(&self, timeout: Duration) {
+        *self.drain_timeout.lock() = timeout;
+    }
+
+    fn drain_timeout(&self) -> Duration {
+        *self.drain_timeout.lock()
+    }
+}
+
 impl Live {
     /// Serves until the mount is gone or a signal ends it; then drains. `reload` answers SIGHUP; `manager` hears how
     /// it goes.
-    pub(super) async fn serve(self, mut signals: Signals, manager: &Manager, level: Option<&Level>, reload: impl Fn()) {
+    pub(super) async fn serve(
+        self,
+        mut signals: Signals,
+        manager: &Manager,
+        level: Option<&Level>,
+        reload: impl Fn(&Adjust),
+    ) {
         manager.ready(&self.source);
         loop {
             tokio::select! {
@@ -205,7 +243,7 @@ impl Live {
                     Wish::End => break,
                     Wish::Reload => {
                         manager.reloading();
-                        reload();
+                        reload(&self.adjust);
                         manager.ready(&self.source);
                     }
                     Wish::NextLevel => if let Some(level) = level { level.step() },
@@ -236,12 +274,13 @@ impl Live {
 
     /// Unmounts, and answers what is under way within the drain time; a second request to end cuts that short.
     pub(super) async fn end(self, mut signals: Signals) {
-        let ended = async { tokio::join!(self.mounted.drain(self.drain_timeout), self.stop_copies()).0 };
+        let drain_timeout = self.adjust.drain_timeout();
+        let ended = async { tokio::join!(self.mounted.drain(drain_timeout), self.stop_copies()).0 };
         tokio::select! {
             drained = ended => match drained {
                 Drained::Clean => tracing::info!("unmounted; everything under way was answered"),
                 Drained::CutShort(count) => {
-                    tracing::warn!("unmounted; {count} requests were cut short after {:?}", self.drain_timeout);
+                    tracing::warn!("unmounted; {count} requests were cut short after {drain_timeout:?}");
                 }
             },
             () = signals.end() => tracing::warn!("told twice to end: unmounted without waiting"),
@@ -250,10 +289,11 @@ impl Live {
 
     /// Calls off the copies under way: their parts would be paid for until somebody finds them.
     async fn stop_copies(&self) {
+        let drain_timeout = self.adjust.drain_timeout();
         if let Some(copier) = &self.copier
-            && tokio::time::timeout(self.drain_timeout, copier.stop()).await.is_err()
+            && tokio::time::timeout(drain_timeout, copier.stop()).await.is_err()
         {
-            tracing::warn!("copies were cut short after {:?}; parts of them may be left", self.drain_timeout);
+            tracing::warn!("copies were cut short after {drain_timeout:?}; parts of them may be left");
         }
     }
 

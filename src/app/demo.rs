@@ -51,7 +51,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<()> {
         };
         let shown = live.dir().unwrap_or_else(|| place.path().to_owned());
         say(&shown, &emulator)?;
-        live.serve(signals, &Manager::nobody(), Some(&log), || {}).await;
+        live.serve(signals, &Manager::nobody(), Some(&log), |_| {}).await;
         Ok(())
     });
     runtime.shutdown_background();

@@ -94,6 +94,11 @@ impl Level {
         self.put(next);
     }
 
+    /// Whether this is the level.
+    pub(super) fn is(&self, level: &str) -> bool {
+        *self.lock() == parse(level)
+    }
+
     /// Goes to this level.
     pub(super) fn set(&self, level: &str) {
         self.put(parse(level));

@@ -11,12 +11,13 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use super::background::{self, Side};
 use super::cli::{Form, config_arg};
 use super::daemon::{self, Plan};
-use super::given::{self, Given};
+use super::given::{Given, Sources};
 use super::log::{self, Fallback, Level};
 use super::notify::Manager;
+use super::reload::Reload;
 use super::signals::Signals;
 use super::variable;
-use crate::config::{self, BucketUrl, Caller, ControlSocket, Group, Machine, MetricsListen, Problem, Raw, Result, Run};
+use crate::config::{self, BucketUrl, Caller, ControlSocket, Group, Machine, MetricsListen, Problem, Result, Run};
 
 pub(super) fn command(form: Form) -> Command {
     let command = match form {
@@ -77,16 +78,18 @@ pub(super) fn run(matches: &ArgMatches, form: Form) -> Result<()> {
         Form::Bare | Form::Helper if set("sloppy") => Caller::SloppyMountProgram,
         Form::Bare | Form::Helper => Caller::MountProgram,
     };
-    let given = given::gather(matches, caller)?;
+    let sources = Sources::of(matches, caller);
+    let given = sources.read()?;
     let plan = plan(matches, &given)?;
     if set("fake") {
         return Ok(());
     }
     let said = set("verbose").then(|| format!("{} is mounted on {}", plan.source, plan.dir.display()));
-    let again = (matches.clone(), caller);
+    let url = bucket_url(matches)?;
+    let reload = |level| Reload::new(sources, url, given.raw, level);
     match plan.mounting.run.foreground || plan.is_handed_over() {
-        true => foreground(plan, &again),
-        false => in_background(plan, &again),
+        true => foreground(plan, reload),
+        false => in_background(plan, reload),
     }?;
     if let Some(said) = said {
         println!("{said}");
@@ -95,13 +98,17 @@ pub(super) fn run(matches: &ArgMatches, form: Form) -> Result<()> {
 }
 
 fn plan(matches: &ArgMatches, given: &Given) -> Result<Plan> {
-    let url: BucketUrl = required(matches.get_one::<String>("url"))?.parse()?;
+    let url = bucket_url(matches)?;
     let dir = absolute(required(matches.get_one::<PathBuf>("dir"))?);
     let mut mounting = config::resolve(&given.raw, given.words, &url, Machine::look(), &variable)?;
     make_absolute(&mut mounting.run);
     mounting.store.credentials.map_paths(&absolute);
     mounting.store.ca_bundle = mounting.store.ca_bundle.as_deref().map(absolute);
     Ok(Plan { source: url.to_string(), dir, mounting })
+}
+
+fn bucket_url(matches: &ArgMatches) -> Result<BucketUrl> {
+    required(matches.get_one::<String>("url"))?.parse()
 }
 
 /// The parser has seen to it that the argument is there.
@@ -126,12 +133,11 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-type Again = (ArgMatches, Caller);
-
-fn foreground(plan: Plan, again: &Again) -> Result<()> {
+fn foreground(plan: Plan, reload: impl FnOnce(Arc<Level>) -> Reload) -> Result<()> {
     leave_no_core();
     allow_descriptors();
     let level = Arc::new(log::start(&plan.mounting.run.log, Fallback::Stderr)?);
+    let reload = reload(level.clone());
     let runtime = daemon::runtime()?;
     let manager = Manager::from_environment(&variable);
     let outcome = runtime.block_on(async {
@@ -140,26 +146,30 @@ fn foreground(plan: Plan, again: &Again) -> Result<()> {
             live = daemon::start(plan, Some(level.clone())) => live?,
             () = signals.end() => return Ok(()),
         };
-        live.serve(signals, &manager, Some(&level), || reload(again, &level)).await;
+        live.serve(signals, &manager, Some(&level), |mount| reload.run(mount)).await;
         Ok(())
     });
     runtime.shutdown_background();
     outcome
 }
 
-fn in_background(plan: Plan, again: &Again) -> Result<()> {
+fn in_background(plan: Plan, reload: impl FnOnce(Arc<Level>) -> Reload) -> Result<()> {
     let line = match background::detach()? {
         Side::Caller => return Ok(()),
         Side::Daemon(line) => line,
     };
     leave_no_core();
     allow_descriptors();
-    let outcome = daemonised(plan, again, line);
+    let outcome = daemonised(plan, reload, line);
     std::process::exit(i32::from(outcome.is_err()));
 }
 
 /// Everything from here on is the daemon's; the caller hears of failures only through the line.
-fn daemonised(plan: Plan, again: &Again, line: background::Line) -> std::result::Result<(), ()> {
+fn daemonised(
+    plan: Plan,
+    reload: impl FnOnce(Arc<Level>) -> Reload,
+    line: background::Line,
+) -> std::result::Result<(), ()> {
     let prepared = log::start(&plan.mounting.run.log, Fallback::Nowhere)
         .and_then(|level| daemon::runtime().map(|runtime| (Arc::new(level), runtime)));
     let (level, runtime) = match prepared {
@@ -169,6 +179,7 @@ fn daemonised(plan: Plan, again: &Again, line: background::Line) -> std::result:
             return Err(());
         }
     };
+    let reload = reload(level.clone());
     let outcome = runtime.block_on(async {
         let started = async {
             let signals = Signals::catch()?;
@@ -186,29 +197,13 @@ fn daemonised(plan: Plan, again: &Again, line: background::Line) -> std::result:
                 Err(())
             }
             Ok((live, signals)) => {
-                live.serve(signals, &Manager::nobody(), Some(&level), || reload(again, &level)).await;
+                live.serve(signals, &Manager::nobody(), Some(&level), |mount| reload.run(mount)).await;
                 Ok(())
             }
         }
     });
     runtime.shutdown_background();
     outcome
-}
-
-/// Reads the configuration again and takes from it what a live mount can change: the log's level. Credentials files
-/// are read again by themselves whenever they change.
-fn reload((matches, caller): &Again, level: &Level) {
-    match given::gather(matches, *caller).and_then(|given: Given| run_of(&given.raw)) {
-        Ok(run) => {
-            level.set(&run.log.level);
-            tracing::info!("configuration read again: log-level taken over; other options need a new mount");
-        }
-        Err(problem) => tracing::error!("the configuration is left as it was: {problem}"),
-    }
-}
-
-fn run_of(raw: &Raw) -> Result<Run> {
-    config::resolve_run(raw)
 }
 
 /// Descriptors are connections and files in memory; the soft limit is 1024 nearly everywhere, for the sake of programs that

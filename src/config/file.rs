@@ -1,16 +1,22 @@
 //! The JSON configuration file: one object, its keys the names of options.
 
 use std::ffi::OsString;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
+use super::json::{Entry, Place, entries, place};
 use super::problem::{Problem, Result};
 use super::raw::{Origin, Raw};
 use super::suggest;
-use super::table::TABLE;
+use super::table::{Row, TABLE};
+use super::value::Kind;
+
+/// The largest file that is taken, in bytes: a hundred times what all options need.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// What some editors put in front of a text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The system's file and the user's, weakest first; they need not exist.
 pub fn standard_files(variable: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
@@ -19,48 +25,100 @@ pub fn standard_files(variable: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBu
     std::iter::once(PathBuf::from("/etc/ossmount/config.json")).chain(user).collect()
 }
 
+/// Whether a file was there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Found {
+    /// It was, and was read.
+    Read,
+    /// It was not.
+    Missing,
+}
+
 impl Raw {
     /// Takes a file that must exist.
     pub fn read_file(&mut self, path: &Path) -> Result<()> {
-        let text = fs::read_to_string(path).map_err(|error| {
+        let bytes = contents(path).map_err(|error| {
             Problem::usage(format!("the configuration file {} cannot be read: {error}", path.display()))
         })?;
-        self.read_json(path, &text)
+        self.read_bytes(path, &bytes)
     }
 
     /// Takes a file if it exists.
-    pub fn read_file_if_there(&mut self, path: &Path) -> Result<()> {
+    pub fn read_file_if_there(&mut self, path: &Path) -> Result<Found> {
         match fs::metadata(path) {
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(()),
-            _ => self.read_file(path),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(Found::Missing)
+            }
+            _ => self.read_file(path).map(|()| Found::Read),
         }
     }
 
-    fn read_json(&mut self, path: &Path, text: &str) -> Result<()> {
-        let fail = |what: String| Problem::usage(format!("{}: {what}", path.display()));
-        let json: Value = serde_json::from_str(text).map_err(|error| fail(format!("not JSON: {error}")))?;
-        let Value::Object(keys) = json else {
-            return Err(fail("not a JSON object; write {\"region\": \"cn-hangzhou\"}".to_owned()));
+    fn read_bytes(&mut self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let fail = |at: Place, what: String| Err(Problem::usage(format!("{}:{at}: {what}", path.display())));
+        if bytes.len() as u64 > MOST_BYTES {
+            let what = "is larger than 1MiB, so it is no configuration file";
+            return Err(Problem::usage(format!("{} {what}", path.display())));
+        }
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text),
+            Err(error) => {
+                let sound = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+                return fail(place(&sound, sound.len()), "not UTF-8; save the file in that encoding".to_owned());
+            }
         };
-        for (key, value) in keys {
-            let Some(row) = TABLE.iter().find(|row| row.name == key) else {
-                let hint = suggest::hint(&key, TABLE.iter().map(|row| row.name));
-                return Err(fail(format!("unknown key {key:?}{hint}")));
-            };
-            let text = match value {
-                Value::Null => continue,
-                Value::String(text) => text,
-                Value::Bool(true) => "on".to_owned(),
-                Value::Bool(false) => "off".to_owned(),
-                Value::Number(number) => number.to_string(),
-                Value::Array(_) | Value::Object(_) => {
-                    return Err(fail(format!("{key}: takes text, a number, true or false")));
-                }
-            };
-            self.set(row.key, text, Origin::File(path.to_owned()))?;
+        let entries = match entries(text) {
+            Ok(entries) => entries,
+            Err((at, what)) => return fail(at, what),
+        };
+        for (number, entry) in entries.iter().enumerate() {
+            if let Some(first) = entries[..number].iter().find(|first| first.key == entry.key) {
+                let (key, line) = (&entry.key, first.key_at.line);
+                return fail(entry.key_at, format!("{key} is given twice, first on line {line}; keep one of them"));
+            }
+            self.read_entry(path, entry)?;
         }
         Ok(())
     }
+
+    fn read_entry(&mut self, path: &Path, entry: &Entry<'_>) -> Result<()> {
+        let fail = |at: Place, what: String| Problem::usage(format!("{}:{at}: {what}", path.display()));
+        let key = &entry.key;
+        let Some(row) = TABLE.iter().find(|row| row.name == key) else {
+            let hint = suggest::hint(key, TABLE.iter().map(|row| row.name));
+            let hint = if hint.is_empty() { "; see ossmount mount --help".to_owned() } else { hint };
+            return Err(fail(entry.key_at, format!("unknown key {key:?}{hint}")));
+        };
+        let origin = || Origin::File { path: path.to_owned(), at: entry.value_at };
+        for text in texts(row, entry.value).map_err(|what| fail(entry.value_at, format!("{key}: {what}")))? {
+            self.set(row.key, text, origin())?;
+        }
+        Ok(())
+    }
+}
+
+fn contents(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What a value says, as it would be written after the option; nothing for null.
+fn texts(row: &Row, json: &str) -> std::result::Result<Vec<String>, String> {
+    use serde_json::Value;
+    let takes_words = matches!(row.kind, Kind::Text(_) | Kind::Path | Kind::Choice(_));
+    let text = match serde_json::from_str(json).map_err(|error| format!("not JSON: {error}"))? {
+        Value::Null => return Ok(Vec::new()),
+        Value::String(text) => text,
+        Value::Bool(on) if row.kind == Kind::Switch => if on { "on" } else { "off" }.to_owned(),
+        // As it is written: 1.0 is no count.
+        Value::Number(_) if !takes_words => json.to_owned(),
+        Value::Bool(_) | Value::Number(_) => {
+            return Err(format!("takes {}; write it in quotes", row.kind.placeholder()));
+        }
+        Value::Array(_) => return Err(format!("takes {}, not a list", row.kind.placeholder())),
+        Value::Object(_) => return Err(format!("takes {}, not an object", row.kind.placeholder())),
+    };
+    Ok(vec![text])
 }
 
 #[cfg(test)]
@@ -70,7 +128,7 @@ mod tests {
 
     fn read(text: &str) -> Result<Raw> {
         let mut raw = Raw::default();
-        raw.read_json(Path::new("/etc/c.json"), text)?;
+        raw.read_bytes(Path::new("/etc/c.json"), text.as_bytes())?;
         Ok(raw)
     }
 
@@ -83,21 +141,46 @@ mod tests {
         let texts = [Name::Region, Name::PartSize, Name::AllowOther, Name::KeepPageCache].map(|name| raw.text(name));
         assert_eq!(texts, [Some("cn-hangzhou"), Some("1048576"), Some("on"), Some("off")]);
         assert!(!raw.is_given(Name::Uid));
+        assert_eq!(read("\u{feff}{\"file-mode\": 440}\r\n").unwrap().text(Name::FileMode), Some("440"));
+        assert!(read("{}").is_ok());
     }
 
     #[test]
-    fn mistakes_name_the_file_and_the_key() {
+    fn mistakes_name_the_file_the_place_and_the_key() {
         for (text, says) in [
-            (r#"{"regoin": "x"}"#, "/etc/c.json: unknown key \"regoin\"; did you mean \"region\"?"),
-            (r#"{"part_size": 1}"#, "did you mean \"part-size\"?"),
-            (r#"{"part-size": "big"}"#, "/etc/c.json: part-size: \"big\" is not a size"),
-            (r#"{"part-size": [1]}"#, "/etc/c.json: part-size: takes text"),
-            ("[]", "/etc/c.json: not a JSON object"),
-            ("{", "/etc/c.json: not JSON"),
+            (r#"{"regoin": "x"}"#, "/etc/c.json:1:2: unknown key \"regoin\"; did you mean \"region\"?"),
+            ("{\n  \"part_size\": 1}", "/etc/c.json:2:3: unknown key \"part_size\"; did you mean \"part-size\"?"),
+            (r#"{"colour": 1}"#, "/etc/c.json:1:2: unknown key \"colour\"; see ossmount mount --help"),
+            ("{\n  \"part-size\": \"big\"}", "/etc/c.json:2:16: part-size: \"big\" is not a size"),
+            (r#"{"part-size": [1]}"#, "/etc/c.json:1:15: part-size: takes SIZE, not a list"),
+            (r#"{"part-size": {"x": 1}}"#, "/etc/c.json:1:15: part-size: takes SIZE, not an object"),
+            (r#"{"part-size": true}"#, "/etc/c.json:1:15: part-size: takes SIZE; write it in quotes"),
+            (r#"{"region": true}"#, "/etc/c.json:1:12: region: takes REGION; write it in quotes"),
+            (r#"{"log-file": 7}"#, "/etc/c.json:1:14: log-file: takes PATH; write it in quotes"),
+            (r#"{"metadata-ttl": 60}"#, "/etc/c.json:1:18: metadata-ttl: \"60\" is not a time"),
+            (r#"{"max-connections": 1.0}"#, "/etc/c.json:1:21: max-connections: \"1.0\""),
+            (r#"{"part-size": 1e999}"#, "/etc/c.json:1:"),
+            ("{\"uid\": 1,\n\"gid\": 1,\n \"uid\": 1}", "/etc/c.json:3:2: uid is given twice, first on line 1"),
+            ("[]", "/etc/c.json:1:1: not a JSON object"),
+            ("{", "/etc/c.json:1:1: not JSON"),
+            ("{\"uid\": 1,}", "/etc/c.json:1:11: not JSON: trailing comma"),
+            ("", "/etc/c.json:1:1: not JSON"),
         ] {
             let problem = read(text).unwrap_err();
             assert!(problem.sentence.contains(says) && problem.code() == 2, "{text}: {problem}");
         }
+    }
+
+    #[test]
+    fn files_of_another_kind_are_refused() {
+        let mut raw = Raw::default();
+        let problem = raw.read_bytes(Path::new("c"), b"{\n \"regi\xff\"}").unwrap_err();
+        assert!(problem.sentence.starts_with("c:2:7: not UTF-8"), "{problem}");
+        // Without an end.
+        let problem = raw.read_file(Path::new("/dev/zero")).unwrap_err();
+        assert!(problem.sentence.contains("/dev/zero is larger than 1MiB"), "{problem}");
+        let problem = raw.read_file(Path::new("/")).unwrap_err();
+        assert!(problem.sentence.contains("the configuration file / cannot be read"), "{problem}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 
 use super::problem::Result;
 use super::raw::{Origin, Raw};
-use super::table::{Group, Row, Standing, TABLE};
+use super::table::{Group, Row, TABLE};
 use super::value::Kind;
 
 /// The flags of these groups.
@@ -23,15 +23,11 @@ pub fn collect(raw: &mut Raw, matches: &ArgMatches) -> Result<()> {
 }
 
 fn arg(row: &'static Row) -> Arg {
-    let standing = match row.standing {
-        Standing::Default(text) => format!(" [{text}]"),
-        Standing::Unset(text) => format!(" [{text}]"),
-    };
     let arg = Arg::new(row.name)
         .long(row.name)
         .action(ArgAction::Set)
         .value_name(row.kind.placeholder())
-        .help(format!("{}{standing}", row.help))
+        .help(format!("{} [{}]", row.help, row.standing.text()))
         .help_heading(format!("Options: {}", row.group.title()));
     match row.kind {
         Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("on"),

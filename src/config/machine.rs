@@ -5,11 +5,15 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid};
 
+use crate::base::ByteSize;
+
 /// The facts of the machine and the process that defaults depend on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Machine {
     /// Bytes of memory that this process may count on: the machine's, or less in a cgroup.
     pub memory: u64,
+    /// Bytes of memory that the machine has.
+    pub installed: u64,
     /// Who runs this.
     pub uid: u32,
     /// And their group.
@@ -23,7 +27,17 @@ impl Machine {
         let installed = read(Path::new("/proc/meminfo")).and_then(|text| meminfo(&text, "MemTotal")).unwrap_or(2 << 30);
         let groups = read(Path::new("/proc/self/cgroup")).unwrap_or_default();
         let limit = cgroup_limit(&groups, &read).unwrap_or(u64::MAX);
-        Machine { memory: installed.min(limit), uid: Uid::effective().as_raw(), gid: Gid::effective().as_raw() }
+        let (uid, gid) = (Uid::effective().as_raw(), Gid::effective().as_raw());
+        Machine { memory: installed.min(limit), installed, uid, gid }
+    }
+
+    /// Whose memory it is that this process may count on, and how much.
+    pub(super) fn memory_phrase(&self) -> String {
+        let memory = ByteSize(self.memory);
+        match self.memory < self.installed {
+            true => format!("the cgroup's limit of {memory}"),
+            false => format!("the machine's memory of {memory}"),
+        }
     }
 }
 

@@ -7,8 +7,10 @@
 //! sees a flag, a file or the environment.
 
 mod credentials;
+mod effective;
 mod file;
 mod flags;
+mod json;
 mod listen;
 mod machine;
 mod print;
@@ -21,13 +23,15 @@ mod url;
 mod value;
 mod words;
 
-pub use file::standard_files;
+pub use effective::{Computed, Effective, effective};
+pub use file::{Found, standard_files};
 pub use flags::{args, collect};
+pub use json::Place;
 pub use listen::MetricsListen;
 pub use machine::{Machine, MemoryGroup, automatic_memory_limit, automatic_metadata_memory, cgroup_limit, meminfo};
 pub use print::{default_json, markdown_table};
 pub use problem::{Problem, Result, Status};
-pub use raw::{Origin, Raw};
+pub use raw::{Origin, Raw, unknown_variables};
 pub use resolve::{
     ControlSocket, Log, LogFormat, Mounting, Run, resolve, resolve_copy, resolve_list, resolve_run, resolve_store,
 };

@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::json::Place;
 use super::problem::{Problem, Result};
+use super::suggest;
 use super::table::{Name, Row, TABLE};
 use super::value;
 
@@ -11,7 +13,12 @@ use super::value;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Origin {
     /// A configuration file.
-    File(PathBuf),
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Where in it the value stands.
+        at: Place,
+    },
     /// An environment variable.
     Environment,
     /// A word after `-o`.
@@ -43,7 +50,7 @@ impl Raw {
             return Err(Problem::usage(format!("{}: {what}", place(row, &origin))));
         }
         let rank = |origin: &Origin| match origin {
-            Origin::File(_) => 0,
+            Origin::File { .. } => 0,
             Origin::Environment => 1,
             Origin::Word => 2,
             Origin::Flag => 3,
@@ -86,6 +93,11 @@ impl Raw {
         }
     }
 
+    /// Where an option was given, if it was.
+    pub fn origin(&self, name: Name) -> Option<&Origin> {
+        self.given(name).map(|value| &value.origin)
+    }
+
     pub(super) fn switch(&self, name: Name) -> Result<bool> {
         self.read(name, value::switch).map(|on| on.unwrap_or(false))
     }
@@ -119,12 +131,24 @@ impl Raw {
     }
 }
 
+/// Those of these names that begin as variables of options do and belong to none, each with a hint at the one that was
+/// meant, which may be empty.
+pub fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<(String, String)> {
+    let known: Vec<String> = TABLE.iter().map(Row::variable).chain(["OSSMOUNT_CONFIG".to_owned()]).collect();
+    let unknown = names.filter(|name| name.starts_with("OSSMOUNT_") && !known.contains(name));
+    let hinted = unknown.map(|name| {
+        let hint = suggest::hint(&name, known.iter().map(String::as_str));
+        (name, hint)
+    });
+    hinted.collect()
+}
+
 fn place(row: &Row, origin: &Origin) -> String {
     match origin {
         Origin::Flag => format!("--{}", row.name),
         Origin::Word => format!("-o {}", row.name),
         Origin::Environment => row.variable(),
-        Origin::File(path) => format!("{}: {}", path.display(), row.name),
+        Origin::File { path, at } => format!("{}:{at}: {}", path.display(), row.name),
     }
 }
 
@@ -132,26 +156,29 @@ fn place(row: &Row, origin: &Origin) -> String {
 mod tests {
     use super::*;
 
+    fn file(path: &str) -> Origin {
+        Origin::File { path: path.into(), at: Place { line: 2, column: 16 } }
+    }
+
     #[test]
     fn flag_beats_environment_beats_file_beats_default() {
         let mut raw = Raw::default();
         assert_eq!(raw.text(Name::PartSize), Some("8MiB"));
-        let file = || Origin::File("c.json".into());
         for (text, origin) in
-            [("1MiB", file()), ("2MiB", Origin::Environment), ("3MiB", Origin::Word), ("4MiB", Origin::Flag)]
+            [("1MiB", file("c.json")), ("2MiB", Origin::Environment), ("3MiB", Origin::Word), ("4MiB", Origin::Flag)]
         {
             raw.set(Name::PartSize, text, origin.clone()).unwrap();
             assert_eq!(raw.text(Name::PartSize), Some(text), "{origin:?}");
         }
-        raw.set(Name::PartSize, "9MiB", file()).unwrap();
+        raw.set(Name::PartSize, "9MiB", file("c.json")).unwrap();
         assert_eq!(raw.text(Name::PartSize), Some("4MiB"));
     }
 
     #[test]
     fn a_later_file_beats_an_earlier_one() {
         let mut raw = Raw::default();
-        raw.set(Name::Region, "a", Origin::File("/z".into())).unwrap();
-        raw.set(Name::Region, "b", Origin::File("/a".into())).unwrap();
+        raw.set(Name::Region, "a", file("/z")).unwrap();
+        raw.set(Name::Region, "b", file("/a")).unwrap();
         assert_eq!(raw.text(Name::Region), Some("b"));
     }
 
@@ -161,7 +188,7 @@ mod tests {
             (Origin::Flag, "--part-size: "),
             (Origin::Word, "-o part-size: "),
             (Origin::Environment, "OSSMOUNT_PART_SIZE: "),
-            (Origin::File("/etc/c.json".into()), "/etc/c.json: part-size: "),
+            (file("/etc/c.json"), "/etc/c.json:2:16: part-size: "),
         ] {
             let problem = Raw::default().set(Name::PartSize, "8 apples", origin).unwrap_err();
             assert!(problem.sentence.starts_with(says), "{problem}");
@@ -180,5 +207,15 @@ mod tests {
         raw.read_environment(&variables).unwrap();
         assert_eq!(raw.text(Name::Region), Some("cn-beijing"));
         assert!(!raw.is_given(Name::Endpoint));
+    }
+
+    #[test]
+    fn variables_of_no_option_are_found() {
+        let names = ["PATH", "OSSMOUNT_REGION", "OSSMOUNT_REGOIN", "OSSMOUNT_CONFIG", "OSSMOUNT_COLOUR"];
+        let found = unknown_variables(names.into_iter().map(str::to_owned));
+        let expected = [("OSSMOUNT_REGOIN", "; did you mean \"OSSMOUNT_REGION\"?"), ("OSSMOUNT_COLOUR", "")];
+        assert_eq!(found[0], (expected[0].0.to_owned(), expected[0].1.to_owned()));
+        assert_eq!(found[1].0, expected[1].0);
+        assert_eq!(found.len(), 2);
     }
 }

@@ -120,6 +120,18 @@ pub fn resolve(
     variable: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Mounting> {
     let store = resolve_store(raw, url, variable)?;
+    with_store(raw, words, url, machine, store)
+}
+
+/// The same for no bucket yet: everything but what depends on one is checked.
+pub(super) fn resolve_without_bucket(raw: &Raw, words: Words, machine: Machine) -> Result<Mounting> {
+    let url: BucketUrl = "oss://bucket".parse()?;
+    let mut store = store::Options::new(url.dialect, url.bucket.clone());
+    resolve_way(raw, &mut store)?;
+    with_store(raw, words, &url, machine, store)
+}
+
+fn with_store(raw: &Raw, words: Words, url: &BucketUrl, machine: Machine, store: store::Options) -> Result<Mounting> {
     let read = resolve_read(raw, machine, store.max_connections)?;
     let fs = resolve_fs(raw, url, machine)?;
     let copy = resolve_copy(raw)?;
@@ -135,6 +147,19 @@ pub fn resolve_store(
     variable: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<store::Options> {
     let mut options = store::Options::new(url.dialect, url.bucket.clone());
+    resolve_way(raw, &mut options)?;
+    if options.sign == store::Sign::V1 && url.dialect == store::Dialect::S3 {
+        let place = raw.describe(Name::Sign);
+        return Err(Problem::usage(format!("{place}: v1 is a signature of OSS; s3:// takes v4 or none")));
+    }
+    let (dialect, bucket) = (url.dialect, url.bucket.as_str());
+    options.credentials = credentials::source(raw, &Asked { dialect, sign: options.sign, bucket, variable })?;
+    Ok(options)
+}
+
+/// The way to the service, whatever the bucket.
+fn resolve_way(raw: &Raw, options: &mut store::Options) -> Result<()> {
+    refuse_two_ways(raw)?;
     options.endpoint = raw.text(Name::Endpoint).map(str::to_owned);
     options.region = raw.text(Name::Region).map(str::to_owned);
     options.addressing = match raw.text(Name::Addressing) {
@@ -151,19 +176,30 @@ pub fn resolve_store(
         Some("none") => store::Sign::None,
         _ => store::Sign::V4,
     };
-    if options.sign == store::Sign::V1 && url.dialect == store::Dialect::S3 {
-        let place = raw.describe(Name::Sign);
-        return Err(Problem::usage(format!("{place}: v1 is a signature of OSS; s3:// takes v4 or none")));
-    }
     options.request_payer = raw.text(Name::RequestPayer) == Some("requester");
     options.ca_bundle = raw.path(Name::CaBundle);
-    let (dialect, bucket) = (url.dialect, url.bucket.as_str());
-    options.credentials = credentials::source(raw, &Asked { dialect, sign: options.sign, bucket, variable })?;
     options.max_connections = connections(raw)?;
     let bandwidth = raw.read(Name::MaxBandwidth, value::size)?;
     options.max_bandwidth =
         bandwidth.map(|bytes| within(raw, Name::MaxBandwidth, bytes, LEAST_BANDWIDTH, u64::MAX)).transpose()?;
-    Ok(options)
+    Ok(())
+}
+
+/// An endpoint and each of the words that choose one of the region's exclude each other.
+fn refuse_two_ways(raw: &Raw) -> Result<()> {
+    let chosen = |name: Name| raw.switch(name).map(|on| on.then_some(name));
+    let choices = [chosen(Name::Internal)?, chosen(Name::Accelerate)?, chosen(Name::DualStack)?];
+    let endpoint = raw.is_given(Name::Endpoint).then_some(Name::Endpoint);
+    let ways: Vec<Name> = choices.into_iter().chain([endpoint]).flatten().collect();
+    if let [first, second, ..] = ways[..] {
+        let (first, second) = (raw.describe(first), raw.describe(second));
+        return Err(Problem::usage(format!("{first} and {second} each say where the bucket is: give one of the two")));
+    }
+    if raw.text(Name::Addressing) == Some("cname") && endpoint.is_none() {
+        let place = raw.describe(Name::Addressing);
+        return Err(Problem::usage(format!("{place}: cname needs the domain bound to the bucket as endpoint")));
+    }
+    Ok(())
 }
 
 /// Resolves how buckets are listed.
@@ -356,7 +392,7 @@ mod tests {
     use crate::config::Caller;
     use crate::store::credentials::Source;
 
-    const MACHINE: Machine = Machine { memory: 8 << 30, uid: 7, gid: 8 };
+    const MACHINE: Machine = Machine { memory: 8 << 30, installed: 8 << 30, uid: 7, gid: 8 };
 
     fn resolved(url: &str, words: &str) -> Result<Mounting> {
         let mut raw = Raw::default();
@@ -379,7 +415,7 @@ mod tests {
 
     #[test]
     fn words_reach_their_rooms() {
-        let words = "endpoint=http://h:1,region=r,addressing=path,sign=v1,internal,request-payer=requester,\
+        let words = "endpoint=http://h:1,region=r,addressing=path,sign=v1,request-payer=requester,\
                      max-connections=3,memory-limit=1GiB,part-size=2MiB,prefetch=open,verify=off,log-format=json,\
                      drain-timeout=500ms,memory-cache=off,passthrough=off,prefetch-threshold=1MiB,prefetch-parts=4,\
                      max-bandwidth=10MiB,record=/r,replay=p";
@@ -387,7 +423,8 @@ mod tests {
         let store = &mounting.store;
         assert_eq!((store.endpoint.as_deref(), store.region.as_deref()), (Some("http://h:1"), Some("r")));
         assert_eq!((store.addressing, store.sign), (store::Addressing::Path, store::Sign::V1));
-        assert!(store.internal && store.request_payer && !store.accelerate);
+        assert!(store.request_payer && !store.accelerate && !store.internal);
+        assert!(resolved("oss://b", "region=r,internal").unwrap().store.internal);
         let bound = resolved("oss://b", "endpoint=https://data.example.com,region=r,addressing=cname").unwrap();
         assert_eq!(bound.store.addressing, store::Addressing::Cname);
         let read = &mounting.read;
@@ -459,6 +496,9 @@ mod tests {
             ("oss://b", "copy-parallel=1001", "the most is 1000"),
             ("oss://b", "copy-requests=1025", "the most is 1024"),
             ("oss://b", "allow-other,allow-root", "give one of the two"),
+            ("oss://b", "internal,endpoint=h", "-o internal and -o endpoint each say where"),
+            ("oss://b", "accelerate,dual-stack", "-o accelerate and -o dual-stack each say where"),
+            ("oss://b", "region=r,addressing=cname", "-o addressing: cname needs the domain"),
             ("oss://b", "control-xattr,allow-other", "leave out -o allow-other"),
             ("oss://b", "replay=/f,prefetch=off", "give one of the two"),
             ("oss://b", "metrics-listen=9464", "127.0.0.1:9464"),

@@ -52,6 +52,15 @@ pub enum Standing {
     Unset(&'static str),
 }
 
+impl Standing {
+    /// The value, or what happens without one.
+    pub fn text(self) -> &'static str {
+        match self {
+            Standing::Default(text) | Standing::Unset(text) => text,
+        }
+    }
+}
+
 /// One option.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {

@@ -3,6 +3,7 @@
 //! - [`started`]: getting started, from nothing to a model that is read.
 //! - [`commands`]: what each command does, with examples.
 //! - [`running`]: starting, stopping, signals, the log, exit statuses, mount(8) and fstab.
+//! - [`configuration`]: files, examples, what holds and why, what changes while a mount lives.
 //! - [`credentials`]: where access keys come from, and how a mount outlives them.
 //! - [`kernel`]: what is asked of the kernel, and what it does not let us change.
 //! - [`semantics`]: names, inode numbers, how long things are believed, what happens when an object changes.
@@ -17,6 +18,7 @@
 //! - [`security`]: who could do what, and what stands against it.
 
 pub mod commands;
+pub mod configuration;
 pub mod control;
 pub mod copying;
 pub mod credentials;

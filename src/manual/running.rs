@@ -43,7 +43,8 @@
 //! A flag beats a word after `-o`, that beats `OSSMOUNT_<NAME>` in the environment, that beats the configuration
 //! file, that beats the default. Configuration files are JSON objects whose keys are the names of options;
 //! `--config FILE` (or `OSSMOUNT_CONFIG`) names one, else `/etc/ossmount/config.json` is read and then
-//! `~/.config/ossmount/config.json`, which wins. Unknown keys are errors that name file and key.
+//! `~/.config/ossmount/config.json`, which wins. [`configuration`](super::configuration) says how to write one, and
+//! how to see what holds.
 //!
 //! # Stopping
 //!
@@ -53,7 +54,7 @@
 //! | signal | effect |
 //! |---|---|
 //! | SIGTERM, SIGINT | unmounts (lazily where busy), answers what is under way within `drain-timeout`, exits with 0; a second one cuts the wait short |
-//! | SIGHUP | reads the configuration again and takes over `log-level`; other options need a new mount. A credentials file is read again by itself whenever it changes |
+//! | SIGHUP | reads the configuration again and takes over [what can change](super::configuration#while-it-is-mounted). A credentials file is read again by itself whenever it changes |
 //! | SIGUSR2 | the next log level: error, warn, info, debug, trace, and round again |
 //!
 //! While it lives, a daemon has a file in `/run/ossmount` (for users, in `$XDG_RUNTIME_DIR/ossmount`) with its process

@@ -105,7 +105,7 @@ pub(super) struct Expected {
 impl Reader {
     /// Whether anything is ever fetched before it is asked for.
     pub fn looks_ahead(&self) -> bool {
-        self.options.prefetch != Prefetch::Off
+        !self.modes.of_others().is(Prefetch::Off)
     }
 
     /// Objects that will probably be opened next, in this order. They are fetched as far as places, memory and what

@@ -286,6 +286,11 @@ impl Reader {
         Inode::new(object, prefetch, &self.options)
     }
 
+    /// Changes the option `prefetch`, for what is opened from now on.
+    pub fn set_prefetch_of_all(&self, prefetch: Prefetch) {
+        self.modes.of_others().set(prefetch);
+    }
+
     /// Changes what is fetched of one object before it is asked for, also where it is open; the last some thousand are
     /// remembered.
     pub fn set_prefetch(&self, ino: Ino, prefetch: Prefetch) {

@@ -28,18 +28,23 @@ impl Mode {
     pub(super) fn is(&self, prefetch: Prefetch) -> bool {
         self.0.load(Ordering::Relaxed) == prefetch as u8
     }
+
+    fn now(&self) -> Prefetch {
+        let all = [Prefetch::Auto, Prefetch::Open, Prefetch::Off];
+        all.into_iter().find(|prefetch| self.is(*prefetch)).unwrap_or_default()
+    }
 }
 
 /// What was set for single objects.
 #[derive(Debug)]
 pub(super) struct Modes {
-    of_others: Prefetch,
+    of_others: Mode,
     set: Mutex<LruCache<Ino, Prefetch>>,
 }
 
 impl Modes {
     pub(super) fn new(of_others: Prefetch) -> Self {
-        Modes { of_others, set: Mutex::new(LruCache::new(REMEMBERED)) }
+        Modes { of_others: Mode::new(of_others), set: Mutex::new(LruCache::new(REMEMBERED)) }
     }
 
     pub(super) fn set(&self, ino: Ino, prefetch: Prefetch) {
@@ -47,6 +52,27 @@ impl Modes {
     }
 
     pub(super) fn of(&self, ino: Ino) -> Prefetch {
-        self.set.lock().peek(&ino).copied().unwrap_or(self.of_others)
+        self.set.lock().peek(&ino).copied().unwrap_or_else(|| self.of_others.now())
+    }
+
+    /// What holds where nothing else was set.
+    pub(super) fn of_others(&self) -> &Mode {
+        &self.of_others
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_set_for_one_object_outlives_a_change_of_the_option() {
+        let modes = Modes::new(Prefetch::Auto);
+        modes.set(Ino(7), Prefetch::Off);
+        assert_eq!((modes.of(Ino(7)), modes.of(Ino(8))), (Prefetch::Off, Prefetch::Auto));
+        for option in [Prefetch::Open, Prefetch::Off, Prefetch::Auto] {
+            modes.of_others().set(option);
+            assert_eq!((modes.of(Ino(7)), modes.of(Ino(8))), (Prefetch::Off, option));
+        }
     }
 }

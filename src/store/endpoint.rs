@@ -31,6 +31,30 @@ pub(super) enum Style {
     Cname,
 }
 
+/// Where requests for a bucket go, for people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reached {
+    /// Scheme and authority, without the bucket.
+    pub endpoint: String,
+    /// The plain region id; empty where nothing needs one.
+    pub region: String,
+    /// Where the bucket's name goes: `virtual`, `path` or `cname`.
+    pub addressing: &'static str,
+}
+
+/// Works out where requests go; sends nothing.
+///
+/// Fails with [`ErrorKind::Invalid`] and one sentence that says what to change.
+pub fn reached(options: &Options) -> Result<Reached> {
+    let endpoint = Endpoint::resolve(options)?;
+    let addressing = match endpoint.style {
+        Style::Virtual => "virtual",
+        Style::Path => "path",
+        Style::Cname => "cname",
+    };
+    Ok(Reached { endpoint: endpoint.url(), region: endpoint.region, addressing })
+}
+
 /// The two places of a request that name the object.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Target {

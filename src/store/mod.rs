@@ -32,6 +32,7 @@ pub use copies::{
     CompleteRequest, Copied, CopyPartRequest, CopyRequest, CopySource, ListPartsRequest, Metadata, Overwrite, PartPage,
     Tags, Upload, UploadRequest, UploadedPart,
 };
+pub use endpoint::{Reached, reached};
 pub use error::{Error, ErrorKind, Result};
 pub use mutate::{Change, DeleteRequest, Outcome, PutRequest, StoreMut};
 pub use ops::HttpStore;

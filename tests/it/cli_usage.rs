@@ -51,11 +51,12 @@ fn files_are_read_and_named_when_they_are_wrong() {
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("config.json"), r#"{"regoin": "cn-hangzhou"}"#).unwrap();
     let mine = ["mount", "oss://b", "/mnt"];
-    tool.run(&mine).fails(2, &[".config/ossmount/config.json", "unknown key \"regoin\"", "\"region\"?"]);
+    tool.run(&mine).fails(2, &[".config/ossmount/config.json", ":1:2: unknown key \"regoin\"", "\"region\"?"]);
 
     let other = tool.home().join("other.json");
     fs::write(&other, r#"{"part-size": {}}"#).unwrap();
     let other = other.to_str().unwrap();
-    tool.run(&["mount", "oss://b", "/mnt", "--config", other]).fails(2, &["other.json: part-size"]);
+    tool.run(&["mount", "oss://b", "/mnt", "--config", other])
+        .fails(2, &["other.json:1:15: part-size: takes SIZE, not an object"]);
     tool.run(&["mount", "oss://b", "/mnt", "--config", "/nonexistent.json"]).fails(2, &["/nonexistent.json"]);
 }

@@ -5,6 +5,7 @@ mod bed;
 mod beside;
 mod cli;
 mod cli_bad_starts;
+mod cli_config;
 mod cli_copy;
 mod cli_demo;
 mod cli_look;

@@ -265,9 +265,22 @@ impl Source {
                 format!("the role {} with the token in {}", role.arn, token_file.display())
             }
             Source::AssumeRole { role, source } => format!("the role {} with {}", role.arn, source.describe()),
-            Source::Uri { url, .. } => format!("the service at {}", url.split(['?', '#']).next().unwrap_or_default()),
+            Source::Uri { url, .. } => format!("the service at {}", without_secrets(url)),
             Source::Anonymous => "none: requests are not signed".into(),
         }
+    }
+}
+
+/// A URL without what may be secret: user and query.
+fn without_secrets(url: &str) -> String {
+    let plain = url.split(['?', '#']).next().unwrap_or_default();
+    match plain.split_once("://") {
+        Some((scheme, rest)) => {
+            let authority = rest.split('/').next().unwrap_or_default();
+            let user = authority.rfind('@').map_or(0, |at| at + 1);
+            format!("{scheme}://{}", &rest[user..])
+        }
+        None => plain.to_owned(),
     }
 }
 
