@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::{config, control, cp, demo, emulator, ls, mount, prefetch, stat, status, umount};
+use super::{config, control, cp, demo, emulator, generate, ls, mount, prefetch, stat, status, umount};
 use crate::config::{BucketUrl, Problem, Result};
 
 /// How the mount command was reached.
@@ -58,7 +58,7 @@ pub fn help_page(name: &str) -> Option<String> {
 pub(super) fn run(args: Vec<OsString>) -> Result<()> {
     match form(&args) {
         Form::Command => {
-            let all = command();
+            let all = command().subcommand(generate::command());
             let Some(matches) = parsed(all.try_get_matches_from(args))? else { return Ok(()) };
             dispatch(&matches)
         }
@@ -84,6 +84,7 @@ fn dispatch(matches: &ArgMatches) -> Result<()> {
         Some(("cp", matches)) => cp::run(matches),
         Some(("demo", matches)) => demo::run(matches),
         Some(("emulator", matches)) => emulator::run(matches),
+        Some(("generate", matches)) => generate::run(matches),
         _ => Err(Problem::usage("which command? See ossmount --help")),
     }
 }

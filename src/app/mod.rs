@@ -15,6 +15,7 @@ mod cp;
 mod daemon;
 mod demo;
 mod emulator;
+mod generate;
 mod given;
 mod log;
 mod ls;

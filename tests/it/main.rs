@@ -8,6 +8,7 @@ mod cli_bad_starts;
 mod cli_config;
 mod cli_copy;
 mod cli_demo;
+mod cli_generate;
 mod cli_look;
 mod cli_mount;
 mod cli_mount8;
