@@ -1,6 +1,7 @@
 //! Semantics: what the tree of files is, how long it is believed, what a program may rely on.
 //!
-//! The examples are run by a test, on a bucket with `a.txt`, `dir/b.txt` and `dir/deep/c.txt`; `...` stands for what differs.
+//! The examples are run by a test, on a bucket with `a.txt`, `dir/b.txt` and `dir/deep/c.txt`, one that keeps versions, and one
+//! with an archived object and a link; `...` stands for what differs.
 //!
 //! # Keys and names
 //!
@@ -188,6 +189,18 @@
 //!
 //! Where no such key exists, `name?versionId=V` opens version V of the object `name`. `readdir` does not show it.
 //!
+//! ```console
+//! $ mkdir mnt && ossmount mount oss://versions mnt
+//! $ version=$(ossmount stat --json oss://versions/a.txt | sed 's/.*"version-id":"\([^"]*\)".*/\1/')
+//! $ ossmount cp oss://bucket/dir/b.txt oss://versions/a.txt
+//! oss://bucket/dir/b.txt -> oss://versions/a.txt: 5B
+//! $ cat mnt/a.txt "mnt/a.txt?versionId=$version"
+//! beta
+//! alpha
+//! $ ls mnt
+//! a.txt
+//! ```
+//!
 //! # Symlink objects
 //!
 //! OSS has objects that name another one. With `symlinks=off` they are files with the target's bytes, size and entity
@@ -195,6 +208,18 @@
 //! does not. A link whose target does not exist is listed, and ENOENT when looked at. With `symlinks=on` they are
 //! links to the target's place in the mount, by a relative path that goes no higher than the directory that both
 //! share; where the target lies outside the mount, or has no name in it, the link is shown as a file.
+//!
+//! ```console
+//! $ mkdir files links
+//! $ ossmount mount oss://special files
+//! $ ossmount mount oss://special links -o symlinks=on
+//! $ stat -c '%F, %s bytes' files/link; cat files/link
+//! regular file, 5 bytes
+//! beta
+//! $ readlink links/link; cat links/link
+//! dir/b.txt
+//! beta
+//! ```
 //!
 //! # Extended attributes
 //!
@@ -242,6 +267,18 @@
 //! | ENOTCONN | the daemon was killed, or has ended while the file was open |
 //!
 //! Each EIO, EACCES and ESTALE has a line in the log, with the key, the request's id, how often it was tried and how long.
+//!
+//! ```console
+//! $ mkdir mnt && ossmount mount oss://special mnt --log-file log
+//! $ cat mnt/archived
+//! cat: mnt/archived: Permission denied
+//! $ head -n 1 log
+//! ... ERROR reading an archived object: restore it first ... (GetObject, key "archived", status 403, ... request id ...)
+//! $ cat mnt/$(printf 'n%.0s' {1..300})
+//! cat: ...: File name too long
+//! $ getfattr -n user.oss.restore mnt/archived
+//! mnt/archived: user.oss.restore: No such attribute
+//! ```
 //!
 //! # What the numbers of `df` mean
 //!

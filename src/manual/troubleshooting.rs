@@ -115,7 +115,7 @@
 //!
 //! Beside ESTALE. Objects that are overwritten in place should get names of their own instead.
 //!
-//! > the object is archived
+//! > reading an archived object: restore it first (ossutil restore, RestoreObject), and read it when that is done
 //!
 //! > credentials could not be renewed
 //!

@@ -1,12 +1,14 @@
 //! The manual is true: its examples print what it says they print, and the sentences that it explains are the program's.
 //!
 //! A block marked `console` is run line by line in a directory of its own, with a server whose bucket `bucket` holds
-//! `a.txt`, `dir/b.txt` and `dir/deep/c.txt`, and with endpoint, region and keys in the environment. `...` in what a
-//! command should print stands for anything within a line, alone on a line for any number of lines.
+//! `a.txt`, `dir/b.txt` and `dir/deep/c.txt`, and with endpoint, region and keys in the environment. A bucket `versions` keeps
+//! old versions of what is overwritten, and `special` has an archived object and a link. `...` in what a command should print stands for anything within a line, alone on a line for any number of lines.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use ossmount::emulator::{Emulator, PutOptions, StorageClass};
 
 use crate::cli::{BINARY, Ended, Tool, server};
 
@@ -124,10 +126,24 @@ fn expectations_are_told_from_what_is_printed() {
     }
 }
 
+/// What the examples are run on.
+fn buckets() -> Emulator {
+    let server = server();
+    server.create_versioned_bucket("versions");
+    server.put("versions", "a.txt", "alpha\n");
+    server.create_bucket("special");
+    server.put("special", "dir/b.txt", "beta\n");
+    let archived = PutOptions { storage_class: StorageClass::Archive, ..PutOptions::default() };
+    server.put_with("special", "archived", "alpha\n", archived);
+    let link = PutOptions { symlink_target: Some("dir/b.txt".to_owned()), ..PutOptions::default() };
+    server.put_with("special", "link", "", link);
+    server
+}
+
 fn examples_work(name: &str) {
     let text = page(&Path::new(MANUAL).join(name).with_extension("rs"));
     for block in blocks(&text) {
-        let server = server();
+        let server = buckets();
         let folder = tempfile::tempdir().unwrap();
         let mounts = Mounts(folder.path().canonicalize().unwrap());
         let wrong = differences(block, &Tool::for_server(&server), &mounts.0);
@@ -219,6 +235,17 @@ fn options_named_in_the_manual_exist() {
                 // That one is for those who start containers.
                 assert!(known.contains(flag) || flag == "--device", "{name}: there is no option {flag}: {line}");
             }
+        }
+    }
+}
+
+/// Figures that the manual names are kept.
+#[test]
+fn figures_named_in_the_manual_exist() {
+    let sources = sources();
+    for (name, text) in pages() {
+        for figure in code(&text).filter_map(|word| word.strip_prefix("metrics.")).filter(|word| !word.contains(' ')) {
+            assert!(sources.contains(&format!("{figure:?}")), "{name}: there is no figure {figure}");
         }
     }
 }

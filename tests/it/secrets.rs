@@ -215,6 +215,7 @@ fn ask(tool: &Tool, target: &Target, running: &mut Running, seen: &mut Seen) {
         &["status"][..],
         &["status", target.dir()],
         &["status", "--json", target.dir()],
+        &["status", "--prometheus", target.dir()],
         &["control", target.dir(), r#"{"op":"stats","files":true}"#],
         &["control", target.dir(), r#"{"op":"health"}"#],
         &["control", target.dir(), r#"{"op":"stat","path":"a.txt"}"#],
@@ -275,4 +276,16 @@ fn refusals() {
         seen.add(format!("{options:?}").replace(&shown, ""), format!("{}{}", ended.stdout, ended.stderr));
     }
     seen.holds_no_secret();
+}
+
+#[test]
+fn a_file_of_keys_that_others_may_read_is_warned_about() {
+    let (server, target) = (bucket(), Target::new());
+    let tool = Tool::bare().with("OSSMOUNT_ENDPOINT", &server.endpoint()).with("OSSMOUNT_REGION", "cn-hangzhou");
+    let path = written(&target, "keys.json", &json());
+    let list = || tool.run(&["ls", "oss://bucket", "--credentials-file", &path]).ok().stderr;
+    assert_eq!(list(), "");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let said = list();
+    assert!(said.contains("others may read") && said.contains("keys.json"), "{said}");
 }
