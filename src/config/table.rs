@@ -235,8 +235,8 @@ table! {
         "Let the kernel read files of 16 MiB and more by itself, once they are all in memory, where the daemon runs as \
          root and the kernel can (Linux 6.9).";
     DirectIo = "direct-io", Cache, Choice(&["auto", "on", "off"]), Default "auto",
-        "Answer reads past the page cache. auto does so for big files, where it costs a third of the CPU time, but not for \
-         programs that were seen to read in pieces of less than 32 KiB.";
+        "Answer reads past the page cache. auto does so where it costs a third of the CPU time: for big files, and programs \
+         that were seen to read in pieces of 64 KiB and more.";
     KeepPageCache = "keep-page-cache", Cache, Switch, Default "on",
         "Keep the kernel's pages of a file from one open to the next while its entity tag stands.";
 

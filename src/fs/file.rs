@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::habits::{Program, Watched};
+use super::habits::{Opener, Watched};
 use super::{
     Backing, DIRECT_IO_BYTES, DirectIo, Errno, FileHandle, Fs, KeepPageCache, Opened, PageCache, Result, Shape, Ttl,
 };
@@ -25,7 +25,7 @@ pub(super) struct OpenFile {
     ino: Ino,
     size: u64,
     file: read::File,
-    /// Where it goes past the page cache, because it is big: how it is read.
+    /// Of a big file: how it is read.
     watched: Option<Watched>,
     /// The object was seen to have changed: this descriptor reads no more.
     changed: AtomicBool,
@@ -52,14 +52,9 @@ pub(super) fn to_read(ino: Ino, object: tree::Object) -> read::Object {
 }
 
 impl Fs {
-    /// `flags` are those of open(2); anything that writes is EROFS. `program` names who opens it, if that can be told,
-    /// and is asked only where it matters. Costs no request, but where every open asks the store.
-    pub async fn open(
-        self: Arc<Self>,
-        ino: Ino,
-        flags: i32,
-        program: impl FnOnce() -> Option<Program> + Send,
-    ) -> Result<Opened> {
+    /// `flags` are those of open(2); anything that writes is EROFS. `opener` is asked only where it matters. Costs no
+    /// request, but where every open asks the store.
+    pub async fn open(self: Arc<Self>, ino: Ino, flags: i32, opener: impl Opener) -> Result<Opened> {
         if flags & libc::O_ACCMODE != libc::O_RDONLY || flags & (libc::O_TRUNC | libc::O_CREAT) != 0 {
             return Err(Errno::EROFS);
         }
@@ -91,10 +86,10 @@ impl Fs {
             self.expect_successors(ino);
         }
         let handle = FileHandle(self.handle());
-        let watched = self.watch(ino, size, program);
+        let watched = self.watch(ino, size, opener);
         let page_cache = match (self.options.direct_io, self.options.keep_page_cache) {
             (DirectIo::On, _) => PageCache::Bypass,
-            _ if watched.is_some() => PageCache::Bypass,
+            _ if watched.as_ref().is_some_and(Watched::is_direct) => PageCache::Bypass,
             // Bytes never change under an inode number, so that pages of earlier opens are right.
             (_, KeepPageCache::On) => PageCache::Keep,
             (_, KeepPageCache::Off) => PageCache::Drop,
@@ -106,14 +101,18 @@ impl Fs {
         Ok(Opened { handle, page_cache, backing })
     }
 
-    /// Where it is left to us: a big file that goes past the page cache, and is watched there.
-    fn watch(&self, ino: Ino, size: u64, program: impl FnOnce() -> Option<Program>) -> Option<Watched> {
+    /// Where the way past the page cache is left to us: how a big file is read, and so which way it goes.
+    fn watch(&self, ino: Ino, size: u64, opener: impl Opener) -> Option<Watched> {
         if self.options.direct_io != DirectIo::Auto || size < DIRECT_IO_BYTES {
             return None;
         }
-        let program = program();
-        let is_cached = self.habits.lock().ask_for_cache(program.as_ref(), ino);
-        (!is_cached).then(|| Watched::new(program))
+        let (program, calls) = (opener.program(), opener.calls());
+        let is_cached = self.habits.lock().ask_for_cache(program.as_ref(), ino, calls.is_some());
+        match calls {
+            _ if !is_cached => Some(Watched::by_requests(program)),
+            Some(before) => Some(Watched::by_calls(program, Box::new(opener), before)),
+            None => None,
+        }
     }
 
     /// Reads up to `len` bytes at `offset`; fewer only at the end of the file.
@@ -157,8 +156,12 @@ impl Fs {
     pub fn release(&self, handle: FileHandle) {
         // The buffers of a last handle are freed without the lock.
         let closed = self.files.write().remove(&handle);
-        if closed.is_some() {
-            self.metrics.subtract(Metric::OpenFiles, 1);
+        let Some(open) = closed else { return };
+        self.metrics.subtract(Metric::OpenFiles, 1);
+        if let Some(watched) = &open.watched
+            && let Some(pieces) = watched.closed()
+        {
+            self.habits.lock().saw(watched.program.as_ref(), open.ino, pieces);
         }
     }
 

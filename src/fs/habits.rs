@@ -2,10 +2,15 @@
 //!
 //! Past the page cache each read(2) is a request of its own: 4.7 GB/s in pieces of 64 KiB and more, but 0.23 GB/s in
 //! pieces of 4 KiB, for which the page cache gives 3.1 GB/s. How a file is read shows once it is open, and then it is too
-//! late; but programs have habits. Descriptors that go past the page cache are watched, and what they show holds for
-//! later opens by that program, and of that file. Through the page cache nothing can be seen, so every now and then a
-//! program is looked at anew.
+//! late; but programs have habits, and what they show holds for later opens by that program, and of that file. Who is
+//! not known gets the page cache: if that is wrong, it costs half as much time again at worst, and the other error
+//! seven times.
+//!
+//! Past the page cache requests show how a program reads. Through it they do not, but the kernel counts the calls of
+//! each process. Where those cannot be seen, unknown programs are watched past the page cache, and those that have
+//! shown small pieces are looked at anew there every now and then.
 
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -29,11 +34,48 @@ const FIRST_TRUST: u32 = 16;
 /// ... up to so many.
 const MOST_TRUST: u32 = 256;
 
+/// The calls of a process are counted when it has asked for so many bytes of a file, and when it closes it.
+const COUNTED_AT_BYTES: [u64; 2] = [4 << 20, 64 << 20];
+/// They show nothing where they brought less, in bytes: files can be mapped, too.
+const LEAST_COUNTED_BYTES: u64 = 1 << 20;
+
 const PROGRAMS: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
 const FILES: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 
 /// Names a program; equal words mean the same one.
 pub type Program = Box<[u8]>;
+
+/// Who opens a file.
+pub trait Opener: Send + Sync + 'static {
+    /// Names the program; `None` where that cannot be told.
+    fn program(&self) -> Option<Program>;
+
+    /// What the process has read so far, of whatever file; `None` where that cannot be told.
+    fn calls(&self) -> Option<ReadCalls>;
+}
+
+/// What a process has read by read(2) and its kin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ReadCalls {
+    /// How often it called.
+    pub calls: u64,
+    /// What that brought, in bytes.
+    pub bytes: u64,
+}
+
+impl ReadCalls {
+    /// How a file was read between two counts.
+    fn pieces_since(self, before: ReadCalls) -> Option<Pieces> {
+        let bytes = self.bytes.saturating_sub(before.bytes);
+        let mean = bytes / self.calls.saturating_sub(before.calls).max(1);
+        match mean {
+            _ if bytes < LEAST_COUNTED_BYTES => None,
+            LARGE_BYTES.. => Some(Pieces::Large),
+            SMALL_BYTES.. => None,
+            _ => Some(Pieces::Small),
+        }
+    }
+}
 
 /// The length of most of the reads of a descriptor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,13 +122,17 @@ impl Habits {
     }
 
     /// Whether a file that this program opens should be read through the page cache, going by what the program has
-    /// shown; where it has shown nothing, by how the file was read.
-    pub(super) fn ask_for_cache(&mut self, program: Option<&Program>, ino: Ino) -> bool {
+    /// shown; where it has shown nothing, by how the file was read. `counted` says whether its calls can be counted.
+    pub(super) fn ask_for_cache(&mut self, program: Option<&Program>, ino: Ino, counted: bool) -> bool {
         let habit = program.and_then(|program| self.programs.get_mut(program)).or_else(|| self.files.get_mut(&ino));
-        habit.is_some_and(Habit::asks_for_cache)
+        match habit {
+            Some(habit) if counted => habit.pieces == Pieces::Small,
+            Some(habit) => habit.asks_for_cache(),
+            None => counted,
+        }
     }
 
-    /// A descriptor past the page cache has shown how it is read.
+    /// A descriptor has shown how it is read.
     pub(super) fn saw(&mut self, program: Option<&Program>, ino: Ino, pieces: Pieces) {
         if let Some(program) = program {
             let habit = Habit::new(pieces, self.programs.peek(program));
@@ -97,23 +143,73 @@ impl Habits {
     }
 }
 
-/// The reads of one descriptor that goes past the page cache.
-#[derive(Debug)]
+/// A descriptor that is watched.
 pub(super) struct Watched {
     pub(super) program: Option<Program>,
+    by: By,
+}
+
+/// What it is watched by.
+enum By {
+    /// It goes past the page cache.
+    Requests(Requests),
+    /// It goes through it.
+    Calls { opener: Box<dyn Opener>, before: ReadCalls, asked_bytes: AtomicU64 },
+}
+
+#[derive(Default)]
+struct Requests {
     /// Where the last read ended.
     end: AtomicU64,
     small: AtomicU32,
     large: AtomicU32,
 }
 
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched").field("program", &self.program).finish_non_exhaustive()
+    }
+}
+
 impl Watched {
-    pub(super) fn new(program: Option<Program>) -> Self {
-        Watched { program, end: AtomicU64::new(0), small: AtomicU32::new(0), large: AtomicU32::new(0) }
+    /// A descriptor that goes past the page cache.
+    pub(super) fn by_requests(program: Option<Program>) -> Self {
+        Watched { program, by: By::Requests(Requests::default()) }
     }
 
-    /// Takes a read in; says how the descriptor is read whenever that has become clear.
+    /// A descriptor that goes through the page cache, of somebody who has made these calls until now.
+    pub(super) fn by_calls(program: Option<Program>, opener: Box<dyn Opener>, before: ReadCalls) -> Self {
+        Watched { program, by: By::Calls { opener, before, asked_bytes: AtomicU64::new(0) } }
+    }
+
+    /// Whether it goes past the page cache.
+    pub(super) fn is_direct(&self) -> bool {
+        matches!(self.by, By::Requests(_))
+    }
+
+    /// Takes a request in; says how the descriptor is read whenever that has become clear.
     pub(super) fn read(&self, offset: u64, len: u64) -> Option<Pieces> {
+        match &self.by {
+            By::Requests(requests) => requests.add(offset, len),
+            By::Calls { opener, before, asked_bytes } => {
+                let asked = asked_bytes.fetch_add(len, Ordering::Relaxed);
+                let passes = |bytes: &u64| asked < *bytes && asked.saturating_add(len) >= *bytes;
+                COUNTED_AT_BYTES.iter().any(passes).then(|| opener.calls()?.pieces_since(*before)).flatten()
+            }
+        }
+    }
+
+    /// It is closed; says how it was read if only that has made it clear, as after one call for all of a file.
+    pub(super) fn closed(&self) -> Option<Pieces> {
+        match &self.by {
+            By::Requests(_) => None,
+            By::Calls { opener, before, .. } => opener.calls()?.pieces_since(*before),
+        }
+    }
+}
+
+impl Requests {
+    fn add(&self, offset: u64, len: u64) -> Option<Pieces> {
         let is_sequential = self.end.swap(offset.saturating_add(len), Ordering::Relaxed) == offset;
         let count = |reads: &AtomicU32| reads.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         if len >= LARGE_BYTES {
@@ -132,13 +228,17 @@ impl Watched {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
     use super::*;
 
     const KIB: u64 = 1 << 10;
 
     /// What a descriptor shows after reads of these lengths: so many each, one behind the other or all over the file.
     fn shown(reads: &[(u64, usize)], step: Option<u64>) -> Vec<Pieces> {
-        let watched = Watched::new(None);
+        let watched = Watched::by_requests(None);
         let lengths = reads.iter().flat_map(|&(len, times)| std::iter::repeat_n(len, times));
         let mut at = 0;
         let read = |len| {
@@ -168,6 +268,58 @@ mod tests {
         assert_eq!(shown(&[(4 * KIB, 5000)], Some(1 << 20)), [], "all over the file");
     }
 
+    /// A process that has made so many calls for so many bytes when it is asked.
+    struct Process(Arc<Mutex<ReadCalls>>);
+
+    impl Opener for Process {
+        fn program(&self) -> Option<Program> {
+            None
+        }
+
+        fn calls(&self) -> Option<ReadCalls> {
+            Some(*self.0.lock())
+        }
+    }
+
+    #[test]
+    fn through_the_page_cache_calls_show_it() {
+        use Pieces::*;
+        let mib = 1024 * KIB;
+        for (call, calls_per_mib, expected) in [
+            (4 * KIB, 256, [Some(Small), Some(Small), Some(Small)]),
+            (32 * KIB, 32, [None; 3]),
+            (64 * KIB, 16, [Some(Large), Some(Large), Some(Large)]),
+            // Mapped: what it calls for is something else.
+            (100, 10, [None, None, None]),
+        ] {
+            let calls = Arc::new(Mutex::new(ReadCalls { calls: 1000, bytes: 1000 * mib }));
+            let before = *calls.lock();
+            let watched = Watched::by_calls(None, Box::new(Process(calls.clone())), before);
+            let mut shown = Vec::new();
+            for i in 0..100 {
+                let seen = watched.read(i * mib, mib);
+                if [3, 63].contains(&i) {
+                    shown.push(seen);
+                } else {
+                    assert_eq!(seen, None, "at {i}");
+                }
+                let mut calls = calls.lock();
+                *calls = ReadCalls { calls: calls.calls + calls_per_mib, bytes: calls.bytes + calls_per_mib * call };
+            }
+            shown.push(watched.closed());
+            assert_eq!(shown, expected, "{call}");
+        }
+    }
+
+    #[test]
+    fn one_call_for_all_of_a_file_shows_it_at_its_end() {
+        let calls = Arc::new(Mutex::new(ReadCalls::default()));
+        let watched = Watched::by_calls(None, Box::new(Process(calls.clone())), ReadCalls::default());
+        assert_eq!([watched.read(0, 64 << 20), watched.closed()], [None, None]);
+        *calls.lock() = ReadCalls { calls: 1, bytes: 64 << 20 };
+        assert_eq!(watched.closed(), Some(Pieces::Large));
+    }
+
     const FILE: Ino = Ino(1);
     const OTHER: Ino = Ino(2);
 
@@ -177,26 +329,29 @@ mod tests {
 
     #[test]
     fn who_read_in_small_pieces_gets_the_page_cache_for_every_file_and_the_file_for_everybody() {
-        let (mut habits, cat, other) = (Habits::new(), program("cat"), program("other"));
-        assert!(!habits.ask_for_cache(cat.as_ref(), FILE));
-        habits.saw(cat.as_ref(), FILE, Pieces::Small);
-        assert!(habits.ask_for_cache(cat.as_ref(), FILE) && habits.ask_for_cache(cat.as_ref(), OTHER));
-        assert!(habits.ask_for_cache(other.as_ref(), FILE) && habits.ask_for_cache(None, FILE));
-        assert!(!habits.ask_for_cache(other.as_ref(), OTHER) && !habits.ask_for_cache(None, OTHER));
-        habits.saw(other.as_ref(), OTHER, Pieces::Large);
-        assert!(!habits.ask_for_cache(other.as_ref(), FILE), "the program's habit comes first");
-        habits.saw(cat.as_ref(), OTHER, Pieces::Large);
-        assert!(!habits.ask_for_cache(cat.as_ref(), OTHER), "it has changed its ways");
+        for counted in [false, true] {
+            let (mut habits, cat, other) = (Habits::new(), program("cat"), program("other"));
+            assert_eq!(habits.ask_for_cache(cat.as_ref(), FILE, counted), counted, "nothing is known");
+            habits.saw(cat.as_ref(), FILE, Pieces::Small);
+            let mut asks = |program: &Option<Program>, ino| habits.ask_for_cache(program.as_ref(), ino, counted);
+            assert!(asks(&cat, FILE) && asks(&cat, OTHER));
+            assert!(asks(&other, FILE) && asks(&None, FILE));
+            assert!(asks(&other, OTHER) == counted && asks(&None, OTHER) == counted);
+            habits.saw(other.as_ref(), OTHER, Pieces::Large);
+            assert!(!habits.ask_for_cache(other.as_ref(), FILE, counted), "the program's habit comes first");
+            habits.saw(cat.as_ref(), OTHER, Pieces::Large);
+            assert!(!habits.ask_for_cache(cat.as_ref(), OTHER, counted), "it has changed its ways");
+        }
     }
 
     #[test]
-    fn a_habit_is_looked_at_anew_ever_more_rarely() {
+    fn a_habit_whose_calls_cannot_be_counted_is_looked_at_anew_ever_more_rarely() {
         let (mut habits, cat) = (Habits::new(), program("cat"));
         let mut rows = Vec::new();
         for _ in 0..7 {
             habits.saw(cat.as_ref(), FILE, Pieces::Small);
-            rows.push((0..1000).take_while(|_| habits.ask_for_cache(cat.as_ref(), FILE)).count());
-            assert!(!habits.ask_for_cache(cat.as_ref(), FILE), "until it has shown it again");
+            rows.push((0..1000).take_while(|_| habits.ask_for_cache(cat.as_ref(), FILE, false)).count());
+            assert!(!habits.ask_for_cache(cat.as_ref(), FILE, false), "until it has shown it again");
         }
         assert_eq!(rows, [16, 32, 64, 128, 256, 256, 256]);
     }

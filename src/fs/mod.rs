@@ -52,7 +52,7 @@ use tokio::sync::Notify;
 
 pub use control::{Answered, Caller, Daemon, Surroundings};
 pub use errno::Errno;
-pub use habits::Program;
+pub use habits::{Opener, Program, ReadCalls};
 pub use notifier::Notifier;
 pub use options::{DIRECT_IO_BYTES, DirectIo, KeepPageCache, ListingMode, OddKeys, Options, Symlinks, Ttl};
 pub use types::{

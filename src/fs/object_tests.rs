@@ -1,8 +1,9 @@
 //! What single objects show beside their bytes: old versions, symlink objects, extended attributes, how they open.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::tests::Bed;
+use super::tests::{Bed, Stranger};
 use super::*;
 use crate::store::memory::MemoryStore;
 
@@ -130,15 +131,44 @@ async fn archived_objects_cannot_be_read() {
 }
 
 #[tokio::test]
-async fn big_files_bypass_the_page_cache() {
+async fn big_files_bypass_the_page_cache_where_readers_cannot_be_seen() {
     let bucket = MemoryStore::new();
     bucket.put("small", "x");
     bucket.put("big", vec![0; DIRECT_IO_BYTES as usize]);
     let bed = Bed::over(bucket, |_| {});
     for (path, expected) in [("small", PageCache::Keep), ("big", PageCache::Bypass)] {
         let ino = bed.attr(path).await.ino;
-        assert_eq!(bed.fs.clone().open(ino, libc::O_RDONLY, || None).await.unwrap().page_cache, expected);
+        assert_eq!(bed.fs.clone().open(ino, libc::O_RDONLY, Stranger).await.unwrap().page_cache, expected);
     }
+}
+
+/// A process that makes calls of 1 MiB.
+struct Gulper(Arc<AtomicU64>);
+
+impl Opener for Gulper {
+    fn program(&self) -> Option<Program> {
+        Some(b"gulper"[..].into())
+    }
+
+    fn calls(&self) -> Option<ReadCalls> {
+        let calls = self.0.load(Ordering::Relaxed);
+        Some(ReadCalls { calls, bytes: calls << 20 })
+    }
+}
+
+#[tokio::test]
+async fn big_files_bypass_the_page_cache_once_their_reader_has_shown_large_calls() {
+    let bucket = MemoryStore::new();
+    bucket.put("big", vec![0; DIRECT_IO_BYTES as usize]);
+    let bed = Bed::over(bucket, |_| {});
+    let (ino, calls) = (bed.attr("big").await.ino, Arc::new(AtomicU64::new(7)));
+    let open = async || bed.fs.clone().open(ino, libc::O_RDONLY, Gulper(calls.clone())).await.unwrap();
+    let first = open().await;
+    assert_eq!(first.page_cache, PageCache::Keep);
+    calls.fetch_add(16, Ordering::Relaxed);
+    assert_eq!(open().await.page_cache, PageCache::Keep, "nothing has been shown yet");
+    bed.fs.release(first.handle);
+    assert_eq!(open().await.page_cache, PageCache::Bypass);
 }
 
 #[tokio::test]

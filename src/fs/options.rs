@@ -108,7 +108,7 @@ pub enum Symlinks {
 /// Which files are read past the kernel's page cache.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum DirectIo {
-    /// Those of at least [`DIRECT_IO_BYTES`].
+    /// Those of at least [`DIRECT_IO_BYTES`], for programs that read in large pieces.
     #[default]
     Auto,
     /// All.
@@ -119,8 +119,8 @@ pub enum DirectIo {
 
 /// Files of at least this many bytes are read past the page cache under [`DirectIo::Auto`]. Filling the page cache
 /// costs three times the CPU of a direct reply (0.37 against 0.12 s per GB), which pays only when the pages are read
-/// again or the reads are small; both are the habit of small files (configurations, tokenizers, indexes). Programs that
-/// read big files in small pieces are found out, and get the page cache from then on.
+/// again or the reads are small; both are the habit of small files (configurations, tokenizers, indexes). Of programs
+/// that read big files in small pieces, or were not seen to read in large ones, they go through it as well.
 pub const DIRECT_IO_BYTES: u64 = 16 << 20;
 
 /// What becomes of a file's pages in the kernel between two opens of the same version.

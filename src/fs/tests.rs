@@ -19,6 +19,19 @@ pub(super) struct Bed {
     pub(super) fs: Arc<Fs>,
 }
 
+/// A process that cannot be seen.
+pub(super) struct Stranger;
+
+impl Opener for Stranger {
+    fn program(&self) -> Option<Program> {
+        None
+    }
+
+    fn calls(&self) -> Option<ReadCalls> {
+        None
+    }
+}
+
 impl Bed {
     pub(super) fn new(keys: &[&str], change: impl FnOnce(&mut Options)) -> Bed {
         let bucket = MemoryStore::new();
@@ -71,10 +84,10 @@ impl Bed {
     /// Opens as the kernel does: an ESTALE is answered by another look-up.
     pub(super) async fn open(&self, path: &str) -> Result<FileHandle> {
         let ino = self.attr(path).await.ino;
-        match self.fs.clone().open(ino, libc::O_RDONLY, || None).await {
+        match self.fs.clone().open(ino, libc::O_RDONLY, Stranger).await {
             Err(Errno::ESTALE) => {
                 let ino = self.attr(path).await.ino;
-                Ok(self.fs.clone().open(ino, libc::O_RDONLY, || None).await?.handle)
+                Ok(self.fs.clone().open(ino, libc::O_RDONLY, Stranger).await?.handle)
             }
             opened => Ok(opened?.handle),
         }
@@ -344,7 +357,7 @@ async fn names_that_cannot_be_keys() {
     let file = bed.attr("c").await.ino;
     assert_eq!(fs.clone().lookup(file, b"d".to_vec()).await, Err(Errno::ENOTDIR));
     assert_eq!(fs.clone().opendir(file).await, Err(Errno::ENOTDIR));
-    assert_eq!(fs.clone().open(bed.attr("a").await.ino, libc::O_RDONLY, || None).await.unwrap_err(), Errno::EISDIR);
+    assert_eq!(fs.clone().open(bed.attr("a").await.ino, libc::O_RDONLY, Stranger).await.unwrap_err(), Errno::EISDIR);
     assert_eq!(fs.clone().getattr(Ino(99)).await, Err(Errno::ESTALE));
     assert_eq!(bed.read(FileHandle(99)).await, Err(Errno::EBADF));
 }
@@ -354,7 +367,7 @@ async fn nothing_opens_for_writing() {
     let bed = Bed::new(&["a"], |_| {});
     let ino = bed.attr("a").await.ino;
     for flags in [libc::O_WRONLY, libc::O_RDWR, libc::O_TRUNC, libc::O_CREAT] {
-        assert_eq!(bed.fs.clone().open(ino, flags, || None).await.unwrap_err(), Errno::EROFS);
+        assert_eq!(bed.fs.clone().open(ino, flags, Stranger).await.unwrap_err(), Errno::EROFS);
     }
 }
 
@@ -437,7 +450,7 @@ async fn what_the_tree_knows_is_answered_on_the_first_poll() {
     let fs = || bed.fs.clone();
     assert!(fs().lookup(Ino::ROOT, b"a".to_vec()).now_or_never().is_some());
     assert!(fs().getattr(ino).now_or_never().is_some());
-    assert!(fs().open(ino, libc::O_RDONLY, || None).now_or_never().is_some());
+    assert!(fs().open(ino, libc::O_RDONLY, Stranger).now_or_never().is_some());
     let handle = fs().opendir(Ino::ROOT).now_or_never().unwrap().unwrap();
     assert!(readdir(&fs(), handle, 0, 10).now_or_never().is_some());
 }

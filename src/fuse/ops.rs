@@ -22,7 +22,7 @@ use super::passthrough::Passing;
 use super::reply::{DirectMmap, GENERATION, attributes, errno, fill, nothing, open_flags};
 use super::{Options, control};
 use crate::base::Ino;
-use crate::fs::{Caller, DirHandle, Entry, FileHandle, Fs, Program, XattrReply};
+use crate::fs::{Caller, DirHandle, Entry, FileHandle, Fs, Opener, Program, ReadCalls, XattrReply};
 
 /// What of the kernel's abilities is used, where it has them. Left out on purpose: remote locks (flock then works
 /// locally), automatic invalidation of pages (an inode number's bytes never change), and asking for attributes only
@@ -88,11 +88,20 @@ impl Kernel {
     }
 }
 
-/// The name of a program, which waits for an answer and is hence still there; `None` for what runs in a name space of
-/// processes that we do not see into.
-fn program(pid: u32) -> Option<Program> {
-    let name = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
-    Some(name.into())
+/// A process, by one of its threads. There is nothing to see of those in a name space that we do not see into.
+struct Process(u32);
+
+impl Opener for Process {
+    fn program(&self) -> Option<Program> {
+        let name = std::fs::read(format!("/proc/{}/comm", self.0)).ok()?;
+        Some(name.into())
+    }
+
+    fn calls(&self) -> Option<ReadCalls> {
+        let text = std::fs::read_to_string(format!("/proc/{}/io", self.0)).ok()?;
+        let count = |name| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        Some(ReadCalls { calls: count("syscr:")?, bytes: count("rchar:")? })
+    }
 }
 
 fn request(op: &'static str, ino: INodeNo) -> Request {
@@ -144,7 +153,7 @@ impl Filesystem for Kernel {
 
     fn open(&self, caller: &fuser::Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let (mmap, passing, pid) = (self.direct_mmap, self.passing.clone(), caller.pid());
-        let open = self.fs().open(Ino(ino.0), flags.0, move || program(pid));
+        let open = self.fs().open(Ino(ino.0), flags.0, Process(pid));
         self.answers.answer(request("open", ino), open, move |result| match result {
             Ok(opened) => {
                 let handle = Fh(opened.handle.0);

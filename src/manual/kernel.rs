@@ -2,10 +2,11 @@
 //!
 //! # What is asked of the kernel
 //!
-//! Big files are opened for direct I/O: a reply goes straight into the reader's buffer, for 0.12 CPU seconds per GB
-//! where filling the page cache costs 0.37. `mmap` works on such files all the same (since Linux 6.6; on older kernels
-//! every file goes through the page cache). Reads below some 32 KiB are dearer that way, for each is a round trip; the
-//! block size that `stat` shows, 128 KiB, makes C's stdio, Python and `cp` read in larger pieces.
+//! For programs that were seen to read in large pieces, big files are opened for direct I/O: a reply goes straight into
+//! the reader's buffer, for 0.12 CPU seconds per GB where filling the page cache costs 0.37. `mmap` works on such files
+//! all the same (since Linux 6.6; on older kernels every file goes through the page cache). Reads below some 32 KiB are
+//! dearer that way, for each is a round trip; the block size that `stat` shows, 128 KiB, makes C's stdio, Python and `cp`
+//! read in larger pieces.
 //!
 //! Other files go through the page cache, and their pages stay from one open to the next: an inode number stands for
 //! one version of one object, so that its bytes never change. As root the mount's readahead is raised from the

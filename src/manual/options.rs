@@ -79,7 +79,7 @@
 //! |---|---|---|---|
 //! | `memory-cache` | auto off | `auto` | Keep files in memory after they were read and closed, while nothing else wants the memory. |
 //! | `passthrough` | auto off | `auto` | Let the kernel read files of 16 MiB and more by itself, once they are all in memory, where the daemon runs as root and the kernel can (Linux 6.9). |
-//! | `direct-io` | auto on off | `auto` | Answer reads past the page cache. auto does so for big files, where it costs a third of the CPU time, but not for programs that were seen to read in pieces of less than 32 KiB. |
+//! | `direct-io` | auto on off | `auto` | Answer reads past the page cache. auto does so where it costs a third of the CPU time: for big files, and programs that were seen to read in pieces of 64 KiB and more. |
 //! | `keep-page-cache` | on off | `on` | Keep the kernel's pages of a file from one open to the next while its entity tag stands. |
 //!
 //! # copy

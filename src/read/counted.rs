@@ -53,9 +53,11 @@ impl Reader {
         };
         metrics.took(time, took);
         metrics.measured(size, bytes);
-        // Past the end there is nothing to have.
-        if source == Source::Buffer && bytes > 0 {
-            metrics.add(Metric::ReadsBuffered, 1);
+        match source {
+            // Past the end there is nothing to have.
+            Source::Buffer if bytes == 0 => {}
+            Source::Buffer => metrics.add(Metric::ReadsBuffered, 1),
+            Source::UnderWay | Source::Store => self.pipe.waited(),
         }
     }
 }

@@ -17,12 +17,14 @@ use super::buffer::Tail;
 use super::expect::Expected;
 use super::inode::{Ahead, Arrival, Inode, Order};
 use super::part::{Origin, Part};
+use super::stream::Most;
 use crate::base::ByteRange;
 use crate::metrics::Metric;
 use crate::store::crc64::Crc64;
 use crate::store::{ErrorKind, GetRequest, Priority, Result};
 
-/// No window is larger, in bytes: more than this in flight only delays what is wanted next.
+/// No window is larger, in bytes, before the network has shown that it holds more: more in flight than it holds only
+/// delays what is wanted next.
 const MAX_WINDOW_BYTES: u64 = 256 << 20;
 
 /// The most that is received at once, in bytes. More would no longer lie in the second-level cache when its checksum is
@@ -64,15 +66,17 @@ impl Turns {
 
 impl Reader {
     /// The largest window that a stream may have now: the inode in question, and those that wait for a turn (it does
-    /// not while it is looked at), share three quarters of the memory.
-    pub(super) fn max_window_bytes(&self) -> u64 {
+    /// not while it is looked at), share three quarters of the memory; of that, what the network is worth.
+    fn most(&self) -> Most {
         let sharers = self.turns.hungry.lock().len() as u64 + 1;
-        (self.budget.limit_bytes() / 4 * 3 / sharers).min(MAX_WINDOW_BYTES)
+        let share_bytes = self.budget.limit_bytes() / 4 * 3 / sharers;
+        let worth_bytes = self.pipe.worth_bytes(self.clock.elapsed()).unwrap_or(MAX_WINDOW_BYTES);
+        Most { allowed_bytes: share_bytes.min(worth_bytes.max(MAX_WINDOW_BYTES)), worth_bytes }
     }
 
     /// Gives an inode its turns until its windows are full.
     pub(super) fn enqueue(&self, inode: &Arc<Inode>) {
-        let wants = !inode.is_queued.load(Ordering::Relaxed) && inode.wants_more(self.max_window_bytes());
+        let wants = !inode.is_queued.load(Ordering::Relaxed) && inode.wants_more(self.most());
         if wants && !inode.is_queued.swap(true, Ordering::Relaxed) {
             self.turns.hungry.lock().push_back(inode.clone());
         }
@@ -138,7 +142,7 @@ impl Reader {
     }
 
     fn fetch_ahead(self: &Arc<Self>, inode: &Arc<Inode>, place: OwnedSemaphorePermit) -> (Turn, bool) {
-        match inode.next_ahead(self.max_window_bytes(), &self.budget) {
+        match inode.next_ahead(self.most(), &self.budget) {
             Ahead::Nothing | Ahead::Withheld => (Turn::Declined, true),
             Ahead::Lacking(bytes, priority) => (Turn::Blocked, self.make_room(bytes, priority)),
             Ahead::Fetch(order) => {
@@ -238,7 +242,9 @@ impl Fetch {
     async fn transfer(&self, filling: &mut Filling) -> Result<()> {
         let range = self.part.range;
         let want = ByteRange::new(range.start + filling.written(), range.end);
+        let mut flight = self.reader.pipe.begin(self.reader.clock.elapsed());
         let response = self.reader.store.get(self.request(want)).await?;
+        flight.answered(self.reader.clock.elapsed());
         self.inode.accept(&response.meta)?;
         if response.range != want {
             return Err(self.inode.error(ErrorKind::Protocol, "the answer holds other bytes than those asked for"));
@@ -261,6 +267,7 @@ impl Fetch {
             if piece.is_empty() {
                 return Err(self.inode.error(ErrorKind::Network, "the answer ended early"));
             }
+            flight.received(piece.len() as u64);
             if self.part.origin == Origin::Ahead {
                 self.reader.metrics.add(Metric::PrefetchedBytes, piece.len() as u64);
             }
@@ -273,6 +280,7 @@ impl Fetch {
                 self.part.advanced();
             }
         }
+        flight.ended(want.len(), self.reader.clock.elapsed());
         Ok(())
     }
 

@@ -3,12 +3,12 @@
 //! A [`File`] is a handle on an inode's shared state (`inode`). A read is shown to the inode's table of streams
 //! (`stream`, `window`), which says how to fetch what it misses; `planner` cuts that into GETs; `fetcher` runs them into
 //! parts (`part`, `buffer`), from which the read, and whoever else waits for the same bytes, is answered as soon as its
-//! bytes are in. Ahead of readers, GETs start as places and memory allow (`budget`), last of all those for objects that
-//! will probably be opened next (`expect`), unless a recorded load (`trace`, `recorder`) says what comes next (`replay`,
-//! `follow`); what was read stays until memory is wanted (`keep`), or the machine is short of it (`pressure`). What
-//! somebody asks for by name is fetched whole (`fetch`). Whole objects are compared with the store's checksum
-//! (`integrity`); those that are all there can be read by the kernel itself from then on (`whole`). `counted` says how
-//! reads are counted.
+//! bytes are in. Ahead of readers, GETs start as places, memory (`budget`) and the network (`pipe`) allow, last of all
+//! those for objects that will probably be opened next (`expect`), unless a recorded load (`trace`, `recorder`) says what
+//! comes next (`replay`, `follow`); what was read stays until memory is wanted (`keep`), or the machine is short of it
+//! (`pressure`). What somebody asks for by name is fetched whole (`fetch`). Whole objects are compared with the store's
+//! checksum (`integrity`); those that are all there can be read by the kernel itself from then on (`whole`). `counted`
+//! says how reads are counted.
 //!
 //! Errors of the store pass through as they are; what they mean to a program is decided in `fs`.
 
@@ -33,6 +33,7 @@ mod mode;
 #[cfg(test)]
 mod model_tests;
 mod part;
+mod pipe;
 mod planner;
 mod pressure;
 mod recorder;
@@ -66,6 +67,7 @@ use inode::{Cover, Delivery, Inode, Room};
 use keep::{Place, Shelf};
 use mode::Modes;
 use part::{Lost, Part};
+use pipe::Pipe;
 use pressure::Pressure;
 use recorder::Recorder;
 use replay::{Guidance, Replay};
@@ -202,6 +204,7 @@ pub struct Reader {
     /// What must stay because somebody said so.
     pinned_bytes: AtomicU64,
     turns: Turns,
+    pipe: Pipe,
     /// For fetching what nobody has opened.
     credit: Credit,
     shelf: Shelf,
@@ -248,6 +251,7 @@ impl Reader {
             runtime: Handle::current(),
             clock,
             turns: Turns::new(options.max_connections.max(1)),
+            pipe: Pipe::default(),
             credit: Credit::default(),
             options,
             shelf: Shelf::new(),

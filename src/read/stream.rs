@@ -48,6 +48,16 @@ pub(super) struct Wanted {
     pub(super) proven: bool,
 }
 
+/// What bounds the windows of all objects.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Most {
+    /// Memory allows so many bytes ahead of a reader. GETs are cut for a window of this size: where less is worth having
+    /// on its way, shorter GETs would bring it more slowly.
+    pub(super) allowed_bytes: u64,
+    /// More than this would only wait in the network.
+    pub(super) worth_bytes: u64,
+}
+
 /// What bounds the windows of one object.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
@@ -137,15 +147,14 @@ impl Table {
         (index, Some(gone.ahead()))
     }
 
-    /// What to fetch ahead, for the reader with the least ahead of it first, with windows of at most
-    /// `max_window_bytes`. Answer with [`Table::fetched`].
-    pub(super) fn wanted(&self, max_window_bytes: u64) -> Vec<Wanted> {
+    /// What to fetch ahead, for the reader with the least ahead of it first. Answer with [`Table::fetched`].
+    pub(super) fn wanted(&self, most: Most) -> Vec<Wanted> {
         let wanted = |(stream, s): (usize, &Stream)| {
-            let window_bytes = s.window_bytes().min(max_window_bytes).min(match s.is_proven() {
+            let window_bytes = s.window_bytes().min(most.allowed_bytes).min(match s.is_proven() {
                 true => u64::MAX,
                 false => self.bounds.first_window_bytes,
             });
-            let end = s.position().saturating_add(window_bytes).min(self.end_before(s));
+            let end = s.position().saturating_add(window_bytes.min(most.worth_bytes)).min(self.end_before(s));
             (s.frontier < end).then(|| Wanted {
                 stream,
                 range: ByteRange::new(s.frontier, end),
@@ -205,6 +214,8 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
+    const MOST: Most = Most { allowed_bytes: 256 * MIB, worth_bytes: u64::MAX };
+
     fn bounds(size: u64) -> Bounds {
         let (part_bytes, small_bytes, first_window_bytes) = (8 * MIB, MIB, u64::MAX);
         Bounds { size, part_bytes, proof_bytes: MIB / 8, small_bytes, first_window_bytes }
@@ -252,7 +263,7 @@ mod tests {
     }
 
     fn ahead(table: &mut Table, held: &mut Vec<ByteRange>, gets: &mut Vec<ByteRange>, size: u64) -> bool {
-        for wanted in table.wanted(256 * MIB) {
+        for wanted in table.wanted(MOST) {
             let hole = first_hole(held, ByteRange::new(wanted.range.start, size));
             let Some(hole) = hole.filter(|hole| hole.start < wanted.range.end) else {
                 table.fetched(&wanted, wanted.range.end);
@@ -298,7 +309,7 @@ mod tests {
             for i in 0..reads {
                 table.observe(ByteRange::at(i * MIB, MIB));
             }
-            !table.wanted(256 * MIB).is_empty()
+            !table.wanted(MOST).is_empty()
         };
         assert_eq!([1, 2, 3, 4].map(|reads| ahead(4 * MIB, reads)), [false, false, false, true]);
         assert_eq!([1, 2].map(|reads| ahead(0, reads)), [true, true]);
@@ -389,7 +400,7 @@ mod tests {
         let mut table = Table::new(bounds(8 << 30));
         for (offset, len) in reads {
             table.observe(ByteRange::at(offset, len));
-            assert_eq!(table.wanted(256 * MIB), []);
+            assert_eq!(table.wanted(MOST), []);
         }
     }
 
@@ -439,7 +450,7 @@ mod tests {
             table.observe(ByteRange::at(i * MIB, MIB));
             table.observe(ByteRange::at(20 * MIB + i * MIB, MIB));
         }
-        let ends: Vec<u64> = table.wanted(256 * MIB).iter().map(|wanted| wanted.range.end / MIB).collect();
+        let ends: Vec<u64> = table.wanted(MOST).iter().map(|wanted| wanted.range.end / MIB).collect();
         assert_eq!(ends, [20, 32]);
     }
 
@@ -466,7 +477,7 @@ mod tests {
         let mut table = Table::new(bounds(1 << 30));
         let wants = |table: &mut Table, offset, len| {
             let plan = table.observe(ByteRange::at(offset, len));
-            for wanted in table.wanted(256 * MIB) {
+            for wanted in table.wanted(MOST) {
                 table.fetched(&wanted, wanted.range.end);
             }
             matches!(plan.fetch, Fetch::Windowed { .. })
@@ -490,6 +501,6 @@ mod tests {
         }
         let plan = table.observe(ByteRange::at(4 * MIB, MIB));
         assert!(matches!(plan.fetch, Fetch::Windowed { .. }), "{plan:?}");
-        assert!(table.wanted(256 * MIB).iter().any(|wanted| wanted.range.start == 5 * MIB));
+        assert!(table.wanted(MOST).iter().any(|wanted| wanted.range.start == 5 * MIB));
     }
 }

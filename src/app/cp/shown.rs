@@ -20,18 +20,23 @@ pub(super) fn tell_mounts(to: &BucketUrl, scope: Scope) {
         };
         let Ok(mut line) = Line::to(&entry.dir) else { continue };
         // Where the directory is new as well, the nearest one above it.
-        let mut above = Some(directory);
-        while let Some(path) = above {
-            let path_or_root = (!path.is_empty()).then_some(path);
-            let recursive = scope == Scope::Prefix || path != directory;
+        for above in ancestors(directory) {
+            let recursive = scope == Scope::Prefix || above != directory;
             let mut request = json!({"op": "refresh", "recursive": recursive});
-            if let Some(path) = path_or_root {
-                request["path"] = path.into();
+            if !above.is_empty() {
+                request["path"] = above.into();
             }
             if line.ask(&request).is_ok() {
                 break;
             }
-            above = path_or_root.map(|path| path.rsplit_once('/').map_or("", |(above, _)| above));
         }
     }
+}
+
+/// A directory, the one above it, and so on up to the root, whose path is empty. Keys are no paths of this machine: what
+/// looks like `.` or an empty component is a name.
+fn ancestors(directory: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(directory), |&path| {
+        (!path.is_empty()).then(|| path.rsplit_once('/').map_or("", |(above, _)| above))
+    })
 }

@@ -3,7 +3,8 @@
 //!
 //! `control` reads the request and says who may ask; here paths become inodes (`paths`), what is known is told
 //! (`figures`), files are fetched and kept (`prefetch`, `keep`, over the files that `files` walks), copies made
-//! (`copies`), options changed (`settings`). An answer is always JSON: of a request that was not done an object with `error` and `message`.
+//! (`copies`), options changed (`settings`). An answer is always JSON: of a request that was not done an object with
+//! `error` and `message`.
 
 mod copies;
 mod figures;

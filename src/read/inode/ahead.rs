@@ -13,7 +13,7 @@ use crate::read::expect::Credit;
 use crate::read::layout::{Format, Layout};
 use crate::read::part::{Origin, Part};
 use crate::read::planner;
-use crate::read::stream::{Fetch, Plan};
+use crate::read::stream::{Fetch, Most, Plan};
 
 /// Where all of a model is likely to be wanted, so many times what was asked for is fetched at most...
 const SWEEP_GROWTH: u64 = 8;
@@ -34,21 +34,21 @@ pub(in crate::read) enum Ahead {
 
 impl Inode {
     /// Whether some window is not full.
-    pub(in crate::read) fn wants_more(&self, max_window_bytes: u64) -> bool {
+    pub(in crate::read) fn wants_more(&self, most: Most) -> bool {
         let state = self.state.lock();
         let is_guided = self.is_guided.load(Ordering::Relaxed);
-        state.broken.is_none() && !is_guided && !state.streams.wanted(max_window_bytes).is_empty()
+        state.broken.is_none() && !is_guided && !state.streams.wanted(most).is_empty()
     }
 
-    /// The next part to fetch ahead of the readers, with windows of at most `max_window_bytes`.
-    pub(in crate::read) fn next_ahead(&self, max_window_bytes: u64, budget: &Arc<Budget>) -> Ahead {
+    /// The next part to fetch ahead of the readers.
+    pub(in crate::read) fn next_ahead(&self, most: Most, budget: &Arc<Budget>) -> Ahead {
         let mut state = self.state.lock();
         if state.broken.is_some() {
             return Ahead::Nothing;
         }
         let windows = match self.is_guided.load(Ordering::Relaxed) {
             true => Vec::new(),
-            false => state.streams.wanted(max_window_bytes),
+            false => state.streams.wanted(most),
         };
         for wanted in windows {
             let priority = if wanted.proven { Priority::Window } else { Priority::Speculation };
