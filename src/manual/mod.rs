@@ -13,6 +13,7 @@
 //! - [`copying`]: how objects are copied within the service, and what becomes of a copy that fails.
 //! - [`control`]: requests to a live mount, and how programs make them.
 //! - [`defaults`]: why the defaults are what they are.
+//! - [`tuning`]: what each option changes, measured.
 //! - [`troubleshooting`]: a message, why it is said, and what to do.
 //! - [`migrating`]: what the options of ossfs, Mountpoint, s3fs and rclone are called here.
 //! - [`security`]: who could do what, and what stands against it.
@@ -33,3 +34,4 @@ pub mod security;
 pub mod semantics;
 pub mod started;
 pub mod troubleshooting;
+pub mod tuning;

@@ -81,7 +81,8 @@
 //! | leave memory to the program | `--memory-limit 1GiB` |
 //! | list what is coming anyway | `--listing eager` |
 //!
-//! [`options`](super::options) has them all, [`defaults`](super::defaults) why they are what they are.
+//! [`options`](super::options) has them all, [`configuration`](super::configuration) says where they may stand,
+//! [`defaults`](super::defaults) why they are what they are, and [`tuning`](super::tuning) what changing them does.
 //!
 //! # At every start of the machine
 //!

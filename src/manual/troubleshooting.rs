@@ -142,7 +142,7 @@
 //! | `metrics.head_requests` | names looked up one at a time | read the directory once before: `ls` it |
 //!
 //! Reading by `mmap` without root suffers from the kernel's readahead of 128 KiB: mount as root, or read instead. Reads of
-//! 4 KiB each are round trips on big files; read in larger pieces.
+//! 4 KiB each are round trips on big files; read in larger pieces. [`tuning`](super::tuning) says what each option changes.
 //!
 //! > memory is short: read buffers are given up, down to ... MiB at first
 //!
