@@ -11,6 +11,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::time::MissedTickBehavior;
 
 use super::beside::{Beside, Readiness, Served};
+use super::held::{self, Life};
 use super::log::Level;
 use super::notify::Manager;
 use super::pressure::{self, Watch};
@@ -46,11 +47,35 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Where to serve.
+    fn place(&self) -> Result<Place> {
+        let place = match self.mounting.run.fuse_fd {
+            Some(number) => Place::device(number),
+            None => Place::parse(&self.dir),
+        };
+        place.map_err(|error| Problem::failure(error.to_string()))
+    }
+
+    /// Whether a process beside the daemon keeps the mount alive.
+    pub(super) fn is_supervised(&self) -> bool {
+        self.mounting.run.supervise && !self.is_handed_over()
+    }
+
+    /// What a later life must find again to go on: what is mounted where, and what names it has.
+    fn what(&self) -> String {
+        let odd_keys = self.mounting.fs.odd_keys;
+        format!("{} on {} ({odd_keys:?})", self.source, self.dir.display())
+    }
+}
+
 /// A mount that answers. Dropping it unmounts.
 pub(super) struct Live {
     mounted: Mounted,
     source: String,
     adjust: Adjust,
+    /// Whether a later life can go on with it.
+    is_kept: bool,
     /// What is under way is called off in the end.
     copier: Option<Copier>,
     _door: Option<Door>,
@@ -72,13 +97,13 @@ pub(super) fn runtime() -> Result<Runtime> {
 }
 
 /// Reaches the bucket, mounts, and returns once the kernel has had an answer. On failure nothing stays mounted.
-pub(super) async fn start(plan: Plan, level: Option<Arc<Level>>) -> Result<Live> {
-    let Plan { source, dir, mounting } = plan;
-    let place = match mounting.run.fuse_fd {
-        Some(number) => Place::device(number),
-        None => Place::parse(&dir),
+pub(super) async fn start(plan: Plan, level: Option<Arc<Level>>, manager: &Manager) -> Result<Live> {
+    let place = plan.place()?;
+    let life = match place {
+        Place::Directory(_) if manager.keeps() => Life::begin(manager, &plan.what(), &plan.dir),
+        _ => Life::Only,
     };
-    let place = place.map_err(|error| Problem::failure(error.to_string()))?;
+    let Plan { source, dir, mounting } = plan;
     let (metrics, clock) = (Arc::new(Metrics::default()), Clock::system());
     metrics.set(Metric::Began, clock.now().seconds.max(0) as u64);
     let beside = match &mounting.run.metrics_listen {
@@ -86,7 +111,7 @@ pub(super) async fn start(plan: Plan, level: Option<Arc<Level>>) -> Result<Live>
         None => None,
     };
     let mut options = mounting.fs;
-    options.mount_time = clock.now();
+    options.mount_time = life.mount_time().unwrap_or_else(|| clock.now());
     let (record, replay) = (mounting.run.record, mounting.run.replay);
     let bucket = mounting.store.bucket.clone();
     let trace = replay.map(|path| recording::load(&path, record.as_deref(), &bucket)).transpose()?.flatten();
@@ -111,11 +136,24 @@ pub(super) async fn start(plan: Plan, level: Option<Arc<Level>>) -> Result<Live>
     let watch = Watch::begin(&Handle::current(), reader.clone(), clock.clone());
     let adjusted = reader.clone();
     let file_system = Fs::new(connected.store, reader, options, metrics, clock);
-    let target = Target { source: source.clone(), place };
+    let goes_on = life.goes_on();
+    let target = Target { source: source.clone(), place: life.take_up(&file_system, place) };
     let mounted = fuse::mount(file_system.clone(), target, mounting.fuse, Handle::current())
         .map_err(|error| Problem::failure(error.to_string()))?;
-    let pid_file = mounting.run.pid_file.map(PidFile::write).transpose()?;
-    let door = door(mounting.run.control_socket, &file_system)?;
+    let entered = || {
+        let pid_file = mounting.run.pid_file.map(PidFile::write).transpose()?;
+        Ok((pid_file, door(mounting.run.control_socket, &file_system)?))
+    };
+    let (pid_file, door) = match entered() {
+        Ok(entered) => entered,
+        Err(problem) => {
+            if goes_on {
+                mounted.leave();
+            }
+            return Err(problem);
+        }
+    };
+    let is_kept = goes_on || held::keep(&mounted, &file_system, manager);
     let socket = door.as_ref().map(Door::path);
     file_system.settle_in(Surroundings {
         source: source.clone(),
@@ -136,13 +174,15 @@ pub(super) async fn start(plan: Plan, level: Option<Arc<Level>>) -> Result<Live>
             None
         }
     });
-    tracing::info!(source, dir = %dir.display(), endpoint = connected.endpoint, "mounted");
+    let how = if goes_on { "the mount goes on" } else { "mounted" };
+    tracing::info!(source, dir = %dir.display(), endpoint = connected.endpoint, "{how}");
     let drain_timeout = mounting.run.drain_timeout.into();
     let adjust = Adjust { reader: adjusted, max_bandwidth: connected.max_bandwidth, drain_timeout };
     Ok(Live {
         mounted,
         source,
         adjust,
+        is_kept,
         copier,
         _door: door,
         _beside: beside,
@@ -237,6 +277,7 @@ impl Live {
                 () = self.prove_life(manager) => {}
                 () = self.mounted.wait() => {
                     tracing::info!("unmounted; the daemon ends");
+                    manager.keep_no_more();
                     return self.stop_copies().await;
                 }
                 wish = signals.next() => match wish {
@@ -246,12 +287,18 @@ impl Live {
                         reload(&self.adjust);
                         manager.ready(&self.source);
                     }
+                    Wish::HandOver if self.is_kept => {
+                        tracing::info!("the mount is left to the next daemon");
+                        return self.mounted.leave();
+                    }
+                    Wish::HandOver => tracing::warn!("nobody keeps this mount for another daemon: it stays with this one"),
                     Wish::NextLevel => if let Some(level) = level { level.step() },
                 }
             }
         }
         tracing::info!("asked to end");
         manager.stopping();
+        manager.keep_no_more();
         self.end(signals).await;
     }
 

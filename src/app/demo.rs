@@ -45,13 +45,14 @@ pub(super) fn run(matches: &ArgMatches) -> Result<()> {
         }
         let place = Place::make(matches.get_one::<PathBuf>("dir"))?;
         let plan = plan(given.raw, given.words, &emulator, place.path())?;
+        let manager = Manager::nobody();
         let live = tokio::select! {
-            live = daemon::start(plan, None) => live?,
+            live = daemon::start(plan, None, &manager) => live?,
             () = signals.end() => return Ok(()),
         };
         let shown = live.dir().unwrap_or_else(|| place.path().to_owned());
         say(&shown, &emulator)?;
-        live.serve(signals, &Manager::nobody(), Some(&log), |_| {}).await;
+        live.serve(signals, &manager, Some(&log), |_| {}).await;
         Ok(())
     });
     runtime.shutdown_background();

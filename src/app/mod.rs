@@ -2,8 +2,9 @@
 //!
 //! [`main`] is the whole program. `cli` knows the command line, `given` gathers options from flags, environment and
 //! files, `daemon` puts a mount together, `pressure` watches the machine's memory for it, `background` detaches it from
-//! its caller, `notify` tells a service manager, `registry` lets other processes find it and wait for its end, `socket`
-//! takes their requests, `ask` sends them, and `beside` serves figures and health over HTTP.
+//! its caller, `notify` tells a service manager, `held` is what one keeps from one life of the daemon to the next,
+//! `supervise` does so where there is none, `registry` lets other processes find it and wait for its end, `socket` takes
+//! their requests, `ask` sends them, and `beside` serves figures and health over HTTP.
 
 mod ask;
 mod background;
@@ -17,6 +18,7 @@ mod demo;
 mod emulator;
 mod generate;
 mod given;
+mod held;
 mod log;
 mod ls;
 mod mount;
@@ -33,6 +35,7 @@ mod signals;
 mod socket;
 mod stat;
 mod status;
+mod supervise;
 mod text;
 mod umount;
 

@@ -16,7 +16,7 @@ use super::log::{self, Fallback, Level};
 use super::notify::Manager;
 use super::reload::Reload;
 use super::signals::Signals;
-use super::variable;
+use super::{supervise, variable};
 use crate::config::{self, BucketUrl, Caller, ControlSocket, Group, Machine, MetricsListen, Problem, Result, Run};
 
 pub(super) fn command(form: Form) -> Command {
@@ -135,15 +135,19 @@ fn absolute(path: &Path) -> PathBuf {
 
 fn foreground(plan: Plan, reload: impl FnOnce(Arc<Level>) -> Reload) -> Result<()> {
     leave_no_core();
+    let supervised = match plan.is_supervised() {
+        true => Some(supervise::begin(&plan.dir, ())?.0),
+        false => None,
+    };
     allow_descriptors();
     let level = Arc::new(log::start(&plan.mounting.run.log, Fallback::Stderr)?);
     let reload = reload(level.clone());
     let runtime = daemon::runtime()?;
-    let manager = Manager::from_environment(&variable);
+    let manager = supervised.unwrap_or_else(|| Manager::from_environment(&variable));
     let outcome = runtime.block_on(async {
         let mut signals = Signals::catch()?;
         let live = tokio::select! {
-            live = daemon::start(plan, Some(level.clone())) => live?,
+            live = daemon::start(plan, Some(level.clone()), &manager) => live?,
             () = signals.end() => return Ok(()),
         };
         live.serve(signals, &manager, Some(&level), |mount| reload.run(mount)).await;
@@ -159,23 +163,33 @@ fn in_background(plan: Plan, reload: impl FnOnce(Arc<Level>) -> Reload) -> Resul
         Side::Daemon(line) => line,
     };
     leave_no_core();
+    let (manager, line) = match plan.is_supervised() {
+        // Where it fails, the line is dropped, and the caller hears that the daemon has ended.
+        true => supervise::begin(&plan.dir, line)?,
+        false => (Manager::nobody(), Some(line)),
+    };
     allow_descriptors();
-    let outcome = daemonised(plan, reload, line);
+    let outcome = daemonised(plan, reload, line, &manager);
     std::process::exit(i32::from(outcome.is_err()));
 }
 
 /// Everything from here on is the daemon's; the caller hears of failures only through the line.
+///
+/// Whoever asked for the mount waits for the first life of the daemon alone.
 fn daemonised(
     plan: Plan,
     reload: impl FnOnce(Arc<Level>) -> Reload,
-    line: background::Line,
+    line: Option<background::Line>,
+    manager: &Manager,
 ) -> std::result::Result<(), ()> {
     let prepared = log::start(&plan.mounting.run.log, Fallback::Nowhere)
         .and_then(|level| daemon::runtime().map(|runtime| (Arc::new(level), runtime)));
     let (level, runtime) = match prepared {
         Ok(prepared) => prepared,
         Err(problem) => {
-            line.failed(&problem);
+            if let Some(line) = line {
+                line.failed(&problem);
+            }
             return Err(());
         }
     };
@@ -183,21 +197,24 @@ fn daemonised(
     let outcome = runtime.block_on(async {
         let started = async {
             let signals = Signals::catch()?;
-            Ok((daemon::start(plan, Some(level.clone())).await?, signals))
+            Ok((daemon::start(plan, Some(level.clone()), manager).await?, signals))
         };
         match started.await {
             Err(problem) => {
                 tracing::error!("{problem}");
-                line.failed(&problem);
+                if let Some(line) = line {
+                    line.failed(&problem);
+                }
                 Err(())
             }
-            Ok((live, signals)) if line.ready().is_err() => {
+            Ok((live, signals)) if line.is_some_and(|line| line.ready().is_err()) => {
                 tracing::warn!("whoever asked for this mount is gone: unmounting");
+                manager.keep_no_more();
                 live.end(signals).await;
                 Err(())
             }
             Ok((live, signals)) => {
-                live.serve(signals, &Manager::nobody(), Some(&level), |mount| reload.run(mount)).await;
+                live.serve(signals, manager, Some(&level), |mount| reload.run(mount)).await;
                 Ok(())
             }
         }

@@ -6,12 +6,17 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use parking_lot::Mutex;
+
+use super::held::{DEVICE, Held, LEDGER};
 use crate::base::Clock;
 
 /// The service manager, if there is one that listens.
@@ -19,13 +24,22 @@ use crate::base::Clock;
 pub(super) struct Manager {
     socket: Option<UnixDatagram>,
     watchdog: Option<Duration>,
+    /// It keeps descriptors while nobody lives who has them.
+    keeps: bool,
+    /// What it has kept.
+    held: Mutex<Option<Held>>,
     is_deaf: AtomicBool,
 }
 
 impl Manager {
     /// Nobody.
     pub(super) fn nobody() -> Self {
-        Manager { socket: None, watchdog: None, is_deaf: AtomicBool::new(false) }
+        Manager { socket: None, watchdog: None, keeps: false, held: Mutex::default(), is_deaf: AtomicBool::new(false) }
+    }
+
+    /// The one at the other end of a socket, which keeps descriptors, and has kept these.
+    pub(super) fn at(socket: UnixDatagram, held: Option<Held>) -> Self {
+        Manager { socket: Some(socket), keeps: true, held: Mutex::new(held), ..Self::nobody() }
     }
 
     /// Whom this process's environment names.
@@ -35,7 +49,11 @@ impl Manager {
         };
         let watchdog = watchdog_period(variable, std::process::id());
         match connect(&address) {
-            Ok(socket) => Manager { socket: Some(socket), watchdog, ..Self::nobody() },
+            Ok(socket) => {
+                let keeps = number(variable, "FDSTORE").is_some_and(|descriptors| descriptors >= 2);
+                let held = if keeps { Held::from_environment(variable, std::process::id()) } else { None };
+                Manager { socket: Some(socket), watchdog, keeps, held: Mutex::new(held), ..Self::nobody() }
+            }
             Err(error) => {
                 tracing::warn!(?address, %error, "the service manager cannot be told anything");
                 Self::nobody()
@@ -46,6 +64,39 @@ impl Manager {
     /// How often the manager wants to hear that all is well: half the time after which it takes the service for hung.
     pub(super) fn watchdog(&self) -> Option<Duration> {
         self.watchdog.map(|period| period / 2)
+    }
+
+    /// Whether it keeps descriptors for the next life.
+    pub(super) fn keeps(&self) -> bool {
+        self.keeps
+    }
+
+    /// What it has kept of the life before. Once.
+    pub(super) fn take_held(&self) -> Option<Held> {
+        self.held.lock().take()
+    }
+
+    /// Has the device of a mount and its ledger kept for the next life.
+    pub(super) fn keep(&self, device: BorrowedFd<'_>, ledger: BorrowedFd<'_>) -> io::Result<()> {
+        // The ledger is no file that could be waited for.
+        self.hand(&format!("FDSTORE=1\nFDNAME={LEDGER}\nFDPOLL=0"), ledger)?;
+        self.hand(&format!("FDSTORE=1\nFDNAME={DEVICE}"), device)
+    }
+
+    /// There will be no next life for what is kept.
+    pub(super) fn keep_no_more(&self) {
+        if self.keeps {
+            self.say(&format!("FDSTOREREMOVE=1\nFDNAME={DEVICE}"));
+            self.say(&format!("FDSTOREREMOVE=1\nFDNAME={LEDGER}"));
+        }
+    }
+
+    fn hand(&self, message: &str, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+        let Some(socket) = &self.socket else { return Err(io::ErrorKind::NotConnected.into()) };
+        let (text, descriptors) = ([io::IoSlice::new(message.as_bytes())], [descriptor.as_raw_fd()]);
+        let rights = [ControlMessage::ScmRights(&descriptors)];
+        sendmsg::<()>(socket.as_raw_fd(), &text, &rights, MsgFlags::MSG_NOSIGNAL, None)?;
+        Ok(())
     }
 
     /// The mount answers.
@@ -82,10 +133,13 @@ impl Manager {
 
 /// The watchdog's time, where this process is the one watched.
 fn watchdog_period(variable: &dyn Fn(&str) -> Option<OsString>, pid: u32) -> Option<Duration> {
-    let number = |name| variable(name)?.to_str()?.parse::<u64>().ok();
-    let is_ours = number("WATCHDOG_PID").is_none_or(|watched| watched == u64::from(pid));
-    let period = number("WATCHDOG_USEC").filter(|&period| period > 0 && is_ours)?;
+    let is_ours = number(variable, "WATCHDOG_PID").is_none_or(|watched| watched == u64::from(pid));
+    let period = number(variable, "WATCHDOG_USEC").filter(|&period| period > 0 && is_ours)?;
     Some(Duration::from_micros(period))
+}
+
+fn number(variable: &dyn Fn(&str) -> Option<OsString>, name: &str) -> Option<u64> {
+    variable(name)?.to_str()?.parse().ok()
 }
 
 fn connect(address: &OsStr) -> io::Result<UnixDatagram> {

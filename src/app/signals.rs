@@ -11,6 +11,8 @@ pub(super) enum Wish {
     End,
     /// SIGHUP: read the configuration again.
     Reload,
+    /// SIGUSR1: end, and leave the mount to the next life.
+    HandOver,
     /// SIGUSR2: the next log level.
     NextLevel,
 }
@@ -20,6 +22,7 @@ pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    hand_over: Signal,
     user: Signal,
 }
 
@@ -31,6 +34,7 @@ impl Signals {
             terminate: catch(SignalKind::terminate())?,
             interrupt: catch(SignalKind::interrupt())?,
             hangup: catch(SignalKind::hangup())?,
+            hand_over: catch(SignalKind::user_defined1())?,
             user: catch(SignalKind::user_defined2())?,
         })
     }
@@ -41,6 +45,7 @@ impl Signals {
             _ = self.terminate.recv() => Wish::End,
             _ = self.interrupt.recv() => Wish::End,
             _ = self.hangup.recv() => Wish::Reload,
+            _ = self.hand_over.recv() => Wish::HandOver,
             _ = self.user.recv() => Wish::NextLevel,
         }
     }

@@ -71,6 +71,8 @@ pub struct Run {
     pub fuse_fd: Option<i32>,
     /// Where to serve figures and health, if anywhere.
     pub metrics_listen: Option<MetricsListen>,
+    /// Start the daemon again when it dies.
+    pub supervise: bool,
     /// How long a drain may take.
     pub drain_timeout: Duration,
     /// Where to record what is read.
@@ -256,6 +258,7 @@ pub fn resolve_run(raw: &Raw) -> Result<Run> {
         },
         fuse_fd: raw.read(Name::FuseFd, value::descriptor)?,
         metrics_listen: raw.read(Name::MetricsListen, MetricsListen::parse)?,
+        supervise: raw.switch(Name::Supervise)?,
         drain_timeout: raw.required(Name::DrainTimeout, value::parse_time)?,
     })
 }

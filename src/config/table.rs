@@ -278,6 +278,9 @@ table! {
     MetricsListen = "metrics-listen", Run, Text("ADDRESS"), Unset "none",
         "Serve /metrics for Prometheus, /healthz and /readyz over HTTP on this host and port, as in 127.0.0.1:9464, or on \
          a Unix socket at a path. There is no password: keep it on the loopback or where only those come who may know.";
+    Supervise = "supervise", Run, Switch, Default "off",
+        "Start the daemon again when it dies, and let it go on with the mount, so that open files stay readable. systemd \
+         does so without this option.";
     DrainTimeout = "drain-timeout", Run, Time, Default "10s",
         "How long SIGTERM waits for reads under way before unmounting.";
 }

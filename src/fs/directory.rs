@@ -1,8 +1,10 @@
 //! Directory handles: each reads a list of the tree by index, which grows while the directory is listed.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::listing::{Bells, Run};
+use super::resume::{Resumed, hash};
 use super::walk::Known;
 use super::{Counting, DirEntry, DirHandle, Errno, Fs, ListingMode, Result, Room, Shape, State, Ttl};
 use crate::base::Ino;
@@ -11,7 +13,7 @@ use crate::tree::{OrderId, OrderState, Take};
 /// An open directory.
 #[derive(Debug)]
 pub(super) struct OpenDirectory {
-    ino: Ino,
+    pub(super) ino: Ino,
     prefix: String,
     order: OrderId,
     /// Ring while the list grows. Kept for the handle's life, so that the listing knows that somebody wants it.
@@ -20,6 +22,25 @@ pub(super) struct OpenDirectory {
     ahead: Vec<Arc<Run>>,
     /// Whether opening it was a step that may be part of a walk.
     step: bool,
+    /// Where it was open in an earlier life already.
+    pub(super) resumed: Option<Resumed>,
+}
+
+impl OpenDirectory {
+    /// The offset of the first entry behind `.` and `..`.
+    fn base(&self) -> u64 {
+        self.resumed.as_ref().map_or(DOTS, |resumed| resumed.base)
+    }
+}
+
+/// A call of readdir on its way.
+struct Reading {
+    at: u64,
+    /// Entries given, without `.` and `..`: the offset behind each and a hash of its name, if they are written down.
+    given: Vec<(u64, u64)>,
+    count: u64,
+    counting: Counting,
+    left_out: Option<Arc<HashSet<u64>>>,
 }
 
 /// The most listings ahead of walks that go on at once.
@@ -45,10 +66,13 @@ impl Fs {
             self.open_directory(&mut state, ino)?
         };
         self.directories.lock().insert(handle, Arc::new(open));
+        if let Some(ledger) = self.ledger() {
+            ledger.listing(handle.0, ino);
+        }
         Ok(handle)
     }
 
-    fn open_directory(self: &Arc<Self>, state: &mut State, ino: Ino) -> Result<OpenDirectory> {
+    pub(super) fn open_directory(self: &Arc<Self>, state: &mut State, ino: Ino) -> Result<OpenDirectory> {
         let prefix = state.tree.prefix(ino).ok_or(Errno::ESTALE)?;
         let coming = state.wide_over(&prefix).next().is_some();
         let (order, bells) = self.order(state, ino)?;
@@ -62,7 +86,7 @@ impl Fs {
             self.recognise(state, ino, &prefix, known);
         }
         let ahead = state.wide_over(&prefix).filter(|run| run.opened(ino)).cloned().collect();
-        Ok(OpenDirectory { ino, prefix, order, bells, ahead, step })
+        Ok(OpenDirectory { ino, prefix, order, bells, ahead, step, resumed: None })
     }
 
     /// Lists ahead where this directory is a step of a walk.
@@ -117,14 +141,17 @@ impl Fs {
         counting: Counting,
         mut take: impl FnMut(&DirEntry<'_>) -> Room + Send,
     ) -> Result<()> {
-        let directory = self.directories.lock().get(&handle).cloned().ok_or(Errno::EBADF)?;
-        let first = offset.max(DOTS);
-        let mut at = offset;
+        let directory = self.open_handle(handle)?;
+        let left_out = directory.resumed.as_ref().map(|resumed| resumed.left_out(offset));
+        let mut reading = Reading { at: offset, given: Vec::new(), count: 0, counting, left_out };
         let mut bells = None;
         loop {
-            let (room, state) = self.give(&directory, &mut at, counting, &mut take)?;
-            if room == Room::Full || state == OrderState::Complete || at > first {
-                self.count_use(&directory, at.saturating_sub(first));
+            let (room, state) = self.give(&directory, &mut reading, &mut take)?;
+            if room == Room::Full || state == OrderState::Complete || reading.count > 0 {
+                self.count_use(&directory, reading.count);
+                if let Some(ledger) = self.ledger().filter(|_| !reading.given.is_empty()) {
+                    ledger.given(handle.0, reading.given);
+                }
                 return Ok(());
             }
             let bells = bells.get_or_insert_with(|| directory.bells.clone());
@@ -148,30 +175,45 @@ impl Fs {
     fn give(
         &self,
         directory: &OpenDirectory,
-        at: &mut u64,
-        counting: Counting,
+        reading: &mut Reading,
         take: &mut impl FnMut(&DirEntry<'_>) -> Room,
     ) -> Result<(Room, OrderState)> {
+        let keeps = self.ledger().is_some();
         loop {
             let mut state = self.state.lock();
-            if self.give_dots(&state, directory, at, take) == Room::Full {
+            if self.give_dots(&state, directory, &mut reading.at, take) == Room::Full {
                 return Ok((Room::Full, OrderState::Growing));
             }
-            let from = usize::try_from(*at - DOTS).map_err(|_| Errno::EINVAL)?;
+            let base = directory.base();
+            let from = usize::try_from(reading.at.saturating_sub(base)).map_err(|_| Errno::EINVAL)?;
             let (mut room, mut left) = (Room::Left, BATCH);
+            let mut directories = Vec::new();
             let shown = state.tree.show_entries(directory.order, from, self.clock.elapsed(), |row| {
                 if left == 0 {
                     return Take::Enough;
                 }
                 left -= 1;
-                let next_offset = row.index as u64 + 1 + DOTS;
-                room = take(&DirEntry { next_offset, name: row.name.as_bytes(), attr: self.attr(&row.view) });
+                let next_offset = base + row.index as u64 + 1;
+                let name = row.name.as_bytes();
+                if reading.left_out.as_ref().is_some_and(|had| had.contains(&hash(name))) {
+                    reading.at = next_offset;
+                    return Take::Seen;
+                }
+                room = take(&DirEntry { next_offset, name, attr: self.attr(&row.view) });
                 if room == Room::Full {
                     return Take::Enough;
                 }
-                *at = next_offset;
-                if counting == Counting::Plus { Take::Counted } else { Take::Seen }
+                reading.at = next_offset;
+                reading.count += 1;
+                if keeps {
+                    reading.given.push((next_offset, hash(name)));
+                    if row.view.shape == Shape::Directory && reading.counting == Counting::Plus {
+                        directories.push(row.view.ino);
+                    }
+                }
+                if reading.counting == Counting::Plus { Take::Counted } else { Take::Seen }
             });
+            self.write_directories(&state, &directories);
             let order = shown.ok_or(Errno::EBADF)?;
             if room == Room::Full || left > 0 {
                 return Ok((room, order));
@@ -216,6 +258,10 @@ impl Fs {
 
     /// Closes a directory.
     pub fn releasedir(&self, handle: DirHandle) {
+        if let Some(ledger) = self.ledger() {
+            ledger.closed(handle.0);
+        }
+        self.resumed.lock().remove(&handle);
         let Some(directory) = self.directories.lock().remove(&handle) else { return };
         let mut state = self.state.lock();
         state.tree.close_directory(directory.order);

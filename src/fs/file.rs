@@ -34,6 +34,12 @@ pub(super) struct OpenFile {
 }
 
 impl OpenFile {
+    /// One that is open from an earlier life. How it is read goes by what the kernel was told then.
+    pub(super) fn again(ino: Ino, size: u64, file: read::File) -> Self {
+        let (changed, asked_bytes) = (AtomicBool::new(false), AtomicU64::new(0));
+        OpenFile { ino, size, file, watched: None, changed, asked_bytes }
+    }
+
     /// Takes in a read; true once, when by it the file has been read in earnest and the next one is near: any of a
     /// small file, an eighth of a larger one, three quarters of one that takes a while.
     fn grows_earnest(&self, len: usize) -> bool {
@@ -79,6 +85,7 @@ impl Fs {
             return Err(Errno::ESTALE);
         }
         let size = object.size;
+        let kept = self.ledger().map(|ledger| (ledger, object.clone()));
         let file = self.reader.open(to_read(ino, object));
         let backing = file.whole().map(Backing);
         if backing.is_some() {
@@ -97,6 +104,9 @@ impl Fs {
         let (changed, asked_bytes) = (AtomicBool::new(false), AtomicU64::new(0));
         let open = OpenFile { ino, size, file, watched, changed, asked_bytes };
         self.files.write().insert(handle, Arc::new(open));
+        if let Some((ledger, object)) = kept {
+            ledger.opened(handle.0, ino, object);
+        }
         self.metrics.add(Metric::OpenFiles, 1);
         Ok(Opened { handle, page_cache, backing })
     }
@@ -157,6 +167,9 @@ impl Fs {
         // The buffers of a last handle are freed without the lock.
         let closed = self.files.write().remove(&handle);
         let Some(open) = closed else { return };
+        if let Some(ledger) = self.ledger() {
+            ledger.closed(handle.0);
+        }
         self.metrics.subtract(Metric::OpenFiles, 1);
         if let Some(watched) = &open.watched
             && let Some(pieces) = watched.closed()

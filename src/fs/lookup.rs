@@ -152,6 +152,9 @@ impl Fs {
     /// The answer for an entry, and a reference for it.
     fn take(&self, state: &mut State, view: &View) -> Entry {
         state.tree.remember(view.ino, 1);
+        if view.shape == Shape::Directory {
+            self.write_directories(state, &[view.ino]);
+        }
         Entry::Found(self.attr(view))
     }
 

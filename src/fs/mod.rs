@@ -5,7 +5,7 @@
 //!
 //! One lock guards the tree and the listings going on (`State`); it is held for the time of a look-up or of one page
 //! of a listing, and never across an await. Open files and directories have locks of their own, which are taken
-//! alone. Whatever waits, waits for a listing's next page (a `watch` channel, subscribed to under the lock, so that no
+//! alone; the ledger's is taken last of all. Whatever waits, waits for a listing's next page (a `watch` channel, subscribed to under the lock, so that no
 //! page is missed) or for a request of its own.
 //!
 //! Errors of the store become an errno here, and one line in the log.
@@ -16,6 +16,7 @@ mod directory;
 mod errno;
 mod file;
 mod habits;
+mod ledger;
 mod listing;
 #[cfg(test)]
 mod listing_tests;
@@ -27,6 +28,7 @@ mod object_tests;
 mod options;
 mod pace;
 mod probe;
+mod resume;
 mod runs;
 mod successors;
 #[cfg(test)]
@@ -41,8 +43,8 @@ mod xattr;
 use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use lru::LruCache;
@@ -53,8 +55,10 @@ use tokio::sync::Notify;
 pub use control::{Answered, Caller, Daemon, Surroundings};
 pub use errno::Errno;
 pub use habits::{Opener, Program, ReadCalls};
+pub use ledger::{Ledger, LedgerError, Past};
 pub use notifier::Notifier;
 pub use options::{DIRECT_IO_BYTES, DirectIo, KeepPageCache, ListingMode, OddKeys, Options, Symlinks, Ttl};
+pub use resume::StillOpen;
 pub use types::{
     Attr, Backing, Counting, DirEntry, DirHandle, Entry, FileHandle, FileKind, Opened, PageCache, Room, Statfs,
     XattrReply,
@@ -66,6 +70,7 @@ use self::directory::OpenDirectory;
 use self::file::OpenFile;
 use self::habits::Habits;
 use self::listing::Run;
+use self::resume::Resumed;
 use self::successors::Successors;
 use self::upkeep::Uses;
 use self::walk::Walks;
@@ -108,6 +113,9 @@ pub struct Fs {
     state: Mutex<State>,
     files: RwLock<HashMap<FileHandle, Arc<OpenFile>>>,
     directories: Mutex<HashMap<DirHandle, Arc<OpenDirectory>>>,
+    /// Directories open from an earlier life that were not read on yet.
+    resumed: Mutex<HashMap<DirHandle, Resumed>>,
+    ledger: OnceLock<Arc<Ledger>>,
     /// Answers to HEAD by inode number, so by version.
     heads: Mutex<LruCache<Ino, Arc<ObjectMeta>>>,
     /// Tags by inode number, encoded; tags may change without the version, and are then seen late.
@@ -172,6 +180,8 @@ impl Fs {
             }),
             files: RwLock::default(),
             directories: Mutex::default(),
+            resumed: Mutex::default(),
+            ledger: OnceLock::new(),
             heads: Mutex::new(LruCache::new(REMEMBERED_HEADS)),
             tags: Mutex::new(LruCache::new(REMEMBERED_HEADS)),
             absent: Mutex::new(LruCache::new(REMEMBERED_ABSENT)),
@@ -196,6 +206,11 @@ impl Fs {
         let mut state = self.state.lock();
         state.tree.forget(ino, count);
         self.count_entries(&mut state);
+        if let Some(ledger) = self.ledger()
+            && !state.tree.is_referenced(ino)
+        {
+            ledger.forgotten(ino);
+        }
     }
 
     /// Attributes, from memory: a name that may have changed is looked up anew, an open file stays what it was. Only

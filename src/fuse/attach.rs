@@ -136,6 +136,20 @@ pub(super) fn bounded<T: Send + 'static>(path: &Path, look: fn(&Path) -> io::Res
     receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(io::Error::from_raw_os_error(libc::ETIMEDOUT)))
 }
 
+/// Takes a mount of this program, which nobody serves, from a directory. The file system itself is asked nothing.
+pub fn discard(dir: &Path) {
+    if mountinfo::on_top_of(dir).ok().flatten().is_none_or(|top| top.fs_type != FS_TYPE) {
+        return;
+    }
+    let removed = match umount2(dir, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
+        Err(Errno::EPERM) => fusermount::unmount(&Options::default().fusermount, dir, true),
+        other => other.map_err(|errno| MountError::Refused(dir.to_owned(), errno.into())),
+    };
+    if let Err(error) = removed {
+        tracing::warn!(%error, "the mount of the daemon before stays");
+    }
+}
+
 /// Whether a request through the mount on this directory is answered. Waits for some seconds at most.
 pub fn answers(dir: &Path) -> bool {
     // Asks the daemon but never the store.
@@ -143,8 +157,8 @@ pub fn answers(dir: &Path) -> bool {
 }
 
 impl Point {
-    /// The mount just made on `dir`.
-    fn locate(dir: &Path, options: &Options) -> io::Result<Point> {
+    /// The mount on top of `dir`, which must be of this program.
+    pub(super) fn locate(dir: &Path, options: &Options) -> io::Result<Point> {
         let id = mountinfo::id_of(open_root(dir)?)?;
         let mount = mountinfo::all()?.into_iter().find(|mount| mount.id == id);
         let mount = mount.filter(|mount| mount.fs_type == FS_TYPE);

@@ -33,6 +33,8 @@ pub enum MountError {
     NotADevice(String),
     /// The kernel and this program could not agree on how to talk.
     Handshake(io::Error),
+    /// A mount of an earlier life cannot be gone on with.
+    Lost(io::Error),
     /// The mount was made, but a first request through it was not answered.
     NoAnswer(PathBuf),
     /// Nothing of this kind is mounted there.
@@ -81,6 +83,7 @@ impl fmt::Display for MountError {
             Refused(dir, error) => write!(f, "the kernel refused to mount on {}: {error}", dir.display()),
             NotADevice(what) => write!(f, "{what} is not an open FUSE device: hand over a descriptor of /dev/fuse"),
             Handshake(error) => write!(f, "the kernel's FUSE handshake failed: {error}"),
+            Lost(error) => write!(f, "the mount of the daemon before cannot be gone on with: {error}"),
             NoAnswer(dir) => write!(f, "the kernel got no answer through the new mount on {}", dir.display()),
             NotMounted(dir) => write!(f, "{} is not a mount of ossmount", dir.display()),
             Busy(dir) => {
@@ -95,7 +98,9 @@ impl std::error::Error for MountError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         use MountError::*;
         match self {
-            DeviceDenied(error) | Unusable(_, error) | Refused(_, error) | Handshake(error) => Some(error),
+            DeviceDenied(error) | Unusable(_, error) | Refused(_, error) | Handshake(error) | Lost(error) => {
+                Some(error)
+            }
             _ => None,
         }
     }

@@ -10,6 +10,7 @@
 //! 3. Answering without a thread parked per waiting read, surviving a panic, and with an end to every wait: `answer`.
 //! 4. Telling the kernel to forget, without ever blocking a thread that must answer: [`Notifier`].
 //! 5. Control requests on a mount that is read-only: `control`, an ioctl.
+//! 6. A daemon that is restarted under a live mount, without anybody noticing: `kept`.
 //!
 //! What is asked is answered by `fs`; nothing here knows buckets or keys.
 
@@ -18,6 +19,7 @@ mod attach;
 mod control;
 mod error;
 mod fusermount;
+mod kept;
 mod mountinfo;
 mod notify;
 mod ops;
@@ -26,12 +28,12 @@ mod passthrough;
 mod reply;
 mod session;
 
-pub use attach::{Laziness, answers, unmount};
+pub use attach::{Laziness, answers, discard, unmount};
 pub use control::{IOCTL, IOCTL_BYTES};
 pub use error::MountError;
 pub use mountinfo::{FS_TYPE, Mount, mounts};
 pub use notify::Notifier;
-pub use options::{Access, Options, Place, Target};
+pub use options::{Access, Kept, Options, Place, Target};
 pub use session::{Drained, Mounted, mount};
 
 #[cfg(doc)]

@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,11 +19,12 @@ use fuser::{
 };
 
 use super::answer::{Answers, Request};
+use super::kept::{self, Registered, Terms};
 use super::passthrough::Passing;
 use super::reply::{DirectMmap, GENERATION, attributes, errno, fill, nothing, open_flags};
 use super::{Options, control};
 use crate::base::Ino;
-use crate::fs::{Caller, DirHandle, Entry, FileHandle, Fs, Opener, Program, ReadCalls, XattrReply};
+use crate::fs::{Caller, DirHandle, Entry, FileHandle, Fs, Opener, Program, ReadCalls, StillOpen, XattrReply};
 
 /// What of the kernel's abilities is used, where it has them. Left out on purpose: remote locks (flock then works
 /// locally), automatic invalidation of pages (an inode number's bytes never change), and asking for attributes only
@@ -43,6 +45,7 @@ const WANTED: [InitFlags; 6] = [
 /// The kernel's requests, put to a file system.
 pub(super) struct Kernel {
     fs: Arc<Fs>,
+    device: Arc<OwnedFd>,
     answers: Answers,
     max_background: u16,
     /// Whether control requests come by `setxattr`.
@@ -54,15 +57,26 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    pub(super) fn new(fs: Arc<Fs>, answers: Answers, options: &Options) -> Self {
+    pub(super) fn new(
+        fs: Arc<Fs>,
+        device: Arc<OwnedFd>,
+        open: &[StillOpen],
+        answers: Answers,
+        options: &Options,
+    ) -> Self {
+        let passing = Passing::new();
+        for file in open {
+            passing.is_open(file.ino, || file.backing.map(|number| Registered::new(number, &device)));
+        }
         let (max_background, takes_calls) = (options.max_background, !options.kernel_read_only);
         Kernel {
             fs,
+            device,
             answers,
             max_background,
             takes_calls,
             direct_mmap: DirectMmap::Refused,
-            passing: Arc::new(Passing::new()),
+            passing: Arc::new(passing),
         }
     }
 
@@ -76,6 +90,15 @@ impl Kernel {
         let can = config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok() && config.set_max_stack_depth(1).is_ok();
         if can {
             self.passing.offer();
+        }
+    }
+
+    /// What is agreed on now holds for every later life.
+    fn note_terms(&self, config: &KernelConfig) {
+        let Some(ledger) = self.fs.ledger() else { return };
+        match Terms::of(config).map(|terms| serde_json::to_string(&terms)) {
+            Some(Ok(terms)) => ledger.note(kept::TERMS, &terms),
+            _ => tracing::info!("this kernel cannot go on with a mount whose daemon is restarted: it takes Linux 6.9"),
         }
     }
 
@@ -120,6 +143,7 @@ impl Filesystem for Kernel {
         self.offer_passthrough(config);
         // Fails for 0 alone, which leaves the crate's own.
         let _ = config.set_max_background(self.max_background);
+        self.note_terms(config);
         Ok(())
     }
 
@@ -153,12 +177,20 @@ impl Filesystem for Kernel {
 
     fn open(&self, caller: &fuser::Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let (mmap, passing, pid) = (self.direct_mmap, self.passing.clone(), caller.pid());
+        let (fs, device) = (self.fs(), self.device.clone());
         let open = self.fs().open(Ino(ino.0), flags.0, Process(pid));
         self.answers.answer(request("open", ino), open, move |result| match result {
             Ok(opened) => {
                 let handle = Fh(opened.handle.0);
-                match passing.opening(Ino(ino.0), opened.backing, |backing| reply.open_backing(backing)) {
-                    Some(id) => reply.opened_passthrough(handle, FopenFlags::FOPEN_NOFLUSH, &id),
+                let register = |backing: &_| Ok(Registered::new(reply.open_backing(backing)?.into_raw(), &device));
+                match passing.opening(Ino(ino.0), opened.backing, register) {
+                    Some(id) => {
+                        fs.passed(opened.handle, id.number);
+                        // SAFETY: the number is registered until `id` is dropped, and goes back to it below.
+                        let backing = unsafe { reply.wrap_backing(id.number) };
+                        reply.opened_passthrough(handle, FopenFlags::FOPEN_NOFLUSH, &backing);
+                        backing.into_raw();
+                    }
                     None => reply.opened(handle, open_flags(opened.page_cache, mmap)),
                 }
             }

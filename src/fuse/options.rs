@@ -6,7 +6,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::MountError;
+use super::{MountError, kept};
+use crate::fs::{Past, StillOpen};
 
 /// What is mounted, and where.
 #[derive(Debug)]
@@ -24,6 +25,38 @@ pub enum Place {
     Directory(PathBuf),
     /// Serve a `/dev/fuse` descriptor that somebody else has mounted already, and will unmount.
     Device(OwnedFd),
+    /// Go on with a mount of ours.
+    Kept(Kept),
+}
+
+/// A mount that an earlier life of this daemon has made, and that was kept for it.
+#[derive(Debug)]
+pub struct Kept {
+    /// The device that serves it.
+    pub device: OwnedFd,
+    /// The ledger's notes on it: where it is, and what was agreed with the kernel.
+    pub notes: [String; 2],
+    /// The files that are open.
+    pub open: Vec<StillOpen>,
+}
+
+impl Kept {
+    /// Takes a mount over. `None` where what an earlier life has left does not suffice.
+    pub fn new(device: OwnedFd, past: &Past) -> Option<Kept> {
+        let note = |name| past.note(name).map(str::to_owned);
+        Some(Kept { device, notes: [note(kept::MOUNT)?, note(kept::TERMS)?], open: Vec::new() })
+    }
+
+    /// Whether the mount is still where it was.
+    pub fn is_there(&self) -> bool {
+        let spot = serde_json::from_str::<kept::Spot>(&self.notes[0]);
+        spot.is_ok_and(|spot| spot.find(&Options::default()).is_ok())
+    }
+
+    /// Where it was mounted.
+    pub fn dir(&self) -> Option<PathBuf> {
+        serde_json::from_str(&self.notes[0]).ok().map(|spot: kept::Spot| spot.dir)
+    }
 }
 
 impl Place {
@@ -46,14 +79,19 @@ impl Place {
         }
     }
 
+    /// Whether this number is that of an open FUSE device.
+    pub fn is_device(number: RawFd) -> bool {
+        const FUSE_DEVICE: (u32, u32) = (10, 229);
+        let Ok(meta) = std::fs::metadata(format!("/proc/self/fd/{number}")) else { return false };
+        let device = (nix::sys::stat::major(meta.rdev()) as u32, nix::sys::stat::minor(meta.rdev()) as u32);
+        number >= 0 && meta.file_type().is_char_device() && device == FUSE_DEVICE
+    }
+
     /// A FUSE device descriptor inherited under this number. Fails when it is not an open FUSE device.
     pub fn device(number: RawFd) -> Result<Place, MountError> {
         let refuse = || MountError::NotADevice(format!("descriptor {number}"));
         // A descriptor is looked at by its number before it is owned, so that one that is not ours is never closed.
-        let meta = std::fs::metadata(format!("/proc/self/fd/{number}")).map_err(|_| refuse())?;
-        const FUSE_DEVICE: (u32, u32) = (10, 229);
-        let device = (nix::sys::stat::major(meta.rdev()) as u32, nix::sys::stat::minor(meta.rdev()) as u32);
-        if number < 0 || !meta.file_type().is_char_device() || device != FUSE_DEVICE {
+        if !Place::is_device(number) {
             return Err(refuse());
         }
         // SAFETY: the descriptor is open, was handed to this process for this purpose, and nobody else here owns it.

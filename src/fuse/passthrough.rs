@@ -10,9 +10,9 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use fuser::BackingId;
 use parking_lot::Mutex;
 
+use super::kept::Registered;
 use crate::base::Ino;
 use crate::fs::Backing;
 
@@ -21,13 +21,13 @@ use crate::fs::Backing;
 struct Open<Id, File> {
     handles: u64,
     /// How the kernel reads it by itself, if it does. The number of a backing file must live as long as its users, and
-    /// its bytes must stay.
-    passed: Option<(Arc<Id>, File)>,
+    /// its bytes must stay: they are held here, or from an earlier life by the kernel alone.
+    passed: Option<(Arc<Id>, Option<File>)>,
 }
 
 /// The kinds of all open handles.
 #[derive(Debug)]
-pub(super) struct Passing<Id = BackingId, File = Backing> {
+pub(super) struct Passing<Id = Registered, File = Backing> {
     /// Whether the kernel may be offered files. It says that it can before it is known whether we are allowed to.
     is_offered: AtomicBool,
     inodes: Mutex<HashMap<Ino, Open<Id, File>>>,
@@ -58,11 +58,19 @@ impl<Id, File> Passing<Id, File> {
         }
         let passed = backing.filter(|_| self.is_offered.load(Ordering::Relaxed)).and_then(|backing| {
             let id = register(&backing).inspect_err(|error| self.refused(error)).ok()?;
-            Some((Arc::new(id), backing))
+            Some((Arc::new(id), Some(backing)))
         });
         let id = passed.as_ref().map(|(id, _)| id.clone());
         inodes.insert(ino, Open { handles: 1, passed });
         id
+    }
+
+    /// A handle is open from an earlier life, in which the kernel was told to read it by itself, or was not.
+    /// All handles of an inode are of one kind, so that only the first is looked at.
+    pub(super) fn is_open(&self, ino: Ino, id: impl FnOnce() -> Option<Id>) {
+        let mut inodes = self.inodes.lock();
+        let first = || Open { handles: 0, passed: id().map(|id| (Arc::new(id), None)) };
+        inodes.entry(ino).or_insert_with(first).handles += 1;
     }
 
     /// A handle was closed.
@@ -112,6 +120,19 @@ mod tests {
         passing.closed(INO);
         assert_eq!(Arc::strong_count(&file), 1, "its bytes may go");
         assert_eq!(open(&passing, Some(&file), 8), Some(8));
+    }
+
+    #[test]
+    fn what_was_open_before_keeps_its_kind() {
+        let (passing, file) = (passing(), Arc::new(()));
+        passing.is_open(INO, || Some(9));
+        passing.is_open(INO, || unreachable!("it is known"));
+        assert_eq!(open(&passing, Some(&file), 5), Some(9));
+        (0..3).for_each(|_| passing.closed(INO));
+        passing.is_open(INO, || None);
+        assert_eq!(open(&passing, Some(&file), 5), None);
+        (0..2).for_each(|_| passing.closed(INO));
+        assert_eq!(open(&passing, Some(&file), 5), Some(5));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -14,9 +15,10 @@ use tokio::sync::watch;
 
 use super::answer::{Answers, InFlight};
 use super::attach::{self, Point};
+use super::kept::{self, Spot, Terms};
 use super::ops::Kernel;
-use super::{Access, MountError, Notifier, Options, Place, Target};
-use crate::fs::Fs;
+use super::{Access, Kept, MountError, Notifier, Options, Place, Target};
+use crate::fs::{Fs, StillOpen};
 
 /// How long dropping a mount waits for its threads. Files that programs hold open keep them, lawfully.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,23 +28,28 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Operations that wait do so on `runtime`, a multi-threaded one with its timer enabled, which must outlive the
 /// mount. Blocks for some milliseconds.
 pub fn mount(fs: Arc<Fs>, target: Target, options: Options, runtime: Handle) -> Result<Mounted, MountError> {
-    let (device, point) = match target.place {
-        Place::Directory(dir) => {
-            let (device, point) = attach::attach(&dir, &target.source, &options)?;
-            (device, Some(point))
-        }
-        Place::Device(device) => (device, None),
-    };
+    let Connection { device, point, terms, open } = Connection::to(target, &options)?;
+    note_spot(&fs, point.as_ref());
     let in_flight = Arc::new(InFlight::default());
     let answers = Answers::new(runtime, options.answer_limit, in_flight.clone());
-    let kernel = Kernel::new(fs.clone(), answers, &options);
+    let device = Arc::new(device);
+    let kernel = Kernel::new(fs.clone(), device.clone(), &open, answers, &options);
     // The kernel lets in all but the owner unless told; between the others only the crate can tell.
     let acl = if options.access == Access::OwnerAndRoot { SessionACL::RootAndOwner } else { SessionACL::All };
-    let started = Session::from_fd(kernel, device, acl, config(&options)).and_then(|session| {
+    let config = config(&options, fs.ledger().is_none());
+    let session = match terms {
+        Some(terms) => kept::session(kernel, &device, terms, acl, config),
+        None => device.try_clone().and_then(|device| Session::from_fd(kernel, device, acl, config)),
+    };
+    let started = session.and_then(|session| {
         let kernel = session.notifier();
         let ended = serve(session)?;
+        if terms.is_some() {
+            kept::ask_again(&device)?;
+        }
         Ok((Notifier::start(kernel)?, ended))
     });
+    let device = fs.ledger().is_some().then_some(device);
     let (notifier, ended) = match started {
         Ok(started) => started,
         Err(error) => {
@@ -53,16 +60,57 @@ pub fn mount(fs: Arc<Fs>, target: Target, options: Options, runtime: Handle) -> 
         }
     };
     fs.set_notifier(Some(notifier.clone()));
-    let mounted = Mounted { fs, point, notifier, in_flight, ended };
+    let mounted = Mounted { fs, point, device, notifier, in_flight, ended };
     mounted.settle_in(&options)?;
     Ok(mounted)
 }
 
-fn config(options: &Options) -> Config {
+/// A connection to the kernel.
+struct Connection {
+    device: OwnedFd,
+    /// None where somebody else has mounted.
+    point: Option<Point>,
+    /// What was agreed on in an earlier life, and what is open from it.
+    terms: Option<Terms>,
+    open: Vec<StillOpen>,
+}
+
+impl Connection {
+    fn to(target: Target, options: &Options) -> Result<Connection, MountError> {
+        match target.place {
+            Place::Directory(dir) => {
+                let (device, point) = attach::attach(&dir, &target.source, options)?;
+                Ok(Connection { device, point: Some(point), terms: None, open: Vec::new() })
+            }
+            Place::Device(device) => Ok(Connection { device, point: None, terms: None, open: Vec::new() }),
+            Place::Kept(Kept { device, notes: [spot, terms], open }) => {
+                let lost = |error: serde_json::Error| MountError::Lost(error.into());
+                let spot: Spot = serde_json::from_str(&spot).map_err(lost)?;
+                let terms = Some(serde_json::from_str(&terms).map_err(lost)?);
+                let point = Some(spot.find(options).map_err(MountError::Lost)?);
+                Ok(Connection { device, point, terms, open })
+            }
+        }
+    }
+}
+
+/// Writes down where the mount is, for a later life.
+fn note_spot(fs: &Fs, point: Option<&Point>) {
+    let (Some(ledger), Some(point)) = (fs.ledger(), point) else { return };
+    let spot = Spot { dir: point.dir().to_owned(), device: point.device() };
+    match serde_json::to_string(&spot) {
+        Ok(spot) => ledger.note(kept::MOUNT, &spot),
+        Err(error) => tracing::warn!(%error, "the name of the directory cannot be written down"),
+    }
+}
+
+/// A clone of the device takes what it was asked with it when the process ends, and the kernel answers for it: where
+/// the mount shall outlive the process there are none.
+fn config(options: &Options, clones: bool) -> Config {
     let mut config = Config::default();
     config.n_threads = Some(options.thread_count());
     // The crate opens the device anew for each clone, which a user for whom `fusermount3` mounted may not do.
-    config.clone_fd = File::options().read(true).write(true).open("/dev/fuse").is_ok();
+    config.clone_fd = clones && File::options().read(true).write(true).open("/dev/fuse").is_ok();
     config
 }
 
@@ -85,6 +133,8 @@ pub struct Mounted {
     fs: Arc<Fs>,
     /// None where somebody else mounted for us, and will unmount.
     point: Option<Point>,
+    /// Where the mount shall outlive the process.
+    device: Option<Arc<OwnedFd>>,
     notifier: Arc<Notifier>,
     in_flight: Arc<InFlight>,
 
@@ -104,6 +154,18 @@ impl Mounted {
     /// The directory mounted on, absolute and without links; none where a device was given.
     pub fn dir(&self) -> Option<&Path> {
         self.point.as_ref().map(Point::dir)
+    }
+
+    /// The device to keep for a later life of the daemon; none where the kernel, or the way it was mounted, does not
+    /// allow one.
+    pub fn device(&self) -> Option<BorrowedFd<'_>> {
+        let can = self.point.is_some() && self.fs.ledger().is_some_and(|ledger| ledger.has_note(kept::TERMS));
+        self.device.as_ref().filter(|_| can).map(|device| device.as_fd())
+    }
+
+    /// Leaves the mount to a later life: it stays, and what is not answered will be asked again. The process must end.
+    pub fn leave(mut self) {
+        self.point = None;
     }
 
     /// Takes the mount out of the tree of names. Programs that have files open keep reading until they close them,

@@ -107,4 +107,5 @@
 //! | `control-socket` | PATH | in the runtime directory | Take control requests on a Unix socket here, or nowhere with off; only its owner and root may ask. |
 //! | `fuse-fd` | N | none | Serve this descriptor of /dev/fuse, which whoever started the program has mounted on DIR and will unmount; the same as /dev/fd/N for DIR. Stays in the foreground. |
 //! | `metrics-listen` | ADDRESS | none | Serve /metrics for Prometheus, /healthz and /readyz over HTTP on this host and port, as in 127.0.0.1:9464, or on a Unix socket at a path. There is no password: keep it on the loopback or where only those come who may know. |
+//! | `supervise` | on off | `off` | Start the daemon again when it dies, and let it go on with the mount, so that open files stay readable. systemd does so without this option. |
 //! | `drain-timeout` | TIME | `10s` | How long SIGTERM waits for reads under way before unmounting. |

@@ -35,6 +35,7 @@ mod node;
 mod order;
 mod page;
 mod removal;
+mod restore;
 mod siblings;
 mod spans;
 #[cfg(test)]

@@ -42,6 +42,7 @@ mod mount_listing;
 mod mount_names;
 mod mount_read;
 mod radosgw;
+mod restart;
 mod secrets;
 mod service;
 mod wire;
