@@ -3,6 +3,7 @@
 //! - [`started`]: getting started, from nothing to a model that is read.
 //! - [`commands`]: what each command does, with examples.
 //! - [`running`]: starting, stopping, signals, the log, exit statuses, mount(8) and fstab.
+//! - [`service`]: systemd, fstab, mounts by users, restarts that nobody notices.
 //! - [`configuration`]: files, examples, what holds and why, what changes while a mount lives.
 //! - [`credentials`]: where access keys come from, and how a mount outlives them.
 //! - [`kernel`]: what is asked of the kernel, and what it does not let us change.
@@ -32,6 +33,7 @@ pub mod reading;
 pub mod running;
 pub mod security;
 pub mod semantics;
+pub mod service;
 pub mod started;
 pub mod troubleshooting;
 pub mod tuning;

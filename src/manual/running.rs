@@ -55,6 +55,7 @@
 //! |---|---|
 //! | SIGTERM, SIGINT | unmounts (lazily where busy), answers what is under way within `drain-timeout`, exits with 0; a second one cuts the wait short |
 //! | SIGHUP | reads the configuration again and takes over [what can change](super::configuration#while-it-is-mounted). A credentials file is read again by itself whenever it changes |
+//! | SIGUSR1 | ends, and leaves the mount to the next daemon, where somebody keeps it: see [`service`](super::service) |
 //! | SIGUSR2 | the next log level: error, warn, info, debug, trace, and round again |
 //!
 //! While it lives, a daemon has a file in `/run/ossmount` (for users, in `$XDG_RUNTIME_DIR/ossmount`) with its process

@@ -80,3 +80,28 @@ fn mount_hears_what_went_wrong() {
         assert!(ended.stderr.contains(said), "{ended:?}");
     }
 }
+
+#[test]
+fn mount_a_knows_each_form_of_an_fstab_line() {
+    let server = server();
+    let tool = Tool::for_server(&server);
+    let script = r#"
+        mkdir "$DIR/a" "$DIR/b" "$DIR/c" "$DIR/d"
+        cat > "$TOP/fstab" <<END
+oss://bucket           $DIR/a fuse.ossmount defaults,_netdev,allow_other 0 0
+s3://bucket/dir        $DIR/b ossmount ro,nofail,x-systemd.automount,x-systemd.idle-timeout=10min,x-systemd.mount-timeout=30 0 0
+ossmount#oss://bucket  $DIR/c fuse ro,_netdev,noatime 0 0
+oss://bucket           $DIR/d fuse.ossmount noauto,user,nosuid,nodev 0 0
+END
+        mount -a --fstab "$TOP/fstab"
+        cat "$DIR/a/a.txt" "$DIR/b/b.txt" "$DIR/c/dir/b.txt"
+        ls "$DIR/d"
+        mount --fstab "$TOP/fstab" "$DIR/d"
+        cat "$DIR/d/dir/deep/c.txt"
+        # Once more: what is mounted stays so. Of the form with # mount(8) cannot tell that it is.
+        mount -a -t ossmount,fuse.ossmount --fstab "$TOP/fstab"
+        grep -c "^[a-z0-9]*://bucket[^ ]* $DIR/. fuse.ossmount ro," /proc/mounts
+        umount "$DIR/a" "$DIR/b" "$DIR/c" "$DIR/d"
+    "#;
+    assert_eq!(installed(&tool, script).ok().stdout, "alpha\nbeta\nbeta\ngamma\n4\n");
+}

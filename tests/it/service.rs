@@ -4,13 +4,13 @@ use std::fs::{self, File};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use crate::cli::{BINARY, Running, Target, Tool, server, until};
+use crate::cli::{BINARY, Ended, Running, Target, Tool, server, until};
 
 /// A stand-in for the service manager's ear.
 struct Ear(UnixDatagram);
@@ -128,4 +128,43 @@ fn a_failure_of_a_mount_that_was_handed_over_is_told_on_stderr() {
     });
     tool.run(&["mount", "oss://bucket", "/dev/fd/77"]).fails(1, &["not an open FUSE device"]);
     tool.run(&["mount", "oss://bucket", target.dir(), "--fuse-fd", "1"]).fails(2, &["from 3 on"]);
+}
+
+/// A unit as it lies in `packaging`, with what it starts being the binary under test.
+fn unit(folder: &Path, name: &str, as_name: &str) -> PathBuf {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/systemd").join(name)).unwrap();
+    let path = folder.join(as_name);
+    fs::write(&path, text.replace("ExecStart=ossmount ", &format!("ExecStart={BINARY} "))).unwrap();
+    path
+}
+
+#[test]
+fn systemd_understands_the_units() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, as_name) in [
+        ("ossmount@.service", "ossmount@models.service"),
+        ("mnt-models.mount", "mnt-models.mount"),
+        ("mnt-models.automount", "mnt-models.automount"),
+    ] {
+        let path = unit(folder.path(), name, as_name);
+        let mut command = Tool::bare().command("systemd-analyze");
+        let ended = Ended::of(command.args(["verify", "--man=no", "--recursive-errors=no"]).arg(&path)).ok();
+        // Words it does not know are warnings alone.
+        assert!(!ended.stderr.contains(as_name), "{ended:?}");
+    }
+}
+
+#[test]
+fn the_service_is_shut_in_as_far_as_a_mount_allows() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = unit(folder.path(), "ossmount@.service", "ossmount@models.service");
+    let mut command = Tool::bare().command("systemd-analyze");
+    Ended::of(command.args(["security", "--offline=true", "--threshold=45", "--no-pager"]).arg(&path)).ok();
+    let text = fs::read_to_string(path).unwrap();
+    let settings: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    for hides_the_mount in
+        ["PrivateTmp", "PrivateDevices", "PrivateMounts", "ProtectSystem", "ProtectHome", "ProtectKernel"]
+    {
+        assert!(!settings.iter().any(|line| line.starts_with(hides_the_mount)), "{hides_the_mount}");
+    }
 }
