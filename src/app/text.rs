@@ -37,6 +37,16 @@ pub(super) fn counted(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
+/// `999B`, `1.5GiB`.
+pub(super) fn size(bytes: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB"];
+    let Some(power) = bytes.checked_ilog2().map(|log| log as usize / 10).filter(|power| *power > 0) else {
+        return format!("{bytes}B");
+    };
+    let power = power.min(units.len());
+    format!("{:.1}{}", bytes as f64 / (1_u64 << (10 * power)) as f64, units[power - 1])
+}
+
 /// A name for a terminal: what could move the cursor or change its state is escaped.
 pub(super) fn shown(name: &str) -> String {
     name.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()

@@ -144,6 +144,8 @@ pub struct Held {
     pub size: u64,
     /// Bytes of it that are in memory.
     pub held_bytes: u64,
+    /// Bytes that programs have read of it since it was opened or bytes of it are held, each time counted.
+    pub read_bytes: u64,
     /// Open handles.
     pub handles: usize,
     /// Readers that go through it, each at its own place.

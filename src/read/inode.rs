@@ -115,6 +115,8 @@ pub(super) struct Inode {
     pub(super) is_guided: AtomicBool,
     /// Milliseconds on the reader's clock.
     pub(super) last_read_ms: AtomicU64,
+    /// Bytes that programs have read of it.
+    pub(super) read_bytes: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -212,6 +214,7 @@ impl Inode {
             is_planned: AtomicBool::new(false),
             is_guided: AtomicBool::new(false),
             last_read_ms: AtomicU64::new(0),
+            read_bytes: AtomicU64::new(0),
             state: Mutex::new(state),
         })
     }

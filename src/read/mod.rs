@@ -420,6 +420,7 @@ impl File {
 
     fn deliver(&self, parts: &[Arc<Part>], read: ByteRange) -> Slice {
         let slice = Slice::new(parts, read);
+        self.inode.read_bytes.fetch_add(read.len(), Ordering::Relaxed);
         self.reader.study(&self.inode);
         for part in parts {
             if self.inode.delivered(part, read.intersect(part.range)) == Delivery::Shelve {

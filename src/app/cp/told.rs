@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use crate::app::progress::Progress;
-use crate::app::text::{Output, counted, shown};
+use crate::app::text::{Output, counted, shown, size};
 use crate::base::Clock;
 use crate::config::Result;
 use crate::copy::{Objects, Status};
@@ -107,7 +107,7 @@ fn line(status: &Status, passed: Duration) -> String {
         None => "in one request".to_owned(),
     };
     let percent = (share * 100.0) as u32;
-    format!("[{bar:BAR$}] {percent:3}% {} of {}, {}/s, {rest}", about(done), about(total), about(rate))
+    format!("[{bar:BAR$}] {percent:3}% {} of {}, {}/s, {rest}", size(done), size(total), size(rate))
 }
 
 fn of_objects(objects: Objects) -> String {
@@ -120,7 +120,7 @@ fn of_objects(objects: Objects) -> String {
 fn summary(status: &Status) -> String {
     match status.objects {
         Some(Objects { done, skipped, failed, .. }) => {
-            let mut text = format!("{}, {}", counted(done, "object"), about(status.bytes.done));
+            let mut text = format!("{}, {}", counted(done, "object"), size(status.bytes.done));
             if skipped > 0 {
                 text.push_str(&format!("; {skipped} were there already"));
             }
@@ -130,20 +130,10 @@ fn summary(status: &Status) -> String {
             text
         }
         None if status.parts.total > 0 => {
-            format!("{} in {}", about(status.bytes.total), counted(status.parts.total, "part"))
+            format!("{} in {}", size(status.bytes.total), counted(status.parts.total, "part"))
         }
-        None => about(status.bytes.total),
+        None => size(status.bytes.total),
     }
-}
-
-/// `999B`, `1.5GiB`.
-fn about(bytes: u64) -> String {
-    let units = ["KiB", "MiB", "GiB", "TiB"];
-    let Some(power) = bytes.checked_ilog2().map(|log| log as usize / 10).filter(|power| *power > 0) else {
-        return format!("{bytes}B");
-    };
-    let power = power.min(units.len());
-    format!("{:.1}{}", bytes as f64 / (1_u64 << (10 * power)) as f64, units[power - 1])
 }
 
 #[cfg(test)]

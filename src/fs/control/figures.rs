@@ -110,6 +110,7 @@ fn file_figures(file: &Held) -> Value {
         "inode": file.ino.0,
         "size": file.size,
         "held": file.held_bytes,
+        "read": file.read_bytes,
         "handles": file.handles,
         "streams": file.streams,
         "pinned": file.is_pinned,

@@ -49,6 +49,7 @@ impl Inode {
             key: self.object.key.as_str().to_owned(),
             size: self.object.size,
             held_bytes: state.parts.values().map(|part| part.head().len() as u64).sum(),
+            read_bytes: self.read_bytes.load(Ordering::Relaxed),
             handles: self.handles.load(Ordering::Relaxed),
             streams: state.streams.len(),
             is_pinned: self.is_pinned.load(Ordering::Relaxed),

@@ -1,4 +1,9 @@
-//! `ossmount status [DIR]`: the live mounts, or the figures of one.
+//! `ossmount status [DIR]`: the live mounts, or the figures of one; on a terminal a view that moves (`live`), of what
+//! `view` makes of them on a `terminal`.
+
+mod live;
+mod terminal;
+mod view;
 
 use std::path::{Path, PathBuf};
 
@@ -6,15 +11,17 @@ use clap::builder::PathBufValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Value, json};
 
+use self::terminal::Terminal;
 use super::ask::Line;
 use super::cli::json_arg;
 use super::registry;
 use super::text::{Output, shown};
 use crate::config::Result;
+use crate::control::Stats;
 
 pub(super) fn command() -> Command {
     Command::new("status")
-        .about("Show the live mounts, or the figures of one")
+        .about("Show the live mounts, or the figures of one: on a terminal what goes on in it, each second, until q")
         .arg(
             Arg::new("dir")
                 .value_name("DIR")
@@ -40,8 +47,12 @@ pub(super) fn run(matches: &ArgMatches) -> Result<()> {
             let answer = Line::to(dir)?.ask(&json!({"op": "metrics"}))?;
             out.write(answer.get("text").and_then(Value::as_str).unwrap_or_default().as_bytes())?;
         }
+        Some(dir) if !is_json && Terminal::is_there() => {
+            drop(out);
+            return live::run(dir);
+        }
         Some(dir) => {
-            let figures = figures(dir)?;
+            let figures = figures(dir, Stats { files: false })?;
             match is_json {
                 true => drop(out.line(&figures.to_string())?),
                 false => print(&mut out, "", &figures)?,
@@ -58,10 +69,10 @@ pub(super) fn run(matches: &ArgMatches) -> Result<()> {
 }
 
 /// Health and figures of one mount, as one object.
-fn figures(dir: &Path) -> Result<Value> {
+fn figures(dir: &Path, which: Stats) -> Result<Value> {
     let mut line = Line::to(dir)?;
     let mut health = line.ask(&json!({"op": "health"}))?;
-    let stats = line.ask(&json!({"op": "stats"}))?;
+    let stats = line.ask(&json!({"op": "stats", "files": which.files}))?;
     if let (Some(all), Value::Object(stats)) = (health.as_object_mut(), stats) {
         all.extend(stats);
     }
