@@ -159,7 +159,12 @@ fn foreground(plan: Plan, reload: impl FnOnce(Arc<Level>) -> Reload) -> Result<(
 
 fn in_background(plan: Plan, reload: impl FnOnce(Arc<Level>) -> Reload) -> Result<()> {
     let line = match background::detach()? {
-        Side::Caller => return Ok(()),
+        Side::Caller => {
+            if let Some(unheard) = log::unheard(&plan.mounting.run.log) {
+                eprintln!("ossmount: {unheard}");
+            }
+            return Ok(());
+        }
         Side::Daemon(line) => line,
     };
     leave_no_core();
@@ -182,7 +187,7 @@ fn daemonised(
     line: Option<background::Line>,
     manager: &Manager,
 ) -> std::result::Result<(), ()> {
-    let prepared = log::start(&plan.mounting.run.log, Fallback::Nowhere)
+    let prepared = log::start(&plan.mounting.run.log, Fallback::System)
         .and_then(|level| daemon::runtime().map(|runtime| (Arc::new(level), runtime)));
     let (level, runtime) = match prepared {
         Ok(prepared) => prepared,

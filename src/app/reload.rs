@@ -31,8 +31,9 @@ impl Reload {
         Reload { sources, url, level, last: Mutex::new(begun.clone()), begun }
     }
 
-    /// Reads them again, and changes the mount. What came of it is logged.
+    /// Opens the log's file anew, reads the options again, and changes the mount. What came of it is logged.
     pub(super) fn run(&self, mount: &Adjust) {
+        self.level.reopen();
         match self.read() {
             Ok((raw, mounting)) => self.take_over(raw, mounting, mount),
             Err(problem) => tracing::error!("the configuration is left as it was: {problem}"),

@@ -37,6 +37,9 @@ const MOST_COPY_PARALLEL: usize = 1000;
 /// The most copying requests at once.
 const MOST_COPY_REQUESTS: usize = 1024;
 
+/// The most log files that are kept.
+const MOST_LOG_FILES: usize = 1000;
+
 /// Everything a mount needs, in the terms of each room.
 #[derive(Clone, Debug)]
 pub struct Mounting {
@@ -99,6 +102,10 @@ pub struct Log {
     pub level: String,
     /// A file to append to; `None` means stderr.
     pub file: Option<PathBuf>,
+    /// It is begun anew when it has grown to so many bytes; `None` means never.
+    pub file_bytes: Option<u64>,
+    /// Files that are kept then, the one that is written included.
+    pub file_count: usize,
     /// How lines look.
     pub format: LogFormat,
 }
@@ -245,6 +252,8 @@ pub fn resolve_run(raw: &Raw) -> Result<Run> {
         log: Log {
             level: raw.text(Name::LogLevel).unwrap_or("info").to_owned(),
             file: raw.path(Name::LogFile),
+            file_bytes: raw.read(Name::LogFileSize, value::size)?,
+            file_count: at_most(raw, Name::LogFileCount, MOST_LOG_FILES)?,
             format: match raw.text(Name::LogFormat) {
                 Some("json") => LogFormat::Json,
                 _ => LogFormat::Text,

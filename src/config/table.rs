@@ -265,7 +265,11 @@ table! {
     LogLevel = "log-level", Run, Choice(&["error", "warn", "info", "debug", "trace"]), Default "info",
         "The least serious lines that are logged. SIGUSR2 moves a running daemon to the next level.";
     LogFile = "log-file", Run, Path, Unset "stderr",
-        "Append the log to this file. Without it, a daemon in the background logs nowhere once it is ready.";
+        "Append the log to this file. SIGHUP opens it anew. Without it, a daemon in the background logs to /dev/log.";
+    LogFileSize = "log-file-size", Run, Size, Unset "no limit",
+        "When the log file would grow beyond this, keep it as FILE.1, the one before as FILE.2, and begin another.";
+    LogFileCount = "log-file-count", Run, Count, Default "5",
+        "Log files that are kept then, the one that is written included, 1 to 1000.";
     LogFormat = "log-format", Run, Choice(&["text", "json"]), Default "text",
         "How lines of the log look.";
     PidFile = "pid-file", Run, Path, Unset "none",

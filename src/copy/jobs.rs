@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit, broadcast, watch};
+use tracing::Instrument;
 
 use super::request::{Request, Scope, invalid};
 use super::status::{JobId, Manner, Objects, Place, Problem, Progress, State, Status};
@@ -96,7 +97,8 @@ impl Copier {
         jobs.all.insert(id, Job { status: status.clone(), cancelled });
         drop(jobs);
         let shared = self.0.clone();
-        self.0.runtime.spawn(async move { shared.run(id, request, status, stop).await });
+        let span = tracing::debug_span!("copy", job = id.0, key = request.source.key);
+        self.0.runtime.spawn(async move { shared.run(id, request, status, stop).await }.instrument(span));
         Ok(id)
     }
 

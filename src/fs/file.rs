@@ -152,6 +152,7 @@ impl Fs {
             }
             ErrorKind::Archived => {
                 tracing::error!(
+                    key = error.key(),
                     %error,
                     "reading an archived object: restore it first (ossutil restore, RestoreObject), and read it when \
                      that is done"

@@ -16,6 +16,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
+use tracing::Instrument;
 
 use super::changes::OddLog;
 use super::pace::Pace;
@@ -258,7 +259,8 @@ impl Fs {
             Depth::Directory => drop(state.runs.insert(directory, run.clone())),
             Depth::Subtree => state.wide.push(run.clone()),
         }
-        self.runtime.spawn(self.clone().list(directory, run.clone()));
+        let span = tracing::debug_span!("list", ino = directory.0, key = run.listing.prefix);
+        self.runtime.spawn(self.clone().list(directory, run.clone()).instrument(span));
         Some(run)
     }
 

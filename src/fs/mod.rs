@@ -272,12 +272,12 @@ impl Fs {
 
     /// The one line that the log has for an error a program sees.
     fn report(&self, doing: &'static str, error: &Error) -> Errno {
-        let errno = Errno::from(error);
+        let (errno, key) = (Errno::from(error), error.key());
         match errno {
             // Not for operators: programs look for what is not there all the time.
-            Errno::ENOENT => tracing::debug!(%error, ?errno, "{doing}"),
-            Errno::ESTALE => tracing::warn!(%error, ?errno, "{doing}: the object has changed"),
-            _ => tracing::error!(%error, ?errno, "{doing}"),
+            Errno::ENOENT => tracing::debug!(key, %error, ?errno, "{doing}"),
+            Errno::ESTALE => tracing::warn!(key, %error, ?errno, "{doing}: the object has changed"),
+            _ => tracing::error!(key, %error, ?errno, "{doing}"),
         }
         errno
     }

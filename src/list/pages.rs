@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use futures::Stream;
 use tokio::task::{JoinError, JoinSet};
+use tracing::Instrument;
 
 use super::splitter::{Ask, Reach, Splitter};
 use super::{ListScope, Options, Order, Page};
@@ -76,7 +77,7 @@ impl Pages {
             let Some(Ask { id, request }) = self.splitter.next(reach) else { return };
             let store = self.store.clone();
             self.requests += 1;
-            self.asked.spawn(async move { (id, store.list(request).await) });
+            self.asked.spawn(async move { (id, store.list(request).await) }.in_current_span());
         }
     }
 

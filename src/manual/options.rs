@@ -101,7 +101,9 @@
 //! |---|---|---|---|
 //! | `foreground` | on off | `off` | Stay in the foreground, with the log on stderr. |
 //! | `log-level` | error warn info debug trace | `info` | The least serious lines that are logged. SIGUSR2 moves a running daemon to the next level. |
-//! | `log-file` | PATH | stderr | Append the log to this file. Without it, a daemon in the background logs nowhere once it is ready. |
+//! | `log-file` | PATH | stderr | Append the log to this file. SIGHUP opens it anew. Without it, a daemon in the background logs to /dev/log. |
+//! | `log-file-size` | SIZE | no limit | When the log file would grow beyond this, keep it as FILE.1, the one before as FILE.2, and begin another. |
+//! | `log-file-count` | N | `5` | Log files that are kept then, the one that is written included, 1 to 1000. |
 //! | `log-format` | text json | `text` | How lines of the log look. |
 //! | `pid-file` | PATH | none | Write the daemon's process id here while it runs. |
 //! | `control-socket` | PATH | in the runtime directory | Take control requests on a Unix socket here, or nowhere with off; only its owner and root may ask. |

@@ -51,6 +51,7 @@ impl Reader {
             Source::UnderWay => (Distribution::AwaitedReadTime, Distribution::AwaitedReadSize),
             Source::Store => (Distribution::FetchedReadTime, Distribution::FetchedReadSize),
         };
+        tracing::debug!(bytes, ?source, took_us = took.as_micros() as u64, "read");
         metrics.took(time, took);
         metrics.measured(size, bytes);
         match source {

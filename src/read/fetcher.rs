@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Instrument;
 
 use super::Reader;
 use super::budget::Grant;
@@ -155,15 +156,18 @@ impl Reader {
     /// Starts the GET of a part.
     pub(super) fn start(self: &Arc<Self>, inode: &Arc<Inode>, order: Order, place: Option<OwnedSemaphorePermit>) {
         let part = order.part.clone();
+        let (object, range) = (&inode.object, part.range);
+        let span = tracing::debug_span!("fetch", ino = object.ino.0, key = object.key.as_str(), ?range);
         let fetch = Fetch { reader: self.clone(), inode: inode.clone(), part: order.part };
-        let task = self.runtime.spawn(async move {
+        let fetching = async move {
             fetch.run(order.grant).await;
             drop(place);
             if fetch.inode.fetches_few_at_once() {
                 fetch.reader.enqueue(&fetch.inode);
             }
             fetch.reader.pump();
-        });
+        };
+        let task = self.runtime.spawn(fetching.instrument(span));
         part.fetched_by(task.abort_handle());
     }
 }

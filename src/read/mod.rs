@@ -58,6 +58,7 @@ use std::time::Duration;
 use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
+use tracing::Instrument;
 
 use budget::{Budget, Priority};
 use counted::{Source, Waiting};
@@ -351,6 +352,12 @@ impl File {
     /// seen to be another version than the one opened; with `Corrupt`, from then on, once its bytes were seen to
     /// differ from the store's checksum.
     pub async fn read(&self, offset: u64, len: usize) -> Result<Slice> {
+        let object = &self.inode.object;
+        let span = tracing::debug_span!("read", ino = object.ino.0, key = object.key.as_str(), offset, len);
+        self.counted_read(offset, len).instrument(span).await
+    }
+
+    async fn counted_read(&self, offset: u64, len: usize) -> Result<Slice> {
         let read = ByteRange::at(offset, len as u64).intersect(ByteRange::new(0, self.inode.object.size));
         let (began, mut source) = (self.reader.clock.elapsed(), Source::Buffer);
         let result = if read.is_empty() { Ok(Slice::empty()) } else { self.answer(read, began, &mut source).await };

@@ -125,6 +125,11 @@ impl Error {
         &self.0.message
     }
 
+    /// The key or prefix, where one was asked for.
+    pub fn key(&self) -> Option<&str> {
+        self.0.key.as_deref()
+    }
+
     /// The HTTP status of the answer, if there was one.
     pub fn status(&self) -> Option<u16> {
         self.0.status

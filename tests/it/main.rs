@@ -9,6 +9,7 @@ mod cli_config;
 mod cli_copy;
 mod cli_demo;
 mod cli_generate;
+mod cli_log;
 mod cli_look;
 mod cli_mount;
 mod cli_mount8;

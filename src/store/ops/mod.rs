@@ -133,6 +133,7 @@ impl HttpStore {
             let added = signer.sign(&unsigned, &credentials, now);
             headers.extend(added);
         }
+        let began = self.clock.elapsed();
         let response = self
             .transport
             .send(Request {
@@ -143,6 +144,14 @@ impl HttpStore {
                 body: call.body.clone(),
             })
             .await?;
+        tracing::debug!(
+            operation = call.operation,
+            key = call.key,
+            status = response.status,
+            request_id = response.headers.get(self.rules.header("request-id")).and_then(|id| id.to_str().ok()),
+            took_ms = self.clock.elapsed().saturating_sub(began).as_millis() as u64,
+            "the service has answered"
+        );
         if (200..300).contains(&response.status) {
             return Ok(response);
         }

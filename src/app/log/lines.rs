@@ -1,0 +1,204 @@
+//! How a line of the log looks: what the subscriber makes of it, behind a priority where the reader of the log wants
+//! one, and without those that only repeat others.
+
+use std::fmt::{self, Write};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use parking_lot::Mutex;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::repeats::{Repeats, Verdict};
+use crate::base::Clock;
+
+/// What stands before each line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Prefix {
+    /// Nothing.
+    None,
+    /// The priority, as journald reads it from what services print.
+    Priority,
+    /// Priority and name, as syslog wants them.
+    Syslog,
+}
+
+/// syslog's number for daemons.
+const FACILITY: u8 = 3;
+
+/// Fields that differ between lines which say the same: an error has the request id and the time in it.
+const PASSING: &[&str] = &["error", "request_id"];
+
+/// Lines of a format of the subscriber's.
+#[derive(Debug)]
+pub(super) struct Lines<F> {
+    inner: F,
+    prefix: Prefix,
+    repeats: Mutex<Repeats>,
+    clock: Clock,
+}
+
+impl<F> Lines<F> {
+    pub(super) fn new(inner: F, prefix: Prefix) -> Self {
+        Lines { inner, prefix, repeats: Mutex::new(Repeats::new()), clock: Clock::system() }
+    }
+
+    fn verdict(&self, event: &Event<'_>) -> Verdict {
+        if *event.metadata().level() > Level::WARN {
+            return Verdict::Write;
+        }
+        self.repeats.lock().see(fingerprint(event), self.clock.elapsed())
+    }
+}
+
+impl<S, N, F> FormatEvent<S, N> for Lines<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    /// Leaves the line empty, so that nothing is written, where others have said the same.
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let verdict = self.verdict(event);
+        if verdict == Verdict::LeaveOut {
+            return Ok(());
+        }
+        write_prefix(&mut writer, self.prefix, *event.metadata().level())?;
+        let Verdict::WriteAfter(count) = verdict else { return self.inner.format_event(context, writer, event) };
+        let mut line = String::new();
+        self.inner.format_event(context, Writer::new(&mut line), event)?;
+        writer.write_str(&with_count(line.trim_end(), count))?;
+        writer.write_char('\n')
+    }
+}
+
+fn write_prefix(writer: &mut Writer<'_>, prefix: Prefix, level: Level) -> fmt::Result {
+    let severity = match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        _ => 7,
+    };
+    match prefix {
+        Prefix::None => Ok(()),
+        Prefix::Priority => write!(writer, "<{severity}>"),
+        Prefix::Syslog => write!(writer, "<{}>ossmount[{}]: ", FACILITY * 8 + severity, std::process::id()),
+    }
+}
+
+/// A line, and that so many equal ones were left out before it.
+fn with_count(line: &str, count: u64) -> String {
+    match line.strip_suffix('}').filter(|_| line.starts_with('{')) {
+        Some(json) => format!("{json},\"left_out\":{count}}}"),
+        None => format!("{line} ({count} more like this were left out before)"),
+    }
+}
+
+/// Equal for lines that say the same.
+fn fingerprint(event: &Event<'_>) -> u64 {
+    let mut print = Fingerprint(DefaultHasher::new());
+    event.metadata().callsite().hash(&mut print.0);
+    event.record(&mut print);
+    print.0.finish()
+}
+
+struct Fingerprint(DefaultHasher);
+
+impl Visit for Fingerprint {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if !PASSING.contains(&field.name()) {
+            field.name().hash(&mut self.0);
+            // Writing into a hasher does not fail.
+            let _ = write!(Hashing(&mut self.0), "{value:?}");
+        }
+    }
+}
+
+/// Text that goes straight into a hasher.
+struct Hashing<'a>(&'a mut DefaultHasher);
+
+impl Write for Hashing<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use tracing_subscriber::fmt::MakeWriter;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+
+    /// Keeps what is written to it.
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Page {
+        type Writer = Page;
+
+        fn make_writer(&self) -> Page {
+            self.clone()
+        }
+    }
+
+    /// What is written while `say` runs.
+    fn written(prefix: Prefix, say: impl FnOnce()) -> Vec<String> {
+        let page = Page::default();
+        let layer = tracing_subscriber::fmt::layer().with_writer(page.clone()).with_ansi(false).with_target(false);
+        let layer = layer.without_time().map_event_format(|inner| Lines::new(inner, prefix));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), say);
+        let text = String::from_utf8(page.0.lock().clone()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn lines_begin_with_their_priority() {
+        let say = || {
+            tracing::error!(key = "k", "it broke");
+            tracing::warn!("it may break");
+            tracing::info!("it goes");
+        };
+        assert_eq!(
+            written(Prefix::Priority, say),
+            ["<3>ERROR it broke key=\"k\"", "<4> WARN it may break", "<6> INFO it goes"]
+        );
+        let lines = written(Prefix::Syslog, say);
+        assert_eq!(lines[0], format!("<27>ossmount[{}]: ERROR it broke key=\"k\"", std::process::id()));
+    }
+
+    #[test]
+    fn warnings_that_say_the_same_are_left_out_and_nothing_else_is() {
+        let lines = written(Prefix::None, || {
+            for number in 0..20 {
+                tracing::warn!(key = "a", error = number, request_id = number, "reading");
+                tracing::warn!(key = number, "reading");
+                tracing::info!("reading");
+            }
+        });
+        let count = |what: &str| lines.iter().filter(|line| line.contains(what)).count();
+        assert_eq!((count("key=\"a\""), count("WARN"), count("INFO")), (5, 25, 20), "{lines:#?}");
+    }
+
+    #[test]
+    fn the_count_is_told_in_both_formats() {
+        assert_eq!(with_count("WARN reading", 3), "WARN reading (3 more like this were left out before)");
+        assert_eq!(with_count(r#"{"level":"WARN"}"#, 3), r#"{"level":"WARN","left_out":3}"#);
+    }
+}

@@ -1,0 +1,117 @@
+//! Which of many equal lines are written: the first few, then one a minute that says how many were left out.
+//!
+//! Pure: whoever asks brings the time.
+
+use std::time::Duration;
+
+use lru::LruCache;
+
+/// So many equal lines are written before any is left out.
+const FIRST: u32 = 5;
+/// From then on one is written each time so much has passed.
+const EVERY: Duration = Duration::from_secs(60);
+/// A line that was not seen for so long is new again.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
+/// Lines that are told apart; beyond them, that which was not seen for longest is new again.
+const MOST_LINES: usize = 4096;
+
+/// What is to be done with a line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Verdict {
+    /// Write it.
+    Write,
+    /// Write it, and that so many equal ones were left out before.
+    WriteAfter(u64),
+    /// Leave it out.
+    LeaveOut,
+}
+
+/// The lines seen lately, by what they say.
+#[derive(Debug)]
+pub(super) struct Repeats(LruCache<u64, Run>);
+
+#[derive(Debug)]
+struct Run {
+    written: u32,
+    left_out: u64,
+    written_at: Duration,
+    seen_at: Duration,
+}
+
+impl Repeats {
+    pub(super) fn new() -> Self {
+        // Not `new`, which would set aside room for all of them.
+        Repeats(LruCache::unbounded())
+    }
+
+    /// Takes in a line that says this, at this time on any clock that does not go back.
+    pub(super) fn see(&mut self, line: u64, now: Duration) -> Verdict {
+        let fresh = || Run { written: 0, left_out: 0, written_at: now, seen_at: now };
+        if self.0.len() >= MOST_LINES && !self.0.contains(&line) {
+            self.0.pop_lru();
+        }
+        let run = self.0.get_or_insert_mut(line, fresh);
+        if now.saturating_sub(run.seen_at) >= FORGOTTEN_AFTER {
+            *run = Run { left_out: run.left_out, ..fresh() };
+        }
+        run.seen_at = now;
+        let is_due = run.written < FIRST || now.saturating_sub(run.written_at) >= EVERY;
+        if !is_due {
+            run.left_out += 1;
+            return Verdict::LeaveOut;
+        }
+        run.written = run.written.saturating_add(1);
+        run.written_at = now;
+        match std::mem::take(&mut run.left_out) {
+            0 => Verdict::Write,
+            count => Verdict::WriteAfter(count),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn the_first_few_are_written_then_one_a_minute_with_the_count() {
+        let mut repeats = Repeats::new();
+        let mut written = Vec::new();
+        for second in 0..200 {
+            match repeats.see(7, at(second)) {
+                Verdict::LeaveOut => {}
+                verdict => written.push((second, verdict)),
+            }
+        }
+        let after = Verdict::WriteAfter(59);
+        let mut expected: Vec<_> = (0..5).map(|second| (second, Verdict::Write)).collect();
+        expected.extend([(64, after), (124, after), (184, after)]);
+        assert_eq!(written, expected);
+    }
+
+    #[test]
+    fn lines_that_differ_do_not_count_for_each_other() {
+        let mut repeats = Repeats::new();
+        for line in 0..100_000 {
+            assert_eq!(repeats.see(line, at(0)), Verdict::Write);
+        }
+        assert_eq!(repeats.0.len(), MOST_LINES);
+    }
+
+    #[test]
+    fn after_a_long_silence_a_line_is_new_and_what_was_left_out_is_still_told() {
+        let mut repeats = Repeats::new();
+        for _ in 0..8 {
+            repeats.see(7, at(0));
+        }
+        assert_eq!(repeats.see(7, at(700)), Verdict::WriteAfter(3));
+        for _ in 0..4 {
+            assert_eq!(repeats.see(7, at(700)), Verdict::Write);
+        }
+        assert_eq!(repeats.see(7, at(700)), Verdict::LeaveOut);
+    }
+}

@@ -1,0 +1,138 @@
+//! The log of a daemon, as who runs it finds it: what is in it, how its file changes, how its reader wants it.
+
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixDatagram;
+use std::process::Stdio;
+
+use ossmount::emulator::{Emulator, PutOptions, StorageClass};
+use serde_json::Value;
+
+use crate::cli::{BINARY, Target, Tool, server, until};
+
+/// A mount in the background whose log is a file.
+struct Bed {
+    server: Emulator,
+    target: Target,
+    tool: Tool,
+}
+
+fn mounted(args: &[&str]) -> Bed {
+    let (server, target) = (server(), Target::new());
+    let tool = Tool::for_server(&server);
+    let log = target.beside("log");
+    let mut all = vec!["--log-file", log.to_str().unwrap()];
+    all.extend(args);
+    target.mount(&tool, "oss://bucket", &all).ok();
+    Bed { server, target, tool }
+}
+
+fn signal(pid: u32, signal: i32) {
+    // SAFETY: no memory is involved.
+    unsafe { libc::kill(pid as i32, signal) };
+}
+
+impl Bed {
+    fn log(&self) -> String {
+        fs::read_to_string(self.target.beside("log")).unwrap_or_default()
+    }
+
+    /// The lines of a log in JSON.
+    fn lines(&self) -> Vec<Value> {
+        let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        self.log().lines().map(parse).collect()
+    }
+}
+
+fn is_within(line: &Value, span: &str, ino: u64, key: &str) -> bool {
+    let spans = line["spans"].as_array().map(Vec::as_slice).unwrap_or_default();
+    spans.iter().any(|had| had["name"] == span && had["ino"] == ino && had["key"] == key)
+}
+
+#[test]
+fn requests_are_told_with_inode_key_and_request_id_when_asked_for() {
+    let bed = mounted(&["--log-level", "debug", "--log-format", "json"]);
+    let path = bed.target.path("dir/b.txt");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "beta\n");
+    let ino = fs::metadata(&path).unwrap().ino();
+    let lines = bed.lines();
+    let find =
+        |what: &dyn Fn(&Value) -> bool| lines.iter().find(|line| what(line)).unwrap_or_else(|| panic!("{lines:#?}"));
+    let get = find(&|line| line["operation"] == "GetObject" && is_within(line, "fetch", ino, "dir/b.txt"));
+    assert!(get["request_id"].as_str().is_some_and(|id| !id.is_empty()), "{get}");
+    assert!(get["status"].as_u64().is_some_and(|status| status / 100 == 2), "{get}");
+    let read = find(&|line| line["message"] == "read" && is_within(line, "read", ino, "dir/b.txt"));
+    assert_eq!(read["bytes"], 5);
+    let directory = fs::metadata(bed.target.path("dir")).unwrap().ino();
+    let listed = |line: &Value| line["operation"].is_string() && is_within(line, "list", directory, "dir/");
+    fs::read_dir(bed.target.path("dir")).unwrap().count();
+    assert!(bed.lines().iter().any(listed), "{:#?}", bed.lines());
+}
+
+#[test]
+fn a_level_changes_while_it_runs_and_the_file_is_opened_anew() {
+    let bed = mounted(&[]);
+    assert!(!bed.log().contains("the service has answered"));
+    bed.tool.run(&["control", bed.target.dir(), r#"{"op":"set","log-level":"debug"}"#]).ok();
+    fs::read(bed.target.path("a.txt")).unwrap();
+    until("requests are told", || bed.log().contains("the service has answered"));
+    let moved = bed.target.beside("moved");
+    fs::rename(bed.target.beside("log"), &moved).unwrap();
+    signal(bed.target.daemon().unwrap(), libc::SIGHUP);
+    until("the file is there again", || bed.log().contains("configuration was read again"));
+    assert!(fs::read_to_string(&moved).unwrap().contains("mounted"));
+}
+
+#[test]
+fn a_file_that_has_grown_is_kept_and_another_begun() {
+    let bed = mounted(&["--log-level", "debug", "--log-file-size", "4KiB", "--log-file-count", "3"]);
+    let size = |name: &str| fs::metadata(bed.target.beside(name)).map(|meta| meta.len());
+    until("there are three files", || {
+        bed.tool.run(&["control", bed.target.dir(), r#"{"op":"refresh"}"#]).ok();
+        size("log.2").is_ok()
+    });
+    for name in ["log.1", "log.2"] {
+        assert!((2048..=4096).contains(&size(name).unwrap()), "{name}: {}", size(name).unwrap());
+    }
+    assert!(size("log.3").is_err());
+}
+
+#[test]
+fn what_fails_again_and_again_is_told_a_few_times() {
+    let bed = mounted(&[]);
+    let storage_class = StorageClass::Archive;
+    bed.server.put_with("bucket", "cold/a.txt", "alpha\n", PutOptions { storage_class, ..PutOptions::default() });
+    for _ in 0..30 {
+        fs::read(bed.target.path("cold/a.txt")).unwrap_err();
+    }
+    let count = bed.log().lines().filter(|line| line.contains("ERROR") && line.contains("key=\"cold/a.txt\"")).count();
+    assert_eq!(count, 5, "{}", bed.log());
+}
+
+/// A service of systemd has a variable that names what its stderr is.
+#[test]
+fn the_journal_gets_priorities_and_no_times() {
+    let (server, target) = (server(), Target::new());
+    let path = target.beside("journal");
+    let journal = File::create(&path).unwrap();
+    let meta = journal.metadata().unwrap();
+    let tool = Tool::for_server(&server).with("JOURNAL_STREAM", &format!("{}:{}", meta.dev(), meta.ino()));
+    let mut command = tool.command(BINARY);
+    command.args(["mount", "-f", "oss://bucket", target.dir()]).stdout(Stdio::null()).stderr(journal);
+    let mut daemon = command.spawn().unwrap();
+    until("it is mounted", || fs::read_to_string(&path).unwrap().contains("INFO mounted "));
+    signal(daemon.id(), libc::SIGTERM);
+    assert!(daemon.wait().unwrap().success());
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.lines().any(|line| line.starts_with("<6> INFO mounted ")), "{text}");
+    assert!(text.lines().all(|line| line.starts_with('<')), "{text}");
+}
+
+#[test]
+fn a_daemon_that_nobody_hears_says_so_at_the_start() {
+    let (server, target) = (server(), Target::new());
+    let ended = target.mount(&Tool::for_server(&server), "oss://bucket", &[]).ok();
+    let is_heard = UnixDatagram::unbound().unwrap().connect("/dev/log").is_ok();
+    let said = ended.stderr.starts_with("ossmount: nothing is logged: there is no /dev/log here");
+    assert_eq!((said, ended.stderr.lines().count()), (!is_heard, usize::from(!is_heard)), "{ended:?}");
+}
