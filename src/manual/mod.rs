@@ -13,6 +13,7 @@
 //! - [`reading`]: what is fetched when, what stays in memory, what is checked.
 //! - [`copying`]: how objects are copied within the service, and what becomes of a copy that fails.
 //! - [`control`]: requests to a live mount, and how programs make them.
+//! - [`monitoring`]: figures, health, alerts, the live view, the log.
 //! - [`defaults`]: why the defaults are what they are.
 //! - [`tuning`]: what each option changes, measured.
 //! - [`troubleshooting`]: a message, why it is said, and what to do.
@@ -28,6 +29,7 @@ pub mod defaults;
 pub mod kernel;
 pub mod listing;
 pub mod migrating;
+pub mod monitoring;
 pub mod options;
 pub mod reading;
 pub mod running;

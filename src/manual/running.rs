@@ -63,9 +63,8 @@
 //!
 //! # The log
 //!
-//! Goes to `log-file`; without one, to stderr in the foreground. A daemon in the background without `log-file` logs
-//! nowhere: its stderr belongs to whoever started it, and ends with them. Name a file wherever you would want to know.
-//! `log-format=json` prints one object a line.
+//! Goes to `log-file`; without one, to stderr in the foreground and to the system's log (`/dev/log`) in the background.
+//! [`monitoring`](super::monitoring) says the rest.
 //!
 //! # Secrets
 //!

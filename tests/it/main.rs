@@ -29,6 +29,7 @@ mod copy_faults;
 mod copy_prefix;
 mod emulator;
 mod faults;
+mod figures;
 mod fuzz;
 mod gate;
 mod http_connections;
