@@ -61,7 +61,11 @@ pub(crate) fn differences(block: &str, tool: &Tool, folder: &Path) -> Vec<String
         script.push_str(&format!("{}\necho '{END}'\n", step.command));
     }
     let mut command = tool.command("bash");
-    command.current_dir(folder).env("OSSMOUNT_LOG_LEVEL", "warn").args(["-c", &script]);
+    command
+        .current_dir(folder)
+        .env("OSSMOUNT_LOG_LEVEL", "warn")
+        .env("OSSMOUNT_LOG_FILE", tool.home().join("log"))
+        .args(["-c", &script]);
     let said = Ended::of(&mut command).stdout;
     let end = format!("{END}\n");
     let differs = steps
