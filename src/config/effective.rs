@@ -224,7 +224,8 @@ mod tests {
 
     #[test]
     fn secrets_are_cut() {
-        let words = "credentials-process=/bin/keys --secret hush,credentials-uri=http://u:hush@h/k?token=hush";
+        let words =
+            "proxy=u:hush@h:1,credentials-process=/bin/keys --secret hush,credentials-uri=http://u:hush@h/k?token=hush";
         let (all, _) = shown("oss://b", words);
         assert!(!format!("{all:?}").contains("hush"), "{all:?}");
         assert_eq!(line(&all, Name::CredentialsProcess), "/bin/keys (arguments hidden) <- -o credentials-process");

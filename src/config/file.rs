@@ -105,7 +105,7 @@ fn contents(path: &Path) -> io::Result<Vec<u8>> {
 /// What a value says, as it would be written after the option; nothing for null.
 fn texts(row: &Row, json: &str) -> std::result::Result<Vec<String>, String> {
     use serde_json::Value;
-    let takes_words = matches!(row.kind, Kind::Text(_) | Kind::Path | Kind::Choice(_));
+    let takes_words = matches!(row.kind, Kind::Text(_) | Kind::Path | Kind::Choice(_) | Kind::List(_));
     let text = match serde_json::from_str(json).map_err(|error| format!("not JSON: {error}"))? {
         Value::Null => return Ok(Vec::new()),
         Value::String(text) => text,
@@ -114,6 +114,10 @@ fn texts(row: &Row, json: &str) -> std::result::Result<Vec<String>, String> {
         Value::Number(_) if !takes_words => json.to_owned(),
         Value::Bool(_) | Value::Number(_) => {
             return Err(format!("takes {}; write it in quotes", row.kind.placeholder()));
+        }
+        Value::Array(words) if matches!(row.kind, Kind::List(_)) => {
+            let text = |word: Value| word.as_str().map(str::to_owned).ok_or("takes a list of texts".to_owned());
+            return words.into_iter().map(text).collect();
         }
         Value::Array(_) => return Err(format!("takes {}, not a list", row.kind.placeholder())),
         Value::Object(_) => return Err(format!("takes {}, not an object", row.kind.placeholder())),
@@ -143,6 +147,8 @@ mod tests {
         assert!(!raw.is_given(Name::Uid));
         assert_eq!(read("\u{feff}{\"file-mode\": 440}\r\n").unwrap().text(Name::FileMode), Some("440"));
         assert!(read("{}").is_ok());
+        assert_eq!(read(r#"{"bind": ["eth0", "10.0.0.1"]}"#).unwrap().text(Name::Bind), Some("eth0 10.0.0.1"));
+        assert_eq!(read(r#"{"bind": "eth0"}"#).unwrap().text(Name::Bind), Some("eth0"));
     }
 
     #[test]
@@ -155,6 +161,7 @@ mod tests {
             (r#"{"part-size": [1]}"#, "/etc/c.json:1:15: part-size: takes SIZE, not a list"),
             (r#"{"part-size": {"x": 1}}"#, "/etc/c.json:1:15: part-size: takes SIZE, not an object"),
             (r#"{"part-size": true}"#, "/etc/c.json:1:15: part-size: takes SIZE; write it in quotes"),
+            (r#"{"bind": ["eth0", 7]}"#, "/etc/c.json:1:10: bind: takes a list of texts"),
             (r#"{"region": true}"#, "/etc/c.json:1:12: region: takes REGION; write it in quotes"),
             (r#"{"log-file": 7}"#, "/etc/c.json:1:14: log-file: takes PATH; write it in quotes"),
             (r#"{"metadata-ttl": 60}"#, "/etc/c.json:1:18: metadata-ttl: \"60\" is not a time"),

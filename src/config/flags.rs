@@ -15,7 +15,7 @@ pub fn args(groups: &[Group]) -> Vec<Arg> {
 /// Takes the flags that were given.
 pub fn collect(raw: &mut Raw, matches: &ArgMatches) -> Result<()> {
     for row in TABLE {
-        if let Ok(Some(text)) = matches.try_get_one::<String>(row.name) {
+        for text in matches.try_get_many::<String>(row.name).ok().flatten().into_iter().flatten() {
             raw.set(row.key, text, Origin::Flag)?;
         }
     }
@@ -31,6 +31,7 @@ fn arg(row: &'static Row) -> Arg {
         .help_heading(format!("Options: {}", row.group.title()));
     match row.kind {
         Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("on"),
+        Kind::List(_) => arg.action(ArgAction::Append),
         _ => arg,
     }
 }
@@ -51,8 +52,18 @@ mod tests {
 
     #[test]
     fn flags_take_values_and_switches_need_none() {
-        let raw = parse(&["--region", "a", "--region=b", "--allow-other", "--keep-page-cache=off"]);
+        let raw = parse(&[
+            "--region",
+            "a",
+            "--region=b",
+            "--bind",
+            "lo",
+            "--bind=eth0",
+            "--allow-other",
+            "--keep-page-cache=off",
+        ]);
         assert_eq!(raw.text(Name::Region), Some("b"));
+        assert_eq!(raw.text(Name::Bind), Some("lo eth0"));
         assert_eq!(raw.text(Name::AllowOther), Some("on"));
         assert_eq!(raw.text(Name::KeepPageCache), Some("off"));
         assert!(!raw.is_given(Name::Verify));

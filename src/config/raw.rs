@@ -7,7 +7,7 @@ use super::json::Place;
 use super::problem::{Problem, Result};
 use super::suggest;
 use super::table::{Name, Row, TABLE};
-use super::value;
+use super::value::{self, Kind};
 
 /// Where a value was given. Later ones beat earlier ones.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -25,6 +25,16 @@ pub enum Origin {
     Word,
     /// A flag.
     Flag,
+}
+
+impl Origin {
+    /// Whether both are of one command line, one environment or one file.
+    fn is_beside(&self, other: &Origin) -> bool {
+        match (self, other) {
+            (Origin::File { path, .. }, Origin::File { path: other, .. }) => path == other,
+            _ => self == other,
+        }
+    }
 }
 
 /// The options as they were given, each checked against its kind.
@@ -56,6 +66,10 @@ impl Raw {
             Origin::Flag => 3,
         };
         match self.values.iter_mut().find(|(key, _)| *key == name) {
+            Some((_, held)) if matches!(row.kind, Kind::List(_)) && held.origin.is_beside(&origin) => {
+                held.text.push(' ');
+                held.text.push_str(&text);
+            }
             Some((_, held)) if rank(&held.origin) > rank(&origin) => {}
             Some((_, held)) => *held = Value { text, origin },
             None => self.values.push((name, Value { text, origin })),
@@ -96,6 +110,11 @@ impl Raw {
     /// Where an option was given, if it was.
     pub fn origin(&self, name: Name) -> Option<&Origin> {
         self.given(name).map(|value| &value.origin)
+    }
+
+    /// The words of an option that can be given several times.
+    pub(super) fn list(&self, name: Name) -> impl Iterator<Item = &str> {
+        self.text(name).unwrap_or_default().split([' ', ',']).filter(|word| !word.is_empty())
     }
 
     pub(super) fn switch(&self, name: Name) -> Result<bool> {
@@ -180,6 +199,19 @@ mod tests {
         raw.set(Name::Region, "a", file("/z")).unwrap();
         raw.set(Name::Region, "b", file("/a")).unwrap();
         assert_eq!(raw.text(Name::Region), Some("b"));
+    }
+
+    #[test]
+    fn lists_grow_in_one_place_and_yield_to_a_stronger_one() {
+        let mut raw = Raw::default();
+        for (text, origin) in [("eth0", file("a")), ("eth1", file("a")), ("eth2 eth3", file("b"))] {
+            raw.set(Name::Bind, text, origin).unwrap();
+        }
+        assert_eq!(raw.list(Name::Bind).collect::<Vec<_>>(), ["eth2", "eth3"]);
+        raw.set(Name::Bind, "lo", Origin::Flag).unwrap();
+        raw.set(Name::Bind, "eth5", Origin::Environment).unwrap();
+        raw.set(Name::Bind, "127.0.0.2", Origin::Flag).unwrap();
+        assert_eq!(raw.list(Name::Bind).collect::<Vec<_>>(), ["lo", "127.0.0.2"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::credentials::{self, Asked};
@@ -187,6 +188,8 @@ fn resolve_way(raw: &Raw, options: &mut store::Options) -> Result<()> {
     };
     options.request_payer = raw.text(Name::RequestPayer) == Some("requester");
     options.ca_bundle = raw.path(Name::CaBundle);
+    options.proxy = read_each(raw, Name::Proxy, raw.text(Name::Proxy))?.pop();
+    options.bind = read_each(raw, Name::Bind, raw.list(Name::Bind))?;
     options.max_connections = connections(raw)?;
     let bandwidth = raw.read(Name::MaxBandwidth, value::size)?;
     options.max_bandwidth =
@@ -371,6 +374,16 @@ fn resolve_fuse(raw: &Raw, words: Words) -> Result<fuse::Options> {
     Ok(fuse::Options { access, nonempty, kernel_read_only, noexec: words.noexec, ..fuse::Options::default() })
 }
 
+/// Reads texts that a room knows how to read.
+fn read_each<'a, T: FromStr<Err = String>>(
+    raw: &Raw,
+    name: Name,
+    texts: impl IntoIterator<Item = &'a str>,
+) -> Result<Vec<T>> {
+    let read = |text: &str| text.parse().map_err(|what| Problem::usage(format!("{}: {what}", raw.describe(name))));
+    texts.into_iter().map(read).collect()
+}
+
 fn connections(raw: &Raw) -> Result<usize> {
     let given = raw.required(Name::MaxConnections, |text| value::or_word(text, "auto", value::count))?;
     // A listing gets as many as it was given.
@@ -437,6 +450,9 @@ mod tests {
         assert_eq!((store.addressing, store.sign), (store::Addressing::Path, store::Sign::V1));
         assert!(store.request_payer && !store.accelerate && !store.internal);
         assert!(resolved("oss://b", "region=r,internal").unwrap().store.internal);
+        let ways = resolved("oss://b", "region=r,proxy=http://u:p@h:3128,bind=eth0,bind=10.0.0.1").unwrap().store;
+        assert_eq!(ways.proxy.unwrap().to_string(), "http://h:3128");
+        assert_eq!(ways.bind.iter().map(store::Bind::to_string).collect::<Vec<_>>(), ["eth0", "10.0.0.1"]);
         let bound = resolved("oss://b", "endpoint=https://data.example.com,region=r,addressing=cname").unwrap();
         assert_eq!(bound.store.addressing, store::Addressing::Cname);
         let read = &mounting.read;
@@ -509,6 +525,8 @@ mod tests {
             ("oss://b", "copy-requests=1025", "the most is 1024"),
             ("oss://b", "allow-other,allow-root", "give one of the two"),
             ("oss://b", "internal,endpoint=h", "-o internal and -o endpoint each say where"),
+            ("oss://b", "proxy=socks5://u:hush@h", "-o proxy: only proxies that are reached by http://"),
+            ("oss://b", "bind=a/b", "-o bind: \"a/b\" is neither an interface"),
             ("oss://b", "accelerate,dual-stack", "-o accelerate and -o dual-stack each say where"),
             ("oss://b", "region=r,addressing=cname", "-o addressing: cname needs the domain"),
             ("oss://b", "control-xattr,allow-other", "leave out -o allow-other"),
@@ -517,6 +535,7 @@ mod tests {
         ] {
             let problem = resolved(url, words).unwrap_err();
             assert!(problem.sentence.contains(says) && problem.code() == 2, "{words}: {problem}");
+            assert!(!problem.sentence.contains("hush"), "{problem}");
         }
     }
 }

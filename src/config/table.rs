@@ -132,6 +132,13 @@ table! {
         "How requests are signed. v1 is for old OSS-compatible servers and needs no region; none is for public buckets.";
     RequestPayer = "request-payer", Where, Choice(&["none", "requester"]), Default "none",
         "Who pays for requests: requester on a bucket that asks for it.";
+    Proxy = "proxy", Where, Text("URL"), Unset "none",
+        "Reach the service through this HTTP proxy: HOST:PORT, with USER:PASSWORD@ in front where it wants them. Encrypted \
+         requests go through a tunnel (CONNECT), others are handed to it. A password belongs into a file or the \
+         environment.";
+    Bind = "bind", Where, List("INTERFACE|ADDRESS"), Unset "the kernel's choice",
+        "Connections set out from this interface or address of the machine; given several times, from each in turn, past \
+         one that does not answer.";
     CaBundle = "ca-bundle", Where, Path, Unset "the system's",
         "Trust the certificates in this PEM file instead of the system's.";
 

@@ -29,6 +29,8 @@ pub enum Kind {
     Id,
     /// Permission bits in octal.
     Mode,
+    /// Words, one each time it is given; holds the placeholder for help.
+    List(&'static str),
     /// One of these words.
     Choice(&'static [&'static str]),
 }
@@ -38,7 +40,7 @@ impl Kind {
     pub fn placeholder(self) -> String {
         match self {
             Kind::Switch => "on|off".to_owned(),
-            Kind::Text(placeholder) => placeholder.to_owned(),
+            Kind::Text(placeholder) | Kind::List(placeholder) => placeholder.to_owned(),
             Kind::Path => "PATH".to_owned(),
             Kind::Size => "SIZE".to_owned(),
             Kind::SizeOrAuto => "SIZE|auto".to_owned(),
@@ -56,7 +58,7 @@ impl Kind {
     pub fn check(self, text: &str) -> Result<(), String> {
         match self {
             Kind::Switch => switch(text).map(drop),
-            Kind::Text(_) | Kind::Path => Ok(()),
+            Kind::Text(_) | Kind::Path | Kind::List(_) => Ok(()),
             Kind::Size => size(text).map(drop),
             Kind::SizeOrAuto => or_word(text, "auto", size).map(drop),
             Kind::Time => parse_time(text).map(drop),

@@ -55,6 +55,22 @@
 //! arguments of commands are not shown. Variables that begin with `OSSMOUNT_` and belong to no option are named on stderr;
 //! other commands pass over them.
 //!
+//! # Proxies and interfaces
+//!
+//! `proxy=http://[USER:PASSWORD@]HOST[:PORT]` puts a proxy between here and the service: encrypted requests go through a
+//! tunnel (CONNECT), others are handed to it. Requests for roles and tokens over TLS take it too; those without TLS do
+//! not, for they go to the machine's own metadata service and its like. User and password are percent-encoded, and are
+//! neither logged nor shown; they belong into a file or the environment, since everybody can read a command line. Proxies
+//! that are themselves reached by TLS, and SOCKS, are not known. Variables that other programs take a proxy from
+//! (`https_proxy` and the like) are not looked at. A proxy costs what it costs: every byte goes through it, so near the
+//! bucket there should be none.
+//!
+//! `bind` names an interface (`bind=eth1`) or one of the machine's addresses that connections set out from. Given several
+//! times (in a file as a list) each connection takes the next, and passes over one that does not lead there: two cards of
+//! 25 Gbit/s then carry what one alone could not. An interface binds whatever the routes say (`SO_BINDTODEVICE`; before
+//! Linux 5.7 only root can); an address picks the route that the machine's rules have for it. Names are resolved
+//! as always.
+//!
 //! # Worked examples
 //!
 //! In `config/` of the source and in `/usr/share/doc/ossmount/examples` of the packages; tests load and mount each.

@@ -15,6 +15,8 @@
 //! | `dual-stack` | on off | `off` | Use the endpoint that answers over IPv4 and IPv6. |
 //! | `sign` | v4 v1 none | `v4` | How requests are signed. v1 is for old OSS-compatible servers and needs no region; none is for public buckets. |
 //! | `request-payer` | none requester | `none` | Who pays for requests: requester on a bucket that asks for it. |
+//! | `proxy` | URL | none | Reach the service through this HTTP proxy: HOST:PORT, with USER:PASSWORD@ in front where it wants them. Encrypted requests go through a tunnel (CONNECT), others are handed to it. A password belongs into a file or the environment. |
+//! | `bind` | INTERFACE ADDRESS | the kernel's choice | Connections set out from this interface or address of the machine; given several times, from each in turn, past one that does not answer. |
 //! | `ca-bundle` | PATH | the system's | Trust the certificates in this PEM file instead of the system's. |
 //!
 //! # who

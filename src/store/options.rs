@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::credentials::Source;
+use super::http::{Bind, Proxy};
 use super::layers::RetryPolicy;
 use crate::base::BucketName;
 
@@ -104,6 +105,10 @@ pub struct Options {
     pub request_payer: bool,
     /// Trust these certificates (PEM) instead of the machine's own.
     pub ca_bundle: Option<PathBuf>,
+    /// Requests go through this proxy.
+    pub proxy: Option<Proxy>,
+    /// Connections set out from these, in turn; none leaves it to the kernel.
+    pub bind: Vec<Bind>,
     /// Where credentials come from.
     pub credentials: Source,
     /// Requests in flight at once, at least 1.
@@ -135,6 +140,8 @@ impl Options {
             sign: Sign::V4,
             request_payer: false,
             ca_bundle: None,
+            proxy: None,
+            bind: Vec::new(),
             credentials: Source::Anonymous,
             max_connections: 64,
             max_bandwidth: None,

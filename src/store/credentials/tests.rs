@@ -69,7 +69,7 @@ async fn serve(mut socket: TcpStream, answer: Arc<impl Fn(&Seen) -> (u16, String
 }
 
 fn web() -> Web {
-    Web { ca_bundle: None, user_agent: "ossmount-test".into(), clock: Clock::system() }
+    Web { ca_bundle: None, proxy: None, bind: Vec::new(), user_agent: "ossmount-test".into(), clock: Clock::system() }
 }
 
 async fn ask(source: &Source) -> crate::store::Result<Arc<Credentials>> {

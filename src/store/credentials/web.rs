@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::base::Clock;
 use crate::store::error::one_line;
-use crate::store::http::{Request, Transport, TransportOptions};
+use crate::store::http::{Bind, Proxy, Request, Transport, TransportOptions};
 use crate::store::sign::Pair;
 use crate::store::xml::{self, Tag};
 use crate::store::{Body, Error, ErrorKind, Result, Timeouts};
@@ -22,6 +22,10 @@ const MAX_ANSWER_BYTES: usize = 64 << 10;
 pub(crate) struct Web {
     /// Certificates to trust instead of the machine's.
     pub(crate) ca_bundle: Option<PathBuf>,
+    /// Services over TLS are asked through it; others are of this machine or its neighbourhood.
+    pub(crate) proxy: Option<Proxy>,
+    /// And from here.
+    pub(crate) bind: Vec<Bind>,
     pub(crate) user_agent: String,
     pub(crate) clock: Clock,
 }
@@ -102,7 +106,8 @@ impl Web {
         let host = host.ok_or_else(odd)?;
         let timeouts = Timeouts { connect: ask.patience, ..Timeouts::default() };
         let (ca_bundle, user_agent) = (self.ca_bundle.as_deref(), self.user_agent.as_str());
-        let options = TransportOptions { tls, ca_bundle, timeouts, max_idle: 0, user_agent };
+        let (proxy, bind) = if tls { (self.proxy.as_ref(), self.bind.as_slice()) } else { (None, &[][..]) };
+        let options = TransportOptions { tls, ca_bundle, proxy, bind, timeouts, max_idle: 0, user_agent };
         let transport = Transport::new(options, self.clock.clone())?;
         let path_and_query = uri.path_and_query().map_or("/", |path| path.as_str());
         let request = Request { method: ask.method, host, path_and_query, headers: &ask.headers, body: ask.body };

@@ -18,6 +18,8 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
+use super::bind::{self, Bind, Binds};
+use super::proxy::Proxy;
 use super::stream::{Connection, Stream, TLS_BUFFER_BYTES};
 use super::{TransportOptions, invalid};
 use crate::store::{Error, ErrorKind, Result, Timeouts};
@@ -28,6 +30,8 @@ const HEAD_START: Duration = Duration::from_millis(250);
 /// Opens connections.
 pub(super) struct Connector {
     timeouts: Timeouts,
+    proxy: Option<Proxy>,
+    binds: Binds,
     /// `None` for connections that are not encrypted.
     tls: Option<TlsConnector>,
 }
@@ -42,16 +46,33 @@ impl Connector {
             (true, Some(roots)) => Some(tls_config(roots)?),
             (true, None) => Some(tls_config(machine_roots()?)?),
         };
-        Ok(Connector { timeouts: options.timeouts, tls: tls.map(|config| TlsConnector::from(Arc::new(config))) })
+        let tls = tls.map(|config| TlsConnector::from(Arc::new(config)));
+        let (proxy, binds) = (options.proxy.cloned(), Binds::new(options.bind)?);
+        Ok(Connector { timeouts: options.timeouts, proxy, binds, tls })
     }
 
-    /// Opens a connection to `host[:port]`.
+    /// The proxy that requests are handed to whole.
+    pub(super) fn forwarder(&self) -> Option<&Proxy> {
+        self.proxy.as_ref().filter(|_| self.tls.is_none())
+    }
+
+    /// Opens a connection to `host[:port]`, or to the proxy that leads there.
     pub(super) async fn connect(&self, authority: &str) -> Result<Connection> {
         let parsed: Authority = authority.parse().map_err(|_| invalid("the host cannot be sent"))?;
         let host = parsed.host().trim_matches(['[', ']']);
         let port = parsed.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
-        let socket = self.open(host, port).await.map_err(|error| unconnected(error, authority))?;
+        let socket = match &self.proxy {
+            None => self.open(host, port).await.map_err(|error| unconnected(error, authority))?,
+            Some(proxy) => {
+                let opened = self.open(proxy.host(), proxy.port()).await;
+                opened.map_err(|error| unconnected(error, &format!("the proxy {proxy}")))?
+            }
+        };
         let Some(tls) = &self.tls else { return Ok(Connection::new(Stream::Plain(socket))) };
+        let socket = match &self.proxy {
+            None => socket,
+            Some(proxy) => proxy.tunnel(socket, &format!("{}:{port}", parsed.host())).await?,
+        };
         let name = ServerName::try_from(host.to_owned()).map_err(|_| invalid("the host cannot have a certificate"))?;
         let buffered = BufReader::with_capacity(TLS_BUFFER_BYTES, socket);
         let stream = tls.connect(name, buffered).await.map_err(|error| unconnected(error, authority))?;
@@ -60,19 +81,29 @@ impl Connector {
 
     async fn open(&self, host: &str, port: u16) -> io::Result<TcpStream> {
         let addresses = addresses(host, port).await?;
-        let opened = timeout(self.timeouts.connect, self.race(addresses)).await;
-        opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        let mut failure = io::Error::from(io::ErrorKind::NotFound);
+        for from in self.binds.in_turn() {
+            let opened = match bind::reachable(from, &addresses) {
+                Ok(addresses) => timeout(self.timeouts.connect, self.race(from, addresses)).await,
+                Err(error) => Ok(Err(error)),
+            };
+            match opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+                Ok(socket) => return Ok(socket),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
     }
 
     /// The first of the addresses that answers; each has a head start over the next one.
-    async fn race(&self, addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+    async fn race(&self, from: Option<&Bind>, addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
         let mut addresses = addresses.into_iter();
         let mut attempts = FuturesUnordered::new();
         let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
         loop {
             let next = addresses.next();
             let is_last = next.is_none();
-            attempts.extend(next.map(TcpStream::connect));
+            attempts.extend(next.map(|to| bind::connect(from, to)));
             if attempts.is_empty() {
                 return Err(failure);
             }

@@ -8,6 +8,8 @@
 //!
 //! | file | owns |
 //! |---|---|
+//! | `bind` | where connections set out from |
+//! | `proxy` | what is said to a proxy |
 //! | `connect` | resolving, connecting, TLS |
 //! | `pool` | connections between two requests |
 //! | `stream` | the bytes of a connection |
@@ -16,11 +18,13 @@
 //! | `chunked` | the chunked transfer coding |
 //! | `body` | a body, and what becomes of its connection |
 
+mod bind;
 mod body;
 mod chunked;
 mod connect;
 mod head;
 mod pool;
+mod proxy;
 mod request;
 mod stream;
 
@@ -34,10 +38,12 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 
+pub use bind::Bind;
 pub(super) use body::Received;
 use connect::Connector;
 use head::{Garbled, Head, HeadReader, Reuse};
 use pool::Pool;
+pub use proxy::Proxy;
 use request::Encoded;
 use stream::Connection;
 
@@ -55,6 +61,10 @@ pub(super) struct TransportOptions<'a> {
     pub(super) tls: bool,
     /// Certificates to trust instead of the machine's.
     pub(super) ca_bundle: Option<&'a Path>,
+    /// Through which requests go.
+    pub(super) proxy: Option<&'a Proxy>,
+    /// Where connections set out from, in turn; none leaves it to the kernel.
+    pub(super) bind: &'a [Bind],
     pub(super) timeouts: Timeouts,
     /// Idle connections kept.
     pub(super) max_idle: usize,
@@ -115,7 +125,7 @@ impl Transport {
 
     /// Sends a request and waits for the head of the answer, whatever its status. Must be called in a Tokio runtime.
     pub(super) async fn send(&self, request: Request<'_>) -> Result<Response> {
-        let encoded = request::encode(&request, &self.user_agent)?;
+        let encoded = request::encode(&request, &self.user_agent, self.connector.forwarder())?;
         let (host, method) = (request.host, &request.method);
         if let Some(mut connection) = self.pool.take(host) {
             match exchange(&mut connection, &encoded).await {
@@ -132,6 +142,9 @@ impl Transport {
 
     fn response(&self, answer: Answer, connection: Connection, host: &str, method: &Method) -> Result<Response> {
         let Answer { head, is_early } = answer;
+        if let Some(proxy) = self.connector.forwarder().filter(|_| head.status == 407) {
+            return Err(proxy.refusal(407, host));
+        }
         let (framing, reuse) = head.framing(method).map_err(|garbled| Lost::Garbled(garbled).error(host))?;
         let reuse = if is_early { Reuse::Never } else { reuse };
         let body = Received::new(connection, framing, reuse, self.pool.clone(), host.into());

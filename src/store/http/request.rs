@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Method;
 
-use super::{Request, invalid};
+use super::{Proxy, Request, invalid};
 use crate::store::Result;
 
 /// The longest path with its query, in bytes. Servers take less; the error should not be theirs to word.
@@ -20,8 +20,8 @@ pub(super) struct Encoded {
     pub(super) body: Bytes,
 }
 
-/// Writes a request down. `user_agent` was checked before.
-pub(super) fn encode(request: &Request<'_>, user_agent: &str) -> Result<Encoded> {
+/// Writes a request down, for the service or for a proxy that it is handed to. `user_agent` was checked before.
+pub(super) fn encode(request: &Request<'_>, user_agent: &str, proxy: Option<&Proxy>) -> Result<Encoded> {
     let target = request.path_and_query;
     if target.len() > MAX_TARGET_BYTES {
         return Err(invalid("the key or the token is too long to be sent"));
@@ -30,10 +30,14 @@ pub(super) fn encode(request: &Request<'_>, user_agent: &str) -> Result<Encoded>
         return Err(invalid("the key cannot be sent"));
     }
     let mut head = Vec::with_capacity(1024);
-    for part in [request.method.as_str(), " ", target, " HTTP/1.1\r\n"] {
+    let (scheme, host) = if proxy.is_some() { ("http://", request.host) } else { ("", "") };
+    for part in [request.method.as_str(), " ", scheme, host, target, " HTTP/1.1\r\n"] {
         head.extend_from_slice(part.as_bytes());
     }
     header(&mut head, "host", request.host)?;
+    if let Some(authorization) = proxy.and_then(Proxy::authorization) {
+        header(&mut head, "proxy-authorization", authorization)?;
+    }
     header(&mut head, "user-agent", user_agent)?;
     header(&mut head, "accept-encoding", "identity")?;
     // An empty body is announced too: servers answer 411 to a PUT that does not say how long it is.
@@ -84,7 +88,7 @@ mod tests {
         let headers: Vec<_> = headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let body = Bytes::copy_from_slice(body);
         let request = Request { method, host: "h:1", path_and_query: target, headers: &headers, body };
-        let encoded = encode(&request, "a")?;
+        let encoded = encode(&request, "a", None)?;
         Ok(String::from_utf8([encoded.head, encoded.body.to_vec()].concat()).unwrap())
     }
 
@@ -101,6 +105,19 @@ mod tests {
         assert!(encoded(Method::PUT, "/k", &[], b"").unwrap().contains("content-length: 0\r\n"));
         let large = vec![b'x'; MAX_JOINED_BODY_BYTES + 1];
         assert!(encoded(Method::PUT, "/k", &[], &large).unwrap().ends_with(std::str::from_utf8(&large).unwrap()));
+    }
+
+    #[test]
+    fn a_proxy_is_told_the_host_and_who_asks() {
+        let proxy = "u:p@proxy".parse().unwrap();
+        let request =
+            Request { method: Method::GET, host: "h:1", path_and_query: "/k", headers: &[], body: Bytes::new() };
+        let encoded = encode(&request, "a", Some(&proxy)).unwrap();
+        let head = String::from_utf8(encoded.head).unwrap();
+        assert!(
+            head.starts_with("GET http://h:1/k HTTP/1.1\r\nhost: h:1\r\nproxy-authorization: Basic dTpw\r\n"),
+            "{head}"
+        );
     }
 
     #[test]

@@ -121,6 +121,14 @@ impl Connection {
         self.ahead().is_empty() && self.stream.poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
     }
 
+    /// The socket of a connection that is not encrypted and on which nothing has come ahead.
+    pub(super) fn into_quiet_socket(self) -> Option<TcpStream> {
+        match self.stream {
+            Stream::Plain(socket) if self.start == self.end => Some(socket),
+            _ => None,
+        }
+    }
+
     /// Gives back memory that only large answers need.
     pub(super) fn rest(&mut self) {
         if self.buffer.len() > BUFFER_BYTES {

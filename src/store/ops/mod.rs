@@ -65,6 +65,8 @@ impl HttpStore {
         let transport = TransportOptions {
             tls: endpoint.tls,
             ca_bundle: options.ca_bundle.as_deref(),
+            proxy: options.proxy.as_ref(),
+            bind: &options.bind,
             timeouts: options.timeouts,
             max_idle: options.max_connections,
             user_agent: &options.user_agent,
@@ -207,7 +209,8 @@ fn signing(options: &Options, endpoint: &Endpoint, clock: &Clock) -> Result<Opti
         }
     };
     let (ca_bundle, user_agent) = (options.ca_bundle.clone(), options.user_agent.clone());
-    let web = Web { ca_bundle, user_agent, clock: clock.clone() };
+    let (proxy, bind) = (options.proxy.clone(), options.bind.clone());
+    let web = Web { ca_bundle, proxy, bind, user_agent, clock: clock.clone() };
     Ok(options.credentials.provider(&web).map(|provider| (Signer::new(scheme), provider)))
 }
 
