@@ -127,6 +127,16 @@
 //! ...
 //! ```
 //!
+//! # config
+//!
+//! Shows what holds for each option and where it comes from; with the URL, DIR and options of a mount it says as well what
+//! stands in the way of one. Nothing is sent, nothing mounted. [`configuration`](super::configuration) has more.
+//!
+//! ```console
+//! $ ossmount config --part-size 16MiB | grep ^part-size
+//! part-size             16MiB             --part-size
+//! ```
+//!
 //! # control
 //!
 //! `ossmount control DIR REQUEST` makes any request to a live mount, and prints the answer; REQUEST is JSON, a file that holds

@@ -2,6 +2,7 @@
 //!
 //! - [`started`]: getting started, from nothing to a model that is read.
 //! - [`commands`]: what each command does, with examples.
+//! - [`install`]: packages, what is in them, upgrading and removing, images, which systems.
 //! - [`running`]: starting, stopping, signals, the log, exit statuses, mount(8) and fstab.
 //! - [`service`]: systemd, fstab, mounts by users, restarts that nobody notices.
 //! - [`configuration`]: files, examples, what holds and why, what changes while a mount lives.
@@ -26,6 +27,7 @@ pub mod control;
 pub mod copying;
 pub mod credentials;
 pub mod defaults;
+pub mod install;
 pub mod kernel;
 pub mod listing;
 pub mod migrating;

@@ -19,7 +19,8 @@
 //!
 //! # mount(8) and fstab
 //!
-//! `packaging/install` links the binary to the names where mount(8) looks, so that each of these does the same:
+//! `packaging/install` and the packages ([`install`](super::install)) link the binary to the names where mount(8) looks,
+//! so that each of these does the same:
 //!
 //! ```text
 //! ossmount mount oss://bucket/models /mnt/models --region cn-hangzhou

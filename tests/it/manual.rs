@@ -217,7 +217,7 @@ fn code(text: &str) -> impl Iterator<Item = &str> {
 /// The flags of all commands, as their help shows them.
 fn flags() -> String {
     const COMMANDS: &[&str] =
-        &["mount", "umount", "ls", "stat", "cp", "prefetch", "status", "control", "demo", "emulator"];
+        &["mount", "umount", "ls", "stat", "cp", "prefetch", "status", "config", "control", "demo", "emulator"];
     COMMANDS.iter().map(|command| ossmount::app::help_page(command).unwrap()).collect()
 }
 
