@@ -36,8 +36,8 @@
 //! takes up to half as much time again for it (1.4 instead of 1.0 s for a GiB), but a reader in pieces of 4 KiB takes
 //! seven times as long past it (3.5 instead of 0.5 s for 256 MiB). What the kernel counts of the program's calls
 //! (`/proc/PID/io`) tells how it reads; if in pieces of 64 KiB and more, its next opens go past the page cache. Where
-//! the daemon may not see that (another user's processes, a process name space of its own), big files are read past
-//! the page cache at first.
+//! the daemon may not see that (another user's processes without `CAP_SYS_PTRACE`, as under the unit for systemd; a
+//! process name space of its own), big files are read past the page cache at first.
 //!
 //! `verify`: crc64. Comparing costs little beside receiving, and only whole objects can be compared.
 //!

@@ -13,9 +13,11 @@ use crate::cli::{Target, Tool, runs, server, until};
 fn it_returns_when_the_mount_answers_and_umount_waits_for_the_end() {
     let server = server();
     let tool = Tool::for_server(&server);
-    let target = Target::new();
+    let (target, scratch) = (Target::new(), tempfile::tempdir().unwrap());
+    // Without one it says so where the machine has no log either.
+    let log = scratch.path().join("log");
     for url in ["oss://bucket", "s3://bucket"] {
-        let ended = target.mount(&tool, url, &[]).ok();
+        let ended = target.mount(&tool, url, &["--log-file", log.to_str().unwrap()]).ok();
         assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", ""));
         assert_eq!(fs::read_to_string(target.path("dir/deep/c.txt")).unwrap(), "gamma\n");
         let shown = ossmount::fuse::mounts().unwrap().into_iter().find(|mount| mount.dir == target.path(""));
