@@ -271,7 +271,7 @@ impl Fetch {
             if piece.is_empty() {
                 return Err(self.inode.error(ErrorKind::Network, "the answer ended early"));
             }
-            flight.received(piece.len() as u64, self.reader.clock.elapsed());
+            flight.received(piece.len() as u64);
             if self.part.origin == Origin::Ahead {
                 self.reader.metrics.add(Metric::PrefetchedBytes, piece.len() as u64);
             }

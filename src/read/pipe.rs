@@ -4,17 +4,16 @@
 //! 1. *How much arrives.* While a GET is on its way, bytes arrive for it and for all others; those, divided by its life,
 //!    are a sample of the rate. Lives overlap, so there is no slice of time that was only partly busy. The best sample
 //!    of the last minute or two counts: what arrives while readers are slow says nothing of the network.
-//! 2. *How long a GET takes* where the network is not full: that shows while it is alone, as the first one of a load is
-//!    until bytes of others arrive. Among many others it takes as long as they make it; what is in flight then is always rate times life.
+//! 2. *How long a GET takes* where the network is not full: that shows when it is alone, as the first one of a load is.
+//!    Among many others it takes as long as they make it; what is in flight then is always rate times life.
 //! 3. *How much is worth having.* Rate times life keeps the network full. Twice that leaves room for parts that come
 //!    out of order, and finds out of its own accord when more could arrive: then the next best sample is up to twice
 //!    the last. More would only wait in the network's queues, in memory that other files could use.
 //! 4. *Whether that is true.* Processors that are busy make GETs last longer than the network does. Where readers wait
 //!    though less arrives than could, the bound is raised until that ends.
 //!
-//! Nothing is bound before enough has been seen, or when nothing has been seen for long. Where GETs soon take much longer
-//! than one that was alone, the network is full, and that is enough: a thin one would otherwise spend its first seconds
-//! on what is wanted last.
+//! Nothing is bound before enough has been seen, or when nothing has been seen for long: short loads are over before
+//! anything could be learned from them.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -26,11 +25,9 @@ const PERIOD: Duration = Duration::from_secs(60);
 /// How the bound works out is looked at so often.
 const SLOT: Duration = Duration::from_secs(1);
 /// Nothing is bound before so many GETs have ended...
-const FIRST_GETS: u64 = 16;
-/// ... and so much time has passed since the first of them...
+const FIRST_GETS: u64 = 64;
+/// ... and so much time has passed since the first of them.
 const FIRST_TIME: Duration = Duration::from_secs(1);
-/// ... or they lasted so many times as long as one alone, in 64ths, by a moving mean.
-const FULL: u64 = 96;
 /// The bound is this many times rate times life at first, in eighths...
 const FIRST_GAIN: u64 = 16;
 /// ... and at most.
@@ -39,8 +36,6 @@ const MOST_GAIN: u64 = 128;
 const LEAST_BYTES: u64 = 32 << 20;
 /// GETs shorter than this show nothing: their lives are all delay.
 const LEAST_GET_BYTES: u64 = 1 << 20;
-/// So many bytes of one that began alone show how fast it is, if they came before any of others.
-const LEAST_ALONE_BYTES: u64 = 256 << 10;
 
 /// What the network has shown lately. One for the whole daemon.
 #[derive(Debug, Default)]
@@ -59,10 +54,6 @@ pub(super) struct Flight<'a> {
     began: Duration,
     answered: Duration,
     received_before: u64,
-    /// Of its own bytes.
-    received: u64,
-    /// Its bytes, and the time since its answer, when the last of them came before any of another GET.
-    alone: Option<(u64, Duration)>,
     began_alone: bool,
 }
 
@@ -71,13 +62,6 @@ pub(super) struct Flight<'a> {
 struct Alone {
     wait: Duration,
     per_mib: Duration,
-}
-
-impl Alone {
-    /// How long a GET of so many bytes takes.
-    fn life(self, bytes: u64) -> Duration {
-        self.wait + self.per_mib.mul_f64(bytes as f64 / (1 << 20) as f64)
-    }
 }
 
 #[derive(Debug)]
@@ -93,8 +77,6 @@ struct Shown {
     best_before: u64,
     best: u64,
     best_of_slot: u64,
-    /// How many times as long as one alone GETs last, in 64ths: a moving mean.
-    crowding: u64,
     /// When period and slot began.
     period: Duration,
     slot: Duration,
@@ -106,7 +88,7 @@ impl Pipe {
     pub(super) fn begin(&self, now: Duration) -> Flight<'_> {
         let began_alone = self.in_flight.fetch_add(1, Ordering::Relaxed) == 0;
         let received_before = self.received_bytes.load(Ordering::Relaxed);
-        Flight { pipe: self, began: now, answered: now, received_before, received: 0, alone: None, began_alone }
+        Flight { pipe: self, began: now, answered: now, received_before, began_alone }
     }
 
     /// A reader waits for bytes.
@@ -132,12 +114,8 @@ impl Flight<'_> {
     }
 
     /// Some of its bytes are here.
-    pub(super) fn received(&mut self, bytes: u64, now: Duration) {
-        self.received += bytes;
-        let arrived = self.pipe.received_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes - self.received_before;
-        if self.began_alone && arrived == self.received {
-            self.alone = Some((self.received, now.saturating_sub(self.answered)));
-        }
+    pub(super) fn received(&self, bytes: u64) {
+        self.pipe.received_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// All of its bytes are, so many.
@@ -149,11 +127,12 @@ impl Flight<'_> {
         let arrived = self.pipe.received_bytes.load(Ordering::Relaxed).saturating_sub(self.received_before);
         let rate = u128::from(arrived) * 1_000_000_000 / life.as_nanos();
         let wait = self.answered.saturating_sub(self.began);
-        let alone = self.alone.filter(|&(bytes, _)| bytes >= LEAST_ALONE_BYTES);
-        let alone = alone.map(|(bytes, time)| Alone { wait, per_mib: time.mul_f64((1 << 20) as f64 / bytes as f64) });
+        // Others may have set out before it ended; most of what arrived must be its own.
+        let is_alone = self.began_alone && arrived < bytes * 2;
+        let alone = is_alone.then(|| Alone { wait, per_mib: (life - wait).mul_f64((1 << 20) as f64 / bytes as f64) });
         let mut shown = self.pipe.shown.lock();
         shown.pass(now, &self.pipe.has_waited);
-        shown.add(u64::try_from(rate).unwrap_or(u64::MAX), bytes, alone, life, now);
+        shown.add(u64::try_from(rate).unwrap_or(u64::MAX), bytes, alone, now);
     }
 }
 
@@ -167,22 +146,18 @@ impl Default for Shown {
     fn default() -> Self {
         let (first, last, period, slot) = Default::default();
         let (best_before, best, best_of_slot) = Default::default();
-        let (alone, get_bytes, gets, crowding, gain) = (None, 0, 0, 64, FIRST_GAIN);
-        Shown { alone, get_bytes, first, last, gets, best_before, best, best_of_slot, crowding, period, slot, gain }
+        let (alone, get_bytes, gets, gain) = (None, 0, 0, FIRST_GAIN);
+        Shown { alone, get_bytes, first, last, gets, best_before, best, best_of_slot, period, slot, gain }
     }
 }
 
 impl Shown {
-    fn add(&mut self, rate: u64, bytes: u64, alone: Option<Alone>, life: Duration, now: Duration) {
+    fn add(&mut self, rate: u64, bytes: u64, alone: Option<Alone>, now: Duration) {
         if self.gets == 0 {
             (self.first, self.period, self.slot) = (now, now, now);
         }
         (self.last, self.gets, self.get_bytes) = (now, self.gets + 1, bytes);
         self.alone = alone.or(self.alone);
-        if let Some(alone) = self.alone {
-            let times = life.as_nanos() * 64 / alone.life(bytes).as_nanos().max(1);
-            self.crowding = (self.crowding * 7 + u64::try_from(times).unwrap_or(u64::MAX).min(1024)) / 8;
-        }
         self.best = self.best.max(rate);
         self.best_of_slot = self.best_of_slot.max(rate);
     }
@@ -212,11 +187,11 @@ impl Shown {
 
     fn worth(&self) -> Option<u64> {
         let alone = self.alone?;
-        let is_full = self.crowding >= FULL;
-        if self.gets < FIRST_GETS || !is_full && self.last.saturating_sub(self.first) < FIRST_TIME {
+        if self.gets < FIRST_GETS || self.last.saturating_sub(self.first) < FIRST_TIME {
             return None;
         }
-        let held = u128::from(self.rate()) * alone.life(self.get_bytes).as_nanos() / 1_000_000_000;
+        let life = alone.wait + alone.per_mib.mul_f64(self.get_bytes as f64 / (1 << 20) as f64);
+        let held = u128::from(self.rate()) * life.as_nanos() / 1_000_000_000;
         let worth = held * u128::from(self.gain) / 8;
         Some(u64::try_from(worth).unwrap_or(u64::MAX).max(LEAST_BYTES))
     }
@@ -285,22 +260,16 @@ mod tests {
             Duration::from_millis(self.now_ms)
         }
 
-        /// As far as a reader from the head of a file has earned it.
         fn window(&self) -> u64 {
-            let earned = (self.read * 32).clamp(16 * MIB, ALLOWED_BYTES);
             match self.pipe.worth_bytes(self.now()) {
-                Some(worth) if self.is_bound => worth.min(earned),
-                _ => earned,
+                Some(worth) if self.is_bound => worth.min(ALLOWED_BYTES),
+                _ => ALLOWED_BYTES,
             }
         }
 
-        fn part_bytes(&self) -> u64 {
-            let earned = (self.read * 32).clamp(16 * MIB, ALLOWED_BYTES);
-            (earned / 32).clamp(MIB, PART_BYTES)
-        }
-
         fn begin(&mut self) {
-            let bytes = self.part_bytes();
+            // The first one is short, and alone.
+            let bytes = if self.now_ms == 0 { MIB } else { PART_BYTES };
             let flight = Some(self.pipe.begin(self.now()));
             let arrives_ms = self.now_ms + self.delay_ms * if self.running() < 8 { 1 } else { self.drag };
             self.gets.push_back(Get { flight, arrives_ms, bytes, received: 0 });
@@ -309,7 +278,7 @@ mod tests {
         fn step(&mut self) {
             let wants_more = |network: &Self| {
                 let ahead: u64 = network.gets.iter().map(|get| get.bytes).sum();
-                ahead + network.part_bytes() <= network.window() + network.taken && network.running() < PLACES
+                ahead + PART_BYTES <= network.window() + network.taken && network.running() < PLACES
             };
             while self.now_ms == 0 && self.gets.is_empty() || self.read > 0 && wants_more(self) {
                 self.begin();
@@ -326,7 +295,7 @@ mod tests {
                 }
                 let piece = rate.min(get.bytes - get.received);
                 get.received += piece;
-                flight.received(piece, now);
+                flight.received(piece);
                 if get.received == get.bytes {
                     flight.ended(get.bytes, now);
                 } else {
@@ -397,41 +366,14 @@ mod tests {
         expect![[r#"
             20 ms (full: 20 ms), connections of 100 MB/s, 600 in all, reader 10000: 69 MiB ahead, 99 % of the speed that 256 bring
             20 ms (full: 20 ms), connections of 100 MB/s, 2500 in all, reader 10000: 256 MiB ahead, 100 % of the speed that 256 bring
-            20 ms (full: 200 ms), connections of 100 MB/s, 2500 in all, reader 10000: 254 MiB ahead, 99 % of the speed that 256 bring
-            20 ms (full: 20 ms), connections of 100 MB/s, 2500 in all, reader 300: 256 MiB ahead, 100 % of the speed that 256 bring
+            20 ms (full: 200 ms), connections of 100 MB/s, 2500 in all, reader 10000: 254 MiB ahead, 102 % of the speed that 256 bring
+            20 ms (full: 20 ms), connections of 100 MB/s, 2500 in all, reader 300: 250 MiB ahead, 100 % of the speed that 256 bring
             20 ms (full: 20 ms), connections of 100 MB/s, 10000 in all, reader 10000: 256 MiB ahead, 100 % of the speed that 256 bring
-            5 ms (full: 5 ms), connections of 400 MB/s, 600 in all, reader 10000: 32 MiB ahead, 98 % of the speed that 256 bring
-            150 ms (full: 150 ms), connections of 50 MB/s, 600 in all, reader 10000: 256 MiB ahead, 99 % of the speed that 256 bring
+            5 ms (full: 5 ms), connections of 400 MB/s, 600 in all, reader 10000: 32 MiB ahead, 99 % of the speed that 256 bring
+            150 ms (full: 150 ms), connections of 50 MB/s, 600 in all, reader 10000: 256 MiB ahead, 98 % of the speed that 256 bring
             150 ms (full: 150 ms), connections of 100 MB/s, 2500 in all, reader 10000: 256 MiB ahead, 100 % of the speed that 256 bring
         "#]]
         .assert_eq(&shown);
-    }
-
-    #[test]
-    fn a_thin_network_brings_what_is_wanted_first() {
-        let (pipe, other) = (Pipe::default(), Pipe::default());
-        let mut bound = network(&pipe, 20, 25, 200, 10_000);
-        let mut free = Network { is_bound: false, ..network(&other, 20, 25, 200, 10_000) };
-        let until = |network: &mut Network<'_>, bytes| {
-            while network.read < bytes {
-                network.step();
-            }
-            network.now_ms
-        };
-        let shown = [64 * MIB, 256 * MIB].map(|bytes| (until(&mut bound, bytes), until(&mut free, bytes)));
-        expect![[r#"
-            [
-                (
-                    390,
-                    744,
-                ),
-                (
-                    1739,
-                    1694,
-                ),
-            ]
-        "#]]
-        .assert_debug_eq(&shown);
     }
 
     #[test]
@@ -452,10 +394,10 @@ mod tests {
     fn nothing_is_bound_before_enough_was_seen_nor_long_afterwards() {
         let pipe = Pipe::default();
         let mut network = network(&pipe, 20, 100, 600, 10_000);
-        (0..30).for_each(|_| network.step());
-        assert_eq!(pipe.worth_bytes(network.now()), None);
-        network.run(2);
-        assert!(pipe.worth_bytes(network.now()).is_some());
+        network.run(1);
+        assert_eq!(pipe.worth_bytes(Duration::from_secs(1)), None);
+        network.run(1);
+        assert!(pipe.worth_bytes(Duration::from_secs(2)).is_some());
         assert!(pipe.worth_bytes(Duration::from_secs(60)).is_some());
         assert_eq!(pipe.worth_bytes(Duration::from_secs(63)), None, "what was seen is forgotten");
     }
@@ -465,8 +407,8 @@ mod tests {
         let pipe = Pipe::default();
         for i in 0..1000 {
             let now = Duration::from_millis(10 * i);
-            let mut flight = pipe.begin(now);
-            flight.received(128 << 10, now + Duration::from_millis(2));
+            let flight = pipe.begin(now);
+            flight.received(128 << 10);
             flight.ended(128 << 10, now + Duration::from_millis(5));
             pipe.begin(now).ended(4 * MIB, now);
             drop(pipe.begin(now));
