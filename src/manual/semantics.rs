@@ -130,6 +130,51 @@
 //! alpha
 //! ```
 //!
+//! What comes from elsewhere (another machine, another program) shows when those times are over:
+//!
+//! ```console
+//! $ mkdir fresh usual frozen
+//! $ ossmount mount oss://bucket fresh --metadata-ttl 0
+//! $ ossmount mount oss://bucket usual
+//! $ ossmount mount oss://bucket frozen --metadata-ttl indefinite
+//! $ ls fresh usual frozen | paste -s -d ' '
+//! fresh: a.txt dir  frozen: a.txt dir  usual: a.txt dir
+//! $ elsewhere ossmount cp oss://bucket/a.txt oss://bucket/late
+//! oss://bucket/a.txt -> oss://bucket/late: 6B
+//! $ ls fresh
+//! a.txt
+//! dir
+//! late
+//! $ ls usual
+//! a.txt
+//! dir
+//! $ cat frozen/late
+//! cat: frozen/late: No such file or directory
+//! $ ossmount control usual '{"op":"refresh"}' > /dev/null
+//! $ cat usual/late
+//! alpha
+//! $ elsewhere ossmount cp oss://bucket/dir/b.txt oss://bucket/a.txt
+//! oss://bucket/dir/b.txt -> oss://bucket/a.txt: 5B
+//! $ cat fresh/a.txt
+//! beta
+//! ```
+//!
+//! A name that was looked for in vain, with a short `negative-ttl` and with a long one:
+//!
+//! ```console
+//! $ mkdir short long
+//! $ ossmount mount oss://bucket short --negative-ttl 0
+//! $ ossmount mount oss://bucket long --negative-ttl 1h
+//! $ ls short/later long/later
+//! ls: cannot access 'short/later': No such file or directory
+//! ls: cannot access 'long/later': No such file or directory
+//! $ elsewhere ossmount cp oss://bucket/a.txt oss://bucket/later
+//! oss://bucket/a.txt -> oss://bucket/later: 6B
+//! $ ls short/later long/later
+//! ls: cannot access 'long/later': No such file or directory
+//! short/later
+//! ```
+//!
 //! Directories are listed when they are looked into, 1000 entries a request. All who want the same directory share one
 //! listing, and each answer is given as soon as the listing has come to it. A name that it has not reached within
 //! 10 ms is asked for alone beside it (two requests), and whichever answers first counts; of many names at once in one
@@ -156,6 +201,22 @@
 //! runs ahead of the walk by 32,000 entries, four times what the walk has read, and four pages for each directory that
 //! it has opened; and ends when the walk does not follow for 10 s. A directory that it has not come to is listed by
 //! itself, so that nobody waits for the whole.
+//!
+//! What `lazy` asks for, one request for the bucket itself at the start and one for each of three directories:
+//!
+//! ```console
+//! $ mkdir mnt && ossmount mount oss://bucket mnt --listing lazy
+//! $ ossmount status mnt | grep -w metrics.list_requests
+//! metrics.list_requests ... 1
+//! $ ls mnt
+//! a.txt
+//! dir
+//! $ ossmount status mnt | grep -w metrics.list_requests
+//! metrics.list_requests ... 2
+//! $ find mnt > /dev/null
+//! $ ossmount status mnt | grep -w metrics.list_requests
+//! metrics.list_requests ... 4
+//! ```
 //!
 //! # Memory
 //!

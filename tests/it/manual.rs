@@ -2,7 +2,9 @@
 //!
 //! A block marked `console` is run line by line in a directory of its own, with a server whose bucket `bucket` holds
 //! `a.txt`, `dir/b.txt` and `dir/deep/c.txt`, and with endpoint, region and keys in the environment. A bucket `versions` keeps
-//! old versions of what is overwritten, and `special` has an archived object and a link. `...` in what a command should print stands for anything within a line, alone on a line for any number of lines.
+//! old versions of what is overwritten, and `special` has an archived object and a link. `elsewhere` runs a command as another
+//! machine would, which knows of no mount here. `...` in what a command should print stands for anything within a line,
+//! alone on a line for any number of lines.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -33,6 +35,9 @@ pub(crate) fn blocks(page: &str) -> impl Iterator<Item = &str> {
     page.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap())
 }
 
+/// Runs a command where the notes on live mounts are out of sight.
+const ELSEWHERE: &str = r#"elsewhere() { unshare --mount sh -c 'mount -t tmpfs none /run && exec "$@"' - "$@"; }"#;
+
 /// A command, and what it should print.
 struct Step<'a> {
     command: &'a str,
@@ -55,7 +60,7 @@ fn steps(block: &str) -> Vec<Step<'_>> {
 /// not what the block says.
 pub(crate) fn differences(block: &str, tool: &Tool, folder: &Path) -> Vec<String> {
     const END: &str = "--- end of what this command prints ---";
-    let mut script = format!("exec 2>&1\nPATH={}:$PATH\n", Path::new(BINARY).parent().unwrap().display());
+    let mut script = format!("exec 2>&1\nPATH={}:$PATH\n{ELSEWHERE}\n", Path::new(BINARY).parent().unwrap().display());
     let steps = steps(block);
     for step in &steps {
         script.push_str(&format!("{}\necho '{END}'\n", step.command));
