@@ -168,7 +168,7 @@
 //! ```console
 //! $ mkdir -p root/books && echo once > root/books/tale.txt
 //! $ ossmount emulator --root root > log & server=$!
-//! $ until endpoint=$(sed -n 's/^listening on //p' log) && [ -n "$endpoint" ]; do sleep 0.1; done
+//! $ until endpoint=$(sed -n 's/^listening on //p' log 2> /dev/null) && [ -n "$endpoint" ]; do sleep 0.1; done
 //! $ export OSS_ACCESS_KEY_ID=EmulatorAccessKeyId OSS_ACCESS_KEY_SECRET=EmulatorAccessKeySecretForTestsOnly
 //! $ ossmount ls oss://books --endpoint "$endpoint" --region cn-hangzhou
 //! tale.txt
