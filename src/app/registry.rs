@@ -76,16 +76,22 @@ fn make(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes what daemons that were killed have left. Files of live processes are let be: one may just be made.
+/// Removes what daemons that were killed have left. Files of live processes are let be: one may just be made. So are those
+/// whose entry is locked, for a process in another name space, as in a container, does not show by its number.
 fn sweep(folder: &Path) {
     for item in fs::read_dir(folder).into_iter().flatten().filter_map(std::result::Result::ok) {
         let path = item.path();
         let pid = path.file_stem().and_then(|name| name.to_str()?.parse::<u32>().ok());
-        if pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+        let is_gone = |pid: u32| !Path::new("/proc").join(pid.to_string()).exists();
+        if pid.is_some_and(is_gone) && !is_locked(&path.with_extension("json")) {
             // Somebody else may have swept it.
             let _ = fs::remove_file(path);
         }
     }
+}
+
+fn is_locked(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| Flock::lock(file, FlockArg::LockSharedNonblock).is_err())
 }
 
 impl Drop for Registration {
@@ -203,6 +209,19 @@ mod tests {
         assert!(!waiter.is_finished(), "the lock decides, not the file");
         drop(lock);
         assert!(waiter.join().unwrap());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_lives_in_another_name_space_is_let_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let [entry, socket] = ["json", "sock"].map(|end| folder.path().join(format!("4294967295.{end}")));
+        fs::write(&socket, "").unwrap();
+        let lock = Flock::lock(File::create(&entry).unwrap(), FlockArg::LockExclusiveNonblock).unwrap();
+        sweep(folder.path());
+        assert!(entry.exists() && socket.exists());
+        drop(lock);
+        sweep(folder.path());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 

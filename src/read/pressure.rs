@@ -123,6 +123,11 @@ impl Reader {
         change
     }
 
+    /// How much may be held now, in bytes.
+    pub fn memory_limit(&self) -> u64 {
+        self.budget.limit_bytes()
+    }
+
     /// Changes the option `memory_limit`, in bytes: what is held beyond it is given up, as far as nobody waits for it.
     pub fn set_memory_limit(&self, bytes: u64) {
         let limit_bytes = {

@@ -90,6 +90,13 @@ impl Mount {
     fn path(&self, below: &str) -> PathBuf {
         self.target.path(below)
     }
+
+    /// Adds an object, which the mount shows from then on, whether or not it has been listed: copies that other tests
+    /// make are told to all mounts of a bucket of that name.
+    pub(crate) fn put(&self, key: &str, content: impl Into<bytes::Bytes>) {
+        self.server.put("bucket", key, content);
+        self.client().done(&json!({"op": "refresh", "recursive": true}));
+    }
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn ended(client: &mut Client, job: &Value) -> Value {
 fn what_was_prefetched_is_read_without_a_request() {
     let mount = Mount::with(&["--passthrough", "off"]);
     let big = vec![7; 40 * MIB];
-    mount.server.put("bucket", "big", big.clone());
+    mount.put("big", big.clone());
     let mut client = mount.client();
     let answer = client.done(&json!({"op": "prefetch", "paths": ["big", "dir", "a.txt"]}));
     let answer = ended(&mut client, &answer["job"]);
@@ -49,8 +49,8 @@ fn what_was_prefetched_is_read_without_a_request() {
 #[test]
 fn the_command_waits_and_says_what_became_of_it() {
     let mount = Mount::with(&["--memory-limit", "64MiB"]);
-    mount.server.put("bucket", "large/a", vec![1; 40 * MIB]);
-    mount.server.put("bucket", "large/b", vec![1; 40 * MIB]);
+    mount.put("large/a", vec![1; 40 * MIB]);
+    mount.put("large/b", vec![1; 40 * MIB]);
     let path = |name: &str| mount.target.path(name).to_str().unwrap().to_owned();
     let said = mount.tool.run(&["prefetch", "--wait", &path("a.txt"), &path("dir")]).ok().stdout;
     assert_eq!(said, "3 files of 17 are in memory\n");
@@ -72,7 +72,7 @@ fn without_a_memory_cache_prefetching_is_refused() {
 #[test]
 fn a_prefetch_can_be_cancelled() {
     let mount = Mount::with(&["--max-bandwidth", "1MiB"]);
-    mount.server.put("bucket", "big", vec![7; 100 * MIB]);
+    mount.put("big", vec![7; 100 * MIB]);
     let mut client = mount.client();
     let job = client.done(&json!({"op": "prefetch", "paths": ["big"]}))["job"].clone();
     let cancelled = client.done(&json!({"op": "prefetch-cancel", "job": job}));
@@ -84,8 +84,8 @@ fn a_prefetch_can_be_cancelled() {
 #[test]
 fn pins_hold_within_half_of_the_memory_until_they_are_dropped() {
     let mount = Mount::with(&["--memory-limit", "128MiB", "--passthrough", "off"]);
-    mount.server.put("bucket", "model", vec![3; 40 * MIB]);
-    mount.server.put("bucket", "other", vec![4; 100 * MIB]);
+    mount.put("model", vec![3; 40 * MIB]);
+    mount.put("other", vec![4; 100 * MIB]);
     let mut client = mount.client();
     let pinned = client.done(&json!({"op": "pin", "path": "model"}));
     let expected = json!({"bytes": 40 * MIB, "pinned-bytes": 40 * MIB, "pinned-bytes-limit": 64 * MIB});
