@@ -45,9 +45,7 @@ impl Plan {
     pub(super) fn is_handed_over(&self) -> bool {
         self.mounting.run.fuse_fd.is_some() || Place::is_descriptor(&self.dir)
     }
-}
 
-impl Plan {
     /// Where to serve.
     fn place(&self) -> Result<Place> {
         let place = match self.mounting.run.fuse_fd {

@@ -42,7 +42,8 @@ pub(super) fn begin<T>(dir: &Path, first: T) -> Result<(Manager, Option<T>)> {
     let mut supervisor = Supervisor { caught, kept: Kept::default(), pause: PAUSES.0 };
     let mut first = Some(first);
     loop {
-        let (ours, theirs) = UnixDatagram::pair().map_err(|error| failed(error.into_errno()))?;
+        let (ours, theirs) =
+            UnixDatagram::pair().map_err(|error| failed(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))))?;
         // SAFETY: no other thread exists that could hold a lock in the child.
         match unsafe { fork() }.map_err(failed)? {
             ForkResult::Child => {
@@ -58,16 +59,6 @@ pub(super) fn begin<T>(dir: &Path, first: T) -> Result<(Manager, Option<T>)> {
                 }
             }
         }
-    }
-}
-
-trait IntoErrno {
-    fn into_errno(self) -> Errno;
-}
-
-impl IntoErrno for std::io::Error {
-    fn into_errno(self) -> Errno {
-        Errno::from_raw(self.raw_os_error().unwrap_or(libc::EIO))
     }
 }
 
