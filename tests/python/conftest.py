@@ -1,4 +1,4 @@
-"""The emulator for the tests of this folder: started once, on a free loopback port, ended by its process id."""
+"""The emulator for the tests of this folder: started once, on a free loopback port, ended by its process id; and a mount."""
 
 import dataclasses
 import itertools
@@ -12,7 +12,11 @@ import socket
 import subprocess
 import time
 
+import alibabacloud_oss_v2 as oss
 import pytest
+
+from mounting import Mount
+from oss_client import client_of, put
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -164,6 +168,20 @@ def bucket_name(request) -> str:
     """A name nobody else uses, made from the test's."""
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:40].strip("-")
     return f"{words}-{next(_numbers)}"
+
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def mount(binary, emulator, bucket_name, tmp_path):
+    """A mount of the bucket `bucket_name`, with one object of 3 MiB, that serves its figures."""
+    client = client_of(emulator)
+    client.put_bucket(oss.PutBucketRequest(bucket=bucket_name))
+    put(client, bucket_name, "models/a.bin", noise(3 * MIB))
+    mount = Mount(binary, emulator, f"oss://{bucket_name}", tmp_path / "mnt", "metrics-listen=127.0.0.1:0")
+    yield mount
+    mount.end()
 
 
 def noise(size: int, seed: int = 1) -> bytes:

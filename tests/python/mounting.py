@@ -1,5 +1,6 @@
 """Mounts for the tests: made with the command line, taken down whatever happens."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -7,7 +8,7 @@ import subprocess
 import alibabacloud_oss_v2 as oss
 import pytest
 
-from test_oss_v2_objects import client_of
+from oss_client import client_of
 
 
 def is_mounted(directory: pathlib.Path) -> bool:
@@ -20,7 +21,7 @@ class Mount:
     """A bucket or a prefix of it, mounted in the background by `ossmount mount`."""
 
     def __init__(self, binary, server, url: str, directory: pathlib.Path, *options: str):
-        self.binary, self.path = binary, directory
+        self.binary, self.url, self.path = binary, url, directory
         directory.mkdir(parents=True)
         self.environment = {
             **os.environ,
@@ -39,6 +40,11 @@ class Mount:
         return subprocess.run(
             [self.binary, *arguments], env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
         )
+
+    @property
+    def figures(self) -> str:
+        """The address of its figures, where `metrics-listen` was given."""
+        return json.loads(self.run("control", self.path, '{"op":"health"}').stdout)["metrics"]
 
     def end(self) -> None:
         """Unmounts the way a user does; what is left after that is taken down by force, and is a failure."""

@@ -9,7 +9,7 @@ import pytest
 
 from conftest import noise
 from mounting import Mount
-from test_oss_v2_objects import client_of, put
+from oss_client import client_of, put
 
 MIB = 1 << 20
 

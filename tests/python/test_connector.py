@@ -11,7 +11,7 @@ import alibabacloud_oss_v2 as oss
 import pytest
 
 from conftest import noise
-from test_oss_v2_objects import body_of, client_of, put
+from oss_client import body_of, client_of, put
 
 DOMAIN = "oss-emulator.test"
 

@@ -12,23 +12,10 @@ import sys
 import alibabacloud_oss_v2 as oss
 import pytest
 
-from conftest import ROOT, noise
-from mounting import Mount
-from test_oss_v2_objects import client_of, put
+from conftest import MIB, ROOT, noise
+from oss_client import client_of
 
-MIB = 1 << 20
 NUMBER = 0xE000F501
-
-
-@pytest.fixture
-def mounted(binary, emulator, bucket_name, tmp_path):
-    """A mount of a bucket with one object of 3 MiB, and a client of the bucket."""
-    client = client_of(emulator)
-    client.put_bucket(oss.PutBucketRequest(bucket=bucket_name))
-    put(client, bucket_name, "models/a.bin", noise(3 * MIB))
-    mount = Mount(binary, emulator, f"oss://{bucket_name}", tmp_path / "mnt")
-    yield mount.path, client, bucket_name
-    mount.end()
 
 
 def readme_snippet() -> str:
@@ -44,21 +31,22 @@ def run_snippet(tmp_path: pathlib.Path, *arguments) -> subprocess.CompletedProce
     return subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, timeout=60)
 
 
-def test_the_readmes_snippet_copies_and_follows(mounted, tmp_path):
-    path, client, bucket = mounted
+def test_the_readmes_snippet_copies_and_follows(mount, emulator, bucket_name, tmp_path):
+    path, client = mount.path, client_of(emulator)
     ran = run_snippet(tmp_path, path, "models/a.bin", "models/copied/b.bin")
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines()[-1] == f"done {3 * MIB} of {3 * MIB} bytes"
     assert (path / "models/copied/b.bin").read_bytes() == noise(3 * MIB), "there at once"
-    source, copy = (client.head_object(oss.HeadObjectRequest(bucket=bucket, key=key)) for key in ("models/a.bin", "models/copied/b.bin"))
+    keys = ("models/a.bin", "models/copied/b.bin")
+    source, copy = (client.head_object(oss.HeadObjectRequest(bucket=bucket_name, key=key)) for key in keys)
     assert (copy.hash_crc64, copy.content_length) == (source.hash_crc64, source.content_length)
 
     ran = run_snippet(tmp_path, path, "models/none", "models/x")
     assert ran.returncode == 1 and "models/none: No such file" in ran.stderr
 
 
-def test_a_refusal_has_a_number_and_a_sentence(mounted):
-    path, _, _ = mounted
+def test_a_refusal_has_a_number_and_a_sentence(mount):
+    path = mount.path
     for where in (path, path / "models", path / "models/a.bin"):
         message = bytearray(b'{"op":"fly"}'.ljust(8192, b"\0"))
         descriptor = os.open(where, os.O_RDONLY)

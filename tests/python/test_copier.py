@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from conftest import noise, start_emulator, stop
-from test_oss_v2_objects import body_of, client_of
+from oss_client import body_of, client_of
 
 MIB = 1 << 20
 

@@ -1,32 +1,13 @@
 """Figures and health of a live mount over HTTP, read by the parser that the Prometheus client ships."""
 
 import http.client
-import json
 import subprocess
 
-import alibabacloud_oss_v2 as oss
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from conftest import noise
-from mounting import Mount
-from test_oss_v2_objects import client_of, put
+from conftest import MIB, noise
 
-MIB = 1 << 20
 SOURCES = ("buffer", "under-way", "store")
-
-
-@pytest.fixture
-def mounted(binary, emulator, bucket_name, tmp_path):
-    """A mount of a bucket with one object of 3 MiB that serves its figures, its URL, and the address of the figures."""
-    client = client_of(emulator)
-    client.put_bucket(oss.PutBucketRequest(bucket=bucket_name))
-    put(client, bucket_name, "models/a.bin", noise(3 * MIB))
-    url = f"oss://{bucket_name}"
-    mount = Mount(binary, emulator, url, tmp_path / "mnt", "metrics-listen=127.0.0.1:0")
-    health = json.loads(mount.run("control", mount.path, '{"op":"health"}').stdout)
-    yield mount, url, health["metrics"]
-    mount.end()
 
 
 def get(address: str, path: str) -> tuple[int, str, str]:
@@ -36,10 +17,9 @@ def get(address: str, path: str) -> tuple[int, str, str]:
     return answer.status, answer.headers["Content-Type"], answer.read().decode()
 
 
-def test_all_figures_are_understood(mounted):
-    mount, url, address = mounted
+def test_all_figures_are_understood(mount):
     assert (mount.path / "models/a.bin").read_bytes() == noise(3 * MIB)
-    status, kind, text = get(address, "/metrics")
+    status, kind, text = get(mount.figures, "/metrics")
     assert (status, kind) == (200, "text/plain; version=0.0.4; charset=utf-8")
     families = {family.name: family for family in text_string_to_metric_families(text)}
     assert len(families) > 40 and all(name.startswith("ossmount_") for name in families)
@@ -57,7 +37,7 @@ def test_all_figures_are_understood(mounted):
     assert value("ossmount_read_bytes_total") == value("ossmount_fetched_bytes_total") == 3 * MIB
     assert value("ossmount_checksums_total", result="match") == 1
     printed = subprocess.run([mount.binary, "--version"], capture_output=True, text=True, check=True).stdout
-    assert value("ossmount_info", source=url, directory=str(mount.path), version=printed.split()[1]) == 1
+    assert value("ossmount_info", source=mount.url, directory=str(mount.path), version=printed.split()[1]) == 1
     for source in SOURCES:
         buckets = [s for s in samples if s.name == "ossmount_read_duration_seconds_bucket" and s.labels["source"] == source]
         counts = [bucket.value for bucket in buckets]
@@ -66,11 +46,9 @@ def test_all_figures_are_understood(mounted):
     assert sum(value("ossmount_read_size_bytes_sum", source=source) for source in SOURCES) == 3 * MIB
 
 
-def test_the_command_and_the_door_say_the_same(mounted):
-    mount, _, address = mounted
-
+def test_the_command_and_the_door_say_the_same(mount):
     def names(text: str) -> list[str]:
         return [family.name for family in text_string_to_metric_families(text)]
 
-    assert names(mount.run("status", mount.path, "--prometheus").stdout) == names(get(address, "/metrics")[2])
-    assert [get(address, path)[0] for path in ("/healthz", "/readyz", "/")] == [200, 200, 404]
+    assert names(mount.run("status", mount.path, "--prometheus").stdout) == names(get(mount.figures, "/metrics")[2])
+    assert [get(mount.figures, path)[0] for path in ("/healthz", "/readyz", "/")] == [200, 200, 404]

@@ -8,7 +8,7 @@ import alibabacloud_oss_v2 as oss
 import pytest
 
 from conftest import ODD_KEYS, noise
-from test_oss_v2_objects import body_of, client_of, put, refusal
+from oss_client import body_of, client_of, put, refusal
 
 MIB = 1 << 20
 

@@ -8,19 +8,7 @@ import pytest
 import requests
 
 from conftest import ODD_KEYS, noise
-
-
-def client_of(server, secret=None, token=None, **options):
-    """The official client, as a user would make it."""
-    config = oss.config.load_default()
-    config.credentials_provider = oss.credentials.StaticCredentialsProvider(
-        server.access_key_id, secret or server.access_key_secret, token or server.security_token
-    )
-    config.region = server.region
-    config.endpoint = server.endpoint
-    for name, value in options.items():
-        setattr(config, name, value)
-    return oss.Client(config)
+from oss_client import body_of, client_of, get, put, refusal
 
 
 @pytest.fixture(params=["v4", "v1"])
@@ -32,27 +20,6 @@ def client(request, emulator):
 def bucket(client, bucket_name):
     client.put_bucket(oss.PutBucketRequest(bucket=bucket_name))
     return bucket_name
-
-
-def put(client, bucket, key, body, **fields):
-    return client.put_object(oss.PutObjectRequest(bucket=bucket, key=key, body=body, **fields))
-
-
-def get(client, bucket, key, **fields):
-    return client.get_object(oss.GetObjectRequest(bucket=bucket, key=key, **fields))
-
-
-def body_of(client, bucket, key, **fields):
-    return get(client, bucket, key, **fields).body.content
-
-
-def refusal(call, *arguments, **fields):
-    """The service's error behind the client's."""
-    with pytest.raises(oss.exceptions.OperationError) as caught:
-        call(*arguments, **fields)
-    error = caught.value.unwrap()
-    assert isinstance(error, oss.exceptions.ServiceError), error
-    return error
 
 
 def test_object_life(client, bucket):

@@ -13,22 +13,9 @@ import time
 import alibabacloud_oss_v2 as oss
 import pytest
 
-from conftest import noise
+from conftest import MIB, noise
 from mounting import Mount
-from test_oss_v2_objects import client_of, put
-
-MIB = 1 << 20
-
-
-@pytest.fixture
-def mount(binary, emulator, bucket_name, tmp_path):
-    client = client_of(emulator)
-    client.put_bucket(oss.PutBucketRequest(bucket=bucket_name))
-    put(client, bucket_name, "models/a.bin", noise(3 * MIB))
-    mount = Mount(binary, emulator, f"oss://{bucket_name}", tmp_path / "mnt")
-    yield mount
-    mount.end()
-
+from oss_client import client_of
 
 class View:
     """The live view on a terminal of 300 columns and 30 rows."""
