@@ -46,13 +46,15 @@
 //! lines out of `/etc/fstab`. `/etc/ossmount/config.json` stays when the package is removed, and goes when it is purged.
 //! Nothing else is ever written outside `/run/ossmount` and the files that options name.
 //!
-//! The test command installs the `.deb`, mounts by `/etc/fstab`, installs it again below the mount, removes it, and looks
-//! whether anything is left.
+//! The test command does so with the `.deb` and with the `.rpm`: it installs it, mounts by `/etc/fstab`, puts another in its
+//! place below the mount, removes it, and looks whether anything is left.
 //!
 //! # Images
 //!
 //! `packaging/docker/Dockerfile` builds the `.deb` and installs it in a slim Debian; its head says how to run it. In a
-//! container the daemon stays in the foreground (`-f`), which also puts the log on stderr. It can run without root.
+//! container the daemon stays in the foreground (`-f`), which also puts the log on stderr. It can run without root, as the
+//! image's user `ossmount`: fusermount3 mounts only for users that `/etc/passwd` names. The test command builds the image
+//! and mounts from it as both.
 //!
 //! # Which systems
 //!
