@@ -19,7 +19,8 @@ pub(super) enum Side {
 /// The daemon's line to its waiting caller.
 pub(super) struct Line(File);
 
-/// Forks. The caller waits for the daemon's word and returns with it; the daemon returns at once.
+/// Forks. The caller waits for the daemon's word and returns with it; the daemon returns at once, still in the caller's
+/// session.
 ///
 /// Must be called by the only thread of the process.
 pub(super) fn detach() -> Result<Side> {
@@ -34,7 +35,6 @@ pub(super) fn detach() -> Result<Side> {
         }
         ForkResult::Child => {
             drop(reader);
-            setsid().map_err(|errno| failed("no session", errno.into()))?;
             std::env::set_current_dir("/").map_err(|error| failed("no root directory", error))?;
             leave_standard_streams().map_err(|error| failed("no /dev/null", error))?;
             Ok(Side::Daemon(Line(File::from(writer))))
@@ -50,6 +50,14 @@ fn leave_standard_streams() -> io::Result<()> {
     dup2_stdout(null.as_fd())?;
     dup2_stderr(null.as_fd())?;
     Ok(())
+}
+
+/// Leaves the session of the caller, with its terminal and its process group; for a process that is ready. Where a
+/// directory is mounted on demand (autofs), the kernel keeps all others waiting that look at it, until the process group
+/// which was asked for the mount has made it.
+pub(super) fn leave_session() {
+    // Fails only where it has been left.
+    let _ = setsid();
 }
 
 fn listen(mut reader: File) -> Result<()> {

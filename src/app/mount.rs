@@ -136,7 +136,7 @@ fn absolute(path: &Path) -> PathBuf {
 fn foreground(plan: Plan, reload: impl FnOnce(Arc<Level>) -> Reload) -> Result<()> {
     leave_no_core();
     let supervised = match plan.is_supervised() {
-        true => Some(supervise::begin(&plan.dir, ())?.0),
+        true => Some(supervise::begin(&plan.dir, (), || {})?.0),
         false => None,
     };
     allow_descriptors();
@@ -170,7 +170,7 @@ fn in_background(plan: Plan, reload: impl FnOnce(Arc<Level>) -> Reload) -> Resul
     leave_no_core();
     let (manager, line) = match plan.is_supervised() {
         // Where it fails, the line is dropped, and the caller hears that the daemon has ended.
-        true => supervise::begin(&plan.dir, line)?,
+        true => supervise::begin(&plan.dir, line, background::leave_session)?,
         false => (Manager::nobody(), Some(line)),
     };
     allow_descriptors();
@@ -212,17 +212,18 @@ fn daemonised(
                 }
                 Err(())
             }
-            Ok((live, signals)) if line.is_some_and(|line| line.ready().is_err()) => {
-                tracing::warn!("whoever asked for this mount is gone: unmounting");
-                manager.keep_no_more();
-                live.end(signals).await;
-                Err(())
-            }
             Ok((live, signals)) => {
                 live.serve(signals, manager, Some(&level), |mount| reload.run(mount)).await;
                 Ok(())
             }
         }
+                background::leave_session();
+                if line.is_some_and(|line| line.ready().is_err()) {
+                    tracing::warn!("whoever asked for this mount is gone: unmounting");
+                    manager.keep_no_more();
+                    live.end(signals).await;
+                    return Err(());
+                }
     });
     runtime.shutdown_background();
     outcome

@@ -32,8 +32,9 @@ const PAUSES: (u16, u16) = (500, 30_000);
 /// Begins to supervise. Returns in each life of the daemon, in a process of its own; never in the supervisor, which ends
 /// with the last of them.
 ///
-/// Must be called by the only thread of the process. `first` is for the first life alone.
-pub(super) fn begin<T>(dir: &Path, first: T) -> Result<(Manager, Option<T>)> {
+/// Must be called by the only thread of the process. `first` is for the first life alone; `withdraw` is called in the
+/// supervisor once that has begun.
+pub(super) fn begin<T>(dir: &Path, first: T, withdraw: fn()) -> Result<(Manager, Option<T>)> {
     let failed = |errno: Errno| Problem::failure(format!("the daemon cannot be supervised: {errno}"));
     let mut signals = SigSet::from_iter(PASSED_ON);
     signals.add(Signal::SIGCHLD);
@@ -52,7 +53,10 @@ pub(super) fn begin<T>(dir: &Path, first: T) -> Result<(Manager, Option<T>)> {
                 return Ok((Manager::at(theirs, supervisor.kept.into_held()), first));
             }
             ForkResult::Parent { child } => {
-                drop((theirs, first.take()));
+                drop(theirs);
+                if first.take().is_some() {
+                    withdraw();
+                }
                 if let Ended::ForGood(code) = supervisor.watch(child, &ours) {
                     supervisor.kept.discard(dir);
                     std::process::exit(code);

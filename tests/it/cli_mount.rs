@@ -5,7 +5,7 @@ use std::io::Read;
 use std::time::{Duration, Instant};
 
 use ossmount::base::{Clock, Timestamp};
-use ossmount::emulator::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Account, Emulator, Options};
+use ossmount::emulator::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Account, Emulator, Options, Shaping};
 
 use crate::cli::{Target, Tool, runs, server, until};
 
@@ -230,4 +230,49 @@ fn no_core_is_ever_written() {
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+}
+
+/// The processes with a text among their arguments: each with its parent, its group and its session.
+fn processes_of(argument: &str) -> Vec<[u32; 4]> {
+    let described = |pid: u32| {
+        let args = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let mut numbers = stat.rsplit(')').next()?.split_whitespace().skip(1).map(|number| number.parse().ok());
+        args.split('\0').any(|arg| arg == argument).then_some([
+            pid,
+            numbers.next()??,
+            numbers.next()??,
+            numbers.next()??,
+        ])
+    };
+    let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    pids.filter_map(described).collect()
+}
+
+/// Where a directory is mounted on demand (autofs), the kernel answers nobody else before that is done.
+#[test]
+fn a_mount_is_made_in_the_process_group_of_its_caller_and_lives_in_a_session_of_its_own() {
+    let server = server();
+    let tool = Tool::for_server(&server);
+    for args in [[].as_slice(), &["--supervise"]] {
+        let target = Target::new();
+        let log = target.beside("log");
+        let pid_file = target.pid_file();
+        let all = ["mount", "oss://bucket", target.dir(), "--pid-file", pid_file.to_str().unwrap(), "--log-file"];
+        server.set_shaping(Shaping { page_time: Duration::from_secs(3), ..Shaping::default() });
+        server.reset_counters();
+        let mut caller = tool.spawn(&[&all, [log.to_str().unwrap()].as_slice(), args].concat());
+        until("the daemon asks for the bucket", || server.counters().total() > 0);
+        let processes = processes_of(target.dir());
+        let [_, _, group, _] = *processes.iter().find(|process| process[0] == caller.child().id()).unwrap();
+        let is_parent = |pid| processes.iter().any(|process| process[1] == pid);
+        let daemon = processes.iter().find(|process| !is_parent(process[0])).unwrap();
+        assert_ne!(daemon[0], caller.child().id());
+        assert_eq!(daemon[2], group, "{processes:?}");
+        caller.wait().ok();
+        let daemon = target.daemon().unwrap();
+        let processes = processes_of(target.dir());
+        assert!(processes.iter().any(|process| process[0] == daemon && process[3] == daemon), "{processes:?}");
+        assert!(processes.iter().all(|process| process[2] != group), "{processes:?}");
+    }
 }
