@@ -7,6 +7,7 @@ use clap::builder::PathBufValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::runtime::Runtime;
 
 use super::background::{self, Side};
 use super::cli::{Form, config_arg};
@@ -15,9 +16,10 @@ use super::given::{Given, Sources};
 use super::log::{self, Fallback, Level};
 use super::notify::Manager;
 use super::reload::Reload;
-use super::signals::Signals;
+use super::signals::{Signals, Wish};
 use super::{supervise, variable};
 use crate::config::{self, BucketUrl, Caller, ControlSocket, Group, Machine, MetricsListen, Problem, Result, Run};
+use crate::fuse;
 
 pub(super) fn command(form: Form) -> Command {
     let command = match form {
@@ -146,14 +148,22 @@ fn foreground(plan: Plan, reload: impl FnOnce(Arc<Level>) -> Reload) -> Result<(
     let manager = supervised.unwrap_or_else(|| Manager::from_environment(&variable));
     let outcome = runtime.block_on(async {
         let mut signals = Signals::catch()?;
+        let (dir, goes_on) = (plan.dir.clone(), manager.holds());
         let live = tokio::select! {
             live = daemon::start(plan, Some(level.clone()), &manager) => live?,
-            () = signals.end() => return Ok(()),
+            wish = signals.end_or_hand_over() => {
+                if goes_on && wish == Wish::End {
+                    // Nobody serves it any more.
+                    manager.keep_no_more();
+                    fuse::discard(&dir);
+                }
+                return Ok(());
+            }
         };
         live.serve(signals, &manager, Some(&level), |mount| reload.run(mount)).await;
         Ok(())
     });
-    runtime.shutdown_background();
+    end_with_process(runtime);
     outcome
 }
 
@@ -213,10 +223,6 @@ fn daemonised(
                 Err(())
             }
             Ok((live, signals)) => {
-                live.serve(signals, manager, Some(&level), |mount| reload.run(mount)).await;
-                Ok(())
-            }
-        }
                 background::leave_session();
                 if line.is_some_and(|line| line.ready().is_err()) {
                     tracing::warn!("whoever asked for this mount is gone: unmounting");
@@ -224,9 +230,19 @@ fn daemonised(
                     live.end(signals).await;
                     return Err(());
                 }
+                live.serve(signals, manager, Some(&level), |mount| reload.run(mount)).await;
+                Ok(())
+            }
+        }
     });
-    runtime.shutdown_background();
+    end_with_process(runtime);
     outcome
+}
+
+/// Lets a runtime end with the process, which must be soon. A task that is dropped on the way answers EIO to whoever waits
+/// for it, and where the mount is left to another daemon that one is to answer.
+fn end_with_process(runtime: Runtime) {
+    std::mem::forget(runtime);
 }
 
 /// Descriptors are connections and files in memory; the soft limit is 1024 nearly everywhere, for the sake of programs that

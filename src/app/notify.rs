@@ -71,6 +71,11 @@ impl Manager {
         self.keeps
     }
 
+    /// Whether it has kept a mount that nobody has taken up yet.
+    pub(super) fn holds(&self) -> bool {
+        self.held.lock().is_some()
+    }
+
     /// What it has kept of the life before. Once.
     pub(super) fn take_held(&self) -> Option<Held> {
         self.held.lock().take()

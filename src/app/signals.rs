@@ -50,6 +50,16 @@ impl Signals {
         }
     }
 
+    /// Waits for the wish to end or to hand over, passing over the others; for a life that has not begun to serve.
+    pub(super) async fn end_or_hand_over(&mut self) -> Wish {
+        loop {
+            match self.next().await {
+                wish @ (Wish::End | Wish::HandOver) => return wish,
+                Wish::Reload | Wish::NextLevel => {}
+            }
+        }
+    }
+
     /// Waits for the wish to end, passing over the others.
     pub(super) async fn end(&mut self) {
         while self.next().await != Wish::End {}

@@ -43,10 +43,11 @@ pub fn mount(fs: Arc<Fs>, target: Target, options: Options, runtime: Handle) -> 
     };
     let started = session.and_then(|session| {
         let kernel = session.notifier();
-        let ended = serve(session)?;
         if terms.is_some() {
+            // Before anything is taken from the device: what this life has taken would be sent to it twice.
             kept::ask_again(&device)?;
         }
+        let ended = serve(session)?;
         Ok((Notifier::start(kernel)?, ended))
     });
     let device = fs.ledger().is_some().then_some(device);

@@ -1,6 +1,7 @@
 //! Daemons that die, or are replaced, under a live mount: whoever uses the mount sees a slow answer and no error.
 
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::os::unix::net::UnixDatagram;
@@ -8,13 +9,14 @@ use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use memmap2::Mmap;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
-use ossmount::emulator::{Emulator, Shaping};
+use ossmount::emulator::{Emulator, Operation, Shaping};
 
-use crate::cli::{BINARY, Running, Target, Tool, runs, server, until};
+use crate::cli::{BINARY, Ended, Running, Target, Tool, runs, server, until};
 
 const BIG: usize = 20 << 20;
 
@@ -164,11 +166,56 @@ fn files_that_the_kernel_reads_by_itself_stay_so() {
     let mut buffer = vec![0; BIG];
     passed.read_exact_at(&mut buffer, 0).unwrap();
     assert!(buffer == expected);
-    assert_eq!(server.counters().of(ossmount::emulator::Operation::GetObject), 0, "its bytes are still here");
+    assert_eq!(server.counters().of(Operation::GetObject), 0, "its bytes are still here");
     let again = File::open(&path).unwrap();
     again.read_exact_at(&mut buffer, 0).unwrap();
     drop((passed, again));
     assert!(fs::read(&path).unwrap() == expected);
+}
+
+#[test]
+fn a_user_without_privileges_keeps_reading_too() {
+    const NOBODY: u32 = 65534;
+    let server = stocked();
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name).into_os_string().into_string().unwrap();
+    let (dir, binary, pid_file) = (place("mnt"), place("ossmount"), place("pid"));
+    // The build directory may be closed to others.
+    fs::copy(BINARY, &binary).unwrap();
+    fs::create_dir(&dir).unwrap();
+    for own in [folder.path(), dir.as_ref()] {
+        std::os::unix::fs::chown(own, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let tool = Tool::for_server(&server).with("HOME", &place("")).with("XDG_RUNTIME_DIR", &place(""));
+    let as_nobody = |program: &str, args: &[&str]| {
+        let mut command = tool.command(program);
+        command.args(args).uid(NOBODY).gid(NOBODY).current_dir("/");
+        command
+    };
+    let options = ["--supervise", "--pid-file", &pid_file, "--log-file", &place("log")].map(str::to_owned);
+    let mut mount = as_nobody(&binary, &["mount", "oss://bucket", &dir]);
+    Ended::of(mount.args(options)).ok();
+    let daemon = || fs::read_to_string(&pid_file).ok().and_then(|pid| pid.trim().parse::<u32>().ok());
+
+    // Reads a piece of a file that is open all the time for each line it is given.
+    let script = "exec 3<\"$0/big\"; while read -r line; do head --bytes=1000000 <&3 | cksum; done";
+    let mut reader = as_nobody("sh", &["-c", script, &dir]);
+    let mut reader = reader.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut asks, mut sums) = (reader.stdin.take().unwrap(), BufReader::new(reader.stdout.take().unwrap()).lines());
+    for piece in bytes().chunks(1_000_000).take(3) {
+        asks.write_all(b"\n").unwrap();
+        let file = place("piece");
+        fs::write(&file, piece).unwrap();
+        let sum = Ended::of(tool.command("sh").args(["-c", "cksum <\"$0\"", &file])).ok().stdout;
+        assert_eq!(sums.next().unwrap().unwrap(), sum.trim());
+        let before = daemon().unwrap();
+        kill(before, libc::SIGKILL);
+        until("another daemon serves", || daemon().is_some_and(|pid| pid != before && runs(pid)));
+    }
+    drop(asks);
+    reader.wait().unwrap();
+    Ended::of(&mut as_nobody(&binary, &["umount", &dir])).ok();
+    assert!(daemon().is_none());
 }
 
 #[test]
@@ -223,6 +270,13 @@ impl Manager {
 
     /// Starts the service, and returns when it is ready.
     fn start(&mut self, args: &[&str]) -> Running {
+        let running = self.begin(args);
+        while !self.hear().contains("READY=1") {}
+        running
+    }
+
+    /// Starts the service.
+    fn begin(&mut self, args: &[&str]) -> Running {
         let names: Vec<_> = self.kept.iter().map(|(name, _)| name.as_str()).collect();
         let numbers: Vec<_> = self.kept.iter().map(|(_, descriptor)| descriptor.as_raw_fd()).collect();
         let mut command = self.tool.command("sh");
@@ -242,9 +296,7 @@ impl Manager {
                 Ok(())
             });
         }
-        let running = Running::of(command.spawn().unwrap());
-        while !self.hear().contains("READY=1") {}
-        running
+        Running::of(command.spawn().unwrap())
     }
 
     /// Takes one message.
@@ -307,6 +359,74 @@ fn a_service_manager_restarts_it_without_anybody_noticing() {
     running.wait().ok();
     manager.hear_all();
     assert!(manager.kept.is_empty() && !target.is_mounted(), "after a stop nothing is kept");
+}
+
+/// Readers whose requests nobody has answered yet: each reads a place of its own, and gives the bytes.
+fn readers(file: &File, count: u64) -> Vec<JoinHandle<std::io::Result<bool>>> {
+    (0..count)
+        .map(|at| {
+            let (file, at) = (file.try_clone().unwrap(), at * 2_000_000);
+            let read = move || {
+                let mut buffer = vec![0; 4096];
+                file.read_exact_at(&mut buffer, at)?;
+                Ok(buffer == bytes()[at as usize..][..4096])
+            };
+            std::thread::spawn(read)
+        })
+        .collect()
+}
+
+#[test]
+fn what_is_under_way_at_a_hand_over_is_answered_by_the_next_daemon_and_once() {
+    let server = stocked();
+    let target = Target::new();
+    let mut manager = Manager::new(&server, &target);
+    let args = ["oss://bucket", target.dir(), "--memory-cache", "off", "--prefetch", "off", "--direct-io", "on"];
+    let mut running = manager.start(&args);
+    let file = File::open(target.path("big")).unwrap();
+    server.set_shaping(Shaping { ttfb: Duration::from_secs(600), ..Shaping::default() });
+    server.reset_counters();
+    let readers = readers(&file, 8);
+    until("all are under way", || server.counters().of(Operation::GetObject) == 8);
+    running.signal(libc::SIGUSR1);
+    let ended = running.wait().ok();
+    assert!(!ended.stderr.contains("Reply not sent"), "{ended:?}");
+    server.set_shaping(Shaping { ttfb: Duration::from_millis(300), ..Shaping::default() });
+    let mut running = manager.start(&args);
+    for reader in readers {
+        assert!(reader.join().unwrap().unwrap());
+    }
+    running.signal(libc::SIGTERM);
+    let ended = running.wait().ok();
+    assert!(!ended.stderr.contains("Failed to send"), "nothing is answered twice: {ended:?}");
+}
+
+#[test]
+fn a_daemon_that_is_still_starting_hands_over_and_stops_too() {
+    let server = stocked();
+    let target = Target::new();
+    let mut manager = Manager::new(&server, &target);
+    let args = ["oss://bucket", target.dir()];
+    let mut running = manager.start(&args);
+    let file = File::open(target.path("big")).unwrap();
+    let never = Duration::from_secs(600);
+    for (signal, left, at) in [(libc::SIGUSR1, (true, 2), 0), (libc::SIGTERM, (false, 0), 10 << 20)] {
+        running.signal(libc::SIGKILL);
+        running.wait();
+        server.set_shaping(Shaping { ttfb: never, page_time: never, ..Shaping::default() });
+        server.reset_counters();
+        running = manager.begin(&args);
+        until("it asks for the bucket", || server.counters().total() > 0);
+        running.signal(signal);
+        running.wait().ok();
+        manager.hear_all();
+        assert_eq!((target.is_mounted(), manager.kept.len()), left);
+        server.set_shaping(Shaping::default());
+        running = manager.start(&args);
+        assert_eq!(file.read_exact_at(&mut [0; 4096], at).is_ok(), left.0, "who stops it ends the mount");
+    }
+    running.signal(libc::SIGTERM);
+    running.wait().ok();
 }
 
 #[test]
