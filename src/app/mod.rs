@@ -55,8 +55,9 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             if !problem.sentence.is_empty() {
+                let priority = if log::stderr_is_journal() { "<3>" } else { "" };
                 // Nobody is left to tell when stderr is gone.
-                let _ = writeln!(std::io::stderr(), "ossmount: {problem}");
+                let _ = writeln!(std::io::stderr(), "{priority}ossmount: {problem}");
             }
             ExitCode::from(problem.code())
         }

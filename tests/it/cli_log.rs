@@ -126,6 +126,13 @@ fn the_journal_gets_priorities_and_no_times() {
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.lines().any(|line| line.starts_with("<6> INFO mounted ")), "{text}");
     assert!(text.lines().all(|line| line.starts_with('<')), "{text}");
+
+    let failing = File::create(&path).unwrap();
+    let mut command = tool.command(BINARY);
+    command.args(["mount", "-f", "oss://none", target.dir(), "--part-size", "large"]).stderr(failing);
+    assert_eq!(command.status().unwrap().code(), Some(2));
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.starts_with("<3>ossmount: ") && text.lines().count() == 1, "{text}");
 }
 
 #[test]

@@ -90,7 +90,7 @@ pub(super) fn unheard(log: &Log) -> Option<String> {
 }
 
 /// Whether what is printed on stderr goes to journald, which then puts its device and inode into a variable.
-fn stderr_is_journal() -> bool {
+pub(super) fn stderr_is_journal() -> bool {
     let text = |value: OsString| value.into_string().ok();
     let Some(journal) = variable("JOURNAL_STREAM").and_then(text) else { return false };
     let stat = nix::sys::stat::fstat(std::io::stderr().as_fd());
