@@ -24,6 +24,22 @@
 //! The mount must be visible to the machine, so the unit uses none of the options that give a service a mount name space
 //! of its own; it says which, and what it does instead. `systemd-analyze security` counts that as an exposure of 4.3.
 //!
+//! What the units do is tried in a real systemd (252, in a container) by `tests/systemd`, under programs that keep files
+//! open, map them and walk the tree: start before the bucket can be reached, restart, `kill -9`, a daemon that hangs until
+//! the watchdog kills it, an upgrade of the package and one of systemd (`daemon-reexec`), reload, stop with a file open, a
+//! dead mount left behind, the mount and automount units.
+//!
+//! Good to know:
+//!
+//! - A wrong command line or configuration is told in the journal with priority `err`, ends the service with status 2, and
+//!   is not tried again. A mount that lived until then is dead: its programs get ENOTCONN, and the next start clears it
+//!   away. `systemctl reload` reads the configuration too, and leaves all as it was where something is wrong with it: what
+//!   comes from a file named by `OSSMOUNT_CONFIG` can be tried so before a restart. The variables of the service are read
+//!   at a start alone.
+//! - `systemctl restart` fails while the bucket is out of reach, and the service goes on trying; whoever reads waits. A
+//!   `systemctl stop` between two tries finds nobody who could unmount: the directory stays dead until the next start or an
+//!   `umount`.
+//!
 //! # fstab, mount units, automount
 //!
 //! ```text
@@ -35,7 +51,8 @@
 //! The last form is for those who are used to it: mount(8) cannot tell that it is mounted, and `mount -a` tries again.
 //!
 //! `packaging/systemd` has the same as `.mount` and `.automount` units. A mount of fstab has no service that would start
-//! its daemon again: add `supervise` where that matters.
+//! its daemon again: add `supervise` where that matters. A supervisor starts the program that it is itself: an upgrade
+//! takes hold with the next mount.
 //!
 //! # Mounts by users
 //!
