@@ -3,12 +3,14 @@
 //! No I/O here but the reading of clocks, which happens nowhere else.
 
 mod clock;
+mod hash;
 mod key;
 mod range;
 mod size;
 mod span;
 
 pub use clock::{Clock, Timestamp};
+pub use hash::fnv1a;
 pub use key::{BucketName, ETag, Ino, Key};
 pub use range::ByteRange;
 pub use size::{ByteSize, ParseSizeError};

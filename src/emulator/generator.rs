@@ -13,7 +13,7 @@ use super::content::{Computed, Content, splitmix};
 use super::model::{self, HEADER_BYTES};
 use super::text::hex_upper;
 use super::time::civil;
-use crate::base::{ByteSize, Timestamp};
+use crate::base::{ByteSize, Timestamp, fnv1a};
 
 /// What a generated bucket holds. Parses `KIND:COUNT[:SIZE]`, where SIZE is a size or two with `..` between.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -307,12 +307,9 @@ fn hexadecimal(key: &mut String, number: u64, width: usize) {
     key.extend((0..width).rev().map(digit));
 }
 
-/// Where in the noise a key's content begins: FNV-1a, then mixed.
+/// Where in the noise a key's content begins: a hash, mixed.
 fn phase(seed: u64, key: &str) -> u64 {
-    let hash = key
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    let mut state = hash ^ seed;
+    let mut state = fnv1a(key.as_bytes()) ^ seed;
     splitmix(&mut state) >> 8
 }
 

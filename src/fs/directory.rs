@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::listing::{Bells, Run};
-use super::resume::{Resumed, hash};
+use super::resume::Resumed;
 use super::walk::Known;
 use super::{Counting, DirEntry, DirHandle, Errno, Fs, ListingMode, Result, Room, Shape, State, Ttl};
-use crate::base::Ino;
+use crate::base::{Ino, fnv1a};
 use crate::tree::{OrderId, OrderState, Take};
 
 /// An open directory.
@@ -195,7 +195,7 @@ impl Fs {
                 left -= 1;
                 let next_offset = base + row.index as u64 + 1;
                 let name = row.name.as_bytes();
-                if reading.left_out.as_ref().is_some_and(|had| had.contains(&hash(name))) {
+                if reading.left_out.as_ref().is_some_and(|had| had.contains(&fnv1a(name))) {
                     reading.at = next_offset;
                     return Take::Seen;
                 }
@@ -206,7 +206,7 @@ impl Fs {
                 reading.at = next_offset;
                 reading.count += 1;
                 if keeps {
-                    reading.given.push((next_offset, hash(name)));
+                    reading.given.push((next_offset, fnv1a(name)));
                     if row.view.shape == Shape::Directory && reading.counting == Counting::Plus {
                         directories.push(row.view.ino);
                     }

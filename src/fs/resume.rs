@@ -57,11 +57,6 @@ impl Resumed {
     }
 }
 
-/// What stands for a name in the ledger: equal names have equal ones.
-pub(super) fn hash(name: &[u8]) -> u64 {
-    name.iter().fold(0xcbf2_9ce4_8422_2325, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
 impl Past {
     /// The time that directories without one of their own have shown so far.
     pub fn mount_time(&self) -> Option<Timestamp> {
