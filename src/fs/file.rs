@@ -116,7 +116,11 @@ impl Fs {
         if self.options.direct_io != DirectIo::Auto || size < DIRECT_IO_BYTES {
             return None;
         }
-        let (program, calls) = (opener.program(), opener.calls());
+        let program = opener.program();
+        if self.habits.lock().shows_large(program.as_ref(), ino) {
+            return Some(Watched::by_requests(program));
+        }
+        let calls = opener.calls();
         let is_cached = self.habits.lock().ask_for_cache(program.as_ref(), ino, calls.is_some());
         match calls {
             _ if !is_cached => Some(Watched::by_requests(program)),

@@ -124,12 +124,22 @@ impl Habits {
     /// Whether a file that this program opens should be read through the page cache, going by what the program has
     /// shown; where it has shown nothing, by how the file was read. `counted` says whether its calls can be counted.
     pub(super) fn ask_for_cache(&mut self, program: Option<&Program>, ino: Ino, counted: bool) -> bool {
-        let habit = program.and_then(|program| self.programs.get_mut(program)).or_else(|| self.files.get_mut(&ino));
-        match habit {
+        match self.habit(program, ino) {
             Some(habit) if counted => habit.pieces == Pieces::Small,
             Some(habit) => habit.asks_for_cache(),
             None => counted,
         }
+    }
+
+    /// Whether all is known of how this program will read this file: in large pieces, so that its calls need not be counted.
+    pub(super) fn shows_large(&mut self, program: Option<&Program>, ino: Ino) -> bool {
+        self.habit(program, ino).is_some_and(|habit| habit.pieces == Pieces::Large)
+    }
+
+    /// The program's habit comes first.
+    fn habit(&mut self, program: Option<&Program>, ino: Ino) -> Option<&mut Habit> {
+        let Habits { programs, files } = self;
+        program.and_then(|program| programs.get_mut(program)).or_else(|| files.get_mut(&ino))
     }
 
     /// A descriptor has shown how it is read.

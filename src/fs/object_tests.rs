@@ -142,8 +142,12 @@ async fn big_files_bypass_the_page_cache_where_readers_cannot_be_seen() {
     }
 }
 
-/// A process that makes calls of 1 MiB.
-struct Gulper(Arc<AtomicU64>);
+/// A process that makes calls of 1 MiB, and how often it was asked for their number.
+#[derive(Clone, Default)]
+struct Gulper {
+    calls: Arc<AtomicU64>,
+    asked: Arc<AtomicU64>,
+}
 
 impl Opener for Gulper {
     fn program(&self) -> Option<Program> {
@@ -151,7 +155,8 @@ impl Opener for Gulper {
     }
 
     fn calls(&self) -> Option<ReadCalls> {
-        let calls = self.0.load(Ordering::Relaxed);
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let calls = self.calls.load(Ordering::Relaxed);
         Some(ReadCalls { calls, bytes: calls << 20 })
     }
 }
@@ -161,14 +166,16 @@ async fn big_files_bypass_the_page_cache_once_their_reader_has_shown_large_calls
     let bucket = MemoryStore::new();
     bucket.put("big", vec![0; DIRECT_IO_BYTES as usize]);
     let bed = Bed::over(bucket, |_| {});
-    let (ino, calls) = (bed.attr("big").await.ino, Arc::new(AtomicU64::new(7)));
-    let open = async || bed.fs.clone().open(ino, libc::O_RDONLY, Gulper(calls.clone())).await.unwrap();
+    let (ino, gulper) = (bed.attr("big").await.ino, Gulper::default());
+    let open = async || bed.fs.clone().open(ino, libc::O_RDONLY, gulper.clone()).await.unwrap();
     let first = open().await;
     assert_eq!(first.page_cache, PageCache::Keep);
-    calls.fetch_add(16, Ordering::Relaxed);
+    gulper.calls.fetch_add(16, Ordering::Relaxed);
     assert_eq!(open().await.page_cache, PageCache::Keep, "nothing has been shown yet");
     bed.fs.release(first.handle);
+    let asked = gulper.asked.load(Ordering::Relaxed);
     assert_eq!(open().await.page_cache, PageCache::Bypass);
+    assert_eq!(gulper.asked.load(Ordering::Relaxed), asked, "what is known is not asked for");
 }
 
 #[tokio::test]
