@@ -24,7 +24,7 @@ use super::socket::Door;
 use crate::base::Clock;
 use crate::config::{ControlSocket, Mounting, Problem, Result};
 use crate::copy::{Account, Copier};
-use crate::fs::{self as file_systems, Fs, Surroundings};
+use crate::fs::{self as file_systems, Fs, Surroundings, Ttl};
 use crate::fuse::{self, Drained, Mounted, Place, Target};
 use crate::metrics::{Metric, Metrics};
 use crate::read::{Prefetch, Reader};
@@ -132,7 +132,7 @@ pub(super) async fn start(plan: Plan, level: Option<Arc<Level>>, manager: &Manag
     let recording = record.map(begin).transpose()?;
     let readiness = Readiness::new(connected.store.clone(), options.prefix.clone(), metrics.clone(), clock.clone());
     let watch = Watch::begin(&Handle::current(), reader.clone(), clock.clone());
-    let adjusted = reader.clone();
+    let adjusted_reader = reader.clone();
     let file_system = Fs::new(connected.store, reader, options, metrics, clock);
     let goes_on = life.goes_on();
     let target = Target { source: source.clone(), place: life.take_up(&file_system, place) };
@@ -162,7 +162,7 @@ pub(super) async fn start(plan: Plan, level: Option<Arc<Level>>, manager: &Manag
         daemon: Arc::new(Rest { level, max_bandwidth: connected.max_bandwidth.clone() }),
     });
     if let Some(beside) = &beside {
-        beside.serve(Served { file_system, ended: mounted.ended(), readiness });
+        beside.serve(Served { file_system: file_system.clone(), ended: mounted.ended(), readiness });
         tracing::info!(address = beside.address(), "figures and health are served");
     }
     let registration = mounted.dir().and_then(|dir| match registry::Registration::enter(dir, &source, socket) {
@@ -175,7 +175,8 @@ pub(super) async fn start(plan: Plan, level: Option<Arc<Level>>, manager: &Manag
     let how = if goes_on { "the mount goes on" } else { "mounted" };
     tracing::info!(source, dir = %dir.display(), endpoint = connected.endpoint, "{how}");
     let drain_timeout = mounting.run.drain_timeout.into();
-    let adjust = Adjust { reader: adjusted, max_bandwidth: connected.max_bandwidth, drain_timeout };
+    let max_bandwidth = connected.max_bandwidth;
+    let adjust = Adjust { reader: adjusted_reader, file_system, max_bandwidth, drain_timeout };
     Ok(Live {
         mounted,
         source,
@@ -216,9 +217,7 @@ struct Rest {
 
 impl file_systems::Daemon for Rest {
     fn set_log_level(&self, level: &str) {
-        if let Some(log) = &self.level {
-            log.set(level);
-        }
+        self.level.set(level);
     }
 
     fn resident_bytes(&self) -> u64 {
@@ -233,6 +232,7 @@ impl file_systems::Daemon for Rest {
 /// What of a live mount can be changed without a new one.
 pub(super) struct Adjust {
     reader: Arc<Reader>,
+    file_system: Arc<Fs>,
     max_bandwidth: Rate,
     drain_timeout: Mutex<Duration>,
 }
@@ -248,6 +248,19 @@ impl Adjust {
 
     pub(super) fn set_prefetch(&self, prefetch: Prefetch) {
         self.reader.set_prefetch_of_all(prefetch);
+    }
+
+    pub(super) fn set_part_bytes(&self, bytes: u64) {
+        self.reader.set_part_bytes(bytes);
+    }
+
+    /// Whether the mount shows for ever what it has shown once.
+    pub(super) fn is_frozen(&self) -> bool {
+        self.file_system.is_frozen()
+    }
+
+    pub(super) fn set_ttls(&self, metadata_ttl: Ttl, negative_ttl: Duration) {
+        self.file_system.set_ttls(metadata_ttl, negative_ttl);
     }
 
     pub(super) fn set_drain_timeout(&self, timeout: Duration) {

@@ -10,9 +10,22 @@ use super::given::Sources;
 use super::log::Level;
 use super::variable;
 use crate::config::{self, BucketUrl, Machine, Mounting, Name, Raw, Result, TABLE};
+use crate::fs::Ttl;
 
 /// The options that are taken over while a mount lives.
-const LIVE: &[Name] = &[Name::LogLevel, Name::MemoryLimit, Name::MaxBandwidth, Name::Prefetch, Name::DrainTimeout];
+const LIVE: &[Name] = &[
+    Name::LogLevel,
+    Name::MetadataTtl,
+    Name::NegativeTtl,
+    Name::MemoryLimit,
+    Name::MaxBandwidth,
+    Name::Prefetch,
+    Name::PartSize,
+    Name::DrainTimeout,
+];
+
+/// Those that a frozen view keeps.
+const FROZEN: &[Name] = &[Name::MetadataTtl, Name::NegativeTtl];
 
 /// How a mount's options are read again.
 pub(super) struct Reload {
@@ -53,11 +66,16 @@ impl Reload {
             Name::LogLevel => !self.level.is(&mounting.run.log.level),
             other => raw.text(other) != last.text(other),
         };
-        let names: Vec<&str> = LIVE.iter().filter(|name| changed(**name)).map(|name| name.row().name).collect();
+        let is_frozen = mount.is_frozen() && mounting.fs.metadata_ttl != Ttl::Indefinite;
+        let stays = |name: &Name| is_frozen && FROZEN.contains(name);
+        let taken = LIVE.iter().filter(|name| !stays(name) && changed(**name));
+        let names: Vec<&str> = taken.map(|name| name.row().name).collect();
         // All of them: control requests may have changed them meanwhile.
         mount.set_memory_limit(mounting.read.memory_limit);
         mount.set_max_bandwidth(mounting.store.max_bandwidth);
         mount.set_prefetch(mounting.read.prefetch);
+        mount.set_part_bytes(mounting.read.part_bytes);
+        mount.set_ttls(mounting.fs.metadata_ttl, mounting.fs.negative_ttl);
         mount.set_drain_timeout(mounting.run.drain_timeout);
         if names.contains(&Name::LogLevel.row().name) {
             self.level.set(&mounting.run.log.level);
@@ -66,7 +84,10 @@ impl Reload {
             true => tracing::info!("the configuration was read again: nothing to take over"),
             false => tracing::info!("the configuration was read again: took over {}", names.join(", ")),
         }
-        let waits = waiting(&self.begun, &raw);
+        let mut waits = waiting(&self.begun, &raw);
+        if is_frozen {
+            waits.push(place(Name::MetadataTtl, &raw));
+        }
         if !waits.is_empty() {
             tracing::warn!("only a new mount takes over {}", waits.join(", "));
         }
@@ -78,12 +99,15 @@ impl Reload {
 fn waiting(begun: &Raw, now: &Raw) -> Vec<String> {
     let fixed = TABLE.iter().filter(|row| !LIVE.contains(&row.key));
     let changed = fixed.filter(|row| begun.text(row.key) != now.text(row.key));
-    changed
-        .map(|row| match now.is_given(row.key) {
-            true => now.describe(row.key),
-            false => format!("{} (no longer given)", row.name),
-        })
-        .collect()
+    changed.map(|row| place(row.key, now)).collect()
+}
+
+/// An option, and where it stands.
+fn place(name: Name, now: &Raw) -> String {
+    match now.is_given(name) {
+        true => now.describe(name),
+        false => format!("{} (no longer given)", name.row().name),
+    }
 }
 
 #[cfg(test)]
@@ -100,11 +124,11 @@ mod tests {
             }
             raw
         };
-        let begun = with(&[(Name::Uid, "7"), (Name::PartSize, "8MiB")]);
-        let now = with(&[(Name::PartSize, "16MiB"), (Name::LogLevel, "debug")]);
-        assert_eq!(waiting(&begun, &now), ["uid (no longer given)", "OSSMOUNT_PART_SIZE"]);
+        let begun = with(&[(Name::Uid, "7"), (Name::CopyPartSize, "64MiB")]);
+        let now = with(&[(Name::CopyPartSize, "16MiB"), (Name::LogLevel, "debug")]);
+        assert_eq!(waiting(&begun, &now), ["uid (no longer given)", "OSSMOUNT_COPY_PART_SIZE"]);
         assert!(waiting(&begun, &begun).is_empty());
         // The default said aloud is no change.
-        assert!(waiting(&with(&[]), &with(&[(Name::PartSize, "8MiB")])).is_empty());
+        assert!(waiting(&with(&[]), &with(&[(Name::CopyPartSize, "64MiB")])).is_empty());
     }
 }

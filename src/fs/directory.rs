@@ -103,14 +103,14 @@ impl Fs {
 
     /// Where every open lists anew, listing ahead would be for nothing.
     fn walks_matter(&self) -> bool {
-        self.options.listing == ListingMode::Auto && self.options.metadata_ttl != Ttl::EachOpen
+        self.options.listing == ListingMode::Auto && self.ttl.get() != Ttl::EachOpen
     }
 
     /// What a new handle reads, and what it waits for where that is not complete: the directory is listed then, also
     /// while a wide listing is on its way to it.
     fn order(self: &Arc<Self>, state: &mut State, ino: Ino) -> Result<(OrderId, Option<Bells>)> {
         let now = self.clock.elapsed();
-        let younger_than = match self.options.metadata_ttl {
+        let younger_than = match self.ttl.get() {
             Ttl::For(ttl) => Some(ttl),
             Ttl::EachOpen => Some(std::time::Duration::ZERO),
             Ttl::Indefinite => None,

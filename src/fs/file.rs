@@ -71,7 +71,7 @@ impl Fs {
             Shape::Unresolved if self.resolve(ino).await?.ino != ino => return Err(Errno::ESTALE),
             Shape::File | Shape::Link | Shape::Unresolved => {}
         }
-        if self.options.metadata_ttl == Ttl::EachOpen && self.check(ino).await? == Renewed::Changed {
+        if self.ttl.get() == Ttl::EachOpen && self.check(ino).await? == Renewed::Changed {
             return Err(Errno::ESTALE);
         }
         let object = {

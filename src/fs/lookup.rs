@@ -159,7 +159,7 @@ impl Fs {
     }
 
     fn missing(&self, ttl: Option<Duration>) -> Entry {
-        match self.options.metadata_ttl {
+        match self.ttl.get() {
             Ttl::EachOpen => Entry::Missing(Duration::ZERO),
             _ => Entry::Missing(ttl.unwrap_or(super::FOR_EVER)),
         }

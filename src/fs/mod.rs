@@ -70,6 +70,7 @@ use self::directory::OpenDirectory;
 use self::file::OpenFile;
 use self::habits::Habits;
 use self::listing::Run;
+use self::options::LiveTtl;
 use self::resume::Resumed;
 use self::successors::Successors;
 use self::upkeep::Uses;
@@ -110,6 +111,7 @@ pub struct Fs {
     /// When it began, on its clock.
     began: Duration,
 
+    ttl: LiveTtl,
     state: Mutex<State>,
     files: RwLock<HashMap<FileHandle, Arc<OpenFile>>>,
     directories: Mutex<HashMap<DirHandle, Arc<OpenDirectory>>>,
@@ -167,6 +169,7 @@ impl Fs {
             began: clock.elapsed(),
             clock,
             runtime: Handle::current(),
+            ttl: LiveTtl::new(options.metadata_ttl),
             options,
             state: Mutex::new(State {
                 tree,
@@ -199,6 +202,25 @@ impl Fs {
     /// Sets who tells the kernel of changes; `None` ends it, as a daemon that is about to unmount must.
     pub fn set_notifier(&self, notifier: Option<Arc<dyn Notifier>>) {
         *self.notifier.write() = notifier;
+    }
+
+    /// Whether the view is frozen. It stays so: the kernel was told to believe what it has seen for ever.
+    pub fn is_frozen(&self) -> bool {
+        self.ttl.get() == Ttl::Indefinite
+    }
+
+    /// Changes [`Options::metadata_ttl`] and [`Options::negative_ttl`], also for what is known already. The kernel goes on
+    /// believing what it was told for as long as it was told. A frozen view is left as it is.
+    pub fn set_ttls(&self, metadata_ttl: Ttl, negative_ttl: Duration) {
+        let mut state = self.state.lock();
+        if self.is_frozen() {
+            return;
+        }
+        self.ttl.set(metadata_ttl);
+        let (fresh_for, missing_for) = believed(metadata_ttl, negative_ttl);
+        state.tree.set_believed(fresh_for, missing_for);
+        // Upkeep has another pace now.
+        self.wake.notify_one();
     }
 
     /// The kernel drops `count` references of its look-up count for `ino`.
@@ -247,7 +269,7 @@ impl Fs {
             Shape::Unresolved if options.symlinks == Symlinks::Off => (FileKind::File, options.file_mode, 1),
             Shape::Link | Shape::Unresolved => (FileKind::Symlink, 0o777, 1),
         };
-        let ttl = match (options.metadata_ttl, view.shape) {
+        let ttl = match (self.ttl.get(), view.shape) {
             (_, Shape::Unresolved) | (Ttl::EachOpen, _) => Duration::ZERO,
             _ => view.fresh_for.unwrap_or(FOR_EVER),
         };
@@ -283,12 +305,17 @@ impl Fs {
     }
 }
 
-fn tree_options(options: &Options) -> tree::Options {
-    let (fresh_for, missing_for) = match options.metadata_ttl {
-        Ttl::For(ttl) => (Some(ttl), Some(options.negative_ttl)),
-        Ttl::EachOpen => (Some(GLANCE), Some(options.negative_ttl.min(GLANCE))),
+/// How long a listing is believed in what it shows, and in what it does not.
+fn believed(metadata_ttl: Ttl, negative_ttl: Duration) -> (Option<Duration>, Option<Duration>) {
+    match metadata_ttl {
+        Ttl::For(ttl) => (Some(ttl), Some(negative_ttl)),
+        Ttl::EachOpen => (Some(GLANCE), Some(negative_ttl.min(GLANCE))),
         Ttl::Indefinite => (None, None),
-    };
+    }
+}
+
+fn tree_options(options: &Options) -> tree::Options {
+    let (fresh_for, missing_for) = believed(options.metadata_ttl, options.negative_ttl);
     tree::Options {
         bucket: options.bucket.clone(),
         prefix: options.prefix.clone(),

@@ -1,5 +1,6 @@
 //! How a mount behaves: what is mounted, how long things are believed, who owns the files.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::base::{BucketName, Timestamp};
@@ -83,6 +84,40 @@ pub enum Ttl {
     Indefinite,
 }
 
+/// [`Options::metadata_ttl`] as it is now: it may change while the file system lives.
+#[derive(Debug)]
+pub(super) struct LiveTtl(AtomicU64);
+
+impl LiveTtl {
+    const EACH_OPEN: u64 = 0;
+    const INDEFINITE: u64 = u64::MAX;
+
+    pub(super) fn new(ttl: Ttl) -> Self {
+        LiveTtl(AtomicU64::new(LiveTtl::encode(ttl)))
+    }
+
+    pub(super) fn get(&self) -> Ttl {
+        match self.0.load(Ordering::Relaxed) {
+            LiveTtl::EACH_OPEN => Ttl::EachOpen,
+            LiveTtl::INDEFINITE => Ttl::Indefinite,
+            nanos => Ttl::For(Duration::from_nanos(nanos)),
+        }
+    }
+
+    pub(super) fn set(&self, ttl: Ttl) {
+        self.0.store(LiveTtl::encode(ttl), Ordering::Relaxed);
+    }
+
+    fn encode(ttl: Ttl) -> u64 {
+        match ttl {
+            Ttl::EachOpen => LiveTtl::EACH_OPEN,
+            Ttl::Indefinite => LiveTtl::INDEFINITE,
+            // 584 years are enough.
+            Ttl::For(ttl) => u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX).clamp(1, LiveTtl::INDEFINITE - 1),
+        }
+    }
+}
+
 /// What is listed before it is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum ListingMode {
@@ -131,4 +166,25 @@ pub enum KeepPageCache {
     On,
     /// They are dropped at each open.
     Off,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_live_ttl_is_what_was_set() {
+        let live = LiveTtl::new(Ttl::EachOpen);
+        let longest = Duration::from_nanos(u64::MAX - 1);
+        for (set, expected) in [
+            (Ttl::EachOpen, Ttl::EachOpen),
+            (Ttl::Indefinite, Ttl::Indefinite),
+            (Ttl::For(Duration::from_secs(60)), Ttl::For(Duration::from_secs(60))),
+            (Ttl::For(Duration::ZERO), Ttl::For(Duration::from_nanos(1))),
+            (Ttl::For(Duration::MAX), Ttl::For(longest)),
+        ] {
+            live.set(set);
+            assert_eq!(live.get(), expected);
+        }
+    }
 }

@@ -292,6 +292,33 @@ async fn a_frozen_view_stays() {
 }
 
 #[tokio::test]
+async fn another_time_to_live_holds_for_what_is_known_already() {
+    let bed = Bed::new(&["a"], |options| {
+        options.metadata_ttl = Ttl::For(Duration::from_secs(3600));
+        options.negative_ttl = Duration::from_secs(3600);
+    });
+    let longest = bed.attr("a").await.ttl;
+    assert!(longest > Duration::from_secs(3000), "{longest:?}");
+    bed.missing("b").await;
+    bed.bucket.put("b", "x");
+    bed.pass(100);
+    bed.missing("b").await;
+    bed.fs.set_ttls(Ttl::For(Duration::from_secs(50)), Duration::from_secs(20));
+    bed.attr("b").await;
+    assert!(bed.attr("a").await.ttl <= Duration::from_secs(50));
+    assert!(bed.missing("c").await <= Duration::from_secs(20));
+    bed.requests();
+    bed.fs.set_ttls(Ttl::EachOpen, Duration::ZERO);
+    bed.open("a").await.unwrap();
+    assert!(bed.requests().contains(&"HEAD a".to_owned()));
+    assert!(!bed.fs.is_frozen());
+    bed.fs.set_ttls(Ttl::Indefinite, Duration::ZERO);
+    assert!(bed.fs.is_frozen());
+    bed.fs.set_ttls(Ttl::EachOpen, Duration::ZERO);
+    assert!(bed.fs.is_frozen(), "what the kernel believes for ever cannot be taken back");
+}
+
+#[tokio::test]
 async fn a_directory_of_100_000_reads_whole_and_once() {
     let bucket = MemoryStore::new();
     (0..100_000).for_each(|n| drop(bucket.put(format!("dir/{n:06}.jpg"), "x")));

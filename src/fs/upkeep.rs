@@ -129,11 +129,15 @@ impl Fs {
         if self.options.listing == ListingMode::Eager {
             self.begin(&mut self.state.lock(), Ino::ROOT, Depth::Subtree, Purpose::Everything);
         }
-        let period = match self.options.metadata_ttl {
+        self.runtime.spawn(keep_up(Arc::downgrade(self), self.wake.clone(), self.period()));
+    }
+
+    /// How often it is looked at what must be done.
+    fn period(&self) -> Duration {
+        match self.ttl.get() {
             Ttl::For(ttl) => (ttl / 16).clamp(PERIODS.0, PERIODS.1),
             Ttl::EachOpen | Ttl::Indefinite => PERIODS.1,
-        };
-        self.runtime.spawn(keep_up(Arc::downgrade(self), self.wake.clone(), period));
+        }
     }
 
     /// Whether the tree takes more memory than it may.
@@ -166,7 +170,7 @@ impl Fs {
 
     /// Begins to list again what is in use and will be too old soon.
     pub(super) fn renew(self: &Arc<Self>) {
-        let Ttl::For(ttl) = self.options.metadata_ttl else { return };
+        let Ttl::For(ttl) = self.ttl.get() else { return };
         let mut guard = self.state.lock();
         let state = &mut *guard;
         if self.options.listing == ListingMode::Eager {
@@ -208,13 +212,14 @@ fn age(age: Duration, ttl: Duration, entries: usize) -> Age {
 }
 
 /// Holds the file system only while there is something to do, so that it can go.
-async fn keep_up(fs: Weak<Fs>, wake: Arc<Notify>, period: Duration) {
+async fn keep_up(fs: Weak<Fs>, wake: Arc<Notify>, mut period: Duration) {
     loop {
         // Woken or not: there may be something to do.
         let _ = tokio::time::timeout(period, wake.notified()).await;
         let Some(fs) = fs.upgrade() else { return };
         fs.renew();
         fs.evict().await;
+        period = fs.period();
     }
 }
 

@@ -140,3 +140,18 @@ async fn one_file_can_be_fetched_otherwise_than_the_rest() {
     assert_eq!(bed.gets().iter().map(|range| range.len()).sum::<u64>(), 8 * MIB, "no more than was asked for");
     assert_eq!(file.inode.handles.load(Ordering::Relaxed), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn another_part_size_is_for_what_is_opened_afterwards() {
+    let bed = Bed::new(options(256));
+    let (before, after) = (content(32 * MIB, 5), content(32 * MIB, 6));
+    let largest = || bed.gets().iter().map(|range| range.len()).max().unwrap();
+    let open = bed.reader.open(bed.object("before", &before));
+    bed.reader.set_part_bytes(2 * MIB);
+    open.fetch().await.unwrap();
+    assert!(largest() > 4 * MIB, "it goes on as it began");
+    let object = bed.object("after", &after);
+    bed.reader.open(object.clone()).fetch().await.unwrap();
+    assert!(largest() <= 3 * MIB);
+    read_through(&bed.reader.open(object), &after, 1 << 20).await;
+}

@@ -169,8 +169,8 @@ struct State {
 }
 
 impl Inode {
-    pub(super) fn new(object: Object, prefetch: Prefetch, options: &Options) -> Arc<Self> {
-        let max_part_bytes = options.part_bytes.max(1).next_multiple_of(super::window::GRAIN_BYTES);
+    pub(super) fn new(object: Object, prefetch: Prefetch, part_bytes: u64, options: &Options) -> Arc<Self> {
+        let max_part_bytes = part_bytes.max(1).next_multiple_of(super::window::GRAIN_BYTES);
         let small_bytes = SMALL_BYTES.min(max_part_bytes);
         let format = Format::of(object.key.as_str());
         let first_window_bytes = if format.is_some() { MODEL_HEAD_BYTES } else { u64::MAX };

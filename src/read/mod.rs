@@ -215,6 +215,8 @@ pub struct Reader {
     /// The recorded load that is followed, if any.
     replay: OnceLock<Mutex<Replay>>,
     modes: Modes,
+    /// [`Options::part_bytes`], as it is now.
+    part_bytes: AtomicU64,
     /// Objects that are open, or of which bytes are kept.
     inodes: Mutex<HashMap<Ino, Arc<Inode>>>,
     /// Objects that were found good, also when none of their bytes is kept any more.
@@ -248,6 +250,7 @@ impl Reader {
             held_bytes: AtomicU64::new(0),
             pinned_bytes: AtomicU64::new(0),
             modes: Modes::new(options.prefetch),
+            part_bytes: AtomicU64::new(options.part_bytes),
             metrics,
             runtime: Handle::current(),
             clock,
@@ -288,7 +291,13 @@ impl Reader {
 
     fn new_inode(&self, object: Object) -> Arc<Inode> {
         let prefetch = self.modes.of(object.ino);
-        Inode::new(object, prefetch, &self.options)
+        Inode::new(object, prefetch, self.part_bytes.load(Ordering::Relaxed), &self.options)
+    }
+
+    /// Changes [`Options::part_bytes`], for what is opened from now on. What is open, or kept after reading, goes on as it
+    /// began: its parts must meet.
+    pub fn set_part_bytes(&self, bytes: u64) {
+        self.part_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// Changes the option `prefetch`, for what is opened from now on.

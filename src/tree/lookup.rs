@@ -134,6 +134,13 @@ impl Tree {
         extras.probes as usize > entries / ENTRIES_PER_REQUEST
     }
 
+    /// Changes [`Options::fresh_for`](super::Options::fresh_for) and
+    /// [`Options::missing_for`](super::Options::missing_for), also for what is known already.
+    pub fn set_believed(&mut self, fresh_for: Option<Duration>, missing_for: Option<Duration>) {
+        self.options.fresh_for = fresh_for;
+        self.options.missing_for = missing_for;
+    }
+
     /// How long an entry may be believed from now on; `None` means for ever.
     pub(super) fn fresh_for(&self, id: NodeId, now: Duration) -> Option<Duration> {
         let ttl = self.options.fresh_for?;

@@ -143,7 +143,7 @@ fn a_hang_up_takes_over_what_can_change_and_names_the_rest() {
     let tool = Tool::for_server(&server);
     let target = Target::new();
     // A relative name: the daemon has left the directory that it counts from.
-    fs::write(target.beside("c.json"), "{\"memory-limit\": \"1GiB\", \"part-size\": \"1MiB\"}").unwrap();
+    fs::write(target.beside("c.json"), "{\"memory-limit\": \"1GiB\", \"part-size\": \"1MiB\", \"uid\": 1}").unwrap();
     let log = target.beside("log");
     let mut command = tool.command(crate::cli::BINARY);
     command.current_dir(target.beside("")).args(["mount", "oss://bucket", target.dir(), "--config", "c.json"]);
@@ -152,14 +152,15 @@ fn a_hang_up_takes_over_what_can_change_and_names_the_rest() {
     let pid = target.daemon().unwrap();
     let says = |words: &str| fs::read_to_string(&log).unwrap().contains(words);
 
-    let text = "{\n \"memory-limit\": \"512MiB\",\n \"part-size\": \"2MiB\",\n \"max-bandwidth\": \"100MiB\",\n \
-                \"log-level\": \"debug\", \"prefetch\": \"off\", \"drain-timeout\": \"3s\"}";
+    let text = "{\n \"memory-limit\": \"512MiB\",\n \"uid\": 2,\n \"max-bandwidth\": \"100MiB\",\n \
+                \"log-level\": \"debug\", \"prefetch\": \"off\", \"drain-timeout\": \"3s\", \"part-size\": \"2MiB\", \
+                \"metadata-ttl\": \"1s\", \"negative-ttl\": \"1s\"}";
     fs::write(target.beside("c.json"), text).unwrap();
     hang_up(pid);
     until("it is taken over", || says("only a new mount takes over"));
-    let all = "took over log-level, memory-limit, max-bandwidth, prefetch, drain-timeout";
+    let all = "took over log-level, metadata-ttl, negative-ttl, memory-limit, max-bandwidth, prefetch, part-size, drain-timeout";
     assert!(says(all), "{}", fs::read_to_string(&log).unwrap());
-    assert!(says(&format!("only a new mount takes over {}:3:15: part-size", target.beside("c.json").display())));
+    assert!(says(&format!("only a new mount takes over {}:3:9: uid", target.beside("c.json").display())));
     let status = tool.run(&["status", target.dir(), "--json"]).ok().stdout;
     let figures: Value = serde_json::from_str(&status).unwrap();
     assert!(figures.to_string().contains(&(512u64 << 20).to_string()), "{figures}");
