@@ -95,7 +95,7 @@ pub(super) fn runtime() -> Result<Runtime> {
 }
 
 /// Reaches the bucket, mounts, and returns once the kernel has had an answer. On failure nothing stays mounted.
-pub(super) async fn start(plan: Plan, level: Option<Arc<Level>>, manager: &Manager) -> Result<Live> {
+pub(super) async fn start(plan: Plan, level: Arc<Level>, manager: &Manager) -> Result<Live> {
     let place = plan.place()?;
     let life = match place {
         Place::Directory(_) if manager.keeps() => Life::begin(manager, &plan.what(), &plan.dir),
@@ -211,7 +211,7 @@ fn door(socket: ControlSocket, file_system: &Arc<Fs>) -> Result<Option<Door>> {
 
 /// What control requests change besides the file system.
 struct Rest {
-    level: Option<Arc<Level>>,
+    level: Arc<Level>,
     max_bandwidth: Rate,
 }
 
@@ -275,14 +275,16 @@ impl Adjust {
 impl Live {
     /// Serves until the mount is gone or a signal ends it; then drains. `reload` answers SIGHUP; `manager` hears how
     /// it goes.
-    pub(super) async fn serve(
-        self,
-        mut signals: Signals,
-        manager: &Manager,
-        level: Option<&Level>,
-        reload: impl Fn(&Adjust),
-    ) {
+    pub(super) async fn serve(self, signals: Signals, manager: &Manager, level: &Level, reload: impl Fn(&Adjust)) {
         manager.ready(&self.source);
+        tokio::select! {
+            () = level.keep_telling() => {}
+            () = self.serve_on(signals, manager, level, reload) => {}
+        }
+        level.tell_rest();
+    }
+
+    async fn serve_on(self, mut signals: Signals, manager: &Manager, level: &Level, reload: impl Fn(&Adjust)) {
         loop {
             tokio::select! {
                 () = self.prove_life(manager) => {}
@@ -303,7 +305,7 @@ impl Live {
                         return self.mounted.leave();
                     }
                     Wish::HandOver => tracing::warn!("nobody keeps this mount for another daemon: it stays with this one"),
-                    Wish::NextLevel => if let Some(level) = level { level.step() },
+                    Wish::NextLevel => level.step(),
                 }
             }
         }

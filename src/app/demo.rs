@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::builder::PathBufValueParser;
 use clap::{Arg, ArgMatches, Command};
@@ -33,7 +34,7 @@ pub(super) fn command() -> Command {
 
 pub(super) fn run(matches: &ArgMatches) -> Result<()> {
     let given = given::gather(matches, Caller::Person)?;
-    let log = log::start_quietly(&given.raw)?;
+    let level = Arc::new(log::start_quietly(&given.raw)?);
     let runtime = daemon::runtime()?;
     let outcome = runtime.block_on(async {
         let mut signals = Signals::catch()?;
@@ -47,12 +48,12 @@ pub(super) fn run(matches: &ArgMatches) -> Result<()> {
         let plan = plan(given.raw, given.words, &emulator, place.path())?;
         let manager = Manager::nobody();
         let live = tokio::select! {
-            live = daemon::start(plan, None, &manager) => live?,
+            live = daemon::start(plan, level.clone(), &manager) => live?,
             () = signals.end() => return Ok(()),
         };
         let shown = live.dir().unwrap_or_else(|| place.path().to_owned());
         say(&shown, &emulator)?;
-        live.serve(signals, &manager, Some(&log), |_| {}).await;
+        live.serve(signals, &manager, &level, |_| {}).await;
         Ok(())
     });
     runtime.shutdown_background();

@@ -150,7 +150,7 @@ fn foreground(plan: Plan, reload: impl FnOnce(Arc<Level>) -> Reload) -> Result<(
         let mut signals = Signals::catch()?;
         let (dir, goes_on) = (plan.dir.clone(), manager.holds());
         let live = tokio::select! {
-            live = daemon::start(plan, Some(level.clone()), &manager) => live?,
+            live = daemon::start(plan, level.clone(), &manager) => live?,
             wish = signals.end_or_hand_over() => {
                 if goes_on && wish == Wish::End {
                     // Nobody serves it any more.
@@ -160,7 +160,7 @@ fn foreground(plan: Plan, reload: impl FnOnce(Arc<Level>) -> Reload) -> Result<(
                 return Ok(());
             }
         };
-        live.serve(signals, &manager, Some(&level), |mount| reload.run(mount)).await;
+        live.serve(signals, &manager, &level, |mount| reload.run(mount)).await;
         Ok(())
     });
     end_with_process(runtime);
@@ -212,7 +212,7 @@ fn daemonised(
     let outcome = runtime.block_on(async {
         let started = async {
             let signals = Signals::catch()?;
-            Ok((daemon::start(plan, Some(level.clone()), manager).await?, signals))
+            Ok((daemon::start(plan, level.clone(), manager).await?, signals))
         };
         match started.await {
             Err(problem) => {
@@ -230,7 +230,7 @@ fn daemonised(
                     live.end(signals).await;
                     return Err(());
                 }
-                live.serve(signals, manager, Some(&level), |mount| reload.run(mount)).await;
+                live.serve(signals, manager, &level, |mount| reload.run(mount)).await;
                 Ok(())
             }
         }

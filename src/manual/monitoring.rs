@@ -126,6 +126,7 @@
 //! - **journald.** A service whose stderr goes to the journal prints priorities and no times. To the system's log a line
 //!   that it cannot take at once is lost; reads do not wait for it.
 //! - **Repeats.** Of warnings and errors that say the same of the same key the first five are written, then one a minute
-//!   with the number of those left out.
+//!   with the number of those left out. Where no other comes for a minute, a line of its own has the number and the first
+//!   that was left out.
 //! - **Levels.** `log-level`, live by SIGUSR2, SIGHUP or the control request `set`. From `debug` on each read, fetch, listing
 //!   and copy is a span with inode and key, and each answer of the service a line with operation, status, time and request id.

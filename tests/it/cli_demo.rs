@@ -37,6 +37,18 @@ fn the_demo_mounts_a_model_and_leaves_nothing() {
 }
 
 #[test]
+fn the_demos_log_level_can_be_set() {
+    let tool = Tool::bare();
+    let target = Target::new();
+    let mut running = tool.spawn(&["demo", target.dir()]);
+    line_with(&mut running, "is mounted on");
+    tool.run(&["control", target.dir(), r#"{"op":"set","log-level":"debug"}"#]).ok();
+    running.signal(libc::SIGTERM);
+    let said = running.wait().ok().stderr;
+    assert!(said.contains("log level is now debug") && said.contains(" INFO "), "{said}");
+}
+
+#[test]
 fn the_demo_uses_a_directory_that_is_there_and_keeps_it() {
     let tool = Tool::bare().with("OSS_ACCESS_KEY_ID", "somebody").with("OSSMOUNT_ENDPOINT", "http://elsewhere:1");
     let target = Target::new();

@@ -3,6 +3,7 @@
 
 use std::fmt::{self, Write};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tracing::field::{Field, Visit};
@@ -11,7 +12,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::repeats::{Repeats, Verdict};
+use super::repeats::{Repeats, Runs, Verdict};
 use crate::base::Clock;
 
 /// What stands before each line.
@@ -31,25 +32,63 @@ const FACILITY: u8 = 3;
 /// Fields that differ between lines which say the same: an error has the request id and the time in it.
 const PASSING: &[&str] = &["error", "request_id"];
 
+/// The target of lines about lines that were left out: these are never left out.
+const LEFT_OUT: &str = "ossmount::left_out";
+/// Of a line that was left out so much is told, in bytes.
+const TOLD_BYTES: usize = 512;
+
+/// Which lines have come, and how often.
+#[derive(Debug)]
+pub(super) struct Seen {
+    repeats: Mutex<Repeats>,
+    clock: Clock,
+}
+
+impl Seen {
+    pub(super) fn new(clock: Clock) -> Self {
+        Seen { repeats: Mutex::new(Repeats::new()), clock }
+    }
+
+    /// Logs how many lines were left out that no other line has told of.
+    pub(super) fn tell(&self, which: Runs) {
+        // Not under the lock, which logging takes.
+        let told = self.repeats.lock().left_out(which, self.clock.elapsed());
+        for run in told {
+            let (left_out, line) = (run.count, run.said);
+            match run.level {
+                Level::ERROR => tracing::error!(target: LEFT_OUT, left_out, %line, "lines like this were left out"),
+                _ => tracing::warn!(target: LEFT_OUT, left_out, %line, "lines like this were left out"),
+            }
+        }
+    }
+
+    fn verdict(&self, event: &Event<'_>) -> Verdict {
+        let meta = event.metadata();
+        if *meta.level() > Level::WARN || meta.target() == LEFT_OUT {
+            return Verdict::Write;
+        }
+        let print = fingerprint(event);
+        let verdict = self.repeats.lock().see(print, self.clock.elapsed());
+        if verdict != Verdict::LeaveOutAndKeep {
+            return verdict;
+        }
+        let said = Said::of(event);
+        self.repeats.lock().keep(print, *meta.level(), &said);
+        Verdict::LeaveOut
+    }
+}
+
 /// Lines of a format of the subscriber's.
 #[derive(Debug)]
 pub(super) struct Lines<F> {
     inner: F,
     prefix: Prefix,
-    repeats: Mutex<Repeats>,
-    clock: Clock,
+    seen: Arc<Seen>,
 }
 
 impl<F> Lines<F> {
-    pub(super) fn new(inner: F, prefix: Prefix) -> Self {
-        Lines { inner, prefix, repeats: Mutex::new(Repeats::new()), clock: Clock::system() }
-    }
-
-    fn verdict(&self, event: &Event<'_>) -> Verdict {
-        if *event.metadata().level() > Level::WARN {
-            return Verdict::Write;
-        }
-        self.repeats.lock().see(fingerprint(event), self.clock.elapsed())
+    pub(super) fn new(inner: F, prefix: Prefix, seen: Arc<Seen>) -> Self {
+        Lines { inner, prefix, seen }
     }
 }
 
@@ -61,7 +100,7 @@ where
 {
     /// Leaves the line empty, so that nothing is written, where others have said the same.
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let verdict = self.verdict(event);
+        let verdict = self.seen.verdict(event);
         if verdict == Verdict::LeaveOut {
             return Ok(());
         }
@@ -116,6 +155,31 @@ impl Visit for Fingerprint {
     }
 }
 
+/// What a line says, without its time and its spans.
+#[derive(Default)]
+struct Said(String);
+
+impl Said {
+    fn of(event: &Event<'_>) -> String {
+        let mut said = Said::default();
+        event.record(&mut said);
+        let Said(mut text) = said;
+        text.truncate(text.floor_char_boundary(TOLD_BYTES));
+        text
+    }
+}
+
+impl Visit for Said {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let gap = if self.0.is_empty() { "" } else { " " };
+        // Writing into a string does not fail.
+        let _ = match field.name() {
+            "message" => write!(self.0, "{gap}{value:?}"),
+            name => write!(self.0, "{gap}{name}={value:?}"),
+        };
+    }
+}
+
 /// Text that goes straight into a hasher.
 struct Hashing<'a>(&'a mut DefaultHasher);
 
@@ -129,12 +193,13 @@ impl Write for Hashing<'_> {
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::sync::Arc;
+    use std::time::Duration;
 
     use tracing_subscriber::fmt::MakeWriter;
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
+    use crate::base::Timestamp;
 
     /// Keeps what is written to it.
     #[derive(Clone, Default)]
@@ -160,9 +225,13 @@ mod tests {
 
     /// What is written while `say` runs.
     fn written(prefix: Prefix, say: impl FnOnce()) -> Vec<String> {
+        written_seen(prefix, &Arc::new(Seen::new(Clock::system())), say)
+    }
+
+    fn written_seen(prefix: Prefix, seen: &Arc<Seen>, say: impl FnOnce()) -> Vec<String> {
         let page = Page::default();
         let layer = tracing_subscriber::fmt::layer().with_writer(page.clone()).with_ansi(false).with_target(false);
-        let layer = layer.without_time().map_event_format(|inner| Lines::new(inner, prefix));
+        let layer = layer.without_time().map_event_format(|inner| Lines::new(inner, prefix, seen.clone()));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), say);
         let text = String::from_utf8(page.0.lock().clone()).unwrap();
         text.lines().map(str::to_owned).collect()
@@ -194,6 +263,28 @@ mod tests {
         });
         let count = |what: &str| lines.iter().filter(|line| line.contains(what)).count();
         assert_eq!((count("key=\"a\""), count("WARN"), count("INFO")), (5, 25, 20), "{lines:#?}");
+    }
+
+    #[test]
+    fn what_was_left_out_is_told_without_another_line() {
+        let clock = Clock::manual(Timestamp::from_unix(0));
+        let seen = Arc::new(Seen::new(clock.clone()));
+        let lines = written_seen(Prefix::Priority, &seen, || {
+            // Where it is the same each time it is not left out either.
+            for _ in 0..10 {
+                for number in 0..100 {
+                    tracing::error!(key = "a", error = number, "reading");
+                }
+                seen.tell(Runs::Over);
+                clock.advance(Duration::from_secs(60));
+                seen.tell(Runs::Over);
+                seen.tell(Runs::All);
+                clock.advance(Duration::from_secs(600));
+            }
+        });
+        let told = "<3>ERROR lines like this were left out left_out=95 line=reading key=\"a\" error=5";
+        assert_eq!(lines.iter().filter(|line| *line == told).count(), 10, "{lines:#?}");
+        assert_eq!(lines.len(), 60);
     }
 
     #[test]

@@ -15,17 +15,24 @@ use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use tokio::time::MissedTickBehavior;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, reload};
 
-use self::lines::{Lines, Prefix};
+use self::lines::{Lines, Prefix, Seen};
+use self::repeats::Runs;
 use self::sink::{LogFile, SYSTEM_LOG, Sink, SystemLog};
 use super::variable;
+use crate::base::Clock;
 use crate::config::{self, Log, LogFormat, Name, Problem, Raw, Result};
+
+/// How often it is looked whether lines were left out of which no others come.
+const TOLD_EVERY: Duration = Duration::from_secs(15);
 
 /// Where lines go when no file is named.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,6 +48,7 @@ pub(super) struct Level {
     handle: reload::Handle<Targets, Registry>,
     now: Mutex<LevelFilter>,
     sink: Sink,
+    seen: Arc<Seen>,
 }
 
 /// Starts the log of this process. Fails when the file cannot be opened, or when called twice.
@@ -53,23 +61,26 @@ pub(super) fn start(log: &Log, fallback: Fallback) -> Result<Level> {
     };
     let level = parse(&log.level);
     let (filter, handle) = reload::Layer::new(targets(level));
+    let seen = Arc::new(Seen::new(Clock::system()));
     let lines = tracing_subscriber::fmt::layer().with_writer(sink.clone()).with_ansi(false);
     let lines = match (log.format, prefix) {
         (LogFormat::Text, Prefix::None) => {
-            lines.with_target(false).map_event_format(|inner| Lines::new(inner, prefix)).boxed()
+            lines.with_target(false).map_event_format(|inner| Lines::new(inner, prefix, seen.clone())).boxed()
         }
         // Whoever wants a priority has a clock.
-        (LogFormat::Text, _) => {
-            lines.with_target(false).without_time().map_event_format(|inner| Lines::new(inner, prefix)).boxed()
-        }
+        (LogFormat::Text, _) => lines
+            .with_target(false)
+            .without_time()
+            .map_event_format(|inner| Lines::new(inner, prefix, seen.clone()))
+            .boxed(),
         (LogFormat::Json, _) => {
-            lines.json().flatten_event(true).map_event_format(|inner| Lines::new(inner, prefix)).boxed()
+            lines.json().flatten_event(true).map_event_format(|inner| Lines::new(inner, prefix, seen.clone())).boxed()
         }
     };
     let started = tracing_subscriber::registry().with(filter).with(lines).try_init();
     started.map_err(|error| Problem::failure(format!("the log cannot be started: {error}")))?;
     std::panic::set_hook(Box::new(|panic| tracing::error!("a part of the program failed: {panic}")));
-    Ok(Level { handle, now: Mutex::new(level), sink })
+    Ok(Level { handle, now: Mutex::new(level), sink, seen })
 }
 
 fn sink(log: &Log, fallback: Fallback) -> Result<Sink> {
@@ -156,6 +167,21 @@ impl Level {
     /// Goes to this level.
     pub(super) fn set(&self, level: &str) {
         self.put(parse(level));
+    }
+
+    /// Says again and again how many lines were left out of which no others come.
+    pub(super) async fn keep_telling(&self) {
+        let mut ticks = tokio::time::interval(TOLD_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.seen.tell(Runs::Over);
+        }
+    }
+
+    /// Says how many lines were left out and not told of yet: there is no later.
+    pub(super) fn tell_rest(&self) {
+        self.seen.tell(Runs::All);
     }
 
     /// Opens the log's file anew: a program that keeps old ones may have moved it away.

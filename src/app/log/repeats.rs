@@ -1,10 +1,12 @@
-//! Which of many equal lines are written: the first few, then one a minute that says how many were left out.
+//! Which of many equal lines are written: the first few, then one a minute that says how many were left out. Where no
+//! other comes for a minute, the number is told without one.
 //!
-//! Pure: whoever asks brings the time.
+//! Pure: whoever asks brings the time, and writes.
 
 use std::time::Duration;
 
 use lru::LruCache;
+use tracing::Level;
 
 /// So many equal lines are written before any is left out.
 const FIRST: u32 = 5;
@@ -24,6 +26,26 @@ pub(super) enum Verdict {
     WriteAfter(u64),
     /// Leave it out.
     LeaveOut,
+    /// Leave it out, and hand in what it says with [`Repeats::keep`]: it is the first one.
+    LeaveOutAndKeep,
+}
+
+/// Lines that were left out, and of which no other has come since.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) struct LeftOut {
+    pub(super) level: Level,
+    pub(super) count: u64,
+    /// What the first of them says.
+    pub(super) said: Box<str>,
+}
+
+/// Which runs of equal lines are told of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Runs {
+    /// Those that seem to be over.
+    Over,
+    /// All.
+    All,
 }
 
 /// The lines seen lately, by what they say.
@@ -36,6 +58,8 @@ struct Run {
     left_out: u64,
     written_at: Duration,
     seen_at: Duration,
+    /// The first one that was left out.
+    first: Option<(Level, Box<str>)>,
 }
 
 impl Repeats {
@@ -46,22 +70,23 @@ impl Repeats {
 
     /// Takes in a line that says this, at this time on any clock that does not go back.
     pub(super) fn see(&mut self, line: u64, now: Duration) -> Verdict {
-        let fresh = || Run { written: 0, left_out: 0, written_at: now, seen_at: now };
+        let fresh = || Run { written: 0, left_out: 0, written_at: now, seen_at: now, first: None };
         if self.0.len() >= MOST_LINES && !self.0.contains(&line) {
             self.0.pop_lru();
         }
         let run = self.0.get_or_insert_mut(line, fresh);
         if now.saturating_sub(run.seen_at) >= FORGOTTEN_AFTER {
-            *run = Run { left_out: run.left_out, ..fresh() };
+            *run = Run { left_out: run.left_out, first: run.first.take(), ..fresh() };
         }
         run.seen_at = now;
         let is_due = run.written < FIRST || now.saturating_sub(run.written_at) >= EVERY;
         if !is_due {
             run.left_out += 1;
-            return Verdict::LeaveOut;
+            return if run.first.is_some() { Verdict::LeaveOut } else { Verdict::LeaveOutAndKeep };
         }
         run.written = run.written.saturating_add(1);
         run.written_at = now;
+        run.first = None;
         match std::mem::take(&mut run.left_out) {
             0 => Verdict::Write,
             count => Verdict::WriteAfter(count),
@@ -69,9 +94,42 @@ impl Repeats {
     }
 }
 
+impl Repeats {
+    /// What the first line says that was left out.
+    pub(super) fn keep(&mut self, line: u64, level: Level, said: &str) {
+        if let Some(run) = self.0.peek_mut(&line)
+            && run.left_out > 0
+        {
+            run.first = Some((level, said.into()));
+        }
+    }
+
+    /// Takes what was left out and not told of yet; it is told of now.
+    pub(super) fn left_out(&mut self, which: Runs, now: Duration) -> Vec<LeftOut> {
+        let is_over = |run: &Run| which == Runs::All || now.saturating_sub(run.seen_at) >= EVERY;
+        let runs = self.0.iter_mut().map(|(_, run)| run).filter(|run| run.left_out > 0 && is_over(run));
+        let told = runs.filter_map(|run| {
+            let (level, said) = run.first.take()?;
+            run.written_at = now;
+            Some(LeftOut { level, count: std::mem::take(&mut run.left_out), said })
+        });
+        told.collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As the log does.
+    fn see(repeats: &mut Repeats, line: u64, now: Duration) -> Verdict {
+        let verdict = repeats.see(line, now);
+        if verdict == Verdict::LeaveOutAndKeep {
+            repeats.keep(line, Level::WARN, &format!("line {line}"));
+            return Verdict::LeaveOut;
+        }
+        verdict
+    }
 
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -82,7 +140,7 @@ mod tests {
         let mut repeats = Repeats::new();
         let mut written = Vec::new();
         for second in 0..200 {
-            match repeats.see(7, at(second)) {
+            match see(&mut repeats, 7, at(second)) {
                 Verdict::LeaveOut => {}
                 verdict => written.push((second, verdict)),
             }
@@ -112,6 +170,25 @@ mod tests {
         for _ in 0..4 {
             assert_eq!(repeats.see(7, at(700)), Verdict::Write);
         }
-        assert_eq!(repeats.see(7, at(700)), Verdict::LeaveOut);
+        assert_eq!(see(&mut repeats, 7, at(700)), Verdict::LeaveOut);
+    }
+
+    #[test]
+    fn what_was_left_out_is_told_once_when_no_other_comes_for_a_minute() {
+        let mut repeats = Repeats::new();
+        for second in 0..8 {
+            see(&mut repeats, 7, at(second));
+            see(&mut repeats, 9, at(0));
+        }
+        assert_eq!(repeats.left_out(Runs::Over, at(59)), []);
+        let told = |line, count| LeftOut { level: Level::WARN, count, said: format!("line {line}").into() };
+        assert_eq!(repeats.left_out(Runs::Over, at(60)), [told(9, 3)]);
+        assert_eq!(repeats.left_out(Runs::Over, at(67)), [told(7, 3)]);
+        assert_eq!(repeats.left_out(Runs::All, at(68)), []);
+        // Told of now: the next one is left out until a minute has passed, and told of in the end.
+        assert_eq!(see(&mut repeats, 7, at(70)), Verdict::LeaveOut);
+        assert_eq!(repeats.left_out(Runs::Over, at(70)), []);
+        assert_eq!(repeats.left_out(Runs::All, at(70)), [told(7, 1)]);
+        assert_eq!(see(&mut repeats, 7, at(130)), Verdict::Write, "nothing is told twice");
     }
 }
