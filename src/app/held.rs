@@ -41,14 +41,14 @@ pub(super) enum Life {
     /// The first; this will be kept for the others.
     First(Ledger),
     /// A later one.
-    Next(Resumable),
+    Next(Box<Resumable>),
 }
 
 impl Life {
     /// The life that begins now with a mount of `what` on `dir`, where `manager` keeps things.
     pub(super) fn begin(manager: &Manager, what: &str, dir: &Path) -> Life {
         if let Some(resumable) = manager.take_held().and_then(|held| held.take_up(what, dir)) {
-            return Life::Next(resumable);
+            return Life::Next(Box::new(resumable));
         }
         manager.keep_no_more();
         match Ledger::create() {
@@ -84,7 +84,8 @@ impl Life {
                 file_system.keep(Arc::new(ledger));
                 place
             }
-            Life::Next(Resumable { mut kept, ledger, past }) => {
+            Life::Next(resumable) => {
+                let Resumable { mut kept, ledger, past } = *resumable;
                 kept.open = file_system.resume(Arc::new(ledger), past);
                 Place::Kept(kept)
             }

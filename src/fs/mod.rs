@@ -117,6 +117,8 @@ pub struct Fs {
     directories: Mutex<HashMap<DirHandle, Arc<OpenDirectory>>>,
     /// Directories open from an earlier life that were not read on yet.
     resumed: Mutex<HashMap<DirHandle, Resumed>>,
+    /// Handles from an earlier life, by the requests that opened them.
+    asked: Mutex<HashMap<u64, u64>>,
     ledger: OnceLock<Arc<Ledger>>,
     /// Answers to HEAD by inode number, so by version.
     heads: Mutex<LruCache<Ino, Arc<ObjectMeta>>>,
@@ -184,6 +186,7 @@ impl Fs {
             files: RwLock::default(),
             directories: Mutex::default(),
             resumed: Mutex::default(),
+            asked: Mutex::default(),
             ledger: OnceLock::new(),
             heads: Mutex::new(LruCache::new(REMEMBERED_HEADS)),
             tags: Mutex::new(LruCache::new(REMEMBERED_HEADS)),

@@ -85,7 +85,8 @@ impl Fs {
         let life = past.note(LIFE).and_then(|life| life.parse::<u64>().ok()).unwrap_or(0) % LIVES + 1;
         ledger.note(LIFE, &life.to_string());
         self.keep(ledger);
-        let Past { directories, files, listings, .. } = past;
+        let Past { directories, files, listings, asked, .. } = past;
+        self.asked.lock().extend(asked.into_iter().map(|(handle, request)| (request, handle)));
         let last = files.keys().chain(listings.keys()).max().copied().unwrap_or(0);
         self.next_handle.fetch_max(last + 1, std::sync::atomic::Ordering::Relaxed);
         let mut lost = 0;
@@ -115,6 +116,19 @@ impl Fs {
         let resumed = |past| Resumed { base, past, had: Mutex::default() };
         self.resumed.lock().extend(listings.into_iter().map(|(handle, past)| (DirHandle(handle), resumed(past))));
         still_open
+    }
+
+    /// What is open under this handle, a file's or a directory's, was asked for by this request.
+    pub fn asked(&self, handle: u64, request: u64) {
+        if let Some(ledger) = self.ledger() {
+            ledger.asked(handle, request);
+        }
+    }
+
+    /// The handle that an earlier life gave to this request, which the kernel has sent again: it was never told, so that
+    /// nobody will close it.
+    pub fn never_told(&self, request: u64) -> Option<u64> {
+        self.asked.lock().remove(&request)
     }
 
     /// The kernel reads an open file by itself, under this number.
@@ -159,5 +173,39 @@ impl Fs {
         if !new.is_empty() {
             ledger.directories(new);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::super::tests::Bed;
+    use super::*;
+
+    #[tokio::test]
+    async fn what_the_kernel_was_never_told_is_closed_by_whoever_is_asked_again() {
+        let (ledger, life) = (Ledger::create().unwrap(), Bed::new(&["a", "dir/b"], |_| {}));
+        let kept = ledger.as_fd().try_clone_to_owned().unwrap();
+        life.fs.keep(Arc::new(ledger));
+        let file = life.open("a").await.unwrap();
+        life.fs.asked(file.0, 20);
+        let told = life.open("a").await.unwrap();
+        life.fs.asked(told.0, 22);
+        let directory = life.fs.clone().opendir(Ino::ROOT).await.unwrap();
+        life.fs.asked(directory.0, 24);
+
+        let next = Bed::new(&["a", "dir/b"], |_| {});
+        let (ledger, past) = Ledger::open(kept.try_clone().unwrap()).unwrap();
+        assert_eq!(next.fs.resume(Arc::new(ledger), past).len(), 2);
+        assert_eq!((next.fs.never_told(20), next.fs.never_told(26)), (Some(file.0), None));
+        next.fs.release(file);
+        assert_eq!(next.fs.never_told(24), Some(directory.0));
+        next.fs.releasedir(directory);
+        assert_eq!((next.fs.never_told(20), next.metrics.value(Metric::OpenFiles)), (None, 1));
+
+        let (_, past) = Ledger::open(kept).unwrap();
+        assert_eq!((past.files.len(), past.listings.len(), past.asked.len()), (1, 0, 1));
+        assert!(past.files.contains_key(&told.0));
     }
 }

@@ -102,6 +102,17 @@ impl Kernel {
         }
     }
 
+    /// What an earlier life opened for a request that is sent again, because nobody answered it.
+    fn never_told(&self, caller: &fuser::Request) -> Option<u64> {
+        let is_again = u64::from(caller.unique()) & SENT_AGAIN != 0;
+        is_again.then(|| self.fs.never_told(number(caller))).flatten()
+    }
+
+    fn close(&self, ino: Ino, handle: FileHandle) {
+        self.passing.closed(ino);
+        self.fs.release(handle);
+    }
+
     fn xattr(reply: ReplyXattr, result: crate::fs::Result<XattrReply>) {
         match result {
             Ok(XattrReply::Size(size)) => reply.size(size),
@@ -125,6 +136,14 @@ impl Opener for Process {
         let count = |name| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
         Some(ReadCalls { calls: count("syscr:")?, bytes: count("rchar:")? })
     }
+}
+
+/// Set in the number of a request that the kernel has sent again.
+const SENT_AGAIN: u64 = 1 << 63;
+
+/// The number of a request, whichever time it is sent.
+fn number(request: &fuser::Request) -> u64 {
+    u64::from(request.unique()) & !SENT_AGAIN
 }
 
 fn request(op: &'static str, ino: INodeNo) -> Request {
@@ -176,12 +195,16 @@ impl Filesystem for Kernel {
     }
 
     fn open(&self, caller: &fuser::Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        let (mmap, passing, pid) = (self.direct_mmap, self.passing.clone(), caller.pid());
+        if let Some(handle) = self.never_told(caller) {
+            self.close(Ino(ino.0), FileHandle(handle));
+        }
+        let (mmap, passing, pid, number) = (self.direct_mmap, self.passing.clone(), caller.pid(), number(caller));
         let (fs, device) = (self.fs(), self.device.clone());
         let open = self.fs().open(Ino(ino.0), flags.0, Process(pid));
         self.answers.answer(request("open", ino), open, move |result| match result {
             Ok(opened) => {
                 let handle = Fh(opened.handle.0);
+                fs.asked(handle.0, number);
                 let register = |backing: &_| Ok(Registered::new(reply.open_backing(backing)?.into_raw(), &device));
                 match passing.opening(Ino(ino.0), opened.backing, register) {
                     Some(id) => {
@@ -227,16 +250,20 @@ impl Filesystem for Kernel {
         _: bool,
         reply: ReplyEmpty,
     ) {
-        self.answers.at_once(request("release", ino), || {
-            self.passing.closed(Ino(ino.0));
-            self.fs.release(FileHandle(handle.0));
-        });
+        self.answers.at_once(request("release", ino), || self.close(Ino(ino.0), FileHandle(handle.0)));
         reply.ok();
     }
 
-    fn opendir(&self, _: &fuser::Request, ino: INodeNo, _: OpenFlags, reply: ReplyOpen) {
-        self.answers.answer(request("opendir", ino), self.fs().opendir(Ino(ino.0)), |result| match result {
-            Ok(handle) => reply.opened(Fh(handle.0), FopenFlags::empty()),
+    fn opendir(&self, caller: &fuser::Request, ino: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        if let Some(handle) = self.never_told(caller) {
+            self.fs.releasedir(DirHandle(handle));
+        }
+        let (fs, number) = (self.fs(), number(caller));
+        self.answers.answer(request("opendir", ino), self.fs().opendir(Ino(ino.0)), move |result| match result {
+            Ok(handle) => {
+                fs.asked(handle.0, number);
+                reply.opened(Fh(handle.0), FopenFlags::empty());
+            }
             Err(error) => reply.error(errno(error)),
         });
     }

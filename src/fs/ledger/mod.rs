@@ -31,7 +31,7 @@ use crate::base::{Ino, Timestamp};
 use crate::tree::Object;
 
 /// How the file begins: its kind, and the version of its records.
-const MAGIC: &[u8; 8] = b"ossledg1";
+const MAGIC: &[u8; 8] = b"ossledg2";
 /// Behind it stands where the records begin.
 const START_AT: u64 = MAGIC.len() as u64;
 /// The first records begin here, so that what is over can be given back to the machine in pages.
@@ -152,6 +152,11 @@ impl Ledger {
     /// A file is about to be open.
     pub(super) fn opened(&self, handle: u64, ino: Ino, object: Object) {
         self.append([Record::File { handle, ino, object }]);
+    }
+
+    /// What is about to be open was asked for by this request.
+    pub(super) fn asked(&self, handle: u64, request: u64) {
+        self.append([Record::Asked { handle, request }]);
     }
 
     /// The kernel is about to read an open file by itself.
@@ -376,7 +381,7 @@ mod tests {
         assert!(matches!(reopened(&ledger), Err(LedgerError::Damaged(START_AT))));
         ledger.file.write_all_at(&[0; 8], START_AT).unwrap();
         assert!(matches!(reopened(&ledger), Err(LedgerError::Damaged(START_AT))));
-        ledger.file.write_all_at(b"ossledg2", 0).unwrap();
+        ledger.file.write_all_at(b"ossledg0", 0).unwrap();
         assert!(matches!(reopened(&ledger), Err(LedgerError::OtherVersion)));
         let null = File::options().read(true).write(true).open("/dev/null").unwrap();
         assert!(Ledger::open(null.into()).is_err());

@@ -15,6 +15,8 @@ pub struct Past {
     pub(in super::super) files: BTreeMap<u64, PastFile>,
     /// Open directories by handle.
     pub(in super::super) listings: BTreeMap<u64, PastListing>,
+    /// The requests that opened them, by handle.
+    pub(in super::super) asked: BTreeMap<u64, u64>,
 }
 
 /// A directory that the kernel knows.
@@ -78,6 +80,12 @@ impl Past {
             Record::Closed { handle } => {
                 self.files.remove(&handle);
                 self.listings.remove(&handle);
+                self.asked.remove(&handle);
+            }
+            Record::Asked { handle, request } => {
+                if self.files.contains_key(&handle) || self.listings.contains_key(&handle) {
+                    self.asked.insert(handle, request);
+                }
             }
         }
     }
@@ -96,7 +104,8 @@ impl Past {
             let given = (!given.is_empty()).then_some(Record::Given { handle, entries: given });
             std::iter::once(Record::Listing { handle, ino }).chain(given)
         });
-        notes.chain(directories).chain(files).chain(listings)
+        let asked = self.asked.into_iter().map(|(handle, request)| Record::Asked { handle, request });
+        notes.chain(directories).chain(files).chain(listings).chain(asked)
     }
 }
 
@@ -136,8 +145,10 @@ mod tests {
             directory(2),
             directory(3),
             Record::File { handle: 1, ino: Ino(4), object: object("a") },
+            Record::Asked { handle: 1, request: 20 },
             Record::Passed { handle: 1, backing: 6 },
             Record::File { handle: 2, ino: Ino(4), object: object("a") },
+            Record::Asked { handle: 2, request: 22 },
             note("new"),
             Record::Listing { handle: 3, ino: Ino(2) },
             Record::Given { handle: 3, entries: vec![(3, 30), (4, 40)] },
@@ -146,6 +157,7 @@ mod tests {
             Record::Closed { handle: 2 },
             // Of nothing that is known.
             Record::Closed { handle: 99 },
+            Record::Asked { handle: 99, request: 24 },
             Record::Passed { handle: 99, backing: 1 },
             Record::Given { handle: 99, entries: vec![] },
         ]
@@ -158,6 +170,7 @@ mod tests {
         assert_eq!(past.directories.keys().collect::<Vec<_>>(), [&Ino(2)]);
         assert_eq!(past.files.keys().collect::<Vec<_>>(), [&1]);
         assert_eq!(past.files[&1].backing, Some(6));
+        assert_eq!(past.asked.iter().collect::<Vec<_>>(), [(&1, &20)]);
         assert_eq!(past.listings[&3].given, [(3, 30), (4, 40), (5, 50)]);
     }
 
@@ -165,7 +178,7 @@ mod tests {
     fn its_own_records_come_to_the_same() {
         let once = past(some());
         assert_eq!(past(once.clone().into_records()), once);
-        assert_eq!(once.into_records().count(), 6);
+        assert_eq!(once.into_records().count(), 7);
     }
 
     #[test]

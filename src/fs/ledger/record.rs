@@ -14,6 +14,8 @@ pub(super) enum Record {
     Forgotten { ino: Ino },
     /// A file was opened.
     File { handle: u64, ino: Ino, object: Object },
+    /// The number of the request that opens a file or a directory.
+    Asked { handle: u64, request: u64 },
     /// The kernel reads this file by itself, under this number.
     Passed { handle: u64, backing: u32 },
     /// A directory was opened.
@@ -71,6 +73,11 @@ impl Record {
                 to.push(8);
                 put(to, *handle);
             }
+            Record::Asked { handle, request } => {
+                to.push(9);
+                put(to, *handle);
+                put(to, *request);
+            }
         }
     }
 
@@ -87,6 +94,7 @@ impl Record {
             6 => Record::Listing { handle: from.number()?, ino: from.ino()? },
             7 => Record::Given { handle: from.number()?, entries: from.pairs()? },
             8 => Record::Closed { handle: from.number()? },
+            9 => Record::Asked { handle: from.number()?, request: from.number()? },
             _ => return None,
         };
         from.0.is_empty().then_some(record)
@@ -220,6 +228,7 @@ pub(super) mod tests {
             Record::Forgotten { ino: Ino(2) },
             Record::File { handle: 7, ino: Ino(3), object: object("a/b") },
             Record::File { handle: 7, ino: Ino(3), object: plain },
+            Record::Asked { handle: 7, request: u64::MAX },
             Record::Passed { handle: 7, backing: u32::MAX },
             Record::Listing { handle: 8, ino: Ino(4) },
             Record::Given { handle: 8, entries: vec![(3, 1), (4, u64::MAX)] },
