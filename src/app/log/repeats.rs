@@ -92,9 +92,7 @@ impl Repeats {
             count => Verdict::WriteAfter(count),
         }
     }
-}
 
-impl Repeats {
     /// What the first line says that was left out.
     pub(super) fn keep(&mut self, line: u64, level: Level, said: &str) {
         if let Some(run) = self.0.peek_mut(&line)
