@@ -87,6 +87,7 @@ pub(super) struct Live {
 
 /// The runtime that a mount waits on.
 pub(super) fn runtime() -> Result<Runtime> {
+    pressure::share_heaps();
     tokio::runtime::Builder::new_multi_thread()
         .thread_name("ossmount")
         .enable_all()
