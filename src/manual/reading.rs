@@ -25,14 +25,11 @@
 //! - A window ends with the last byte of the object, whose short tail is part of the last GET, and where another
 //!   reader of the same object began.
 //! - All streams that want more share three quarters of the memory limit.
-//! - Until 128 MiB have arrived no window is larger than 64 MiB, unless the network shows sooner that it has room. At
-//!   125 MB/s the first 32 MiB of a file are read after 0.7 instead of 1.1 s like that, with 70 MiB fetched instead of 120.
-//! - Once a load has gone on for another second, no window is larger than the network is worth: twice what it brings in
-//!   the time that a GET of that size takes when it is alone, or the quickest of those among others, and 64 MiB at
-//!   least. At 600 MB/s and 20 ms that is 64 to 110 MiB instead of 256, at the same speed; what lies beyond would only
-//!   wait in the network, in memory that other files can use. Where readers wait and less arrives than once did, because
-//!   GETs last longer than the network explains, the bound is raised until that ends. Where a network holds more than
-//!   256 MiB, windows do too.
+//! - Once a load has gone on for a second, no window is larger than the network is worth: twice what it brings in the
+//!   time that a GET of that size takes when it is alone. At 600 MB/s and 20 ms that is some 70 MiB instead of 256,
+//!   at the same speed; what lies beyond would only wait in the network, in memory that other files can use. Where
+//!   readers wait and less arrives than once did, because GETs last longer than the network explains, the bound is
+//!   raised until that ends. Where a network holds more than 256 MiB, windows do too.
 //!
 //! Random reads fetch the bytes that the kernel asked for, in one GET. Objects of up to 1 MiB come whole with their
 //! first read; objects of up to `part-size` in one GET once they are read in earnest.

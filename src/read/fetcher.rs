@@ -18,7 +18,6 @@ use super::buffer::Tail;
 use super::expect::Expected;
 use super::inode::{Ahead, Arrival, Inode, Order};
 use super::part::{Origin, Part};
-use super::pipe::{LEAST_BYTES, Worth};
 use super::stream::Most;
 use crate::base::ByteRange;
 use crate::metrics::Metric;
@@ -72,12 +71,8 @@ impl Reader {
     fn most(&self) -> Most {
         let sharers = self.turns.hungry.lock().len() as u64 + 1;
         let share_bytes = self.budget.limit_bytes() / 4 * 3 / sharers;
-        let (most_bytes, worth_bytes) = match self.pipe.worth(self.clock.elapsed()) {
-            Worth::Little => (LEAST_BYTES, LEAST_BYTES),
-            Worth::Much => (MAX_WINDOW_BYTES, MAX_WINDOW_BYTES),
-            Worth::Bytes(bytes) => (bytes.max(MAX_WINDOW_BYTES), bytes),
-        };
-        Most { allowed_bytes: share_bytes.min(most_bytes), worth_bytes }
+        let worth_bytes = self.pipe.worth_bytes(self.clock.elapsed()).unwrap_or(MAX_WINDOW_BYTES);
+        Most { allowed_bytes: share_bytes.min(worth_bytes.max(MAX_WINDOW_BYTES)), worth_bytes }
     }
 
     /// Gives an inode its turns until its windows are full.
