@@ -128,7 +128,10 @@ def prometheus(mount, tmp_path):
         [program("prometheus"), *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     try:
-        yield wait_for_line(process, r'msg="Listening on" address=(\S+)', 60).group(1)
+        address = wait_for_line(process, r'msg="Listening on" address=(\S+)', 60).group(1)
+        # Until then it answers that it is unavailable.
+        wait_for_line(process, "Server is ready to receive web requests", 60)
+        yield address
     finally:
         stop(process)
         process.stdout.close()
