@@ -44,6 +44,7 @@ mod mount_life;
 mod mount_listing;
 mod mount_names;
 mod mount_read;
+mod namespace;
 mod radosgw;
 mod restart;
 mod secrets;

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use ossmount::base::{BucketName, Clock};
 use ossmount::fuse::{self, Access, Drained, Laziness, MountError, Mounted, Options, Place, Target};
 use ossmount::store::memory::MemoryStore;
 use tempfile::TempDir;
 
 use crate::bed::{Bed, Kitchen, Recipe};
+use crate::namespace::{in_own_mounts, mount_tmpfs, with_open_fuse_device};
 
 fn store() -> Arc<MemoryStore> {
     let store = MemoryStore::new();
@@ -43,10 +43,6 @@ fn top(dir: &Path) -> Option<(String, String)> {
 
 fn is_ours(dir: &Path) -> bool {
     top(dir).is_some_and(|(fs_type, _)| fs_type == "fuse.ossmount")
-}
-
-fn mount_tmpfs(dir: &Path) {
-    mount(Some("cover"), dir, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
 }
 
 fn unmount(dir: &Path) {
@@ -278,47 +274,27 @@ fn an_idle_mount_drains_at_once_although_in_use() {
 #[test]
 fn without_the_device_the_sentence_says_so() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().to_owned();
-    // Only this thread sees an empty /dev.
-    let said = std::thread::spawn(move || {
-        part_from_the_mounts_of_others();
+    // Only that thread sees an empty /dev.
+    let said = in_own_mounts(|| {
         mount_tmpfs(Path::new("/dev"));
-        refusal(&path)
+        refusal(dir.path())
     });
-    let said = said.join().unwrap();
     assert!(said.contains("/dev/fuse does not exist") && said.contains("modprobe fuse"), "{said}");
-}
-
-/// Gives this thread a table of mounts of its own, so that what it mounts concerns no other.
-fn part_from_the_mounts_of_others() {
-    // SAFETY: a plain system call about this thread.
-    assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNS) }, 0);
-    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).unwrap();
 }
 
 /// Runs on a thread that has the rights of the user `nobody`; the rest of the process keeps its own. The thread sees
 /// a `/dev/fuse` that everybody may open, as most distributions have it.
 fn as_nobody<T: Send>(act: impl FnOnce() -> T + Send) -> T {
     const NOBODY: libc::c_int = 65534;
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            part_from_the_mounts_of_others();
-            let dir = tempfile::tempdir().unwrap();
-            let node = dir.path().join("fuse");
-            mknod(&node, SFlag::S_IFCHR, Mode::empty(), makedev(10, 229)).unwrap();
-            fs::set_permissions(&node, fs::Permissions::from_mode(0o666)).unwrap();
-            mount(Some(&node), "/dev/fuse", None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
-            drop(dir);
-            // SAFETY: plain system calls; unlike the library's wrappers they concern this thread alone.
-            let dropped = unsafe {
-                libc::syscall(libc::SYS_setgroups, 0, std::ptr::null::<libc::gid_t>())
-                    | libc::syscall(libc::SYS_setresgid, NOBODY, NOBODY, NOBODY)
-                    | libc::syscall(libc::SYS_setresuid, NOBODY, NOBODY, NOBODY)
-            };
-            assert_eq!(dropped, 0);
-            act()
-        });
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    with_open_fuse_device(|| {
+        // SAFETY: plain system calls; unlike the library's wrappers they concern this thread alone.
+        let dropped = unsafe {
+            libc::syscall(libc::SYS_setgroups, 0, std::ptr::null::<libc::gid_t>())
+                | libc::syscall(libc::SYS_setresgid, NOBODY, NOBODY, NOBODY)
+                | libc::syscall(libc::SYS_setresuid, NOBODY, NOBODY, NOBODY)
+        };
+        assert_eq!(dropped, 0);
+        act()
     })
 }
 

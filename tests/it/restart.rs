@@ -17,6 +17,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use ossmount::emulator::{Emulator, Operation, Shaping};
 
 use crate::cli::{BINARY, Ended, Running, Target, Tool, runs, server, until};
+use crate::namespace::with_open_fuse_device;
 
 const BIG: usize = 20 << 20;
 
@@ -175,6 +176,10 @@ fn files_that_the_kernel_reads_by_itself_stay_so() {
 
 #[test]
 fn a_user_without_privileges_keeps_reading_too() {
+    with_open_fuse_device(read_on_without_privileges);
+}
+
+fn read_on_without_privileges() {
     const NOBODY: u32 = 65534;
     let server = stocked();
     let folder = tempfile::tempdir().unwrap();
