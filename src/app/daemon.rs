@@ -24,7 +24,7 @@ use super::socket::Door;
 use crate::base::Clock;
 use crate::config::{ControlSocket, Mounting, Problem, Result};
 use crate::copy::{Account, Copier};
-use crate::fs::{self as file_systems, Fs, Surroundings, Ttl};
+use crate::fs::{self as file_systems, Copying, Fs, Surroundings, Ttl};
 use crate::fuse::{self, Drained, Mounted, Place, Target};
 use crate::metrics::{Metric, Metrics};
 use crate::read::{Prefetch, Reader};
@@ -121,10 +121,11 @@ pub(super) async fn start(plan: Plan, level: Arc<Level>, manager: &Manager) -> R
     if below == Below::Nothing {
         tracing::warn!("no key begins with {:?} yet; the mount is empty until one does", options.prefix);
     }
-    let copier = mounting.makes_copies.then(|| {
+    let copying = mounting.copy_reach.map(|reach| {
         let account = Account::new(store_options, metrics.clone(), clock.clone()).sharing(&connected);
-        Copier::new(Arc::new(account), mounting.copy)
+        Copying { copier: Copier::new(Arc::new(account), mounting.copy), reach }
     });
+    let copier = copying.as_ref().map(|copying| copying.copier.clone());
     let reader = Reader::new(connected.store.clone(), mounting.read, metrics.clone());
     if let Some(trace) = trace {
         reader.replay(trace);
@@ -159,7 +160,7 @@ pub(super) async fn start(plan: Plan, level: Arc<Level>, manager: &Manager) -> R
         dir: mounted.dir().map(PathBuf::from),
         socket: socket.map(PathBuf::from),
         metrics: beside.as_ref().map(|beside| beside.address().to_owned()),
-        copier: copier.clone(),
+        copying,
         daemon: Arc::new(Rest { level, max_bandwidth: connected.max_bandwidth.clone() }),
     });
     if let Some(beside) = &beside {

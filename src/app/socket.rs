@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 use crate::base::Ino;
-use crate::control::{Kind, MOST_REQUEST_BYTES, Refusal};
+use crate::control::{Asker, Kind, MOST_REQUEST_BYTES, Refusal, Way};
 use crate::fs::{Answered, Caller, Fs};
 
 /// Clients at once.
@@ -98,7 +98,8 @@ async fn serve(client: UnixStream, file_system: Arc<Fs>, _place: OwnedSemaphoreP
 }
 
 async fn answer_lines(client: UnixStream, file_system: Arc<Fs>) -> io::Result<()> {
-    let caller = Caller { uid: client.peer_cred()?.uid(), on: Ino::ROOT };
+    let asker = Asker { uid: client.peer_cred()?.uid(), way: Way::Socket };
+    let caller = Caller { asker, on: Ino::ROOT };
     let (read, mut write) = client.into_split();
     let mut read = BufReader::new(read);
     loop {

@@ -52,8 +52,8 @@ pub struct Mounting {
     pub fs: fs::Options,
     /// How copies are made.
     pub copy: copy::Options,
-    /// Whether copies are made at all.
-    pub makes_copies: bool,
+    /// Which objects copies may touch; `None` where none are made.
+    pub copy_reach: Option<copy::Reach>,
     /// How the kernel is served.
     pub fuse: fuse::Options,
     /// How the daemon runs.
@@ -146,8 +146,8 @@ fn with_store(raw: &Raw, words: Words, url: &BucketUrl, machine: Machine, store:
     let fs = resolve_fs(raw, url, machine)?;
     let copy = resolve_copy(raw)?;
     let fuse = resolve_fuse(raw, words)?;
-    let makes_copies = raw.switch(Name::Copy)?;
-    Ok(Mounting { store, read, fs, copy, makes_copies, fuse, run: resolve_run(raw)? })
+    let copy_reach = resolve_copy_reach(raw, url, &fuse)?;
+    Ok(Mounting { store, read, fs, copy, copy_reach, fuse, run: resolve_run(raw)? })
 }
 
 /// Resolves what it takes to reach a bucket.
@@ -237,6 +237,19 @@ pub fn resolve_copy(raw: &Raw) -> Result<copy::Options> {
         },
         requests: at_most(raw, Name::CopyRequests, MOST_COPY_REQUESTS)?,
     })
+}
+
+/// Which objects the copies of a mount may touch. A mount for every user makes none unless it is asked to: whoever is root
+/// in a container that sees it must not get the use of its key.
+fn resolve_copy_reach(raw: &Raw, url: &BucketUrl, fuse: &fuse::Options) -> Result<Option<copy::Reach>> {
+    let is_for_everyone = fuse.access == fuse::Access::Everyone;
+    let makes_copies = raw.read(Name::Copy, value::switch)?.unwrap_or(!is_for_everyone);
+    let reach = copy::Reach {
+        mounted: copy::Area::new(url.bucket.clone(), &url.directory()),
+        from: read_each(raw, Name::CopyFrom, raw.list(Name::CopyFrom))?,
+        to: read_each(raw, Name::CopyTo, raw.list(Name::CopyTo))?,
+    };
+    Ok(makes_copies.then_some(reach))
 }
 
 /// Resolves how the process runs and logs.

@@ -247,8 +247,12 @@ table! {
     KeepPageCache = "keep-page-cache", Cache, Switch, Default "on",
         "Keep the kernel's pages of a file from one open to the next while its entity tag stands.";
 
-    Copy = "copy", Copy, Switch, Default "on",
-        "Take requests to copy within the service.";
+    Copy = "copy", Copy, Switch, Unset "on; off with allow-other",
+        "Take requests to copy within the service, with the daemon's key.";
+    CopyFrom = "copy-from", Copy, List("BUCKET[/PREFIX]"), Unset "what is mounted",
+        "Copies may also read from this bucket, or below this prefix of one. May be given several times.";
+    CopyTo = "copy-to", Copy, List("BUCKET[/PREFIX]"), Unset "what is mounted",
+        "Copies may also write to this bucket, or below this prefix of one. May be given several times.";
     ControlXattr = "control-xattr", Copy, Switch, Default "off",
         "Take control requests by setfattr -n user.ossmount.call too. The kernel is not told that the mount is read-only \
          then, and does not check modes: the daemon refuses writes itself.";

@@ -2,7 +2,7 @@
 //!
 //! A request is a JSON object with `op`, optionally `version`, and the fields of that operation; [`Request::parse`]
 //! turns its bytes into a [`Request`] or a [`Refusal`], which says in a sentence what is wrong. Whatever is not known is
-//! refused by its name, so that a word that is misspelt is never passed over. [`may_ask`] says who is served.
+//! refused by its name, so that a word that is misspelt is never passed over. [`may`] says who is served.
 //!
 //! No I/O: what a request does is the business of `fs`, how it comes in that of `fuse` and `app`.
 
@@ -16,7 +16,7 @@ mod request;
 mod tests;
 
 pub use answer::{Dropped, Exposition, Failure, Freshness, Health, JobState, Pinned, Prefetched, Prefetching, Started};
-pub use caller::may_ask;
+pub use caller::{Asker, Effect, Way, may};
 pub use copy::{Copy, Place};
 pub use refusal::{Kind, Refusal};
 pub use request::{Drop, Job, LogLevel, Pin, Prefetch, PrefetchMode, Refresh, Request, Set, Stat, Stats};

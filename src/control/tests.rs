@@ -109,7 +109,7 @@ fn long_requests_and_deep_ones_are_refused() {
 }
 
 #[test]
-fn the_owner_and_root_are_served_and_nobody_else() {
+fn the_owner_and_root_are_served_and_no_other_user() {
     for (uid, owner, served) in [
         (0, 0, true),
         (0, 1000, true),
@@ -119,8 +119,59 @@ fn the_owner_and_root_are_served_and_nobody_else() {
         (65534, 65534, false),
         (u32::MAX, u32::MAX, false),
     ] {
-        let answer = may_ask(uid, owner);
-        assert_eq!(answer.is_ok(), served, "{uid} {owner}");
-        assert!(answer.is_ok() || answer.is_err_and(|refusal| refusal.kind == Kind::Forbidden));
+        for way in [Way::Socket, Way::Mount, Way::ForeignMount] {
+            for effect in [Effect::Look, Effect::Fetch] {
+                let answer = may(Asker { uid, way }, owner, effect);
+                assert_eq!(answer.is_ok(), served, "{uid} {owner} {way:?} {effect:?}");
+                assert!(answer.is_ok() || answer.is_err_and(|refusal| refusal.kind == Kind::Forbidden));
+            }
+        }
+    }
+}
+
+#[test]
+fn only_reading_is_served_to_other_namespaces() {
+    for uid in [0, 1000] {
+        for effect in [Effect::Steer, Effect::Write] {
+            for way in [Way::Socket, Way::Mount] {
+                assert_eq!(may(Asker { uid, way }, 1000, effect), Ok(()), "{uid} {way:?} {effect:?}");
+            }
+            let refusal = may(Asker { uid, way: Way::ForeignMount }, 1000, effect).unwrap_err();
+            assert_eq!(refusal.kind, Kind::Forbidden);
+            assert!(refusal.sentence.contains("control socket"), "{refusal}");
+        }
+    }
+}
+
+#[test]
+fn the_effect_of_each_operation_is_the_one_in_the_manual() {
+    for (effect, requests) in [
+        (
+            Effect::Look,
+            &[
+                r#"{"op":"copy-status","job":1}"#,
+                r#"{"op":"copy-list"}"#,
+                r#"{"op":"prefetch-status","job":1}"#,
+                r#"{"op":"stat"}"#,
+                r#"{"op":"stats"}"#,
+                r#"{"op":"metrics"}"#,
+                r#"{"op":"health"}"#,
+            ][..],
+        ),
+        (Effect::Fetch, &[r#"{"op":"prefetch","paths":["a"]}"#, r#"{"op":"refresh"}"#]),
+        (
+            Effect::Steer,
+            &[
+                r#"{"op":"prefetch-cancel","job":1}"#,
+                r#"{"op":"pin"}"#,
+                r#"{"op":"drop"}"#,
+                r#"{"op":"set","log-level":"debug"}"#,
+            ],
+        ),
+        (Effect::Write, &[r#"{"op":"copy","source":"a","destination":"b"}"#, r#"{"op":"copy-cancel","job":1}"#]),
+    ] {
+        for request in requests {
+            assert_eq!(parse(request).unwrap().effect(), effect, "{request}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! A [`Copier`] takes a [`Request`] and answers a job number at once; [`Status`] tells how far the job is. What has to
 //! be decided is `plan`, a pure function: one request up to a threshold; above it a shallow copy where the service may
 //! only have to write down a name; else parts, several at a time. `object` does it for one object, `prefix` for all
-//! below a prefix, and `jobs` keeps the jobs: their queue, their limits, their end.
+//! below a prefix, and `jobs` keeps the jobs: their queue, their limits, their end. `reach` says which objects a mount's copies may touch.
 //!
 //! Which buckets there are, and with whose credentials, is behind [`Buckets`]. Nothing here knows of paths, of JSON
 //! requests, or of who may ask.
@@ -14,6 +14,7 @@ mod object;
 mod parts;
 mod plan;
 mod prefix;
+mod reach;
 mod request;
 mod status;
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod tests;
 pub use crate::store::{Metadata, Overwrite, StorageClass, Tags};
 pub use buckets::{Account, Bucket, Buckets};
 pub use jobs::{Copier, Written};
+pub use reach::{Area, Reach};
 pub use request::{Destination, Directive, Existing, Request, Scope, Source, parse_tagging};
 pub use status::{Failure, JobId, Made, Manner, Objects, Place, Problem, Progress, State, Status};
 

@@ -52,7 +52,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-pub use control::{Answered, Caller, Daemon, Surroundings};
+pub use control::{Answered, Caller, Copying, Daemon, Surroundings};
 pub use errno::Errno;
 pub use habits::{Opener, Program, ReadCalls};
 pub use ledger::{Ledger, LedgerError, Past};
@@ -81,6 +81,7 @@ use crate::read;
 use crate::store::{Error, ObjectMeta, Store};
 use crate::tree::{self, Shape, Tree, View};
 
+pub use crate::control::{Asker, Way};
 pub use crate::tree::Depth;
 
 /// The result of an operation.

@@ -9,7 +9,8 @@
 //!    are open: [`Mounted`] and `mountinfo`. The FUSE crate's own mount handle gets this wrong and is not used.
 //! 3. Answering without a thread parked per waiting read, surviving a panic, and with an end to every wait: `answer`.
 //! 4. Telling the kernel to forget, without ever blocking a thread that must answer: [`Notifier`].
-//! 5. Control requests on a mount that is read-only: `control`, an ioctl.
+//! 5. Control requests on a mount that is read-only: `control`, an ioctl; whether the caller lives where the daemon
+//!    does: `namespaces`.
 //! 6. A daemon that is restarted under a live mount, without anybody noticing: `kept`.
 //!
 //! What is asked is answered by `fs`; nothing here knows buckets or keys.
@@ -21,6 +22,7 @@ mod error;
 mod fusermount;
 mod kept;
 mod mountinfo;
+mod namespaces;
 mod notify;
 mod ops;
 mod options;

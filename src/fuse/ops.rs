@@ -22,9 +22,9 @@ use super::answer::{Answers, Request};
 use super::kept::{self, Registered, Terms};
 use super::passthrough::Passing;
 use super::reply::{DirectMmap, GENERATION, attributes, errno, fill, nothing, open_flags};
-use super::{Options, control};
+use super::{Options, control, namespaces};
 use crate::base::Ino;
-use crate::fs::{Caller, DirHandle, Entry, FileHandle, Fs, Opener, Program, ReadCalls, StillOpen, XattrReply};
+use crate::fs::{Asker, Caller, DirHandle, Entry, FileHandle, Fs, Opener, Program, ReadCalls, StillOpen, XattrReply};
 
 /// What of the kernel's abilities is used, where it has them. Left out on purpose: remote locks (flock then works
 /// locally), automatic invalidation of pages (an inode number's bytes never change), and asking for attributes only
@@ -144,6 +144,12 @@ const SENT_AGAIN: u64 = 1 << 63;
 /// The number of a request, whichever time it is sent.
 fn number(request: &fuser::Request) -> u64 {
     u64::from(request.unique()) & !SENT_AGAIN
+}
+
+/// Who makes a control request, and on what.
+fn asking(request: &fuser::Request, ino: INodeNo) -> Caller {
+    let asker = Asker { uid: request.uid(), way: namespaces::way(request.pid()) };
+    Caller { asker, on: Ino(ino.0) }
 }
 
 fn request(op: &'static str, ino: INodeNo) -> Request {
@@ -313,7 +319,7 @@ impl Filesystem for Kernel {
 
     fn getxattr(&self, caller: &fuser::Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
         if self.takes_calls && name.as_bytes() == control::RESULT {
-            let caller = Caller { uid: caller.uid(), on: Ino(ino.0) };
+            let caller = asking(caller, ino);
             let result = self.fs().control_result(caller, size);
             return self.answers.answer(request("getxattr", ino), result, |result| Kernel::xattr(reply, result));
         }
@@ -366,7 +372,7 @@ impl Filesystem for Kernel {
         if number != control::IOCTL {
             return reply.error(Code::ENOTTY);
         }
-        let caller = Caller { uid: caller.uid(), on: Ino(ino.0) };
+        let caller = asking(caller, ino);
         let (fs, asked) = (self.fs(), self.fs().control(caller, input.to_vec()));
         self.answers.answer(request("ioctl", ino), async { Ok(asked.await) }, move |result| match result {
             Ok(answered) => control::reply(reply, answered, fs.control_socket()),
@@ -481,7 +487,7 @@ impl Filesystem for Kernel {
         if !self.takes_calls || name.as_bytes() != control::CALL {
             return reply.error(Code::EROFS);
         }
-        let caller = Caller { uid: caller.uid(), on: Ino(ino.0) };
+        let caller = asking(caller, ino);
         let call = self.fs().call(caller, value.to_vec());
         self.answers.answer(request("setxattr", ino), call, |result| match result {
             Ok(()) => reply.ok(),

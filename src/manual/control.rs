@@ -24,9 +24,28 @@
 //!
 //! # Who may ask
 //!
-//! The user who mounted and root; everybody else gets EPERM, whoever else may read. Users go by the number that the kernel
-//! gives for them: root of another name space of users is not root, and users without a number here are nobody, so that
-//! nobody (65534) is not served even as the owner.
+//! The user who mounted (the owner) and root; every other user gets EPERM, whether or not it may read the mount. Users go by
+//! the number that the kernel gives for them in the daemon's user namespace; users without a number there are refused, and so
+//! is number 65534 (`nobody`), even as the owner, since the kernel shows unknown users by that number.
+//!
+//! A mount with `allow-other` may be bound into containers whose root has number 0 on the machine too. What changes more than
+//! reading does is therefore served only on the socket, and through the mount only to processes in the daemon's own user and
+//! mount namespaces:
+//!
+//! | operation | socket | ioctl and xattr, daemon's namespaces | ioctl and xattr, another namespace | `metrics-listen` |
+//! |---|---|---|---|---|
+//! | `stat`, `stats`, `health`, `copy-status`, `copy-list`, `prefetch-status` | owner, root | owner, root | owner, root | |
+//! | `metrics` | owner, root | owner, root | owner, root | every client that reaches the address |
+//! | `refresh`, `prefetch` | owner, root | owner, root | owner, root | |
+//! | `set`, `pin`, `drop`, `prefetch-cancel` | owner, root | owner, root | EPERM | |
+//! | `copy`, `copy-cancel` | owner, root | owner, root | EPERM | |
+//!
+//! A daemon without the right to look at a process (one of an ordinary user and a process of root, or one with few
+//! capabilities and a process with more) counts it as foreign: use the socket then, as `ossmount control` does by itself.
+//!
+//! Copies are off where `allow-other` is set, unless `copy=on` asks for them. They read and write below what is mounted;
+//! `copy-from` and `copy-to` name further buckets, or prefixes of them, and anything else is refused with EPERM. `ossmount cp`
+//! between two URLs uses the caller's own keys and is not bound by this.
 //!
 //! # Paths
 //!

@@ -88,7 +88,9 @@
 //!
 //! | option | takes | default | what it does |
 //! |---|---|---|---|
-//! | `copy` | on off | `on` | Take requests to copy within the service. |
+//! | `copy` | on off | on; off with allow-other | Take requests to copy within the service, with the daemon's key. |
+//! | `copy-from` | BUCKET[/PREFIX] | what is mounted | Copies may also read from this bucket, or below this prefix of one. May be given several times. |
+//! | `copy-to` | BUCKET[/PREFIX] | what is mounted | Copies may also write to this bucket, or below this prefix of one. May be given several times. |
 //! | `control-xattr` | on off | `off` | Take control requests by setfattr -n user.ossmount.call too. The kernel is not told that the mount is read-only then, and does not check modes: the daemon refuses writes itself. |
 //! | `copy-part-size` | SIZE | `64MiB` | The parts that large objects are copied in, 100KiB to 5GiB; larger where an object would have more than 10,000. |
 //! | `copy-parallel` | N | `3` | Parts of one object copied at once, 1 to 1000. |

@@ -36,9 +36,10 @@
 //!   why that option is refused beside `allow-other`.
 //! - There are no devices and no set-uid programs on a mount (`nodev`, `nosuid`), whatever an object says; `noexec` forbids
 //!   programs, and without the execute bit in `file-mode` there are none anyway.
-//! - Control requests are taken from the owner and from root, by the user number that the kernel vouches for; everybody else
-//!   gets EPERM, also those who may read. The socket has mode 0600, lines have a bounded length, and there are at most 64
-//!   clients.
+//! - Control requests are taken from the owner and from root, by the user number that the kernel vouches for; every other user
+//!   gets EPERM, also one that may read. Root of a container to which the mount is bound may look and read ahead, and do
+//!   nothing else ([`control`](super::control#who-may-ask) has the table). The socket has mode 0600, lines have a bounded
+//!   length, and there are at most 64 clients.
 //! - The runtime directory must belong to the user; one that somebody else made first is not used.
 //! - Users without privileges mount through `fusermount3`, whose rules hold. ossmount itself is not set-uid, and gives up
 //!   nothing when it runs as root, so run it as a user where that suffices.
@@ -71,7 +72,8 @@
 //!
 //! # What reading can change
 //!
-//! Nothing: requests that write are a separate interface in the code, which only copying holds, and `copy=off` leaves it out.
+//! Nothing: requests that write are a separate interface in the code, which only copying holds. `copy=off` leaves it out, and
+//! so does `allow-other` unless `copy=on` is given. Copies stay within what is mounted and what `copy-from` and `copy-to` name.
 //! The kernel knows the mount as read-only.
 //!
 //! # Containers

@@ -23,6 +23,7 @@ mod control;
 mod control_copy;
 mod control_examples;
 mod control_files;
+mod control_namespaces;
 mod copy;
 mod copy_bench;
 mod copy_faults;

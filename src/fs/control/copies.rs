@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Done, MOST_WAIT, refusal};
+use super::{Copying, Done, MOST_WAIT, refusal};
 use crate::base::{BucketName, ETag, Ino, Key};
 use crate::control::{Copy, Job, Kind, Place, Refusal, Started};
 use crate::copy::{self, Copier, Directive, Existing, JobId, LeftParts, Scope, Shallow, State};
@@ -28,16 +28,27 @@ const SHOWING: Duration = Duration::from_secs(5);
 pub(super) struct Copies(Mutex<BTreeMap<JobId, watch::Receiver<bool>>>);
 
 impl Fs {
+    fn copying(&self) -> Done<&Copying> {
+        let copying = self.desk.surroundings.get().and_then(|surroundings| surroundings.copying.as_ref());
+        let off = "copies are off on this mount, by copy=off or since it has allow-other: mount with copy=on for them";
+        copying.ok_or_else(|| Refusal::new(Kind::Off, off))
+    }
+
     fn copier(&self) -> Done<&Copier> {
-        let copier = self.desk.surroundings.get().and_then(|surroundings| surroundings.copier.as_ref());
-        copier.ok_or_else(|| Refusal::new(Kind::Off, "copies are switched off on this mount (copy=off)"))
+        self.copying().map(|copying| &copying.copier)
     }
 
     /// Begins a copy.
     pub(super) async fn begin_copy(self: &Arc<Self>, copy: Copy, on: Ino) -> Done<Started> {
-        let copier = self.copier()?;
+        let Copying { copier, reach } = self.copying()?;
         let source = self.copy_source(&copy, on).await?;
+        if !reach.may_read(&source.bucket, &source.key) {
+            return Err(out_of_reach("from", &copy.source, "copy-from", &source.bucket));
+        }
         let destination = self.copy_destination(&copy, on).await?;
+        if !reach.may_write(&destination.bucket, &destination.key) {
+            return Err(out_of_reach("to", &copy.destination, "copy-to", &destination.bucket));
+        }
         let written = destination.clone();
         let scope = if copy.recursive { Scope::Prefix } else { Scope::Object };
         let job = copier.start(request(copy, source, destination)?).map_err(|error| refused(&error))?;
@@ -252,6 +263,15 @@ impl Fs {
         }
         Some(directory)
     }
+}
+
+/// A copy that the options of the mount do not allow: `way` is from or to the place, `option` the one that would.
+fn out_of_reach(way: &str, place: &str, option: &str, bucket: &BucketName) -> Refusal {
+    let sentence = format!(
+        "copy: this mount does not copy {way} {place}: mount with {option}={bucket}, or give ossmount cp two URLs and keys \
+         of your own"
+    );
+    Refusal::new(Kind::Forbidden, sentence)
 }
 
 /// A key that all below it begin with.

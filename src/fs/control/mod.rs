@@ -30,8 +30,10 @@ use self::keep::Pins;
 use self::prefetch::Prefetches;
 use super::{Errno, Fs, XattrReply, xattr};
 use crate::base::Ino;
-use crate::control::{self, Exposition, Failure, Freshness, JobState, Kind, MOST_WAIT_SECONDS, Refusal, Request};
-use crate::copy::Copier;
+use crate::control::{
+    self, Asker, Effect, Exposition, Failure, Freshness, JobState, Kind, MOST_WAIT_SECONDS, Refusal, Request,
+};
+use crate::copy::{Copier, Reach};
 use crate::tree::{Depth, Shape};
 
 /// The longest that a request is held.
@@ -49,8 +51,8 @@ type Done<T> = std::result::Result<T, Refusal>;
 /// Who asks, and on what.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Caller {
-    /// The user, by the number that the kernel gives.
-    pub uid: u32,
+    /// The user and the way.
+    pub asker: Asker,
     /// What a request is about that names no path: the file that the ioctl was made on, or the root.
     pub on: Ino,
 }
@@ -99,9 +101,18 @@ pub struct Surroundings {
     /// Where figures and health are served over HTTP: host and port, or a path.
     pub metrics: Option<String>,
     /// Makes copies; `None` where that is switched off.
-    pub copier: Option<Copier>,
+    pub copying: Option<Copying>,
     /// The rest of the daemon.
     pub daemon: Arc<dyn Daemon>,
+}
+
+/// What makes the copies of a mount.
+#[derive(Clone, Debug)]
+pub struct Copying {
+    /// It makes them.
+    pub copier: Copier,
+    /// Which objects they may read and write.
+    pub reach: Reach,
 }
 
 /// Options of the daemon that do not belong to the file system.
@@ -148,7 +159,7 @@ impl Fs {
     pub async fn control(self: Arc<Self>, caller: Caller, request: Vec<u8>) -> Answered {
         let answer = self.served(caller, &request).await;
         answer.unwrap_or_else(|refusal| {
-            tracing::debug!(uid = caller.uid, %refusal, "a control request was not done");
+            tracing::debug!(uid = caller.asker.uid, %refusal, "a control request was not done");
             Answered::refused(&refusal)
         })
     }
@@ -167,14 +178,16 @@ impl Fs {
     /// The answer to the last [`Fs::call`] on an inode, as the value of an extended attribute; `size` 0 asks for its
     /// length only.
     pub async fn control_result(self: Arc<Self>, caller: Caller, size: u32) -> super::Result<XattrReply> {
-        control::may_ask(caller.uid, self.options.owner).map_err(|refusal| Errno::from(refusal.kind))?;
+        control::may(caller.asker, self.options.owner, Effect::Look).map_err(|refusal| Errno::from(refusal.kind))?;
         let json = self.desk.results.lock().as_mut().and_then(|results| results.get(&caller.on).cloned());
         xattr::reply(json.ok_or(Errno::ENODATA)?.into_bytes(), size)
     }
 
     async fn served(self: Arc<Self>, caller: Caller, request: &[u8]) -> Done<Answered> {
-        control::may_ask(caller.uid, self.options.owner)?;
+        // A user who is not served at all learns nothing about requests.
+        control::may(caller.asker, self.options.owner, Effect::Look)?;
         let request = Request::parse(request)?;
+        control::may(caller.asker, self.options.owner, request.effect())?;
         let json = match request {
             Request::Copy(copy) => line(&self.begin_copy(*copy, caller.on).await?),
             Request::CopyStatus(job) => line(&self.copy_status(&job).await?),
