@@ -26,6 +26,8 @@
 //! readings of the protocol check each other.
 //!
 //! The [`manual`] holds the essays: semantics, reading, listing, control, defaults and why, kernel traps.
+// These macros panic where the output is closed or full, and no output may end a daemon whose mount stands.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod app;
 pub mod base;

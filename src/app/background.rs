@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe2, setsid};
 
@@ -20,10 +20,11 @@ pub(super) enum Side {
 pub(super) struct Line(File);
 
 /// Forks. The caller waits for the daemon's word and returns with it; the daemon returns at once, still in the caller's
-/// session.
+/// session. Of the descriptors that the caller has, the daemon keeps these alone: any other may be a lock, or a pipe whose
+/// end a program waits for.
 ///
-/// Must be called by the only thread of the process.
-pub(super) fn detach() -> Result<Side> {
+/// Must be called by the only thread of the process, which has no descriptors of its own yet.
+pub(super) fn detach(handed_over: &[RawFd]) -> Result<Side> {
     let failed =
         |what: &str, error: io::Error| Problem::failure(format!("cannot go to the background: {what}: {error}"));
     let (reader, writer) = pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|errno| failed("no pipe", errno.into()))?;
@@ -37,6 +38,7 @@ pub(super) fn detach() -> Result<Side> {
             drop(reader);
             std::env::set_current_dir("/").map_err(|error| failed("no root directory", error))?;
             leave_standard_streams().map_err(|error| failed("no /dev/null", error))?;
+            close_others(handed_over, writer.as_raw_fd());
             Ok(Side::Daemon(Line(File::from(writer))))
         }
     }
@@ -50,6 +52,44 @@ fn leave_standard_streams() -> io::Result<()> {
     dup2_stdout(null.as_fd())?;
     dup2_stderr(null.as_fd())?;
     Ok(())
+}
+
+/// Closes all descriptors but the standard streams and these.
+fn close_others(handed_over: &[RawFd], line: RawFd) {
+    for (first, last) in gaps(handed_over.iter().copied().chain([line])) {
+        // SAFETY: no descriptor in these ranges is owned by anything of this process.
+        if unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } != 0 {
+            close_each(first, last);
+        }
+    }
+}
+
+/// The same where the kernel is older than the call (Linux 5.9).
+fn close_each(first: libc::c_uint, last: libc::c_uint) {
+    let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let numbers: Vec<libc::c_uint> = open
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|n| (first..=last).contains(n))
+        .collect();
+    for number in numbers {
+        // SAFETY: as above; the descriptor by which the folder was read is closed already.
+        unsafe { libc::close(number as RawFd) };
+    }
+}
+
+/// The ranges of descriptors from 3 on between those that are kept.
+fn gaps(kept: impl IntoIterator<Item = RawFd>) -> Vec<(libc::c_uint, libc::c_uint)> {
+    let mut kept: Vec<_> = kept.into_iter().filter_map(|number| libc::c_uint::try_from(number).ok()).collect();
+    kept.sort_unstable();
+    let (mut gaps, mut from) = (Vec::new(), 3);
+    for number in kept.into_iter().filter(|&number| number >= 3) {
+        if number > from {
+            gaps.push((from, number - 1));
+        }
+        from = number + 1;
+    }
+    gaps.push((from, libc::c_uint::MAX));
+    gaps
 }
 
 /// Leaves the session of the caller, with its terminal and its process group; for a process that is ready. Where a
@@ -94,6 +134,14 @@ mod tests {
         let (reader, writer) = pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
         say(Line(writer.into()));
         listen(reader.into())
+    }
+
+    #[test]
+    fn all_descriptors_but_those_kept_and_the_standard_streams_lie_in_the_gaps() {
+        let max = libc::c_uint::MAX;
+        assert_eq!(gaps([]), [(3, max)]);
+        assert_eq!(gaps([9, 5, 5, 6, 1, -1]), [(3, 4), (7, 8), (10, max)]);
+        assert_eq!(gaps([3]), [(4, max)]);
     }
 
     #[test]

@@ -1,28 +1,26 @@
 //! One mount from its first request to its end: store, reader, file system, kernel.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::PathBuf;
+use std::cell::RefCell;
+use std::os::fd::RawFd;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::runtime::{Handle, Runtime};
+use tokio::runtime::Handle;
 use tokio::time::MissedTickBehavior;
 
-use super::beside::{Beside, Readiness, Served};
+use super::accessories::{About, Accessories, Addresses, Wanted};
+use super::beside::{Beside, Readiness};
 use super::held::{self, Life};
 use super::log::Level;
 use super::notify::Manager;
 use super::pressure::{self, Watch};
 use super::reach::{self, Below};
 use super::recording::{self, Recording};
-use super::registry;
-use super::registry::Registration;
 use super::signals::{Signals, Wish};
-use super::socket::Door;
 use crate::base::Clock;
-use crate::config::{ControlSocket, Mounting, Problem, Result};
+use crate::config::{Mounting, Problem, Result};
 use crate::copy::{Account, Copier};
 use crate::fs::{self as file_systems, Copying, Fs, Surroundings, Ttl};
 use crate::fuse::{self, Drained, Mounted, Place, Target};
@@ -60,11 +58,36 @@ impl Plan {
         self.mounting.run.supervise && !self.is_handed_over()
     }
 
+    /// The descriptors of the caller that options name, as `/dev/fd/N` does.
+    pub(super) fn descriptors(&self) -> Vec<RawFd> {
+        let run = &self.mounting.run;
+        let mut paths: Vec<PathBuf> = [&run.log.file, &run.pid_file, &run.record, &run.replay]
+            .into_iter()
+            .chain([&self.mounting.store.ca_bundle])
+            .flatten()
+            .cloned()
+            .collect();
+        let named = RefCell::new(Vec::new());
+        self.mounting.store.credentials.clone().map_paths(&|path| {
+            named.borrow_mut().push(path.to_owned());
+            path.to_owned()
+        });
+        paths.append(&mut named.borrow_mut());
+        paths.iter().filter_map(|path| number_of(path)).collect()
+    }
+
     /// What a later life must find again to go on: what is mounted where, and what names it has.
     fn what(&self) -> String {
         let odd_keys = self.mounting.fs.odd_keys;
         format!("{} on {} ({odd_keys:?})", self.source, self.dir.display())
     }
+}
+
+/// The descriptor that a path names.
+fn number_of(path: &Path) -> Option<RawFd> {
+    let path = path.to_str()?;
+    let number = path.strip_prefix("/dev/fd/").or_else(|| path.strip_prefix("/proc/self/fd/"))?;
+    number.parse().ok()
 }
 
 /// A mount that answers. Dropping it unmounts.
@@ -76,51 +99,58 @@ pub(super) struct Live {
     is_kept: bool,
     /// What is under way is called off in the end.
     copier: Option<Copier>,
-    _door: Option<Door>,
-    _beside: Option<Beside>,
-    _registration: Option<Registration>,
-    _pid_file: Option<PidFile>,
+    _accessories: Accessories,
     _watch: Watch,
     /// Behind the mount: what is under way until its end belongs to the load.
     _recording: Option<Recording>,
 }
 
-/// The runtime that a mount waits on.
-pub(super) fn runtime() -> Result<Runtime> {
-    pressure::share_heaps();
-    tokio::runtime::Builder::new_multi_thread()
-        .thread_name("ossmount")
-        .enable_all()
-        .build()
-        .map_err(|error| Problem::failure(format!("no threads can be started: {error}")))
-}
-
 /// Reaches the bucket, mounts, and returns once the kernel has had an answer. On failure nothing stays mounted.
+///
+/// A life that goes on with a mount has users who wait, so that it fails for nothing that serving them does not need.
 pub(super) async fn start(plan: Plan, level: Arc<Level>, manager: &Manager) -> Result<Live> {
     let place = plan.place()?;
     let life = match place {
         Place::Directory(_) if manager.keeps() => Life::begin(manager, &plan.what(), &plan.dir),
         _ => Life::Only,
     };
+    let goes_on = life.goes_on();
     let Plan { source, dir, mounting } = plan;
     let (metrics, clock) = (Arc::new(Metrics::default()), Clock::system());
     metrics.set(Metric::Began, clock.now().seconds.max(0) as u64);
-    let beside = match &mounting.run.metrics_listen {
-        Some(listen) => Some(Beside::open(listen).await?),
-        None => None,
+    let wanted = Wanted {
+        pid_file: mounting.run.pid_file,
+        control_socket: mounting.run.control_socket,
+        metrics_listen: mounting.run.metrics_listen,
+    };
+    // From the first moment on, so that whoever starts many of them sees which is not ready yet.
+    let beside = match &wanted.metrics_listen {
+        Some(listen) if !goes_on => Some(Beside::open(listen).await?),
+        _ => None,
     };
     let mut options = mounting.fs;
     options.mount_time = life.mount_time().unwrap_or_else(|| clock.now());
     let (record, replay) = (mounting.run.record, mounting.run.replay);
     let bucket = mounting.store.bucket.clone();
-    let trace = replay.map(|path| recording::load(&path, record.as_deref(), &bucket)).transpose()?.flatten();
+    let trace = match replay {
+        Some(path) => bearable(goes_on, recording::load(&path, record.as_deref(), &bucket))?.flatten(),
+        None => None,
+    };
     tracing::info!(from = mounting.store.credentials.describe(), "credentials");
     let store_options = mounting.store.clone();
-    let (connected, below) = reach::reach(mounting.store, &options.prefix, &metrics, &clock).await?;
-
-    if below == Below::Nothing {
-        tracing::warn!("no key begins with {:?} yet; the mount is empty until one does", options.prefix);
-    }
+    let connected = match goes_on {
+        true => {
+            look_at_bucket(mounting.store.clone(), options.prefix.clone());
+            reach::connect(mounting.store, &metrics, &clock)?
+        }
+        false => {
+            let (connected, below) = reach::reach(mounting.store, &options.prefix, &metrics, &clock).await?;
+            if below == Below::Nothing {
+                tracing::warn!("no key begins with {:?} yet; the mount is empty until one does", options.prefix);
+            }
+            connected
+        }
+    };
     let copying = mounting.copy_reach.map(|reach| {
         let account = Account::new(store_options, metrics.clone(), clock.clone()).sharing(&connected);
         Copying { copier: Copier::new(Arc::new(account), mounting.copy), reach }
@@ -130,50 +160,36 @@ pub(super) async fn start(plan: Plan, level: Arc<Level>, manager: &Manager) -> R
     if let Some(trace) = trace {
         reader.replay(trace);
     }
-    let begin = |path| Recording::begin(&Handle::current(), path, bucket, reader.clone());
+    let begin = |path| Recording::begin(&Handle::current(), path, bucket, reader.clone(), goes_on);
     let recording = record.map(begin).transpose()?;
     let readiness = Readiness::new(connected.store.clone(), options.prefix.clone(), metrics.clone(), clock.clone());
     let watch = Watch::begin(&Handle::current(), reader.clone(), clock.clone());
     let adjusted_reader = reader.clone();
     let file_system = Fs::new(connected.store, reader, options, metrics, clock);
-    let goes_on = life.goes_on();
     let target = Target { source: source.clone(), place: life.take_up(&file_system, place) };
     let mounted = fuse::mount(file_system.clone(), target, mounting.fuse, Handle::current())
         .map_err(|error| Problem::failure(error.to_string()))?;
-    let entered = || {
-        let pid_file = mounting.run.pid_file.map(PidFile::write).transpose()?;
-        Ok((pid_file, door(mounting.run.control_socket, &file_system)?))
-    };
-    let (pid_file, door) = match entered() {
-        Ok(entered) => entered,
-        Err(problem) => {
-            if goes_on {
-                mounted.leave();
-            }
-            return Err(problem);
-        }
-    };
-    let is_kept = goes_on || held::keep(&mounted, &file_system, manager);
-    let socket = door.as_ref().map(Door::path);
+    let addresses = Addresses::default();
     file_system.settle_in(Surroundings {
         source: source.clone(),
         dir: mounted.dir().map(PathBuf::from),
-        socket: socket.map(PathBuf::from),
-        metrics: beside.as_ref().map(|beside| beside.address().to_owned()),
+        socket: addresses.socket.clone(),
+        metrics: addresses.metrics.clone(),
         copying,
         daemon: Arc::new(Rest { level, max_bandwidth: connected.max_bandwidth.clone() }),
     });
-    if let Some(beside) = &beside {
-        beside.serve(Served { file_system: file_system.clone(), ended: mounted.ended(), readiness });
-        tracing::info!(address = beside.address(), "figures and health are served");
-    }
-    let registration = mounted.dir().and_then(|dir| match registry::Registration::enter(dir, &source, socket) {
-        Ok(registration) => Some(registration),
-        Err(error) => {
-            tracing::warn!(%error, "this mount cannot be entered among the live ones; umount will not wait for its end");
-            None
-        }
-    });
+    let about = About {
+        file_system: file_system.clone(),
+        dir: mounted.dir().map(PathBuf::from),
+        source: source.clone(),
+        ended: mounted.ended(),
+        readiness: Arc::new(readiness),
+    };
+    let accessories = match goes_on {
+        true => Accessories::gather(wanted, about, beside, addresses).await,
+        false => Accessories::demand(wanted, about, beside, addresses).await?,
+    };
+    let is_kept = goes_on || held::keep(&mounted, &file_system, manager);
     let how = if goes_on { "the mount goes on" } else { "mounted" };
     tracing::info!(source, dir = %dir.display(), endpoint = connected.endpoint, "{how}");
     let drain_timeout = mounting.run.drain_timeout.into();
@@ -185,30 +201,30 @@ pub(super) async fn start(plan: Plan, level: Arc<Level>, manager: &Manager) -> R
         adjust,
         is_kept,
         copier,
-        _door: door,
-        _beside: beside,
-        _registration: registration,
-        _pid_file: pid_file,
+        _accessories: accessories,
         _watch: watch,
         _recording: recording,
     })
 }
 
-/// Opens the control socket. One that was asked for must be had; without one of its own choice a mount works as well.
-fn door(socket: ControlSocket, file_system: &Arc<Fs>) -> Result<Option<Door>> {
-    let open = |path: PathBuf| Door::open(path, file_system.clone());
-    match socket {
-        ControlSocket::Off => Ok(None),
-        ControlSocket::At(path) => {
-            let failed =
-                |error| Problem::failure(format!("the control socket {} cannot be opened: {error}", path.display()));
-            open(path.clone()).map(Some).map_err(failed)
+/// What failed is only told where a mount goes on, which does not need it.
+fn bearable<T>(goes_on: bool, outcome: Result<T>) -> Result<Option<T>> {
+    match outcome {
+        Err(problem) if goes_on => {
+            tracing::warn!("{problem}; the mount goes on without");
+            Ok(None)
         }
-        ControlSocket::Automatic => {
-            let opened = registry::socket_path().and_then(open);
-            Ok(opened.inspect_err(|error| tracing::warn!(%error, "there is no control socket")).ok())
-        }
+        outcome => outcome.map(Some),
     }
+}
+
+/// Says in the log where the bucket does not answer a life that goes on with a mount, and so does not wait for it.
+fn look_at_bucket(options: crate::store::Options, prefix: String) {
+    tokio::spawn(async move {
+        if let Err(problem) = reach::reach(options, &prefix, &Arc::default(), &Clock::system()).await {
+            tracing::warn!("{problem}; the mount is served, and what needs the bucket waits for it");
+        }
+    });
 }
 
 /// What control requests change besides the file system.
@@ -276,25 +292,48 @@ impl Adjust {
 
 impl Live {
     /// Serves until the mount is gone or a signal ends it; then drains. `reload` answers SIGHUP; `manager` hears how
-    /// it goes.
-    pub(super) async fn serve(self, signals: Signals, manager: &Manager, level: &Level, reload: impl Fn(&Adjust)) {
+    /// it goes. Fails where the session with the kernel broke while the mount stood.
+    pub(super) async fn serve(
+        self,
+        signals: Signals,
+        manager: &Manager,
+        level: &Level,
+        reload: impl Fn(&Adjust),
+    ) -> Result<()> {
         manager.ready(&self.source);
-        tokio::select! {
-            () = level.keep_telling() => {}
-            () = self.serve_on(signals, manager, level, reload) => {}
-        }
+        let outcome = tokio::select! {
+            () = level.keep_telling() => Ok(()),
+            outcome = self.serve_on(signals, manager, level, reload) => outcome,
+        };
         level.tell_rest();
+        outcome
     }
 
-    async fn serve_on(self, mut signals: Signals, manager: &Manager, level: &Level, reload: impl Fn(&Adjust)) {
+    async fn serve_on(
+        self,
+        mut signals: Signals,
+        manager: &Manager,
+        level: &Level,
+        reload: impl Fn(&Adjust),
+    ) -> Result<()> {
         loop {
             tokio::select! {
                 () = self.prove_life(manager) => {}
-                () = self.mounted.wait() => {
-                    tracing::info!("unmounted; the daemon ends");
-                    manager.keep_no_more();
-                    return self.stop_copies().await;
-                }
+                () = self.mounted.wait() => match self.mounted.broke() {
+                    None => {
+                        tracing::info!("unmounted; the daemon ends");
+                        manager.keep_no_more();
+                        self.stop_copies().await;
+                        return Ok(());
+                    }
+                    Some(why) => {
+                        self.stop_copies().await;
+                        if self.is_kept {
+                            self.mounted.leave();
+                        }
+                        return Err(Problem::failure(format!("the session with the kernel broke: {why}")));
+                    }
+                },
                 wish = signals.next() => match wish {
                     Wish::End => break,
                     Wish::Reload => {
@@ -304,7 +343,8 @@ impl Live {
                     }
                     Wish::HandOver if self.is_kept => {
                         tracing::info!("the mount is left to the next daemon");
-                        return self.mounted.leave();
+                        self.mounted.leave();
+                        return Ok(());
                     }
                     Wish::HandOver => tracing::warn!("nobody keeps this mount for another daemon: it stays with this one"),
                     Wish::NextLevel => level.step(),
@@ -315,6 +355,7 @@ impl Live {
         manager.stopping();
         manager.keep_no_more();
         self.end(signals).await;
+        Ok(())
     }
 
     /// Tells a manager that watches, again and again, that requests through the mount are answered. Where they are not
@@ -362,25 +403,5 @@ impl Live {
     /// The directory mounted on.
     pub(super) fn dir(&self) -> Option<PathBuf> {
         self.mounted.dir().map(PathBuf::from)
-    }
-}
-
-/// A file with the process id, for as long as this lives.
-struct PidFile(PathBuf);
-
-impl PidFile {
-    fn write(path: PathBuf) -> Result<PidFile> {
-        let written = File::create(&path).and_then(|mut file| writeln!(file, "{}", std::process::id()));
-        match written {
-            Ok(()) => Ok(PidFile(path)),
-            Err(error) => Err(Problem::failure(format!("the pid file {} cannot be written: {error}", path.display()))),
-        }
-    }
-}
-
-impl Drop for PidFile {
-    fn drop(&mut self) {
-        // Gone already is as good.
-        let _ = fs::remove_file(&self.0);
     }
 }

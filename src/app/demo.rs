@@ -13,9 +13,10 @@ use super::notify::Manager;
 use super::sample;
 use super::signals::Signals;
 use super::text::Output;
-use super::{given, variable};
+use super::{given, threads, variable};
 use crate::config::{self, BucketUrl, Caller, Group, Machine, Name, Origin, Problem, Raw, Result};
 use crate::emulator::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Emulator, Options};
+use crate::fuse;
 
 const BUCKET: &str = "demo";
 
@@ -35,7 +36,8 @@ pub(super) fn command() -> Command {
 pub(super) fn run(matches: &ArgMatches) -> Result<()> {
     let given = given::gather(matches, Caller::Person)?;
     let level = Arc::new(log::start_quietly(&given.raw)?);
-    let runtime = daemon::runtime()?;
+    // The emulator's are counted with those of the session.
+    let runtime = threads::runtime(2 * fuse::Options::default().thread_count())?;
     let outcome = runtime.block_on(async {
         let mut signals = Signals::catch()?;
         let emulator = Emulator::start(Options::default())
@@ -52,9 +54,9 @@ pub(super) fn run(matches: &ArgMatches) -> Result<()> {
             () = signals.end() => return Ok(()),
         };
         let shown = live.dir().unwrap_or_else(|| place.path().to_owned());
-        say(&shown, &emulator)?;
-        live.serve(signals, &manager, &level, |_| {}).await;
-        Ok(())
+        // Output that is closed or full ends no demo that stands.
+        let _ = say(&shown, &emulator);
+        live.serve(signals, &manager, &level, |_| {}).await
     });
     runtime.shutdown_background();
     outcome

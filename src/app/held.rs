@@ -111,15 +111,7 @@ const WHAT: &str = "what";
 impl Held {
     /// What this process was started with, if it is both. Once: the descriptors are owned from then on.
     pub(super) fn from_environment(variable: &dyn Fn(&str) -> Option<OsString>, pid: u32) -> Option<Held> {
-        let text = |name| variable(name)?.into_string().ok();
-        let is_ours = text("LISTEN_PID")?.parse() == Ok(pid);
-        let count: usize = text("LISTEN_FDS")?.parse().ok().filter(|_| is_ours)?;
-        let names = text("LISTEN_FDNAMES")?;
-        let numbers = |wanted| names.split(':').take(count).position(|name| name == wanted).map(|at| 3 + at as RawFd);
-        let (device, ledger) = (numbers(DEVICE)?, numbers(LEDGER)?);
-        if !Place::is_device(device) {
-            return None;
-        }
+        let (device, ledger) = numbers(variable, pid)?;
         Some(Held { device: owned(device)?, ledger: owned(ledger)? })
     }
 
@@ -140,6 +132,22 @@ impl Held {
         fuse::discard(old_dir.as_deref().unwrap_or(dir));
         None
     }
+}
+
+/// Whether this process was started with a mount to go on with.
+pub(super) fn is_handed(variable: &dyn Fn(&str) -> Option<OsString>, pid: u32) -> bool {
+    numbers(variable, pid).is_some()
+}
+
+/// The numbers of the device and the ledger that this process was started with.
+fn numbers(variable: &dyn Fn(&str) -> Option<OsString>, pid: u32) -> Option<(RawFd, RawFd)> {
+    let text = |name| variable(name)?.into_string().ok();
+    let is_ours = text("LISTEN_PID")?.parse() == Ok(pid);
+    let count: usize = text("LISTEN_FDS")?.parse().ok().filter(|_| is_ours)?;
+    let names = text("LISTEN_FDNAMES")?;
+    let number = |wanted| names.split(':').take(count).position(|name| name == wanted).map(|at| 3 + at as RawFd);
+    let (device, ledger) = (number(DEVICE)?, number(LEDGER)?);
+    Place::is_device(device).then_some((device, ledger))
 }
 
 /// A descriptor of this process, which nobody else here owns.

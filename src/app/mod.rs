@@ -1,11 +1,12 @@
 //! The composition root: builds the layers, mounts, tells when it is ready, and drains. One file per command.
 //!
-//! [`main`] is the whole program. `cli` knows the command line, `given` gathers options from flags, environment and
+//! [`main`] is the whole program. `cli` knows the command line, `threads` makes those of a daemon, `given` gathers options from flags, environment and
 //! files, `daemon` puts a mount together, `pressure` watches the machine's memory for it, `background` detaches it from
 //! its caller, `notify` tells a service manager, `held` is what one keeps from one life of the daemon to the next,
-//! `supervise` does so where there is none, `registry` lets other processes find it and wait for its end, `socket` takes
+//! `supervise` does so where there is none, `accessories` is what a mount has beside itself, `registry` lets other processes find it and wait for its end, `socket` takes
 //! their requests, `ask` sends them, and `beside` serves figures and health over HTTP.
 
+mod accessories;
 mod ask;
 mod background;
 mod beside;
@@ -37,6 +38,7 @@ mod stat;
 mod status;
 mod supervise;
 mod text;
+mod threads;
 mod umount;
 
 use std::ffi::OsString;

@@ -1,5 +1,6 @@
 //! `ossmount mount URL DIR`, and the same as mount(8) calls it.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,11 +14,12 @@ use super::background::{self, Side};
 use super::cli::{Form, config_arg};
 use super::daemon::{self, Plan};
 use super::given::{Given, Sources};
-use super::log::{self, Fallback, Level};
+use super::held;
+use super::log::{self, Fallback, Level, Need};
 use super::notify::Manager;
 use super::reload::Reload;
 use super::signals::{Signals, Wish};
-use super::{supervise, variable};
+use super::{supervise, threads, variable};
 use crate::config::{self, BucketUrl, Caller, ControlSocket, Group, Machine, MetricsListen, Problem, Result, Run};
 use crate::fuse;
 
@@ -94,7 +96,8 @@ pub(super) fn run(matches: &ArgMatches, form: Form) -> Result<()> {
         false => in_background(plan, reload),
     }?;
     if let Some(said) = said {
-        println!("{said}");
+        // Output that is closed or full must not make a failure of a mount that stands.
+        let _ = writeln!(std::io::stdout(), "{said}");
     }
     Ok(())
 }
@@ -142,13 +145,17 @@ fn foreground(plan: Plan, reload: impl FnOnce(Arc<Level>) -> Reload) -> Result<(
         false => None,
     };
     allow_descriptors();
-    let level = Arc::new(log::start(&plan.mounting.run.log, Fallback::Stderr)?);
+    let goes_on = match &supervised {
+        Some(supervisor) => supervisor.holds(),
+        None => held::is_handed(&variable, std::process::id()),
+    };
+    let level = Arc::new(log::start(&plan.mounting.run.log, Fallback::Stderr, needed(goes_on))?);
     let reload = reload(level.clone());
-    let runtime = daemon::runtime()?;
+    let runtime = threads::runtime(plan.mounting.fuse.thread_count())?;
     let manager = supervised.unwrap_or_else(|| Manager::from_environment(&variable));
     let outcome = runtime.block_on(async {
         let mut signals = Signals::catch()?;
-        let (dir, goes_on) = (plan.dir.clone(), manager.holds());
+        let dir = plan.dir.clone();
         let live = tokio::select! {
             live = daemon::start(plan, level.clone(), &manager) => live?,
             wish = signals.end_or_hand_over() => {
@@ -160,18 +167,17 @@ fn foreground(plan: Plan, reload: impl FnOnce(Arc<Level>) -> Reload) -> Result<(
                 return Ok(());
             }
         };
-        live.serve(signals, &manager, &level, |mount| reload.run(mount)).await;
-        Ok(())
+        live.serve(signals, &manager, &level, |mount| reload.run(mount)).await
     });
     end_with_process(runtime);
     outcome
 }
 
 fn in_background(plan: Plan, reload: impl FnOnce(Arc<Level>) -> Reload) -> Result<()> {
-    let line = match background::detach()? {
+    let line = match background::detach(&plan.descriptors())? {
         Side::Caller => {
             if let Some(unheard) = log::unheard(&plan.mounting.run.log) {
-                eprintln!("ossmount: {unheard}");
+                let _ = writeln!(std::io::stderr(), "ossmount: {unheard}");
             }
             return Ok(());
         }
@@ -197,8 +203,8 @@ fn daemonised(
     line: Option<background::Line>,
     manager: &Manager,
 ) -> std::result::Result<(), ()> {
-    let prepared = log::start(&plan.mounting.run.log, Fallback::System)
-        .and_then(|level| daemon::runtime().map(|runtime| (Arc::new(level), runtime)));
+    let prepared = log::start(&plan.mounting.run.log, Fallback::System, needed(manager.holds()))
+        .and_then(|level| Ok((Arc::new(level), threads::runtime(plan.mounting.fuse.thread_count())?)));
     let (level, runtime) = match prepared {
         Ok(prepared) => prepared,
         Err(problem) => {
@@ -230,13 +236,17 @@ fn daemonised(
                     live.end(signals).await;
                     return Err(());
                 }
-                live.serve(signals, manager, &level, |mount| reload.run(mount)).await;
-                Ok(())
+                live.serve(signals, manager, &level, |mount| reload.run(mount)).await.map_err(|_| ())
             }
         }
     });
     end_with_process(runtime);
     outcome
+}
+
+/// Whether the log must be had: a mount that goes on has users who wait.
+fn needed(goes_on: bool) -> Need {
+    if goes_on { Need::Later } else { Need::Must }
 }
 
 /// Lets a runtime end with the process, which must be soon. A task that is dropped on the way answers EIO to whoever waits

@@ -48,12 +48,22 @@ pub(super) struct Recording {
 }
 
 impl Recording {
-    /// Begins, on this runtime. Fails where the file's directory cannot be written to. What the file holds stays until
-    /// something was read.
-    pub(super) fn begin(runtime: &Handle, path: PathBuf, bucket: BucketName, reader: Arc<Reader>) -> Result<Recording> {
-        temporary(&path).map_err(|error| {
-            Problem::failure(format!("record: {} cannot be written: {error}; name another file", path.display()))
-        })?;
+    /// Begins, on this runtime. Fails where the file's directory cannot be written to; where a mount goes on that is only
+    /// told, and tried again with each write. What the file holds stays until something was read.
+    pub(super) fn begin(
+        runtime: &Handle,
+        path: PathBuf,
+        bucket: BucketName,
+        reader: Arc<Reader>,
+        goes_on: bool,
+    ) -> Result<Recording> {
+        if let Err(error) = temporary(&path) {
+            let sentence = format!("record: {} cannot be written: {error}; name another file", path.display());
+            if !goes_on {
+                return Err(Problem::failure(sentence));
+            }
+            tracing::warn!("{sentence}; it is tried again");
+        }
         reader.record();
         let writer = Arc::new(Writer { path, bucket, reader, unwritten: Mutex::default() });
         let writes = writer.clone();

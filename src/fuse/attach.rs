@@ -36,7 +36,8 @@ pub(super) fn attach(dir: &Path, source: &str, options: &Options) -> Result<(Own
     let dir = prepare(dir, options)?;
     let device = match mount_directly(&dir, source, options) {
         Err(MountError::Refused(_, error)) if error.raw_os_error() == Some(libc::EPERM) => {
-            fusermount::mount(&dir, source, options)?
+            let mounted = fusermount::mount(&dir, source, options);
+            mounted.map_err(|inner| not_permitted(&dir, geteuid().is_root(), inner))?
         }
         // fusermount3 opens the device with its own rights.
         Err(MountError::DeviceDenied(error)) => match fusermount::mount(&dir, source, options) {
@@ -52,6 +53,21 @@ pub(super) fn attach(dir: &Path, source: &str, options: &Options) -> Result<(Own
             let _ = unmount(&dir, Laziness::Lazy);
             Err(MountError::Refused(dir, error))
         }
+    }
+}
+
+/// What to tell where neither this process nor `fusermount3` may mount. Of root, whom nothing else stops, it is told what
+/// root lacks: a bare "Operation not permitted" of another program leads nowhere.
+fn not_permitted(dir: &Path, is_root: bool, inner: MountError) -> MountError {
+    match inner {
+        MountError::Fusermount(words) if is_root => MountError::NoPrivilege(dir.to_owned(), words),
+        MountError::FusermountMissing(program) if is_root => {
+            MountError::NoPrivilege(dir.to_owned(), format!("{} is not installed", program.display()))
+        }
+        MountError::Fusermount(words) => {
+            MountError::Fusermount(format!("{} cannot be mounted on by this user: {words}", dir.display()))
+        }
+        other => other,
     }
 }
 
@@ -150,10 +166,16 @@ pub fn discard(dir: &Path) {
     }
 }
 
-/// Whether a request through the mount on this directory is answered. Waits for some seconds at most.
+/// Whether a request through the mount on this directory is answered. Waits for some seconds at most. Where there is no
+/// thread to ask with, nothing speaks against it.
 pub fn answers(dir: &Path) -> bool {
+    ask(dir).map_or_else(|error| error.raw_os_error() == Some(libc::EAGAIN), |()| true)
+}
+
+/// Sends a request through the mount on this directory. Waits for some seconds at most.
+pub(super) fn ask(dir: &Path) -> io::Result<()> {
     // Asks the daemon but never the store.
-    bounded(dir, |dir| Ok(nix::sys::statvfs::statvfs(dir)?)).is_ok()
+    bounded(dir, |dir| Ok(nix::sys::statvfs::statvfs(dir)?)).map(drop)
 }
 
 impl Point {

@@ -27,6 +27,8 @@ pub enum MountError {
     FusermountMissing(PathBuf),
     /// `fusermount3` refused; holds its words.
     Fusermount(String),
+    /// Root without the right to mount; holds what came of `fusermount3`.
+    NoPrivilege(PathBuf, String),
     /// The kernel refused the mount.
     Refused(PathBuf, io::Error),
     /// What was given as a FUSE device is none.
@@ -36,7 +38,7 @@ pub enum MountError {
     /// A mount of an earlier life cannot be gone on with.
     Lost(io::Error),
     /// The mount was made, but a first request through it was not answered.
-    NoAnswer(PathBuf),
+    NoAnswer(PathBuf, io::Error),
     /// Nothing of this kind is mounted there.
     NotMounted(PathBuf),
     /// It is in use, and lazy unmounting was not asked for.
@@ -80,11 +82,20 @@ impl fmt::Display for MountError {
                 write!(f, "{words}: run as root, or allow this user to read and write /dev/fuse")
             }
             Fusermount(words) => f.write_str(words),
+            NoPrivilege(dir, words) => write!(
+                f,
+                "the kernel does not let this process mount on {}: it runs as root without CAP_SYS_ADMIN, and fusermount3 \
+                 did not help ({words}): give the container that capability (--cap-add SYS_ADMIN), or mount outside of it \
+                 and hand over the device (fuse-fd)",
+                dir.display()
+            ),
             Refused(dir, error) => write!(f, "the kernel refused to mount on {}: {error}", dir.display()),
             NotADevice(what) => write!(f, "{what} is not an open FUSE device: hand over a descriptor of /dev/fuse"),
             Handshake(error) => write!(f, "the kernel's FUSE handshake failed: {error}"),
             Lost(error) => write!(f, "the mount of the daemon before cannot be gone on with: {error}"),
-            NoAnswer(dir) => write!(f, "the kernel got no answer through the new mount on {}", dir.display()),
+            NoAnswer(dir, error) => {
+                write!(f, "a first request through the new mount on {} was not answered ({error})", dir.display())
+            }
             NotMounted(dir) => write!(f, "{} is not a mount of ossmount", dir.display()),
             Busy(dir) => {
                 write!(f, "{} is in use: close its files, or unmount lazily (ossmount umount --lazy)", dir.display())
@@ -98,9 +109,12 @@ impl std::error::Error for MountError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         use MountError::*;
         match self {
-            DeviceDenied(error) | Unusable(_, error) | Refused(_, error) | Handshake(error) | Lost(error) => {
-                Some(error)
-            }
+            DeviceDenied(error)
+            | Unusable(_, error)
+            | Refused(_, error)
+            | Handshake(error)
+            | Lost(error)
+            | NoAnswer(_, error) => Some(error),
             _ => None,
         }
     }

@@ -160,7 +160,7 @@ impl Default for Options {
 
 impl Options {
     /// The number of threads to run.
-    pub(super) fn thread_count(&self) -> usize {
+    pub fn thread_count(&self) -> usize {
         match self.threads {
             0 => std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 16)),
             threads => threads,

@@ -54,7 +54,8 @@ pub fn mount(fs: Arc<Fs>, target: Target, options: Options, runtime: Handle) -> 
     let (notifier, ended) = match started {
         Ok(started) => started,
         Err(error) => {
-            if let Some(point) = point {
+            // One that goes on is left to the next life: what failed here, as for lack of threads, may not last.
+            if let Some(point) = point.filter(|_| terms.is_none()) {
                 let _ = point.detach();
             }
             return Err(MountError::Handshake(error));
@@ -62,7 +63,10 @@ pub fn mount(fs: Arc<Fs>, target: Target, options: Options, runtime: Handle) -> 
     };
     fs.set_notifier(Some(notifier.clone()));
     let mounted = Mounted { fs, point, device, notifier, in_flight, ended };
-    mounted.settle_in(&options)?;
+    match mounted.settle_in(&options) {
+        Err(error) if terms.is_some() => tracing::warn!(%error, "the mount goes on all the same"),
+        settled => settled?,
+    }
     Ok(mounted)
 }
 
@@ -117,11 +121,12 @@ fn config(options: &Options, clones: bool) -> Config {
 
 /// Runs a session on threads of its own.
 fn serve(session: Session<Kernel>) -> io::Result<Arc<Ended>> {
-    let ended = Arc::new(Ended { done: Mutex::new(false), changed: Condvar::new(), watch: watch::Sender::new(false) });
+    let ended = Arc::new(Ended::default());
     let shared = ended.clone();
     thread::Builder::new().name("fuse-session".to_owned()).spawn(move || {
         if let Err(error) = session.run() {
             tracing::error!(%error, "the session with the kernel broke");
+            shared.broke.lock().get_or_insert(error.to_string());
         }
         shared.set();
     })?;
@@ -175,8 +180,9 @@ impl Mounted {
         self.fs.set_notifier(None);
         self.notifier.stop();
         match &self.point {
-            // After the end the directory, and even the mount's number, may be another's.
-            Some(point) if !self.ended.is_set() => point.detach(),
+            // After the end of the mount the directory, and even the mount's number, may be another's. One whose session
+            // broke is still there, and would be dead.
+            Some(point) if !self.ended.is_set() || self.broke().is_some() => point.detach(),
             _ => Ok(()),
         }
     }
@@ -184,6 +190,11 @@ impl Mounted {
     /// Becomes true when the session with the kernel has ended.
     pub fn ended(&self) -> watch::Receiver<bool> {
         self.ended.watch.subscribe()
+    }
+
+    /// Why the session ended, where it was not the end of the mount: for lack of threads, most likely.
+    pub fn broke(&self) -> Option<String> {
+        self.ended.broke.lock().clone()
     }
 
     /// Waits until the mount is gone, whoever unmounted it, and no program holds a file of it open.
@@ -215,8 +226,9 @@ impl Mounted {
     /// Checks that the kernel gets answers, and widens its readahead.
     fn settle_in(&self, options: &Options) -> Result<(), MountError> {
         let Some(point) = &self.point else { return Ok(()) };
-        if !attach::answers(point.dir()) {
-            return Err(MountError::NoAnswer(point.dir().to_owned()));
+        attach::ask(point.dir()).map_err(|error| MountError::NoAnswer(point.dir().to_owned(), error))?;
+        if let Some(why) = self.broke() {
+            return Err(MountError::Handshake(io::Error::other(why)));
         }
         if options.read_ahead_kib > 0 {
             let (major, minor) = point.device();
@@ -242,9 +254,11 @@ impl Drop for Mounted {
 }
 
 /// Whether the session has ended, for threads and for tasks.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Ended {
     done: Mutex<bool>,
+    /// Why, where it was not the end of the mount.
+    broke: Mutex<Option<String>>,
     changed: Condvar,
     watch: watch::Sender<bool>,
 }

@@ -119,10 +119,12 @@
 //! # The log
 //!
 //! Goes to `log-file`; without one, to stderr in the foreground and to the system's log (`/dev/log`) in the background. Where
-//! there is neither, `ossmount mount` says so. `log-format=json` prints one object a line.
+//! there is neither, `ossmount mount` says so on a terminal. `log-format=json` prints one object a line.
 //!
 //! - **Rotation.** `log-file-size=100MiB` keeps a file that has grown as `FILE.1`, `FILE.2` and so on, `log-file-count` in all.
-//!   With logrotate leave that out, and send SIGHUP after moving the file: it is opened anew.
+//!   With logrotate leave that out, and send SIGHUP after moving the file: it is opened anew. One that was removed is begun
+//!   anew with the next line. Lines that the file does not take, as on a full disk, go to where they would go without
+//!   `log-file`, and end no file. Output that is closed, full or without a reader loses lines and stops nothing.
 //! - **journald.** A service whose stderr goes to the journal prints priorities and no times. To the system's log a line
 //!   that it cannot take at once is lost; reads do not wait for it.
 //! - **Repeats.** Of warnings and errors that say the same of the same key the first five are written, then one a minute

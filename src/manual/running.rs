@@ -67,6 +67,13 @@
 //! Goes to `log-file`; without one, to stderr in the foreground and to the system's log (`/dev/log`) in the background.
 //! [`monitoring`](super::monitoring) says the rest.
 //!
+//! # What it takes of the machine
+//!
+//! A daemon in the background keeps no descriptor of the program that started it, but for those that an option names as
+//! `/dev/fd/N`: `flock LOCK ossmount mount ...` lets go of the lock when the mount stands. It needs some ten threads and
+//! one more for each processor; they are made for a trial before anything is mounted, so that too low a limit of tasks
+//! (`pids.max`, `TasksMax`, `ulimit -u`) is an error and no dead mount.
+//!
 //! # Secrets
 //!
 //! No option takes a secret, none is ever logged, and the daemon writes no core files.

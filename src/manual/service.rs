@@ -73,6 +73,11 @@
 //! again. `systemctl restart`, an upgrade followed by a restart, a crash, and `kill -9` then show as a pause: reads that
 //! were under way are asked again of the next daemon, and answered by it. SIGUSR1 asks a daemon to hand over so.
 //!
+//! Such a life begins by serving the mount, for programs wait. What else was asked for and cannot be had (the folder of the
+//! pid file, of the log or of the control socket is gone, the port for figures is taken, the recorded load cannot be read)
+//! is a warning in the log, and is tried again while the mount lives; the bucket need not answer. For the first life each of
+//! these is an error, and there is no mount.
+//!
 //! What survives: open files, also those that the kernel reads by itself; mappings; working directories, directories held
 //! by descriptors, bind mounts of directories; directories being read, which give each name once; inode numbers. An object
 //! that changed meanwhile gives ESTALE, as ever.

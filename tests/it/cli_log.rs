@@ -8,7 +8,7 @@ use std::process::Stdio;
 use ossmount::emulator::{Emulator, PutOptions, StorageClass};
 use serde_json::Value;
 
-use crate::cli::{BINARY, Target, Tool, server, until};
+use crate::cli::{BINARY, Running, Target, Tool, server, until};
 
 /// A mount in the background whose log is a file.
 struct Bed {
@@ -145,10 +145,60 @@ fn the_journal_gets_priorities_and_no_times() {
 }
 
 #[test]
-fn a_daemon_that_nobody_hears_says_so_at_the_start() {
+fn a_person_is_told_of_a_daemon_that_nobody_hears_and_a_log_is_not() {
     let (server, target) = (server(), Target::new());
     let ended = target.mount(&Tool::for_server(&server), "oss://bucket", &[]).ok();
+    assert_eq!(ended.stderr, "", "this stderr is a pipe");
     let is_heard = UnixDatagram::unbound().unwrap().connect("/dev/log").is_ok();
-    let said = ended.stderr.starts_with("ossmount: nothing is logged: there is no /dev/log here");
-    assert_eq!((said, ended.stderr.lines().count()), (!is_heard, usize::from(!is_heard)), "{ended:?}");
+    let (target, terminal) = (Target::new(), nix::pty::openpty(None, None).unwrap());
+    let mut command = Tool::for_server(&server).command(BINARY);
+    let pid_file = target.pid_file();
+    command.args(["mount", "oss://bucket", target.dir(), "--pid-file", pid_file.to_str().unwrap()]);
+    let status = command.stdout(Stdio::null()).stderr(terminal.slave.try_clone().unwrap()).status().unwrap();
+    drop((command, terminal.slave));
+    let mut said = [0; 512];
+    let mut master = File::from(terminal.master);
+    // Where nothing was said, the end of the other side is an error.
+    let len = std::io::Read::read(&mut master, &mut said).unwrap_or(0);
+    let said = String::from_utf8_lossy(&said[..len]).into_owned();
+    assert!(status.success(), "{said}");
+    assert_eq!(said.starts_with("ossmount: nothing is logged: there is no /dev/log here"), !is_heard, "{said}");
+}
+
+/// Outputs that take nothing: a full one, and a pipe without a reader.
+fn outputs_that_fail() -> [Stdio; 2] {
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    [full.into(), writer.into()]
+}
+
+#[test]
+fn an_output_that_takes_nothing_fails_no_mount_that_stands() {
+    let server = server();
+    let tool = Tool::for_server(&server);
+    for (stdout, stderr) in outputs_that_fail().into_iter().zip(outputs_that_fail()) {
+        let target = Target::new();
+        let mut command = tool.command(BINARY);
+        // As mount.fuse calls it, which has it say that the mount answers.
+        command.args(["oss://bucket", target.dir(), "-v", "--pid-file", target.pid_file().to_str().unwrap()]);
+        assert_eq!(command.stdout(stdout).stderr(stderr).status().unwrap().code(), Some(0));
+        assert_eq!(fs::read_to_string(target.path("a.txt")).unwrap(), "alpha\n");
+    }
+}
+
+#[test]
+fn a_daemon_whose_log_goes_nowhere_goes_on() {
+    let server = server();
+    let tool = Tool::for_server(&server);
+    for (stdout, stderr) in outputs_that_fail().into_iter().zip(outputs_that_fail()) {
+        let target = Target::new();
+        let mut command = tool.command(BINARY);
+        command.args(["mount", "-f", "oss://bucket", target.dir(), "--log-level", "trace"]);
+        let mut running = Running::of(command.stdout(stdout).stderr(stderr).spawn().unwrap());
+        until("it is mounted", || target.is_mounted());
+        assert_eq!(fs::read_to_string(target.path("dir/b.txt")).unwrap(), "beta\n");
+        running.signal(libc::SIGTERM);
+        running.wait().ok();
+    }
 }

@@ -48,6 +48,7 @@ mod mount_read;
 mod namespace;
 mod radosgw;
 mod restart;
+mod scarcity;
 mod secrets;
 mod service;
 mod wire;

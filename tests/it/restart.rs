@@ -224,6 +224,77 @@ fn read_on_without_privileges() {
     until("the daemon has ended", || daemon().is_none());
 }
 
+/// The daemon's process id as the mount itself tells it.
+fn asked_for_pid(mount: &Target) -> Option<u64> {
+    let ended = Tool::bare().run(&["control", mount.dir(), r#"{"op":"health"}"#]);
+    serde_json::from_str::<serde_json::Value>(&ended.stdout).ok()?["pid"].as_u64()
+}
+
+#[test]
+fn a_later_life_serves_without_what_lies_beside_the_mount_and_has_it_again() {
+    let server = stocked();
+    let target = Target::new();
+    let folder = target.beside("beside");
+    let names = ["pid", "log", "control", "metrics", "record"];
+    let paths = names.map(|name| folder.join(name).into_os_string().into_string().unwrap());
+    let [pid, log, control, metrics, record] = paths.each_ref().map(String::as_str);
+    fs::create_dir(&folder).unwrap();
+    let recorded = ["--record", record, "--replay", record];
+    let args = ["--log-file", log, "--control-socket", control, "--metrics-listen", metrics, "--pid-file", pid];
+    let all = [["mount", "oss://bucket", target.dir(), "--supervise"].as_slice(), &recorded, &args].concat();
+    Tool::for_server(&server).run(&all).ok();
+    let file = File::open(target.path("big")).unwrap();
+    let first: u32 = fs::read_to_string(pid).unwrap().trim().parse().unwrap();
+    // Not all at once: the daemon may write into it.
+    until("the folder is gone", || fs::remove_dir_all(&folder).is_ok());
+    // Nothing of it can be made again while a file has its name.
+    fs::write(&folder, "").unwrap();
+    server.set_shaping(Shaping { page_time: Duration::from_secs(600), ..Shaping::default() });
+    kill(first, libc::SIGKILL);
+    let mut buffer = vec![0; 100_000];
+    file.read_exact_at(&mut buffer, 5_000_001).unwrap();
+    assert!(buffer == bytes()[5_000_001..][..buffer.len()]);
+    let second = asked_for_pid(&target).unwrap();
+    assert_ne!(second, u64::from(first));
+
+    fs::remove_file(&folder).unwrap();
+    fs::create_dir(&folder).unwrap();
+    until("the pid file is there again", || {
+        fs::read_to_string(pid).is_ok_and(|text| text.trim().parse() == Ok(second))
+    });
+    for path in [control, metrics] {
+        until("it takes clients again", || std::os::unix::net::UnixStream::connect(path).is_ok());
+    }
+    until("the log is there again", || fs::read_to_string(log).is_ok_and(|text| text.contains("there now")));
+    until("what is read is recorded again", || fs::exists(record).unwrap());
+    assert_eq!(asked_for_pid(&target), Some(second), "it is still the second life");
+    drop(file);
+    Tool::bare().run(&["umount", target.dir()]).ok();
+    assert!(!fs::exists(pid).unwrap() && !fs::exists(control).unwrap() && !fs::exists(metrics).unwrap());
+}
+
+#[test]
+fn a_service_goes_on_with_its_mount_without_what_lies_beside_it() {
+    let server = stocked();
+    let target = Target::new();
+    let mut manager = Manager::new(&server, &target);
+    let folder = target.beside("beside");
+    fs::create_dir(&folder).unwrap();
+    let place = |name: &str| folder.join(name).into_os_string().into_string().unwrap();
+    let args = ["oss://bucket", target.dir(), "--log-file", &place("log"), "--pid-file", &place("pid")];
+    let mut running = manager.start(&args);
+    running.signal(libc::SIGKILL);
+    running.wait();
+    fs::remove_dir_all(&folder).unwrap();
+    let mut running = manager.start(&args);
+    assert_eq!(fs::read_to_string(target.path("dir/b.txt")).unwrap(), "beta\n");
+    running.signal(libc::SIGTERM);
+    let ended = running.wait().ok();
+    for words in ["log cannot be opened", "pid cannot be written"] {
+        assert!(ended.stderr.contains(words), "{words:?} is not in {ended:?}");
+    }
+}
+
 #[test]
 fn who_unmounts_ends_the_supervisor_too() {
     let server = server();

@@ -53,7 +53,7 @@ pub(super) struct Served {
     pub(super) file_system: Arc<Fs>,
     /// Becomes true when the kernel has ended the session.
     pub(super) ended: watch::Receiver<bool>,
-    pub(super) readiness: Readiness,
+    pub(super) readiness: Arc<Readiness>,
 }
 
 /// Where clients come in.

@@ -114,16 +114,24 @@ where
 }
 
 fn write_prefix(writer: &mut Writer<'_>, prefix: Prefix, level: Level) -> fmt::Result {
-    let severity = match level {
+    match prefix {
+        Prefix::None => Ok(()),
+        Prefix::Priority => write!(writer, "<{}>", severity(level)),
+        Prefix::Syslog => writer.write_str(&syslog_head(level)),
+    }
+}
+
+/// What stands before a line of this level, as syslog wants it.
+pub(super) fn syslog_head(level: Level) -> String {
+    format!("<{}>ossmount[{}]: ", FACILITY * 8 + severity(level), std::process::id())
+}
+
+fn severity(level: Level) -> u8 {
+    match level {
         Level::ERROR => 3,
         Level::WARN => 4,
         Level::INFO => 6,
         _ => 7,
-    };
-    match prefix {
-        Prefix::None => Ok(()),
-        Prefix::Priority => write!(writer, "<{severity}>"),
-        Prefix::Syslog => write!(writer, "<{}>ossmount[{}]: ", FACILITY * 8 + severity, std::process::id()),
     }
 }
 

@@ -12,6 +12,7 @@ mod repeats;
 mod sink;
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -51,9 +52,18 @@ pub(super) struct Level {
     seen: Arc<Seen>,
 }
 
-/// Starts the log of this process. Fails when the file cannot be opened, or when called twice.
-pub(super) fn start(log: &Log, fallback: Fallback) -> Result<Level> {
-    let sink = sink(log, fallback)?;
+/// What follows from a log file that cannot be opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Need {
+    /// There is no log: whoever named the file is told.
+    Must,
+    /// Lines go elsewhere until it can be: for a daemon that goes on with a mount, whose users wait.
+    Later,
+}
+
+/// Starts the log of this process. Fails when the file cannot be opened and must be, or when called twice.
+pub(super) fn start(log: &Log, fallback: Fallback, need: Need) -> Result<Level> {
+    let (sink, unopened) = sink(log, fallback, need)?;
     let prefix = match &sink {
         Sink::System(_) => Prefix::Syslog,
         Sink::Stderr if stderr_is_journal() => Prefix::Priority,
@@ -80,23 +90,37 @@ pub(super) fn start(log: &Log, fallback: Fallback) -> Result<Level> {
     let started = tracing_subscriber::registry().with(filter).with(lines).try_init();
     started.map_err(|error| Problem::failure(format!("the log cannot be started: {error}")))?;
     std::panic::set_hook(Box::new(|panic| tracing::error!("a part of the program failed: {panic}")));
+    if let Some(problem) = unopened {
+        tracing::warn!("{problem}; it is tried again with each line");
+    }
     Ok(Level { handle, now: Mutex::new(level), sink, seen })
 }
 
-fn sink(log: &Log, fallback: Fallback) -> Result<Sink> {
-    Ok(match (&log.file, fallback) {
-        (Some(path), _) => Sink::File(Arc::new(open(path, log)?)),
-        (None, Fallback::Stderr) => Sink::Stderr,
-        // Whoever starts the daemon is told.
-        (None, Fallback::System) => {
+/// Where lines go, and why the file could not be opened, where it need not be.
+fn sink(log: &Log, fallback: Fallback, need: Need) -> Result<(Sink, Option<Problem>)> {
+    let otherwise = match fallback {
+        Fallback::Stderr => Sink::Stderr,
+        Fallback::System => {
             SystemLog::at(Path::new(SYSTEM_LOG)).map_or(Sink::Nowhere, |log| Sink::System(Arc::new(log)))
         }
-    })
+    };
+    let Some(path) = &log.file else { return Ok((otherwise, None)) };
+    let file = LogFile::new(path, log.file_bytes, log.file_count, otherwise);
+    let unopened = file.reopen().err().map(|error| {
+        let path = path.display();
+        Problem::failure(format!("the log file {path} cannot be opened: {error}; name another with log-file"))
+    });
+    match unopened {
+        Some(problem) if need == Need::Must => Err(problem),
+        unopened => Ok((Sink::File(Arc::new(file)), unopened)),
+    }
 }
 
-/// What whoever starts a daemon in the background should know of its log: that there is none.
+/// What a person who starts a daemon in the background should know of its log: that there is none. Only a person is told:
+/// in a container, where this is how things are, it would stand in each log of a start.
 pub(super) fn unheard(log: &Log) -> Option<String> {
-    let is_heard = log.file.is_some() || SystemLog::at(Path::new(SYSTEM_LOG)).is_ok();
+    let is_heard =
+        !std::io::stderr().is_terminal() || log.file.is_some() || SystemLog::at(Path::new(SYSTEM_LOG)).is_ok();
     (!is_heard).then(|| format!("nothing is logged: there is no {SYSTEM_LOG} here, and no log-file was named"))
 }
 
@@ -119,16 +143,7 @@ pub(super) fn start_quietly(raw: &Raw) -> Result<Level> {
     if !raw.is_given(Name::LogLevel) {
         "warn".clone_into(&mut log.level);
     }
-    start(&log, Fallback::Stderr)
-}
-
-fn open(path: &Path, log: &Log) -> Result<LogFile> {
-    LogFile::open(path, log.file_bytes, log.file_count).map_err(|error| {
-        Problem::failure(format!(
-            "the log file {} cannot be opened: {error}; name another with log-file",
-            path.display()
-        ))
-    })
+    start(&log, Fallback::Stderr, Need::Must)
 }
 
 fn parse(level: &str) -> LevelFilter {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,10 +31,12 @@ impl<'a> MakeWriter<'a> for Sink {
 }
 
 impl Write for &Sink {
+    /// Never fails: what is printed of a failure could fail as well, and must not end the daemon.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         match self {
-            Sink::File(file) => file.write(line)?,
-            Sink::Stderr => io::stderr().write_all(line)?,
+            Sink::File(file) => file.write(line),
+            // A terminal that was closed, a pipe without a reader, a file on a full disk: the line is lost.
+            Sink::Stderr => drop(io::stderr().write_all(line)),
             Sink::System(log) => log.write(line),
             Sink::Nowhere => {}
         }
@@ -46,7 +49,10 @@ impl Write for &Sink {
 }
 
 /// A file that lines are appended to. When it has grown it is kept as `NAME.1`, what was `NAME.1` as `NAME.2` and so on,
-/// and another is begun; a program that has moved it away has it opened anew.
+/// and another is begun; a program that has moved it away has it opened anew, and one that was removed is begun anew with
+/// the next line. Lines that the file does not take go elsewhere.
+///
+/// Its size is asked of the file system for each line, so that what was not written, on a full disk, does not count.
 #[derive(Debug)]
 pub(super) struct LogFile {
     path: PathBuf,
@@ -54,55 +60,79 @@ pub(super) struct LogFile {
     most_bytes: Option<u64>,
     /// Files, the one that is written included.
     count: usize,
+    /// Where lines go that the file does not take.
+    otherwise: Box<Sink>,
     open: Mutex<Open>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Open {
-    file: File,
-    bytes: u64,
+    /// None where it could not be opened.
+    file: Option<File>,
+    /// Where it could not be kept beside, that is tried again when it has so many bytes.
+    grown_at: u64,
 }
 
 impl Open {
-    fn at(path: &Path) -> io::Result<Open> {
-        let file = File::options().append(true).create(true).open(path)?;
-        let bytes = file.metadata()?.len();
-        Ok(Open { file, bytes })
+    /// The bytes in the file; `None` where it has to be opened.
+    fn bytes(&self) -> Option<u64> {
+        let meta = self.file.as_ref()?.metadata().ok()?;
+        // What is written into a file without a name is seen by no one and fills the disk.
+        (meta.nlink() > 0).then_some(meta.len())
     }
 }
 
+fn open_at(path: &Path) -> io::Result<File> {
+    File::options().append(true).create(true).open(path)
+}
+
 impl LogFile {
-    /// Opens the file, at its end.
-    pub(super) fn open(path: &Path, most_bytes: Option<u64>, count: usize) -> io::Result<LogFile> {
-        let open = Mutex::new(Open::at(path)?);
-        Ok(LogFile { path: path.to_owned(), most_bytes, count: count.max(1), open })
+    /// A file at this path, which is opened with the first line.
+    pub(super) fn new(path: &Path, most_bytes: Option<u64>, count: usize, otherwise: Sink) -> LogFile {
+        let (otherwise, open) = (Box::new(otherwise), Mutex::default());
+        LogFile { path: path.to_owned(), most_bytes, count: count.max(1), otherwise, open }
     }
 
     /// Opens what lies at the path now. Where that fails lines go where they went before.
     pub(super) fn reopen(&self) -> io::Result<()> {
-        let fresh = Open::at(&self.path)?;
-        *self.open.lock() = fresh;
+        let file = open_at(&self.path)?;
+        *self.open.lock() = Open { file: Some(file), grown_at: 0 };
         Ok(())
     }
 
-    fn write(&self, line: &[u8]) -> io::Result<()> {
-        let mut open = self.open.lock();
-        let is_full = |most| open.bytes > 0 && open.bytes.saturating_add(line.len() as u64) > most;
-        if self.most_bytes.is_some_and(is_full) {
-            match self.begin_another() {
-                Ok(fresh) => *open = fresh,
-                // A log that is too long is better than none; it is tried again when as much has come again.
-                Err(_) => open.bytes = 0,
-            }
+    fn write(&self, line: &[u8]) {
+        if self.append(line).is_err() {
+            self.otherwise.take_other(line);
         }
-        open.bytes = open.bytes.saturating_add(line.len() as u64);
-        open.file.write_all(line)
     }
 
-    fn begin_another(&self) -> io::Result<Open> {
+    fn append(&self, line: &[u8]) -> io::Result<()> {
+        let mut open = self.open.lock();
+        let bytes = match open.bytes() {
+            Some(bytes) => bytes,
+            None => {
+                *open = Open { file: Some(open_at(&self.path)?), grown_at: 0 };
+                open.bytes().unwrap_or(0)
+            }
+        };
+        let is_full = |most| bytes > 0 && bytes.saturating_add(line.len() as u64) > most;
+        if let Some(most) = self.most_bytes.filter(|&most| is_full(most))
+            && bytes >= open.grown_at
+        {
+            match self.begin_another() {
+                Ok(file) => *open = Open { file: Some(file), grown_at: 0 },
+                // A log that is too long is better than none; it is tried again when as much has come again.
+                Err(_) => open.grown_at = bytes.saturating_add(most),
+            }
+        }
+        let Some(file) = &mut open.file else { return Err(io::ErrorKind::NotFound.into()) };
+        file.write_all(line)
+    }
+
+    fn begin_another(&self) -> io::Result<File> {
         if self.count == 1 {
             File::options().write(true).truncate(true).open(&self.path)?;
-            return Open::at(&self.path);
+            return open_at(&self.path);
         }
         for number in (1..self.count - 1).rev() {
             match fs::rename(self.kept(number), self.kept(number + 1)) {
@@ -111,13 +141,28 @@ impl LogFile {
             }
         }
         fs::rename(&self.path, self.kept(1))?;
-        Open::at(&self.path)
+        open_at(&self.path)
     }
 
     fn kept(&self, number: usize) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
         name.push(format!(".{number}"));
         PathBuf::from(name)
+    }
+}
+
+impl Sink {
+    /// Takes a line that was made for another sink.
+    fn take_other(&self, line: &[u8]) {
+        let mut sink = self;
+        let _ = match self {
+            Sink::System(_) => {
+                let mut text = super::lines::syslog_head(tracing::Level::WARN).into_bytes();
+                text.extend_from_slice(line);
+                sink.write(&text)
+            }
+            _ => sink.write(line),
+        };
     }
 }
 
@@ -169,7 +214,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         fs::write(&path, "old\n").unwrap();
-        let sink = Sink::File(Arc::new(LogFile::open(&path, Some(10), 3).unwrap()));
+        let sink = Sink::File(Arc::new(LogFile::new(&path, Some(10), 3, Sink::Nowhere)));
         for line in ["one\n", "two\n", "three\n", "four\n", "five\n", "a line that is longer than a file\n", "six\n"] {
             say(&sink, line);
         }
@@ -183,7 +228,7 @@ mod tests {
     fn one_file_alone_is_emptied() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let sink = Sink::File(Arc::new(LogFile::open(&path, Some(10), 1).unwrap()));
+        let sink = Sink::File(Arc::new(LogFile::new(&path, Some(10), 1, Sink::Nowhere)));
         ["one\n", "two\n", "three\n"].iter().for_each(|line| say(&sink, line));
         assert_eq!(fs::read_to_string(&path).unwrap(), "three\n");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -193,7 +238,7 @@ mod tests {
     fn a_file_that_was_moved_away_is_opened_anew_when_told() {
         let folder = tempfile::tempdir().unwrap();
         let (path, moved) = (folder.path().join("log"), folder.path().join("moved"));
-        let file = Arc::new(LogFile::open(&path, None, 5).unwrap());
+        let file = Arc::new(LogFile::new(&path, None, 5, Sink::Nowhere));
         let sink = Sink::File(file.clone());
         say(&sink, "one\n");
         fs::rename(&path, &moved).unwrap();
@@ -202,6 +247,53 @@ mod tests {
         say(&sink, "three\n");
         assert_eq!(fs::read_to_string(&moved).unwrap(), "one\ntwo\n");
         assert_eq!(fs::read_to_string(&path).unwrap(), "three\n");
+    }
+
+    #[test]
+    fn a_file_that_was_removed_is_begun_anew_with_the_next_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let (inside, path) = (folder.path().join("logs"), folder.path().join("logs/log"));
+        let spare = Arc::new(LogFile::new(&folder.path().join("spare"), None, 1, Sink::Nowhere));
+        let sink = Sink::File(Arc::new(LogFile::new(&path, Some(1000), 3, Sink::File(spare))));
+        say(&sink, "not there yet\n");
+        fs::create_dir(&inside).unwrap();
+        say(&sink, "one\n");
+        fs::remove_file(&path).unwrap();
+        say(&sink, "two\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two\n");
+        fs::remove_dir_all(&inside).unwrap();
+        say(&sink, "elsewhere\n");
+        fs::create_dir(&inside).unwrap();
+        say(&sink, "three\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "three\n");
+        let spared = fs::read_to_string(folder.path().join("spare")).unwrap();
+        assert_eq!(spared, "not there yet\nelsewhere\n", "what the file did not take is not lost");
+    }
+
+    #[test]
+    fn lines_that_a_full_disk_does_not_take_end_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, kept) = (folder.path().join("log"), folder.path().join("log.1"));
+        fs::write(&kept, "history\n").unwrap();
+        // Each write to it fails, as to a file on a full disk.
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        let spare = Arc::new(LogFile::new(&folder.path().join("spare"), None, 1, Sink::Nowhere));
+        let sink = Sink::File(Arc::new(LogFile::new(&path, Some(10), 2, Sink::File(spare))));
+        (0..100).for_each(|_| say(&sink, "lost\n"));
+        assert_eq!(fs::read_to_string(&kept).unwrap(), "history\n");
+        assert_eq!(fs::read_to_string(folder.path().join("spare")).unwrap().lines().count(), 100);
+    }
+
+    #[test]
+    fn a_file_that_was_emptied_has_room_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, kept) = (folder.path().join("log"), folder.path().join("log.1"));
+        let sink = Sink::File(Arc::new(LogFile::new(&path, Some(10), 2, Sink::Nowhere)));
+        say(&sink, "12345678\n");
+        File::create(&path).unwrap();
+        say(&sink, "abcdefgh\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "abcdefgh\n");
+        assert!(!kept.exists());
     }
 
     #[test]

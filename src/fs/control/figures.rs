@@ -97,8 +97,8 @@ impl Fs {
             let text = |path: &std::path::PathBuf| path.display().to_string();
             health.source = surroundings.source.clone();
             health.directory = surroundings.dir.as_ref().map(text);
-            health.socket = surroundings.socket.as_ref().map(text);
-            health.metrics = surroundings.metrics.clone();
+            health.socket = surroundings.socket.get().map(text);
+            health.metrics = surroundings.metrics.get().cloned();
         }
         health
     }

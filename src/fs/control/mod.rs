@@ -96,10 +96,10 @@ pub struct Surroundings {
     pub source: String,
     /// Where, absolute and without links; `None` where somebody else mounted for us.
     pub dir: Option<PathBuf>,
-    /// The control socket.
-    pub socket: Option<PathBuf>,
-    /// Where figures and health are served over HTTP: host and port, or a path.
-    pub metrics: Option<String>,
+    /// The control socket, from when there is one.
+    pub socket: Arc<OnceLock<PathBuf>>,
+    /// Where figures and health are served over HTTP, from when they are: host and port, or a path.
+    pub metrics: Arc<OnceLock<String>>,
     /// Makes copies; `None` where that is switched off.
     pub copying: Option<Copying>,
     /// The rest of the daemon.
@@ -152,7 +152,7 @@ impl Fs {
 
     /// Where longer answers can be had.
     pub fn control_socket(&self) -> Option<&str> {
-        self.desk.surroundings.get()?.socket.as_deref()?.to_str()
+        self.desk.surroundings.get()?.socket.get()?.to_str()
     }
 
     /// Does what a control request asks for. Ends within some seconds, or when the store's own limits of time do.

@@ -1,0 +1,231 @@
+//! What a daemon has beside its mount: the pid file, the control socket, the port for figures and health, the entry among
+//! the live mounts.
+//!
+//! Whoever asks for a mount is told where one of those that were named cannot be had, and has no mount. A daemon that goes
+//! on with a mount has users who wait: it serves them, says what is missing, and tries again until it has all of it.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::task::JoinHandle;
+
+use super::beside::{Beside, Readiness, Served};
+use super::registry::{self, Registration};
+use super::socket::Door;
+use crate::config::{ControlSocket, MetricsListen, Problem, Result};
+use crate::fs::Fs;
+
+/// Pauses before what is missing is tried again, at first and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// Which of them a mount shall have.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) pid_file: Option<PathBuf>,
+    pub(super) control_socket: ControlSocket,
+    pub(super) metrics_listen: Option<MetricsListen>,
+}
+
+/// The mount that they speak of.
+pub(super) struct About {
+    pub(super) file_system: Arc<Fs>,
+    /// Where it is; none where another program has mounted.
+    pub(super) dir: Option<PathBuf>,
+    pub(super) source: String,
+    /// Becomes true when the kernel has ended the session.
+    pub(super) ended: tokio::sync::watch::Receiver<bool>,
+    pub(super) readiness: Arc<Readiness>,
+}
+
+/// Where control requests and figures can be had, each known from when it is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Addresses {
+    pub(super) socket: Arc<OnceLock<PathBuf>>,
+    pub(super) metrics: Arc<OnceLock<String>>,
+}
+
+/// Those that a mount has. Dropping it takes them away.
+pub(super) struct Accessories {
+    shared: Arc<Shared>,
+    /// Tries again what is missing.
+    task: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    wanted: Wanted,
+    about: About,
+    addresses: Addresses,
+    had: Mutex<Had>,
+}
+
+#[derive(Default)]
+struct Had {
+    pid_file: Option<PidFile>,
+    door: Option<Door>,
+    beside: Option<Beside>,
+    registration: Option<Registration>,
+}
+
+/// What cannot be had, and why.
+type Missing = Vec<Problem>;
+
+impl Accessories {
+    /// Makes all of them for the first life of a mount. `beside` listens already. Fails where one that was named cannot be
+    /// had.
+    pub(super) async fn demand(
+        wanted: Wanted,
+        about: About,
+        beside: Option<Beside>,
+        addresses: Addresses,
+    ) -> Result<Self> {
+        let shared = Shared::new(wanted, about, beside, addresses);
+        match shared.complete().await.into_iter().next() {
+            Some(problem) => Err(problem),
+            None => Ok(Accessories { shared, task: None }),
+        }
+    }
+
+    /// Makes what can be had now for a later life of a mount, and the others as soon as they can.
+    pub(super) async fn gather(wanted: Wanted, about: About, beside: Option<Beside>, addresses: Addresses) -> Self {
+        let shared = Shared::new(wanted, about, beside, addresses);
+        let missing = shared.complete().await;
+        for problem in &missing {
+            tracing::warn!("{problem}; the mount is served without, and it is tried again");
+        }
+        let task = (!missing.is_empty()).then(|| tokio::spawn(shared.clone().keep_trying()));
+        Accessories { shared, task }
+    }
+}
+
+impl Drop for Accessories {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+        // Not left to the task, which ends at some time after this.
+        drop(std::mem::take(&mut *self.shared.had.lock()));
+    }
+}
+
+impl Shared {
+    fn new(wanted: Wanted, about: About, beside: Option<Beside>, addresses: Addresses) -> Arc<Shared> {
+        let had = Mutex::new(Had { beside, ..Had::default() });
+        Arc::new(Shared { wanted, about, addresses, had })
+    }
+
+    async fn keep_trying(self: Arc<Self>) {
+        let mut pause = PAUSES.0;
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSES.1);
+            if self.complete().await.is_empty() {
+                tracing::info!("what was missing beside the mount is there now");
+                return;
+            }
+        }
+    }
+
+    /// Makes what is not there yet.
+    async fn complete(&self) -> Missing {
+        let mut missing = Missing::new();
+        missing.extend(self.write_pid_file().err());
+        missing.extend(self.open_door().err());
+        self.enter();
+        missing.extend(self.serve_beside().await.err());
+        missing
+    }
+
+    fn write_pid_file(&self) -> Result<()> {
+        let mut had = self.had.lock();
+        if let (Some(path), None) = (&self.wanted.pid_file, &had.pid_file) {
+            had.pid_file = Some(PidFile::write(path.clone())?);
+        }
+        Ok(())
+    }
+
+    /// Opens the control socket. One that was named must be had; without one of its own choice a mount works as well.
+    fn open_door(&self) -> Result<()> {
+        let mut had = self.had.lock();
+        if had.door.is_some() {
+            return Ok(());
+        }
+        let open = |path: PathBuf| Door::open(path, self.about.file_system.clone());
+        let door = match &self.wanted.control_socket {
+            ControlSocket::Off => return Ok(()),
+            ControlSocket::At(path) => open(path.clone()).map_err(|error| {
+                Problem::failure(format!("the control socket {} cannot be opened: {error}", path.display()))
+            })?,
+            ControlSocket::Automatic => match registry::socket_path().and_then(open) {
+                Ok(door) => door,
+                Err(error) => {
+                    tracing::warn!(%error, "there is no control socket");
+                    return Ok(());
+                }
+            },
+        };
+        let _ = self.addresses.socket.set(door.path().to_owned());
+        had.door = Some(door);
+        Ok(())
+    }
+
+    /// Enters the mount among the live ones, with the socket that it has or shall have: one that does not listen is passed
+    /// over.
+    fn enter(&self) {
+        let mut had = self.had.lock();
+        let (Some(dir), None) = (&self.about.dir, &had.registration) else { return };
+        let socket = match &self.wanted.control_socket {
+            ControlSocket::At(path) => Some(path.as_path()),
+            _ => had.door.as_ref().map(Door::path),
+        };
+        match Registration::enter(dir, &self.about.source, socket) {
+            Ok(registration) => had.registration = Some(registration),
+            Err(error) => tracing::warn!(
+                %error,
+                "this mount cannot be entered among the live ones; umount will not wait for its end"
+            ),
+        }
+    }
+
+    async fn serve_beside(&self) -> Result<()> {
+        let Some(listen) = &self.wanted.metrics_listen else { return Ok(()) };
+        if self.addresses.metrics.get().is_some() {
+            return Ok(());
+        }
+        let opened = self.had.lock().beside.take();
+        let beside = match opened {
+            Some(beside) => beside,
+            None => Beside::open(listen).await?,
+        };
+        let About { file_system, ended, readiness, .. } = &self.about;
+        let served = Served { file_system: file_system.clone(), ended: ended.clone(), readiness: readiness.clone() };
+        beside.serve(served);
+        tracing::info!(address = beside.address(), "figures and health are served");
+        let _ = self.addresses.metrics.set(beside.address().to_owned());
+        self.had.lock().beside = Some(beside);
+        Ok(())
+    }
+}
+
+/// A file with the process id, for as long as this lives.
+struct PidFile(PathBuf);
+
+impl PidFile {
+    fn write(path: PathBuf) -> Result<PidFile> {
+        let written = File::create(&path).and_then(|mut file| writeln!(file, "{}", std::process::id()));
+        match written {
+            Ok(()) => Ok(PidFile(path)),
+            Err(error) => Err(Problem::failure(format!("the pid file {} cannot be written: {error}", path.display()))),
+        }
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // Gone already is as good.
+        let _ = fs::remove_file(&self.0);
+    }
+}
