@@ -114,12 +114,13 @@ impl Known<'_> {
         let mounting = self.mounting.as_ref()?;
         let is_auto = self.raw.text(name) == Some("auto");
         let because = |value: String, because: &str| Some(Computed { value, because: because.to_owned() });
-        let of_memory = |bytes: u64, share: &str| {
+        let of_memory = |bytes: u64, divisor: u64, share: &str| {
+            let share = if bytes == self.machine.memory / divisor { share } else { "its share" };
             because(ByteSize(bytes).to_string(), &format!("{share} of {}", self.machine.memory_phrase()))
         };
         match name {
-            Name::MemoryLimit if is_auto => of_memory(mounting.read.memory_limit, "a quarter"),
-            Name::MetadataMemory if is_auto => of_memory(mounting.fs.metadata_bytes, "an eighth"),
+            Name::MemoryLimit if is_auto => of_memory(mounting.read.memory_limit, 4, "a quarter"),
+            Name::MetadataMemory if is_auto => of_memory(mounting.fs.metadata_bytes, 8, "an eighth"),
             Name::MaxConnections if is_auto => {
                 because(mounting.store.max_connections.to_string(), "64, or list-concurrency where that is more")
             }

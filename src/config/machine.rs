@@ -47,15 +47,40 @@ pub(super) fn is_ecs() -> bool {
     fs::read_to_string("/sys/class/dmi/id/sys_vendor").is_ok_and(|vendor| vendor.trim().starts_with("Alibaba Cloud"))
 }
 
-/// A quarter of the memory there is, but at least 64 MiB: windows need that much to go at the speed of the network.
-pub fn automatic_memory_limit(memory: u64) -> u64 {
-    (memory / 4).max(64 << 20)
+/// How the memory that a process may count on is shared out, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MemoryShares {
+    /// All of it: the machine's, or what a cgroup allows.
+    pub allowed: u64,
+    /// Left for the program, its stacks and connections, pages of listings on their way, and what allocators keep.
+    pub reserved: u64,
+    /// Read buffers.
+    pub buffers: u64,
+    /// Names and attributes.
+    pub names: u64,
 }
 
-/// An eighth of the memory there is, but at least 256 MiB: a million files with their names.
-pub fn automatic_metadata_memory(memory: u64) -> u64 {
-    (memory / 8).max(256 << 20)
+impl MemoryShares {
+    /// Shares for what is not set by hand. A quarter for read buffers, but at least 64 MiB: windows need that much to go
+    /// at the speed of the network. An eighth for names, but at least 256 MiB: a million files with their names. Where
+    /// that is more than there is, less: being slower is better than being killed.
+    pub fn of(allowed: u64, buffers: Option<u64>, names: Option<u64>) -> Self {
+        let reserved = (allowed / 8).saturating_add(16 << 20).min(allowed / 2);
+        let usable = allowed - reserved;
+        let room = match names {
+            Some(names) => usable.saturating_sub(names),
+            None => usable / 2,
+        };
+        let buffers = buffers.unwrap_or((allowed / 4).max(64 << 20).min(room).max(LEAST_SHARE));
+        // What an eviction has not come to yet takes a little more than the limit.
+        let room = usable.saturating_sub(buffers) / 4 * 3;
+        let names = names.unwrap_or((allowed / 8).max(256 << 20).min(room).max(LEAST_SHARE));
+        MemoryShares { allowed, reserved, buffers, names }
+    }
 }
+
+/// No share that is worked out is less, in bytes, whatever is set by hand: nothing would go on.
+const LEAST_SHARE: u64 = 8 << 20;
 
 /// The smallest memory limit of the process's cgroup and those above it, version 1 or 2, in bytes. `groups` is the
 /// text of `/proc/self/cgroup`; `read` reads a file under `/sys/fs/cgroup`.
@@ -189,11 +214,44 @@ mod tests {
     }
 
     #[test]
-    fn a_quarter_of_what_there_is() {
-        assert_eq!(automatic_memory_limit(8 << 30), 2 << 30);
-        assert_eq!(automatic_memory_limit(100 << 20), 64 << 20);
-        assert_eq!(automatic_metadata_memory(8 << 30), 1 << 30);
-        assert_eq!(automatic_metadata_memory(100 << 20), 256 << 20);
+    fn shares_are_a_quarter_and_an_eighth_where_there_is_enough() {
+        let shares = |allowed| {
+            let shares = MemoryShares::of(allowed, None, None);
+            (shares.buffers, shares.names)
+        };
+        assert_eq!(shares(8 << 30), (2 << 30, 1 << 30));
+        assert_eq!(shares(1 << 30), (256 << 20, 256 << 20));
+        assert_eq!(
+            shares(300 << 20),
+            (75 << 20, ((300 << 20) - 56_098_816 - (75 << 20)) / 4 * 3),
+            "less than a million files"
+        );
+        assert_eq!(shares(200 << 20), (64 << 20, ((200 << 20) - (41 << 20) - (64 << 20)) / 4 * 3));
+        assert_eq!(shares(64 << 20), (20 << 20, 15 << 20), "smaller, not dead");
+        assert_eq!(shares(0), (LEAST_SHARE, LEAST_SHARE));
+    }
+
+    #[test]
+    fn what_is_set_by_hand_leaves_less_to_the_other() {
+        let of = |buffers, names| MemoryShares::of(512 << 20, buffers, names);
+        assert_eq!(of(Some(400 << 20), None).names, ((512 - 80 - 400) << 20) / 4 * 3);
+        assert_eq!(of(None, Some(400 << 20)).buffers, (512 - 80 - 400) << 20);
+        assert_eq!((of(Some(1 << 40), None).names, of(None, Some(1 << 40)).buffers), (LEAST_SHARE, LEAST_SHARE));
+        let both = of(Some(3), Some(4));
+        assert_eq!((both.buffers, both.names), (3, 4), "as told");
+    }
+
+    #[test]
+    fn all_parts_together_fit() {
+        for mib in (40..4096).chain([1 << 14, 1 << 20]) {
+            let MemoryShares { allowed, reserved, buffers, names } = MemoryShares::of(mib << 20, None, None);
+            assert!(reserved + buffers + names <= allowed, "{mib} MiB: {reserved} + {buffers} + {names}");
+            assert!(buffers >= LEAST_SHARE && names >= LEAST_SHARE, "{mib} MiB");
+        }
+    }
+
+    #[test]
+    fn rows_of_meminfo() {
         assert_eq!(meminfo("MemTotal:       24689764 kB\nMemFree: 1 kB\n", "MemTotal"), Some(24689764 << 10));
         assert_eq!(meminfo("nothing", "MemTotal"), None);
     }

@@ -28,7 +28,7 @@ pub use file::{Found, standard_files};
 pub use flags::{args, collect};
 pub use json::Place;
 pub use listen::MetricsListen;
-pub use machine::{Machine, MemoryGroup, automatic_memory_limit, automatic_metadata_memory, cgroup_limit, meminfo};
+pub use machine::{Machine, MemoryGroup, MemoryShares, cgroup_limit, meminfo};
 pub use print::{default_json, markdown_table};
 pub use problem::{Problem, Result, Status};
 pub use raw::{Origin, Raw, unknown_variables};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::credentials::{self, Asked};
 use super::listen::MetricsListen;
-use super::machine::{Machine, automatic_memory_limit, automatic_metadata_memory};
+use super::machine::{Machine, MemoryShares};
 use super::problem::{Problem, Result};
 use super::raw::Raw;
 use super::table::Name;
@@ -288,13 +288,20 @@ pub fn resolve_run(raw: &Raw) -> Result<Run> {
     })
 }
 
+/// How memory is shared out.
+fn resolve_memory(raw: &Raw, machine: Machine) -> Result<MemoryShares> {
+    let given = |name, least| match raw.required(name, |text| value::or_word(text, "auto", value::size))? {
+        None => Ok(None),
+        Some(bytes) => within(raw, name, bytes, least, u64::MAX).map(Some),
+    };
+    let (buffers, names) =
+        (given(Name::MemoryLimit, LEAST_MEMORY)?, given(Name::MetadataMemory, LEAST_METADATA_MEMORY)?);
+    Ok(MemoryShares::of(machine.memory, buffers, names))
+}
+
 fn resolve_read(raw: &Raw, machine: Machine, max_connections: usize) -> Result<read::Options> {
     let part_bytes = within(raw, Name::PartSize, raw.required(Name::PartSize, value::size)?, 1 << 20, 1 << 30)?;
-    let memory = raw.required(Name::MemoryLimit, |text| value::or_word(text, "auto", value::size))?;
-    let memory_limit = match memory {
-        None => automatic_memory_limit(machine.memory),
-        Some(bytes) => within(raw, Name::MemoryLimit, bytes, LEAST_MEMORY, u64::MAX)?,
-    };
+    let memory_limit = resolve_memory(raw, machine)?.buffers;
     let threshold = raw.required(Name::PrefetchThreshold, value::size)?;
     Ok(read::Options {
         prefetch: match raw.text(Name::Prefetch) {
@@ -338,11 +345,9 @@ fn resolve_fs(raw: &Raw, url: &BucketUrl, machine: Machine) -> Result<fs::Option
         Some("eager") => fs::ListingMode::Eager,
         _ => fs::ListingMode::Auto,
     };
-    let memory = raw.required(Name::MetadataMemory, |text| value::or_word(text, "auto", value::size))?;
-    options.metadata_bytes = match memory {
-        None => automatic_metadata_memory(machine.memory),
-        Some(bytes) => within(raw, Name::MetadataMemory, bytes, LEAST_METADATA_MEMORY, u64::MAX)?,
-    };
+    let memory = resolve_memory(raw, machine)?;
+    options.metadata_bytes = memory.names;
+    (options.allowed_bytes, options.reserved_bytes) = (memory.allowed, memory.reserved);
     options.odd_keys = match raw.text(Name::OddKeys) {
         Some("escape") => fs::OddKeys::Escape,
         _ => fs::OddKeys::Hide,
@@ -486,6 +491,7 @@ mod tests {
         let mut expected = fs::Options::new(crate::base::BucketName::new("b"));
         (expected.prefix, expected.owner, expected.uid, expected.gid) = ("p/".to_owned(), 7, 7, 8);
         expected.metadata_bytes = 1 << 30;
+        (expected.allowed_bytes, expected.reserved_bytes) = (8 << 30, (1 << 30) + (16 << 20));
         assert_eq!(format!("{fs:?}"), format!("{expected:?}"));
 
         let words = "metadata-ttl=0,negative-ttl=0,odd-keys=escape,symlinks,uid=1,gid=2,file-mode=0440,dir-mode=0550,\

@@ -189,7 +189,7 @@ table! {
     MetadataMemory = "metadata-memory", Tree, SizeOrAuto, Default "auto",
         "Memory for names and attributes, from 16MiB on; past it, directories that nothing has open are forgotten and \
          listed again when they are wanted. auto is an eighth of the machine's memory or of the cgroup's limit, \
-         whichever is smaller, and at least 256MiB.";
+         whichever is smaller, and at least 256MiB where there is room.";
     Symlinks = "symlinks", Tree, Switch, Default "off",
         "Show symlink objects as links; off shows them as files with the target's data.";
     Uid = "uid", Tree, Id, Unset "who mounts",
@@ -223,7 +223,7 @@ table! {
         "Requests under way at once; auto is 64, or list-concurrency where that is more.";
     MemoryLimit = "memory-limit", Read, SizeOrAuto, Default "auto",
         "Memory for read buffers, for the whole daemon, from 64MiB on. auto is a quarter of the machine's memory or of \
-         the cgroup's limit, whichever is smaller.";
+         the cgroup's limit, whichever is smaller, and at least 64MiB where there is room.";
     MaxBandwidth = "max-bandwidth", Read, Size, Unset "no limit",
         "Bytes of files per second, all requests together, from 1MiB on. What a program waits for goes before what is \
          fetched ahead.";

@@ -24,6 +24,10 @@ pub struct Options {
     pub listing: ListingMode,
     /// Memory that the tree of names may take before it forgets what nobody holds.
     pub metadata_bytes: u64,
+    /// Bytes of memory that the process may count on; to be shown only. 0 where that is not known.
+    pub allowed_bytes: u64,
+    /// Of that, what is neither for names nor for read buffers; to be shown only.
+    pub reserved_bytes: u64,
     /// What becomes of keys that are no safe names.
     pub odd_keys: OddKeys,
     /// What symlink objects look like.
@@ -58,6 +62,8 @@ impl Options {
             list: list::Options::default(),
             listing: ListingMode::Auto,
             metadata_bytes: 256 << 20,
+            allowed_bytes: 0,
+            reserved_bytes: 0,
             odd_keys: OddKeys::Hide,
             symlinks: Symlinks::Off,
             owner: 0,

@@ -1,12 +1,17 @@
 //! Why the defaults are what they are.
 //!
-//! `memory-limit`: a quarter of the machine, or of the cgroup's limit if that is smaller, and at least 64 MiB. The
-//! page cache, the programs that read and their own copies of what they read want the other three; in a container the
-//! page cache counts against the same limit. Version 1 and 2 of cgroups are understood, and every level from the
-//! process's own group up to the root, for the tightest one is what kills. Once a second the daemon looks how much is
-//! left below each of these limits and of the machine, and how long programs stood still for lack of memory. Less than
-//! a twentieth (at most 1 GiB), or a tenth of the time (unless three quarters are free), halves what it holds, down to
-//! 32 MiB; after ten seconds of calm that grows back within half a minute. No read fails for it.
+//! `memory-limit`: a quarter of the machine, or of the cgroup's limit if that is smaller, and at least 64 MiB where there
+//! is room. The page cache, the programs that read and their own copies of what they read want the other three; in a
+//! container the page cache counts against the same limit. Together with names and a reserve (an eighth and 16 MiB: the
+//! program, its connections, pages of listings on their way, what allocators keep) it fits what the cgroup allows: at
+//! 200 MiB that is 64 MiB for reading, 71 for names and 41 for the rest, at 64 MiB it is 20, 15 and 24. What is set by hand
+//! leaves less to the other. `status` shows the parts. Version 1 and 2 of cgroups are understood, and every level from
+//! the process's own group up to the root, for the tightest one is what kills.
+//!
+//! Once a second the daemon looks how much is left below each of these limits and of the machine, and how long programs
+//! stood still for lack of memory. Less than a twentieth (at most 1 GiB), or a tenth of the time (unless three quarters are
+//! free), halves what it holds, down to 32 MiB; after ten seconds of calm that grows back within half a minute. No read
+//! fails for it.
 //!
 //! `max-connections`: 64. One connection to the service carries some 100 MB/s; 32 fill the network of a machine with
 //! two cores, the rest is room for listings and look-ups that should not wait behind parts.
@@ -26,8 +31,8 @@
 //!
 //! `list-concurrency`: 64, as `max-connections`. With 50 ms a page that is more than a million keys a second.
 //!
-//! `metadata-memory`: an eighth of the machine, or of the cgroup's limit, and at least 256 MiB, which holds some two
-//! million files. The kernel's own memory of a name takes several times as much and is given up first.
+//! `metadata-memory`: an eighth of the machine, or of the cgroup's limit, and at least 256 MiB where there is room, which
+//! holds some two million files. The kernel's own memory of a name takes several times as much and is given up first.
 //!
 //! `direct-io`: auto. Reads past the page cache cost a third of the CPU time of filling it (0.12 against 0.37 s per
 //! GB), which pays for big files; small files and small reads gain from the page cache: reads of 4 KiB go at 0.23 GB/s

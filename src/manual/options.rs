@@ -44,7 +44,7 @@
 //! | `negative-ttl` | TIME | `5s` | How long the absence of a name is believed. |
 //! | `odd-keys` | hide escape | `hide` | Keys that make no safe path: left out, or shown under an escaped name. |
 //! | `listing` | auto lazy eager | `auto` | What is listed before it is asked for. lazy lists a directory when it is looked into, eager the whole mount at the start, and auto what lies ahead of a program that walks the tree. |
-//! | `metadata-memory` | SIZE auto | `auto` | Memory for names and attributes, from 16MiB on; past it, directories that nothing has open are forgotten and listed again when they are wanted. auto is an eighth of the machine's memory or of the cgroup's limit, whichever is smaller, and at least 256MiB. |
+//! | `metadata-memory` | SIZE auto | `auto` | Memory for names and attributes, from 16MiB on; past it, directories that nothing has open are forgotten and listed again when they are wanted. auto is an eighth of the machine's memory or of the cgroup's limit, whichever is smaller, and at least 256MiB where there is room. |
 //! | `symlinks` | on off | `off` | Show symlink objects as links; off shows them as files with the target's data. |
 //! | `uid` | ID | who mounts | The owner of everything. |
 //! | `gid` | ID | who mounts | The group of everything. |
@@ -69,7 +69,7 @@
 //! | `prefetch-parts` | N auto | `auto` | Requests under way ahead of one reader, at most; auto is as many as there are connections. |
 //! | `part-size` | SIZE | `8MiB` | The largest request for a part of a file, 1MiB to 1GiB. Files up to this size come in one request. |
 //! | `max-connections` | N auto | `auto` | Requests under way at once; auto is 64, or list-concurrency where that is more. |
-//! | `memory-limit` | SIZE auto | `auto` | Memory for read buffers, for the whole daemon, from 64MiB on. auto is a quarter of the machine's memory or of the cgroup's limit, whichever is smaller. |
+//! | `memory-limit` | SIZE auto | `auto` | Memory for read buffers, for the whole daemon, from 64MiB on. auto is a quarter of the machine's memory or of the cgroup's limit, whichever is smaller, and at least 64MiB where there is room. |
 //! | `max-bandwidth` | SIZE | no limit | Bytes of files per second, all requests together, from 1MiB on. What a program waits for goes before what is fetched ahead. |
 //! | `record` | PATH | none | Write to this file which bytes of which files are read, in order, for replay. What it holds is replaced once something was read. |
 //! | `replay` | PATH | none | Fetch what was recorded in this file ahead of a program that loads the same files again, once it opens the first of them. May be the file that record names; then it need not be there yet. |

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ossmount::config::{Machine, TABLE};
+use ossmount::config::{Machine, MemoryShares, TABLE};
 use serde_json::Value;
 
 use crate::cli::{Target, Tool, server, until};
@@ -73,7 +73,7 @@ fn json_has_a_line_for_each_option() {
     assert_eq!(of("part-size")["from"]["file"], file.to_str().unwrap());
     assert_eq!(of("max-bandwidth")["from"]["variable"], "OSSMOUNT_MAX_BANDWIDTH");
     let limit: ossmount::base::ByteSize = of("memory-limit")["value"].as_str().unwrap().parse().unwrap();
-    let expected = ossmount::config::automatic_memory_limit(Machine::look().memory);
+    let expected = MemoryShares::of(Machine::look().memory, None, None).buffers;
     assert_eq!(limit.0, expected);
     assert!(of("memory-limit")["computed"].as_str().unwrap().starts_with("a quarter of the "));
     assert_eq!((&of("log-file")["value"], &of("log-file")["from"]["kind"]), (&Value::Null, &"default".into()));

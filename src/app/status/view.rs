@@ -137,13 +137,15 @@ fn standing(now: &Look) -> Vec<String> {
             count("streams")
         ),
         format!(
-            "memory    buffers {} of {} (pinned {}), names {} of {}, resident {}",
+            "memory    buffers {} of {} (pinned {}), names {} of {}, {} for the rest; resident {} of {}",
             memory("read-buffers"),
             memory("read-buffers-limit"),
             memory("pinned"),
             memory("names"),
             memory("names-limit"),
-            memory("resident")
+            memory("reserved"),
+            memory("resident"),
+            memory("allowed")
         ),
         format!(
             "wrong     {} reads failed, {} requests failed, {} retries, {} throttled, {} checksums differ",

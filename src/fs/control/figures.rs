@@ -71,6 +71,8 @@ impl Fs {
             "pinned-limit": self.reader.pinned_bytes_limit(),
             "names": self.metrics.value(Metric::TreeBytes),
             "names-limit": self.options.metadata_bytes,
+            "reserved": self.options.reserved_bytes,
+            "allowed": self.options.allowed_bytes,
             "resident": self.metrics.value(Metric::ResidentBytes),
         });
         let streams: usize = files.iter().map(|file| file.streams).sum();
