@@ -290,7 +290,7 @@ impl Work {
     /// Tells that so many more bytes and parts are done.
     pub(super) fn advance(&self, bytes: u64, parts: u64) {
         self.status.send_modify(|status| {
-            status.bytes.done += bytes;
+            status.bytes.done = status.bytes.done.saturating_add(bytes);
             status.parts.done += parts;
         });
     }

@@ -83,8 +83,9 @@ impl Stop {
 
 fn found(work: &Work, entries: &[ListEntry]) {
     work.objects(|objects| objects.total += entries.len() as u64);
-    let bytes: u64 = entries.iter().map(|entry| entry.size).sum();
-    work.status.send_modify(|status| status.bytes.total += bytes);
+    // Sizes are what a service says they are.
+    let bytes = entries.iter().fold(0_u64, |sum, entry| sum.saturating_add(entry.size));
+    work.status.send_modify(|status| status.bytes.total = status.bytes.total.saturating_add(bytes));
 }
 
 /// Copies an object. Fails only where there is no use in going on.

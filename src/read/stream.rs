@@ -110,7 +110,8 @@ impl Table {
         stream.used = self.reads;
         if let Some(end) = promised {
             // What shares the last megabyte is wanted next, or was fetched; a part that ends there would be waited for.
-            stream.promise(end.next_multiple_of(GRAIN_BYTES).min(self.bounds.size));
+            let end = end.checked_next_multiple_of(GRAIN_BYTES).unwrap_or(u64::MAX);
+            stream.promise(end.min(self.bounds.size));
         }
         let fetch = match stream.window_bytes() {
             _ if self.bounds.size <= self.bounds.small_bytes => Fetch::Whole,

@@ -97,7 +97,7 @@ impl Fs {
         ] {
             self.metrics.set(metric, jobs.iter().filter(|job| job.state == state).count() as u64);
         }
-        self.metrics.set(Metric::CopiedBytes, jobs.iter().map(|job| job.bytes.done).sum());
+        self.metrics.set(Metric::CopiedBytes, jobs.iter().fold(0, |sum, job| job.bytes.done.saturating_add(sum)));
     }
 
     /// How many copies go on, and how many have ended of those remembered.

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
@@ -52,6 +53,8 @@ struct Entry {
 #[derive(Debug)]
 struct Progress {
     so_far: Mutex<Prefetched>,
+    /// Bytes of the files that fitted. Not what was found less what was skipped: those sums stop at what a number holds.
+    fitting_bytes: AtomicU64,
     state: watch::Sender<JobState>,
 }
 
@@ -104,7 +107,11 @@ impl Prefetches {
         }
         jobs.last += 1;
         let job = jobs.last;
-        let progress = Progress { so_far: Mutex::default(), state: watch::Sender::new(JobState::Running) };
+        let progress = Progress {
+            so_far: Mutex::default(),
+            fitting_bytes: AtomicU64::new(0),
+            state: watch::Sender::new(JobState::Running),
+        };
         let progress = Arc::new(progress);
         jobs.all.insert(job, Entry { progress: progress.clone(), task: None });
         Ok((job, progress))
@@ -212,14 +219,15 @@ async fn fetch_one(fs: &Arc<Fs>, ino: Ino, progress: &Progress) {
     };
     let (key, size) = (object.key.clone(), object.size);
     let room = fs.reader.warm_bytes_limit();
-    let mut fits = false;
+    let more = |bytes: u64| bytes.checked_add(size).filter(|bytes| *bytes <= room);
+    let fits = progress.fitting_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
+    // Sizes are what a service says they are.
     progress.change(|so_far| {
         so_far.files += 1;
-        so_far.bytes += size;
-        fits = so_far.bytes - so_far.bytes_skipped <= room;
+        so_far.bytes = so_far.bytes.saturating_add(size);
         if !fits {
             so_far.files_skipped += 1;
-            so_far.bytes_skipped += size;
+            so_far.bytes_skipped = so_far.bytes_skipped.saturating_add(size);
         }
     });
     if !fits {
@@ -228,7 +236,7 @@ async fn fetch_one(fs: &Arc<Fs>, ino: Ino, progress: &Progress) {
     match fs.reader.open(object).fetch().await {
         Ok(()) => progress.change(|so_far| {
             so_far.files_done += 1;
-            so_far.bytes_done += size;
+            so_far.bytes_done = so_far.bytes_done.saturating_add(size);
         }),
         Err(error) => {
             let errno = fs.report("prefetching", &error);
@@ -247,5 +255,24 @@ impl Fs {
         };
         let object = self.state.lock().tree.object(ino).filter(|object| !object.stale).ok_or(Errno::ESTALE)?;
         Ok(crate::fs::file::to_read(ino, object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::tests::Bed;
+
+    #[tokio::test]
+    async fn sizes_that_no_sum_holds_do_not_wrap() {
+        let bed = Bed::new(&["dir/a", "dir/b", "dir/c", "dir/small", "dir/tiny"], |_| {});
+        for key in ["dir/a", "dir/b", "dir/c"] {
+            bed.bucket.amend(key, |meta| meta.size = u64::MAX);
+        }
+        let what = Prefetch { paths: vec!["dir".to_owned()], wait: true };
+        let told = bed.fs.begin_prefetch(what, Ino::ROOT).await.unwrap();
+        let Prefetched { files, bytes, files_skipped, bytes_skipped, files_done, bytes_done, failed, .. } = told.so_far;
+        assert_eq!((files, files_skipped, files_done, failed), (5, 3, 2, 0));
+        assert_eq!((bytes, bytes_skipped, bytes_done), (u64::MAX, u64::MAX, 11 + 10));
     }
 }
