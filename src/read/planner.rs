@@ -5,6 +5,12 @@
 use super::stream::Fetch;
 use crate::base::ByteRange;
 
+/// What a program asks for beyond this, in one request, comes in several GETs side by side: one GET is as slow as one
+/// connection. Requests are so large only where the kernel is told that they may be.
+const LARGE_BYTES: u64 = 4 << 20;
+/// The GETs that it is cut into, unless a window says how.
+const LARGE_PART_BYTES: u64 = 2 << 20;
+
 /// The first stretch of `within` that no part holds. `held` are the ranges of parts in order of their start, from the
 /// last one that starts at or before `within` on.
 pub(super) fn first_gap(within: ByteRange, held: impl Iterator<Item = ByteRange>) -> Option<ByteRange> {
@@ -26,13 +32,20 @@ pub(super) fn first_gap(within: ByteRange, held: impl Iterator<Item = ByteRange>
 pub(super) fn demanded(gap: ByteRange, hole: ByteRange, fetch: Fetch) -> ByteRange {
     match fetch {
         Fetch::Whole => hole,
+        Fetch::Exact { .. } if gap.len() > LARGE_BYTES => {
+            ByteRange::new(gap.start, cut(gap.start, LARGE_PART_BYTES, hole.end).min(gap.end))
+        }
         Fetch::Exact { reach_bytes } => {
-            ByteRange::new(gap.start, gap.end.max(gap.start.saturating_add(reach_bytes)).min(hole.end))
+            // Of a large request this may be the rest.
+            let reach = gap.start.saturating_add(reach_bytes.min(LARGE_BYTES));
+            ByteRange::new(gap.start, gap.end.max(reach).min(hole.end))
         }
         Fetch::Until { end } => ByteRange::new(gap.start, gap.end.max(end).min(hole.end)),
         Fetch::Windowed { part_bytes } => {
             let end = cut(gap.start, part_bytes, hole.end);
-            ByteRange::new(gap.start, end.max(gap.end))
+            // A small read that lies across a border comes as one.
+            let is_large = gap.len() > LARGE_BYTES.max(part_bytes);
+            ByteRange::new(gap.start, if is_large { end } else { end.max(gap.end) })
         }
     }
 }
@@ -49,9 +62,9 @@ pub(super) fn ahead(hole: ByteRange, window_end: u64, part_bytes: u64) -> Option
 /// Where a part that begins at `start` ends: on the next multiple of `part_bytes`, the one after that where it would
 /// be less than a quarter part long, and at `bound` where less than an eighth of a part would remain before it.
 fn cut(start: u64, part_bytes: u64, bound: u64) -> u64 {
-    let mut end = (start / part_bytes + 1) * part_bytes;
+    let mut end = (start / part_bytes).saturating_add(1).saturating_mul(part_bytes);
     if end - start < part_bytes / 4 {
-        end += part_bytes;
+        end = end.saturating_add(part_bytes);
     }
     if end.saturating_add(part_bytes / 8) >= bound { bound } else { end }
 }

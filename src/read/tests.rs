@@ -25,8 +25,8 @@ pub(super) fn content(size: u64, seed: u64) -> Bytes {
 
 /// A bucket in memory and a reader over it.
 pub(super) struct Bed {
-    store: Arc<MemoryStore>,
-    faults: Arc<FaultStore<MemoryStore>>,
+    pub(super) store: Arc<MemoryStore>,
+    pub(super) faults: Arc<FaultStore<MemoryStore>>,
     metrics: Arc<Metrics>,
     pub(super) reader: Arc<Reader>,
 }
@@ -128,6 +128,31 @@ async fn reads_of_the_same_bytes_wait_for_one_get() {
     let gets = bed.gets();
     assert_eq!(gets[0], ByteRange::at(MIB, 5000));
     assert_eq!(gets.iter().map(|range| range.len()).sum::<u64>(), 5900, "{gets:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_of_any_size_bring_the_bytes_in_gets_side_by_side() {
+    let bytes = content(150 * MIB + 4321, 8);
+    for (len, first) in [(16 * MIB, 0), (16 * MIB + 4096, 777), (64 * MIB, 4096), (150 * MIB, 1)] {
+        for prefetch in [Prefetch::Auto, Prefetch::Off] {
+            let bed = Bed::new(Options { prefetch, ..Options::default() });
+            let file = bed.reader.open(bed.object("a", &bytes));
+            let began = tokio::time::Instant::now();
+            let (mut at, mut reads) = (first, 0);
+            while at < bytes.len() as u64 {
+                let slice = file.read(at, len as usize).await.unwrap();
+                assert!(slice[..] == bytes[at as usize..(at + len).min(bytes.len() as u64) as usize], "{len} at {at}");
+                (at, reads) = (at + slice.len() as u64, reads + 1);
+            }
+            let gets = bed.gets();
+            let (longest, all) =
+                (gets.iter().map(|get| get.len()).max(), gets.iter().map(|get| get.len()).sum::<u64>());
+            let about = format!("{len} {prefetch:?}: {gets:?}");
+            assert!(longest.unwrap() < 12 * MIB && all <= bytes.len() as u64, "{about}");
+            // Each GET takes 20 ms, and a request waits no longer than for one.
+            assert!(began.elapsed() <= Duration::from_millis(20 * reads), "{about}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

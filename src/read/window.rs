@@ -97,7 +97,8 @@ impl Stream {
     fn slack(&self, read_bytes: u64) -> u64 {
         match self.window_bytes() {
             0 => 4 * read_bytes,
-            window => (window / 4).clamp(4 * read_bytes, 32 * MIB),
+            // Not `clamp`: a request may be as large as the kernel is told that it may be, 16 MiB and more.
+            window => (window / 4).min(32 * MIB).max(4 * read_bytes),
         }
     }
 
@@ -189,5 +190,44 @@ impl Stream {
     /// The bytes that its next reads may ask for: its window, and what late requests and small steps back may want.
     pub(super) fn surroundings(&self) -> ByteRange {
         ByteRange::new(self.position.saturating_sub(self.slack(GRAIN_BYTES)), self.frontier)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_stream_follows_requests_of_any_size() {
+        for len in [1, 4096, MIB, 8 * MIB, 8 * MIB + 1, 16 * MIB, 64 * MIB, 1 << 30, 1 << 40] {
+            let mut stream = Stream::new(ByteRange::at(0, len), 128 * KIB);
+            for index in 1..40 {
+                let read = ByteRange::at(index * len, len);
+                assert_eq!(stream.distance(read), Some(0), "{len} bytes");
+                assert_eq!(stream.follow(read), Verdict::Sequential, "{len} bytes");
+                // Two requests that overtook each other are still of the stream.
+                assert!(stream.distance(ByteRange::at((index - 1) * len, len)).is_some(), "{len} bytes");
+            }
+            assert_eq!((stream.is_proven(), stream.position()), (40 * len >= 128 * KIB, 40 * len), "{len} bytes");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_reads_make_it_fail(reads in prop::collection::vec((any::<u64>(), any::<u64>()), 1..30), proof: u64) {
+            let within = |&(start, len): &(u64, u64)| ByteRange::at(start >> 16, (len >> 16).max(1));
+            let mut stream = Stream::new(within(&reads[0]), proof);
+            for read in reads.iter().map(within) {
+                if stream.distance(read).is_some() {
+                    stream.follow(read);
+                }
+                let window = stream.window_bytes();
+                prop_assert!(Stream::part_bytes(window, 8 * MIB) <= 8 * MIB);
+                prop_assert!(stream.surroundings().end == stream.frontier);
+                prop_assert!(stream.reach_bytes(read.len()) >= read.len());
+            }
+        }
     }
 }
