@@ -94,13 +94,7 @@ impl Fs {
         }
         let handle = FileHandle(self.handle());
         let watched = self.watch(ino, size, opener);
-        let page_cache = match (self.options.direct_io, self.options.keep_page_cache) {
-            (DirectIo::On, _) => PageCache::Bypass,
-            _ if watched.as_ref().is_some_and(Watched::is_direct) => PageCache::Bypass,
-            // Bytes never change under an inode number, so that pages of earlier opens are right.
-            (_, KeepPageCache::On) => PageCache::Keep,
-            (_, KeepPageCache::Off) => PageCache::Drop,
-        };
+        let page_cache = self.page_cache(ino, watched.as_ref());
         let (changed, asked_bytes) = (AtomicBool::new(false), AtomicU64::new(0));
         let open = OpenFile { ino, size, file, watched, changed, asked_bytes };
         self.files.write().insert(handle, Arc::new(open));
@@ -109,6 +103,19 @@ impl Fs {
         }
         self.metrics.add(Metric::OpenFiles, 1);
         Ok(Opened { handle, page_cache, backing })
+    }
+
+    /// What the kernel does with its pages. Asked after the reader was: what was wrong by then is known here.
+    fn page_cache(&self, ino: Ino, watched: Option<&Watched>) -> PageCache {
+        let is_direct = self.options.direct_io == DirectIo::On || watched.is_some_and(Watched::is_direct);
+        match (is_direct, self.options.keep_page_cache) {
+            (true, _) if self.distrusted.has(ino) => PageCache::BypassAndDrop,
+            (false, _) if self.distrusted.has(ino) => PageCache::Drop,
+            (true, _) => PageCache::Bypass,
+            // Bytes never change under an inode number, so that pages of earlier opens are right.
+            (false, KeepPageCache::On) => PageCache::Keep,
+            (false, KeepPageCache::Off) => PageCache::Drop,
+        }
     }
 
     /// Where the way past the page cache is left to us: how a big file is read, and so which way it goes.

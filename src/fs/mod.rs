@@ -13,6 +13,7 @@
 mod changes;
 mod control;
 mod directory;
+mod distrust;
 mod errno;
 mod file;
 mod habits;
@@ -67,6 +68,7 @@ pub use types::{
 use self::changes::OddLog;
 use self::control::Desk;
 use self::directory::OpenDirectory;
+use self::distrust::{Distrusted, Ear};
 use self::file::OpenFile;
 use self::habits::Habits;
 use self::listing::Run;
@@ -126,6 +128,8 @@ pub struct Fs {
     /// Tags by inode number, encoded; tags may change without the version, and are then seen late.
     tags: Mutex<LruCache<Ino, Option<String>>>,
     absent: Mutex<LruCache<(Ino, Vec<u8>), ()>>,
+    /// Files whose pages in the kernel are wrong.
+    distrusted: Distrusted,
     notifier: RwLock<Option<Arc<dyn Notifier>>>,
     next_handle: AtomicU64,
     habits: Mutex<Habits>,
@@ -192,6 +196,7 @@ impl Fs {
             heads: Mutex::new(LruCache::new(REMEMBERED_HEADS)),
             tags: Mutex::new(LruCache::new(REMEMBERED_HEADS)),
             absent: Mutex::new(LruCache::new(REMEMBERED_ABSENT)),
+            distrusted: Distrusted::default(),
             notifier: RwLock::default(),
             next_handle: AtomicU64::new(1),
             habits: Mutex::new(Habits::new()),
@@ -199,6 +204,7 @@ impl Fs {
             desk: Desk::default(),
             wake: Arc::default(),
         });
+        fs.reader.tell_of_wrong_bytes(Arc::new(Ear(Arc::downgrade(&fs))));
         fs.start();
         fs
     }

@@ -443,6 +443,11 @@ impl Notifier for Heard {
         self.0.lock().push(format!("pages {ino:?}"));
     }
 
+    fn drop_pages(&self, ino: Ino, done: tokio::sync::oneshot::Sender<()>) {
+        self.0.lock().push(format!("wrong pages {ino:?}"));
+        let _ = done.send(());
+    }
+
     fn after_that(&self, done: tokio::sync::oneshot::Sender<()>) {
         let _ = done.send(());
     }

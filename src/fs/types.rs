@@ -67,6 +67,8 @@ pub enum PageCache {
     Drop,
     /// Reads bypass the page cache (mmap still uses it).
     Bypass,
+    /// The same, and pages of earlier opens are dropped.
+    BypassAndDrop,
 }
 
 /// A file of ours with the same bytes, which the kernel may read instead of asking. None of it goes away while this, or

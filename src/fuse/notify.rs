@@ -3,6 +3,9 @@
 //! The kernel holds the caller until requests under way on the same inode or directory are answered. A session thread
 //! that called would wait for itself; so would a task of the runtime that answers reads. The queue holds each thing to
 //! forget once, so that it is bounded by what the kernel can know, and nothing in it is ever dropped.
+//!
+//! Pages have a queue and a thread of their own: dropping them waits for each page that is being read, and so for the
+//! bucket, which names must not.
 
 use std::collections::{HashSet, VecDeque};
 use std::ffi::OsStr;
@@ -26,9 +29,25 @@ enum Memory {
     Pages(Ino),
 }
 
-/// Tells the kernel, in the order asked, what is no longer so.
+/// Whether the kernel has forgotten what it was told to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Told {
+    /// It has, or did not know of it.
+    Yes,
+    /// It may not have.
+    No,
+}
+
+/// Tells the kernel what is no longer so: names and attributes in the order asked, and pages.
 #[derive(Debug)]
 pub struct Notifier {
+    names: Arc<Line>,
+    pages: Arc<Line>,
+}
+
+/// What a thread tells, in the order asked.
+#[derive(Debug, Default)]
+struct Line {
     queue: Mutex<Queue>,
     changed: Condvar,
 }
@@ -47,26 +66,38 @@ struct Queue {
 }
 
 impl Notifier {
-    /// Starts the thread that tells `kernel`.
+    /// Starts the threads that tell `kernel`.
     pub(super) fn start(kernel: fuser::Notifier) -> io::Result<Arc<Notifier>> {
         Self::start_with(move |memory| tell(&kernel, memory))
     }
 
-    fn start_with(tell: impl Fn(&Memory) + Send + 'static) -> io::Result<Arc<Notifier>> {
-        let notifier = Arc::new(Notifier { queue: Mutex::default(), changed: Condvar::new() });
-        let shared = notifier.clone();
-        thread::Builder::new().name("fuse-notify".to_owned()).spawn(move || {
-            while let Some(memory) = shared.next() {
-                tell(&memory);
-                shared.has_told();
+    fn start_with(tell: impl Fn(&Memory) -> Told + Send + Sync + 'static) -> io::Result<Arc<Notifier>> {
+        let (tell, notifier) = (Arc::new(tell), Notifier { names: Arc::default(), pages: Arc::default() });
+        for (name, line) in [("fuse-notify", &notifier.names), ("fuse-pages", &notifier.pages)] {
+            let (tell, line) = (tell.clone(), line.clone());
+            let run = move || {
+                while let Some(memory) = line.next() {
+                    line.has_told(tell(&memory));
+                }
+            };
+            if let Err(error) = thread::Builder::new().name(name.to_owned()).spawn(run) {
+                notifier.stop();
+                return Err(error);
             }
-        })?;
-        Ok(notifier)
+        }
+        Ok(Arc::new(notifier))
     }
 
-    /// Ends the thread after what it is doing; what still waits is not told. The kernel may hold the thread as long
+    /// Ends the threads after what they are doing; what still waits is not told. The kernel may hold a thread as long
     /// as a request is unanswered, so nobody waits for it.
     pub(super) fn stop(&self) {
+        self.names.stop();
+        self.pages.stop();
+    }
+}
+
+impl Line {
+    fn stop(&self) {
         let mut queue = self.queue.lock();
         *queue = Queue { stopped: true, ..Queue::default() };
         self.changed.notify_all();
@@ -80,12 +111,40 @@ impl Notifier {
         }
     }
 
-    fn has_told(&self) {
+    /// `done` is sent when this was told, even if it waits already.
+    fn push_and_hear(&self, memory: Memory, done: oneshot::Sender<()>) {
+        let mut queue = self.queue.lock();
+        if queue.stopped {
+            return;
+        }
+        queue.order.push_back(memory);
+        let at = queue.begun + queue.order.len() as u64;
+        queue.listeners.push_back((at, done));
+        self.changed.notify_one();
+    }
+
+    /// `done` is sent when what waits now was told.
+    fn hear(&self, done: oneshot::Sender<()>) {
+        let mut queue = self.queue.lock();
+        if queue.stopped {
+            return;
+        }
+        // What is being told now counts as waiting.
+        let at = queue.begun + queue.order.len() as u64;
+        if at <= queue.told {
+            let _ = done.send(());
+        } else {
+            queue.listeners.push_back((at, done));
+        }
+    }
+
+    fn has_told(&self, told: Told) {
         let mut queue = self.queue.lock();
         queue.told += 1;
         while queue.listeners.front().is_some_and(|(at, _)| *at <= queue.told) {
+            let listener = queue.listeners.pop_front().filter(|_| told == Told::Yes);
             // Nobody need wait any more.
-            let _ = queue.listeners.pop_front().map(|(_, listener)| listener.send(()));
+            let _ = listener.map(|(_, listener)| listener.send(()));
         }
     }
 
@@ -108,33 +167,27 @@ impl Notifier {
 
 impl fs::Notifier for Notifier {
     fn invalidate_entry(&self, parent: Ino, name: &[u8]) {
-        self.push(Memory::Entry { parent, name: name.into() });
+        self.names.push(Memory::Entry { parent, name: name.into() });
     }
 
     fn invalidate_attributes(&self, ino: Ino) {
-        self.push(Memory::Attributes(ino));
+        self.names.push(Memory::Attributes(ino));
     }
 
     fn after_that(&self, done: oneshot::Sender<()>) {
-        let mut queue = self.queue.lock();
-        if queue.stopped {
-            return;
-        }
-        // What is being told now counts as waiting.
-        let at = queue.begun + queue.order.len() as u64;
-        if at <= queue.told {
-            let _ = done.send(());
-        } else {
-            queue.listeners.push_back((at, done));
-        }
+        self.names.hear(done);
     }
 
     fn invalidate_pages(&self, ino: Ino) {
-        self.push(Memory::Pages(ino));
+        self.pages.push(Memory::Pages(ino));
+    }
+
+    fn drop_pages(&self, ino: Ino, done: oneshot::Sender<()>) {
+        self.pages.push_and_hear(Memory::Pages(ino), done);
     }
 }
 
-fn tell(kernel: &fuser::Notifier, memory: &Memory) {
+fn tell(kernel: &fuser::Notifier, memory: &Memory) -> Told {
     let told = match memory {
         Memory::Entry { parent, name } => kernel.inval_entry(INodeNo(parent.0), OsStr::from_bytes(name)),
         // A negative offset leaves the pages alone.
@@ -142,8 +195,13 @@ fn tell(kernel: &fuser::Notifier, memory: &Memory) {
         // All from the first byte on.
         Memory::Pages(ino) => kernel.inval_inode(INodeNo(ino.0), 0, 0),
     };
-    if let Err(error) = told {
-        tracing::debug!(?memory, %error, "the kernel did not take a notice");
+    match told {
+        Ok(()) => Told::Yes,
+        Err(error) => {
+            tracing::debug!(?memory, %error, "the kernel did not take a notice");
+            // What it does not know it has no pages of.
+            if error.raw_os_error() == Some(libc::ENOENT) { Told::Yes } else { Told::No }
+        }
     }
 }
 
@@ -158,9 +216,11 @@ mod tests {
     fn the_same_thing_waits_once_and_nothing_is_lost() {
         let (told, heard) = channel();
         let (go, gate) = channel::<()>();
+        let gate = Mutex::new(gate);
         let notifier = Notifier::start_with(move |memory| {
             told.send(memory.clone()).unwrap();
-            let _ = gate.recv();
+            let _ = gate.lock().recv();
+            Told::Yes
         })
         .unwrap();
         notifier.invalidate_attributes(Ino(1));
@@ -170,12 +230,49 @@ mod tests {
             notifier.invalidate_entry(Ino(2), b"a");
             notifier.invalidate_attributes(Ino(1));
         }
-        assert_eq!(notifier.queue.lock().order.len(), 2);
+        assert_eq!(notifier.names.queue.lock().order.len(), 2);
         drop(go);
         assert_eq!(heard.recv().unwrap(), Memory::Entry { parent: Ino(2), name: (*b"a").into() });
         assert_eq!(heard.recv().unwrap(), Memory::Attributes(Ino(1)));
         notifier.stop();
         notifier.invalidate_attributes(Ino(3));
-        assert!(heard.recv().is_err(), "the thread has ended");
+        assert!(heard.recv().is_err(), "the threads have ended");
+    }
+
+    #[test]
+    fn who_waits_for_pages_hears_of_his_own_and_names_do_not_wait_for_them() {
+        let (told, heard) = channel();
+        let (go, gate) = channel();
+        let gate = Mutex::new(gate);
+        let notifier = Notifier::start_with(move |memory| {
+            told.send(memory.clone()).unwrap();
+            match memory {
+                Memory::Pages(_) => gate.lock().recv().unwrap_or(Told::No),
+                _ => Told::Yes,
+            }
+        })
+        .unwrap();
+        notifier.invalidate_pages(Ino(1));
+        assert_eq!(heard.recv().unwrap(), Memory::Pages(Ino(1)));
+        // The thread is held by a page that is being read.
+        let mut done: Vec<_> = (2..5).map(|_| oneshot::channel()).collect();
+        let waiting: Vec<_> = done
+            .drain(..)
+            .map(|(done, wait)| {
+                notifier.drop_pages(Ino(1), done);
+                wait
+            })
+            .collect();
+        notifier.invalidate_attributes(Ino(9));
+        assert_eq!(heard.recv().unwrap(), Memory::Attributes(Ino(9)));
+        for told in [Told::Yes, Told::Yes, Told::No, Told::Yes] {
+            go.send(told).unwrap();
+        }
+        let answers: Vec<bool> = waiting.into_iter().map(|wait| wait.blocking_recv().is_ok()).collect();
+        assert_eq!(answers, [true, false, true], "each hears of its own");
+        let (done, wait) = oneshot::channel();
+        notifier.stop();
+        notifier.drop_pages(Ino(1), done);
+        assert!(wait.blocking_recv().is_err(), "nothing was dropped");
     }
 }

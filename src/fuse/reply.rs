@@ -104,7 +104,8 @@ pub(super) enum DirectMmap {
 /// Open flags for what `fs` wants of the page cache. Closing tells nothing that we want to know: never flush.
 pub(super) fn open_flags(page_cache: PageCache, mmap: DirectMmap) -> FopenFlags {
     let wanted = match (page_cache, mmap) {
-        (PageCache::Drop, _) => FopenFlags::empty(),
+        (PageCache::Drop, _) | (PageCache::BypassAndDrop, DirectMmap::Refused) => FopenFlags::empty(),
+        (PageCache::BypassAndDrop, DirectMmap::Allowed) => FopenFlags::FOPEN_DIRECT_IO,
         (PageCache::Keep, _) | (PageCache::Bypass, DirectMmap::Refused) => FopenFlags::FOPEN_KEEP_CACHE,
         // Kept for mappings, whose pages each open would else throw out under the other processes that map it.
         (PageCache::Bypass, DirectMmap::Allowed) => FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_KEEP_CACHE,
@@ -188,5 +189,8 @@ mod tests {
         assert_eq!(flags, FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH);
         assert!(open_flags(PageCache::Bypass, DirectMmap::Allowed).contains(FopenFlags::FOPEN_DIRECT_IO));
         assert_eq!(open_flags(PageCache::Drop, DirectMmap::Allowed), FopenFlags::FOPEN_NOFLUSH);
+        assert_eq!(open_flags(PageCache::BypassAndDrop, DirectMmap::Refused), FopenFlags::FOPEN_NOFLUSH);
+        let dropping = open_flags(PageCache::BypassAndDrop, DirectMmap::Allowed);
+        assert_eq!(dropping, FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_NOFLUSH);
     }
 }

@@ -67,6 +67,7 @@
 //! | `resident_bytes` | gauge |  | Memory of the process that lies in RAM now. |
 //! | `memory_shortages_total` | counter |  | Times that memory became short. |
 //! | `checksums_total` | counter | result: match mismatch | Whole objects whose CRC-64 was compared with the store's, by the result. |
+//! | `wrong_ranges_total` | counter |  | Ranges of objects that came otherwise when they were fetched again: some bytes were wrong on their way. |
 //! | `lookups_total` | counter |  | Look-ups of a name, by the kernel. |
 //! | `lookups_known_total` | counter |  | Look-ups answered at once from what is known. |
 //! | `list_pages_total` | counter |  | Pages of listings taken in. |

@@ -185,6 +185,20 @@
 //! object of up to 1 MiB is handed out only once it was checked: a mismatch there is fetched again before anybody saw
 //! it. For larger ones a mismatch fails all reads on the open handles with EIO; the next open fetches everything again.
 //!
+//! A mismatch is found when the last byte comes, and the others have been handed out by then. So whatever holds them is
+//! emptied: the daemon's memory, and the kernel's page cache, of which mappings are a part. No open that begins after the
+//! first EIO sees a wrong byte: until the kernel has dropped its pages, each open makes it drop them. A file that is
+//! pinned is fetched again and stays pinned.
+//!
+//! Bytes that come again (because memory was wanted meanwhile) are compared with those that came before, and a file that
+//! was read in pieces, by several opens, is compared when the last piece comes. The kernel is left to read a file
+//! by itself only if the bytes in memory, as they are then, match the checksum.
+//!
+//! Which bytes were wrong is found in the background: the object is fetched once more, in requests that begin and end
+//! elsewhere, and the ranges that come otherwise are named in the log and counted in `wrong_ranges`. An object that comes
+//! the same again is stored otherwise than its checksum says. That is done for objects of up to 64 GiB, and at most once a
+//! minute.
+//!
 //! # Errors
 //!
 //! A GET is resumed and retried by the store until its budget is spent. A failure of a GET that was made ahead of a

@@ -108,7 +108,7 @@
 //! | EACCES with plain permissions | `file-mode`, `dir-mode`, `uid`, or no `allow-other` | set them |
 //! | ESTALE | the object was overwritten while it was open | open it again |
 //! | EIO after a minute | the service failed for so long | look at the service and the network; the next read tries anew |
-//! | EIO at the end of a file | the bytes are not those of the checksum, twice | read again; if it stays, the object itself is damaged: `ossmount stat` shows its CRC-64 |
+//! | EIO at the end of a file | the bytes are not those of the checksum | open and read it again; the log names the bytes that were wrong; if it stays, the object itself is damaged: `ossmount stat` shows its CRC-64 |
 //! | EROFS | something writes | it cannot be |
 //!
 //! > the object has changed

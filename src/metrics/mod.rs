@@ -109,6 +109,8 @@ table! {
     Verified = "objects_verified", Counter, "objects" => r#"checksums_total{result="match"}"#;
     /// Whole objects whose CRC-64 differed from the store's.
     VerifyFailures = "verify_failures", Counter, "objects" => r#"checksums_total{result="mismatch"}"#;
+    /// Ranges of objects that came otherwise when they were fetched again: some bytes were wrong on their way.
+    WrongRanges = "wrong_ranges", Counter, "ranges" => "wrong_ranges_total";
     /// Look-ups of a name, by the kernel.
     Lookups = "lookups", Counter, "lookups" => "lookups_total";
     /// Look-ups answered at once from what is known.

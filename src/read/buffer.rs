@@ -202,6 +202,13 @@ impl Tail {
         self.written as u64
     }
 
+    /// What was written so far, published or not.
+    pub(super) fn bytes(&self) -> &[u8] {
+        // SAFETY: this tail has written so many bytes from the start on, within the capacity; nothing writes them again,
+        // and the buffer lives as long as the tail.
+        unsafe { std::slice::from_raw_parts(self.buffer.start.as_ptr(), self.written) }
+    }
+
     /// Receives more of a body, at most `max_bytes` and at least one, behind the bytes written before, and returns what
     /// came: nothing at the end. Readers do not see it yet.
     pub(super) async fn receive(&mut self, body: &mut Body, max_bytes: u64) -> Result<&[u8]> {

@@ -15,7 +15,7 @@ use super::keep::Place;
 use super::part::{Lost, Part};
 use super::replay::Guidance;
 use super::stream::{Fetch, Plan};
-use super::{File, MemoryCache, Reader};
+use super::{File, MemoryCache, Object, Reader};
 use crate::base::{ByteRange, Ino};
 use crate::store::Result;
 
@@ -119,6 +119,13 @@ pub struct Pin {
 impl fmt::Debug for Pin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Pin").field(&self.file).finish()
+    }
+}
+
+impl Pin {
+    /// What is kept.
+    pub fn object(&self) -> &Object {
+        &self.file.inode.object
     }
 }
 

@@ -306,16 +306,15 @@ impl Fetch {
 
     /// All bytes are in the buffer: accounts for them, then shows the last ones.
     fn finish(&self, filling: Filling) {
-        if let Some(crc) = &filling.crc {
-            match self.inode.arrived(&self.part, crc.finish()) {
+        if let (Some(crc), Some(tail)) = (&filling.crc, &filling.tail) {
+            match self.inode.arrived(&self.part, crc.finish(), tail.bytes()) {
                 Arrival::Good => {}
                 Arrival::Verified => {
                     self.reader.metrics.add(Metric::Verified, 1);
                     self.reader.found_good(&self.inode.object);
                 }
-                Arrival::Corrupt => {
-                    self.reader.metrics.add(Metric::VerifyFailures, 1);
-                    self.reader.known_good.lock().pop(&self.inode.object.ino);
+                Arrival::Corrupt(evidence) => {
+                    self.reader.found_corrupt(&self.inode, evidence);
                     return self.part.drop_out();
                 }
             }

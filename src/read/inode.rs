@@ -8,6 +8,7 @@
 
 mod ahead;
 mod asked;
+mod checked;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -17,10 +18,11 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 pub(super) use ahead::Ahead;
+pub(super) use checked::{Arrival, Evidence};
 
 use super::budget::{Budget, Grant, Priority};
-use super::buffer::{Buffer, capacity_for};
-use super::integrity::{Coverage, Verified};
+use super::buffer::capacity_for;
+use super::integrity::Coverage;
 use super::keep::Place;
 use super::layout::Format;
 use super::mode::Mode;
@@ -38,10 +40,6 @@ const SMALL_BYTES: u64 = 1 << 20;
 /// Parts of random reads below this size are forgotten once they were handed out: the page cache has them, and a map
 /// full of crumbs would cut later windows into as many GETs.
 const CRUMB_BYTES: u64 = 64 << 10;
-
-/// So much of an object may have come in pieces too small for its home, and is moved there when all else is. Copying it
-/// takes a millisecond, under the lock.
-const MOVED_BYTES: u64 = 8 << 20;
 
 /// The first read of a model is for its header, which says more than any guess.
 const MODEL_HEAD_BYTES: u64 = 2 << 20;
@@ -67,16 +65,6 @@ pub(super) enum Room {
     Ask,
     /// Fetch exactly the bytes asked for all the same.
     Overdraw,
-}
-
-/// What became of a part whose last byte has come.
-pub(super) enum Arrival {
-    /// Hand it out.
-    Good,
-    /// Hand it out; with it the whole object has been checked.
-    Verified,
-    /// The whole object differs from the store's checksum: nothing of it may be handed out any more.
-    Corrupt,
 }
 
 /// The state of one object that is open, or of which bytes are kept.
@@ -117,6 +105,10 @@ pub(super) struct Inode {
     pub(super) last_read_ms: AtomicU64,
     /// Bytes that programs have read of it.
     pub(super) read_bytes: AtomicU64,
+    /// Whether some byte was handed out.
+    handed_out: AtomicBool,
+    /// Grows, under the lock, when all that has come turns out to be worthless.
+    generation: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -158,10 +150,11 @@ struct State {
     etag: Option<ETag>,
     /// The store's checksum of the whole object, once an answer told it.
     crc64: Option<u64>,
+    /// What has come since the object was last found good.
     coverage: Coverage,
+    /// What had come when it was.
+    good: Coverage,
     verified: bool,
-    /// Whether some byte was handed out since the last mismatch.
-    handed_out: bool,
     /// Whether a mismatch was answered with fetching everything again.
     refetched: bool,
     /// Why no read can succeed any more.
@@ -189,8 +182,8 @@ impl Inode {
             etag: object.etag.clone(),
             crc64: None,
             coverage: Coverage::default(),
+            good: Coverage::default(),
             verified: false,
-            handed_out: false,
             refetched: false,
             broken: None,
         };
@@ -215,13 +208,15 @@ impl Inode {
             is_guided: AtomicBool::new(false),
             last_read_ms: AtomicU64::new(0),
             read_bytes: AtomicU64::new(0),
+            handed_out: AtomicBool::new(false),
+            generation: AtomicU64::new(0),
             state: Mutex::new(state),
         })
     }
 
     /// Takes in a read and says how to fetch what it misses.
     pub(super) fn observe(&self, read: ByteRange) -> Plan {
-        if self.prefetch.is(Prefetch::Off) || self.object.archived && !self.state.lock().handed_out {
+        if self.prefetch.is(Prefetch::Off) || self.object.archived && !self.handed_out.load(Ordering::Relaxed) {
             return Plan { fetch: Fetch::Exact { reach_bytes: 0 }, abandoned: None, wants_all: false };
         }
         let mut state = self.state.lock();
@@ -288,54 +283,6 @@ impl Inode {
         Ok(())
     }
 
-    /// Whether checksums of parts are of any use.
-    pub(super) fn is_verifiable(&self) -> bool {
-        self.verify == Verify::Crc64 && self.state.lock().crc64.is_some()
-    }
-
-    /// Whether a part should be handed out only once it was checked: it is the whole of a small object, so that the
-    /// check delays nothing and a garbled answer can be replaced before anybody saw it.
-    pub(super) fn is_checked_first(&self, part: &Part) -> bool {
-        part.range.len() == self.object.size && self.object.size <= SMALL_BYTES
-    }
-
-    /// Records a part's checksum, before its last bytes are handed out. Compares when it completes the object.
-    pub(super) fn arrived(&self, part: &Part, crc: u64) -> Arrival {
-        let mut state = self.state.lock();
-        let Some(expected) = state.crc64 else { return Arrival::Good };
-        // Its bytes come again with the window that goes over them: joined to a neighbour it would be in the way then.
-        if self.is_crumb(part) && part.range.len() < self.object.size {
-            return Arrival::Good;
-        }
-        state.coverage.add(part.range, crc);
-        let Some(whole) = state.coverage.whole(self.object.size) else { return Arrival::Good };
-        state.coverage.clear();
-        if whole == expected {
-            state.verified = true;
-            return Arrival::Verified;
-        }
-        state.verified = false;
-        if state.handed_out || state.refetched {
-            let message = "the object's bytes differ from the checksum that the store keeps";
-            state.broken = Some(self.error(ErrorKind::Corrupt, message));
-        }
-        state.refetched = true;
-        for part in std::mem::take(&mut state.parts).into_values() {
-            part.drop_out();
-        }
-        Arrival::Corrupt
-    }
-
-    /// How much of the object has been checked.
-    pub(super) fn verified(&self) -> Verified {
-        let state = self.state.lock();
-        match state.verified {
-            true => Verified::Yes,
-            false if state.coverage.is_empty() => Verified::No,
-            false => Verified::Partial,
-        }
-    }
-
     /// No read can succeed any more.
     pub(super) fn break_with(&self, error: Error) {
         self.state.lock().broken.get_or_insert(error);
@@ -348,12 +295,7 @@ impl Inode {
 
     /// Notes that bytes of a part were handed out. Says what to do with the part then.
     pub(super) fn delivered(&self, part: &Arc<Part>, range: ByteRange) -> Delivery {
-        let is_first = !part.is_touched();
-        let is_spent = part.deliver(range);
-        if is_first {
-            self.state.lock().handed_out = true;
-        }
-        if !is_spent {
+        if !part.deliver(range) {
             return Delivery::Keep;
         }
         if self.is_crumb(part) {
@@ -447,33 +389,6 @@ impl Inode {
         Closed { kept: state.parts.values().filter(is_new).cloned().collect(), gone }
     }
 
-    /// Every part of the object, in order and all of them in its home: those that came in small pieces are moved
-    /// there, in memory from `budget`. `None` while bytes are missing or the whole was not compared with the
-    /// checksum that the store keeps.
-    pub(super) fn all_at_home(&self, budget: &Arc<Budget>) -> Option<Vec<Arc<Part>>> {
-        let home = self.home.get()?.as_ref()?;
-        let mut state = self.state.lock();
-        let is_unchecked = self.verify == Verify::Crc64 && state.crc64.is_some() && !state.verified;
-        if is_unchecked || state.broken.is_some() || !state.is_whole(self.object.size) {
-            return None;
-        }
-        let strangers: Vec<Arc<Part>> = state.parts.values().filter(|part| !part.is_in(home)).cloned().collect();
-        if strangers.iter().map(|part| part.range.len()).sum::<u64>() > MOVED_BYTES {
-            return None;
-        }
-        for part in strangers {
-            let grant = budget.overdraw(capacity_for(part.range.len()));
-            let buffer = Buffer::copied_to_file(part.head(), home.claim(part.range)?, grant);
-            state.parts.insert(part.range.start, Part::complete_with(part.range, buffer));
-        }
-        let parts: Vec<_> = state.parts.values().cloned().collect();
-        // Whoever gets them reads all of it unseen.
-        for part in &parts {
-            part.deliver(part.range);
-        }
-        Some(parts)
-    }
-
     /// Whether no part is held.
     pub(super) fn is_empty(&self) -> bool {
         self.state.lock().parts.is_empty()
@@ -507,11 +422,6 @@ impl State {
         let part = Part::new(range, origin, grant.budget().metrics());
         self.parts.insert(range.start, part.clone());
         Order { part, grant }
-    }
-
-    fn is_whole(&self, size: u64) -> bool {
-        let next = |at, part: &Arc<Part>| (part.range.start == at && part.is_complete()).then_some(part.range.end);
-        self.parts.values().try_fold(0, next) == Some(size)
     }
 
     fn part_at(&self, at: u64) -> Option<Arc<Part>> {

@@ -10,10 +10,12 @@ use std::sync::{Arc, Weak};
 use lru::LruCache;
 use parking_lot::Mutex;
 
-use super::Reader;
 use super::budget::Priority;
 use super::inode::Inode;
+use super::integrity::Coverage;
 use super::part::Part;
+use super::{Reader, UNFINISHED};
+use crate::base::Ino;
 
 /// A reader is quiet when it has read nothing for this long, in milliseconds...
 const QUIET_MS: u64 = 1000;
@@ -112,6 +114,14 @@ impl Reader {
         }
     }
 
+    fn keep_unfinished(&self, ino: Ino, coverage: Coverage) {
+        let mut unfinished = self.unfinished.lock();
+        unfinished.put(ino, coverage);
+        if unfinished.len() > UNFINISHED {
+            unfinished.pop_lru();
+        }
+    }
+
     /// Drops the record of an object that nobody has open or is expected to, and of which no byte is kept.
     pub(super) fn forget_if_unused(&self, inode: &Arc<Inode>) {
         let mut inodes = self.inodes.lock();
@@ -119,6 +129,9 @@ impl Reader {
         let is_wanted = inode.handles.load(Ordering::Relaxed) > 0 || inode.is_expected.load(Ordering::Relaxed);
         if is_ours && !is_wanted && inode.is_empty() {
             inodes.remove(&inode.object.ino);
+            if let Some(coverage) = inode.unfinished() {
+                self.keep_unfinished(inode.object.ino, coverage);
+            }
         }
     }
 }

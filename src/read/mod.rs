@@ -7,13 +7,16 @@
 //! those for objects that will probably be opened next (`expect`), unless a recorded load (`trace`, `recorder`) says what
 //! comes next (`replay`, `follow`); what was read stays until memory is wanted (`keep`), or the machine is short of it
 //! (`pressure`). What somebody asks for by name is fetched whole (`fetch`). Whole objects are compared with the store's
-//! checksum (`integrity`); those that are all there can be read by the kernel itself from then on (`whole`). `counted`
+//! checksum (`integrity`), and what is wrong is taken back (`corrupt`); those that are all there can be read by the kernel itself from then on (`whole`). `counted`
 //! says how reads are counted.
 //!
 //! Errors of the store pass through as they are; what they mean to a program is decided in `fs`.
 
 mod budget;
 mod buffer;
+mod corrupt;
+#[cfg(test)]
+mod corrupt_tests;
 mod counted;
 mod expect;
 #[cfg(test)]
@@ -65,6 +68,7 @@ use counted::{Source, Waiting};
 use expect::Credit;
 use fetcher::Turns;
 use inode::{Cover, Delivery, Inode, Room};
+use integrity::Coverage;
 use keep::{Place, Shelf};
 use mode::Modes;
 use part::{Lost, Part};
@@ -74,6 +78,7 @@ use recorder::Recorder;
 use replay::{Guidance, Replay};
 use stream::Plan;
 
+pub use corrupt::WrongBytes;
 pub use expect::Cause;
 pub use fetch::{Held, Pin};
 pub use integrity::Verified;
@@ -219,12 +224,21 @@ pub struct Reader {
     part_bytes: AtomicU64,
     /// Objects that are open, or of which bytes are kept.
     inodes: Mutex<HashMap<Ino, Arc<Inode>>>,
+    /// Checksums of objects that were read in part, of which no byte is kept any more: the kernel may keep some.
+    unfinished: Mutex<LruCache<Ino, Coverage>>,
+    /// Who is told of bytes that are wrong.
+    wrong_bytes: OnceLock<Arc<dyn WrongBytes>>,
+    /// When wrong bytes were last looked for.
+    last_corrupt_search_ms: AtomicU64,
     /// Objects that were found good, also when none of their bytes is kept any more.
     known_good: Mutex<LruCache<Ino, ()>>,
 }
 
 /// So many objects found good are remembered.
 const KNOWN_GOOD: usize = 1 << 16;
+
+/// The checksums of so many objects that were read in part are remembered.
+const UNFINISHED: usize = 1024;
 
 impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -263,6 +277,9 @@ impl Reader {
             recorder: OnceLock::new(),
             replay: OnceLock::new(),
             inodes: Mutex::default(),
+            unfinished: Mutex::new(LruCache::unbounded()),
+            wrong_bytes: OnceLock::new(),
+            last_corrupt_search_ms: AtomicU64::new(0),
             // Not `new`, which would set aside room for all of them.
             known_good: Mutex::new(LruCache::unbounded()),
         })
@@ -290,8 +307,12 @@ impl Reader {
     }
 
     fn new_inode(&self, object: Object) -> Arc<Inode> {
-        let prefetch = self.modes.of(object.ino);
-        Inode::new(object, prefetch, self.part_bytes.load(Ordering::Relaxed), &self.options)
+        let (ino, prefetch) = (object.ino, self.modes.of(object.ino));
+        let inode = Inode::new(object, prefetch, self.part_bytes.load(Ordering::Relaxed), &self.options);
+        if let Some(coverage) = self.unfinished.lock().pop(&ino) {
+            inode.go_on(coverage);
+        }
+        inode
     }
 
     /// Changes [`Options::part_bytes`], for what is opened from now on. What is open, or kept after reading, goes on as it
@@ -320,7 +341,11 @@ impl Reader {
             return Verified::Yes;
         }
         let inode = self.inodes.lock().get(&ino).cloned();
-        inode.map_or(Verified::No, |inode| inode.verified())
+        match inode {
+            Some(inode) => inode.verified(),
+            None if self.unfinished.lock().contains(&ino) => Verified::Partial,
+            None => Verified::No,
+        }
     }
 
     fn found_good(&self, object: &Object) {
@@ -399,13 +424,16 @@ impl File {
             self.shelve(self.inode.strays(range), Place::Coldest);
         }
         loop {
+            let generation = self.inode.generation();
             let parts = self.parts(read, plan, guidance, source)?;
             self.reader.enqueue(&self.inode);
             self.reader.pump();
             let is_ready = parts.iter().all(|part| part.has(read));
             let _waiting = (!is_ready).then(|| Waiting::begin(&self.reader.metrics, source));
             match arrive(&parts, read).await {
-                Ok(()) => return Ok(self.deliver(&parts, read)),
+                Ok(()) if self.inode.hand_out(generation) => return Ok(self.deliver(&parts, read)),
+                // Some of what had come was found to be wrong since: asked for again, or this read fails.
+                Ok(()) => {}
                 Err(Lost::Failed(error)) => return Err(error),
                 // Somebody called the GET off before this read came to wait for it; the next one knows of us.
                 Err(Lost::Dropped) => {}

@@ -41,6 +41,8 @@ pub(super) struct Part {
     delivered: AtomicU64,
     /// Whether the part lies on the shelf, to be given up when memory is wanted; or is held, and must not come there.
     pub(super) shelved: AtomicBool,
+    /// The checksum of all its bytes, once they are in.
+    crc: OnceLock<u64>,
     /// Where bytes that nobody has read are counted when they go: of what was fetched ahead.
     unread: Option<Arc<Metrics>>,
     progress: Mutex<Progress>,
@@ -99,6 +101,7 @@ impl Part {
             buffer: OnceLock::new(),
             delivered: AtomicU64::new(0),
             shelved: AtomicBool::new(false),
+            crc: OnceLock::new(),
             unread,
             progress: Mutex::new(progress),
         })
@@ -116,6 +119,17 @@ impl Part {
         part.attach(buffer);
         part.complete();
         part
+    }
+
+    /// All its bytes are in, and this is their checksum.
+    pub(super) fn checked(&self, crc: u64) {
+        // A part is fetched by one task, which comes here once.
+        let _ = self.crc.set(crc);
+    }
+
+    /// The checksum of all its bytes; `None` while some are missing, and where it was not computed.
+    pub(super) fn crc(&self) -> Option<u64> {
+        self.crc.get().copied()
     }
 
     /// Whether its bytes lie in this file.

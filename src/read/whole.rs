@@ -83,15 +83,23 @@ impl Reader {
     }
 
     pub(super) fn whole(self: &Arc<Self>, inode: &Arc<Inode>) -> Option<Arc<Whole>> {
+        if inode.broken().is_some() {
+            return None;
+        }
         let mut known = inode.whole.lock();
         if let Some(whole) = known.upgrade() {
             return Some(whole);
         }
         let file = inode.home.get()?.clone()?;
         let held = self.held_bytes.fetch_add(inode.object.size, Ordering::Relaxed) + inode.object.size;
-        let parts = if held <= self.budget.limit_bytes() / 4 * 3 { inode.all_at_home(&self.budget) } else { None };
-        let Some(parts) = parts else {
+        let fits = held <= self.budget.limit_bytes() / 4 * 3;
+        let parts = if fits { inode.all_at_home(&self.budget) } else { Ok(None) };
+        let Ok(Some(parts)) = parts else {
             self.held_bytes.fetch_sub(inode.object.size, Ordering::Relaxed);
+            drop(known);
+            if let Err(evidence) = parts {
+                self.found_corrupt(inode, evidence);
+            }
             return None;
         };
         parts.iter().for_each(|part| self.shelf.hold(part));

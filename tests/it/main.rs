@@ -40,6 +40,7 @@ mod http_ways;
 mod http_wire;
 mod listing;
 mod manual;
+mod mount_corrupt;
 mod mount_faults;
 mod mount_life;
 mod mount_listing;

@@ -88,6 +88,33 @@ impl Fs {
         Ok(dropped)
     }
 
+    /// What was kept of a file was wrong: it is fetched again, and kept as before.
+    pub(in crate::fs) fn pin_again(self: &Arc<Self>, ino: Ino) {
+        let pin = match self.desk.pins.lock().get_mut(&ino) {
+            // One that is being fetched fails, and is told so.
+            Some(place) => place.take(),
+            None => None,
+        };
+        let Some(pin) = pin else { return };
+        let (fs, claim_of) = (self.clone(), self.clone());
+        self.runtime.spawn(async move {
+            let claim = Claim { fs: &claim_of, ino };
+            let object = pin.object().clone();
+            drop(pin);
+            let key = object.key.clone();
+            match fs.reader.open(object).pin().await {
+                Ok(Some(pin)) => {
+                    if let Some(place) = fs.desk.pins.lock().get_mut(&ino) {
+                        *place = Some(pin);
+                    }
+                }
+                Ok(None) => tracing::warn!(key = key.as_str(), "a pinned file is not kept any more: there is no room"),
+                Err(error) => tracing::warn!(key = key.as_str(), %error, "a pinned file is not kept any more"),
+            }
+            drop(claim);
+        });
+    }
+
     fn let_file_go(&self, ino: Ino) -> u64 {
         // Ends without the lock.
         let pin = self.desk.pins.lock().remove(&ino);

@@ -16,7 +16,7 @@ use rand::{Rng, SeedableRng};
 use tokio::io::ReadBuf;
 use tokio::time::{Sleep, sleep};
 
-use crate::base::Key;
+use crate::base::{ByteRange, Key};
 use crate::store::{
     Body, Change, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Outcome,
     Receive, Result, Store, StoreMut, Tags,
@@ -81,6 +81,8 @@ pub struct FaultStore<S: ?Sized = dyn Store> {
 struct State {
     rng: StdRng,
     script: VecDeque<(Operation, Fault)>,
+    /// Bytes of objects, each to arrive wrong once.
+    flips: Vec<u64>,
     struck: u64,
 }
 
@@ -88,7 +90,8 @@ impl<S: ?Sized> FaultStore<S> {
     /// Breaks nothing yet.
     pub fn new(inner: Arc<S>) -> Self {
         let rng = StdRng::seed_from_u64(0);
-        FaultStore { inner, random: Vec::new(), state: Mutex::new(State { rng, script: VecDeque::new(), struck: 0 }) }
+        let state = State { rng, script: VecDeque::new(), flips: Vec::new(), struck: 0 };
+        FaultStore { inner, random: Vec::new(), state: Mutex::new(state) }
     }
 
     /// Strikes each request with these chances (each from 0 to 1), drawn from a seed. Body faults strike only GETs.
@@ -101,6 +104,19 @@ impl<S: ?Sized> FaultStore<S> {
     /// The next request of this kind that no earlier fault strikes gets this one.
     pub fn once(&self, operation: Operation, fault: Fault) {
         self.state.lock().script.push_back((operation, fault));
+    }
+
+    /// One bit of this byte, counted from the start of the object, arrives wrong with the next GET that brings it.
+    pub fn flip_once(&self, offset: u64) {
+        self.state.lock().flips.push(offset);
+    }
+
+    /// The byte of an answer, counted from its start, that is to arrive wrong.
+    fn flip(&self, range: ByteRange) -> Option<u64> {
+        let mut state = self.state.lock();
+        let at = state.flips.iter().position(|offset| (range.start..range.end).contains(offset))?;
+        state.struck += 1;
+        Some(state.flips.remove(at) - range.start)
     }
 
     /// Requests that got a fault so far.
@@ -253,7 +269,11 @@ impl<S: Store + ?Sized> Store for FaultStore<S> {
     async fn get(&self, request: GetRequest) -> Result<GetResponse> {
         let fault = self.draw(Operation::Get);
         let response = self.under(&fault, self.inner.get(request)).await?;
-        let body = self.broken(fault, response.body, response.range.len());
+        let (range, mut body) = (response.range, response.body);
+        if let Some(byte) = self.flip(range) {
+            body = self.struck_at(At::Byte(byte), range.len(), body, Strike::Flip);
+        }
+        let body = self.broken(fault, body, range.len());
         Ok(GetResponse { body, ..response })
     }
 
@@ -289,7 +309,6 @@ impl<S: StoreMut + ?Sized> StoreMut for FaultStore<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::ByteRange;
     use crate::store::memory::MemoryStore;
 
     fn bucket() -> Arc<MemoryStore> {
