@@ -45,6 +45,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
+use crate::base::Foreign;
 use crate::config::Result;
 
 pub use cli::{command, help_page};
@@ -59,7 +60,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
             if !problem.sentence.is_empty() {
                 let priority = if log::stderr_is_journal() { "<3>" } else { "" };
                 // Nobody is left to tell when stderr is gone.
-                let _ = writeln!(std::io::stderr(), "{priority}ossmount: {problem}");
+                let _ = writeln!(std::io::stderr(), "{priority}ossmount: {}", Foreign(&problem.sentence));
             }
             ExitCode::from(problem.code())
         }

@@ -1,11 +1,12 @@
 //! How sizes, times and names are shown.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use serde::{Serialize, Serializer};
 
-use crate::base::Timestamp;
+use crate::base::{Foreign, Timestamp, escape_json, escape_text};
 use crate::config::{Problem, Result};
 
 /// A time that shows as `2024-02-29T12:34:56Z`.
@@ -47,13 +48,14 @@ pub(super) fn size(bytes: u64) -> String {
     format!("{:.1}{}", bytes as f64 / (1_u64 << (10 * power)) as f64, units[power - 1])
 }
 
-/// A name for a terminal: what could move the cursor or change its state is escaped.
-pub(super) fn shown(name: &str) -> String {
-    name.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+/// Text of others for a terminal, as [`Foreign`] shows it.
+pub(super) fn shown(text: &str) -> String {
+    Foreign(text).to_string()
 }
 
 /// Standard output that ends quietly when its reader has had enough.
 pub(super) struct Output<'a> {
+    is_terminal: bool,
     out: io::BufWriter<io::StdoutLock<'a>>,
 }
 
@@ -66,10 +68,13 @@ pub(super) enum Reader {
 
 impl Output<'_> {
     pub(super) fn new() -> Self {
-        Output { out: io::BufWriter::new(io::stdout().lock()) }
+        let out = io::stdout();
+        Output { is_terminal: out.is_terminal(), out: io::BufWriter::new(out.lock()) }
     }
 
+    /// Prints a line. On a terminal nothing in it acts, whoever wrote it; other readers get it as it is.
     pub(super) fn line(&mut self, line: &str) -> Result<Reader> {
+        let line = if self.is_terminal { harmless(line) } else { Cow::Borrowed(line) };
         outcome(self.out.write_all(line.as_bytes()).and_then(|()| self.out.write_all(b"\n")))
     }
 
@@ -83,6 +88,11 @@ impl Output<'_> {
     }
 }
 
+/// A line in which nothing acts. An object or an array stays JSON.
+fn harmless(line: &str) -> Cow<'_, str> {
+    if line.starts_with(['{', '[']) { escape_json(line) } else { escape_text(line) }
+}
+
 fn outcome(result: io::Result<()>) -> Result<Reader> {
     match result {
         Ok(()) => Ok(Reader::Listens),
@@ -94,6 +104,12 @@ fn outcome(result: io::Result<()>) -> Result<Reader> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_cannot_drive_a_terminal() {
+        assert_eq!(harmless("STANDARD\u{9b}2J \u{202e}x"), "STANDARD\\u{9b}2J \\u{202e}x");
+        assert_eq!(harmless("{\"class\":\"\u{9b}\"}"), "{\"class\":\"\\u009b\"}");
+    }
 
     #[test]
     fn names_cannot_drive_a_terminal() {

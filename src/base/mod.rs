@@ -3,6 +3,7 @@
 //! No I/O here but the reading of clocks, which happens nowhere else.
 
 mod clock;
+mod foreign;
 mod hash;
 mod key;
 mod range;
@@ -10,6 +11,7 @@ mod size;
 mod span;
 
 pub use clock::{Clock, Timestamp};
+pub use foreign::{Foreign, escape_json, escape_text};
 pub use hash::fnv1a;
 pub use key::{BucketName, ETag, Ino, Key};
 pub use range::ByteRange;

@@ -53,7 +53,8 @@
 //! | a key with `..`, `.`, an empty component, a NUL, or far too long | it has no name in the tree, or a reversible escaped one (`odd-keys`); no path leads out of the mount |
 //! | two keys for one name (`a` beside `a/b`) | the directory takes the name |
 //! | a symlink object | shown as a file; with `symlinks=on` as a relative link that never leads out of the mount, else as a file |
-//! | control characters in names, or in what the service says | escaped where they are shown on a terminal; the log is one line an event |
+//! | control characters or bidirectional marks in names, classes, tags, or in what the service says | escaped in the log, in errors, and wherever a command prints to a terminal; the log is one line an event |
+//! | a key, or a message of the service, of megabytes | log lines and errors show the first 4096 bytes |
 //! | a million directories, a directory of millions | names take bounded memory (`metadata-memory`); a walk ahead ends when nobody follows |
 //! | a file that calls itself safetensors or GGUF, with a header full of lies | the header is a hint about what to fetch next: at worst some requests for nothing, within `memory-limit` |
 //! | an object that changes while it is read | one descriptor shows one version; ESTALE otherwise |

@@ -268,7 +268,7 @@
 //! tag. A listing does not tell these, so that the first look at such an entry costs a request; listing a directory
 //! does not. A link whose target does not exist is listed, and ENOENT when looked at. With `symlinks=on` they are
 //! links to the target's place in the mount, by a relative path that goes no higher than the directory that both
-//! share; where the target lies outside the mount, or has no name in it, the link is shown as a file.
+//! share; where the target is empty, lies outside the mount, or has no name in it, the link is shown as a file.
 //!
 //! ```console
 //! $ mkdir files links

@@ -64,8 +64,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// One page of a listing.
     async fn list(&self, request: ListRequest) -> Result<ListPage>;
 
-    /// The key that a symlink object names, raw, counted from the root of the bucket. Fails with
-    /// [`ErrorKind::Unsupported`] where the dialect has no such objects.
+    /// The key that a symlink object names, raw, counted from the root of the bucket; empty where it names none. Fails
+    /// with [`ErrorKind::Unsupported`] where the dialect has no such objects.
     async fn symlink_target(&self, key: &Key) -> Result<String> {
         let message = "this store has no symlink objects";
         Err(Error::new(ErrorKind::Unsupported, message).with_operation("GetSymlink").with_key(key.to_string()))

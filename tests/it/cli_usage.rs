@@ -39,6 +39,24 @@ fn wrong_words_are_refused_with_a_hint() {
 }
 
 #[test]
+fn an_argument_cannot_act_on_the_terminal() {
+    let tool = Tool::bare();
+    for acting in ["a\u{1b}[2J", "a\u{9b}2J", "a\u{202e}b", "a\nERROR b"] {
+        for args in
+            [&["mount", acting, "/mnt"][..], &["mount", "oss://b", "/mnt", "-o", acting], &[acting], &["stat", acting]]
+        {
+            let ended = tool.run(args);
+            assert_ne!(ended.status, Some(0));
+            let line = ended.stderr.strip_suffix('\n').unwrap();
+            assert!(!line.contains(|c: char| c.is_control() || c == '\u{202e}'), "{args:?}: {line:?}");
+        }
+    }
+    let long = "x".repeat(100_000);
+    let said = tool.run(&["stat", &long]).stderr;
+    assert!(said.len() < 5000 && said.contains("bytes)"), "{}", said.len());
+}
+
+#[test]
 fn a_variable_is_named_when_it_is_wrong() {
     let tool = Tool::bare().with("OSSMOUNT_PART_SIZE", "big");
     tool.run(&["mount", "oss://b", "/mnt"]).fails(2, &["OSSMOUNT_PART_SIZE", "\"big\" is not a size"]);

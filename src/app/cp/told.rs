@@ -66,7 +66,7 @@ impl Teller {
         }
         for failure in status.failures.iter().take(NAMED) {
             // Nobody is left to tell when stderr is gone.
-            let _ = writeln!(std::io::stderr(), "ossmount: {}: {}", shown(&failure.key), failure.error.message);
+            let _ = writeln!(std::io::stderr(), "ossmount: {}: {}", shown(&failure.key), shown(&failure.error.message));
         }
         if status.result.is_some() || status.objects.is_some() {
             let mut out = Output::new();

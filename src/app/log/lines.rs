@@ -1,11 +1,13 @@
 //! How a line of the log looks: what the subscriber makes of it, behind a priority where the reader of the log wants
 //! one, and without those that only repeat others.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -13,7 +15,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::repeats::{Repeats, Runs, Verdict};
-use crate::base::Clock;
+use crate::base::{Clock, Foreign, escape_json, escape_text};
 
 /// What stands before each line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,8 +36,11 @@ const PASSING: &[&str] = &["error", "request_id"];
 
 /// The target of lines about lines that were left out: these are never left out.
 const LEFT_OUT: &str = "ossmount::left_out";
-/// Of a line that was left out so much is told, in bytes.
+/// Of a line that was left out, and of each text of a JSON line that is too long, so much is told, in bytes.
 const TOLD_BYTES: usize = 512;
+
+/// A longer line is cut.
+const MOST_LINE_BYTES: usize = 4096;
 
 /// Which lines have come, and how often.
 #[derive(Debug)]
@@ -105,10 +110,13 @@ where
             return Ok(());
         }
         write_prefix(&mut writer, self.prefix, *event.metadata().level())?;
-        let Verdict::WriteAfter(count) = verdict else { return self.inner.format_event(context, writer, event) };
         let mut line = String::new();
         self.inner.format_event(context, Writer::new(&mut line), event)?;
-        writer.write_str(&with_count(line.trim_end(), count))?;
+        let line = harmless(line.trim_end());
+        match verdict {
+            Verdict::WriteAfter(count) => writer.write_str(&with_count(&line, count))?,
+            _ => writer.write_str(&line)?,
+        }
         writer.write_char('\n')
     }
 }
@@ -132,6 +140,38 @@ fn severity(level: Level) -> u8 {
         Level::WARN => 4,
         Level::INFO => 6,
         _ => 7,
+    }
+}
+
+/// A line in which nothing acts on what shows it, and of a bounded length: keys and messages of a service have any.
+fn harmless(line: &str) -> Cow<'_, str> {
+    let is_json = line.starts_with('{');
+    match (is_json, line.len() > MOST_LINE_BYTES) {
+        (true, false) => escape_json(line),
+        (true, true) => match serde_json::from_str(line) {
+            Ok(mut value) => {
+                cut(&mut value);
+                Cow::Owned(escape_json(&value.to_string()).into_owned())
+            }
+            // What the subscriber writes is JSON.
+            Err(_) => Cow::Owned(Foreign(line).to_string()),
+        },
+        (false, false) => escape_text(line),
+        (false, true) => Cow::Owned(Foreign(line).to_string()),
+    }
+}
+
+/// Cuts the texts of a line of JSON.
+fn cut(value: &mut Value) {
+    match value {
+        Value::String(text) if text.len() > TOLD_BYTES => {
+            let bytes = text.len();
+            text.truncate(text.floor_char_boundary(TOLD_BYTES));
+            text.push_str(&format!("... ({bytes} bytes)"));
+        }
+        Value::Array(values) => values.iter_mut().for_each(cut),
+        Value::Object(fields) => fields.values_mut().for_each(cut),
+        _ => {}
     }
 }
 
@@ -293,6 +333,26 @@ mod tests {
         let told = "<3>ERROR lines like this were left out left_out=95 line=reading key=\"a\" error=5";
         assert_eq!(lines.iter().filter(|line| *line == told).count(), 10, "{lines:#?}");
         assert_eq!(lines.len(), 60);
+    }
+
+    #[test]
+    fn a_line_of_either_format_has_a_bounded_length_and_nothing_in_it_acts() {
+        let (acting, long) = ("\u{9b}2J\u{202e}", "ü".repeat(1 << 20));
+        let lines = written(Prefix::None, || {
+            tracing::warn!(key = %acting, "reading");
+            tracing::warn!(key = %long, "reading");
+        });
+        assert_eq!(lines[0], " WARN reading key=\\u{9b}2J\\u{202e}");
+        assert!(lines[1].len() < 4200 && lines[1].ends_with("üü... (2097170 bytes)"), "{}", lines[1].len());
+        for (key, expected) in
+            [(acting, "\u{9b}2J\u{202e}".to_owned()), (&long, format!("{}... (2097152 bytes)", "ü".repeat(256)))]
+        {
+            let line = serde_json::json!({"level": "WARN", "span": {"key": key}, "keys": [key]}).to_string();
+            let shown = harmless(&line);
+            assert!(shown.is_ascii() || key == long);
+            let value: Value = serde_json::from_str(&shown).unwrap();
+            assert_eq!((&value["span"]["key"], &value["keys"][0]), (&expected.clone().into(), &expected.into()));
+        }
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! The lines of a listing: names, long lines or JSON. They are written into one buffer a page, with nothing allocated
 //! for each: a listing may have millions.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 
 use serde::Serialize;
 
 use super::kind;
 use crate::app::text::{Time, shown};
+use crate::base::escape_json;
 use crate::list::Page;
 use crate::store::ListEntry;
 
@@ -43,9 +45,9 @@ impl Lines {
         for (key, entry) in page.items().filter(|(key, _)| *key != self.directory) {
             // Writing to memory cannot fail.
             let _ = match (self.style, entry) {
-                (Style::Json, Some(entry)) => serde_json::to_writer(&mut *out, &Object::of(entry)).map_err(Into::into),
-                (Style::Json, None) => serde_json::to_writer(&mut *out, &Directory { prefix: key }).map_err(Into::into),
-                (Style::Long, entry) => long(entry, out),
+                (Style::Json, Some(entry)) => self.append_json(&Object::of(entry), out),
+                (Style::Json, None) => self.append_json(&Directory { prefix: key }, out),
+                (Style::Long, entry) => self.append_long(entry, out),
                 (Style::Names, _) => Ok(()),
             };
             if self.style != Style::Json {
@@ -55,22 +57,32 @@ impl Lines {
         }
     }
 
+    fn append_json(&self, item: &impl Serialize, out: &mut Vec<u8>) -> std::io::Result<()> {
+        if !self.is_terminal {
+            return Ok(serde_json::to_writer(out, item)?);
+        }
+        out.extend_from_slice(escape_json(&serde_json::to_string(item)?).as_bytes());
+        Ok(())
+    }
+
     fn append_name(&self, key: &str, out: &mut Vec<u8>) {
         let name = key.strip_prefix(self.directory.as_str()).unwrap_or(key);
-        match self.is_terminal {
-            true => out.extend_from_slice(shown(name).as_bytes()),
-            false => out.extend_from_slice(name.as_bytes()),
+        out.extend_from_slice(self.foreign(name).as_bytes());
+    }
+
+    /// Size, time and class, before the name.
+    fn append_long(&self, entry: Option<&ListEntry>, out: &mut Vec<u8>) -> std::io::Result<()> {
+        let Some(entry) = entry else { return write!(out, "{:>14}  {:<20}  {:<11}  ", "-", "", "directory") };
+        let class = self.foreign(entry.storage_class.as_ref().map_or("-", |class| &class.0));
+        match entry.last_modified {
+            Some(time) => write!(out, "{:>14}  {:<20}  {class:<11}  ", entry.size, Time(time)),
+            None => write!(out, "{:>14}  {:<20}  {class:<11}  ", entry.size, ""),
         }
     }
-}
 
-/// Size, time and class, before the name.
-fn long(entry: Option<&ListEntry>, out: &mut Vec<u8>) -> std::io::Result<()> {
-    let Some(entry) = entry else { return write!(out, "{:>14}  {:<20}  {:<11}  ", "-", "", "directory") };
-    let class = entry.storage_class.as_ref().map_or("-", |class| &class.0);
-    match entry.last_modified {
-        Some(time) => write!(out, "{:>14}  {:<20}  {class:<11}  ", entry.size, Time(time)),
-        None => write!(out, "{:>14}  {:<20}  {class:<11}  ", entry.size, ""),
+    /// Text of the service: as it is for programs, escaped for a terminal.
+    fn foreign<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if self.is_terminal { Cow::Owned(shown(text)) } else { Cow::Borrowed(text) }
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::lines::Style;
-use crate::app::text::counted;
+use crate::app::text::{counted, shown};
 use crate::list::Page;
 
 /// Where the server tells no class.
@@ -75,7 +75,7 @@ impl Sums {
         }
         for (name, class) in &total.storage_classes {
             let (objects, bytes) = (counted(class.objects, "object"), counted(class.bytes, "byte"));
-            let _ = writeln!(text, "{name:<16}{objects}, {bytes}{}", rough(class.bytes));
+            let _ = writeln!(text, "{:<16}{objects}, {bytes}{}", shown(name), rough(class.bytes));
         }
         text
     }

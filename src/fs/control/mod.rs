@@ -29,7 +29,7 @@ use self::copies::Copies;
 use self::keep::Pins;
 use self::prefetch::Prefetches;
 use super::{Errno, Fs, XattrReply, xattr};
-use crate::base::Ino;
+use crate::base::{Foreign, Ino};
 use crate::control::{
     self, Asker, Effect, Exposition, Failure, Freshness, JobState, Kind, MOST_WAIT_SECONDS, Refusal, Request,
 };
@@ -70,7 +70,7 @@ impl Answered {
     /// The answer to a request that was not done.
     pub fn refused(refusal: &Refusal) -> Self {
         let error = Errno::from(refusal.kind);
-        let failure = Failure { error: format!("{error:?}"), message: refusal.sentence.clone() };
+        let failure = Failure { error: format!("{error:?}"), message: Foreign(&refusal.sentence).to_string() };
         Answered { error: Some(error), json: line(&failure) }
     }
 

@@ -1,10 +1,10 @@
-//! GetSymlink: the key that a symlink object names. OSS only.
+//! GetSymlink: the key that a symlink object names; empty where it names none. OSS only.
 
 use http::Method;
 use percent_encoding::percent_decode_str;
 
 use super::meta::text;
-use super::{Call, HttpStore, unfit};
+use super::{Call, HttpStore};
 use crate::base::Key;
 use crate::store::{Dialect, Error, ErrorKind, Result};
 
@@ -17,9 +17,8 @@ impl HttpStore {
         }
         let call = Call::new(OPERATION, Method::GET, Some(key.as_str())).query("symlink", String::new());
         let response = self.call(call).await?;
-        let target = text(&response.headers, &self.rules.header("symlink-target"))
-            .ok_or_else(|| named(unfit("the answer names no target")))?;
-        let target = percent_decode_str(&target).decode_utf8();
-        target.map(|target| target.into_owned()).map_err(|_| named(unfit("the target's key is not UTF-8")))
+        let target = text(&response.headers, &self.rules.header("symlink-target")).unwrap_or_default();
+        // What is no key at all names nothing, as an empty target does.
+        Ok(percent_decode_str(&target).decode_utf8().unwrap_or_default().into_owned())
     }
 }
