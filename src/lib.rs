@@ -6,8 +6,9 @@
 //! | room | owns | may use |
 //! |---|---|---|
 //! | [`base`] | small shared nouns: keys, names, inode numbers, ranges, sizes, the clock | nothing |
+//! | [`files`] | opening folders, small files and sockets so that nothing is obeyed that another user planted | `base` |
 //! | [`metrics`] | the table of figures the daemon keeps | `base` |
-//! | [`store`] | the bucket over HTTP: dialects, signing, endpoints, XML, retries, limits | `base`, `metrics` |
+//! | [`store`] | the bucket over HTTP: dialects, signing, endpoints, XML, retries, limits | `files`, `base`, `metrics` |
 //! | [`cache`] | where local bytes live | `base`, `metrics` |
 //! | [`list`] | listing a prefix as a stream of pages | `store`, `base`, `metrics` |
 //! | [`tree`] | names, inodes, children, freshness; no I/O, no async | `base` |
@@ -16,8 +17,8 @@
 //! | [`control`] | control requests, their JSON, who may call | `base` |
 //! | [`fs`] | the conductor: lookup, open, read, readdir; handles; the one error-to-errno match | `tree`, `list`, `read`, `copy`, `control`, `base`, `metrics`, of `store` the trait and its error |
 //! | [`fuse`] | the only room that names the FUSE crate: decode, reply, session, mount | `fs`, `base`, `metrics` |
-//! | [`config`] | one option table, and its resolution into each room's `Options` | `base`, the rooms' `Options` |
-//! | [`emulator`] | an OSS and S3 server for the demo, the tests and the benchmarks | `base` |
+//! | [`config`] | one option table, and its resolution into each room's `Options` | `files`, `base`, the rooms' `Options` |
+//! | [`emulator`] | an OSS and S3 server for the demo, the tests and the benchmarks | `files`, `base` |
 //! | [`app`] | builds the layers, mounts, signals, readiness; one file per command | all |
 //!
 //! `tree` never awaits; `cache` never fetches; `list` knows no inode; below `fs` nobody knows errno; below `config`
@@ -36,6 +37,7 @@ pub mod config;
 pub mod control;
 pub mod copy;
 pub mod emulator;
+pub mod files;
 pub mod fs;
 pub mod fuse;
 pub mod list;

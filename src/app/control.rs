@@ -1,8 +1,7 @@
 //! `ossmount control DIR REQUEST.json`.
 
-use std::fs;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::PathBufValueParser;
 use clap::{Arg, ArgMatches, Command};
@@ -12,6 +11,7 @@ use super::ask::Line;
 use super::text::Output;
 use crate::config::{Problem, Result};
 use crate::control::MOST_REQUEST_BYTES;
+use crate::files;
 
 pub(super) fn command() -> Command {
     Command::new("control")
@@ -49,6 +49,6 @@ fn read(request: &str) -> io::Result<Vec<u8>> {
     match request {
         "-" => io::stdin().take(MOST_REQUEST_BYTES as u64 + 1).read_to_end(&mut text).map(|_| text),
         text if text.trim_start().starts_with('{') => Ok(text.as_bytes().to_vec()),
-        path => fs::read(path),
+        path => Ok(files::read(Path::new(path), MOST_REQUEST_BYTES as u64)?.bytes),
     }
 }

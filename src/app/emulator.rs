@@ -1,6 +1,5 @@
 //! `ossmount emulator`: an OSS and S3 server on this machine.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -15,6 +14,7 @@ use super::text::Output;
 use crate::base::ByteSize;
 use crate::config::{Problem, Result};
 use crate::emulator::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Account, AnonymousRead, Emulator, Options, Shaping};
+use crate::files;
 
 pub(super) fn command() -> Command {
     let arg = |name: &'static str, value: &'static str, help: &'static str| {
@@ -110,6 +110,9 @@ fn parsed<T: FromStr<Err = String>>(matches: &ArgMatches, name: &str) -> Result<
     texts.map(|text| text.parse().map_err(|what| Problem::usage(format!("--{name} {text:?}: {what}")))).collect()
 }
 
+/// The largest file of an account.
+const MOST_ACCOUNT_BYTES: u64 = 64 << 10;
+
 /// An account as `--account` reads it: the names are those of a credentials file.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -123,7 +126,7 @@ struct AccountFile {
 fn accounts(matches: &ArgMatches, mut known: Vec<Account>) -> Result<Vec<Account>> {
     for path in matches.get_many::<PathBuf>("account").into_iter().flatten() {
         let fail = |what: String| Problem::usage(format!("--account {}: {what}", path.display()));
-        let text = fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+        let text = files::read_text(path, MOST_ACCOUNT_BYTES).map_err(|error| fail(error.to_string()))?;
         // The parser's own words would quote the file, and with it a secret.
         let file: AccountFile = serde_json::from_str(&text)
             .map_err(|_| fail("write {\"AccessKeyId\": \"…\", \"AccessKeySecret\": \"…\"}".to_owned()))?;
@@ -148,6 +151,8 @@ fn time(matches: &ArgMatches, name: &str) -> Result<std::time::Duration> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::emulator::FaultKind;
 

@@ -1,12 +1,14 @@
 //! The composition root: builds the layers, mounts, tells when it is ready, and drains. One file per command.
 //!
-//! [`main`] is the whole program. `cli` knows the command line, `threads` makes those of a daemon, `given` gathers options from flags, environment and
-//! files, `daemon` puts a mount together, `pressure` watches the machine's memory for it, `background` detaches it from
-//! its caller, `notify` tells a service manager, `held` is what one keeps from one life of the daemon to the next,
-//! `supervise` does so where there is none, `accessories` is what a mount has beside itself, `registry` lets other processes find it and wait for its end, `socket` takes
-//! their requests, `ask` sends them, and `beside` serves figures and health over HTTP.
+//! [`main`] is the whole program. `cli` knows the command line, `arguments` hides passwords in it, `threads` makes those of
+//! a daemon, `given` gathers options from flags, environment and files, `daemon` puts a mount together, `pressure` watches
+//! the machine's memory for it, `background` detaches it from its caller, `notify` tells a service manager, `held` is what
+//! one keeps from one life of the daemon to the next, `supervise` does so where there is none, `accessories` is what a mount
+//! has beside itself, `registry` lets other processes find it and wait for its end, `socket` takes their requests, `ask`
+//! sends them, and `beside` serves figures and health over HTTP.
 
 mod accessories;
+mod arguments;
 mod ask;
 mod background;
 mod beside;
@@ -54,6 +56,10 @@ pub use cli::{command, help_page};
 ///
 /// Must be called by the only thread of the process: a mount in the background forks.
 pub fn main(args: Vec<OsString>) -> ExitCode {
+    if let Some(warning) = arguments::blank(&args) {
+        // No reason to fail where stderr is gone.
+        let _ = writeln!(std::io::stderr(), "ossmount: {warning}");
+    }
     match cli::run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {

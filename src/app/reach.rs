@@ -52,6 +52,7 @@ async fn ask(mut options: store::Options, prefix: &str, metrics: &Arc<Metrics>, 
     options.retry.budget = RETRY_BUDGET;
     options.timeouts.first_byte = options.timeouts.first_byte.min(FIRST_BYTE);
     let hurried = connect(options, metrics, clock)?;
+    hurried.credentials_there().await.map_err(|error| explain(&error, bucket.as_str(), &hurried.endpoint))?;
     first_request(&*hurried.store, prefix, bucket.as_str(), &hurried.endpoint).await
 }
 
@@ -95,6 +96,8 @@ pub(super) fn explain(error: &Error, bucket: &str, endpoint: &str) -> Problem {
                 "{endpoint} does not know the access key id{said}: check the credentials, and whose service this is"
             )
         }
+        // The service has said nothing: its source, which the sentence names, has none.
+        ErrorKind::Credentials if code.is_empty() => error.message().to_owned(),
         ErrorKind::Credentials => {
             format!("the credentials are not accepted by {endpoint}: {}{said}: renew them", error.message())
         }
@@ -129,6 +132,7 @@ mod tests {
             (ErrorKind::Credentials, "InvalidAccessKeyId", "does not know the access key id"),
             (ErrorKind::Credentials, "SecurityTokenExpired", "renew them"),
             (ErrorKind::AccessDenied, "AccessDenied", "oss:ListObjects, or s3:ListBucket"),
+            (ErrorKind::Credentials, "", "what the server says"),
             (ErrorKind::ClockSkew, "RequestTimeTooSkewed", "set the clock"),
             (ErrorKind::Network, "", "cannot be reached: refused: check"),
             (ErrorKind::Server, "InternalError", "cannot be listed"),

@@ -3,9 +3,7 @@
 //! What a request does is for `fs`. Bounded here: how long a line is, and how many clients there are at once; a client
 //! that does not read its answers is not read from either.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::base::Ino;
 use crate::control::{Asker, Kind, MOST_REQUEST_BYTES, Refusal, Way};
+use crate::files;
 use crate::fs::{Answered, Caller, Fs};
 
 /// Clients at once.
@@ -29,6 +28,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Door {
     path: PathBuf,
     task: JoinHandle<()>,
+    _own: files::Own,
 }
 
 impl Door {
@@ -36,11 +36,9 @@ impl Door {
     ///
     /// Must be called within a runtime. Fails where somebody listens there already, or something else lies there.
     pub(super) fn open(path: PathBuf, file_system: Arc<Fs>) -> io::Result<Door> {
-        clear(&path)?;
-        let listener = UnixListener::bind(&path)?;
-        // Who comes before this is asked for their user as everybody is.
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-        Ok(Door { path, task: tokio::spawn(take_clients(listener, file_system)) })
+        let (listener, own) = files::bind(&path, 0o600)?;
+        let listener = UnixListener::from_std(listener)?;
+        Ok(Door { path, task: tokio::spawn(take_clients(listener, file_system)), _own: own })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -51,20 +49,6 @@ impl Door {
 impl Drop for Door {
     fn drop(&mut self) {
         self.task.abort();
-        // Gone already is as good.
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-/// Takes away the socket that a daemon which was killed has left at a path. Fails where somebody listens there.
-pub(super) fn clear(path: &Path) -> io::Result<()> {
-    let Ok(meta) = fs::symlink_metadata(path) else { return Ok(()) };
-    if !meta.file_type().is_socket() {
-        return Err(io::Error::other("it is there, and no socket"));
-    }
-    match std::os::unix::net::UnixStream::connect(path) {
-        Ok(_) => Err(io::Error::other("another daemon listens there")),
-        Err(_) => fs::remove_file(path),
     }
 }
 

@@ -1,13 +1,13 @@
 //! `ossmount umount DIR`.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::PathBufValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::registry;
+use super::registry::{self, Found};
 use crate::config::{Problem, Result};
 use crate::fuse::{self, Laziness};
 
@@ -31,7 +31,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<()> {
     let Some(dir) = matches.get_one::<PathBuf>("dir") else { return Err(Problem::usage("which DIR?")) };
     let laziness = if matches.get_flag("lazy") { Laziness::Lazy } else { Laziness::Strict };
     // Found before unmounting: afterwards the daemon may be gone, and another's mount may have come.
-    let daemon = fs::canonicalize(dir).ok().and_then(|dir| registry::find(&dir));
+    let daemon = fs::canonicalize(dir).ok().and_then(|dir| daemon_of(&dir));
     fuse::unmount(dir, laziness).map_err(|error| Problem::failure(error.to_string()))?;
     let Some(daemon) = daemon.filter(|_| laziness == Laziness::Strict) else { return Ok(()) };
     let pid = daemon.entry.pid;
@@ -44,4 +44,11 @@ pub(super) fn run(matches: &ArgMatches) -> Result<()> {
             PATIENCE.as_secs()
         ))),
     }
+}
+
+/// The daemon to wait for: one of this user. What another user says of theirs may be made up, and root waits for none of
+/// it.
+fn daemon_of(dir: &Path) -> Option<Found> {
+    let mount = fuse::mounts().ok()?.into_iter().rfind(|mount| mount.dir == dir)?;
+    registry::find(&mount).filter(Found::is_own)
 }

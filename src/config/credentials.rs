@@ -107,8 +107,9 @@ impl Asked<'_> {
         for set in self.variables() {
             match (self.text(set.id), self.text(set.secret)) {
                 (Some(id), Some(secret)) => {
-                    let keys = Credentials::new(id, secret).with_token(self.text(set.token));
-                    return Ok(Some(Source::Static(keys)));
+                    let names = [set.id, set.secret, set.token];
+                    let keys = Credentials::read(names, &id, &secret, self.text(set.token).as_deref());
+                    return keys.map(|keys| Some(Source::Static(keys))).map_err(Problem::failure);
                 }
                 (Some(_), None) => return Err(half(set.id, set.secret)),
                 (None, Some(_)) => return Err(half(set.secret, set.id)),
@@ -438,6 +439,31 @@ mod tests {
         let platform = [("ALIBABA_CLOUD_ACCESS_KEY_ID", "f"), ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "g")];
         assert_eq!(ask(&[], Dialect::Oss, &platform).unwrap(), "f g -");
         assert!(ask(&[], Dialect::S3, &platform).is_err());
+    }
+
+    #[test]
+    fn keys_of_the_environment_are_cleaned_and_a_broken_one_is_named() {
+        let keys = |id: &'static str, secret: &'static str, token: &'static str| {
+            let all = [("AWS_ACCESS_KEY_ID", id), ("AWS_SECRET_ACCESS_KEY", secret), ("AWS_SESSION_TOKEN", token)];
+            ask(&[], Dialect::S3, &all)
+        };
+        assert_eq!(keys("AK\n", " sec/+= \r\n", "\ttok\n").unwrap(), "AK sec/+= tok");
+        assert_eq!(keys("AK", "s e#c\"ret", " \n").unwrap(), "AK s e#c\"ret -");
+        for (id, secret, token, says) in [
+            ("A\nK", "s", "t", "AWS_ACCESS_KEY_ID holds a line end"),
+            ("\"AK\"", "s", "t", "AWS_ACCESS_KEY_ID stands in quotes"),
+            ("'AK'", "s", "t", "AWS_ACCESS_KEY_ID stands in quotes"),
+            ("A K", "s", "t", "AWS_ACCESS_KEY_ID holds a blank"),
+            ("\u{e4}", "s", "t", "AWS_ACCESS_KEY_ID holds a blank or a character that is not ASCII"),
+            (" ", "s", "t", "AWS_ACCESS_KEY_ID is empty"),
+            ("AK", "hu\u{7}sh", "t", "AWS_SECRET_ACCESS_KEY holds a line end or another control"),
+            ("AK", "'hush'", "t", "AWS_SECRET_ACCESS_KEY stands in quotes"),
+            ("AK", "s", "hu\nsh", "AWS_SESSION_TOKEN holds a line end"),
+        ] {
+            let problem = keys(id, secret, token).unwrap_err();
+            assert!(problem.sentence.contains(says) && problem.code() == 1, "{problem}");
+            assert!(!problem.sentence.contains("hu"), "{problem}");
+        }
     }
 
     #[test]

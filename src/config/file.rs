@@ -1,8 +1,7 @@
 //! The JSON configuration file: one object, its keys the names of options.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::json::{Entry, Place, entries, place};
@@ -11,6 +10,7 @@ use super::raw::{Origin, Raw};
 use super::suggest;
 use super::table::{Row, TABLE};
 use super::value::Kind;
+use crate::files::{self, Small};
 
 /// The largest file that is taken, in bytes: a hundred times what all options need.
 const MOST_BYTES: u64 = 1 << 20;
@@ -37,28 +37,30 @@ pub enum Found {
 impl Raw {
     /// Takes a file that must exist.
     pub fn read_file(&mut self, path: &Path) -> Result<()> {
-        let bytes = contents(path).map_err(|error| {
-            Problem::usage(format!("the configuration file {} cannot be read: {error}", path.display()))
-        })?;
-        self.read_bytes(path, &bytes)
+        self.read_opened(path, files::read(path, MOST_BYTES))
     }
 
     /// Takes a file if it exists.
     pub fn read_file_if_there(&mut self, path: &Path) -> Result<Found> {
-        match fs::metadata(path) {
+        match files::read(path, MOST_BYTES) {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 Ok(Found::Missing)
             }
-            _ => self.read_file(path).map(|()| Found::Read),
+            opened => self.read_opened(path, opened).map(|()| Found::Read),
         }
     }
 
-    fn read_bytes(&mut self, path: &Path, bytes: &[u8]) -> Result<()> {
+    fn read_opened(&mut self, path: &Path, opened: io::Result<Small>) -> Result<()> {
+        let Small { bytes, facts } = opened.map_err(|error| {
+            Problem::usage(format!("the configuration file {} cannot be read: {error}", path.display()))
+        })?;
+        self.read_bytes(path, &bytes, facts.distrust(path).as_deref())
+    }
+
+    /// Takes the text of a file. Where it is not to be believed, which `distrust` says, it may change nothing but how fast
+    /// a mount is and what it shows.
+    fn read_bytes(&mut self, path: &Path, bytes: &[u8], distrust: Option<&str>) -> Result<()> {
         let fail = |at: Place, what: String| Err(Problem::usage(format!("{}:{at}: {what}", path.display())));
-        if bytes.len() as u64 > MOST_BYTES {
-            let what = "is larger than 1MiB, so it is no configuration file";
-            return Err(Problem::usage(format!("{} {what}", path.display())));
-        }
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text),
             Err(error) => {
@@ -75,12 +77,12 @@ impl Raw {
                 let (key, line) = (&entry.key, first.key_at.line);
                 return fail(entry.key_at, format!("{key} is given twice, first on line {line}; keep one of them"));
             }
-            self.read_entry(path, entry)?;
+            self.read_entry(path, entry, distrust)?;
         }
         Ok(())
     }
 
-    fn read_entry(&mut self, path: &Path, entry: &Entry<'_>) -> Result<()> {
+    fn read_entry(&mut self, path: &Path, entry: &Entry<'_>, distrust: Option<&str>) -> Result<()> {
         let fail = |at: Place, what: String| Problem::usage(format!("{}:{at}: {what}", path.display()));
         let key = &entry.key;
         let Some(row) = TABLE.iter().find(|row| row.name == key) else {
@@ -88,18 +90,15 @@ impl Raw {
             let hint = if hint.is_empty() { "; see ossmount mount --help".to_owned() } else { hint };
             return Err(fail(entry.key_at, format!("unknown key {key:?}{hint}")));
         };
+        if let Some(why) = distrust.filter(|_| row.key.needs_trust()) {
+            return Err(fail(entry.key_at, format!("{key} is not taken from this file: {why}")));
+        }
         let origin = || Origin::File { path: path.to_owned(), at: entry.value_at };
         for text in texts(row, entry.value).map_err(|what| fail(entry.value_at, format!("{key}: {what}")))? {
             self.set(row.key, text, origin())?;
         }
         Ok(())
     }
-}
-
-fn contents(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// What a value says, as it would be written after the option; nothing for null.
@@ -132,7 +131,7 @@ mod tests {
 
     fn read(text: &str) -> Result<Raw> {
         let mut raw = Raw::default();
-        raw.read_bytes(Path::new("/etc/c.json"), text.as_bytes())?;
+        raw.read_bytes(Path::new("/etc/c.json"), text.as_bytes(), None)?;
         Ok(raw)
     }
 
@@ -181,13 +180,60 @@ mod tests {
     #[test]
     fn files_of_another_kind_are_refused() {
         let mut raw = Raw::default();
-        let problem = raw.read_bytes(Path::new("c"), b"{\n \"regi\xff\"}").unwrap_err();
+        let problem = raw.read_bytes(Path::new("c"), b"{\n \"regi\xff\"}", None).unwrap_err();
         assert!(problem.sentence.starts_with("c:2:7: not UTF-8"), "{problem}");
         // Without an end.
         let problem = raw.read_file(Path::new("/dev/zero")).unwrap_err();
-        assert!(problem.sentence.contains("/dev/zero is larger than 1MiB"), "{problem}");
+        assert!(problem.sentence.contains("it is a device, not a regular file"), "{problem}");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c");
+        std::fs::write(&path, " ".repeat(MOST_BYTES as usize + 1)).unwrap();
+        let problem = raw.read_file_if_there(&path).unwrap_err();
+        assert!(problem.sentence.contains("larger than 1MiB"), "{problem}");
+        std::fs::write(&path, " ".repeat(MOST_BYTES as usize - 2) + "{}").unwrap();
+        assert_eq!(raw.read_file_if_there(&path), Ok(Found::Read));
+        assert_eq!(raw.read_file_if_there(&folder.path().join("none")), Ok(Found::Missing));
+        assert_eq!(raw.read_file_if_there(&path.join("none")), Ok(Found::Missing));
         let problem = raw.read_file(Path::new("/")).unwrap_err();
         assert!(problem.sentence.contains("the configuration file / cannot be read"), "{problem}");
+    }
+
+    #[test]
+    fn a_file_that_others_may_write_chooses_no_keys_programs_hosts_or_files() {
+        let read = |text: &str, distrust| Raw::default().read_bytes(Path::new("/c"), text.as_bytes(), distrust);
+        let why = "it belongs to uid 7 (mode 0644), and this process runs as uid 0: chown 0 /c";
+        for option in [
+            "credentials",
+            "credentials-file",
+            "credentials-process",
+            "credentials-uri",
+            "profile",
+            "ram-role",
+            "role-arn",
+            "oidc-token-file",
+            "sts-endpoint",
+            "metadata-endpoint",
+            "endpoint",
+            "proxy",
+            "ca-bundle",
+            "allow-other",
+            "record",
+            "log-file",
+            "pid-file",
+            "control-socket",
+            "metrics-listen",
+        ] {
+            let value = match option {
+                "credentials" => "env",
+                "allow-other" => "on",
+                _ => "x:1",
+            };
+            let text = format!("{{\"uid\": 1,\n \"{option}\": \"{value}\"}}");
+            let problem = read(&text, Some(why)).unwrap_err();
+            assert_eq!(problem.sentence, format!("/c:2:2: {option} is not taken from this file: {why}"));
+            assert_eq!(read(&text, None), Ok(()), "{option}");
+        }
+        assert_eq!(read(r#"{"region": "r", "part-size": "1MiB", "log-level": "warn"}"#, Some(why)), Ok(()));
     }
 
     #[test]

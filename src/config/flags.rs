@@ -32,7 +32,9 @@ fn arg(row: &'static Row) -> Arg {
     match row.kind {
         Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("on"),
         Kind::List(_) => arg.action(ArgAction::Append),
-        _ => arg,
+        Kind::Text(_) | Kind::Path | Kind::Choice(_) => arg,
+        // A number below zero is told as what it is, not as a flag that does not exist.
+        _ => arg.allow_negative_numbers(true),
     }
 }
 
@@ -52,6 +54,10 @@ mod tests {
 
     #[test]
     fn flags_take_values_and_switches_need_none() {
+        let command = Command::new("x").no_binary_name(true).args(args(Group::ALL));
+        let matches = command.try_get_matches_from(["--memory-limit", "-1"]).unwrap();
+        let problem = collect(&mut Raw::default(), &matches).unwrap_err();
+        assert!(problem.sentence.starts_with("--memory-limit: \"-1\" is not a size"), "{problem}");
         let raw = parse(&[
             "--region",
             "a",

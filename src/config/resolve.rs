@@ -29,6 +29,12 @@ const LEAST_BANDWIDTH: u64 = 1 << 20;
 /// The smallest memory for names: some 100,000 files.
 const LEAST_METADATA_MEMORY: u64 = 16 << 20;
 
+/// The most memory that is taken for a limit: no machine has as much, so that it is a mistake in the unit.
+const MOST_MEMORY: u64 = 16 << 40;
+
+/// The most requests under way at once: a process has fewer ports to one address.
+const MOST_CONNECTIONS: usize = 65_535;
+
 /// The most requests of one listing at once.
 const MOST_LIST_CONCURRENCY: usize = 1024;
 
@@ -292,7 +298,7 @@ pub fn resolve_run(raw: &Raw) -> Result<Run> {
 fn resolve_memory(raw: &Raw, machine: Machine) -> Result<MemoryShares> {
     let given = |name, least| match raw.required(name, |text| value::or_word(text, "auto", value::size))? {
         None => Ok(None),
-        Some(bytes) => within(raw, name, bytes, least, u64::MAX).map(Some),
+        Some(bytes) => within(raw, name, bytes, least, MOST_MEMORY).map(Some),
     };
     let (buffers, names) =
         (given(Name::MemoryLimit, LEAST_MEMORY)?, given(Name::MetadataMemory, LEAST_METADATA_MEMORY)?);
@@ -310,7 +316,10 @@ fn resolve_read(raw: &Raw, machine: Machine, max_connections: usize) -> Result<r
             _ => read::Prefetch::Auto,
         },
         prefetch_threshold: within(raw, Name::PrefetchThreshold, threshold, 0, 1 << 30)?,
-        prefetch_parts: raw.required(Name::PrefetchParts, |text| value::or_word(text, "auto", value::count))?,
+        prefetch_parts: raw
+            .required(Name::PrefetchParts, |text| value::or_word(text, "auto", value::count))?
+            .map(|count| not_more(raw, Name::PrefetchParts, count, MOST_CONNECTIONS))
+            .transpose()?,
         part_bytes,
         max_connections,
         memory_limit,
@@ -404,6 +413,7 @@ fn read_each<'a, T: FromStr<Err = String>>(
 
 fn connections(raw: &Raw) -> Result<usize> {
     let given = raw.required(Name::MaxConnections, |text| value::or_word(text, "auto", value::count))?;
+    let given = given.map(|count| not_more(raw, Name::MaxConnections, count, MOST_CONNECTIONS)).transpose()?;
     // A listing gets as many as it was given.
     let listing = resolve_list(raw)?.concurrency as usize;
     Ok(given.unwrap_or(AUTOMATIC_CONNECTIONS.max(listing)))
@@ -411,7 +421,10 @@ fn connections(raw: &Raw) -> Result<usize> {
 
 /// A count, from 1 to the most that it may be.
 fn at_most(raw: &Raw, name: Name, most: usize) -> Result<usize> {
-    let count = raw.required(name, value::count)?;
+    not_more(raw, name, raw.required(name, value::count)?, most)
+}
+
+fn not_more(raw: &Raw, name: Name, count: usize, most: usize) -> Result<usize> {
     if count > most {
         return Err(Problem::usage(format!("{}: the most is {most}", raw.describe(name))));
     }
@@ -536,6 +549,10 @@ mod tests {
             ("oss://b", "prefetch-threshold=2GiB", "the most is 1GiB"),
             ("oss://b", "memory-limit=1MiB", "the least is 64MiB"),
             ("oss://b", "metadata-memory=1MiB", "the least is 16MiB"),
+            ("oss://b", "memory-limit=8000000TiB", "memory-limit: the most is 16TiB"),
+            ("oss://b", "metadata-memory=17TiB", "the most is 16TiB"),
+            ("oss://b", "max-connections=1000000000000000000", "max-connections: the most is 65535"),
+            ("oss://b", "prefetch-parts=65536", "the most is 65535"),
             ("oss://b", "list-concurrency=1025", "the most is 1024"),
             ("oss://b", "list-concurrency=0", "list-concurrency"),
             ("oss://b", "copy-part-size=10KiB", "the least is 100KiB"),

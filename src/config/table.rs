@@ -305,6 +305,15 @@ impl Name {
     pub fn row(self) -> &'static Row {
         &TABLE[self as usize]
     }
+
+    /// Whether the option has power over more than the mount it is given for: it names keys or a program to run, chooses
+    /// whom to believe, lets others in, or names files that are written. A file that others may write does not choose it.
+    pub fn needs_trust(self) -> bool {
+        let row = self.row();
+        row.group == Group::Who
+            || (row.kind == Kind::Path && self != Name::Replay)
+            || matches!(self, Name::Endpoint | Name::Proxy | Name::AllowOther | Name::AllowRoot | Name::MetricsListen)
+    }
 }
 
 #[cfg(test)]

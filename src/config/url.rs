@@ -7,6 +7,9 @@ use super::problem::Problem;
 use crate::base::BucketName;
 use crate::store::Dialect;
 
+/// The longest name that any service has ever given a bucket, in bytes.
+const LONGEST_NAME: usize = 255;
+
 /// A bucket, and a key or prefix in it. What follows the bucket is raw: percent signs, question marks and doubled
 /// slashes stand for themselves.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -79,7 +82,20 @@ impl FromStr for BucketUrl {
             return Err(fail("names no bucket; write oss://bucket/prefix"));
         }
         if !bucket.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c)) {
-            return Err(fail("has characters in the bucket's name that no bucket can have"));
+            // What is no name may be a password.
+            let what = "a bucket's name has letters, digits, - . and _ alone; write oss://bucket/prefix";
+            return Err(Problem::usage(match bucket.contains('@') {
+                true => format!("{scheme}://...: {what}, and take the keys from elsewhere"),
+                false => format!("{text:?}: no bucket can have this name: {what}"),
+            }));
+        }
+        let is_end = |c: char| c.is_ascii_alphanumeric();
+        if bucket.len() > LONGEST_NAME
+            || !bucket.starts_with(is_end)
+            || !bucket.ends_with(is_end)
+            || bucket.contains("..")
+        {
+            return Err(fail("names what no bucket can be called; a name begins and ends with a letter or digit"));
         }
         Ok(BucketUrl { dialect, bucket: BucketName::new(bucket), path: path.to_owned() })
     }
@@ -116,11 +132,18 @@ mod tests {
             ("oss://", "names no bucket"),
             ("oss:///x", "names no bucket"),
             ("oss://a b/x", "no bucket can have"),
-            ("oss://user:secret@b/x", "no bucket can have"),
+            ("oss://user:secret@b/x", "take the keys from elsewhere"),
+            ("oss://-b", "no bucket can be called"),
+            ("oss://b.", "no bucket can be called"),
+            ("s3://a..b/x", "no bucket can be called"),
+            ("s3://..", "no bucket can be called"),
+            (&format!("s3://{}", "b".repeat(256)), "no bucket can be called"),
         ] {
             let problem = text.parse::<BucketUrl>().unwrap_err();
             assert!(problem.sentence.contains(says) && problem.code() == 2, "{text}: {problem}");
+            assert!(!problem.sentence.contains("secret"), "{problem}");
         }
+        assert!(format!("s3://{}", "b".repeat(255)).parse::<BucketUrl>().is_ok());
     }
 
     #[test]

@@ -12,6 +12,8 @@ use crc_fast::{CrcAlgorithm, checksum, checksum_combine};
 use md5::{Digest, Md5};
 use parking_lot::Mutex;
 
+use crate::files::Beneath;
+
 /// Pieces in which content is read to be hashed or copied.
 const STEP: usize = 1 << 20;
 
@@ -34,10 +36,19 @@ pub(super) struct FileSlice {
 
 #[derive(Debug)]
 struct OpenLater {
-    path: PathBuf,
+    place: Place,
     file: OnceLock<File>,
     /// Removes the file with the last use of it.
     owned: Option<tempfile::TempPath>,
+}
+
+/// Where a file is.
+#[derive(Clone, Debug)]
+enum Place {
+    /// In the emulator's own folder.
+    Own(PathBuf),
+    /// By its path in a tree of files.
+    Below(Arc<Beneath>, String),
 }
 
 /// A stretch of the endless noise, from `phase` on.
@@ -59,16 +70,17 @@ impl Content {
         Content::Memory(Bytes::new())
     }
 
-    /// The first `len` bytes of a file that stays where it is.
-    pub(super) fn file(path: PathBuf, len: u64) -> Self {
-        let file = Arc::new(OpenLater { path, file: OnceLock::new(), owned: None });
+    /// The first `len` bytes of a file of a tree, by its path there.
+    pub(super) fn below(tree: Arc<Beneath>, path: &str, len: u64) -> Self {
+        let place = Place::Below(tree, path.to_owned());
+        let file = Arc::new(OpenLater { place, file: OnceLock::new(), owned: None });
         Content::File(FileSlice { file, start: 0, len })
     }
 
     /// A temporary file that goes with the content.
     pub(super) fn temporary(file: File, path: tempfile::TempPath, len: u64) -> Self {
         let opened = OnceLock::from(file);
-        let file = Arc::new(OpenLater { path: path.to_path_buf(), file: opened, owned: Some(path) });
+        let file = Arc::new(OpenLater { place: Place::Own(path.to_path_buf()), file: opened, owned: Some(path) });
         Content::File(FileSlice { file, start: 0, len })
     }
 
@@ -150,8 +162,8 @@ impl Content {
     pub(super) fn reopened(&self) -> Self {
         match self {
             Content::File(slice) if slice.file.owned.is_none() => {
-                let path = slice.file.path.clone();
-                let file = Arc::new(OpenLater { path, file: OnceLock::new(), owned: None });
+                let place = slice.file.place.clone();
+                let file = Arc::new(OpenLater { place, file: OnceLock::new(), owned: None });
                 Content::File(FileSlice { file, start: slice.start, len: slice.len })
             }
             other => other.clone(),
@@ -222,7 +234,10 @@ impl OpenLater {
         if let Some(file) = self.file.get() {
             return Ok(file);
         }
-        let file = File::open(&self.path)?;
+        let file = match &self.place {
+            Place::Own(path) => File::open(path)?,
+            Place::Below(tree, path) => tree.file(path)?.0,
+        };
         Ok(self.file.get_or_init(|| file))
     }
 }
@@ -404,7 +419,9 @@ mod tests {
     fn files_are_read_in_place_and_their_end_is_noticed() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), b"0123456789").unwrap();
-        let content = Content::file(file.path().to_owned(), 10).slice(2..8);
+        let tree = Arc::new(Beneath::open(file.path().parent().unwrap()).unwrap());
+        let name = file.path().file_name().unwrap().to_str().unwrap();
+        let content = Content::below(tree, name, 10).slice(2..8);
         assert_eq!(all(&content), b"234567");
         file.as_file().set_len(3).unwrap();
         assert!(content.each(|_| Ok(())).is_err());

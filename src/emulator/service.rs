@@ -1,7 +1,6 @@
 //! From a request to its answer: parse, judge, strike with faults, dispatch, dress, delay.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -35,6 +34,7 @@ use super::server::Connection;
 use super::shaping::{self, Pace, Shaping};
 use super::time::http_date;
 use crate::base::{Clock, Timestamp};
+use crate::files::Beneath;
 
 /// Where uploads to directories are staged, in the root; buckets never begin with a dot.
 const STAGING: &str = ".ossmount-emulator";
@@ -43,6 +43,7 @@ const STAGING: &str = ".ossmount-emulator";
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) options: Options,
+    root: Option<Beneath>,
     staging: PathBuf,
     steady: Clock,
     tally: Arc<Tally>,
@@ -70,11 +71,11 @@ impl std::error::Error for Dropped {}
 impl Service {
     pub(super) fn new(options: Options) -> io::Result<Self> {
         let staging = options.root.as_ref().map(|root| root.join(STAGING)).unwrap_or_default();
-        if let Some(root) = &options.root {
-            // A directory that cannot be read is told now, not by answers that find no bucket.
-            fs::read_dir(root)?;
-        }
+        let root = options.root.as_deref().map(Beneath::open).transpose()?;
+        // A directory that cannot be read is told now, not by answers that find no bucket.
+        root.as_ref().map(|root| root.names("")).transpose()?;
         let service = Service {
+            root,
             staging,
             steady: Clock::system(),
             tally: Arc::new(Tally::new()),
@@ -128,20 +129,18 @@ impl Service {
         if let Some(bucket) = self.buckets.read().get(name) {
             return bucket.is_alive().then(|| bucket.clone());
         }
-        let path = self.options.root.as_ref()?.join(name);
+        let root = self.root.as_ref()?;
         let is_name = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0']);
-        if !is_name || !path.is_dir() {
-            return None;
-        }
-        let created = fs::metadata(&path).and_then(|metadata| metadata.modified()).map_or(self.now(), Timestamp::from);
-        let bucket = Arc::new(Bucket::in_directory(name, created, path, self.staging.clone()));
+        let folder = root.within(name).ok().filter(|_| is_name)?;
+        let created = root.modified(name).map_or(self.now(), Timestamp::from);
+        let bucket = Arc::new(Bucket::in_directory(name, created, folder, self.staging.clone()));
         Some(self.buckets.write().entry(name.to_owned()).or_insert(bucket).clone())
     }
 
     /// Every bucket, by name.
     pub(super) fn all_buckets(&self) -> Vec<Arc<Bucket>> {
-        let folders = self.options.root.iter().flat_map(|root| fs::read_dir(root).into_iter().flatten().flatten());
-        for name in folders.filter_map(|entry| entry.file_name().into_string().ok()) {
+        let folders = self.root.iter().flat_map(|root| root.names("").unwrap_or_default());
+        for name in folders.filter_map(|(name, _)| name.into_string().ok()) {
             self.bucket(&name);
         }
         self.buckets.read().values().filter(|bucket| bucket.is_alive()).cloned().collect()
@@ -149,8 +148,8 @@ impl Service {
 
     /// Creates a bucket unless there is one; in the root, if there is a root.
     pub(super) fn create_bucket(&self, name: &str) -> io::Result<Arc<Bucket>> {
-        if let Some(root) = &self.options.root {
-            fs::create_dir_all(root.join(name))?;
+        if let Some(root) = &self.root {
+            root.make_folder(name)?;
             if let Some(bucket) = self.bucket(name) {
                 return Ok(bucket);
             }
@@ -174,10 +173,10 @@ impl Service {
 
     /// Forgets a bucket; an emptied directory is removed.
     pub(super) fn remove_bucket(&self, name: &str) -> io::Result<()> {
-        if let Some(root) = &self.options.root
-            && root.join(name).is_dir()
+        if let Some(root) = &self.root
+            && root.within(name).is_ok()
         {
-            fs::remove_dir(root.join(name))?;
+            root.remove_folder(name)?;
         }
         self.buckets.write().remove(name);
         Ok(())
@@ -346,9 +345,9 @@ impl Service {
 impl Drop for Service {
     fn drop(&mut self) {
         self.buckets.write().clear();
-        if self.options.root.is_some() {
+        if let Some(root) = &self.root {
             // Another emulator may use the same root; then the directory is not empty and stays.
-            let _ = fs::remove_dir(&self.staging);
+            let _ = root.remove_folder(STAGING);
         }
     }
 }

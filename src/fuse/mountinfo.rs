@@ -23,6 +23,9 @@ pub struct Mount {
     pub fs_type: String,
     /// What is mounted: for this program the URL.
     pub source: String,
+    /// The user who mounted it, where the file system is of FUSE. The kernel vouches for it: fusermount3 lets users
+    /// mount in their own name alone.
+    pub owner: Option<u32>,
 }
 
 /// The live mounts of this program that this process can see, in the order they were made.
@@ -64,7 +67,10 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
     fields.find(|field| *field == b"-")?;
     let fs_type = text(fields.next())?;
     let source = String::from_utf8_lossy(&unescape(fields.next()?)).into_owned();
-    Some(Mount { id, device: (major.parse().ok()?, minor.parse().ok()?), dir, fs_type, source })
+    let options = fields.next().unwrap_or_default().split(|byte| *byte == b',');
+    let owner = options.filter_map(|option| std::str::from_utf8(option).ok()?.strip_prefix("user_id=")?.parse().ok());
+    let owner = owner.last();
+    Some(Mount { id, device: (major.parse().ok()?, minor.parse().ok()?), dir, fs_type, source, owner })
 }
 
 /// The kernel writes blanks, backslashes and `#` as a backslash and three octal digits.
@@ -91,7 +97,7 @@ mod tests {
     #[test]
     fn the_table_is_read() {
         let table = b"22 1 0:21 / / rw,relatime shared:1 - ext4 /dev/vda rw\n\
-            91 22 0:50 / /mnt/a\\040b\\134c ro,nosuid,nodev - fuse.ossmount oss://bucket/x\\040y\\043 ro,user_id=0\n\
+            91 22 0:50 / /mnt/a\\040b\\134c ro,nosuid,nodev - fuse.ossmount oss://bucket/x\\040y\\043 ro,user_id=7,group_id=8\n\
             nonsense\n\
             92 22 0:51 / /mnt/c rw shared:7 master:3 - tmpfs none rw\n";
         let mounts = parse(table);
@@ -104,9 +110,10 @@ mod tests {
                 dir: PathBuf::from("/mnt/a b\\c"),
                 fs_type: "fuse.ossmount".to_owned(),
                 source: "oss://bucket/x y#".to_owned(),
+                owner: Some(7),
             }
         );
-        assert_eq!(mounts[2].fs_type, "tmpfs");
+        assert_eq!((mounts[2].fs_type.as_str(), mounts[2].owner), ("tmpfs", None));
     }
 
     #[test]

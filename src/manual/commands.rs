@@ -27,7 +27,7 @@
 //!
 //! # umount
 //!
-//! `ossmount umount DIR` unmounts and waits until the daemon has ended. A mount in use is left alone, unless with `--lazy`.
+//! `ossmount umount DIR` unmounts and waits until the daemon has ended, where that is of the same user. A mount in use is left alone, unless with `--lazy`.
 //!
 //! ```console
 //! $ mkdir mnt

@@ -28,7 +28,11 @@
 //! lines `BUCKET:ID:SECRET` and `ID:SECRET` as ossfs does; `profile` chooses among profiles and sections. The profiles of
 //! the aliyun command line may also be of the modes `EcsRamRole`, `RamRoleArn`, `ChainableRamRoleArn`, `OIDC`, `External`
 //! and `CredentialsURI`, which then stand for the source of that name. A file is looked at once a second, read again
-//! when it has changed, and warned about when others may read it.
+//! when it has changed, and warned about when others may read it. One that belongs to neither root nor the user of the
+//! daemon, or that others may write to, is refused: it would have the daemon use keys, or run a program, of their choice.
+//!
+//! Blanks and line ends around a key are left out, and in sections also quotes around it and comments (` # ...`) behind it. A
+//! key with such a character within is refused where it is read, by the name of its variable, file or section.
 //!
 //! # Keys that end
 //!
@@ -38,7 +42,12 @@
 //! are valid when the source fails, which is tried again every five seconds and said in the log. When the service
 //! refuses a key as unknown or ended, the source is asked before the request is sent a second time.
 //!
-//! A program (`credentials-process`) is run by `/bin/sh -c`, may take a minute, and prints on its standard output the JSON
+//! `Expiration` is a time (`2024-02-29T13:00:00Z`; without a zone it is UTC) or Unix seconds, as a number or a text; 0, an empty
+//! text and none at all mean that the key does not end.
+//!
+//! A source is asked once at a time, however many requests wait, and each time has an end. A program (`credentials-process`)
+//! is run by `/bin/sh -c` in a process group of its own, may take a minute and is killed with all that it started after that
+//! or when the daemon ends, and prints on its standard output the JSON
 //! of a file, that of the aws command line (`SecretAccessKey`, `SessionToken`), or that of the aliyun command line's
 //! external programs. Services are given 2 seconds on the instance, 10 elsewhere. Secrets are overwritten in memory when
 //! they are no longer used, and neither the log nor an error quotes what a source said but for its code and message.

@@ -60,7 +60,9 @@
 //! | SIGUSR2 | the next log level: error, warn, info, debug, trace, and round again |
 //!
 //! While it lives, a daemon has a file in `/run/ossmount` (for users, in `$XDG_RUNTIME_DIR/ossmount`) with its process
-//! id, directory and URL, and holds a lock on it; that is what `ossmount umount` waits for.
+//! id, directory and URL, and holds a lock on it; that is what `ossmount umount` waits for, where the daemon is of the same
+//! user. Without `XDG_RUNTIME_DIR` it is `/run/user/UID/ossmount`, and without that `ossmount-UID` in the directory for
+//! temporary files.
 //!
 //! # The log
 //!

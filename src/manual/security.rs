@@ -14,14 +14,14 @@
 //!
 //! | where | what is done |
 //! |---|---|
-//! | command line | no option takes a secret, so that `ps` shows none |
+//! | command line | no option takes a key, so that `ps` shows none. A password in a URL (`proxy`) is warned about, and blanked once it was read |
 //! | environment | keys in it are taken at the start. What was put there stays in `/proc/PID/environ`, which root alone may read: the process is not dumpable, and `/proc` gives such a process to root. Files, roles and programs leave nothing there |
 //! | log, errors, panics | secrets have a `Debug` written by hand; what a source of keys said is quoted by its code and message only; a signature that is refused is told without the text that was signed |
 //! | figures, control answers, the runtime directory | hold no keys, nor do recordings of loads |
 //! | memory | keys are overwritten when they are dropped or replaced |
 //! | core files | none: the limit is 0, and the process is not dumpable, which also holds where cores are piped to a program |
 //! | other processes | `fusermount3` gets `PATH` and nothing else of the environment. The program of `credentials-process` gets the environment as it is: it is the owner's own, and may need keys of its own |
-//! | files of keys | warned about in the log when others may read them; read again when they change, never written |
+//! | files of keys | refused where another user owns them or others may write to them, warned about in the log when others may read them; read again when they change, never written |
 //! | network | the secret never travels: requests carry signatures. Tokens of temporary keys do travel, and are worthless without the secret |
 //!
 //! A process that is not dumpable cannot be traced or profiled by its owner (`strace`, `gdb`, `perf`): root still can.
@@ -40,7 +40,15 @@
 //!   gets EPERM, also one that may read. Root of a container to which the mount is bound may look and read ahead, and do
 //!   nothing else ([`control`](super::control#who-may-ask) has the table). The socket has mode 0600, lines have a bounded
 //!   length, and there are at most 64 clients.
-//! - The runtime directory must belong to the user; one that somebody else made first is not used.
+//! - The runtime directory must belong to the user, and nobody else may write to it: daemons and commands use no other.
+//! - What another user planted is not obeyed, also by root: neither an entry of a daemon in their runtime directory, which
+//!   `status` shows as theirs (`by uid N`) and which is neither removed nor waited for, nor a link of theirs on the way to a
+//!   file, a named pipe, a device, or a file without an end. A mount is found in the kernel's table, and asked on a socket
+//!   only where the process that listens there is of the user who mounted it.
+//! - A configuration file that another user owns, or that others may write to, chooses neither keys and programs that print
+//!   them nor hosts, certificates, files that are written or who is let in; other options it may set. A file of keys like
+//!   that is refused whole. The error names owner, mode and cure, as in `chown 0 FILE` or `chmod go-w FILE`.
+//! - Sockets have their mode before they have a name, and files are never written through links of other users.
 //! - Users without privileges mount through `fusermount3`, whose rules hold. ossmount itself is not set-uid, and gives up
 //!   nothing when it runs as root, so run it as a user where that suffices.
 //!

@@ -21,6 +21,22 @@
 //!
 //! A key of another provider or partition, or one that was deleted; for temporary keys also a token that is missing.
 //!
+//! > is not taken from this file: ...
+//!
+//! The configuration file belongs to another user, or others may write to it, and the option has power over more than the
+//! mount: it names keys, a program, a host or a file that is written. Do what the sentence says (`chown`, `chmod go-w`), or
+//! give the option in another way. The same is said of a file of keys:
+//!
+//! > is not believed: ...
+//!
+//! > on the way is a link that belongs to uid ...; name the path that it leads to
+//!
+//! Another user can change where the link leads.
+//!
+//! > the program of credentials-process (...)... took over ... s and was ended; run it by hand
+//!
+//! It waits for something: a question to a person, or a service that does not answer.
+//!
 //! > the credentials are not accepted by ...: ...: renew them
 //!
 //! Temporary keys that have ended. A file that somebody renews is read again by itself; keys in the environment cannot be

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::credentials::Provider;
 use super::layers::{LayerOptions, Rate, layered};
 use super::{Error, ErrorKind, HttpStore, Options, Result, Store, StoreMut};
 use crate::base::Clock;
@@ -18,6 +19,18 @@ pub struct Connected {
     pub max_bandwidth: Rate,
     /// Where requests go, for messages: scheme and authority.
     pub endpoint: String,
+    provider: Option<Arc<dyn Provider>>,
+}
+
+impl Connected {
+    /// Waits until there are credentials, for as long as their source takes: that is no time of the service's. Fails with
+    /// [`ErrorKind::Credentials`] and a sentence that names the source.
+    pub async fn credentials_there(&self) -> Result<()> {
+        match &self.provider {
+            Some(provider) => provider.credentials().await.map(drop),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Checks the options and builds the store with its layers. Must be called in a Tokio runtime; sends nothing.
@@ -36,7 +49,7 @@ pub fn connect(options: Options, metrics: Arc<Metrics>, clock: Clock) -> Result<
         stall: options.timeouts.stall,
     };
     let store = HttpStore::new(options, clock.clone())?.counting(&metrics);
-    let endpoint = store.endpoint();
+    let (endpoint, provider) = (store.endpoint(), store.provider());
     let store = layered(Arc::new(store), &layers, &metrics, &clock);
-    Ok(Connected { store: store.clone(), mutable: store, max_bandwidth, endpoint })
+    Ok(Connected { store: store.clone(), mutable: store, max_bandwidth, endpoint, provider })
 }

@@ -78,7 +78,7 @@ impl Endpoint {
             let host = (rules.host)(&region, reach).map_err(invalid)?;
             let known = (rules.known_host)(&host);
             return Endpoint { tls: true, authority: host, style: Style::Virtual, region, product: product(&known) }
-                .addressed(options);
+                .addressed(options, known.is_some());
         };
         if reach != Reach::Public {
             return Err(invalid(
@@ -93,12 +93,14 @@ impl Endpoint {
         let known = (rules.known_host)(host_of(&authority));
         let region = region(options, given, &known, &authority)?;
         let endpoint = Endpoint { tls, authority, style: Style::Virtual, region, product: product(&known) };
-        endpoint.addressed(options)
+        endpoint.addressed(options, known.is_some())
     }
 
-    fn addressed(self, options: &Options) -> Result<Endpoint> {
+    /// The way that a bucket is named there. `is_known` where the host is the service's own, whose names have stricter rules
+    /// than those of compatible servers.
+    fn addressed(self, options: &Options, is_known: bool) -> Result<Endpoint> {
         let bucket = options.bucket.as_str();
-        check_bucket(bucket)?;
+        check_bucket(bucket, options.dialect, is_known)?;
         let host = host_of(&self.authority);
         let bare = host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
         // No certificate covers `a.b.host`, and names with upper case or underscores are no host names.
@@ -183,6 +185,13 @@ fn region(options: &Options, given: Option<String>, known: &Option<KnownHost>, a
 
 /// Splits `[scheme://]host[:port][/]` into whether TLS is used and a lower-case authority without the default port.
 fn parse(endpoint: &str) -> Result<(bool, String)> {
+    if endpoint.contains('@') {
+        // Not shown: there may be a password in it.
+        return Err(invalid(
+            "the endpoint has a user or password in it, which no service takes there; write [https://]host[:port], and see \
+             --help for where access keys come from",
+        ));
+    }
     let fail = |why: &str| invalid(format!("the endpoint {endpoint:?} {why}; write [https://]host[:port]"));
     let (tls, rest) = match endpoint.split_once("://") {
         None => (true, endpoint),
@@ -191,6 +200,9 @@ fn parse(endpoint: &str) -> Result<(bool, String)> {
         Some(_) => return Err(fail("has a scheme other than http and https")),
     };
     let authority = rest.strip_suffix('/').unwrap_or(rest).to_ascii_lowercase();
+    if authority.contains(['?', '#']) {
+        return Err(fail("has a query"));
+    }
     if authority.contains('/') {
         return Err(fail("has a path"));
     }
@@ -198,7 +210,7 @@ fn parse(endpoint: &str) -> Result<(bool, String)> {
     let host = parsed.host();
     let fits = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     let bracketed = host.starts_with('[') && host.trim_matches(['[', ']']).parse::<std::net::Ipv6Addr>().is_ok();
-    if authority.contains('@') || host.is_empty() || !(bracketed || host.chars().all(fits)) {
+    if host.is_empty() || !(bracketed || host.chars().all(fits)) {
         return Err(fail("is not a host"));
     }
     match authority[host.len()..].strip_prefix(':') {
@@ -224,13 +236,34 @@ fn without_bucket(authority: String, options: &Options, rules: &Rules) -> String
     }
 }
 
-/// The server judges the name; what could not stand in a host name or a path is refused here.
-fn check_bucket(bucket: &str) -> Result<()> {
+/// A compatible server judges the name itself; what could not stand in a host name or a path is refused here, and what the
+/// service has never let a bucket be called, where it is that service that is asked.
+fn check_bucket(bucket: &str, dialect: Dialect, is_known: bool) -> Result<()> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     if bucket.is_empty() || bucket.starts_with('.') || !bucket.chars().all(fits) {
         return Err(invalid(format!("{bucket:?} is not a bucket name; write only letters, digits, - . and _")));
     }
-    Ok(())
+    let is_end = |c: char| c.is_ascii_alphanumeric();
+    let (fits, rule): (fn(char) -> bool, _) = match dialect {
+        Dialect::Oss => {
+            (|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-', "3 to 63 lower-case letters, digits and -")
+        }
+        // Old buckets have longer names, upper case and underscores.
+        Dialect::S3 => (|_| true, "3 or more letters, digits, - and ."),
+    };
+    let most = if dialect == Dialect::Oss { 63 } else { 255 };
+    let is_right = (3..=most).contains(&bucket.len())
+        && bucket.chars().all(fits)
+        && bucket.starts_with(is_end)
+        && bucket.ends_with(is_end)
+        && !bucket.contains("..");
+    match is_right || !is_known {
+        true => Ok(()),
+        false => Err(invalid(format!(
+            "{bucket:?} can be no bucket of this service: a name has {rule}, and begins and ends with a letter or digit; check \
+             the name"
+        ))),
+    }
 }
 
 #[cfg(test)]
@@ -318,7 +351,10 @@ mod tests {
             ("oss-cn-hangzhou.aliyuncs.com", "cn-beijing", "leave out either"),
             ("ftp://host", "cn-x", "other than http"),
             ("https://host/path", "cn-x", "has a path"),
-            ("https://user@host", "cn-x", "is not a host"),
+            ("https://user:hush@host", "cn-x", "has a user or password in it"),
+            ("hush@host", "cn-x", "has a user or password in it"),
+            ("https://host?a=b", "cn-x", "has a query"),
+            ("host/#x", "cn-x", "has a query"),
             ("https://ho st", "cn-x", "is not a host"),
             ("https://host:0", "cn-x", "no valid port"),
             ("https://host:99999", "cn-x", "write [https://]host[:port]"),
@@ -327,6 +363,7 @@ mod tests {
         ] {
             let shown = shown(&options(Dialect::Oss, endpoint, region));
             assert!(shown.contains(said), "{endpoint} {region}: {shown}");
+            assert!(!shown.contains("hush"), "{shown}");
         }
         let mut both = options(Dialect::Oss, "", "cn-x");
         (both.internal, both.accelerate) = (true, true);
@@ -357,10 +394,35 @@ mod tests {
     #[test]
     fn buckets_that_no_certificate_covers_go_into_the_path() {
         let mut options = options(Dialect::S3, "", "eu-west-1");
-        for (bucket, style) in [("a.b", Style::Path), ("a_b", Style::Path), ("Ab", Style::Path), ("ab", Style::Virtual)]
+        for (bucket, style) in
+            [("a.b", Style::Path), ("a_b", Style::Path), ("Abc", Style::Path), ("abc", Style::Virtual)]
         {
             options.bucket = BucketName::new(bucket);
             assert_eq!(Endpoint::resolve(&options).unwrap().style, style, "{bucket}");
+        }
+    }
+
+    #[test]
+    fn names_that_no_bucket_can_have_are_refused_before_anything_is_sent() {
+        let tell = |dialect, endpoint, bucket: &str| {
+            let mut options = options(dialect, endpoint, "cn-x");
+            options.bucket = BucketName::new(bucket);
+            shown(&options)
+        };
+        let (long, longest) = ("b".repeat(64), "b".repeat(63));
+        for bucket in ["b", "ab", "Abc", "a_b", "a.b", "abc-", &long] {
+            assert!(tell(Dialect::Oss, "", bucket).contains("can be no bucket"), "{bucket}");
+            let compatible = tell(Dialect::Oss, "http://127.0.0.1:9000", bucket);
+            assert!(compatible.contains("Path"), "{bucket}: {compatible}");
+        }
+        for bucket in ["abc", "a-1", &longest] {
+            assert!(tell(Dialect::Oss, "", bucket).contains("Virtual"), "{bucket}");
+        }
+        for bucket in ["ab", "abc-", "-abc", "a..c", &"b".repeat(256)] {
+            assert!(tell(Dialect::S3, "", bucket).contains("can be no bucket"), "{bucket}");
+        }
+        for bucket in ["abc", "Old_Name", "a.c", &long] {
+            assert!(tell(Dialect::S3, "", bucket).contains("https://s3.cn-x"), "{bucket}");
         }
     }
 

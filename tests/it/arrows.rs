@@ -7,18 +7,22 @@ use std::path::{Path, PathBuf};
 
 const ARROWS: &[(&str, &[&str])] = &[
     ("base", &[]),
+    ("files", &["base"]),
     ("metrics", &["base"]),
     ("tree", &["base"]),
     ("control", &["base"]),
-    ("store", &["base", "metrics"]),
+    ("store", &["files", "base", "metrics"]),
     ("cache", &["base", "metrics"]),
     ("list", &["store", "base", "metrics"]),
     ("read", &["store", "cache", "base", "metrics"]),
     ("copy", &["store", "list", "base", "metrics"]),
     ("fs", &["tree", "list", "read", "copy", "control", "base", "metrics", "store"]),
     ("fuse", &["fs", "base", "metrics"]),
-    ("config", &["base", "store", "list", "tree", "read", "cache", "copy", "control", "fs", "fuse", "emulator"]),
-    ("emulator", &["base"]),
+    (
+        "config",
+        &["files", "base", "store", "list", "tree", "read", "cache", "copy", "control", "fs", "fuse", "emulator"],
+    ),
+    ("emulator", &["files", "base"]),
     ("manual", &[]),
 ];
 

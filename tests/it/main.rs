@@ -47,6 +47,8 @@ mod mount_listing;
 mod mount_names;
 mod mount_read;
 mod namespace;
+mod paths;
+mod planted;
 mod radosgw;
 mod restart;
 mod scarcity;

@@ -9,7 +9,7 @@ mod ready;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ use tokio::task::JoinHandle;
 
 pub(super) use ready::Readiness;
 
-use super::socket;
 use crate::config::{MetricsListen, Problem, Result};
+use crate::files;
 use crate::fs::Fs;
 
 /// Clients at once; more wait until one of these is done.
@@ -43,7 +43,7 @@ const MOST_REQUEST_BYTES: usize = 16 << 10;
 /// An open door. Dropping it closes it.
 pub(super) struct Beside {
     address: String,
-    socket: Option<PathBuf>,
+    _socket: Option<files::Own>,
     served: Arc<OnceLock<Served>>,
     task: JoinHandle<()>,
 }
@@ -70,16 +70,12 @@ impl Beside {
             MetricsListen::Tcp(address) => open_tcp(address).await,
             MetricsListen::Unix(path) => open_unix(path),
         };
-        let (listener, address) = opened.map_err(|error| {
+        let (listener, address, socket) = opened.map_err(|error| {
             Problem::failure(format!("metrics-listen {listen}: cannot listen there: {error}; name another address"))
         })?;
-        let socket = match listen {
-            MetricsListen::Unix(path) => Some(path.clone()),
-            MetricsListen::Tcp(_) => None,
-        };
         let served = Arc::new(OnceLock::new());
         let task = tokio::spawn(take_clients(listener, served.clone()));
-        Ok(Beside { address, socket, served, task })
+        Ok(Beside { address, _socket: socket, served, task })
     }
 
     /// Speaks of this mount from now on. Once; a second time changes nothing.
@@ -96,23 +92,23 @@ impl Beside {
 impl Drop for Beside {
     fn drop(&mut self) {
         self.task.abort();
-        if let Some(path) = &self.socket {
-            // Gone already is as good.
-            let _ = std::fs::remove_file(path);
-        }
     }
 }
 
-async fn open_tcp(address: &str) -> io::Result<(Listener, String)> {
+/// An open listener, how its address is shown, and the name that it has given to a socket.
+type Opened = (Listener, String, Option<files::Own>);
+
+async fn open_tcp(address: &str) -> io::Result<Opened> {
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?.to_string();
-    Ok((Listener::Tcp(listener), address))
+    Ok((Listener::Tcp(listener), address, None))
 }
 
-fn open_unix(path: &std::path::Path) -> io::Result<(Listener, String)> {
-    socket::clear(path)?;
-    let listener = UnixListener::bind(path)?;
-    Ok((Listener::Unix(listener), path.display().to_string()))
+/// Whoever may write to the socket may ask: its owner, unless they open it to others.
+fn open_unix(path: &Path) -> io::Result<Opened> {
+    let (listener, own) = files::bind(path, 0o755)?;
+    let listener = UnixListener::from_std(listener)?;
+    Ok((Listener::Unix(listener), path.display().to_string(), Some(own)))
 }
 
 async fn take_clients(listener: Listener, served: Arc<OnceLock<Served>>) {

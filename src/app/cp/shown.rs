@@ -3,14 +3,15 @@
 use serde_json::json;
 
 use crate::app::ask::Line;
-use crate::app::registry;
+use crate::app::registry::{self, Found};
 use crate::config::BucketUrl;
 use crate::copy::Scope;
 
 /// Has this user's mounts list anew where an object, or all below a prefix, was copied to. What cannot be told shows when
 /// what a mount knows is too old.
 pub(super) fn tell_mounts(to: &BucketUrl, scope: Scope) {
-    for entry in registry::all() {
+    // Those of other users are not told: what they say of themselves may be made up.
+    for entry in registry::all().into_iter().filter(Found::is_own).map(|found| found.entry) {
         let Ok(source) = entry.source.parse::<BucketUrl>() else { continue };
         let root = source.directory();
         let Some(below) = to.path.strip_prefix(&root).filter(|_| source.bucket == to.bucket) else { continue };

@@ -59,8 +59,11 @@ pub(super) fn run(matches: &ArgMatches) -> Result<()> {
             }
         }
         None => {
-            for entry in registry::all() {
-                let entry = json!(entry);
+            for found in registry::all() {
+                let mut entry = json!(found.entry);
+                if !found.is_own() {
+                    entry["owner"] = found.owner.into();
+                }
                 out.line(&if is_json { entry.to_string() } else { summary(&entry) })?;
             }
         }
@@ -82,7 +85,9 @@ fn figures(dir: &Path, which: Stats) -> Result<Value> {
 fn summary(entry: &Value) -> String {
     let text = |name: &str| entry.get(name).and_then(Value::as_str).map_or_else(|| "-".to_owned(), shown);
     let pid = entry.get("pid").and_then(Value::as_u64).unwrap_or_default();
-    format!("{}  {}  pid {pid}  socket {}", text("dir"), text("source"), text("socket"))
+    let owner = entry.get("owner").and_then(Value::as_u64);
+    let owner = owner.map_or_else(String::new, |owner| format!("  by uid {owner}"));
+    format!("{}  {}  pid {pid}  socket {}{owner}", text("dir"), text("source"), text("socket"))
 }
 
 /// One line for each figure, those of a group under its name.

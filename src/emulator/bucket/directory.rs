@@ -1,12 +1,11 @@
 //! A bucket that is a directory: files are objects, and their paths are keys.
 //!
 //! Tags and checksums are computed once for each state of a file (size and modification time) and kept in memory.
-//! Keys that no path can stand for (empty segments, `.` and `..`, a trailing slash, long names) are not found here.
+//! Keys that no path can stand for (empty segments, `.` and `..`, a trailing slash, long names) are not found here, and no
+//! link leads out of the directory.
 
 use std::collections::HashMap;
-use std::fs::{self, Metadata};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -18,6 +17,7 @@ use crate::base::{Clock, Timestamp};
 use crate::emulator::content::{Content, splitmix};
 use crate::emulator::object::Object;
 use crate::emulator::options::PutOptions;
+use crate::files::{Beneath, Entry, Facts, Folder};
 
 /// Files up to this size are hashed for their tag; larger ones get a tag from their size and time, and no MD5.
 const HASHED_BYTES: u64 = 8 << 20;
@@ -25,13 +25,15 @@ const HASHED_BYTES: u64 = 8 << 20;
 const LONGEST_NAME: usize = 255;
 /// Directories whose sorted names are remembered.
 const MOST_LISTED: usize = 256;
+/// The permissions of the files of objects.
+const FILE_MODE: u32 = 0o644;
 /// A directory that changed less than this ago may change again within the same tick of its time stamp.
 const SETTLED: Duration = Duration::from_millis(50);
 
 /// A directory and what is known of its files.
 #[derive(Debug)]
 pub(super) struct Directory {
-    root: PathBuf,
+    root: Arc<Beneath>,
     staging: PathBuf,
     clock: Clock,
     /// By key.
@@ -62,84 +64,89 @@ pub(super) enum Written {
 }
 
 impl Directory {
-    pub(super) fn new(root: PathBuf, staging: PathBuf) -> Self {
-        Directory { root, staging, clock: Clock::system(), known: Mutex::default(), listed: Mutex::default() }
+    pub(super) fn new(root: Beneath, staging: PathBuf) -> Self {
+        Directory {
+            root: Arc::new(root),
+            staging,
+            clock: Clock::system(),
+            known: Mutex::default(),
+            listed: Mutex::default(),
+        }
     }
 
     /// Where files are written before they take their names, made when first needed.
     pub(super) fn staging(&self) -> io::Result<&Path> {
-        fs::create_dir_all(&self.staging)?;
+        Folder::open_or_make(&self.staging)?;
         Ok(&self.staging)
     }
 
     pub(super) fn exists(&self) -> bool {
-        self.root.is_dir()
+        self.root.exists()
     }
 
     /// The object of a key, its tag ready and its file not yet opened.
     pub(super) fn find(&self, key: &str) -> io::Result<Option<Arc<Object>>> {
-        let Some(path) = self.path(key) else { return Ok(None) };
-        let metadata = match fs::metadata(&path) {
-            Ok(metadata) if metadata.is_file() => metadata,
-            Ok(_) => return Ok(None),
+        if !is_path(key) {
+            return Ok(None);
+        }
+        let facts = match self.root.file(key) {
+            Ok((_, facts)) => facts,
             Err(error) if is_absence(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let modified = metadata.modified()?;
         if let Some(known) = self.known.lock().get(key)
-            && known.size == metadata.len()
-            && known.modified == modified
+            && known.size == facts.size
+            && known.modified == facts.modified
         {
             return Ok(Some(Arc::new(known.object.reopened())));
         }
-        let object = self.fresh(&path, &metadata)?;
-        self.remember(key, &metadata, object.reopened())?;
+        let object = self.fresh(key, &facts)?;
+        self.remember(key, &facts, object.reopened());
         Ok(Some(Arc::new(object)))
     }
 
-    fn fresh(&self, path: &Path, metadata: &Metadata) -> io::Result<Object> {
-        let content = Content::file(path.to_owned(), metadata.len());
-        let modified = Timestamp::from(metadata.modified()?);
-        let attributes = PutOptions { content_type: content_type(path), ..PutOptions::default() };
-        if metadata.len() <= HASHED_BYTES {
+    fn fresh(&self, key: &str, facts: &Facts) -> io::Result<Object> {
+        let content = Content::below(self.root.clone(), key, facts.size);
+        let modified = Timestamp::from(facts.modified);
+        let attributes = PutOptions { content_type: content_type(Path::new(key)), ..PutOptions::default() };
+        if facts.size <= HASHED_BYTES {
             let md5 = content.md5()?;
             return Ok(Object::put(content.reopened(), md5, None, modified, attributes));
         }
-        let mut state = metadata.len() ^ (modified.seconds as u64).rotate_left(20) ^ u64::from(modified.nanos);
+        let mut state = facts.size ^ (modified.seconds as u64).rotate_left(20) ^ u64::from(modified.nanos);
         let etag = format!("{:016X}{:016X}-1", splitmix(&mut state), splitmix(&mut state));
         Ok(Object::tagged(content, etag, None, modified, attributes))
     }
 
-    fn remember(&self, key: &str, metadata: &Metadata, object: Object) -> io::Result<()> {
-        let known = Known { size: metadata.len(), modified: metadata.modified()?, object: Arc::new(object) };
+    fn remember(&self, key: &str, facts: &Facts, object: Object) {
+        let known = Known { size: facts.size, modified: facts.modified, object: Arc::new(object) };
         self.known.lock().insert(key.to_owned(), known);
-        Ok(())
     }
 
     /// Writes an object into a file that takes its name at once, whole.
     pub(super) fn write(&self, key: &str, object: &Object) -> io::Result<Written> {
-        let Some(path) = self.path(key).filter(|path| !path.is_dir()) else { return Ok(Written::NoSuchPath) };
-        let parent = path.parent().unwrap_or(&self.root);
-        match fs::create_dir_all(parent) {
-            Ok(()) => {}
-            Err(error) if is_absence(&error) || error.kind() == io::ErrorKind::AlreadyExists => {
-                return Ok(Written::NoSuchPath);
-            }
-            Err(error) => return Err(error),
+        if !is_path(key) {
+            return Ok(Written::NoSuchPath);
         }
-        match object.content.sole_temporary() {
-            Some(staged) => fs::rename(staged, &path)?,
+        let taken = match object.content.sole_temporary() {
+            Some(staged) => self.root.take_in(staged, key, FILE_MODE),
             None => {
                 let mut staged = tempfile::NamedTempFile::new_in(self.staging()?)?;
                 object.content.each(|piece| io::Write::write_all(&mut staged, piece))?;
-                staged.persist(&path)?;
+                let staged = staged.into_temp_path();
+                self.root.take_in(&staged, key, FILE_MODE)
             }
-        }
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
-        let metadata = fs::metadata(&path)?;
-        let content = Content::file(path, metadata.len());
-        let modified = Timestamp::from(metadata.modified()?);
-        self.remember(key, &metadata, Object { content, modified, ..object.clone() })?;
+        };
+        let facts = match taken {
+            Ok(facts) => facts,
+            Err(error) if is_absence(&error) || error.kind() == io::ErrorKind::IsADirectory => {
+                return Ok(Written::NoSuchPath);
+            }
+            Err(error) => return Err(error),
+        };
+        let content = Content::below(self.root.clone(), key, facts.size);
+        let modified = Timestamp::from(facts.modified);
+        self.remember(key, &facts, Object { content, modified, ..object.clone() });
         Ok(Written::InFile)
     }
 
@@ -152,20 +159,14 @@ impl Directory {
 
     /// Deletes a file, and the directories that it leaves empty.
     pub(super) fn delete(&self, key: &str) -> io::Result<()> {
-        let Some(path) = self.path(key) else { return Ok(()) };
+        if !is_path(key) {
+            return Ok(());
+        }
         self.known.lock().remove(key);
-        match fs::remove_file(&path) {
-            Ok(()) => {}
-            Err(error) if is_absence(&error) || error.kind() == io::ErrorKind::IsADirectory => return Ok(()),
-            Err(error) => return Err(error),
+        match self.root.remove(key) {
+            Err(error) if is_absence(&error) || error.kind() == io::ErrorKind::IsADirectory => Ok(()),
+            other => other,
         }
-        let parents = path.ancestors().skip(1).take_while(|parent| *parent != self.root);
-        for parent in parents {
-            if fs::remove_dir(parent).is_err() {
-                break;
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn cursor(&self) -> DirectoryCursor<'_> {
@@ -174,23 +175,15 @@ impl Directory {
         cursor
     }
 
-    fn path(&self, key: &str) -> Option<PathBuf> {
-        let fits = |name: &str| {
-            !name.is_empty() && name != "." && name != ".." && name.len() <= LONGEST_NAME && !name.contains('\0')
-        };
-        key.split('/').all(fits).then(|| self.root.join(key))
-    }
-
     /// The names of a directory in the order of the keys below it. A directory that cannot be read has none.
     fn names(&self, below: &str) -> Arc<[Name]> {
-        let path = self.root.join(below);
-        let Ok(modified) = fs::metadata(&path).and_then(|metadata| metadata.modified()) else { return Arc::default() };
+        let Ok(modified) = self.root.modified(below) else { return Arc::default() };
         if let Some(listed) = self.listed.lock().get(below)
             && listed.modified == modified
         {
             return listed.names.clone();
         }
-        let mut names: Vec<Name> = fs::read_dir(&path).into_iter().flatten().filter_map(name_of).collect();
+        let mut names: Vec<Name> = self.root.names(below).into_iter().flatten().filter_map(name_of).collect();
         names.sort_unstable();
         let names: Arc<[Name]> = names.into();
         let (now, then) = (self.clock.now(), Timestamp::from(modified));
@@ -209,18 +202,22 @@ impl Directory {
 /// A name below a directory; directories end in a slash, so that names order as the keys below them do.
 type Name = Box<str>;
 
-/// Links to files count as files; links to directories are passed over, so that no walk runs in a circle. Names that
-/// are not UTF-8 cannot be keys.
-fn name_of(entry: io::Result<fs::DirEntry>) -> Option<Name> {
-    let entry = entry.ok()?;
-    let kind = entry.file_type().ok()?;
-    let name = entry.file_name().into_string().ok()?;
-    if kind.is_dir() {
-        return Some(format!("{name}/").into());
-    }
-    let is_file =
-        kind.is_file() || (kind.is_symlink() && fs::metadata(entry.path()).is_ok_and(|found| found.is_file()));
-    is_file.then(|| name.into())
+/// Links to files within the tree count as files; links to directories are passed over, so that no walk runs in a circle.
+/// Names that are not UTF-8 cannot be keys.
+fn name_of((name, entry): (std::ffi::OsString, Entry)) -> Option<Name> {
+    let name = name.into_string().ok()?;
+    Some(match entry {
+        Entry::Folder => format!("{name}/").into(),
+        Entry::File => name.into(),
+    })
+}
+
+/// Whether a file can have a key as its path.
+fn is_path(key: &str) -> bool {
+    let fits = |name: &str| {
+        !name.is_empty() && name != "." && name != ".." && name.len() <= LONGEST_NAME && !name.contains('\0')
+    };
+    key.split('/').all(fits)
 }
 
 fn is_absence(error: &io::Error) -> bool {
@@ -319,6 +316,7 @@ impl Cursor for DirectoryCursor<'_> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::fs;
 
     use bytes::Bytes;
     use proptest::prelude::*;
@@ -329,7 +327,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (root, staging) = (folder.path().join("bucket"), folder.path().join("staging"));
         fs::create_dir(&root).unwrap();
-        (folder, Directory::new(root, staging))
+        (folder, Directory::new(Beneath::open(&root).unwrap(), staging))
     }
 
     fn put(directory: &Directory, key: &str, bytes: &'static [u8]) -> Written {
@@ -361,6 +359,24 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path().join("bucket")).unwrap().count(), 1);
         directory.delete("a/b").unwrap();
         assert_eq!(fs::read_dir(folder.path().join("bucket")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_a_link_leads_to_outside_is_no_object() {
+        let (folder, directory) = directory();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("outside")).unwrap();
+        fs::write(at("outside/secret"), "secret").unwrap();
+        std::os::unix::fs::symlink("../outside", at("bucket/out")).unwrap();
+        std::os::unix::fs::symlink("../outside/secret", at("bucket/file")).unwrap();
+        for key in ["out/secret", "file"] {
+            assert!(directory.find(key).unwrap().is_none(), "{key}");
+        }
+        assert_eq!(keys(&mut directory.cursor()), Vec::<String>::new());
+        assert_eq!(put(&directory, "out/new", b"x"), Written::NoSuchPath);
+        directory.delete("out/secret").unwrap();
+        assert_eq!(fs::read_dir(at("outside")).unwrap().count(), 1);
+        assert_eq!(fs::read_to_string(at("outside/secret")).unwrap(), "secret");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use parking_lot::{Mutex, RwLock};
 use super::generator::Generator;
 use super::object::{Facts, Object};
 use crate::base::Timestamp;
+use crate::files::Beneath;
 use directory::Directory;
 use generated::Generated;
 pub(super) use memory::{Deleted, Found, ListedVersion, Versioning};
@@ -77,8 +78,8 @@ impl Bucket {
         Bucket::with(name, created, Backing::Memory)
     }
 
-    pub(super) fn in_directory(name: &str, created: Timestamp, path: PathBuf, staging: PathBuf) -> Self {
-        Bucket::with(name, created, Backing::Directory(Directory::new(path, staging)))
+    pub(super) fn in_directory(name: &str, created: Timestamp, root: Beneath, staging: PathBuf) -> Self {
+        Bucket::with(name, created, Backing::Directory(Directory::new(root, staging)))
     }
 
     pub(super) fn generated(name: &str, created: Timestamp, generator: Generator) -> Self {

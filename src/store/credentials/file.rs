@@ -1,10 +1,8 @@
 //! Credentials in a file that somebody else rewrites.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -13,6 +11,7 @@ use zeroize::Zeroizing;
 use super::written::{self, Which};
 use super::{Credentials, Provider};
 use crate::base::Clock;
+use crate::files::{self, Facts, Small};
 use crate::store::{Error, ErrorKind, Result};
 
 /// How often the file's time is looked at: a stat per request would be waste, and rotation leaves minutes.
@@ -21,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Larger files are no credentials; reading them would only cost memory.
 const MAX_BYTES: u64 = 64 << 10;
 
-/// Reads credentials from a file, again whenever its modification time or size changes.
+/// Reads credentials from a file, again whenever its modification time, size, owner or mode changes.
 #[derive(Debug)]
 pub(super) struct FileProvider {
     path: PathBuf,
@@ -33,7 +32,7 @@ pub(super) struct FileProvider {
 #[derive(Debug)]
 struct Held {
     credentials: Arc<Credentials>,
-    stamp: (SystemTime, u64),
+    facts: Facts,
     /// When its time was looked at; `None` to look again at once.
     looked: Option<Duration>,
 }
@@ -51,24 +50,21 @@ impl FileProvider {
         {
             return Ok(held.credentials.clone());
         }
-        let stamp = stamp(&self.path)?;
-        let credentials = match &*state {
-            Some(held) if held.stamp == stamp => held.credentials.clone(),
-            _ => Arc::new(self.read()?),
-        };
-        *state = Some(Held { credentials: credentials.clone(), stamp, looked: Some(now) });
-        Ok(credentials)
-    }
-}
-
-impl FileProvider {
-    fn read(&self) -> Result<Credentials> {
-        let text = text(&self.path)?;
-        let others = fs::metadata(&self.path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0);
-        if others {
+        let facts = files::facts(&self.path).map_err(|error| unread(&self.path, error))?;
+        if let Some(held) = &mut *state
+            && held.facts == facts
+        {
+            held.looked = Some(now);
+            return Ok(held.credentials.clone());
+        }
+        let (text, facts) = trusted(&self.path)?;
+        if facts.is_open_to_others() {
             tracing::warn!(path = %self.path.display(), "others may read this file of credentials: chmod 600 it");
         }
-        written::parse(&text, &self.which).map_err(|what| problem(&self.path, &what))
+        let credentials = written::parse(&text, &self.which).map_err(|what| problem(&self.path, &what))?;
+        let credentials = Arc::new(credentials);
+        *state = Some(Held { credentials: credentials.clone(), facts, looked: Some(now) });
+        Ok(credentials)
     }
 }
 
@@ -89,22 +85,26 @@ impl Provider for FileProvider {
     }
 }
 
-/// Changes whenever the file does, for all that matters.
-fn stamp(path: &Path) -> Result<(SystemTime, u64)> {
-    let metadata =
-        fs::metadata(path).map_err(|error| problem(path, "cannot be read").with_source(Some(error.into())))?;
-    let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-    if metadata.len() > MAX_BYTES {
-        return Err(problem(path, "is too large to hold credentials"));
-    }
-    Ok((modified, metadata.len()))
+/// The text of a file of credentials. One that others may write, or that another user owns, would have this process use
+/// keys, or run a program, of their choice: it is refused.
+pub(super) fn text(path: &Path) -> Result<Zeroizing<String>> {
+    trusted(path).map(|(text, _)| text)
 }
 
-/// The text of a file of credentials.
-pub(super) fn text(path: &Path) -> Result<Zeroizing<String>> {
-    stamp(path)?;
-    let text = fs::read_to_string(path);
-    text.map(Zeroizing::new).map_err(|error| problem(path, "cannot be read").with_source(Some(error.into())))
+fn trusted(path: &Path) -> Result<(Zeroizing<String>, Facts)> {
+    let Small { bytes, facts } = files::read(path, MAX_BYTES).map_err(|error| unread(path, error))?;
+    let text = String::from_utf8(bytes).map(Zeroizing::new).map_err(|error| {
+        drop(Zeroizing::new(error.into_bytes()));
+        problem(path, "is not UTF-8")
+    })?;
+    match facts.distrust(path) {
+        Some(why) => Err(problem(path, &format!("is not believed: {why}"))),
+        None => Ok((text, facts)),
+    }
+}
+
+fn unread(path: &Path, error: std::io::Error) -> Error {
+    problem(path, &format!("cannot be read: {error}")).with_source(Some(error.into()))
 }
 
 pub(super) fn problem(path: &Path, what: &str) -> Error {
@@ -116,6 +116,9 @@ pub(super) fn problem(path: &Path, what: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, chown};
+
     use super::*;
     use crate::base::Timestamp;
 
@@ -144,5 +147,40 @@ mod tests {
         clock.advance(Duration::from_secs(7200));
         let error = provider.credentials().await.unwrap_err().to_string();
         assert!(error.contains("credentials.json holds expired"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_file_of_another_user_or_one_that_others_write_is_not_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("credentials.json");
+        let clock = Clock::manual(Timestamp::from_unix(1_709_210_096));
+        let provider = FileProvider::new(path.clone(), Which::default(), clock.clone());
+        write(&path, "id", "2024-02-29T13:00:00Z");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        provider.credentials().await.unwrap();
+        for mode in [0o620, 0o602] {
+            clock.advance(LOOK_EVERY);
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let error = provider.credentials().await.unwrap_err().to_string();
+            assert!(error.contains(&format!("mode 0{mode:o}")) && error.contains("chmod go-w"), "{error}");
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        chown(&path, Some(65534), None).unwrap();
+        let error = provider.credentials().await.unwrap_err().to_string();
+        assert!(error.contains("belongs to uid 65534") && error.contains("chown 0 "), "{error}");
+        assert!(text(&path).is_err(), "nor is a profile that names a program");
+    }
+
+    #[tokio::test]
+    async fn a_file_without_an_end_is_not_read() {
+        let clock = Clock::manual(Timestamp::from_unix(1_709_210_096));
+        let provider = FileProvider::new("/dev/zero".into(), Which::default(), clock);
+        let error = provider.credentials().await.unwrap_err().to_string();
+        assert!(error.contains("/dev/zero cannot be read: it is a device"), "{error}");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large");
+        fs::File::create(&path).unwrap().set_len(MAX_BYTES + 1).unwrap();
+        let error = text(&path).unwrap_err().to_string();
+        assert!(error.contains("larger than 64KiB"), "{error}");
     }
 }

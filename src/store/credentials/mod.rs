@@ -49,6 +49,16 @@ impl Credentials {
         Credentials { access_key_id: access_key_id.into(), secret: secret.into(), token: None, expires: None }
     }
 
+    /// A key as it was written down somewhere, without blanks and line ends around its parts. `Err` is a phrase that names
+    /// the part at fault, by these names, and quotes nothing.
+    pub fn read(names: [&str; 3], id: &str, secret: &str, token: Option<&str>) -> std::result::Result<Self, String> {
+        let id = written_part(names[0], id, Part::Header)?;
+        let secret = written_part(names[1], secret, Part::Secret)?;
+        let token = token.map(str::trim).filter(|token| !token.is_empty());
+        let token = token.map(|token| written_part(names[2], token, Part::Header)).transpose()?;
+        Ok(Credentials::new(id, secret).with_token(token.map(str::to_owned)))
+    }
+
     /// Adds the security token of temporary credentials.
     pub fn with_token(mut self, token: Option<String>) -> Self {
         self.token = token;
@@ -80,6 +90,34 @@ impl Credentials {
     pub(crate) fn token(&self) -> Option<&str> {
         self.token.as_deref()
     }
+}
+
+/// Where a part of a key goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Part {
+    /// Into a header of each request.
+    Header,
+    /// Into signatures alone.
+    Secret,
+}
+
+/// A part of a key without what surrounds it. No service has keys with what is refused here; with it, it would show as a
+/// wrong signature or a header that cannot be sent.
+fn written_part<'a>(name: &str, text: &'a str, part: Part) -> std::result::Result<&'a str, String> {
+    let text = text.trim();
+    let is_quoted = |quote| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
+    let fault = if text.is_empty() {
+        "is empty"
+    } else if is_quoted('"') || is_quoted('\'') {
+        "stands in quotes, which would belong to it"
+    } else if text.chars().any(char::is_control) {
+        "holds a line end or another control character"
+    } else if part == Part::Header && text.chars().any(|c| c.is_whitespace() || !c.is_ascii()) {
+        "holds a blank or a character that is not ASCII"
+    } else {
+        return Ok(text);
+    };
+    Err(format!("{name} {fault}; write the key alone"))
 }
 
 impl Drop for Credentials {

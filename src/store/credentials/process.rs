@@ -1,9 +1,16 @@
 //! Credentials that a program prints.
+//!
+//! What the shell starts is a process group of its own, which is killed whole when the program is given up, and when this
+//! process ends: a program that hangs leaves nothing behind.
 
 use std::process::Stdio;
+use std::sync::Once;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use parking_lot::Mutex;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use zeroize::Zeroizing;
@@ -24,28 +31,39 @@ pub(super) struct Program {
 }
 
 impl Program {
+    /// How errors call it: by its first word, since others may be secret.
+    fn name(&self) -> String {
+        format!("the program of credentials-process ({})", self.command.split_whitespace().next().unwrap_or_default())
+    }
+
     async fn output(&self) -> Result<Zeroizing<String>> {
-        // What it says of failures goes where ours goes. It is killed when this is given up.
+        let name = self.name();
+        // What it says of failures goes where ours goes.
         let mut child = Command::new("/bin/sh")
             .args(["-c", &self.command])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| refused(format!("/bin/sh could not be started for credentials-process: {error}")))?;
+        let group = child.id().map(Group::new);
         let mut text = Zeroizing::new(String::new());
         if let Some(out) = child.stdout.take() {
             let read = out.take(MAX_OUTPUT_BYTES + 1).read_to_string(&mut text).await;
-            let read = read.map_err(|_| refused("the program of credentials-process prints what is no text"))?;
+            let read = read.map_err(|_| refused(format!("{name} prints what is no text")))?;
             if read as u64 > MAX_OUTPUT_BYTES {
-                return Err(refused("the program of credentials-process prints far more than an access key"));
+                return Err(refused(format!("{name} prints far more than an access key")));
             }
         }
         let status = child.wait().await;
+        if let Some(group) = group {
+            group.has_ended();
+        }
         match status {
             Ok(status) if status.success() => Ok(text),
-            Ok(status) => Err(refused(format!("the program of credentials-process failed ({status}); run it by hand"))),
-            Err(error) => Err(refused(format!("the program of credentials-process was lost: {error}"))),
+            Ok(status) => Err(refused(format!("{name} failed ({status}); run it by hand"))),
+            Err(error) => Err(refused(format!("{name} was lost: {error}"))),
         }
     }
 }
@@ -53,8 +71,109 @@ impl Program {
 #[async_trait]
 impl Origin for Program {
     async fn fetch(&self) -> Result<Credentials> {
-        let late = |_| refused(format!("the program of credentials-process took over {} s", PATIENCE.as_secs()));
+        let late = |_| {
+            let seconds = PATIENCE.as_secs();
+            refused(format!("{} took over {seconds} s and was ended; run it by hand", self.name()))
+        };
         let text = tokio::time::timeout(PATIENCE, self.output()).await.map_err(late)??;
-        answer::parse(&text).map_err(|what| refused(format!("what the program of credentials-process prints {what}")))
+        answer::parse(&text).map_err(|what| refused(format!("what {} prints {what}", self.name())))
+    }
+}
+
+/// Groups of programs that run.
+static GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// The process group of a program that runs. Dropping it kills all of it.
+struct Group(Pid);
+
+impl Group {
+    /// The group that this process leads.
+    fn new(leader: u32) -> Group {
+        static AT_EXIT: Once = Once::new();
+        // SAFETY: the function may be called at any time and does not unwind.
+        AT_EXIT.call_once(|| drop(unsafe { libc::atexit(kill_all) }));
+        let group = Group(Pid::from_raw(leader as i32));
+        GROUPS.lock().push(group.0);
+        group
+    }
+
+    /// Its leader has been waited for: its number may become another's.
+    fn has_ended(self) {
+        GROUPS.lock().retain(|group| *group != self.0);
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        GROUPS.lock().retain(|group| *group != self.0);
+        // Its last process may have ended just now.
+        let _ = killpg(self.0, Signal::SIGKILL);
+    }
+}
+
+/// Kills the programs that run when this process ends.
+extern "C" fn kill_all() {
+    // A lock that is held belongs to a thread that stands still from now on.
+    for group in GROUPS.try_lock().iter().flat_map(|groups| groups.iter()) {
+        let _ = killpg(*group, Signal::SIGKILL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// The process of this number, unless it has ended.
+    fn runs(pid: &str) -> bool {
+        let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        !state.is_empty() && !state.contains(") Z ")
+    }
+
+    async fn pid_in(path: &Path) -> String {
+        loop {
+            let text = fs::read_to_string(path).unwrap_or_default();
+            if text.ends_with('\n') {
+                return text.trim().to_owned();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_given_up_is_killed_with_all_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pid");
+        // The shell waits for what it started.
+        let command = format!("sleep 600 & echo $! > {}; wait", path.display());
+        let program = Program { command };
+        let asking = tokio::spawn(async move { program.fetch().await });
+        let pid = pid_in(&path).await;
+        assert!(runs(&pid));
+        asking.abort();
+        assert!(asking.await.unwrap_err().is_cancelled());
+        while runs(&pid) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(GROUPS.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_program_that_has_ended_is_no_group_any_more() {
+        let program = Program { command: "exit 3".to_owned() };
+        let error = program.fetch().await.unwrap_err().to_string();
+        assert!(error.contains("the program of credentials-process (exit) failed (exit status: 3)"), "{error}");
+        assert!(GROUPS.lock().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_program_that_hangs_is_named_by_its_first_word() {
+        let program = Program { command: "sleep 600 # hush".to_owned() };
+        let error = program.fetch().await.unwrap_err().to_string();
+        assert!(error.contains("credentials-process (sleep) took over 60 s and was ended"), "{error}");
+        assert!(!error.contains("hush"), "{error}");
     }
 }

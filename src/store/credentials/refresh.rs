@@ -4,6 +4,9 @@
 //! (three minutes at least, where there are so many), in the background, by one task however many requests there are;
 //! the old ones serve until then, and for as long as they are valid when that fails. Only where there are none that
 //! could be valid does a request wait.
+//!
+//! Each time the source is asked by a task of its own, which ends at a deadline and whose outcome all get who wait: a
+//! request that is given up ends neither the task nor begins another.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,10 +15,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use rand::Rng;
+use tokio::sync::watch;
 
 use super::{Credentials, Provider};
 use crate::base::{Clock, Timestamp};
-use crate::store::{Error, Result};
+use crate::store::{Error, ErrorKind, Result};
 
 /// Renewing begins at least this long before the end, in seconds, if keys live four times as long.
 const LEAST_AHEAD_SECONDS: i64 = 180;
@@ -23,6 +27,9 @@ const LEAST_AHEAD_SECONDS: i64 = 180;
 const PAUSE: Duration = Duration::from_secs(5);
 /// A failure is told to all who ask within this time, without asking the source again.
 const FAILURE_HOLDS: Duration = Duration::from_secs(1);
+
+/// The end of each time that a source is asked, whatever it waits for: a source ends by itself before, with more to say.
+const DEADLINE: Duration = Duration::from_secs(150);
 
 /// Keys must be this old before they are replaced because the service refused them.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
@@ -44,14 +51,17 @@ struct Inner {
     origin: Box<dyn Origin>,
     clock: Clock,
     state: Mutex<State>,
-    /// Held while the origin is asked.
-    turn: Arc<tokio::sync::Mutex<()>>,
 }
+
+/// What came of asking the origin, once it is known.
+type Outcome = Option<Result<Arc<Credentials>>>;
 
 #[derive(Default)]
 struct State {
     held: Option<Held>,
     failed: Option<(Duration, Error)>,
+    /// The origin is being asked.
+    round: Option<watch::Receiver<Outcome>>,
 }
 
 struct Held {
@@ -73,8 +83,7 @@ impl fmt::Debug for Renewing {
 
 impl Renewing {
     pub(super) fn new(origin: impl Origin, clock: Clock) -> Self {
-        let (state, turn) = (Mutex::default(), Arc::default());
-        Renewing { inner: Arc::new(Inner { origin: Box::new(origin), clock, state, turn }) }
+        Renewing { inner: Arc::new(Inner { origin: Box::new(origin), clock, state: Mutex::default() }) }
     }
 }
 
@@ -82,25 +91,19 @@ impl Renewing {
 impl Provider for Renewing {
     async fn credentials(&self) -> Result<Arc<Credentials>> {
         if let Some((credentials, is_due)) = self.inner.usable() {
-            if is_due && let Ok(turn) = self.inner.turn.clone().try_lock_owned() {
-                let inner = self.inner.clone();
-                tokio::spawn(async move {
-                    let _turn = turn;
-                    // Said in the log; whoever asks still has the old ones.
-                    let _ = inner.renew().await;
-                });
+            if is_due {
+                // A failure is said in the log; those who ask still have the old ones.
+                self.inner.round();
             }
-            return Ok(credentials);
-        }
-        let _turn = self.inner.turn.lock().await;
-        // Whoever had the turn before has done it, or has just failed.
-        if let Some((credentials, _)) = self.inner.usable() {
             return Ok(credentials);
         }
         if let Some(error) = self.inner.recent_failure() {
             return Err(error);
         }
-        self.inner.renew().await
+        let mut round = self.inner.round();
+        let lost = || Error::new(ErrorKind::Credentials, "asking for credentials was broken off; see the log");
+        let outcome = round.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
+        outcome.unwrap_or_else(|| Err(lost()))
     }
 
     fn refused(&self) {
@@ -128,8 +131,30 @@ impl Inner {
         (self.clock.elapsed().saturating_sub(*at) < FAILURE_HOLDS).then(|| error.clone())
     }
 
+    /// The round that asks the origin now; begins one unless there is one.
+    fn round(self: &Arc<Self>) -> watch::Receiver<Outcome> {
+        let mut state = self.state.lock();
+        // One that was broken off, by a panic say, has no sender any more.
+        if let Some(round) = state.round.as_ref().filter(|round| round.has_changed().is_ok()) {
+            return round.clone();
+        }
+        let (told, round) = watch::channel(None);
+        state.round = Some(round.clone());
+        let inner = self.clone();
+        tokio::spawn(async move {
+            let outcome = inner.renew().await;
+            inner.state.lock().round = None;
+            told.send_replace(Some(outcome));
+        });
+        round
+    }
+
     async fn renew(&self) -> Result<Arc<Credentials>> {
-        let fetched = self.origin.fetch().await;
+        let late = |_| {
+            let sentence = format!("the source of the credentials took over {} s", DEADLINE.as_secs());
+            Err(Error::new(ErrorKind::Credentials, sentence))
+        };
+        let fetched = tokio::time::timeout(DEADLINE, self.origin.fetch()).await.unwrap_or_else(late);
         let (now, elapsed) = (self.clock.now(), self.clock.elapsed());
         let mut state = self.state.lock();
         match fetched {
@@ -176,7 +201,6 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::store::ErrorKind;
 
     /// Keys numbered as they are asked for, each valid for an hour; fails where it should, and answers when let.
     #[derive(Clone, Debug)]
@@ -219,7 +243,10 @@ mod tests {
 
     /// Until a background renewal has ended.
     async fn settled(provider: &Renewing) {
-        drop(provider.inner.turn.lock().await);
+        let round = provider.inner.state.lock().round.clone();
+        if let Some(mut round) = round {
+            round.wait_for(Option::is_some).await.unwrap();
+        }
     }
 
     #[tokio::test]
@@ -239,6 +266,35 @@ mod tests {
             assert_eq!(one.await.unwrap(), "key-1");
         }
         assert_eq!(origin.asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn requests_that_are_given_up_leave_one_round_under_way() {
+        let (provider, origin, _) = bed(3600, 0);
+        for _ in 0..10 {
+            let asking = tokio::spawn({
+                let provider = provider.clone();
+                async move { provider.credentials().await }
+            });
+            while provider.inner.state.lock().round.is_none() {
+                tokio::task::yield_now().await;
+            }
+            asking.abort();
+            assert!(asking.await.unwrap_err().is_cancelled());
+        }
+        origin.gate.add_permits(1);
+        assert_eq!(id(&provider).await, "key-1");
+        assert_eq!(origin.asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_origin_that_never_answers_is_given_up() {
+        let (provider, origin, clock) = bed(3600, 0);
+        let error = provider.credentials().await.unwrap_err();
+        assert!(error.to_string().contains("took over 150 s"), "{error}");
+        clock.advance(FAILURE_HOLDS);
+        origin.gate.add_permits(1);
+        assert_eq!(id(&provider).await, "key-2", "the next one asks anew");
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ use sha1::Sha1;
 use zeroize::Zeroizing;
 
 use super::refresh::Origin;
-use super::web::{Ask, Web, refused};
+use super::web::{self, Ask, Web, refused};
 use super::{Credentials, Provider, answer};
 use crate::base::Timestamp;
 use crate::store::sign::encode::{self, Valueless};
@@ -45,6 +45,11 @@ impl Role {
     fn parameters<'a>(&'a self, seconds: &'a str) -> [(&'a str, &'a str); 3] {
         [("RoleArn", &self.arn), ("RoleSessionName", &self.session), ("DurationSeconds", seconds)]
     }
+
+    /// A failure with what it was a failure of.
+    fn explain(&self, error: &Error) -> Error {
+        refused(format!("no credentials of the role {}: {}", self.arn, error.message()))
+    }
 }
 
 /// A role taken on with the token that a cluster wrote into a file.
@@ -71,7 +76,7 @@ impl Origin for WithToken {
         let form = form.chain([("OIDCProviderArn", self.provider_arn.as_str()), ("OIDCToken", token.trim())]);
         let body = encode::query(form, Valueless::WithEquals);
         let url = format!("{}/?{query}", self.role.endpoint);
-        grant(&self.web, &url, body).await
+        grant(&self.web, &url, body).await.map_err(|error| self.role.explain(&error))
     }
 }
 
@@ -96,18 +101,14 @@ impl Origin for WithWebIdentity {
             ("WebIdentityToken", token.trim()),
         ]);
         let body = encode::query(form, Valueless::WithEquals);
-        let said = post(&self.web, &format!("{}/", self.role.endpoint), body).await?;
-        answer::parse_xml(&said).map_err(odd)
+        let url = format!("{}/", self.role.endpoint);
+        let said = post(&self.web, &url, body).await.map_err(|error| self.role.explain(&error))?;
+        answer::parse_xml(&said).map_err(|what| odd(&what))
     }
 }
 
 async fn read_token(path: &std::path::Path) -> Result<Zeroizing<String>> {
-    let unread = |error| refused(format!("the token file {} cannot be read: {error}", path.display()));
-    let size = tokio::fs::metadata(path).await.map_err(unread)?.len();
-    if size > MAX_TOKEN_BYTES {
-        return Err(refused(format!("the token file {} is too large to be one", path.display())));
-    }
-    Ok(Zeroizing::new(tokio::fs::read_to_string(path).await.map_err(unread)?))
+    web::small_text(path, MAX_TOKEN_BYTES).await.map_err(|error| refused(format!("the token file {error}")))
 }
 
 /// A role taken on with other credentials.
@@ -121,10 +122,11 @@ pub(super) struct WithKey {
 #[async_trait]
 impl Origin for WithKey {
     async fn fetch(&self) -> Result<Credentials> {
-        let source = self.source.credentials().await?;
+        let source = self.source.credentials().await.map_err(|error| self.role.explain(&error))?;
         let nonce = hex::encode(rand::random::<[u8; 16]>());
         let url = format!("{}/", self.role.endpoint);
-        grant(&self.web, &url, signed_form(&self.role, &source, self.web.clock.now(), &nonce)).await
+        let form = signed_form(&self.role, &source, self.web.clock.now(), &nonce);
+        grant(&self.web, &url, form).await.map_err(|error| self.role.explain(&error))
     }
 }
 
@@ -158,7 +160,7 @@ fn signature(method: &str, canonical_query: &str, secret: &str) -> String {
 }
 
 async fn grant(web: &Web, url: &str, form: String) -> Result<Credentials> {
-    answer::parse(&post(web, url, form).await?).map_err(odd)
+    answer::parse(&post(web, url, form).await?).map_err(|what| odd(&what))
 }
 
 async fn post(web: &Web, url: &str, form: String) -> Result<Zeroizing<String>> {

@@ -192,7 +192,7 @@ async fn a_token_in_a_file_takes_a_role_on_and_is_read_anew() {
          &RoleArn=acs%3Aram%3A%3A1%3Arole%2Freader&RoleSessionName=ossmount"
     );
     std::fs::write(&token_file, "x".repeat(30_000)).unwrap();
-    refused(&source, "too large").await;
+    refused(&source, "larger than").await;
 }
 
 #[tokio::test]

@@ -5,11 +5,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::refresh::Origin;
-use super::web::{Ask, Web, refused};
+use super::web::{self, Ask, Web, refused};
 use super::{Credentials, answer};
-use crate::store::Result;
+use crate::store::{Error, Result};
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Longer ones fit into no header.
+const MAX_TOKEN_BYTES: u64 = 64 << 10;
 
 /// A URL that answers with an access key as JSON.
 #[derive(Debug)]
@@ -49,13 +51,16 @@ impl Origin for At {
             Authorization::None => None,
             Authorization::Text(text) => Some(text.as_str().trim().to_owned()),
             Authorization::File(path) => {
-                let text = tokio::fs::read_to_string(path).await;
-                let text = text.map_err(|error| refused(format!("{} cannot be read: {error}", path.display())))?;
+                let text = web::small_text(path, MAX_TOKEN_BYTES).await;
+                let text = text.map_err(|error| refused(format!("the token file {error}")))?;
                 Some(text.trim().to_owned())
             }
         };
         ask.headers.extend(token.map(|token| ("authorization".to_owned(), token)));
-        let text = self.web.ask(ask).await?.success("the service of credentials-uri")?;
+        let explain =
+            |error: Error| refused(format!("no credentials from the service of credentials-uri: {}", error.message()));
+        let said = self.web.ask(ask).await.and_then(|said| said.success("it"));
+        let text = said.map_err(explain)?;
         answer::parse(&text).map_err(|what| refused(format!("what the service of credentials-uri answers {what}")))
     }
 }

@@ -1,6 +1,6 @@
 //! Asking the services that hand out access keys: small requests, small answers, and an end to each wait.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +8,7 @@ use http::{Method, Uri};
 use zeroize::Zeroizing;
 
 use crate::base::Clock;
+use crate::files;
 use crate::store::error::one_line;
 use crate::store::http::{Bind, Proxy, Request, Transport, TransportOptions};
 use crate::store::sign::Pair;
@@ -122,6 +123,15 @@ impl Web {
         let answer: Result<Said> = tokio::time::timeout(ask.patience, answer).await.map_err(late)?;
         answer.map_err(|error| refused(format!("{host} could not be asked: {error}")))
     }
+}
+
+/// The text of a small file with a token, which a service may write anew. `Err` is a phrase that begins with the path.
+pub(super) async fn small_text(path: &Path, most_bytes: u64) -> std::result::Result<Zeroizing<String>, String> {
+    let fail = |error: String| format!("{} cannot be read: {error}", path.display());
+    let own = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || files::read_text(&own, most_bytes)).await;
+    let text = read.map_err(|error| fail(error.to_string()))?;
+    text.map(Zeroizing::new).map_err(|error| fail(error.to_string()))
 }
 
 /// An error about credentials.

@@ -40,6 +40,9 @@ pub(super) struct Profile {
     pub(super) source_profile: String,
 }
 
+/// How the parts of a key are called in profiles and sections.
+const PROFILE_NAMES: [&str; 3] = ["access_key_id", "access_key_secret", "sts_token"];
+
 fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Zeroizing<String>, D::Error> {
     String::deserialize(from).map(Zeroizing::new)
 }
@@ -54,10 +57,10 @@ struct Profiles {
 impl Profile {
     /// The keys that it holds, if it does.
     pub(super) fn keys(&self) -> Result<Credentials, String> {
-        let token = Some(self.sts_token.as_str()).filter(|token| !token.is_empty()).map(str::to_owned);
         match (self.access_key_id.as_str(), self.access_key_secret.as_str()) {
             ("", _) | (_, "") => Err(format!("has no access key in the profile {:?}", self.name)),
-            (id, secret) => Ok(Credentials::new(id, secret).with_token(token)),
+            (id, secret) => Credentials::read(PROFILE_NAMES, id, secret, Some(&self.sts_token))
+                .map_err(|fault| format!("has no usable key in the profile {:?}: {fault}", self.name)),
         }
     }
 }
@@ -76,7 +79,7 @@ pub(super) fn parse(text: &str, which: &Which) -> Result<Credentials, String> {
     if text.starts_with('{') {
         return match profile(text, which) {
             Some(profile) => profile?.keys(),
-            None => answer::parse(text).map_err(str::to_owned),
+            None => answer::parse(text),
         };
     }
     let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', ';']));
@@ -97,7 +100,7 @@ fn section<'a>(lines: impl Iterator<Item = &'a str>, which: &Which) -> Result<Cr
         } else if let Some((name, value)) = line.split_once('=') {
             let name = name.trim().to_lowercase().replace(['_', '-'], "");
             let name = name.strip_prefix("aws").map(str::to_owned).unwrap_or(name);
-            sections.entry(at.clone()).or_default().insert(name, value.trim());
+            sections.entry(at.clone()).or_default().insert(name, plain_value(value));
         }
     }
     let wanted = match &which.profile {
@@ -112,7 +115,23 @@ fn section<'a>(lines: impl Iterator<Item = &'a str>, which: &Which) -> Result<Cr
         return Err(format!("has no access key in the section [{}]", wanted.join("] or [")));
     };
     let token = any(&["ststoken", "securitytoken", "sessiontoken"]);
-    Ok(Credentials::new(*id, *secret).with_token(token.map(|token| (*token).to_owned())))
+    Credentials::read(PROFILE_NAMES, id, secret, token.copied())
+        .map_err(|fault| format!("has no usable key in the section [{}]: {fault}", wanted.join("] or [")))
+}
+
+/// A value without the quotes around it and the comment behind it. A comment stands after a blank: keys may hold `#`.
+fn plain_value(value: &str) -> &str {
+    let value = value.trim();
+    for quote in ['"', '\''] {
+        if let Some((inner, rest)) = value.strip_prefix(quote).and_then(|rest| rest.split_once(quote))
+            && (rest.trim().is_empty() || rest.trim_start().starts_with(['#', ';']))
+        {
+            return inner;
+        }
+    }
+    let is_blank = |c: char| c == ' ' || c == '\t';
+    let comment = value.char_indices().find(|&(at, c)| "#;".contains(c) && value[..at].ends_with(is_blank));
+    comment.map_or(value, |(at, _)| value[..at].trim_end())
 }
 
 /// Lines `bucket:id:secret`, or `id:secret` for every other bucket.
@@ -121,7 +140,7 @@ fn passwd<'a>(lines: impl Iterator<Item = &'a str>, which: &Which) -> Result<Cre
     for line in lines {
         match line.split(':').collect::<Vec<_>>()[..] {
             [bucket, id, secret] if bucket == which.bucket && !id.is_empty() && !secret.is_empty() => {
-                return Ok(Credentials::new(id, secret));
+                return line_key(id, secret);
             }
             [_, _, _] => {}
             [id, secret] if !id.is_empty() && !secret.is_empty() => any = Some((id, secret)),
@@ -129,7 +148,12 @@ fn passwd<'a>(lines: impl Iterator<Item = &'a str>, which: &Which) -> Result<Cre
         }
     }
     let missing = || format!("has no line for the bucket {:?}", which.bucket);
-    any.map(|(id, secret)| Credentials::new(id, secret)).ok_or_else(missing)
+    any.ok_or_else(missing).and_then(|(id, secret)| line_key(id, secret))
+}
+
+fn line_key(id: &str, secret: &str) -> Result<Credentials, String> {
+    Credentials::read(["the key id", "the secret", ""], id, secret, None)
+        .map_err(|fault| format!("has no usable key: {fault}"))
 }
 
 #[cfg(test)]
@@ -151,6 +175,32 @@ mod tests {
                            stsToken= t=t\n[Bucket-Endpoint]\nb=e\n";
     const AWS: &str = "# mine\n[default]\naws_access_key_id = d\naws_secret_access_key = hush\n\n[profile Train]\n\
                        aws_access_key_id=p\naws_secret_access_key=hush\naws_session_token=t";
+
+    #[test]
+    fn quotes_and_comments_are_no_part_of_a_key() {
+        let section = |id: &str, secret: &str| {
+            found(&format!("[default]\naws_access_key_id = {id}\naws_secret_access_key={secret}\n"), None)
+        };
+        for (id, secret, expected) in [
+            ("AK", "s", "AK s -"),
+            ("AK # mine", "s\t; his", "AK s -"),
+            ("\"AK\"", "'s'", "AK s -"),
+            ("\"AK\" # mine", "'s#e;c' ; his", "AK s#e;c -"),
+            ("AK#1", "s#e;c", "AK#1 s#e;c -"),
+            ("AK\r", "'s", "AK 's -"),
+        ] {
+            assert_eq!(section(id, secret).unwrap(), expected, "{id} {secret}");
+        }
+        let fault = section("A K", "hush").unwrap_err();
+        assert!(fault.contains("in the section [default] or [credentials]: access_key_id holds a blank"), "{fault}");
+        let fault = section("\"\"", "hush").unwrap_err();
+        assert!(fault.contains("has no access key"), "{fault}");
+        let fault = found("A K:hush", None).unwrap_err();
+        assert!(fault.contains("the key id holds a blank") && !fault.contains("hush"), "{fault}");
+        let profile = r#"{"current":"p","profiles":[{"name":"p","access_key_id":"A\nK","access_key_secret":"hush"}]}"#;
+        let fault = found(profile, None).unwrap_err();
+        assert!(fault.contains("in the profile \"p\": access_key_id holds a line end"), "{fault}");
+    }
 
     #[test]
     fn every_kind_of_file_is_read() {

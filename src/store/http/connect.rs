@@ -22,6 +22,7 @@ use super::bind::{self, Bind, Binds};
 use super::proxy::Proxy;
 use super::stream::{Connection, Stream, TLS_BUFFER_BYTES};
 use super::{TransportOptions, invalid};
+use crate::files;
 use crate::store::{Error, ErrorKind, Result, Timeouts};
 
 /// How long an address may take before the next one is tried beside it.
@@ -171,10 +172,14 @@ fn machine_roots() -> Result<RootCertStore> {
     Ok(roots)
 }
 
+/// The largest bundle of certificates: a hundred times what machines trust.
+const MOST_BUNDLE_BYTES: u64 = 32 << 20;
+
 fn bundled_roots(path: &Path) -> Result<RootCertStore> {
     let fail =
         |what: &str| invalid(format!("the certificates in {} {what}; set ca-bundle to a PEM file", path.display()));
-    let pem = std::fs::read(path).map_err(|error| fail("cannot be read").with_source(Some(error.into())))?;
+    let pem = files::read(path, MOST_BUNDLE_BYTES);
+    let pem = pem.map_err(|error| fail(&format!("cannot be read: {error}")).with_source(Some(error.into())))?.bytes;
     let certificates: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     let certificates = certificates.map_err(|error| fail("are not PEM").with_source(Some(error.into())))?;
     let mut roots = RootCertStore::empty();

@@ -91,6 +91,11 @@ impl HttpStore {
         self
     }
 
+    /// Who knows the credentials; `None` where requests are not signed.
+    pub(super) fn provider(&self) -> Option<Arc<dyn Provider>> {
+        self.signing.as_ref().map(|(_, provider)| provider.clone())
+    }
+
     /// Where requests go, for people: scheme and authority.
     pub fn endpoint(&self) -> String {
         self.endpoint.url()
