@@ -67,9 +67,8 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
     fields.find(|field| *field == b"-")?;
     let fs_type = text(fields.next())?;
     let source = String::from_utf8_lossy(&unescape(fields.next()?)).into_owned();
-    let options = fields.next().unwrap_or_default().split(|byte| *byte == b',');
-    let owner = options.filter_map(|option| std::str::from_utf8(option).ok()?.strip_prefix("user_id=")?.parse().ok());
-    let owner = owner.last();
+    let options = String::from_utf8_lossy(fields.next().unwrap_or_default()).into_owned();
+    let owner = options.rsplit(',').find_map(|option| option.strip_prefix("user_id=")?.parse().ok());
     Some(Mount { id, device: (major.parse().ok()?, minor.parse().ok()?), dir, fs_type, source, owner })
 }
 

@@ -90,8 +90,12 @@ impl Group {
     /// The group that this process leads.
     fn new(leader: u32) -> Group {
         static AT_EXIT: Once = Once::new();
-        // SAFETY: the function may be called at any time and does not unwind.
-        AT_EXIT.call_once(|| drop(unsafe { libc::atexit(kill_all) }));
+        AT_EXIT.call_once(|| {
+            // SAFETY: the function may be called at any time and does not unwind.
+            let registered = unsafe { libc::atexit(kill_all) };
+            // There is room for 32 at least, and no other use of it here.
+            debug_assert_eq!(registered, 0);
+        });
         let group = Group(Pid::from_raw(leader as i32));
         GROUPS.lock().push(group.0);
         group
