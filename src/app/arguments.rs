@@ -1,7 +1,7 @@
 //! Passwords on the command line, where every user of the machine can read them: found, and blanked once they were read.
 //!
-//! A URL may carry a user and a password (`proxy`). Whoever gives it as an argument is told the other ways; what can still
-//! be hidden, is.
+//! A URL may carry a user and a password (`proxy`). The caller is told the other ways; what can still be
+//! hidden, is.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -16,7 +16,7 @@ const BLANK: u8 = b'*';
 /// Which fields of `/proc/self/stat` say where the arguments lie in memory, counted from the one after the name.
 const ARGUMENTS: (usize, usize) = (45, 46);
 
-/// Blanks the users and passwords in this process's own arguments. Says what whoever started it should know, where there
+/// Blanks the users and passwords in this process's own arguments. Says what the caller should know, where there
 /// were any.
 pub(super) fn blank(args: &[OsString]) -> Option<String> {
     let args: Vec<&[u8]> = args.iter().map(|arg| arg.as_bytes()).collect();

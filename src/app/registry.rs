@@ -4,7 +4,7 @@
 //! it lives, so a file that can be locked is a leftover, whatever process has that number by now.
 //!
 //! Daemons and commands open the same folders by the same checks: a folder belongs to the user whose daemons enter
-//! themselves there, and nobody else may write to it. Root looks into the folders of other users too, to show what they
+//! themselves there, and no other user may write to it. Root looks into the folders of other users too, to show what they
 //! say; it removes nothing there and waits for nothing. What an entry says is acted on only for a mount that the kernel's
 //! table shows as the same user's.
 
@@ -347,7 +347,7 @@ mod tests {
         make("1234", STRANGER);
         make("65534", STRANGER);
         make("name", STRANGER);
-        // The folder within is somebody else's, or a link.
+        // The folder within is another user's, or a link.
         make("1235", 1235);
         chown(scratch.path().join("1235/ossmount"), Some(0), None).unwrap();
         fs::create_dir(scratch.path().join("1236")).unwrap();

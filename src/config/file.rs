@@ -217,6 +217,8 @@ mod tests {
             "proxy",
             "ca-bundle",
             "allow-other",
+            "copy-from",
+            "copy-to",
             "record",
             "log-file",
             "pid-file",

@@ -312,7 +312,16 @@ impl Name {
         let row = self.row();
         row.group == Group::Who
             || (row.kind == Kind::Path && self != Name::Replay)
-            || matches!(self, Name::Endpoint | Name::Proxy | Name::AllowOther | Name::AllowRoot | Name::MetricsListen)
+            || matches!(
+                self,
+                Name::Endpoint
+                    | Name::Proxy
+                    | Name::AllowOther
+                    | Name::AllowRoot
+                    | Name::CopyFrom
+                    | Name::CopyTo
+                    | Name::MetricsListen
+            )
     }
 }
 

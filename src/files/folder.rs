@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use super::walk::{self, Place};
 use super::{Facts, is_kind, kind_name, refused, small, user};
 
-/// An open folder, of which it is known that nobody but its owner and root could have put anything into it.
+/// An open folder, of which it is known that only its owner and root could have put anything into it.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
@@ -21,7 +21,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Opens a folder that must belong to this user id and be writable by nobody else.
+    /// Opens a folder that must belong to this user id and be writable by no other.
     pub fn open(path: &Path, owner: u32) -> io::Result<Folder> {
         let Place { folder, name, .. } = walk::folder(path)?;
         Folder::below(&folder, &name, path.to_owned(), owner)

@@ -127,7 +127,7 @@ pub fn append(path: &Path, mode: u32) -> io::Result<File> {
 fn check_appendable(stat: &Stat) -> io::Result<()> {
     let (kind, owner) = (kind_name(stat), stat.st_uid);
     match FileType::from_raw_mode(stat.st_mode) {
-        // A file of somebody else that lies in a folder of a third under another name.
+        // A file of another user that lies here under a second name.
         FileType::RegularFile if stat.st_nlink > 1 => {
             Err(refused(format!("it has {} names, of which others may have made one; name another", stat.st_nlink)))
         }

@@ -40,7 +40,7 @@
 //!   gets EPERM, also one that may read. Root of a container to which the mount is bound may look and read ahead, and do
 //!   nothing else ([`control`](super::control#who-may-ask) has the table). The socket has mode 0600, lines have a bounded
 //!   length, and there are at most 64 clients.
-//! - The runtime directory must belong to the user, and nobody else may write to it: daemons and commands use no other.
+//! - The runtime directory must belong to the user, and no other user may write to it: daemons and commands use no other.
 //! - What another user planted is not obeyed, also by root: neither an entry of a daemon in their runtime directory, which
 //!   `status` shows as theirs (`by uid N`) and which is neither removed nor waited for, nor a link of theirs on the way to a
 //!   file, a named pipe, a device, or a file without an end. A mount is found in the kernel's table, and asked on a socket

@@ -104,7 +104,7 @@ async fn open_tcp(address: &str) -> io::Result<Opened> {
     Ok((Listener::Tcp(listener), address, None))
 }
 
-/// Whoever may write to the socket may ask: its owner, unless they open it to others.
+/// Users who may write to the socket may ask: its owner, unless the mode is changed.
 fn open_unix(path: &Path) -> io::Result<Opened> {
     let (listener, own) = files::bind(path, 0o755)?;
     let listener = UnixListener::from_std(listener)?;
