@@ -4,9 +4,7 @@
 //! Whoever asks for a mount is told where one of those that were named cannot be had, and has no mount. A daemon that goes
 //! on with a mount has users who wait: it serves them, says what is missing, and tries again until it has all of it.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -17,6 +15,7 @@ use super::beside::{Beside, Readiness, Served};
 use super::registry::{self, Registration};
 use super::socket::Door;
 use crate::config::{ControlSocket, MetricsListen, Problem, Result};
+use crate::files;
 use crate::fs::Fs;
 
 /// Pauses before what is missing is tried again, at first and at most.
@@ -64,7 +63,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Had {
-    pid_file: Option<PidFile>,
+    pid_file: Option<files::Own>,
     door: Option<Door>,
     beside: Option<Beside>,
     registration: Option<Registration>,
@@ -142,7 +141,7 @@ impl Shared {
     fn write_pid_file(&self) -> Result<()> {
         let mut had = self.had.lock();
         if let (Some(path), None) = (&self.wanted.pid_file, &had.pid_file) {
-            had.pid_file = Some(PidFile::write(path.clone())?);
+            had.pid_file = Some(write_pid_file(path)?);
         }
         Ok(())
     }
@@ -210,22 +209,8 @@ impl Shared {
     }
 }
 
-/// A file with the process id, for as long as this lives.
-struct PidFile(PathBuf);
-
-impl PidFile {
-    fn write(path: PathBuf) -> Result<PidFile> {
-        let written = File::create(&path).and_then(|mut file| writeln!(file, "{}", std::process::id()));
-        match written {
-            Ok(()) => Ok(PidFile(path)),
-            Err(error) => Err(Problem::failure(format!("the pid file {} cannot be written: {error}", path.display()))),
-        }
-    }
-}
-
-impl Drop for PidFile {
-    fn drop(&mut self) {
-        // Gone already is as good.
-        let _ = fs::remove_file(&self.0);
-    }
+/// Writes the file with the process id, which goes with what this gives.
+fn write_pid_file(path: &Path) -> Result<files::Own> {
+    files::replace(path, format!("{}\n", std::process::id()).as_bytes(), 0o644)
+        .map_err(|error| Problem::failure(format!("the pid file {} cannot be written: {error}", path.display())))
 }

@@ -1,19 +1,17 @@
 //! The files that `record` and `replay` name: a recorded load is written as it grows, and read when a mount begins.
 
-use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tempfile::NamedTempFile;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use crate::base::{BucketName, ByteSize};
+use crate::base::BucketName;
 use crate::config::{Problem, Result};
+use crate::files;
 use crate::read::{MOST_TRACE_BYTES, Reader, Trace};
 
 /// How often to write what is new: a daemon that is killed loses no more than this much of a load.
@@ -26,19 +24,12 @@ pub(super) fn load(path: &Path, record: Option<&Path>, bucket: &BucketName) -> R
         let path = path.display();
         Problem::failure(format!("replay: {path} cannot be followed: {what}; record it again, or mount without replay"))
     };
-    let text = match read(path) {
+    let text = match files::read_text(path, MOST_TRACE_BYTES) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound && record == Some(path) => return Ok(None),
         Err(error) => return Err(failed(error.to_string())),
     };
     Trace::parse(&text, bucket).map(Some).map_err(|error| failed(error.to_string()))
-}
-
-fn read(path: &Path) -> io::Result<String> {
-    if fs::metadata(path)?.len() > MOST_TRACE_BYTES {
-        return Err(io::Error::other(format!("it is larger than {}", ByteSize(MOST_TRACE_BYTES))));
-    }
-    fs::read_to_string(path)
 }
 
 /// Writes what a reader records until it is dropped, and the rest then.
@@ -57,7 +48,7 @@ impl Recording {
         reader: Arc<Reader>,
         goes_on: bool,
     ) -> Result<Recording> {
-        if let Err(error) = temporary(&path) {
+        if let Err(error) = files::can_replace(&path) {
             let sentence = format!("record: {} cannot be written: {error}; name another file", path.display());
             if !goes_on {
                 return Err(Problem::failure(sentence));
@@ -115,21 +106,14 @@ impl Writer {
 
 /// Puts a file in the place of another, at once and whole.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = temporary(path)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_data()?;
-    file.persist(path)?;
-    Ok(())
-}
-
-fn temporary(path: &Path) -> io::Result<NamedTempFile> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut name = tempfile::Builder::new();
-    name.prefix(".ossmount-load-").permissions(fs::Permissions::from_mode(0o644)).tempfile_in(folder)
+    // It stays when the daemon ends.
+    files::replace(path, text.as_bytes(), 0o644).map(files::Own::leave)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

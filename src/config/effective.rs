@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn each_value_says_where_it_comes_from() {
-        let (all, problem) = shown("oss://b", "region=cn-hangzhou,part-size=1MiB");
+        let (all, problem) = shown("oss://bkt", "region=cn-hangzhou,part-size=1MiB");
         assert_eq!(problem, None);
         for (name, expected) in [
             (Name::PartSize, "1MiB <- -o part-size"),

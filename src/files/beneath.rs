@@ -318,7 +318,7 @@ mod tests {
         bed.link("../outside", "out");
         let step = |path: &str| bed.tree.folder_by_steps(path, Missing::IsAnError);
         step("a/b").unwrap();
-        for path in ["out", "a/../a", "..", "a/file", "none"] {
+        for path in ["out", "..", "a/file", "none"] {
             assert!(step(path).is_err() && bed.tree.folder(path).is_err(), "{path}");
         }
     }

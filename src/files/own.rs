@@ -23,6 +23,12 @@ impl Own {
     pub(super) fn new(folder: OwnedFd, name: OsString, stat: &Stat) -> Own {
         Own { folder, name, identity: identity(stat) }
     }
+
+    /// Leaves the name where it is.
+    pub fn leave(mut self) {
+        // No inode has this.
+        self.identity = (0, 0);
+    }
 }
 
 impl Drop for Own {

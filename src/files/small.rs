@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FileType, Mode, OFlags, Stat, fcntl_getfl, fcntl_setfl, fstat, openat};
+use rustix::io::Errno;
 
 use super::walk::{self, LastLink, Place};
 use super::{identity, is_kind, kind_name, refused, user};
@@ -93,7 +94,7 @@ pub fn read_text(path: &Path, most_bytes: u64) -> io::Result<String> {
 
 /// Opens what was found for reading. A file that is not regular is not opened at all.
 pub(super) fn open(place: &Place) -> io::Result<(File, Facts)> {
-    let found = place.found.as_ref().ok_or(io::ErrorKind::NotFound)?;
+    let found = place.found.as_ref().ok_or(Errno::NOENT)?;
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     if found.is_descriptor {
         let handle = openat(&place.folder, &place.name, flags, Mode::empty())?;

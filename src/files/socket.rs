@@ -64,7 +64,7 @@ fn clear(folder: &OwnedFd, name: &OsStr, found: &Found) -> io::Result<()> {
 /// Connects to the socket at a path and says who listens there. Never waits: one that takes no more clients fails.
 pub fn connect(path: &Path) -> io::Result<(UnixStream, Peer)> {
     let place = walk::file(path, LastLink::Follow)?;
-    let found = place.found.ok_or(io::ErrorKind::NotFound)?;
+    let found = place.found.ok_or(Errno::ENOENT)?;
     check_socket(&found)?;
     let socket = connect_to(&found.handle)?;
     let peer = getsockopt(&socket, PeerCredentials)?;

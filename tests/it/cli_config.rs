@@ -37,7 +37,7 @@ fn every_option_says_what_holds_and_why() {
         .with("OSS_ACCESS_KEY_ID", "id-of-the-key")
         .with("OSS_ACCESS_KEY_SECRET", "hush");
     let file = write_file(&tool, "{\n  \"part-size\": \"1MiB\",\n  \"region\": \"cn-hangzhou\",\n  \"uid\": 7\n}\n");
-    let args = ["config", "oss://b/models", "/mnt", "-o", "memory-limit=1GiB", "--verify", "off"];
+    let args = ["config", "oss://bkt/models", "/mnt", "-o", "memory-limit=1GiB", "--verify", "off"];
     let ended = tool.run(&args).ok();
     let file = file.to_str().unwrap();
     assert!(ended.stdout.contains(&format!("# {file}: read\n")), "{ended:?}");
@@ -111,7 +111,8 @@ fn mistakes_in_files_name_file_line_and_key() {
     }
     let huge = tool.home().join("huge.json");
     fs::write(&huge, format!("{{\"region\": \"{}\"}}", "x".repeat(2 << 20))).unwrap();
-    tool.run(&["config", "--config", huge.to_str().unwrap()]).fails(2, &["huge.json is larger than 1MiB"]);
+    tool.run(&["config", "--config", huge.to_str().unwrap()])
+        .fails(2, &["huge.json cannot be read: it is larger than 1MiB"]);
     tool.run(&["config", "--config", tool.home().to_str().unwrap()]).fails(2, &["cannot be read", "directory"]);
 }
 

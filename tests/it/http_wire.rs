@@ -442,8 +442,8 @@ async fn rotated_credentials_are_read_again_when_the_old_ones_are_refused() {
     options.credentials = Source::File { path: path.clone(), which: Which::default() };
     let store = HttpStore::new(options, Clock::manual(NOW)).unwrap();
     assert_eq!(read(&store, get("k")).await.unwrap_err().kind(), ErrorKind::Credentials);
-    write("new one");
+    write("new-one");
     read(&store, get("k")).await.unwrap();
     let last = wire.asked().pop().unwrap();
-    assert!(last.header("authorization").unwrap().contains("Credential=new one/"));
+    assert!(last.header("authorization").unwrap().contains("Credential=new-one/"));
 }

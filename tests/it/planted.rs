@@ -203,3 +203,37 @@ fn a_program_for_keys_that_hangs_ends_with_the_mount() {
     until("what it started has ended", || !lives());
     assert_eq!(fs::read_to_string(file.with_extension("runs")).unwrap().lines().count(), 1);
 }
+
+#[test]
+fn no_file_is_written_through_another_users_link() {
+    let (server, target, scratch) = (server(), Target::new(), open_folder());
+    let tool = Tool::for_server(&server);
+    let at = |name: &str| scratch.path().join(name);
+    fs::write(at("precious"), "precious").unwrap();
+    symlink(at("precious"), at("link")).unwrap();
+    fs::create_dir(at("folder")).unwrap();
+    symlink(at("folder"), at("way")).unwrap();
+    for name in ["link", "way"] {
+        give(&at(name));
+    }
+    give(scratch.path());
+    let mount = |option: &str, path: PathBuf| {
+        tool.run(&["mount", "-f", "oss://bucket", target.dir(), option, path.to_str().unwrap(), "--log-level", "error"])
+    };
+    for option in ["--pid-file", "--record", "--control-socket"] {
+        let ended = mount(option, at("link"));
+        assert!(ended.status == Some(1) && ended.stderr.contains("a link is there"), "{option}: {ended:?}");
+        let ended = mount(option, at("way/file"));
+        let says = "way on the way is a link that belongs to uid 65534";
+        assert!(ended.status == Some(1) && ended.stderr.contains(says), "{option}: {ended:?}");
+    }
+    let ended = mount("--log-file", at("link"));
+    assert!(ended.status == Some(1) && ended.stderr.contains("link that belongs to uid 65534"), "{ended:?}");
+    let ended = mount("--replay", PathBuf::from("/dev/zero"));
+    assert!(ended.status == Some(1) && ended.stderr.contains("it is a device"), "{ended:?}");
+    let ended = mount("--record", at("folder"));
+    assert!(ended.status == Some(1) && ended.stderr.contains("a directory is there"), "{ended:?}");
+    assert_eq!(fs::read_to_string(at("precious")).unwrap(), "precious");
+    assert_eq!(fs::read_dir(at("folder")).unwrap().count(), 0);
+    assert!(!target.is_mounted());
+}

@@ -1,6 +1,7 @@
 //! Where lines of the log go: a file, stderr, the system's log, or nowhere.
 
-use std::fs::{self, File};
+use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
@@ -9,6 +10,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
+
+use crate::files;
 
 /// Where the system's log takes lines: syslog's socket, which journald serves as well.
 pub(super) const SYSTEM_LOG: &str = "/dev/log";
@@ -82,8 +85,11 @@ impl Open {
     }
 }
 
+/// The permissions of the file, as far as the umask allows.
+const FILE_MODE: u32 = 0o644;
+
 fn open_at(path: &Path) -> io::Result<File> {
-    File::options().append(true).create(true).open(path)
+    files::append(path, FILE_MODE)
 }
 
 impl LogFile {
@@ -131,23 +137,28 @@ impl LogFile {
 
     fn begin_another(&self) -> io::Result<File> {
         if self.count == 1 {
-            File::options().write(true).truncate(true).open(&self.path)?;
-            return open_at(&self.path);
+            let file = open_at(&self.path)?;
+            file.set_len(0)?;
+            return Ok(file);
         }
         for number in (1..self.count - 1).rev() {
-            match fs::rename(self.kept(number), self.kept(number + 1)) {
+            match files::rename(&self.kept(number), &self.kept_name(number + 1)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
         }
-        fs::rename(&self.path, self.kept(1))?;
+        files::rename(&self.path, &self.kept_name(1))?;
         open_at(&self.path)
     }
 
     fn kept(&self, number: usize) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
+        self.path.with_file_name(self.kept_name(number))
+    }
+
+    fn kept_name(&self, number: usize) -> OsString {
+        let mut name = self.path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{number}"));
-        PathBuf::from(name)
+        name
     }
 }
 
@@ -202,6 +213,8 @@ fn connected(path: &Path) -> io::Result<UnixDatagram> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn say(sink: &Sink, line: &str) {

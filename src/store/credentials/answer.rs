@@ -81,12 +81,17 @@ fn credentials(id: &str, secret: &str, token: Option<&str>, expiration: Option<&
 /// When a key ends, as services, programs and people write it: a time of ISO 8601, with or without a zone, which is UTC
 /// then, or Unix seconds as a number or a text. `None` where it does not end: null, an empty text, 0.
 fn expiration_of(value: &Value) -> Result<Option<Timestamp>, String> {
+    // Some write milliseconds.
+    let plain = |seconds: i64| match seconds > LAST_SECOND && seconds / 1000 <= LAST_SECOND {
+        true => seconds / 1000,
+        false => seconds,
+    };
     let seconds = match value {
         Value::Null => return Ok(None),
-        Value::Number(number) => number.as_f64().map(|seconds| seconds as i64),
+        Value::Number(number) => number.as_f64().map(|seconds| plain(seconds as i64)),
         Value::String(text) => match text.trim() {
             "" => return Ok(None),
-            text => text.parse::<i64>().ok().or_else(|| seconds_of(text)),
+            text => text.parse().ok().map(plain).or_else(|| seconds_of(text)),
         },
         _ => None,
     };
@@ -94,10 +99,6 @@ fn expiration_of(value: &Value) -> Result<Option<Timestamp>, String> {
     match seconds.ok_or_else(odd)? {
         0 => Ok(None),
         seconds if seconds < 0 => Err(odd()),
-        // Some write milliseconds.
-        seconds if seconds > LAST_SECOND && seconds / 1000 <= LAST_SECOND => {
-            Ok(Some(Timestamp::from_unix(seconds / 1000)))
-        }
         seconds => Ok(Some(Timestamp::from_unix(seconds.min(LAST_SECOND)))),
     }
 }

@@ -140,9 +140,9 @@ mod tests {
         write(&path, "first", "2024-02-29T13:00:00Z");
         let held = provider.credentials().await.unwrap();
         assert_eq!((held.access_key_id(), held.secret(), held.token()), ("first", "hush", Some("tok")));
-        write(&path, "the second", "2024-02-29T14:00:00Z");
+        write(&path, "the-second", "2024-02-29T14:00:00Z");
         clock.advance(Duration::from_secs(2));
-        assert_eq!(provider.credentials().await.unwrap().access_key_id(), "the second");
+        assert_eq!(provider.credentials().await.unwrap().access_key_id(), "the-second");
 
         clock.advance(Duration::from_secs(7200));
         let error = provider.credentials().await.unwrap_err().to_string();
