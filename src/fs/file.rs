@@ -53,8 +53,8 @@ impl OpenFile {
 /// What the reader needs to know of an object.
 pub(super) fn to_read(ino: Ino, object: tree::Object) -> read::Object {
     let archived = object.class.as_deref().is_some_and(|class| StorageClass(class.into()).is_archive());
-    let tree::Object { key, version, etag, size, .. } = object;
-    read::Object { ino, key: Key::new(key), version, etag, size, archived }
+    let tree::Object { key, version, etag, size, mtime, .. } = object;
+    read::Object { ino, key: Key::new(key), version, etag, size, mtime, archived }
 }
 
 impl Fs {

@@ -126,7 +126,7 @@
 //! let store = Arc::new(MemoryStore::new());
 //! let meta = store.put("weights", vec![7; 4 << 20]);
 //! let (ino, key, etag, size) = (Ino(2), Key::new("weights"), meta.etag, meta.size);
-//! let object = Object { ino, key, version: None, etag, size, archived: false };
+//! let object = Object { ino, key, version: None, etag, size, mtime: None, archived: false };
 //!
 //! let reader = Reader::new(store.clone(), Options::default(), Arc::new(Metrics::default()));
 //! reader.record();

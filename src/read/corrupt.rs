@@ -141,6 +141,7 @@ impl Reader {
                 version: inode.object.version.clone(),
                 range: (want.len() < size).then_some(want),
                 if_match: inode.pin(),
+                expected: Some(inode.expected()),
                 priority: Priority::Background,
             };
             let mut body = self.store.get(request).await?.body;

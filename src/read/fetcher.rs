@@ -300,6 +300,7 @@ impl Fetch {
             version: object.version.clone(),
             range: (!is_whole).then_some(want),
             if_match: self.inode.pin(),
+            expected: Some(self.inode.expected()),
             priority,
         }
     }

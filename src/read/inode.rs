@@ -31,9 +31,9 @@ use super::planner;
 use super::stream::{Bounds, Fetch, Plan, Table};
 use super::whole::Whole;
 use super::{MemoryCache, Object, Options, Prefetch, Verify};
-use crate::base::{ByteRange, ETag};
+use crate::base::{ByteRange, ETag, Timestamp};
 use crate::cache::MemoryFile;
-use crate::store::{Error, ErrorKind, ObjectMeta, Result};
+use crate::store::{Error, ErrorKind, Expected, ObjectMeta, Result};
 
 /// Objects up to this size come whole with their first read.
 const SMALL_BYTES: u64 = 1 << 20;
@@ -148,6 +148,8 @@ struct State {
     swept_bytes: u64,
     /// The tag every GET is pinned to.
     etag: Option<ETag>,
+    /// When the version was last modified, where that is known.
+    mtime: Option<Timestamp>,
     /// The store's checksum of the whole object, once an answer told it.
     crc64: Option<u64>,
     /// What has come since the object was last found good.
@@ -180,6 +182,7 @@ impl Inode {
             asked_bytes: 0,
             swept_bytes: 0,
             etag: object.etag.clone(),
+            mtime: object.mtime,
             crc64: None,
             coverage: Coverage::default(),
             good: Coverage::default(),
@@ -262,6 +265,17 @@ impl Inode {
     /// The tag that GETs are pinned to; `None` until the first answer where the listing had none.
     pub(super) fn pin(&self) -> Option<ETag> {
         self.state.lock().etag.clone()
+    }
+
+    /// What GETs are told of the version.
+    pub(super) fn expected(&self) -> Expected {
+        Expected { size: self.object.size, last_modified: self.state.lock().mtime }
+    }
+
+    /// Somebody who opens the object knows its time, which those before may not.
+    pub(super) fn was_modified(&self, at: Option<Timestamp>) {
+        let mut state = self.state.lock();
+        state.mtime = state.mtime.or(at);
     }
 
     /// Compares an answer's facts with the version that is open. The first tag seen pins the rest.

@@ -87,13 +87,13 @@ pub use slice::Slice;
 pub use trace::{MOST_TRACE_BYTES, Trace, TraceError};
 pub use whole::Whole;
 
-use crate::base::{ByteRange, Clock, ETag, Ino, Key};
+use crate::base::{ByteRange, Clock, ETag, Ino, Key, Timestamp};
 use crate::cache::Memory;
 use crate::metrics::{Metric, Metrics};
 use crate::store::{Result, Store};
 
 /// One version of an object, as the tree knows it when a file is opened.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Object {
     /// The inode number; it changes with the entity tag, so equal numbers mean equal bytes.
     pub ino: Ino,
@@ -105,9 +105,20 @@ pub struct Object {
     pub etag: Option<ETag>,
     /// Size in bytes.
     pub size: u64,
+    /// When it was last modified, where that is known. It tells versions apart where tags do not.
+    pub mtime: Option<Timestamp>,
     /// Whether its storage class is one that must be restored before it can be read. Nothing is fetched of it before a
     /// read has brought bytes.
     pub archived: bool,
+}
+
+impl PartialEq for Object {
+    /// The time aside: who opens an object from a record of an earlier load does not know it.
+    fn eq(&self, other: &Self) -> bool {
+        let Object { ino, key, version, etag, size, mtime: _, archived } = self;
+        (ino, key, version, etag, size, archived)
+            == (&other.ino, &other.key, &other.version, &other.etag, &other.size, &other.archived)
+    }
 }
 
 /// How reading behaves.
@@ -290,7 +301,13 @@ impl Reader {
         let inode = {
             let mut inodes = self.inodes.lock();
             let known = inodes.get(&object.ino).filter(|inode| inode.broken().is_none() && inode.object == object);
-            let inode = known.cloned().unwrap_or_else(|| self.new_inode(object));
+            let inode = match known.cloned() {
+                Some(inode) => {
+                    inode.was_modified(object.mtime);
+                    inode
+                }
+                None => self.new_inode(object),
+            };
             inode.handles.fetch_add(1, Ordering::Relaxed);
             inodes.insert(inode.object.ino, inode.clone());
             inode

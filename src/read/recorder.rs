@@ -214,7 +214,7 @@ mod tests {
 
     fn object(index: u64) -> Object {
         let (key, etag) = (Key::new(format!("k{index}")), ETag::parse(&format!("e{index}")));
-        Object { ino: Ino(index + 2), key, version: None, etag, size: u64::MAX, archived: false }
+        Object { ino: Ino(index + 2), key, version: None, etag, size: u64::MAX, mtime: None, archived: false }
     }
 
     /// What comes of reads, given as object, offset and length: pieces in the same form.

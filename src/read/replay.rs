@@ -376,7 +376,7 @@ mod tests {
 
     fn object(index: u64) -> Object {
         let (key, etag) = (Key::new(format!("k{index}")), ETag::parse(&format!("e{index}")));
-        Object { ino: Ino(index + 2), key, version: None, etag, size: 1 << 40, archived: false }
+        Object { ino: Ino(index + 2), key, version: None, etag, size: 1 << 40, mtime: None, archived: false }
     }
 
     /// Two objects, as many pieces of 8 MiB, taking turns.

@@ -55,7 +55,15 @@ impl Bed {
     pub(super) fn object(&self, key: &str, bytes: &Bytes) -> Object {
         let meta = self.store.put(key, bytes.clone());
         let ino = Ino(crate::store::crc64::crc64(key.as_bytes()) ^ crate::store::crc64::crc64(bytes));
-        Object { ino, key: Key::new(key), version: None, etag: meta.etag, size: bytes.len() as u64, archived: false }
+        Object {
+            ino,
+            key: Key::new(key),
+            version: None,
+            etag: meta.etag,
+            size: bytes.len() as u64,
+            mtime: None,
+            archived: false,
+        }
     }
 
     pub(super) fn gets(&self) -> Vec<ByteRange> {

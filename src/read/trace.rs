@@ -126,7 +126,15 @@ impl Trace {
             Line::Object { key, version, etag, size, ino } => {
                 let etag = ETag::parse(&etag).ok_or("an object without an entity tag")?;
                 let key = Key::new(key);
-                self.objects.push(Object { ino: Ino(ino), key, version, etag: Some(etag), size, archived: false });
+                self.objects.push(Object {
+                    ino: Ino(ino),
+                    key,
+                    version,
+                    etag: Some(etag),
+                    size,
+                    mtime: None,
+                    archived: false,
+                });
             }
             Line::Piece(object, start, end) => {
                 let size = self.objects.get(object).ok_or("a piece of an object that was not named")?.size;
@@ -171,7 +179,15 @@ mod tests {
     fn object(index: u64, size: u64) -> Object {
         let etag = ETag::parse(&format!("{index:032X}"));
         let version = (index % 2 == 1).then(|| format!("v{index}"));
-        Object { ino: Ino(index + 2), key: Key::new(format!("a \"{index}\"/ü")), version, etag, size, archived: false }
+        Object {
+            ino: Ino(index + 2),
+            key: Key::new(format!("a \"{index}\"/ü")),
+            version,
+            etag,
+            size,
+            mtime: None,
+            archived: false,
+        }
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub use mutate::{Change, DeleteRequest, Outcome, PutRequest, StoreMut};
 pub use ops::HttpStore;
 pub use options::{Addressing, Dialect, ListVersion, Options, Sign, Timeouts};
 pub use types::{
-    GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, ObjectKind, ObjectMeta, Priority,
+    Expected, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, ObjectKind, ObjectMeta, Priority,
     StorageClass,
 };
 

@@ -17,8 +17,20 @@ pub struct GetRequest {
     pub range: Option<ByteRange>,
     /// Fail with `Changed` unless the object still carries this tag.
     pub if_match: Option<ETag>,
+    /// What is known of the version asked for. It decides where an answer does not tell enough; an answer that tells
+    /// something else is no error for that.
+    pub expected: Option<Expected>,
     /// Who goes first when requests wait for a place.
     pub priority: Priority,
+}
+
+/// What is known of a version of an object before it is asked for, from a listing or an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Expected {
+    /// Size of the whole object in bytes.
+    pub size: u64,
+    /// When it was last modified, in whole seconds.
+    pub last_modified: Option<Timestamp>,
 }
 
 /// Who goes first when more requests are wanted than may be in flight. Never part of what is sent.
@@ -39,7 +51,7 @@ impl Priority {
 impl GetRequest {
     /// The whole current object, wanted now.
     pub fn new(key: Key) -> Self {
-        GetRequest { key, version: None, range: None, if_match: None, priority: Priority::Demand }
+        GetRequest { key, version: None, range: None, if_match: None, expected: None, priority: Priority::Demand }
     }
 
     /// Only these bytes.
@@ -51,6 +63,12 @@ impl GetRequest {
     /// Only while the object carries this tag.
     pub fn if_match(mut self, etag: Option<ETag>) -> Self {
         self.if_match = etag;
+        self
+    }
+
+    /// Where this is known of the version.
+    pub fn expected(mut self, expected: Option<Expected>) -> Self {
+        self.expected = expected;
         self
     }
 

@@ -238,9 +238,10 @@ proptest! {
     fn damaged_headers_of_head_are_read_or_refused(
         answers in proptest::collection::vec(damaged(ANSWERS), 8), dialect in dialects(),
     ) {
-        let wire = Wire::new(answers.iter().cloned().map(Reply::Close).collect());
-        let store = store(&wire, dialect);
         for answer in &answers {
+            // Where no length is told, the listing is asked for, and nothing comes.
+            let wire = Wire::new(vec![Reply::Close(answer.clone())]);
+            let store = store(&wire, dialect);
             if wait(store.head(HeadRequest { key: Key::new("k"), version: None })).is_ok() {
                 let status = String::from_utf8_lossy(answer).split(' ').nth(1).map(str::to_owned);
                 prop_assert!(status.is_some_and(|status| status.starts_with('2')), "facts out of a refusal");

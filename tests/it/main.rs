@@ -35,6 +35,7 @@ mod fuzz;
 mod gate;
 mod http_connections;
 mod http_copies;
+mod http_odd;
 mod http_store;
 mod http_ways;
 mod http_wire;

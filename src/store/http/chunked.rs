@@ -54,7 +54,7 @@ impl Chunks {
             State::DataEnd => match bytes {
                 [b'\r', b'\n', ..] => Ok(self.skip(2, State::Size)),
                 [] | [b'\r'] => Ok(Piece::More),
-                _ => Err(Garbled("a chunk does not end where it should")),
+                _ => Err(Garbled::of("a chunk does not end where it should")),
             },
             State::Trailer => self.trailer(bytes),
             State::End => Ok(Piece::End),
@@ -78,13 +78,13 @@ impl Chunks {
 
     fn size(&mut self, bytes: &[u8]) -> Result<Piece, Garbled> {
         if bytes.first().is_some_and(|byte| !byte.is_ascii_hexdigit()) {
-            return Err(Garbled("a chunk has no size"));
+            return Err(Garbled::of("a chunk has no size"));
         }
         match httparse::parse_chunk_size(bytes) {
             Ok(httparse::Status::Complete((len, 0))) => Ok(self.skip(len, State::Trailer)),
             Ok(httparse::Status::Complete((len, size))) => Ok(self.skip(len, State::Data(size))),
             Ok(httparse::Status::Partial) if bytes.len() < MAX_SIZE_LINE_BYTES => Ok(Piece::More),
-            _ => Err(Garbled("a chunk has no size")),
+            _ => Err(Garbled::of("a chunk has no size")),
         }
     }
 
@@ -93,7 +93,7 @@ impl Chunks {
         let line = memchr::memchr(b'\n', bytes).map(|end| &bytes[..=end]);
         let seen = self.trailer_bytes + line.unwrap_or(bytes).len();
         match line {
-            _ if seen > MAX_TRAILER_BYTES => Err(Garbled("too much follows the last chunk")),
+            _ if seen > MAX_TRAILER_BYTES => Err(Garbled::of("too much follows the last chunk")),
             None => Ok(Piece::More),
             Some(b"\n" | b"\r\n") => Ok(self.skip(line.map_or(0, <[u8]>::len), State::End)),
             Some(line) => {

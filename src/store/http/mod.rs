@@ -33,6 +33,7 @@ use std::future::poll_fn;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -41,6 +42,7 @@ use http::{HeaderMap, Method};
 pub use bind::Bind;
 pub(super) use body::Received;
 use connect::Connector;
+pub(super) use head::Skipped;
 use head::{Garbled, Head, HeadReader, Reuse};
 use pool::Pool;
 pub use proxy::Proxy;
@@ -95,6 +97,10 @@ impl fmt::Debug for Request<'_> {
 pub(super) struct Response {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
+    /// Headers that could not be used.
+    pub(super) skipped: Vec<Skipped>,
+    /// The length of the body (of what a GET would bring, for HEAD), where the head tells it.
+    pub(super) length: Option<u64>,
     pub(super) body: Received,
 }
 
@@ -103,6 +109,8 @@ pub(super) struct Transport {
     connector: Connector,
     pool: Arc<Pool>,
     user_agent: String,
+    /// Whether a header that cannot be used was told of.
+    has_told_of_headers: AtomicBool,
 }
 
 impl fmt::Debug for Transport {
@@ -120,6 +128,7 @@ impl Transport {
             connector: Connector::new(&options)?,
             pool: Pool::new(options.max_idle, options.timeouts.idle, clock),
             user_agent: options.user_agent.to_owned(),
+            has_told_of_headers: AtomicBool::new(false),
         })
     }
 
@@ -145,10 +154,18 @@ impl Transport {
         if let Some(proxy) = self.connector.forwarder().filter(|_| head.status == 407) {
             return Err(proxy.refusal(407, host));
         }
-        let (framing, reuse) = head.framing(method).map_err(|garbled| Lost::Garbled(garbled).error(host))?;
+        let garbled = |garbled| Lost::Garbled(garbled).error(host);
+        let (framing, reuse) = head.framing(method).map_err(garbled)?;
+        let length = head.length().map_err(garbled)?;
+        if let Some(skipped) = head.skipped.first()
+            && !self.has_told_of_headers.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(host, "{skipped}; it is passed over, and others like it without a word");
+        }
         let reuse = if is_early { Reuse::Never } else { reuse };
         let body = Received::new(connection, framing, reuse, self.pool.clone(), host.into());
-        Ok(Response { status: head.status, headers: head.headers, body })
+        let Head { status, headers, skipped, .. } = head;
+        Ok(Response { status, headers, skipped, length, body })
     }
 }
 
@@ -182,8 +199,11 @@ impl Lost {
         match self {
             Lost::Broken { source, .. } => Error::new(ErrorKind::Network, format!("no answer came from {host}"))
                 .with_source(source.map(|error| error.into())),
+            Lost::Garbled(Garbled(why)) if why == head::NOT_HTTP => {
+                Error::new(ErrorKind::Protocol, format!("{host} does not answer in HTTP"))
+            }
             Lost::Garbled(Garbled(why)) => {
-                Error::new(ErrorKind::Protocol, format!("{host} does not answer in HTTP: {why}"))
+                Error::new(ErrorKind::Protocol, format!("an answer of {host} cannot be read: {why}"))
             }
         }
     }
@@ -205,7 +225,7 @@ async fn exchange(connection: &mut Connection, request: &Encoded) -> std::result
             }
             interim += 1;
             if interim > MAX_INTERIM {
-                return Err(Lost::Garbled(Garbled("too many interim answers")));
+                return Err(Lost::Garbled(Garbled::of("too many interim answers")));
             }
             reader = HeadReader::default();
         }

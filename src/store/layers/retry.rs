@@ -25,8 +25,8 @@ use super::meter;
 use crate::base::{ByteRange, Clock, Key};
 use crate::metrics::{Metric, Metrics};
 use crate::store::{
-    Body, Change, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Outcome,
-    Receive, Result, Store, StoreMut, Tags,
+    Body, Change, Error, ErrorKind, Expected, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta,
+    Outcome, Receive, Result, Store, StoreMut, Tags,
 };
 
 /// When and how often to ask again.
@@ -299,7 +299,14 @@ impl<S: Store + ?Sized> Source<S> {
     }
 
     async fn resume(&self, missing: ByteRange) -> Result<Body> {
-        let response = self.inner.get(self.request.clone().range(missing)).await?;
+        let answer = self.inner.get(self.request.clone().range(missing)).await;
+        let response = answer.map_err(|error| match error.kind() {
+            // The object once had these bytes.
+            ErrorKind::RangeNotSatisfiable => {
+                Error::new(ErrorKind::Changed, "the object became shorter while it was read")
+            }
+            _ => error,
+        })?;
         if !same_version(&self.meta, &response.meta) {
             return Err(Error::new(ErrorKind::Changed, "the object changed while it was read"));
         }
@@ -327,7 +334,12 @@ impl<S: Store + ?Sized> Store for Retry<S> {
     async fn get(&self, request: GetRequest) -> Result<GetResponse> {
         let about = About { operation: "GetObject", key: request.key.to_string() };
         let response = self.tried(about.clone(), || self.inner.get(request.clone())).await?;
-        let pinned = GetRequest { if_match: request.if_match.clone().or(response.meta.etag.clone()), ..request };
+        let ObjectMeta { size, last_modified, .. } = response.meta;
+        let pinned = GetRequest {
+            if_match: request.if_match.clone().or(response.meta.etag.clone()),
+            expected: request.expected.or(Some(Expected { size, last_modified })),
+            ..request
+        };
         let source = Source {
             inner: self.inner.clone(),
             request: pinned,

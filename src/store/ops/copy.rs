@@ -138,7 +138,7 @@ impl HttpStore {
         let signed = self.clock.now();
         let (operation, key) = (call.operation, call.key.map(str::to_owned));
         let named = |error: crate::store::Error| error.with_operation(operation).with_key(key.clone());
-        let Response { status, headers, body } = self.call(call).await?;
+        let Response { status, headers, body, .. } = self.call(call).await?;
         let body = Body::new(body).collect(MAX_ANSWER_BYTES).await.map_err(named)?;
         let mut is_error = false;
         // What cannot be read is told apart by who reads it.

@@ -14,10 +14,28 @@ pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// A header that holds a time, as in `Thu, 29 Feb 2024 12:34:56 GMT`.
+/// A header that holds a time, as in `Thu, 29 Feb 2024 12:34:56 GMT`, or in one of the forms that old servers and
+/// gateways write.
 pub(super) fn http_time(headers: &HeaderMap, name: &str) -> Option<Timestamp> {
-    let time = DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text(headers, name)?).ok()?;
+    let text = text(headers, name)?;
+    // The name of the zone is always that of UTC, and no name is the same.
+    let bare = text.strip_suffix("GMT").or(text.strip_suffix("UTC")).unwrap_or(&text).trim_end();
+    let usual = DateTimeParser::new().relaxed_weekday(true).parse_timestamp(&text).ok();
+    let time = usual.or_else(|| text.parse().ok()).or_else(|| old_time(bare))?;
     Some(Timestamp::from_unix(time.as_second()))
+}
+
+/// `Thursday, 29-Feb-24 12:34:56` and `Thu Feb 29 12:34:56 2024`, which HTTP knows too, and the usual form without a
+/// zone that jiff knows.
+fn old_time(text: &str) -> Option<jiff::Timestamp> {
+    // The day of the week says nothing new, and is wrong at times.
+    let (day, rest) = text.split_once([',', ' '])?;
+    if !day.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        return None;
+    }
+    let forms = ["%d-%b-%y %H:%M:%S", "%d-%b-%Y %H:%M:%S", "%b %e %H:%M:%S %Y", "%d %b %Y %H:%M:%S"];
+    let parsed = forms.iter().find_map(|form| jiff::civil::DateTime::strptime(form, rest.trim()).ok())?;
+    Some(parsed.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
 }
 
 /// A header that holds a number.
@@ -135,6 +153,32 @@ mod tests {
         assert_eq!(object_meta(Rules::of(Dialect::S3), &odd, 0), ObjectMeta::default());
         let wrong_day = headers(&[("last-modified", "Mon, 29 Feb 2024 12:34:56 GMT")]);
         assert!(http_time(&wrong_day, "last-modified").is_some());
+    }
+
+    #[test]
+    fn times_come_in_many_forms() {
+        for form in [
+            "Thu, 29 Feb 2024 12:34:56 GMT",
+            "Thu, 29 Feb 2024 12:34:56 UTC",
+            "Thu, 29 Feb 2024 13:34:56 +0100",
+            "29 Feb 2024 12:34:56 GMT",
+            "Thursday, 29-Feb-24 12:34:56 GMT",
+            "Thu, 29-Feb-2024 12:34:56 GMT",
+            "Thu Feb 29 12:34:56 2024",
+            "2024-02-29T12:34:56Z",
+            "2024-02-29T12:34:56.789Z",
+        ] {
+            let headers = HeaderMap::from_iter([(http::header::LAST_MODIFIED, HeaderValue::from_static(form))]);
+            assert_eq!(http_time(&headers, "last-modified"), Some(Timestamp::from_unix(1_709_210_096)), "{form}");
+        }
+        for odd in ["once", "", "Thu", "Thu, 30 Feb 2024 12:34:56 GMT", "1709210096", "Thu, 29 Feb 2024"] {
+            let headers = HeaderMap::from_iter([(http::header::LAST_MODIFIED, HeaderValue::from_static(odd))]);
+            assert_eq!(http_time(&headers, "last-modified"), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_replaced() {
         let latin = HeaderMap::from_iter([(
             http::HeaderName::from_static("x-oss-meta-a"),
             HeaderValue::from_bytes(b"\xe9").unwrap(),

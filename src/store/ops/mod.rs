@@ -3,6 +3,7 @@
 
 mod copy;
 mod delete;
+mod fit;
 mod get;
 mod head;
 mod list;
@@ -179,7 +180,7 @@ impl HttpStore {
     }
 
     async fn refused(&self, response: Response, signed: Timestamp) -> Error {
-        let Response { status, headers, body } = response;
+        let Response { status, headers, body, .. } = response;
         // The status stands whether or not the words come through.
         let body = Body::new(body).collect(MAX_ERROR_BODY).await.unwrap_or_default();
         let error = Refusal { rules: self.rules, status, headers: &headers, body: &body, signed }.error();
