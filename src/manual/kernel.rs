@@ -28,8 +28,8 @@
 //! # A reader that is killed while it waits
 //!
 //! A process whose read is already with the daemon is let go by the kernel only with the answer, even after
-//! `kill -9`; in `ps` it shows state D. Every wait in the daemon has an end: the budgets for requests to the store are
-//! spent after about a minute, and whatever is left unanswered after ten minutes fails with EIO.
+//! `kill -9`; in `ps` it shows state D. Every wait in the daemon has an end: what the store fails at is given up when
+//! it has failed for 60 to 75 s, and whatever is left unanswered after ten minutes fails with EIO.
 //!
 //! # Unmounting
 //!

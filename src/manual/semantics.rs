@@ -321,7 +321,7 @@
 //! | EACCES | refused (403); an object of an archive class that has not been restored; credentials that are not accepted |
 //! | ESTALE | the object has changed since it was opened |
 //! | EROFS | anything that writes |
-//! | EIO | the service could not be reached, or failed, until the budget of about a minute was spent; a checksum that is wrong |
+//! | EIO | the service could not be reached, or failed, for 60 to 75 s; a checksum that is wrong |
 //! | ENODATA | no such extended attribute |
 //! | ENOTTY | an ioctl that is not known |
 //! | ENAMETOOLONG | a name of more than 255 bytes |

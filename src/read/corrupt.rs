@@ -143,6 +143,7 @@ impl Reader {
                 if_match: inode.pin(),
                 expected: Some(inode.expected()),
                 priority: Priority::Background,
+                failing_for: Duration::ZERO,
             };
             let mut body = self.store.get(request).await?.body;
             while at < want.end {

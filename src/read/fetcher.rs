@@ -302,6 +302,7 @@ impl Fetch {
             if_match: self.inode.pin(),
             expected: Some(self.inode.expected()),
             priority,
+            failing_for: std::time::Duration::ZERO,
         }
     }
 

@@ -168,6 +168,11 @@ impl Error {
     pub fn tries(&self) -> u32 {
         self.0.tries
     }
+
+    /// How long all tries took; of a single one, as far as it was measured.
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed
+    }
 }
 
 impl fmt::Display for Error {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Body;
 use crate::base::{ByteRange, ETag, Key, Timestamp};
@@ -22,6 +23,9 @@ pub struct GetRequest {
     pub expected: Option<Expected>,
     /// Who goes first when requests wait for a place.
     pub priority: Priority,
+    /// For how long these bytes have failed to come already to a program that waits for them: a request that follows
+    /// a failed one has what is left of that one's time. Never part of what is sent.
+    pub failing_for: Duration,
 }
 
 /// What is known of a version of an object before it is asked for, from a listing or an answer.
@@ -51,7 +55,15 @@ impl Priority {
 impl GetRequest {
     /// The whole current object, wanted now.
     pub fn new(key: Key) -> Self {
-        GetRequest { key, version: None, range: None, if_match: None, expected: None, priority: Priority::Demand }
+        GetRequest {
+            key,
+            version: None,
+            range: None,
+            if_match: None,
+            expected: None,
+            priority: Priority::Demand,
+            failing_for: Duration::ZERO,
+        }
     }
 
     /// Only these bytes.

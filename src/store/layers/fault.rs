@@ -71,14 +71,14 @@ pub enum Operation {
 #[derive(Debug)]
 pub struct FaultStore<S: ?Sized = dyn Store> {
     inner: Arc<S>,
-    /// Each with the chance that it strikes a request.
-    random: Vec<(f64, Fault)>,
 
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
+    /// Each with the chance that it strikes a request.
+    random: Vec<(f64, Fault)>,
     rng: StdRng,
     script: VecDeque<(Operation, Fault)>,
     /// Bytes of objects, each to arrive wrong once.
@@ -90,15 +90,20 @@ impl<S: ?Sized> FaultStore<S> {
     /// Breaks nothing yet.
     pub fn new(inner: Arc<S>) -> Self {
         let rng = StdRng::seed_from_u64(0);
-        let state = State { rng, script: VecDeque::new(), flips: Vec::new(), struck: 0 };
-        FaultStore { inner, random: Vec::new(), state: Mutex::new(state) }
+        let state = State { random: Vec::new(), rng, script: VecDeque::new(), flips: Vec::new(), struck: 0 };
+        FaultStore { inner, state: Mutex::new(state) }
     }
 
     /// Strikes each request with these chances (each from 0 to 1), drawn from a seed. Body faults strike only GETs.
     pub fn randomly(mut self, seed: u64, faults: impl IntoIterator<Item = (f64, Fault)>) -> Self {
-        self.random = faults.into_iter().collect();
-        self.state.get_mut().rng = StdRng::seed_from_u64(seed);
+        let state = self.state.get_mut();
+        (state.random, state.rng) = (faults.into_iter().collect(), StdRng::seed_from_u64(seed));
         self
+    }
+
+    /// Strikes with these chances from now on.
+    pub fn set_random(&self, faults: impl IntoIterator<Item = (f64, Fault)>) {
+        self.state.lock().random = faults.into_iter().collect();
     }
 
     /// The next request of this kind that no earlier fault strikes gets this one.
@@ -126,12 +131,13 @@ impl<S: ?Sized> FaultStore<S> {
 
     /// The fault for a request, if any.
     fn draw(&self, operation: Operation) -> Option<Fault> {
-        let mut state = self.state.lock();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
         let scripted = state.script.iter().position(|(aimed, _)| *aimed == operation);
         let fault = match scripted.and_then(|at| state.script.remove(at)) {
             Some((_, fault)) => Some(fault),
             None => {
-                let struck = self.random.iter().find(|(chance, _)| state.rng.random_bool(*chance));
+                let struck = state.random.iter().find(|(chance, _)| state.rng.random_bool(*chance));
                 struck.map(|(_, fault)| fault.clone())
             }
         };

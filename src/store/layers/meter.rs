@@ -76,21 +76,21 @@ impl<S: ?Sized> Meter<S> {
         Flight::begin(&self.flying, self.clock.elapsed())
     }
 
-    /// Its answer is there, or will not come.
-    fn over<T>(&self, flight: &Flight, time: Distribution, outcome: &Result<T>) {
-        let metrics = &self.flying.metrics;
-        metrics.took(time, self.clock.elapsed().saturating_sub(flight.began));
-        if is_answer(outcome) {
+    /// Its answer is there, or will not come: an error then says how long the try took.
+    fn over<T>(&self, flight: &Flight, time: Distribution, outcome: Result<T>) -> Result<T> {
+        let (metrics, took) = (&self.flying.metrics, self.clock.elapsed().saturating_sub(flight.began));
+        metrics.took(time, took);
+        if is_answer(&outcome) {
             metrics.set(Metric::Answered, self.clock.now().seconds.max(0) as u64);
         }
+        outcome.map_err(|error| error.with_elapsed(took))
     }
 
     /// One request that is over with its answer.
     async fn whole<T>(&self, kind: Metric, time: Distribution, call: impl Future<Output = Result<T>>) -> Result<T> {
         let flight = self.begin(kind);
         let answer = call.await;
-        self.over(&flight, time, &answer);
-        answer
+        self.over(&flight, time, answer)
     }
 }
 
@@ -137,8 +137,7 @@ impl<S: Store + ?Sized> Store for Meter<S> {
     async fn get(&self, request: GetRequest) -> Result<GetResponse> {
         let flight = self.begin(Metric::GetRequests);
         let answer = self.inner.get(request).await;
-        self.over(&flight, Distribution::GetTime, &answer);
-        let response = answer?;
+        let response = self.over(&flight, Distribution::GetTime, answer)?;
         Ok(GetResponse { body: Body::new(Counted { body: response.body, flight }), ..response })
     }
 

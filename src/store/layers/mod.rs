@@ -11,6 +11,8 @@ mod fault;
 mod hedge;
 mod limit;
 mod meter;
+mod patience;
+mod resume;
 mod retry;
 mod stall;
 

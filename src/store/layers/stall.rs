@@ -40,7 +40,7 @@ async fn within<T>(limit: Duration, call: impl Future<Output = Result<T>>) -> Re
 }
 
 fn stalled(limit: Duration) -> Error {
-    Error::new(ErrorKind::Timeout, format!("nothing arrived for {:.1} s", limit.as_secs_f64()))
+    Error::new(ErrorKind::Timeout, format!("nothing arrived for {:.1} s", limit.as_secs_f64())).with_elapsed(limit)
 }
 
 /// The same body, ending in an error when its next bytes take too long.
