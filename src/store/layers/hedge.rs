@@ -1,5 +1,6 @@
-//! Asking twice: a GET that somebody waits for, and that takes far longer than others did lately, is sent a second time,
-//! and the first of the two to answer is taken.
+//! Asking twice: a GET that somebody waits for, or a listing, that takes far longer than others did lately is sent a
+//! second time, and the first of the two to answer is taken. Bodies that begin and then crawl are the business of
+//! `crawl`; both take their leave to ask twice here.
 //!
 //! One answer in a few hundred is slow for reasons of its own (a busy disk, a lost packet, a connection that a middle box
 //! has forgotten), and a second try meets the same reasons rarely. When the service as a whole is slow, a second try
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 use futures::future::{Either, select};
 use parking_lot::Mutex;
 
+use super::crawl::{Racing, Speeds};
 use crate::base::{Clock, Key};
 use crate::metrics::{Metric, Metrics};
 use crate::store::{
@@ -20,93 +22,149 @@ use crate::store::{
     StoreMut, Tags,
 };
 
-/// No answer is late before this, whatever others took.
-const FLOOR: Duration = Duration::from_millis(50);
+/// From when on answers of one kind are late.
+#[derive(Debug)]
+struct Lateness {
+    /// No answer is late before this, whatever others took.
+    floor: Duration,
+    /// An answer is late after this many times the 95th percentile of those that came lately. Higher ones would be raised
+    /// by the few in a hundred that are late themselves.
+    times: u32,
+    /// Answers that the percentile is taken of; before so many have come, none is late.
+    recent: usize,
+}
 
-/// An answer is late after this many times the 95th percentile of those that came lately. Higher ones would be raised by
-/// the few in a hundred that are late themselves.
-const LATE: u32 = 2;
+const GETS: Lateness = Lateness { floor: Duration::from_millis(50), times: 2, recent: 256 };
 
-/// Answers that the percentile is taken of; before so many have come, none is late.
-const RECENT: usize = 256;
+/// Pages differ more than answers to GETs do, and a listing may be over before many have come.
+const LISTINGS: Lateness = Lateness { floor: Duration::from_secs(1), times: 4, recent: 16 };
 
-/// One GET in so many may be sent a second time.
+/// One request in so many may be sent a second time.
 const SHARE: u32 = 50;
 
 /// At most so many second tries in a row.
 const BURST: u32 = 4;
 
-/// Sends late GETs a second time. Stands under [`Limit`](super::Limit): the second try takes no place of its own.
+/// Sends late GETs and listings a second time. Stands under [`Limit`](super::Limit): the second try takes no place of its
+/// own.
 #[derive(Debug)]
 pub struct Hedge<S: ?Sized = dyn Store> {
     inner: Arc<S>,
-    metrics: Arc<Metrics>,
     clock: Clock,
+    leave: Leave,
 
-    recent: Mutex<Recent>,
+    gets: Mutex<Recent>,
+    /// Pages, and those of a single name, which come sooner.
+    listings: [Mutex<Recent>; 2],
 }
 
-/// What the last answers took, and what may be spent on second tries.
+/// Leave to ask twice, within what all requests have earned.
+#[derive(Clone, Debug)]
+pub(super) struct Leave {
+    pub(super) speeds: Arc<Speeds>,
+    metrics: Arc<Metrics>,
+    /// Each request earns one; a second try costs [`SHARE`].
+    credit: Arc<Mutex<u32>>,
+}
+
+impl Leave {
+    /// Takes leave to send a second try.
+    pub(super) fn take(&self) -> bool {
+        let mut credit = self.credit.lock();
+        let left = credit.checked_sub(SHARE);
+        *credit = left.unwrap_or(*credit);
+        self.metrics.add(Metric::Hedges, u64::from(left.is_some()));
+        left.is_some()
+    }
+
+    /// The second try was the first to deliver.
+    pub(super) fn won(&self) {
+        self.metrics.add(Metric::HedgesWon, 1);
+    }
+
+    fn earn(&self) {
+        let mut credit = self.credit.lock();
+        *credit = (*credit + 1).min(SHARE * BURST);
+    }
+}
+
+/// What the last answers took.
 #[derive(Debug)]
 struct Recent {
+    rule: Lateness,
     took: Vec<Duration>,
     /// Where the next answer goes.
     next: usize,
     late_after: Option<Duration>,
-    /// Each GET earns one; a second try costs [`SHARE`].
-    credit: u32,
 }
 
 impl Recent {
+    fn new(rule: Lateness) -> Self {
+        Recent { rule, took: Vec::new(), next: 0, late_after: None }
+    }
+
     fn add(&mut self, took: Duration) {
+        let Lateness { floor, times, recent } = self.rule;
         match self.took.get_mut(self.next) {
             Some(oldest) => *oldest = took,
             None => self.took.push(took),
         }
-        self.next = (self.next + 1) % RECENT;
-        self.credit = (self.credit + 1).min(SHARE * BURST);
+        self.next = (self.next + 1) % recent;
         // Looking more often would tell the same.
-        if self.took.len() == RECENT && self.next.is_multiple_of(RECENT / 8) {
+        if self.took.len() == recent && self.next.is_multiple_of(recent / 8) {
             let mut sorted = self.took.clone();
-            let (_, percentile, _) = sorted.select_nth_unstable(RECENT * 95 / 100);
-            self.late_after = Some((*percentile * LATE).max(FLOOR));
+            let (_, percentile, _) = sorted.select_nth_unstable(recent * 95 / 100);
+            self.late_after = Some((*percentile * times).max(floor));
         }
-    }
-
-    /// Takes leave to send a second try.
-    fn spend(&mut self) -> bool {
-        let left = self.credit.checked_sub(SHARE);
-        self.credit = left.unwrap_or(self.credit);
-        left.is_some()
     }
 }
 
 impl<S: ?Sized> Hedge<S> {
     /// Learns from the answers of `inner` which of them are late.
     pub fn new(inner: Arc<S>, metrics: Arc<Metrics>, clock: Clock) -> Self {
-        let recent = Recent { took: Vec::new(), next: 0, late_after: None, credit: 0 };
-        Hedge { inner, metrics, clock, recent: Mutex::new(recent) }
+        let credit = Arc::new(Mutex::new(SHARE * BURST));
+        let leave = Leave { speeds: Arc::default(), metrics, credit };
+        let (gets, listings) = (Mutex::new(Recent::new(GETS)), [(); 2].map(|()| Mutex::new(Recent::new(LISTINGS))));
+        Hedge { inner, clock, leave, gets, listings }
     }
-}
 
-impl<S: Store + ?Sized> Hedge<S> {
-    async fn hedged(&self, request: GetRequest, late_after: Duration) -> Result<GetResponse> {
-        let mut first = pin!(self.inner.get(request.clone()));
+    /// The answer to a request, which is sent a second time where it is late.
+    async fn hedged<T, F>(&self, recent: &Mutex<Recent>, priority: Priority, ask: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let began = self.clock.elapsed();
+        let late_after = recent.lock().late_after.filter(|_| priority == Priority::Demand);
+        let answer = match late_after {
+            Some(late_after) => self.first_of_two(late_after, ask).await,
+            None => ask().await,
+        };
+        if answer.is_ok() {
+            recent.lock().add(self.clock.elapsed().saturating_sub(began));
+            self.leave.earn();
+        }
+        answer
+    }
+
+    async fn first_of_two<T, F>(&self, late_after: Duration, ask: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let mut first = pin!(ask());
         tokio::select! {
             biased;
             answer = &mut first => return answer,
             () = tokio::time::sleep(late_after) => {}
         }
-        if !self.recent.lock().spend() {
+        if !self.leave.take() {
             return first.await;
         }
-        self.metrics.add(Metric::Hedges, 1);
         // Whoever fails first says nothing of the other.
-        match select(first, pin!(self.inner.get(request))).await {
-            Either::Left((Err(_), second)) => second.await.inspect(|_| self.metrics.add(Metric::HedgesWon, 1)),
+        match select(first, pin!(ask())).await {
+            Either::Left((Err(_), second)) => second.await.inspect(|_| self.leave.won()),
             Either::Left((answer, _)) => answer,
             Either::Right((Err(_), first)) => first.await,
-            Either::Right((answer, _)) => answer.inspect(|_| self.metrics.add(Metric::HedgesWon, 1)),
+            Either::Right((answer, _)) => answer.inspect(|_| self.leave.won()),
         }
     }
 }
@@ -114,16 +172,8 @@ impl<S: Store + ?Sized> Hedge<S> {
 #[async_trait]
 impl<S: Store + ?Sized> Store for Hedge<S> {
     async fn get(&self, request: GetRequest) -> Result<GetResponse> {
-        let began = self.clock.elapsed();
-        let late_after = self.recent.lock().late_after.filter(|_| request.priority == Priority::Demand);
-        let answer = match late_after {
-            Some(late_after) => self.hedged(request, late_after).await,
-            None => self.inner.get(request).await,
-        };
-        if answer.is_ok() {
-            self.recent.lock().add(self.clock.elapsed().saturating_sub(began));
-        }
-        answer
+        let response = self.hedged(&self.gets, request.priority, || self.inner.get(request.clone())).await?;
+        Ok(Racing::over(response, request, self.inner.clone(), self.leave.clone(), self.clock.clone()))
     }
 
     async fn head(&self, request: HeadRequest) -> Result<ObjectMeta> {
@@ -131,7 +181,8 @@ impl<S: Store + ?Sized> Store for Hedge<S> {
     }
 
     async fn list(&self, request: ListRequest) -> Result<ListPage> {
-        self.inner.list(request).await
+        let recent = &self.listings[usize::from(request.max_keys == 1)];
+        self.hedged(recent, Priority::Demand, || self.inner.list(request.clone())).await
     }
 
     async fn symlink_target(&self, key: &Key) -> Result<String> {
@@ -188,7 +239,7 @@ mod tests {
         }
 
         async fn learn(&self) {
-            for _ in 0..RECENT {
+            for _ in 0..GETS.recent {
                 assert_eq!(self.get(None, Priority::Background).await, Ok(40));
             }
         }
@@ -218,6 +269,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_late_page_is_asked_for_twice_too() {
+        let bench = bench();
+        let list = async |max_keys| {
+            let began = bench.clock.elapsed();
+            let request = ListRequest { max_keys, ..ListRequest::default() };
+            assert_eq!(bench.hedge.list(request).await.unwrap().entries.len(), 1);
+            (bench.clock.elapsed() - began).as_millis()
+        };
+        for _ in 0..LISTINGS.recent {
+            assert_eq!(list(0).await, 40);
+        }
+        bench.faults.once(Operation::List, Fault::Late(Duration::from_secs(60)));
+        assert_eq!(list(0).await, 1040);
+        assert_eq!(bench.counts(), (1, 1));
+        bench.faults.once(Operation::List, Fault::Late(Duration::from_secs(60)));
+        assert_eq!(list(1).await, 60_040, "of single names nothing is known yet");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_error_waits_for_the_other_try() {
         let bench = bench();
         bench.learn().await;
@@ -232,13 +302,13 @@ mod tests {
     async fn a_slow_service_is_asked_a_few_times_more_and_then_believed() {
         let bench = bench();
         bench.learn().await;
-        for _ in 0..2 * RECENT {
+        for _ in 0..2 * GETS.recent {
             bench.faults.once(Operation::Get, Fault::Late(Duration::from_millis(960)));
             bench.faults.once(Operation::Get, Fault::Late(Duration::from_millis(960)));
             bench.get(None, Priority::Demand).await.unwrap();
         }
         let (hedges, _) = bench.counts();
-        assert!(hedges <= u64::from(BURST) + (2 * RECENT as u64).div_ceil(SHARE.into()), "{hedges}");
-        assert_eq!(bench.hedge.recent.lock().late_after, Some(Duration::from_secs(2)));
+        assert!(hedges <= u64::from(BURST) + (2 * GETS.recent as u64).div_ceil(SHARE.into()), "{hedges}");
+        assert_eq!(bench.hedge.gets.lock().late_after, Some(Duration::from_secs(2)));
     }
 }

@@ -90,7 +90,7 @@ fn piece(body: &mut Body, missing: u64, cx: &mut Context<'_>, into: &mut ReadBuf
     ready!(body.poll_receive(cx, into))?;
     let len = (into.filled().len() - before) as u64;
     Poll::Ready(match len {
-        0 => Err(Error::new(ErrorKind::Network, format!("the body ended {missing} bytes early"))),
+        0 => Err(ended_early(missing)),
         _ if len > missing => {
             into.set_filled(before);
             Err(Error::new(ErrorKind::Protocol, "the body is longer than its range"))
@@ -143,23 +143,31 @@ impl<S: Store + ?Sized> Source<S> {
     }
 
     async fn resume(&self, missing: ByteRange) -> Result<Body> {
-        let answer = self.inner.get(self.request.clone().range(missing)).await;
-        let response = answer.map_err(|error| match error.kind() {
-            // The object once had these bytes.
-            ErrorKind::RangeNotSatisfiable => {
-                Error::new(ErrorKind::Changed, "the object became shorter while it was read")
-            }
-            _ => error,
-        })?;
-        if !same_version(&self.meta, &response.meta) {
-            return Err(Error::new(ErrorKind::Changed, "the object changed while it was read"));
-        }
-        if response.range != missing {
-            let message = format!("{missing:?} was asked for and {:?} came", response.range);
-            return Err(Error::new(ErrorKind::Protocol, message));
-        }
-        Ok(response.body)
+        rest_of(&*self.inner, &self.request, &self.meta, missing).await
     }
+}
+
+/// The bytes `missing` of the version that `request` names and `meta` tells of.
+pub(super) async fn rest_of<S: Store + ?Sized>(
+    inner: &S,
+    request: &GetRequest,
+    meta: &ObjectMeta,
+    missing: ByteRange,
+) -> Result<Body> {
+    let answer = inner.get(request.clone().range(missing)).await;
+    let response = answer.map_err(|error| match error.kind() {
+        // The object once had these bytes.
+        ErrorKind::RangeNotSatisfiable => Error::new(ErrorKind::Changed, "the object became shorter while it was read"),
+        _ => error,
+    })?;
+    if !same_version(meta, &response.meta) {
+        return Err(Error::new(ErrorKind::Changed, "the object changed while it was read"));
+    }
+    if response.range != missing {
+        let message = format!("{missing:?} was asked for and {:?} came", response.range);
+        return Err(Error::new(ErrorKind::Protocol, message));
+    }
+    Ok(response.body)
 }
 
 /// Whether two answers speak of the same bytes, by everything that both of them tell.
@@ -171,4 +179,9 @@ fn same_version(first: &ObjectMeta, later: &ObjectMeta) -> bool {
         && agree(&first.etag, &later.etag)
         && agree(&first.crc64, &later.crc64)
         && agree(&first.last_modified, &later.last_modified)
+}
+
+/// The error of a body that ends so many bytes before its end.
+pub(super) fn ended_early(missing: u64) -> Error {
+    Error::new(ErrorKind::Network, format!("the body ended {missing} bytes early"))
 }

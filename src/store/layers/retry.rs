@@ -22,8 +22,8 @@ use super::resume::{Continued, Source};
 use crate::base::{Clock, Key};
 use crate::metrics::Metrics;
 use crate::store::{
-    Body, Change, Expected, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Outcome, Result, Store,
-    StoreMut, Tags,
+    Body, Change, Expected, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Outcome, Result,
+    Store, StoreMut, Tags,
 };
 
 /// When to ask again, and for how long.
