@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::time::MissedTickBehavior;
 
 use super::accessories::{About, Accessories, Addresses, Wanted};
+use super::addresses::Reached;
 use super::beside::{Beside, Readiness};
 use super::held::{self, Life};
 use super::log::Level;
@@ -138,6 +139,7 @@ pub(super) async fn start(plan: Plan, level: Arc<Level>, manager: &Manager) -> R
     };
     tracing::info!(from = mounting.store.credentials.describe(), "credentials");
     let store_options = mounting.store.clone();
+    let addresses = Reached { addresses: mounting.store.addresses.clone(), clock: clock.clone() };
     let connected = match goes_on {
         true => {
             look_at_bucket(mounting.store.clone(), options.prefix.clone());
@@ -176,7 +178,7 @@ pub(super) async fn start(plan: Plan, level: Arc<Level>, manager: &Manager) -> R
         socket: addresses.socket.clone(),
         metrics: addresses.metrics.clone(),
         copying,
-        daemon: Arc::new(Rest { level, max_bandwidth: connected.max_bandwidth.clone() }),
+        daemon: Arc::new(Rest { level, max_bandwidth: connected.max_bandwidth.clone(), addresses }),
     });
     let about = About {
         file_system: file_system.clone(),
@@ -231,9 +233,14 @@ fn look_at_bucket(options: crate::store::Options, prefix: String) {
 struct Rest {
     level: Arc<Level>,
     max_bandwidth: Rate,
+    addresses: Reached,
 }
 
 impl file_systems::Daemon for Rest {
+    fn addresses(&self) -> serde_json::Value {
+        self.addresses.shown()
+    }
+
     fn set_log_level(&self, level: &str) {
         self.level.set(level);
     }

@@ -8,6 +8,7 @@
 //! sends them, and `beside` serves figures and health over HTTP.
 
 mod accessories;
+mod addresses;
 mod arguments;
 mod ask;
 mod background;

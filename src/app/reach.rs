@@ -13,8 +13,8 @@ use crate::store::{self, Connected, Error, ErrorKind, ListRequest, Store};
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// After how long no further try is made within that: the last one must have time to fail by itself, for its error
-/// says more than that time ran out.
-const RETRY_BUDGET: Duration = Duration::from_secs(6);
+/// says more than that time ran out; and one that was not answered must leave time for another address.
+const RETRY_BUDGET: Duration = Duration::from_secs(9);
 
 /// How long each try may take.
 const FIRST_BYTE: Duration = Duration::from_secs(8);
@@ -109,6 +109,11 @@ pub(super) fn explain(error: &Error, bucket: &str, endpoint: &str) -> Problem {
             format!("this machine's clock and the one of {endpoint} differ too much{said}: set the clock")
         }
         ErrorKind::Network | ErrorKind::Timeout => {
+            let cause = error.root_cause().map(|cause| format!(": {cause}")).unwrap_or_default();
+            if let Some(cure) = error.cure() {
+                let what = error.message();
+                return Problem::failure(format!("{endpoint} cannot be reached: {what}{cause}: {cure}"));
+            }
             return unreachable(endpoint, &error.root_cause().unwrap_or_else(|| error.message().to_owned()));
         }
         _ => format!("bucket {bucket:?} cannot be listed at {endpoint}: {error}"),
@@ -145,5 +150,13 @@ mod tests {
             assert!(problem.sentence.contains(says), "{kind:?}: {problem}");
             assert!(!problem.sentence.contains('\n') && problem.code() == 1);
         }
+        let source: Box<dyn std::error::Error + Send + Sync> = "Connection refused".into();
+        let error = Error::new(ErrorKind::Network, "the proxy http://p:1 refuses the connection")
+            .with_cure("leave it out")
+            .with_source(Some(source));
+        assert_eq!(
+            explain(&error, "b", "http://h").sentence,
+            "http://h cannot be reached: the proxy http://p:1 refuses the connection: Connection refused: leave it out"
+        );
     }
 }

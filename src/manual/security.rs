@@ -70,7 +70,8 @@
 //! # Who answers
 //!
 //! - TLS with the machine's certificates, or those of `ca-bundle`, for every endpoint that is not written with `http://`; names
-//!   are checked; there is no option to leave that out.
+//!   are checked; there is no option to leave that out. A certificate that `ca-bundle` holds itself, byte for byte, is
+//!   trusted without an authority; its name and its time are checked all the same.
 //! - Redirects are not followed: a service that names another endpoint is told as an error, and keys go nowhere else.
 //! - Answers are bounded: headers, listings, errors and keys have a most, bodies are as long as was asked for. Ranges, sizes
 //!   and entity tags are compared with what was asked. XML is read by a parser that expands no entity, loads nothing, and is

@@ -56,8 +56,14 @@
 //! > cannot be reached: ...: check endpoint, region and network
 //!
 //! No connection came about, or no answer within 15 s. `--internal` endpoints answer on machines of their region alone; in a
-//! VPC without a way to the Internet only they do. Behind it may be a name that does not resolve, a proxy that is needed, a
-//! certificate that is not trusted (`ca-bundle`).
+//! VPC without a way to the Internet only they do. Behind it may be a name that does not resolve, or a proxy that is needed.
+//! A proxy that is set and refuses the connection, or does not answer, is named as such.
+//!
+//! > the certificate of ... is signed by an authority that is not trusted; set ca-bundle to ...
+//!
+//! A server of one's own: a PEM file with the authority's certificate, or with the one that the server made for itself,
+//! is enough. A certificate that has expired, is not valid yet or is for other names is told as that, with the date or the
+//! names; no bundle helps there.
 //!
 //! > this machine's clock and the one of ... differ too much...: set the clock
 //!
@@ -123,7 +129,7 @@
 //! | EACCES, the log says that it is archived | an object of an archive class | restore it (`ossutil restore`), then read |
 //! | EACCES with plain permissions | `file-mode`, `dir-mode`, `uid`, or no `allow-other` | set them |
 //! | ESTALE | the object was overwritten while it was open | open it again |
-//! | EIO after a minute | the service failed for so long | look at the service and the network; the next read tries anew |
+//! | EIO after 60 to 75 s | the service failed for so long | look at the service and the network; the next read tries anew |
 //! | EIO at the end of a file | the bytes are not those of the checksum | open and read it again; the log names the bytes that were wrong; if it stays, the object itself is damaged: `ossmount stat` shows its CRC-64 |
 //! | EROFS | something writes | it cannot be |
 //!

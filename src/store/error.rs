@@ -68,6 +68,7 @@ struct Inner {
     retry_after: Option<Duration>,
     tries: u32,
     elapsed: Duration,
+    cure: &'static str,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -102,6 +103,8 @@ impl Error {
         with_request_id, request_id: Option<String>;
         /// How long the service told us to wait.
         with_retry_after, retry_after: Option<Duration>;
+        /// What to do about it, in a phrase.
+        with_cure, cure: &'static str;
         /// How many tries were made.
         with_tries, tries: u32;
         /// How long all tries took.
@@ -123,6 +126,11 @@ impl Error {
     /// What happened, in one sentence.
     pub fn message(&self) -> &str {
         &self.0.message
+    }
+
+    /// What to do about it, where something can be said that is not in the message.
+    pub fn cure(&self) -> Option<&'static str> {
+        Some(self.0.cure).filter(|cure| !cure.is_empty())
     }
 
     /// The key or prefix, where one was asked for.
@@ -179,6 +187,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
         f.write_str(&inner.message)?;
+        if let Some(cure) = self.cure() {
+            write!(f, "; {cure}")?;
+        }
         let mut facts = Vec::new();
         if !inner.operation.is_empty() {
             facts.push(inner.operation.to_owned());

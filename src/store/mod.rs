@@ -34,7 +34,7 @@ pub use copies::{
 };
 pub use endpoint::{Reached, reached};
 pub use error::{Error, ErrorKind, Result};
-pub use http::{Bind, Proxy};
+pub use http::{Addresses, Bind, Proxy, Served};
 pub use mutate::{Change, DeleteRequest, Outcome, PutRequest, StoreMut};
 pub use ops::HttpStore;
 pub use options::{Addressing, Dialect, ListVersion, Options, Sign, Timeouts};

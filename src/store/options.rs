@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::credentials::Source;
-use super::http::{Bind, Proxy};
+use super::http::{Addresses, Bind, Proxy};
 use super::layers::RetryPolicy;
 use crate::base::BucketName;
 
@@ -109,6 +109,8 @@ pub struct Options {
     pub proxy: Option<Proxy>,
     /// Connections set out from these, in turn; none leaves it to the kernel.
     pub bind: Vec<Bind>,
+    /// What is known of the addresses of names; clones share it.
+    pub addresses: Addresses,
     /// Where credentials come from.
     pub credentials: Source,
     /// Requests in flight at once, at least 1.
@@ -142,6 +144,7 @@ impl Options {
             ca_bundle: None,
             proxy: None,
             bind: Vec::new(),
+            addresses: Addresses::default(),
             credentials: Source::Anonymous,
             max_connections: 64,
             max_bandwidth: None,

@@ -116,7 +116,12 @@ async fn refusals_of_a_proxy_are_told_apart() {
     drop(proxy);
     let error = read(&store, get("k")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Network);
-    assert!(error.to_string().contains("cannot connect to the proxy http://127.0.0.1"), "{error}");
+    let said = error.to_string();
+    assert!(
+        said.contains("the proxy http://127.0.0.1") && said.contains("refuses the connection; set proxy to"),
+        "{error}"
+    );
+    assert!(!said.contains("hush") && !said.contains("oss.invalid"), "{error}");
 }
 
 /// A server that answers each connection once, and remembers where it came from.

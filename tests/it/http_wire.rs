@@ -431,6 +431,39 @@ async fn tls_trusts_the_bundle_it_is_given_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_the_bundle_holds_itself_is_trusted_and_checked() {
+    // `own-again.pem` differs from `own.pem` in its serial number alone; `server.pem` is signed by an authority.
+    for (server, bundle, refused) in [
+        ("own.pem", "own.pem", None),
+        ("own-leaf.pem", "own-leaf.pem", None),
+        ("server.pem", "server.pem", None),
+        ("own.pem", "own-again.pem", Some("is signed by itself and not trusted; set ca-bundle to")),
+        ("own.pem", "ca.pem", Some("is signed by itself and not trusted; set ca-bundle to")),
+        ("server.pem", "own.pem", Some("signed by an authority that is not trusted; set ca-bundle to")),
+        ("own-expired.pem", "own-expired.pem", Some("has expired on 2020-02-01; have it renewed")),
+        ("own-early.pem", "own-early.pem", Some("is not valid before 2110-01-01; set this machine's clock")),
+        (
+            "own-elsewhere.pem",
+            "own-elsewhere.pem",
+            Some("is for other names: elsewhere.example, *.elsewhere.example, 192.0.2.7; set endpoint to one of them"),
+        ),
+    ] {
+        let wire = Wire::tls_as(server, vec![Reply::new("200 OK", &[], "x")]);
+        let mut options = options(&wire, Dialect::S3);
+        options.ca_bundle = Some(format!("{}/tests/data/tls/{bundle}", env!("CARGO_MANIFEST_DIR")).into());
+        let outcome = read(&HttpStore::new(options, Clock::manual(NOW)).unwrap(), get("k")).await;
+        match (outcome, refused) {
+            (Ok(bytes), None) => assert_eq!(bytes, b"x", "{server} by {bundle}"),
+            (Err(error), Some(said)) => {
+                assert_eq!(error.kind(), ErrorKind::Invalid, "{server} by {bundle}: trying again would not help");
+                assert!(error.message().contains(said), "{server} by {bundle}: {error}");
+            }
+            (outcome, _) => panic!("{server} by {bundle}: {outcome:?}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn rotated_credentials_are_read_again_when_the_old_ones_are_refused() {
     let refusal = "<Error><Code>InvalidAccessKeyId</Code><Message>unknown</Message></Error>";
     let wire = Wire::new(vec![Reply::new("403 Forbidden", &[], refusal), Reply::new("200 OK", &[], "x")]);

@@ -83,7 +83,14 @@ impl Wire {
 
     /// The same over TLS, with the certificate `tests/data/tls/server.pem`.
     pub(crate) fn tls(replies: Vec<Reply>) -> Wire {
-        let certificates = CertificateDer::pem_slice_iter(include_bytes!("../data/tls/server.pem"));
+        Wire::tls_as("server.pem", replies)
+    }
+
+    /// The same with another certificate of that folder, made for the same key.
+    pub(crate) fn tls_as(certificate: &str, replies: Vec<Reply>) -> Wire {
+        let path = format!("{}/tests/data/tls/{certificate}", env!("CARGO_MANIFEST_DIR"));
+        let pem = std::fs::read(path).unwrap();
+        let certificates = CertificateDer::pem_slice_iter(&pem);
         let key = PrivateKeyDer::from_pem_slice(include_bytes!("../data/tls/server.key")).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()

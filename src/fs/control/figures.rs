@@ -82,6 +82,9 @@ impl Fs {
         figures.insert("memory".to_owned(), memory);
         figures
             .insert("reading".to_owned(), json!({"files-open": open, "files-held": files.len(), "streams": streams}));
+        if let Some(surroundings) = self.desk.surroundings.get() {
+            figures.insert("addresses".to_owned(), surroundings.daemon.addresses());
+        }
         figures.insert("tree".to_owned(), json!({"entries": self.metrics.value(Metric::TreeEntries)}));
         figures
             .insert("jobs".to_owned(), json!({"copy": self.copy_counts(), "prefetch": self.desk.prefetches.counts()}));

@@ -123,6 +123,10 @@ pub trait Daemon: Send + Sync + 'static {
     /// Memory of the process that lies in RAM, in bytes.
     fn resident_bytes(&self) -> u64;
 
+    /// The addresses that requests go to, by name: each with the requests sent to it, its share of all, its failures, and
+    /// whether it is passed over now.
+    fn addresses(&self) -> Value;
+
     /// Changes how many bytes of files may come in a second; `None` means no limit.
     fn set_max_bandwidth(&self, bytes_per_second: Option<u64>);
 }

@@ -4,11 +4,13 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::net::if_::if_nametoindex;
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::addresses::Address;
 use super::invalid;
 use crate::store::Result;
 
@@ -95,8 +97,9 @@ impl Binds {
 }
 
 /// Those addresses that can be reached from here. Fails where there are none.
-pub(super) fn reachable(from: Option<&Bind>, addresses: &[SocketAddr]) -> io::Result<Vec<SocketAddr>> {
-    let reached: Vec<_> = addresses.iter().filter(|to| from.is_none_or(|from| from.reaches(to))).copied().collect();
+pub(super) fn reachable(from: Option<&Bind>, addresses: &[Arc<Address>]) -> io::Result<Vec<Arc<Address>>> {
+    let reaches = |address: &&Arc<Address>| from.is_none_or(|from| from.reaches(&address.to));
+    let reached: Vec<_> = addresses.iter().filter(reaches).cloned().collect();
     match (reached.is_empty(), from) {
         (true, Some(from)) if !addresses.is_empty() => {
             let what = format!("the host has no address of the family of {from}");
@@ -152,11 +155,15 @@ mod tests {
 
     #[test]
     fn addresses_lead_to_their_own_family() {
-        let to: Vec<SocketAddr> = ["127.0.0.1:1", "[::1]:1"].map(|text| text.parse().unwrap()).to_vec();
+        let all = ["127.0.0.1:1", "[::1]:1"].map(|text| Address::new(text.parse().unwrap()));
         let from = |text: &str| text.parse::<Bind>().unwrap();
-        assert_eq!(reachable(Some(&from("::1")), &to).unwrap(), to[1..]);
-        assert_eq!(reachable(Some(&from("lo")), &to).unwrap(), to);
-        assert_eq!(reachable(None, &to).unwrap(), to);
-        assert!(reachable(Some(&from("::1")), &to[..1]).unwrap_err().to_string().contains("family of ::1"));
+        let reached = |from: Option<&Bind>, addresses: &[Arc<Address>]| {
+            reachable(from, addresses)
+                .map(|reached| reached.iter().map(|address| address.to.to_string()).collect::<Vec<_>>())
+        };
+        assert_eq!(reached(Some(&from("::1")), &all).unwrap(), ["[::1]:1"]);
+        assert_eq!(reached(Some(&from("lo")), &all).unwrap(), ["127.0.0.1:1", "[::1]:1"]);
+        assert_eq!(reached(None, &all).unwrap().len(), 2);
+        assert!(reached(Some(&from("::1")), &all[..1]).unwrap_err().to_string().contains("family of ::1"));
     }
 }

@@ -1,8 +1,6 @@
-//! Opening connections: the addresses of a host, the race between them, what a socket is set to, TLS.
+//! Opening connections: the race between the addresses of a host, what a socket is set to, TLS.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,19 +8,18 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use http::uri::Authority;
 use nix::sys::socket::{setsockopt, sockopt};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use tokio::io::BufReader;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
+use super::addresses::{Address, Addresses, Choice, Load};
 use super::bind::{self, Bind, Binds};
 use super::proxy::Proxy;
 use super::stream::{Connection, Stream, TLS_BUFFER_BYTES};
-use super::{TransportOptions, invalid};
-use crate::files;
+use super::{TransportOptions, invalid, trust};
+use crate::base::Clock;
 use crate::store::{Error, ErrorKind, Result, Timeouts};
 
 /// How long an address may take before the next one is tried beside it.
@@ -31,6 +28,8 @@ const HEAD_START: Duration = Duration::from_millis(250);
 /// Opens connections.
 pub(super) struct Connector {
     timeouts: Timeouts,
+    clock: Clock,
+    addresses: Addresses,
     proxy: Option<Proxy>,
     binds: Binds,
     /// `None` for connections that are not encrypted.
@@ -39,17 +38,13 @@ pub(super) struct Connector {
 
 impl Connector {
     /// Reads the certificates to trust.
-    pub(super) fn new(options: &TransportOptions<'_>) -> Result<Self> {
+    pub(super) fn new(options: &TransportOptions<'_>, clock: Clock) -> Result<Self> {
         // A bundle that cannot be read is told at once, even where it is not needed.
-        let bundled = options.ca_bundle.map(bundled_roots).transpose()?;
-        let tls = match (options.tls, bundled) {
-            (false, _) => None,
-            (true, Some(roots)) => Some(tls_config(roots)?),
-            (true, None) => Some(tls_config(machine_roots()?)?),
-        };
-        let tls = tls.map(|config| TlsConnector::from(Arc::new(config)));
+        let bundle = options.ca_bundle.map(trust::Bundle::read).transpose()?;
+        let tls = if options.tls { Some(TlsConnector::from(Arc::new(trust::tls_config(bundle)?))) } else { None };
         let (proxy, binds) = (options.proxy.cloned(), Binds::new(options.bind)?);
-        Ok(Connector { timeouts: options.timeouts, proxy, binds, tls })
+        let addresses = options.addresses.clone();
+        Ok(Connector { timeouts: options.timeouts, clock, addresses, proxy, binds, tls })
     }
 
     /// The proxy that requests are handed to whole.
@@ -57,39 +52,66 @@ impl Connector {
         self.proxy.as_ref().filter(|_| self.tls.is_none())
     }
 
-    /// Opens a connection to `host[:port]`, or to the proxy that leads there.
-    pub(super) async fn connect(&self, authority: &str) -> Result<Connection> {
-        let parsed: Authority = authority.parse().map_err(|_| invalid("the host cannot be sent"))?;
-        let host = parsed.host().trim_matches(['[', ']']);
-        let port = parsed.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
-        let socket = match &self.proxy {
-            None => self.open(host, port).await.map_err(|error| unconnected(error, authority))?,
-            Some(proxy) => {
-                let opened = self.open(proxy.host(), proxy.port()).await;
-                opened.map_err(|error| unconnected(error, &format!("the proxy {proxy}")))?
+    /// Where a request for `host[:port]` may go: the addresses of the host, or of the proxy that leads there.
+    pub(super) async fn choices(&self, authority: &str) -> Result<Vec<Choice>> {
+        match &self.proxy {
+            None => {
+                let (host, port) = self.place(authority)?;
+                let choices = self.addresses.of(host.trim_matches(['[', ']']), port, &self.clock).await;
+                choices.map_err(|error| unconnected(error, authority))
             }
-        };
-        let Some(tls) = &self.tls else { return Ok(Connection::new(Stream::Plain(socket))) };
-        let socket = match &self.proxy {
-            None => socket,
-            Some(proxy) => proxy.tunnel(socket, &format!("{}:{port}", parsed.host())).await?,
-        };
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| invalid("the host cannot have a certificate"))?;
-        let buffered = BufReader::with_capacity(TLS_BUFFER_BYTES, socket);
-        let stream = tls.connect(name, buffered).await.map_err(|error| unconnected(error, authority))?;
-        Ok(Connection::new(Stream::Tls(Box::new(stream))))
+            Some(proxy) => {
+                let choices = self.addresses.of(proxy.host(), proxy.port(), &self.clock).await;
+                choices.map_err(|error| without_proxy(error, proxy))
+            }
+        }
     }
 
-    async fn open(&self, host: &str, port: u16) -> io::Result<TcpStream> {
-        let addresses = addresses(host, port).await?;
+    /// Host and port of `host[:port]`.
+    fn place(&self, authority: &str) -> Result<(String, u16)> {
+        let parsed: Authority = authority.parse().map_err(|_| invalid("the host cannot be sent"))?;
+        let port = parsed.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
+        Ok((parsed.host().to_owned(), port))
+    }
+
+    /// Opens a connection to `host[:port]`, or to the proxy that leads there, at the first of these addresses that can
+    /// be reached. A request is on its way with it.
+    pub(super) async fn connect(&self, authority: &str, choices: Vec<Choice>) -> Result<Connection> {
+        let (host, port) = self.place(authority)?;
+        let opened = self.open(choices).await;
+        let (socket, address) = opened.map_err(|error| match &self.proxy {
+            None => unconnected(error, authority),
+            Some(proxy) => without_proxy(error, proxy),
+        })?;
+        let load = Load::begin(address, self.clock.clone());
+        let Some(tls) = &self.tls else { return Ok(Connection::new(Stream::Plain(socket)).carrying(load)) };
+        let socket = match &self.proxy {
+            None => socket,
+            Some(proxy) => proxy.tunnel(socket, &format!("{host}:{port}")).await?,
+        };
+        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
+            .map_err(|_| invalid("the host cannot have a certificate"))?;
+        let buffered = BufReader::with_capacity(TLS_BUFFER_BYTES, socket);
+        let stream = tls.connect(name, buffered).await.map_err(|error| unconnected(error, authority))?;
+        Ok(Connection::new(Stream::Tls(Box::new(stream))).carrying(load))
+    }
+
+    async fn open(&self, choices: Vec<Choice>) -> io::Result<(TcpStream, Arc<Address>)> {
+        let addresses: Vec<Arc<Address>> = choices.into_iter().map(|choice| choice.address).collect();
         let mut failure = io::Error::from(io::ErrorKind::NotFound);
         for from in self.binds.in_turn() {
             let opened = match bind::reachable(from, &addresses) {
-                Ok(addresses) => timeout(self.timeouts.connect, self.race(from, addresses)).await,
-                Err(error) => Ok(Err(error)),
+                Ok(addresses) => {
+                    timeout(self.timeouts.connect, self.race(from, &addresses)).await.unwrap_or_else(|_| {
+                        // None of them has answered.
+                        addresses.iter().for_each(|address| address.failed(self.clock.elapsed()));
+                        Err(io::ErrorKind::TimedOut.into())
+                    })
+                }
+                Err(error) => Err(error),
             };
-            match opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-                Ok(socket) => return Ok(socket),
+            match opened {
+                Ok(opened) => return Ok(opened),
                 Err(error) => failure = error,
             }
         }
@@ -97,23 +119,35 @@ impl Connector {
     }
 
     /// The first of the addresses that answers; each has a head start over the next one.
-    async fn race(&self, from: Option<&Bind>, addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
-        let mut addresses = addresses.into_iter();
+    async fn race(&self, from: Option<&Bind>, addresses: &[Arc<Address>]) -> io::Result<(TcpStream, Arc<Address>)> {
         let mut attempts = FuturesUnordered::new();
+        // How many were begun, and which of them have failed already.
+        let (mut begun, mut failed) = (0, vec![false; addresses.len()]);
         let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
         loop {
-            let next = addresses.next();
-            let is_last = next.is_none();
-            attempts.extend(next.map(|to| bind::connect(from, to)));
+            if let Some(address) = addresses.get(begun) {
+                let at = begun;
+                attempts.push(async move { (at, bind::connect(from, address.to).await) });
+                begun += 1;
+            }
             if attempts.is_empty() {
                 return Err(failure);
             }
             tokio::select! {
-                Some(opened) = attempts.next() => match opened.and_then(|socket| self.set_up(socket)) {
-                    Ok(socket) => return Ok(socket),
-                    Err(error) => failure = error,
+                Some((at, opened)) = attempts.next() => match opened.and_then(|socket| self.set_up(socket)) {
+                    Ok(socket) => {
+                        // Those before it had a head start and did not answer.
+                        let late = addresses[..at].iter().zip(&failed).filter(|(_, failed)| !**failed);
+                        late.for_each(|(address, _)| address.failed(self.clock.elapsed()));
+                        return Ok((socket, addresses[at].clone()));
+                    }
+                    Err(error) => {
+                        addresses[at].failed(self.clock.elapsed());
+                        failed[at] = true;
+                        failure = error;
+                    }
                 },
-                () = sleep(HEAD_START), if !is_last => {}
+                () = sleep(HEAD_START), if begun < addresses.len() => {}
             }
         }
     }
@@ -130,60 +164,24 @@ impl Connector {
     }
 }
 
-/// What the machine's resolver says, and loopback for names below `localhost`, which not every machine knows: servers
-/// on loopback can then have their buckets as virtual hosts.
-async fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    if host.ends_with(".localhost") {
-        return Ok(vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
-    }
-    Ok(tokio::net::lookup_host((host, port)).await?.collect())
-}
-
 /// Why there is no connection. Most of it may pass; a certificate that is not trusted will not.
 fn unconnected(error: io::Error, authority: &str) -> Error {
     let tls = error.get_ref().and_then(|source| source.downcast_ref::<rustls::Error>());
-    let (kind, message) = match tls {
-        Some(rustls::Error::InvalidCertificate(_)) => (
-            ErrorKind::Invalid,
-            format!("the certificate of {authority} is not trusted; set ca-bundle to one that vouches for it"),
-        ),
-        _ => (ErrorKind::Network, format!("cannot connect to {authority}")),
+    let refused = match tls {
+        Some(rustls::Error::InvalidCertificate(why)) => trust::refusal(why, authority),
+        _ => Error::new(ErrorKind::Network, format!("cannot connect to {authority}")),
     };
-    Error::new(kind, message).with_source(Some(error.into()))
+    refused.with_source(Some(error.into()))
 }
 
-fn tls_config(roots: RootCertStore) -> Result<ClientConfig> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| invalid("TLS cannot be set up").with_source(Some(error.into())))?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-fn machine_roots() -> Result<RootCertStore> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        let source = found.errors.into_iter().next().map(|error| error.into());
-        let message = "this machine has no root certificates; install ca-certificates or set ca-bundle";
-        return Err(invalid(message).with_source(source));
-    }
-    Ok(roots)
-}
-
-/// The largest bundle of certificates: a hundred times what machines trust.
-const MOST_BUNDLE_BYTES: u64 = 32 << 20;
-
-fn bundled_roots(path: &Path) -> Result<RootCertStore> {
-    let fail =
-        |what: &str| invalid(format!("the certificates in {} {what}; set ca-bundle to a PEM file", path.display()));
-    let pem = files::read(path, MOST_BUNDLE_BYTES);
-    let pem = pem.map_err(|error| fail(&format!("cannot be read: {error}")).with_source(Some(error.into())))?.bytes;
-    let certificates: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    let certificates = certificates.map_err(|error| fail("are not PEM").with_source(Some(error.into())))?;
-    let mut roots = RootCertStore::empty();
-    // Bundles hold relics that no longer parse; the others still count.
-    roots.add_parsable_certificates(certificates);
-    if roots.is_empty() { Err(fail("are none")) } else { Ok(roots) }
+/// Why there is no connection to the proxy that leads to it.
+fn without_proxy(error: io::Error, proxy: &Proxy) -> Error {
+    let what = match error.kind() {
+        io::ErrorKind::ConnectionRefused => "refuses the connection",
+        io::ErrorKind::TimedOut => "does not answer",
+        _ => "cannot be reached",
+    };
+    Error::new(ErrorKind::Network, format!("the proxy {proxy} {what}"))
+        .with_cure("set proxy to one that runs, or leave it out")
+        .with_source(Some(error.into()))
 }

@@ -8,9 +8,11 @@
 //!
 //! | file | owns |
 //! |---|---|
+//! | `addresses` | the addresses of names, and how each has served |
 //! | `bind` | where connections set out from |
 //! | `proxy` | what is said to a proxy |
-//! | `connect` | resolving, connecting, TLS |
+//! | `connect` | connecting, TLS |
+//! | `trust` | which certificates are trusted |
 //! | `pool` | connections between two requests |
 //! | `stream` | the bytes of a connection |
 //! | `request` | a request as bytes |
@@ -18,6 +20,7 @@
 //! | `chunked` | the chunked transfer coding |
 //! | `body` | a body, and what becomes of its connection |
 
+mod addresses;
 mod bind;
 mod body;
 mod chunked;
@@ -27,6 +30,7 @@ mod pool;
 mod proxy;
 mod request;
 mod stream;
+mod trust;
 
 use std::fmt;
 use std::future::poll_fn;
@@ -39,6 +43,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 
+use addresses::Load;
+pub use addresses::{Addresses, Served};
 pub use bind::Bind;
 pub(super) use body::Received;
 use connect::Connector;
@@ -67,6 +73,8 @@ pub(super) struct TransportOptions<'a> {
     pub(super) proxy: Option<&'a Proxy>,
     /// Where connections set out from, in turn; none leaves it to the kernel.
     pub(super) bind: &'a [Bind],
+    /// What is known of the addresses of names.
+    pub(super) addresses: &'a Addresses,
     pub(super) timeouts: Timeouts,
     /// Idle connections kept.
     pub(super) max_idle: usize,
@@ -107,6 +115,7 @@ pub(super) struct Response {
 /// A pool of connections to one endpoint.
 pub(super) struct Transport {
     connector: Connector,
+    clock: Clock,
     pool: Arc<Pool>,
     user_agent: String,
     /// Whether a header that cannot be used was told of.
@@ -125,8 +134,9 @@ impl Transport {
         request::check_value("user-agent", options.user_agent)
             .map_err(|_| invalid("the user agent holds characters that no header can carry"))?;
         Ok(Transport {
-            connector: Connector::new(&options)?,
-            pool: Pool::new(options.max_idle, options.timeouts.idle, clock),
+            connector: Connector::new(&options, clock.clone())?,
+            pool: Pool::new(options.max_idle, options.timeouts.idle, clock.clone()),
+            clock,
             user_agent: options.user_agent.to_owned(),
             has_told_of_headers: AtomicBool::new(false),
         })
@@ -136,7 +146,9 @@ impl Transport {
     pub(super) async fn send(&self, request: Request<'_>) -> Result<Response> {
         let encoded = request::encode(&request, &self.user_agent, self.connector.forwarder())?;
         let (host, method) = (request.host, &request.method);
-        if let Some(mut connection) = self.pool.take(host) {
+        let choices = self.connector.choices(host).await?;
+        if let Some(mut connection) = self.pool.take(host, &choices) {
+            connection.carry_another(&self.clock);
             match exchange(&mut connection, &encoded).await {
                 Ok(answer) => return self.response(answer, connection, host, method),
                 Err(lost) if !lost.may_be_sent_again(method) => return Err(lost.error(host)),
@@ -144,13 +156,17 @@ impl Transport {
                 Err(_) => {}
             }
         }
-        let mut connection = self.connector.connect(host).await?;
-        let answer = exchange(&mut connection, &encoded).await.map_err(|lost| lost.error(host))?;
+        let mut connection = self.connector.connect(host, choices).await?;
+        let answer = exchange(&mut connection, &encoded).await.map_err(|lost| {
+            connection.load().into_iter().for_each(Load::failed);
+            lost.error(host)
+        })?;
         self.response(answer, connection, host, method)
     }
 
-    fn response(&self, answer: Answer, connection: Connection, host: &str, method: &Method) -> Result<Response> {
+    fn response(&self, answer: Answer, mut connection: Connection, host: &str, method: &Method) -> Result<Response> {
         let Answer { head, is_early } = answer;
+        connection.load().into_iter().for_each(|load| load.answered(head.status));
         if let Some(proxy) = self.connector.forwarder().filter(|_| head.status == 407) {
             return Err(proxy.refusal(407, host));
         }

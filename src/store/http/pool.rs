@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
+use super::addresses::{Address, Choice};
 use super::stream::Connection;
 use crate::base::Clock;
 
@@ -40,20 +41,24 @@ impl Pool {
         Arc::new(Pool { max_idle, max_age, clock, state: Mutex::default() })
     }
 
-    /// The newest connection to a host on which the other side has kept quiet.
-    pub(super) fn take(&self, host: &str) -> Option<Connection> {
+    /// The newest connection to a host, at one of the best of its addresses, on which the other side has kept quiet.
+    pub(super) fn take(&self, host: &str, choices: &[Choice]) -> Option<Connection> {
+        let best = choices.first()?.rank;
+        let best: Vec<_> =
+            choices.iter().take_while(|choice| choice.rank == best).map(|choice| &choice.address).collect();
         loop {
-            let mut connection = self.take_any(host)?;
+            let mut connection = self.take_any(host, &best)?;
             if connection.is_quiet() {
                 return Some(connection);
             }
         }
     }
 
-    fn take_any(&self, host: &str) -> Option<Connection> {
+    fn take_any(&self, host: &str, best: &[&Arc<Address>]) -> Option<Connection> {
         let now = self.clock.elapsed();
         let mut state = self.state.lock();
-        let at = state.idle.iter().rposition(|idle| *idle.host == *host)?;
+        let fits = |idle: &Idle| *idle.host == *host && best.iter().any(|address| idle.connection.leads_to(address));
+        let at = state.idle.iter().rposition(fits)?;
         let idle = state.idle.remove(at)?;
         (now.saturating_sub(idle.since) < self.max_age).then_some(idle.connection)
     }

@@ -2,11 +2,15 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+
+use super::addresses::{Address, Load};
+use crate::base::Clock;
 
 /// Room for the head of an answer and the few bytes of a small body that come with it: one call to the system brings
 /// both.
@@ -53,11 +57,35 @@ pub(super) struct Connection {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
+    /// Where it leads, where that is known.
+    address: Option<Arc<Address>>,
+    /// The request that is on its way.
+    load: Option<Load>,
 }
 
 impl Connection {
     pub(super) fn new(stream: Stream) -> Self {
-        Connection { stream, buffer: vec![0; BUFFER_BYTES], start: 0, end: 0 }
+        Connection { stream, buffer: vec![0; BUFFER_BYTES], start: 0, end: 0, address: None, load: None }
+    }
+
+    /// With a request on its way to where it leads.
+    pub(super) fn carrying(self, load: Load) -> Self {
+        Connection { address: Some(load.address().clone()), load: Some(load), ..self }
+    }
+
+    /// Another request is on its way.
+    pub(super) fn carry_another(&mut self, clock: &Clock) {
+        self.load = self.address.clone().map(|address| Load::begin(address, clock.clone()));
+    }
+
+    /// The request that is on its way, where it is known whither.
+    pub(super) fn load(&mut self) -> Option<&mut Load> {
+        self.load.as_mut()
+    }
+
+    /// Whether it leads there.
+    pub(super) fn leads_to(&self, address: &Arc<Address>) -> bool {
+        self.address.as_ref().is_some_and(|own| Arc::ptr_eq(own, address))
     }
 
     /// What has been received and not used.
@@ -129,8 +157,9 @@ impl Connection {
         }
     }
 
-    /// Gives back memory that only large answers need.
+    /// Its request is over: gives back memory that only large answers need.
     pub(super) fn rest(&mut self) {
+        self.load = None;
         if self.buffer.len() > BUFFER_BYTES {
             self.buffer = vec![0; BUFFER_BYTES];
             (self.start, self.end) = (0, 0);

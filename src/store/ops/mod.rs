@@ -68,6 +68,7 @@ impl HttpStore {
             ca_bundle: options.ca_bundle.as_deref(),
             proxy: options.proxy.as_ref(),
             bind: &options.bind,
+            addresses: &options.addresses,
             timeouts: options.timeouts,
             max_idle: options.max_connections,
             user_agent: &options.user_agent,
