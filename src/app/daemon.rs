@@ -139,7 +139,7 @@ pub(super) async fn start(plan: Plan, level: Arc<Level>, manager: &Manager) -> R
     };
     tracing::info!(from = mounting.store.credentials.describe(), "credentials");
     let store_options = mounting.store.clone();
-    let addresses = Reached { addresses: mounting.store.addresses.clone(), clock: clock.clone() };
+    let requests_to = Reached { addresses: mounting.store.addresses.clone(), clock: clock.clone() };
     let connected = match goes_on {
         true => {
             look_at_bucket(mounting.store.clone(), options.prefix.clone());
@@ -178,7 +178,7 @@ pub(super) async fn start(plan: Plan, level: Arc<Level>, manager: &Manager) -> R
         socket: addresses.socket.clone(),
         metrics: addresses.metrics.clone(),
         copying,
-        daemon: Arc::new(Rest { level, max_bandwidth: connected.max_bandwidth.clone(), addresses }),
+        daemon: Arc::new(Rest { level, max_bandwidth: connected.max_bandwidth.clone(), addresses: requests_to }),
     });
     let about = About {
         file_system: file_system.clone(),

@@ -24,6 +24,16 @@ use crate::tree::{Lookup, View, split_version};
 /// by then; a full page takes several times as long.
 const HEAD_START: Duration = Duration::from_millis(10);
 
+/// How long the question for one name is left alone: then the directory is listed beside it, so that a failure of the
+/// one is not waited for before the other is tried.
+const LATE: Duration = Duration::from_secs(5);
+
+/// How long one way may be waited for once the other has failed, counted from the beginning.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Where that is over, both have had the same time: what is left are the last tries.
+const LAST_MOMENT: Duration = Duration::from_secs(5);
+
 /// What one look at the tree has brought.
 enum Look {
     Settled(Entry),
@@ -45,7 +55,9 @@ struct Waiting {
 /// Where the question for one name alone stands.
 enum Asking {
     NotYet,
-    Now(BoxFuture<'static, bool>),
+    Now(BoxFuture<'static, Result<bool>>),
+    /// The same, for so long that the directory is listed beside it.
+    Late(BoxFuture<'static, Result<bool>>),
     /// It was answered, and the tree knows; or it failed, and the listing decides.
     Done,
 }
@@ -77,7 +89,7 @@ impl Fs {
         let mut asking = Asking::NotYet;
         let mut has_waited = false;
         loop {
-            let list_anyway = matches!(asking, Asking::Done);
+            let list_anyway = matches!(asking, Asking::Done | Asking::Late(_));
             let look = self.look(parent, name, since, list_anyway)?;
             let (key, waiting) = match look {
                 Look::Settled(entry) => {
@@ -99,7 +111,8 @@ impl Fs {
                 asking = Asking::Now(self.clone().ask_in_turn(parent, key, waiting.as_ref()).boxed());
             }
             has_waited = true;
-            asking = wait(asking, waiting.map(|waiting| waiting.bells)).await?;
+            let left = LONGEST.saturating_sub(self.clock.elapsed().saturating_sub(since)).max(LAST_MOMENT);
+            asking = wait(asking, waiting.map(|waiting| waiting.bells), left).await?;
         }
     }
 
@@ -108,7 +121,7 @@ impl Fs {
         parent: Ino,
         key: String,
         waiting: Option<&Waiting>,
-    ) -> impl Future<Output = bool> + use<> {
+    ) -> impl Future<Output = Result<bool>> + use<> {
         let begun = waiting.is_some_and(|waiting| waiting.bells.progress().pages == 0);
         let turns = waiting.map(|waiting| waiting.turns.clone());
         async move {
@@ -203,25 +216,39 @@ impl Fs {
     }
 }
 
-/// Waits for the listing's next page or for the answer to the question, whichever comes first.
-async fn wait(asking: Asking, listing: Option<Bells>) -> Result<Asking> {
+/// Waits for the listing's next page or for the answer to the question, whichever comes first. Where one of them fails,
+/// the other is waited for, but not for as long again.
+async fn wait(asking: Asking, listing: Option<Bells>, left: Duration) -> Result<Asking> {
+    let watched = listing.clone();
     let page = async move {
         match listing {
             Some(mut bells) => Some(bells.next().await),
             None => None,
         }
     };
+    let is_late = matches!(asking, Asking::Late(_));
     match asking {
-        Asking::Now(question) => {
+        Asking::Now(mut question) if watched.is_none() => match tokio::time::timeout(LATE, &mut question).await {
+            Ok(answer) => answer.map(|_| Asking::Done),
+            Err(_) => Ok(Asking::Late(question)),
+        },
+        Asking::Now(question) | Asking::Late(question) => {
             pin_mut!(page);
             // The page first: it may settle what would else be asked for in vain.
             match select(page, question).await {
-                Either::Right((_, _)) => Ok(Asking::Done),
-                Either::Left((Some(Progress { ended: Some(Err(_)), .. }) | None, question)) => {
-                    // The question alone decides now.
-                    question.await;
+                Either::Right((Ok(_), _)) => Ok(Asking::Done),
+                // A listing that brings pages does not fail as the question did, and decides.
+                Either::Right((Err(_), _)) if watched.as_ref().is_some_and(|bells| bells.progress().pages > 0) => {
                     Ok(Asking::Done)
                 }
+                Either::Right((Err(error), _)) => Err(error),
+                Either::Left((Some(Progress { ended: Some(Err(error)), .. }), question)) => {
+                    // The question alone decides now.
+                    let answer = tokio::time::timeout(left, question).await;
+                    answer.unwrap_or(Err(error)).map(|_| Asking::Done)
+                }
+                Either::Left((None, question)) => question.await.map(|_| Asking::Done),
+                Either::Left((Some(_), question)) if is_late => Ok(Asking::Late(question)),
                 Either::Left((Some(_), question)) => Ok(Asking::Now(question)),
             }
         }

@@ -27,6 +27,8 @@ mod numbered;
 #[cfg(test)]
 mod object_tests;
 mod options;
+#[cfg(test)]
+mod outage_tests;
 mod pace;
 mod probe;
 mod resume;

@@ -8,7 +8,7 @@ use futures::pin_mut;
 use super::listing::{class, kind};
 use super::{Errno, Fs, Result, Symlinks};
 use crate::base::{ETag, Ino, Key};
-use crate::store::{ErrorKind, HeadRequest, ListRequest, ObjectKind, ObjectMeta};
+use crate::store::{Error, ErrorKind, HeadRequest, ListRequest, ObjectKind, ObjectMeta};
 use crate::tree::{Facts, Kind, OddKeys, Probe, Renewed, Target, View, escape};
 
 /// The facts of an object as the tree takes them.
@@ -22,10 +22,16 @@ pub(super) fn facts(meta: &ObjectMeta) -> Facts<'_> {
     }
 }
 
+/// Whether a failure came only after all the time that a wait may take: another request would be paid for once more.
+fn has_spent_its_time(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Server | ErrorKind::Network | ErrorKind::Timeout | ErrorKind::Throttled)
+}
+
 impl Fs {
     /// Asks for one name: is there an object of this key, and do keys lie below it? Whether the tree knows now; where
-    /// it does not, the listing of the directory must decide.
-    pub(super) async fn ask(self: Arc<Self>, parent: Ino, key: String) -> bool {
+    /// it does not, the listing of the directory must decide. Fails where the service did, until the time that a wait
+    /// may take was over.
+    pub(super) async fn ask(self: Arc<Self>, parent: Ino, key: String) -> Result<bool> {
         let below = ListRequest { prefix: format!("{key}/"), max_keys: 1, ..ListRequest::default() };
         let below = self.store.list(below);
         let object = self.store.head(HeadRequest::new(Key::new(key.as_str())));
@@ -33,12 +39,12 @@ impl Fs {
         let (below, object) = match select(below, object).await {
             // The directory takes the name: what the object says does not matter.
             Either::Left((Ok(page), _)) if !page.entries.is_empty() || !page.prefixes.is_empty() => {
-                return self.learn(parent, &key, &Probe::Directory);
+                return Ok(self.learn(parent, &key, &Probe::Directory));
             }
             Either::Left((below, object)) => (below, object.await),
             Either::Right((object, below)) => (below.await, object),
         };
-        match (&below, &object) {
+        Ok(match (&below, &object) {
             (Ok(page), _) if !page.entries.is_empty() || !page.prefixes.is_empty() => {
                 self.learn(parent, &key, &Probe::Directory)
             }
@@ -46,11 +52,14 @@ impl Fs {
             (Ok(_), Ok(meta)) if meta.kind == ObjectKind::Symlink => false,
             (Ok(_), Ok(meta)) => self.learn(parent, &key, &Probe::Object(facts(meta))),
             (Ok(_), Err(error)) if error.kind() == ErrorKind::NotFound => self.learn(parent, &key, &Probe::Missing),
+            (Ok(_), Err(error)) | (Err(error), _) if has_spent_its_time(error) => {
+                return Err(self.report("looking a name up", error));
+            }
             (Ok(_), Err(error)) | (Err(error), _) => {
                 tracing::debug!(%error, "asking for one name failed; the listing decides");
                 false
             }
-        }
+        })
     }
 
     pub(super) fn learn(&self, parent: Ino, key: &str, probe: &Probe<'_>) -> bool {

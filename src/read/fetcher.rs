@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -211,6 +212,8 @@ struct Filling {
     tail: Option<Tail>,
     /// Where the first answer told a checksum to compare with.
     crc: Option<Crc64>,
+    /// For how long a program has waited for what failed so far.
+    failing_for: Duration,
 }
 
 impl Filling {
@@ -221,7 +224,7 @@ impl Filling {
 
 impl Fetch {
     async fn run(&self, grant: Grant) {
-        let mut filling = Filling { grant: Some(grant), tail: None, crc: None };
+        let mut filling = Filling { grant: Some(grant), tail: None, crc: None, failing_for: Duration::ZERO };
         let mut is_retry = false;
         loop {
             let Err(error) = self.transfer(&mut filling).await else { return self.finish(filling) };
@@ -231,7 +234,7 @@ impl Fetch {
                 return self.part.fail(error);
             }
             // A guess that failed is nobody's error, unless somebody has come to rely on it: then it is tried once
-            // more as what it has become.
+            // more as what it has become, for as long as is left of the time that a wait may take.
             if self.part.drop_out_unless_waited_for() {
                 return;
             }
@@ -239,6 +242,7 @@ impl Fetch {
                 return self.part.fail(error);
             }
             is_retry = true;
+            filling.failing_for = self.part.waited_for_long(self.reader.clock.elapsed());
         }
     }
 
@@ -247,7 +251,7 @@ impl Fetch {
         let range = self.part.range;
         let want = ByteRange::new(range.start + filling.written(), range.end);
         let mut flight = self.reader.pipe.begin(self.reader.clock.elapsed());
-        let response = self.reader.store.get(self.request(want)).await?;
+        let response = self.reader.store.get(self.request(want, filling.failing_for)).await?;
         flight.answered(self.reader.clock.elapsed());
         self.inode.accept(&response.meta)?;
         if response.range != want {
@@ -288,7 +292,7 @@ impl Fetch {
         Ok(())
     }
 
-    fn request(&self, want: ByteRange) -> GetRequest {
+    fn request(&self, want: ByteRange, failing_for: Duration) -> GetRequest {
         let object = &self.inode.object;
         let priority = match self.part.origin {
             Origin::Demand => Priority::Demand,
@@ -302,7 +306,7 @@ impl Fetch {
             if_match: self.inode.pin(),
             expected: Some(self.inode.expected()),
             priority,
-            failing_for: std::time::Duration::ZERO,
+            failing_for,
         }
     }
 

@@ -22,6 +22,7 @@ pub(super) use checked::{Arrival, Evidence};
 
 use super::budget::{Budget, Grant, Priority};
 use super::buffer::capacity_for;
+use super::failures::Failures;
 use super::integrity::Coverage;
 use super::keep::Place;
 use super::layout::Format;
@@ -109,6 +110,7 @@ pub(super) struct Inode {
     handed_out: AtomicBool,
     /// Grows, under the lock, when all that has come turns out to be worthless.
     generation: AtomicU64,
+    pub(super) failures: Failures,
     state: Mutex<State>,
 }
 
@@ -213,6 +215,7 @@ impl Inode {
             read_bytes: AtomicU64::new(0),
             handed_out: AtomicBool::new(false),
             generation: AtomicU64::new(0),
+            failures: Failures::default(),
             state: Mutex::new(state),
         })
     }

@@ -21,6 +21,7 @@ mod counted;
 mod expect;
 #[cfg(test)]
 mod expect_tests;
+mod failures;
 mod fetch;
 #[cfg(test)]
 mod fetch_tests;
@@ -431,6 +432,9 @@ impl File {
     }
 
     async fn answer(&self, read: ByteRange, now: Duration, source: &mut Source) -> Result<Slice> {
+        if let Some(error) = self.inode.failures.take(read, now) {
+            return Err(error);
+        }
         self.inode.last_read_ms.store(now.as_millis() as u64, Ordering::Relaxed);
         self.reader.record_read(&self.inode.object, read);
         let (plan, guidance) = self.reader.guided(&self.inode, self.inode.observe(read), read);
@@ -446,12 +450,16 @@ impl File {
             self.reader.enqueue(&self.inode);
             self.reader.pump();
             let is_ready = parts.iter().all(|part| part.has(read));
+            parts.iter().filter(|part| !part.has(read)).for_each(|part| part.waited_for(now));
             let _waiting = (!is_ready).then(|| Waiting::begin(&self.reader.metrics, source));
             match arrive(&parts, read).await {
                 Ok(()) if self.inode.hand_out(generation) => return Ok(self.deliver(&parts, read)),
                 // Some of what had come was found to be wrong since: asked for again, or this read fails.
                 Ok(()) => {}
-                Err(Lost::Failed(error)) => return Err(error),
+                Err(Lost::Failed(error)) => {
+                    self.inode.failures.add(read, self.reader.clock.elapsed(), &error);
+                    return Err(error);
+                }
                 // Somebody called the GET off before this read came to wait for it; the next one knows of us.
                 Err(Lost::Dropped) => {}
             }

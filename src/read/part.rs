@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
@@ -43,6 +44,8 @@ pub(super) struct Part {
     pub(super) shelved: AtomicBool,
     /// The checksum of all its bytes, once they are in.
     crc: OnceLock<u64>,
+    /// Since when a program waits for it, on the reader's clock.
+    waited_for_since: OnceLock<Duration>,
     /// Where bytes that nobody has read are counted when they go: of what was fetched ahead.
     unread: Option<Arc<Metrics>>,
     progress: Mutex<Progress>,
@@ -102,6 +105,7 @@ impl Part {
             delivered: AtomicU64::new(0),
             shelved: AtomicBool::new(false),
             crc: OnceLock::new(),
+            waited_for_since: OnceLock::new(),
             unread,
             progress: Mutex::new(progress),
         })
@@ -111,6 +115,16 @@ impl Part {
     pub(super) fn attach(&self, buffer: Arc<Buffer>) {
         let attached = self.buffer.set(buffer);
         debug_assert!(attached.is_ok(), "a part is fetched by one task");
+    }
+
+    /// A program waits for it from now on.
+    pub(super) fn waited_for(&self, now: Duration) {
+        self.waited_for_since.get_or_init(|| now);
+    }
+
+    /// For how long a program has waited for it.
+    pub(super) fn waited_for_long(&self, now: Duration) -> Duration {
+        self.waited_for_since.get().map_or(Duration::ZERO, |since| now.saturating_sub(*since))
     }
 
     /// A part whose bytes are all there.

@@ -108,7 +108,7 @@ impl Web {
         let timeouts = Timeouts { connect: ask.patience, ..Timeouts::default() };
         let (ca_bundle, user_agent) = (self.ca_bundle.as_deref(), self.user_agent.as_str());
         let (proxy, bind) = if tls { (self.proxy.as_ref(), self.bind.as_slice()) } else { (None, &[][..]) };
-        let addresses = &Addresses::default();
+        let addresses = &crate::store::Addresses::default();
         let options = TransportOptions { tls, ca_bundle, proxy, bind, addresses, timeouts, max_idle: 0, user_agent };
         let transport = Transport::new(options, self.clock.clone())?;
         let path_and_query = uri.path_and_query().map_or("/", |path| path.as_str());
