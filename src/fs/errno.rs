@@ -66,6 +66,8 @@ errnos! {
     EMSGSIZE,
     /// Under way already.
     EBUSY,
+    /// Who waited is told to end.
+    EINTR,
 }
 
 impl From<control::Kind> for Errno {

@@ -59,7 +59,7 @@ pub(super) fn to_read(ino: Ino, object: tree::Object) -> read::Object {
 
 impl Fs {
     /// `flags` are those of open(2); anything that writes is EROFS. `opener` is asked only where it matters. Costs no
-    /// request, but where every open asks the store.
+    /// request, but where every open asks the store, or this one does by O_DIRECT.
     pub async fn open(self: Arc<Self>, ino: Ino, flags: i32, opener: impl Opener) -> Result<Opened> {
         if flags & libc::O_ACCMODE != libc::O_RDONLY || flags & (libc::O_TRUNC | libc::O_CREAT) != 0 {
             return Err(Errno::EROFS);
@@ -71,7 +71,9 @@ impl Fs {
             Shape::Unresolved if self.resolve(ino).await?.ino != ino => return Err(Errno::ESTALE),
             Shape::File | Shape::Link | Shape::Unresolved => {}
         }
-        if self.ttl.get() == Ttl::EachOpen && self.check(ino).await? == Renewed::Changed {
+        // Who goes past the caches wants what there is now.
+        let asks = self.ttl.get() == Ttl::EachOpen || flags & libc::O_DIRECT != 0;
+        if asks && self.check(ino).await? == Renewed::Changed {
             return Err(Errno::ESTALE);
         }
         let object = {
@@ -155,11 +157,11 @@ impl Fs {
 
     fn failed(&self, open: &OpenFile, error: &Error) -> Errno {
         match error.kind() {
-            ErrorKind::Changed | ErrorKind::NotFound => {
+            ErrorKind::Changed | ErrorKind::NotFound | ErrorKind::NoSuchBucket => {
                 if !open.changed.swap(error.kind() == ErrorKind::Changed, Ordering::Relaxed) {
                     self.change(|state| ((), state.tree.mark_stale(open.ino)));
                 }
-                self.report("reading", error)
+                self.report_of_version("reading", error)
             }
             ErrorKind::Archived => {
                 tracing::error!(

@@ -2,7 +2,7 @@
 //!
 //! There are two kinds. A directory's own listing is shared by all who wait for that directory; who goes away does not
 //! stop it, but it stops by itself when nobody has waited for [`UNATTENDED_PAGES`] pages, so that one look-up in a
-//! directory of a hundred million objects does not list them all. A wide listing brings everything below a directory,
+//! directory of a hundred million objects does not list them all, or when nobody waits and no page comes. A wide listing brings everything below a directory,
 //! for a walk, for `listing=eager` or because it was asked to be refreshed. Nobody depends on a wide one alone:
 //! whoever wants a directory that it has not come to lists that directory beside it, and is woken by both.
 //!
@@ -30,6 +30,9 @@ use crate::tree::{Changes, Depth, Facts, Item, Kind, Listing, Standing};
 
 /// Pages that a directory's own listing goes on for while nobody waits.
 const UNATTENDED_PAGES: u64 = 1000;
+
+/// How long a listing goes on while nobody waits and no page comes. Pages of slow stores take a second or two.
+const UNATTENDED_WAIT: Duration = Duration::from_secs(5);
 
 /// Single names of one directory that are asked for at once while it is listed. The others wait for their turn, and
 /// nearly always for the page that settles them.
@@ -170,6 +173,20 @@ impl Run {
         }
     }
 
+    /// Returns when nobody has waited for a page for a while, if it is a listing that serves those who wait.
+    async fn left_alone(&self) {
+        if !matches!(self.purpose, Purpose::Asked | Purpose::Ahead) {
+            return std::future::pending().await;
+        }
+        loop {
+            self.bell.closed().await;
+            tokio::time::sleep(UNATTENDED_WAIT).await;
+            if self.bell.receiver_count() == 0 {
+                return;
+            }
+        }
+    }
+
     fn scope(&self) -> ListScope {
         let scope = match self.listing.depth {
             Depth::Directory => ListScope::directory(self.listing.prefix.as_str()),
@@ -295,7 +312,15 @@ impl Fs {
                 }
                 pages.set_concurrency(walk.pace.lock().requests().min(self.options.list.concurrency));
             }
-            match pages.next().await {
+            let page = tokio::select! {
+                biased;
+                page = pages.next() => page,
+                () = run.left_alone() => match self.stops_unattended(directory, run) {
+                    true => return End::Unwanted,
+                    false => continue,
+                },
+            };
+            match page {
                 Some(Ok(page)) => match self.apply(directory, run, &page) {
                     Applied::More => {}
                     Applied::Whole => return End::Whole,
@@ -313,19 +338,22 @@ impl Fs {
 
     fn is_done_with(&self, directory: Ino, run: &Arc<Run>, unattended: u64) -> bool {
         match run.purpose {
-            Purpose::Asked if unattended > UNATTENDED_PAGES => {
-                let mut state = self.state.lock();
-                // Under the lock, under which whoever wants to wait subscribes.
-                let stops = run.bell.receiver_count() == 0;
-                if stops {
-                    state.end_run(directory, run);
-                }
-                stops
-            }
+            Purpose::Asked if unattended > UNATTENDED_PAGES => self.stops_unattended(directory, run),
             // What was listed first would be forgotten for what comes now.
             Purpose::Ahead | Purpose::Everything => self.is_over_budget(),
             _ => false,
         }
+    }
+
+    /// Takes a listing out of those going on, unless a waiter has come; whether it did.
+    fn stops_unattended(&self, directory: Ino, run: &Arc<Run>) -> bool {
+        let mut state = self.state.lock();
+        // Under the lock, under which whoever wants to wait subscribes.
+        let stops = run.bell.receiver_count() == 0;
+        if stops {
+            state.end_run(directory, run);
+        }
+        stops
     }
 
     fn list_options(&self, purpose: Purpose) -> list::Options {

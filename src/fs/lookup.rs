@@ -66,15 +66,38 @@ impl Fs {
     /// `Found` takes one reference of the kernel's look-up count; [`Fs::forget`] gives it back.
     pub async fn lookup(self: Arc<Self>, parent: Ino, name: Vec<u8>) -> Result<Entry> {
         self.metrics.add(Metric::Lookups, 1);
+        match name.as_slice() {
+            b"." => return self.by_number(parent).await,
+            b".." => {
+                let above = self.state.lock().tree.parent(parent).ok_or(Errno::ESTALE)?;
+                return self.by_number(above).await;
+            }
+            _ => {}
+        }
         let since = self.clock.elapsed();
-        let entry = self.clone().looked_up(parent, &name, since).await?;
-        match entry {
+        self.failures.check(parent, &name, since)?;
+        let entry = self.clone().looked_up(parent, &name, since).await;
+        self.failures.note(parent, &name, &entry, since, self.clock.elapsed());
+        match entry? {
             Entry::Missing(ttl) => match std::str::from_utf8(&name).ok().and_then(split_version) {
                 Some((plain, version)) => self.version(parent, &name, plain, version, ttl).await,
                 None => Ok(self.absent(parent, name, ttl)),
             },
             found @ Entry::Found(_) => Ok(found),
         }
+    }
+
+    /// An entry by its number: no program looks up `.` or `..`, but the kernel does for a handle whose inode it has
+    /// forgotten (`open_by_handle_at`, NFS). ESTALE where the tree has forgotten it too.
+    async fn by_number(self: &Arc<Self>, ino: Ino) -> Result<Entry> {
+        let view = self.state.lock().tree.view(ino, self.clock.elapsed()).ok_or(Errno::ESTALE)?;
+        // A symlink object may get another number by that.
+        if view.shape == Shape::Unresolved && self.resolve(ino).await?.ino != ino {
+            return Err(Errno::ESTALE);
+        }
+        let mut state = self.state.lock();
+        let view = state.tree.view(ino, self.clock.elapsed()).ok_or(Errno::ESTALE)?;
+        Ok(self.take(&mut state, &view))
     }
 
     /// Remembers what the kernel is about to remember, so that it can be told when it is no longer so.

@@ -15,7 +15,10 @@ mod control;
 mod directory;
 mod distrust;
 mod errno;
+mod failures;
 mod file;
+#[cfg(test)]
+mod given_up_tests;
 mod habits;
 mod ledger;
 mod listing;
@@ -71,6 +74,7 @@ use self::changes::OddLog;
 use self::control::Desk;
 use self::directory::OpenDirectory;
 use self::distrust::{Distrusted, Ear};
+use self::failures::Failures;
 use self::file::OpenFile;
 use self::habits::Habits;
 use self::listing::Run;
@@ -136,6 +140,7 @@ pub struct Fs {
     next_handle: AtomicU64,
     habits: Mutex<Habits>,
     odd: OddLog,
+    failures: Failures,
     desk: Desk,
     /// Wakes what goes on in the background.
     wake: Arc<Notify>,
@@ -203,6 +208,7 @@ impl Fs {
             next_handle: AtomicU64::new(1),
             habits: Mutex::new(Habits::new()),
             odd: OddLog::default(),
+            failures: Failures::new(),
             desk: Desk::default(),
             wake: Arc::default(),
         });
@@ -314,6 +320,18 @@ impl Fs {
             _ => tracing::error!(key, %error, ?errno, "{doing}"),
         }
         errno
+    }
+
+    /// The same for an object that was found before: that it is gone is ESTALE then, as on NFS. ENOENT is for look-ups and
+    /// opens.
+    fn report_of_version(&self, doing: &'static str, error: &Error) -> Errno {
+        match Errno::from(error) {
+            Errno::ENOENT => {
+                tracing::warn!(key = error.key(), %error, errno = ?Errno::ESTALE, "{doing}: the object is gone");
+                Errno::ESTALE
+            }
+            _ => self.report(doing, error),
+        }
     }
 }
 

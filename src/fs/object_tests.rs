@@ -189,3 +189,67 @@ async fn seeking_finds_data_up_to_the_end() {
     assert_eq!(seek(-1, libc::SEEK_HOLE).await, Err(Errno::ENXIO));
     assert_eq!(seek(0, libc::SEEK_SET).await, Err(Errno::EINVAL));
 }
+
+#[tokio::test]
+async fn entries_are_found_by_number_and_so_is_the_directory_above() {
+    let bed = Bed::new(&["a", "dir/below/b"], |_| {});
+    let by_handle = async |ino, name: &str| bed.fs.clone().lookup(ino, name.as_bytes().to_vec()).await;
+    for path in ["a", "dir", "dir/below", "dir/below/b"] {
+        let attr = bed.attr(path).await;
+        bed.requests();
+        assert_eq!(by_handle(attr.ino, ".").await, Ok(Entry::Found(attr.clone())), "{path}");
+        // The kernel holds a reference for each answer: after the first is given back the entry must stay known.
+        bed.fs.forget(attr.ino, 1);
+        assert!(bed.fs.state.lock().tree.is_referenced(attr.ino), "{path}");
+        assert_eq!(bed.requests(), [""; 0]);
+    }
+    for (path, above) in [("dir/below/b", "dir/below"), ("dir/below", "dir")] {
+        let above = bed.attr(above).await;
+        assert_eq!(by_handle(bed.attr(path).await.ino, "..").await, Ok(Entry::Found(above)), "{path}");
+    }
+    let Ok(Entry::Found(root)) = by_handle(bed.attr("a").await.ino, "..").await else { panic!("the root is there") };
+    assert_eq!(root.ino, Ino::ROOT);
+    for name in [".", ".."] {
+        assert_eq!(by_handle(Ino(12345), name).await, Err(Errno::ESTALE));
+    }
+}
+
+#[tokio::test]
+async fn an_open_past_the_caches_sees_what_there_is_now() {
+    for ttl in [Ttl::For(Duration::from_secs(3600)), Ttl::Indefinite] {
+        let bed = Bed::new(&["a", "b"], |options| options.metadata_ttl = ttl);
+        let a = bed.attr("a").await.ino;
+        let open = |ino, flags| bed.fs.clone().open(ino, libc::O_RDONLY | flags, Stranger);
+        open(a, 0).await.unwrap();
+        assert_eq!(bed.requests(), ["LIST "]);
+        open(a, libc::O_DIRECT).await.unwrap();
+        assert_eq!(bed.requests(), ["HEAD a"]);
+        bed.bucket.put("a", "another");
+        open(a, 0).await.unwrap();
+        assert_eq!(bed.requests(), [""; 0], "others see what was listed");
+        // The kernel looks the name up again.
+        assert_eq!(open(a, libc::O_DIRECT).await.unwrap_err(), Errno::ESTALE);
+        let new = bed.attr("a").await.ino;
+        assert_ne!(new, a);
+        let handle = open(new, libc::O_DIRECT).await.unwrap().handle;
+        assert_eq!(bed.read(handle).await.unwrap(), "another");
+        let b = bed.attr("b").await.ino;
+        bed.bucket.remove("b");
+        assert_eq!(open(b, libc::O_DIRECT).await.unwrap_err(), Errno::ENOENT);
+    }
+}
+
+#[tokio::test]
+async fn what_is_gone_is_not_found_by_name_and_stale_where_it_was_found() {
+    let bed = Bed::new(&["a", "b", "c"], |_| {});
+    let (a, b) = (bed.open("a").await.unwrap(), bed.attr("b").await.ino);
+    for key in ["a", "b"] {
+        bed.bucket.remove(key);
+    }
+    assert_eq!(bed.read(a).await, Err(Errno::ESTALE));
+    assert_eq!(bed.fs.clone().getxattr(b, b"user.oss.crc64".to_vec(), 0).await, Err(Errno::ESTALE));
+    // And then the names are looked up anew.
+    for key in ["a", "b"] {
+        bed.missing(key).await;
+    }
+}

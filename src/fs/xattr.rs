@@ -10,7 +10,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::{Errno, Fs, Result, XattrReply};
 use crate::base::{ETag, Ino, Key, Timestamp};
 use crate::read::Verified;
-use crate::store::{ErrorKind, HeadRequest, ObjectMeta};
+use crate::store::{Error, ErrorKind, HeadRequest, ObjectMeta};
 use crate::tree::{Kind, Object};
 
 const PREFIX: &str = "user.oss.";
@@ -103,7 +103,7 @@ impl Fs {
         let tags = match self.store.tags(&Key::new(object.key.as_str()), object.version.as_deref()).await {
             Ok(tags) => tags,
             Err(error) if error.kind() == ErrorKind::Unsupported => return Ok(None),
-            Err(error) => return Err(self.report("reading tags", &error)),
+            Err(error) => return Err(self.attributes_failed(ino, "reading tags", &error)),
         };
         let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let pairs: Vec<_> = tags.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
@@ -118,7 +118,8 @@ impl Fs {
             return Ok(meta.clone());
         }
         let request = HeadRequest { key: Key::new(object.key.as_str()), version: object.version.clone() };
-        let meta = self.store.head(request).await.map_err(|error| self.report("reading attributes", &error))?;
+        let answer = self.store.head(request).await;
+        let meta = answer.map_err(|error| self.attributes_failed(ino, "reading attributes", &error))?;
         let differs = |known: &ETag| meta.etag.as_ref().is_some_and(|etag| etag != known);
         if object.kind != Kind::Symlink && object.etag.as_ref().is_some_and(differs) {
             self.change(|state| ((), state.tree.mark_stale(ino)));
@@ -127,6 +128,13 @@ impl Fs {
         let meta = Arc::new(meta);
         self.heads.lock().put(ino, meta.clone());
         Ok(meta)
+    }
+
+    fn attributes_failed(&self, ino: Ino, doing: &'static str, error: &Error) -> Errno {
+        if error.kind() == ErrorKind::NotFound {
+            self.change(|state| ((), state.tree.mark_stale(ino)));
+        }
+        self.report_of_version(doing, error)
     }
 }
 

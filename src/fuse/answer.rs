@@ -7,6 +7,7 @@
 use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -16,16 +17,19 @@ use futures::FutureExt;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use super::caller::{Caller, LOOK};
 use crate::base::Ino;
 use crate::fs::{self, Errno};
 
-/// What a request asks, for the log.
+/// What a request asks, and who.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
     /// The operation's name in the FUSE protocol.
     pub(super) op: &'static str,
     /// The inode it concerns.
     pub(super) ino: Ino,
+    /// The thread that waits for the answer.
+    pub(super) caller: Caller,
 }
 
 /// Answers requests.
@@ -49,6 +53,21 @@ impl Answers {
         operation: impl Future<Output = fs::Result<T>> + Send + 'static,
         reply: impl FnOnce(fs::Result<T>) + Send + 'static,
     ) {
+        self.answer_watched(request, self.watching(request).over(operation), reply);
+    }
+
+    /// What watches over the waits of a request.
+    pub(super) fn watching(&self, request: Request) -> Watching {
+        Watching { request, limit: self.limit }
+    }
+
+    /// Runs an operation whose waits are watched already.
+    pub(super) fn answer_watched<T: Send + 'static>(
+        &self,
+        request: Request,
+        operation: impl Future<Output = fs::Result<T>> + Send + 'static,
+        reply: impl FnOnce(fs::Result<T>) + Send + 'static,
+    ) {
         let Some(turn) = self.in_flight.enter() else {
             return settle(request, Ok(Err(Errno(libc::ENOTCONN))), reply);
         };
@@ -58,13 +77,8 @@ impl Answers {
         match operation.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(outcome) => settle(request, outcome, reply),
             Poll::Pending => {
-                let limit = self.limit;
                 self.runtime.spawn(async move {
-                    let outcome = tokio::time::timeout(limit, operation).await.unwrap_or_else(|_| {
-                        tracing::error!(op = request.op, ino = request.ino.0, ?limit, "no answer in time: EIO");
-                        Ok(Err(Errno::EIO))
-                    });
-                    settle(request, outcome, reply);
+                    settle(request, operation.await, reply);
                     drop(turn);
                 });
             }
@@ -75,6 +89,41 @@ impl Answers {
     pub(super) fn at_once<T>(&self, request: Request, operation: impl FnOnce() -> T) -> Option<T> {
         let _inside = self.runtime.enter();
         catch_unwind(AssertUnwindSafe(operation)).map_err(|panic| report(request, &*panic)).ok()
+    }
+}
+
+/// What ends the waits of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Watching {
+    request: Request,
+    limit: Duration,
+}
+
+impl Watching {
+    /// The operation, until its time is over (EIO) or the thread that waits for it is told to end (EINTR): what it waits
+    /// for is given up then. Must be polled a second time when the first poll brings nothing.
+    pub(super) async fn over<T>(self, operation: impl Future<Output = fs::Result<T>>) -> fs::Result<T> {
+        let Watching { request, limit } = self;
+        let mut operation = pin!(operation);
+        // The first poll is on the thread that received the request, and nearly always the last one: no timer yet.
+        if let Poll::Ready(result) = futures::poll!(operation.as_mut()) {
+            return result;
+        }
+        futures::pending!();
+        let (mut left, mut watch) = (limit, request.caller.watch());
+        while !left.is_zero() {
+            let wait = LOOK.min(left);
+            if let Ok(result) = tokio::time::timeout(wait, operation.as_mut()).await {
+                return result;
+            }
+            left -= wait;
+            if watch.is_ending() {
+                tracing::debug!(op = request.op, ino = request.ino.0, "the caller is told to end: EINTR");
+                return Err(Errno::EINTR);
+            }
+        }
+        tracing::error!(op = request.op, ino = request.ino.0, ?limit, "no answer in time: EIO");
+        Err(Errno::EIO)
     }
 }
 
@@ -156,9 +205,12 @@ impl Drop for Turn {
 mod tests {
     use std::sync::mpsc::{Receiver, channel};
 
+    use super::super::caller::Sight;
     use super::*;
 
-    const READ: Request = Request { op: "read", ino: Ino(7) };
+    fn read() -> Request {
+        Request { op: "read", ino: Ino(7), caller: Caller::new(0, Sight::Clear) }
+    }
 
     fn runtime() -> tokio::runtime::Runtime {
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
@@ -174,7 +226,7 @@ mod tests {
         operation: impl Future<Output = fs::Result<u32>> + Send + 'static,
     ) -> Receiver<(fs::Result<u32>, std::thread::ThreadId)> {
         let (sender, receiver) = channel();
-        answers.answer(READ, operation, move |result| {
+        answers.answer(read(), operation, move |result| {
             sender.send((result, std::thread::current().id())).unwrap();
         });
         receiver
@@ -214,7 +266,7 @@ mod tests {
             panic!("later")
         });
         assert_eq!(receiver.recv().unwrap().0, Err(Errno::EIO));
-        assert_eq!(answers.at_once(READ, || panic!("never waits")), None::<u32>);
+        assert_eq!(answers.at_once(read(), || panic!("never waits")), None::<u32>);
         answers.in_flight.close();
         runtime.block_on(answers.in_flight.drained());
     }
@@ -224,6 +276,27 @@ mod tests {
         let runtime = runtime();
         let receiver = ask(&answers(&runtime, Duration::from_millis(20)), std::future::pending());
         assert_eq!(receiver.recv().unwrap().0, Err(Errno::EIO));
+    }
+
+    #[test]
+    fn a_wait_ends_with_the_thread_that_waits_and_not_before() {
+        let runtime = runtime();
+        let answers = answers(&runtime, Duration::from_secs(600));
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let request = Request { caller: Caller::new(child.id(), Sight::Clear), ..read() };
+        let (sender, receiver) = channel();
+        let given_up = Arc::new(());
+        let held = given_up.clone();
+        let operation = async move {
+            let _held = held;
+            std::future::pending().await
+        };
+        answers.answer(request, operation, move |result: fs::Result<u32>| sender.send(result).unwrap());
+        assert!(receiver.recv_timeout(LOOK * 3).is_err(), "the program lives");
+        child.kill().unwrap();
+        assert_eq!(receiver.recv().unwrap(), Err(Errno::EINTR));
+        assert_eq!(Arc::strong_count(&given_up), 1, "what it waited for is given up");
+        child.wait().unwrap();
     }
 
     #[test]

@@ -41,6 +41,9 @@ pub(super) struct Terms {
 pub(super) struct Spot {
     pub(super) dir: PathBuf,
     pub(super) device: (u32, u32),
+    /// The PID namespace that it was made in; unknown of mounts of earlier versions.
+    #[serde(default)]
+    pub(super) pid_namespace: Option<String>,
 }
 
 impl Terms {
@@ -163,9 +166,11 @@ mod tests {
         let terms = Terms { version: (7, 45), abilities: u64::MAX };
         let text = serde_json::to_string(&terms).unwrap();
         assert_eq!(serde_json::from_str::<Terms>(&text).unwrap(), terms);
-        let nowhere = Spot { dir: "/nowhere/at all".into(), device: (0, 7) };
+        let nowhere = Spot { dir: "/nowhere/at all".into(), device: (0, 7), pid_namespace: None };
         assert!(nowhere.find(&Options::default()).is_err());
-        let root = Spot { dir: "/".into(), device: (0, 0) };
+        let root = Spot { dir: "/".into(), device: (0, 0), pid_namespace: None };
         assert!(root.find(&Options::default()).is_err());
+        // As an earlier version has noted it.
+        assert_eq!(serde_json::from_str::<Spot>(r#"{"dir":"/","device":[0,0]}"#).unwrap(), root);
     }
 }

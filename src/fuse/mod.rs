@@ -7,7 +7,8 @@
 //!    mount left by a killed daemon; one clear sentence for each way it can fail: `attach` and [`MountError`].
 //! 2. Unmounting exactly our mount, whatever has been mounted over its path or in its place since, and while files
 //!    are open: [`Mounted`] and `mountinfo`. The FUSE crate's own mount handle gets this wrong and is not used.
-//! 3. Answering without a thread parked per waiting read, surviving a panic, and with an end to every wait: `answer`.
+//! 3. Answering without a thread parked per waiting read, surviving a panic, and with an end to every wait: `answer`;
+//!    at once where the program that waits is killed: `caller`.
 //! 4. Telling the kernel to forget, without ever blocking a thread that must answer: [`Notifier`].
 //! 5. Control requests on a mount that is read-only: `control`, an ioctl; whether the caller lives where the daemon
 //!    does: `namespaces`.
@@ -17,6 +18,7 @@
 
 mod answer;
 mod attach;
+mod caller;
 mod control;
 mod error;
 mod fusermount;

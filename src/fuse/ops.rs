@@ -19,6 +19,7 @@ use fuser::{
 };
 
 use super::answer::{Answers, Request};
+use super::caller::{Caller as Thread, Sight};
 use super::kept::{self, Registered, Terms};
 use super::passthrough::Passing;
 use super::reply::{DirectMmap, GENERATION, attributes, errno, fill, nothing, open_flags};
@@ -33,13 +34,14 @@ use crate::fs::{Asker, Caller, DirHandle, Entry, FileHandle, Fs, Opener, Program
 /// second `find` with stat of 500,000 files takes 2.2 s of CPU either way, names whose attributes the kernel has dropped
 /// meanwhile would be looked up one by one, and a directory that was growing when the cache was filled then lacked an
 /// entry.
-const WANTED: [InitFlags; 6] = [
+const WANTED: [InitFlags; 7] = [
     InitFlags::FUSE_ASYNC_DIO,
     InitFlags::FUSE_PARALLEL_DIROPS,
     InitFlags::FUSE_DO_READDIRPLUS,
     InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP,
     InitFlags::FUSE_CACHE_SYMLINKS,
     InitFlags::FUSE_HAS_IOCTL_DIR,
+    InitFlags::FUSE_EXPORT_SUPPORT,
 ];
 
 /// The kernel's requests, put to a file system.
@@ -48,6 +50,7 @@ pub(super) struct Kernel {
     device: Arc<OwnedFd>,
     answers: Answers,
     max_background: u16,
+    sight: Sight,
     /// Whether control requests come by `setxattr`.
     takes_calls: bool,
 
@@ -62,6 +65,7 @@ impl Kernel {
         device: Arc<OwnedFd>,
         open: &[StillOpen],
         answers: Answers,
+        sight: Sight,
         options: &Options,
     ) -> Self {
         let passing = Passing::new();
@@ -74,6 +78,7 @@ impl Kernel {
             device,
             answers,
             max_background,
+            sight,
             takes_calls,
             direct_mmap: DirectMmap::Refused,
             passing: Arc::new(passing),
@@ -82,6 +87,10 @@ impl Kernel {
 
     fn fs(&self) -> Arc<Fs> {
         self.fs.clone()
+    }
+
+    fn request(&self, op: &'static str, ino: INodeNo, caller: &fuser::Request) -> Request {
+        Request { op, ino: Ino(ino.0), caller: Thread::new(caller.pid(), self.sight) }
     }
 
     /// Where the kernel can read files by itself, it may.
@@ -152,10 +161,6 @@ fn asking(request: &fuser::Request, ino: INodeNo) -> Caller {
     Caller { asker, on: Ino(ino.0) }
 }
 
-fn request(op: &'static str, ino: INodeNo) -> Request {
-    Request { op, ino: Ino(ino.0) }
-}
-
 impl Filesystem for Kernel {
     fn init(&mut self, _: &fuser::Request, config: &mut KernelConfig) -> io::Result<()> {
         for ability in WANTED {
@@ -172,9 +177,9 @@ impl Filesystem for Kernel {
         Ok(())
     }
 
-    fn lookup(&self, _: &fuser::Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+    fn lookup(&self, caller: &fuser::Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let lookup = self.fs().lookup(Ino(parent.0), name.as_bytes().to_vec());
-        self.answers.answer(request("lookup", parent), lookup, |result| match result {
+        self.answers.answer(self.request("lookup", parent, caller), lookup, |result| match result {
             Ok(Entry::Found(attr)) => reply.entry(&attr.ttl, &attributes(&attr), GENERATION),
             Ok(Entry::Missing(Duration::ZERO)) => reply.error(Code::ENOENT),
             Ok(Entry::Missing(ttl)) => reply.entry_with_ttls(&Duration::ZERO, &ttl, &nothing(), GENERATION),
@@ -182,22 +187,30 @@ impl Filesystem for Kernel {
         });
     }
 
-    fn forget(&self, _: &fuser::Request, ino: INodeNo, count: u64) {
-        self.answers.at_once(request("forget", ino), || self.fs.forget(Ino(ino.0), count));
+    fn forget(&self, caller: &fuser::Request, ino: INodeNo, count: u64) {
+        self.answers.at_once(self.request("forget", ino, caller), || self.fs.forget(Ino(ino.0), count));
     }
 
-    fn getattr(&self, _: &fuser::Request, ino: INodeNo, _: Option<Fh>, reply: ReplyAttr) {
-        self.answers.answer(request("getattr", ino), self.fs().getattr(Ino(ino.0)), |result| match result {
-            Ok(attr) => reply.attr(&attr.ttl, &attributes(&attr)),
-            Err(error) => reply.error(errno(error)),
-        });
+    fn getattr(&self, caller: &fuser::Request, ino: INodeNo, _: Option<Fh>, reply: ReplyAttr) {
+        self.answers.answer(
+            self.request("getattr", ino, caller),
+            self.fs().getattr(Ino(ino.0)),
+            |result| match result {
+                Ok(attr) => reply.attr(&attr.ttl, &attributes(&attr)),
+                Err(error) => reply.error(errno(error)),
+            },
+        );
     }
 
-    fn readlink(&self, _: &fuser::Request, ino: INodeNo, reply: ReplyData) {
-        self.answers.answer(request("readlink", ino), self.fs().readlink(Ino(ino.0)), |result| match result {
-            Ok(target) => reply.data(&target),
-            Err(error) => reply.error(errno(error)),
-        });
+    fn readlink(&self, caller: &fuser::Request, ino: INodeNo, reply: ReplyData) {
+        self.answers.answer(
+            self.request("readlink", ino, caller),
+            self.fs().readlink(Ino(ino.0)),
+            |result| match result {
+                Ok(target) => reply.data(&target),
+                Err(error) => reply.error(errno(error)),
+            },
+        );
     }
 
     fn open(&self, caller: &fuser::Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
@@ -207,7 +220,7 @@ impl Filesystem for Kernel {
         let (mmap, passing, pid, number) = (self.direct_mmap, self.passing.clone(), caller.pid(), number(caller));
         let (fs, device) = (self.fs(), self.device.clone());
         let open = self.fs().open(Ino(ino.0), flags.0, Process(pid));
-        self.answers.answer(request("open", ino), open, move |result| match result {
+        self.answers.answer(self.request("open", ino, caller), open, move |result| match result {
             Ok(opened) => {
                 let handle = Fh(opened.handle.0);
                 fs.asked(handle.0, number);
@@ -229,17 +242,21 @@ impl Filesystem for Kernel {
 
     fn read(
         &self,
-        _: &fuser::Request,
+        caller: &fuser::Request,
         ino: INodeNo,
         handle: Fh,
         offset: u64,
         size: u32,
-        _: OpenFlags,
+        flags: OpenFlags,
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
         let read = self.fs().read(FileHandle(handle.0), offset, size as usize);
-        self.answers.answer(request("read", ino), read, |result| match result {
+        let mut request = self.request("read", ino, caller);
+        if flags.0 & libc::O_DIRECT == 0 {
+            request.caller = Thread::of_pages(caller.pid(), self.sight);
+        }
+        self.answers.answer(request, read, |result| match result {
             // Written to the kernel from the buffer the bytes arrived in.
             Ok(slice) => reply.data(&slice),
             Err(error) => reply.error(errno(error)),
@@ -248,7 +265,7 @@ impl Filesystem for Kernel {
 
     fn release(
         &self,
-        _: &fuser::Request,
+        caller: &fuser::Request,
         ino: INodeNo,
         handle: Fh,
         _: OpenFlags,
@@ -256,7 +273,7 @@ impl Filesystem for Kernel {
         _: bool,
         reply: ReplyEmpty,
     ) {
-        self.answers.at_once(request("release", ino), || self.close(Ino(ino.0), FileHandle(handle.0)));
+        self.answers.at_once(self.request("release", ino, caller), || self.close(Ino(ino.0), FileHandle(handle.0)));
         reply.ok();
     }
 
@@ -265,19 +282,25 @@ impl Filesystem for Kernel {
             self.fs.releasedir(DirHandle(handle));
         }
         let (fs, number) = (self.fs(), number(caller));
-        self.answers.answer(request("opendir", ino), self.fs().opendir(Ino(ino.0)), move |result| match result {
-            Ok(handle) => {
-                fs.asked(handle.0, number);
-                reply.opened(Fh(handle.0), FopenFlags::empty());
+        self.answers.answer(self.request("opendir", ino, caller), self.fs().opendir(Ino(ino.0)), move |result| {
+            match result {
+                Ok(handle) => {
+                    fs.asked(handle.0, number);
+                    reply.opened(Fh(handle.0), FopenFlags::empty());
+                }
+                Err(error) => reply.error(errno(error)),
             }
-            Err(error) => reply.error(errno(error)),
         });
     }
 
-    fn readdir(&self, _: &fuser::Request, ino: INodeNo, handle: Fh, offset: u64, mut reply: ReplyDirectory) {
-        let fs = self.fs();
-        let fill = async move { Ok((fill(fs, DirHandle(handle.0), offset, &mut reply).await, reply)) };
-        self.answers.answer(request("readdir", ino), fill, |filled| match filled {
+    fn readdir(&self, caller: &fuser::Request, ino: INodeNo, handle: Fh, offset: u64, mut reply: ReplyDirectory) {
+        let (fs, request) = (self.fs(), self.request("readdir", ino, caller));
+        let watching = self.answers.watching(request);
+        let fill = async move {
+            // Watched here, inside: the buffer is needed for the answer.
+            Ok((watching.over(fill(fs, DirHandle(handle.0), offset, &mut reply)).await, reply))
+        };
+        self.answers.answer_watched(request, fill, |filled| match filled {
             Ok((Ok(()), reply)) => reply.ok(),
             Ok((Err(error), reply)) => reply.error(errno(error)),
             // The buffer went down with the operation and has answered EIO.
@@ -285,10 +308,21 @@ impl Filesystem for Kernel {
         });
     }
 
-    fn readdirplus(&self, _: &fuser::Request, ino: INodeNo, handle: Fh, offset: u64, mut reply: ReplyDirectoryPlus) {
-        let fs = self.fs();
-        let fill = async move { Ok((fill(fs, DirHandle(handle.0), offset, &mut reply).await, reply)) };
-        self.answers.answer(request("readdirplus", ino), fill, |filled| match filled {
+    fn readdirplus(
+        &self,
+        caller: &fuser::Request,
+        ino: INodeNo,
+        handle: Fh,
+        offset: u64,
+        mut reply: ReplyDirectoryPlus,
+    ) {
+        let (fs, request) = (self.fs(), self.request("readdirplus", ino, caller));
+        let watching = self.answers.watching(request);
+        let fill = async move {
+            // Watched here, inside: the buffer is needed for the answer.
+            Ok((watching.over(fill(fs, DirHandle(handle.0), offset, &mut reply)).await, reply))
+        };
+        self.answers.answer_watched(request, fill, |filled| match filled {
             Ok((Ok(()), reply)) => reply.ok(),
             Ok((Err(error), reply)) => reply.error(errno(error)),
             // The buffer went down with the operation and has answered EIO.
@@ -296,13 +330,13 @@ impl Filesystem for Kernel {
         });
     }
 
-    fn releasedir(&self, _: &fuser::Request, ino: INodeNo, handle: Fh, _: OpenFlags, reply: ReplyEmpty) {
-        self.answers.at_once(request("releasedir", ino), || self.fs.releasedir(DirHandle(handle.0)));
+    fn releasedir(&self, caller: &fuser::Request, ino: INodeNo, handle: Fh, _: OpenFlags, reply: ReplyEmpty) {
+        self.answers.at_once(self.request("releasedir", ino, caller), || self.fs.releasedir(DirHandle(handle.0)));
         reply.ok();
     }
 
-    fn statfs(&self, _: &fuser::Request, ino: INodeNo, reply: ReplyStatfs) {
-        match self.answers.at_once(request("statfs", ino), || self.fs.statfs()) {
+    fn statfs(&self, caller: &fuser::Request, ino: INodeNo, reply: ReplyStatfs) {
+        match self.answers.at_once(self.request("statfs", ino, caller), || self.fs.statfs()) {
             Some(s) => reply.statfs(
                 s.blocks,
                 s.blocks_free,
@@ -319,22 +353,24 @@ impl Filesystem for Kernel {
 
     fn getxattr(&self, caller: &fuser::Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
         if self.takes_calls && name.as_bytes() == control::RESULT {
-            let caller = asking(caller, ino);
-            let result = self.fs().control_result(caller, size);
-            return self.answers.answer(request("getxattr", ino), result, |result| Kernel::xattr(reply, result));
+            let asker = asking(caller, ino);
+            let result = self.fs().control_result(asker, size);
+            return self
+                .answers
+                .answer(self.request("getxattr", ino, caller), result, |result| Kernel::xattr(reply, result));
         }
         let value = self.fs().getxattr(Ino(ino.0), name.as_bytes().to_vec(), size);
-        self.answers.answer(request("getxattr", ino), value, |result| Kernel::xattr(reply, result));
+        self.answers.answer(self.request("getxattr", ino, caller), value, |result| Kernel::xattr(reply, result));
     }
 
-    fn listxattr(&self, _: &fuser::Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+    fn listxattr(&self, caller: &fuser::Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
         let names = self.fs().listxattr(Ino(ino.0), size);
-        self.answers.answer(request("listxattr", ino), names, |result| Kernel::xattr(reply, result));
+        self.answers.answer(self.request("listxattr", ino, caller), names, |result| Kernel::xattr(reply, result));
     }
 
-    fn lseek(&self, _: &fuser::Request, ino: INodeNo, handle: Fh, offset: i64, whence: i32, reply: ReplyLseek) {
+    fn lseek(&self, caller: &fuser::Request, ino: INodeNo, handle: Fh, offset: i64, whence: i32, reply: ReplyLseek) {
         let seek = self.fs().lseek(FileHandle(handle.0), offset, whence);
-        self.answers.answer(request("lseek", ino), seek, |result| match result {
+        self.answers.answer(self.request("lseek", ino, caller), seek, |result| match result {
             Ok(offset) => reply.offset(offset),
             Err(error) => reply.error(errno(error)),
         });
@@ -372,12 +408,16 @@ impl Filesystem for Kernel {
         if number != control::IOCTL {
             return reply.error(Code::ENOTTY);
         }
-        let caller = asking(caller, ino);
-        let (fs, asked) = (self.fs(), self.fs().control(caller, input.to_vec()));
-        self.answers.answer(request("ioctl", ino), async { Ok(asked.await) }, move |result| match result {
-            Ok(answered) => control::reply(reply, answered, fs.control_socket()),
-            Err(error) => reply.error(errno(error)),
-        });
+        let asker = asking(caller, ino);
+        let (fs, asked) = (self.fs(), self.fs().control(asker, input.to_vec()));
+        self.answers.answer(
+            self.request("ioctl", ino, caller),
+            async { Ok(asked.await) },
+            move |result| match result {
+                Ok(answered) => control::reply(reply, answered, fs.control_socket()),
+                Err(error) => reply.error(errno(error)),
+            },
+        );
     }
 
     /// Files are always ready: the kernel takes this as leave to answer by itself from now on.
@@ -487,9 +527,9 @@ impl Filesystem for Kernel {
         if !self.takes_calls || name.as_bytes() != control::CALL {
             return reply.error(Code::EROFS);
         }
-        let caller = asking(caller, ino);
-        let call = self.fs().call(caller, value.to_vec());
-        self.answers.answer(request("setxattr", ino), call, |result| match result {
+        let asker = asking(caller, ino);
+        let call = self.fs().call(asker, value.to_vec());
+        self.answers.answer(self.request("setxattr", ino, caller), call, |result| match result {
             Ok(()) => reply.ok(),
             Err(error) => reply.error(errno(error)),
         });

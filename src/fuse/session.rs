@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::answer::{Answers, InFlight};
 use super::attach::{self, Point};
+use super::caller::{self, Sight};
 use super::kept::{self, Spot, Terms};
 use super::ops::Kernel;
 use super::{Access, Kept, MountError, Notifier, Options, Place, Target};
@@ -28,12 +29,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Operations that wait do so on `runtime`, a multi-threaded one with its timer enabled, which must outlive the
 /// mount. Blocks for some milliseconds.
 pub fn mount(fs: Arc<Fs>, target: Target, options: Options, runtime: Handle) -> Result<Mounted, MountError> {
-    let Connection { device, point, terms, open } = Connection::to(target, &options)?;
-    note_spot(&fs, point.as_ref());
+    let Connection { device, point, pid_namespace, terms, open } = Connection::to(target, &options)?;
+    let sight = Sight::of_mount_in(pid_namespace.as_deref());
+    note_spot(&fs, point.as_ref(), pid_namespace);
     let in_flight = Arc::new(InFlight::default());
     let answers = Answers::new(runtime, options.answer_limit, in_flight.clone());
     let device = Arc::new(device);
-    let kernel = Kernel::new(fs.clone(), device.clone(), &open, answers, &options);
+    let kernel = Kernel::new(fs.clone(), device.clone(), &open, answers, sight, &options);
     // The kernel lets in all but the owner unless told; between the others only the crate can tell.
     let acl = if options.access == Access::OwnerAndRoot { SessionACL::RootAndOwner } else { SessionACL::All };
     let config = config(&options, fs.ledger().is_none());
@@ -75,6 +77,8 @@ struct Connection {
     device: OwnedFd,
     /// None where somebody else has mounted.
     point: Option<Point>,
+    /// Where the numbers of callers mean something, if that is known.
+    pid_namespace: Option<String>,
     /// What was agreed on in an earlier life, and what is open from it.
     terms: Option<Terms>,
     open: Vec<StillOpen>,
@@ -85,24 +89,27 @@ impl Connection {
         match target.place {
             Place::Directory(dir) => {
                 let (device, point) = attach::attach(&dir, &target.source, options)?;
-                Ok(Connection { device, point: Some(point), terms: None, open: Vec::new() })
+                let pid_namespace = caller::own_namespace();
+                Ok(Connection { device, point: Some(point), pid_namespace, terms: None, open: Vec::new() })
             }
-            Place::Device(device) => Ok(Connection { device, point: None, terms: None, open: Vec::new() }),
+            Place::Device(device) => {
+                Ok(Connection { device, point: None, pid_namespace: None, terms: None, open: Vec::new() })
+            }
             Place::Kept(Kept { device, notes: [spot, terms], open }) => {
                 let lost = |error: serde_json::Error| MountError::Lost(error.into());
                 let spot: Spot = serde_json::from_str(&spot).map_err(lost)?;
                 let terms = Some(serde_json::from_str(&terms).map_err(lost)?);
                 let point = Some(spot.find(options).map_err(MountError::Lost)?);
-                Ok(Connection { device, point, terms, open })
+                Ok(Connection { device, point, pid_namespace: spot.pid_namespace, terms, open })
             }
         }
     }
 }
 
 /// Writes down where the mount is, for a later life.
-fn note_spot(fs: &Fs, point: Option<&Point>) {
+fn note_spot(fs: &Fs, point: Option<&Point>, pid_namespace: Option<String>) {
     let (Some(ledger), Some(point)) = (fs.ledger(), point) else { return };
-    let spot = Spot { dir: point.dir().to_owned(), device: point.device() };
+    let spot = Spot { dir: point.dir().to_owned(), device: point.device(), pid_namespace };
     match serde_json::to_string(&spot) {
         Ok(spot) => ledger.note(kept::MOUNT, &spot),
         Err(error) => tracing::warn!(%error, "the name of the directory cannot be written down"),

@@ -25,11 +25,29 @@
 //! The kernel knows the mount as read-only and refuses writes itself, with EROFS, before any permission is looked at.
 //! File modes are checked by the kernel too.
 //!
-//! # A reader that is killed while it waits
+//! # A program that waits
 //!
-//! A process whose read is already with the daemon is let go by the kernel only with the answer, even after
-//! `kill -9`; in `ps` it shows state D. Every wait in the daemon has an end: what the store fails at is given up when
-//! it has failed for 60 to 75 s, and whatever is left unanswered after ten minutes fails with EIO.
+//! Every wait has an end. While the service does not answer, a call (`open`, `read`, `stat`, `readdir`, a page of a
+//! mapping) fails with EIO when it has waited for 60 to 75 seconds, and no later; what the kernel asks by itself behind that (a name once
+//! more, page by page what readahead has not brought) fails at once. Whatever is left unanswered after ten minutes fails
+//! with EIO too.
+//!
+//! A program that is to end does not wait for that. The kernel lets go of a thread whose request is with the daemon only
+//! with the answer, even after `kill -9` (state D in `ps`), so that the daemon looks at threads that wait, about three
+//! times a second: one that was killed, or sent a signal that ends it, or SIGINT or SIGTERM that it handles, gets EINTR
+//! within the second, and what it waited for is given up where no other program waits for it. Signals that it blocks
+//! or ignores, or lives with (SIGALRM, SIGCHLD), do not disturb it.
+//!
+//! Two things keep a killed program waiting all the same. Programs are seen in the PID namespace of the mount and those
+//! below it: where the daemon runs in a container and its readers in others, let them share one (`hostPID: true`,
+//! `shareProcessNamespace: true`, `--pid`). And of several programs that look the same name up at once, the kernel asks
+//! for the first: the others wait behind it, inside the kernel.
+//!
+//! # Handles
+//!
+//! `name_to_handle_at` and `open_by_handle_at` work, also after the kernel has forgotten the inode, for as long as the
+//! daemon knows the name: it forgets names under `metadata-memory`, and a new mount knows none that it has not listed.
+//! Then a handle is ESTALE, as it is for an object that was replaced.
 //!
 //! # Unmounting
 //!

@@ -114,6 +114,24 @@
 //! A name that is missing is believed to be so for `negative-ttl` (5 s), except under `indefinite`. The kernel is told
 //! what is left of these times, so that nothing is believed twice as long.
 //!
+//! An open with `O_DIRECT` asks the store whatever the times are, as `metadata-ttl=0` does for every open: who wants what
+//! there is now can have it without another mount. If the object has changed, the name leads to the new version from
+//! then on, for all; if it is gone, the open fails with ENOENT.
+//!
+//! ```console
+//! $ mkdir mnt && ossmount mount oss://bucket mnt && cat mnt/a.txt mnt/dir/b.txt
+//! alpha
+//! beta
+//! $ elsewhere ossmount cp oss://bucket/dir/b.txt oss://bucket/a.txt
+//! oss://bucket/dir/b.txt -> oss://bucket/a.txt: 5B
+//! $ cat mnt/a.txt
+//! alpha
+//! $ dd if=mnt/a.txt iflag=direct status=none
+//! beta
+//! $ cat mnt/a.txt
+//! beta
+//! ```
+//!
 //! What is copied or refreshed through any mount of this user is there at once in all of them, whatever the times:
 //!
 //! ```console
@@ -181,7 +199,7 @@
 //! directory, four at a time. In a directory of more than 2000 entries whose listing has become too old, single names
 //! are asked for alone, until that has cost as many requests as listing it again.
 //!
-//! A listing goes on when the program that wanted it has gone, for 1000 pages at most.
+//! A listing goes on when the program that wanted it has gone, for 1000 pages at most, and while pages come.
 //!
 //! Under a time for `metadata-ttl`, directories in use are listed again in the background when three quarters of it
 //! are over, so that a program that polls never waits: those used last, 256 at most, 8 at once, and only where
@@ -317,9 +335,10 @@
 //!
 //! | errno | is |
 //! |---|---|
-//! | ENOENT | no such key (404), or a name that can be none |
+//! | ENOENT | no such key (404), or a name that can be none; of look-ups and opens |
 //! | EACCES | refused (403); an object of an archive class that has not been restored; credentials that are not accepted |
-//! | ESTALE | the object has changed since it was opened |
+//! | ESTALE | the object has changed since it was opened, or is gone |
+//! | EINTR | the program was killed, or sent SIGINT or SIGTERM, while it waited for the service |
 //! | EROFS | anything that writes |
 //! | EIO | the service could not be reached, or failed, for 60 to 75 s; a checksum that is wrong |
 //! | ENODATA | no such extended attribute |

@@ -8,7 +8,7 @@
 //! comes next (`replay`, `follow`); what was read stays until memory is wanted (`keep`), or the machine is short of it
 //! (`pressure`). What somebody asks for by name is fetched whole (`fetch`). Whole objects are compared with the store's
 //! checksum (`integrity`), and what is wrong is taken back (`corrupt`); those that are all there can be read by the kernel itself from then on (`whole`). `counted`
-//! says how reads are counted.
+//! says how reads are counted, `waiter` what becomes of those that are given up.
 //!
 //! Errors of the store pass through as they are; what they mean to a program is decided in `fs`.
 
@@ -48,6 +48,7 @@ mod tensors;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod waiter;
 mod whole;
 #[cfg(test)]
 mod whole_tests;
@@ -78,6 +79,7 @@ use pressure::Pressure;
 use recorder::Recorder;
 use replay::{Guidance, Replay};
 use stream::Plan;
+use waiter::Waiter;
 
 pub use corrupt::WrongBytes;
 pub use expect::Cause;
@@ -508,10 +510,16 @@ impl File {
 
 /// Waits until all bytes of a read are in.
 async fn arrive(parts: &[Arc<Part>], read: ByteRange) -> std::result::Result<(), Lost> {
-    for part in parts {
-        part.wait(read.end.min(part.range.end)).await?;
-    }
-    Ok(())
+    let waiter = Waiter::new(parts, read);
+    let arrive = async {
+        for part in parts {
+            part.wait(read.end.min(part.range.end)).await?;
+        }
+        Ok(())
+    };
+    let arrived = arrive.await;
+    waiter.over();
+    arrived
 }
 
 impl Drop for File {

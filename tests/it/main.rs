@@ -44,6 +44,8 @@ mod listing;
 mod manual;
 mod mount_corrupt;
 mod mount_faults;
+mod mount_handles;
+mod mount_interrupt;
 mod mount_life;
 mod mount_listing;
 mod mount_names;

@@ -154,7 +154,10 @@ fn parse(level: &str) -> LevelFilter {
 /// until all is asked for.
 fn targets(level: LevelFilter) -> Targets {
     let others = if level == LevelFilter::TRACE { LevelFilter::DEBUG } else { level.min(LevelFilter::WARN) };
-    Targets::new().with_target("ossmount", level).with_default(others)
+    // The crate complains where its answer to the kernel's notice that a program was interrupted comes behind the answer to
+    // the program's request itself.
+    let replies = if level == LevelFilter::TRACE { others } else { LevelFilter::OFF };
+    Targets::new().with_target("ossmount", level).with_target("fuser::reply", replies).with_default(others)
 }
 
 fn after(level: LevelFilter) -> LevelFilter {
@@ -247,6 +250,8 @@ mod tests {
     fn libraries_are_quiet_until_all_is_asked_for() {
         let fuser_at = |level| targets(level).would_enable("fuser", &tracing::Level::INFO);
         assert!(!fuser_at(LevelFilter::DEBUG) && fuser_at(LevelFilter::TRACE));
+        let replies_at = |level| targets(level).would_enable("fuser::reply", &tracing::Level::ERROR);
+        assert!(!replies_at(LevelFilter::DEBUG) && replies_at(LevelFilter::TRACE));
         assert!(targets(LevelFilter::DEBUG).would_enable("ossmount::fs", &tracing::Level::DEBUG));
         assert!(!targets(LevelFilter::ERROR).would_enable("hyper", &tracing::Level::WARN));
     }
