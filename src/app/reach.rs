@@ -159,4 +159,19 @@ mod tests {
             "http://h cannot be reached: the proxy http://p:1 refuses the connection: Connection refused: leave it out"
         );
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_of_keys_that_hangs_is_named_and_not_the_network() {
+        use crate::base::{BucketName, Timestamp};
+        use crate::store::credentials::Source;
+
+        let mut options = store::Options::new(store::Dialect::Oss, BucketName::new("bucket"));
+        options.endpoint = Some("http://127.0.0.1:1".to_owned());
+        options.region = Some("cn-hangzhou".to_owned());
+        options.credentials = Source::Process("sleep 600 # hush".to_owned());
+        let clock = Clock::manual(Timestamp::from_unix(1_709_210_096));
+        let problem = ask(options, "", &Arc::default(), &clock).await.unwrap_err();
+        let says = "the program of credentials-process (sleep) took over 60 s and was ended; run it by hand";
+        assert_eq!(problem.sentence, says);
+    }
 }

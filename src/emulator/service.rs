@@ -126,15 +126,21 @@ impl Service {
 
     /// A bucket by name; a directory of the root becomes one when first asked for.
     pub(super) fn bucket(&self, name: &str) -> Option<Arc<Bucket>> {
-        if let Some(bucket) = self.buckets.read().get(name) {
-            return bucket.is_alive().then(|| bucket.clone());
+        if let Some(bucket) = self.buckets.read().get(name).filter(|bucket| bucket.is_alive()) {
+            return Some(bucket.clone());
         }
         let root = self.root.as_ref()?;
         let is_name = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0']);
         let folder = root.within(name).ok().filter(|_| is_name)?;
         let created = root.modified(name).map_or(self.now(), Timestamp::from);
         let bucket = Arc::new(Bucket::in_directory(name, created, folder, self.staging.clone()));
-        Some(self.buckets.write().entry(name.to_owned()).or_insert(bucket).clone())
+        let mut buckets = self.buckets.write();
+        // A directory that was removed and made again is another bucket.
+        if let Some(other) = buckets.get(name).filter(|other| other.is_alive()) {
+            return Some(other.clone());
+        }
+        buckets.insert(name.to_owned(), bucket.clone());
+        Some(bucket)
     }
 
     /// Every bucket, by name.

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::cli::{BINARY, Ended, Running, Target, Tool, runs, server, until};
-use crate::namespace::{in_own_mounts, mount_tmpfs};
+use crate::namespace::{in_own_mounts, mount_tmpfs, with_open_fuse_device};
 
 const STRANGER: u32 = 65534;
 
@@ -236,4 +236,48 @@ fn no_file_is_written_through_another_users_link() {
     assert_eq!(fs::read_to_string(at("precious")).unwrap(), "precious");
     assert_eq!(fs::read_dir(at("folder")).unwrap().count(), 0);
     assert!(!target.is_mounted());
+}
+
+/// The daemon of an ordinary user whose folder another user made first, and what root's commands do about its mount.
+#[test]
+fn a_users_daemon_keeps_to_its_own_folder_and_root_reaches_it_by_the_kernels_word() {
+    let (server, scratch) = (server(), open_folder());
+    let dir = scratch.path().join("mnt");
+    fs::create_dir(&dir).unwrap();
+    give(&dir);
+    let planted = scratch.path().join(format!("ossmount-{STRANGER}"));
+    fs::create_dir(&planted).unwrap();
+    chown(&planted, Some(1234), None).unwrap();
+    let home = scratch.path().to_str().unwrap();
+    let tool = Tool::for_server(&server).with("TMPDIR", home).with("HOME", home);
+    let dir = dir.canonicalize().unwrap().into_os_string().into_string().unwrap();
+    with_open_fuse_device(|| {
+        mount_tmpfs(Path::new("/run"));
+        let session = PathBuf::from(format!("/run/user/{STRANGER}"));
+        fs::create_dir_all(&session).unwrap();
+        give(&session);
+        as_user(&tool, STRANGER, &["mount", "oss://bucket", &dir, "--log-file", "/dev/null"]).ok();
+        let listed = as_user(&tool, STRANGER, &["status", "--json"]).ok().stdout;
+        let entry: Value = serde_json::from_str(&listed).unwrap();
+        assert!(entry["socket"].as_str().unwrap().starts_with(session.to_str().unwrap()), "{listed}");
+        assert_eq!(fs::read_dir(&planted).unwrap().count(), 0, "nothing goes into the folder that was planted");
+
+        // Root may not look into the mount, and need not.
+        let health = tool.run(&["control", &dir, r#"{"op":"health"}"#]).ok().stdout;
+        let health: Value = serde_json::from_str(&health).unwrap();
+        assert_eq!(health["pid"], entry["pid"]);
+        // With an entry that names another process, the socket is not the one to ask.
+        let name = format!("{}.json", entry["pid"]);
+        let file = session.join("ossmount").join(&name);
+        let mut other = entry.clone();
+        other["pid"] = json!(std::process::id());
+        let mut text = other.to_string();
+        // Shorter than what a daemon has written would be half of it.
+        text.push_str(&" ".repeat(listed.len()));
+        fs::write(&file, text).unwrap();
+        tool.run(&["control", &dir, r#"{"op":"health"}"#]).fails(1, &["belongs to uid 65534", "ask as that user"]);
+        tool.run(&["umount", &dir]).ok();
+        let pid = entry["pid"].as_u64().unwrap() as u32;
+        until("the daemon has ended", || !runs(pid));
+    });
 }
