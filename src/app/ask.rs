@@ -4,9 +4,8 @@
 //! mounted it. Root asks the mounts of other users on their sockets alone, and waits for a while only: an open of a mount
 //! can keep its caller until the one who serves it wishes otherwise.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +13,7 @@ use std::time::Duration;
 use nix::unistd::Uid;
 use serde_json::Value;
 
+use super::hung;
 use super::registry::{self, Entry};
 use crate::base::Clock;
 use crate::config::{Problem, Result};
@@ -31,13 +31,20 @@ const MOST_ANSWER_BYTES: usize = 64 << 20;
 pub(super) struct Line {
     /// Where it is mounted, absolute and without links.
     pub(super) dir: PathBuf,
+    /// The daemon's process, where it is known.
+    pid: Option<u32>,
     way: Way,
     trust: Trust,
 }
 
 enum Way {
-    Socket(BufReader<UnixStream>),
-    Ioctl(File),
+    /// The socket of this entry, which is in a folder of this user.
+    Socket {
+        socket: BufReader<UnixStream>,
+        entry: Entry,
+        owner: u32,
+    },
+    Ioctl,
 }
 
 /// Whose mount is asked.
@@ -54,27 +61,33 @@ impl Line {
     pub(super) fn to(path: &Path) -> Result<Line> {
         let mount = mount_over(path)?;
         let trust = trust(mount.owner, Uid::effective().as_raw());
-        let socket = registry::find(&mount).and_then(|found| connect(&found.entry, found.owner));
-        let way = match (socket, trust) {
-            (Some(socket), _) => Way::Socket(BufReader::new(socket)),
+        let found = registry::find(&mount).map(|found| (found.entry, found.owner));
+        let pid = found.as_ref().map(|(entry, _)| entry.pid);
+        let asked = found.and_then(|(entry, owner)| Some((connect(&entry, owner)?, entry, owner)));
+        let way = match (asked, trust) {
+            (Some((socket, entry, owner)), _) => Way::Socket { socket: BufReader::new(socket), entry, owner },
             // Not ours to connect to, or switched off: the mount itself says more.
-            (None, Trust::Full) => Way::Ioctl(File::open(&mount.dir).map_err(|error| no_answer(&mount.dir, &error))?),
+            (None, Trust::Full) => Way::Ioctl,
             (None, Trust::Foreign) => return Err(no_socket(&mount)),
         };
-        Ok(Line { dir: mount.dir, way, trust })
+        Ok(Line { dir: mount.dir, pid, way, trust })
     }
 
     /// Asks, and waits for the answer. Fails with the mount's own sentence when it was not done.
     pub(super) fn ask(&mut self, request: &Value) -> Result<Value> {
         let request = request.to_string();
         let answer = match &mut self.way {
-            Way::Socket(socket) if self.trust == Trust::Foreign => through_foreign_socket(socket, &request, PATIENCE),
-            Way::Socket(socket) => through_socket(socket, &request),
-            Way::Ioctl(root) => through_ioctl(root, &request),
+            Way::Socket { socket, .. } if self.trust == Trust::Foreign => {
+                through_foreign_socket(socket, &request, PATIENCE)
+            }
+            Way::Socket { socket, entry, owner } => {
+                hung::through_socket(socket, &request, self.pid, || connect(entry, *owner))
+            }
+            Way::Ioctl => hung::through_ioctl(&self.dir, &request, self.pid),
         };
-        let answer = answer.map_err(|error| no_answer(&self.dir, &error))?;
+        let answer = answer.map_err(|error| no_answer(&self.dir, self.pid, &error))?;
         let value: Value =
-            serde_json::from_str(&answer).map_err(|error| no_answer(&self.dir, &io::Error::other(error)))?;
+            serde_json::from_str(&answer).map_err(|error| no_answer(&self.dir, self.pid, &io::Error::other(error)))?;
         match (value.get("error").and_then(Value::as_str), value.get("message").and_then(Value::as_str)) {
             (Some(error), Some(message)) => Err(Problem::failure(format!("{message} ({error})"))),
             _ => Ok(value),
@@ -104,16 +117,7 @@ fn no_socket(mount: &Mount) -> Problem {
     ))
 }
 
-fn through_socket(socket: &mut BufReader<UnixStream>, request: &str) -> io::Result<String> {
-    socket.get_mut().write_all(format!("{request}\n").as_bytes())?;
-    let mut answer = String::new();
-    match socket.read_line(&mut answer)? {
-        0 => Err(io::ErrorKind::UnexpectedEof.into()),
-        _ => Ok(answer),
-    }
-}
-
-/// As [`through_socket`], with an end to the wait and a bound to the answer.
+/// Asks another user's daemon, with an end to the wait and a bound to the answer.
 fn through_foreign_socket(socket: &mut BufReader<UnixStream>, request: &str, limit: Duration) -> io::Result<String> {
     let clock = Clock::system();
     let ends = clock.elapsed().saturating_add(limit);
@@ -140,25 +144,16 @@ fn through_foreign_socket(socket: &mut BufReader<UnixStream>, request: &str, lim
     String::from_utf8(answer).map_err(io::Error::other)
 }
 
-fn through_ioctl(root: &File, request: &str) -> io::Result<String> {
-    let mut buffer = [0; fuse::IOCTL_BYTES];
-    let place = buffer
-        .get_mut(..request.len())
-        .ok_or_else(|| io::Error::other(format!("a request of {} bytes needs the control socket", request.len())))?;
-    place.copy_from_slice(request.as_bytes());
-    // SAFETY: the number says that so many bytes go in and out, and the buffer has them.
-    let done = unsafe { libc::ioctl(root.as_raw_fd(), libc::c_ulong::from(fuse::IOCTL), buffer.as_mut_ptr()) };
-    let error = io::Error::last_os_error();
-    let text = buffer.split(|&byte| byte == 0).next().unwrap_or_default();
-    // A failure that was answered has its sentence in the buffer.
-    if done < 0 && text == request.as_bytes() {
-        return Err(error);
+fn no_answer(dir: &Path, pid: Option<u32>, error: &io::Error) -> Problem {
+    let dir = dir.display();
+    match hung::is_late(error) {
+        true => Problem::failure(format!(
+            "the mount on {dir} does not answer ({}): {}",
+            hung::described(pid),
+            hung::cure(pid)
+        )),
+        false => Problem::failure(format!("the mount on {dir} does not answer: {error}")),
     }
-    String::from_utf8(text.to_vec()).map_err(io::Error::other)
-}
-
-fn no_answer(dir: &Path, error: &io::Error) -> Problem {
-    Problem::failure(format!("the mount on {} does not answer: {error}", dir.display()))
 }
 
 /// The mount that a path lies under. The path need not be there.

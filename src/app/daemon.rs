@@ -13,6 +13,7 @@ use tokio::time::MissedTickBehavior;
 use super::accessories::{About, Accessories, Addresses, Wanted};
 use super::addresses::Reached;
 use super::beside::{Beside, Readiness};
+use super::health::Watched;
 use super::held::{self, Life};
 use super::log::Level;
 use super::notify::Manager;
@@ -101,6 +102,7 @@ pub(super) struct Live {
     /// What is under way is called off in the end.
     copier: Option<Copier>,
     _accessories: Accessories,
+    health: Watched,
     _watch: Watch,
     /// Behind the mount: what is under way until its end belongs to the load.
     _recording: Option<Recording>,
@@ -116,6 +118,11 @@ pub(super) async fn start(plan: Plan, level: Arc<Level>, manager: &Manager) -> R
         _ => Life::Only,
     };
     let goes_on = life.goes_on();
+    match manager.deaths() {
+        Some(deaths) if deaths.was_replaced() => tracing::info!("{deaths}"),
+        Some(deaths) => tracing::warn!("{deaths}"),
+        None => {}
+    }
     let Plan { source, dir, mounting } = plan;
     let (metrics, clock) = (Arc::new(Metrics::default()), Clock::system());
     metrics.set(Metric::Began, clock.now().seconds.max(0) as u64);
@@ -142,7 +149,7 @@ pub(super) async fn start(plan: Plan, level: Arc<Level>, manager: &Manager) -> R
     let requests_to = Reached { addresses: mounting.store.addresses.clone(), clock: clock.clone() };
     let connected = match goes_on {
         true => {
-            look_at_bucket(mounting.store.clone(), options.prefix.clone());
+            look_at_bucket(mounting.store.clone(), options.prefix.clone(), metrics.clone(), clock.clone());
             reach::connect(mounting.store, &metrics, &clock)?
         }
         false => {
@@ -164,6 +171,7 @@ pub(super) async fn start(plan: Plan, level: Arc<Level>, manager: &Manager) -> R
     }
     let begin = |path| Recording::begin(&Handle::current(), path, bucket, reader.clone(), goes_on);
     let recording = record.map(begin).transpose()?;
+    let health = Watched { metrics: metrics.clone(), clock: clock.clone(), source: source.clone() };
     let readiness = Readiness::new(connected.store.clone(), options.prefix.clone(), metrics.clone(), clock.clone());
     let watch = Watch::begin(&Handle::current(), reader.clone(), clock.clone());
     let adjusted_reader = reader.clone();
@@ -185,7 +193,7 @@ pub(super) async fn start(plan: Plan, level: Arc<Level>, manager: &Manager) -> R
         dir: mounted.dir().map(PathBuf::from),
         source: source.clone(),
         ended: mounted.ended(),
-        readiness: Arc::new(readiness),
+        readiness,
     };
     let accessories = match goes_on {
         true => Accessories::gather(wanted, about, beside, addresses).await,
@@ -204,6 +212,7 @@ pub(super) async fn start(plan: Plan, level: Arc<Level>, manager: &Manager) -> R
         is_kept,
         copier,
         _accessories: accessories,
+        health,
         _watch: watch,
         _recording: recording,
     })
@@ -221,9 +230,9 @@ fn bearable<T>(goes_on: bool, outcome: Result<T>) -> Result<Option<T>> {
 }
 
 /// Says in the log where the bucket does not answer a life that goes on with a mount, and so does not wait for it.
-fn look_at_bucket(options: crate::store::Options, prefix: String) {
+fn look_at_bucket(options: crate::store::Options, prefix: String, metrics: Arc<Metrics>, clock: Clock) {
     tokio::spawn(async move {
-        if let Err(problem) = reach::reach(options, &prefix, &Arc::default(), &Clock::system()).await {
+        if let Err(problem) = reach::reach(options, &prefix, &metrics, &clock).await {
             tracing::warn!("{problem}; the mount is served, and what needs the bucket waits for it");
         }
     });
@@ -308,8 +317,10 @@ impl Live {
         reload: impl Fn(&Adjust),
     ) -> Result<()> {
         manager.ready(&self.source);
+        let health = self.health.clone();
         let outcome = tokio::select! {
             () = level.keep_telling() => Ok(()),
+            () = health.keep_telling(manager) => Ok(()),
             outcome = self.serve_on(signals, manager, level, reload) => outcome,
         };
         level.tell_rest();

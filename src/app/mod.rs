@@ -5,7 +5,8 @@
 //! the machine's memory for it, `background` detaches it from its caller, `notify` tells a service manager, `held` is what
 //! one keeps from one life of the daemon to the next, `supervise` does so where there is none, `accessories` is what a mount
 //! has beside itself, `registry` lets other processes find it and wait for its end, `socket` takes their requests, `ask`
-//! sends them, and `beside` serves figures and health over HTTP.
+//! sends them (`hung` to those that may not answer), `health` says when the store does not answer, and `beside` serves
+//! figures and health over HTTP.
 
 mod accessories;
 mod addresses;
@@ -18,11 +19,14 @@ mod config;
 mod control;
 mod cp;
 mod daemon;
+mod deaths;
 mod demo;
 mod emulator;
 mod generate;
 mod given;
+mod health;
 mod held;
+mod hung;
 mod log;
 mod ls;
 mod mount;

@@ -16,6 +16,7 @@ use std::time::Duration;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use parking_lot::Mutex;
 
+use super::deaths::Deaths;
 use super::held::{DEVICE, Held, LEDGER};
 use crate::base::Clock;
 
@@ -28,18 +29,32 @@ pub(super) struct Manager {
     keeps: bool,
     /// What it has kept.
     held: Mutex<Option<Held>>,
+    /// What became of the daemons before, where that is known.
+    deaths: Option<Deaths>,
     is_deaf: AtomicBool,
 }
 
 impl Manager {
     /// Nobody.
     pub(super) fn nobody() -> Self {
-        Manager { socket: None, watchdog: None, keeps: false, held: Mutex::default(), is_deaf: AtomicBool::new(false) }
+        Manager {
+            socket: None,
+            watchdog: None,
+            keeps: false,
+            held: Mutex::default(),
+            deaths: None,
+            is_deaf: AtomicBool::new(false),
+        }
     }
 
-    /// The one at the other end of a socket, which keeps descriptors, and has kept these.
-    pub(super) fn at(socket: UnixDatagram, held: Option<Held>) -> Self {
-        Manager { socket: Some(socket), keeps: true, held: Mutex::new(held), ..Self::nobody() }
+    /// The one at the other end of a socket, which keeps descriptors, has kept these, and has seen daemons end.
+    pub(super) fn at(socket: UnixDatagram, held: Option<Held>, deaths: Option<Deaths>) -> Self {
+        Manager { socket: Some(socket), keeps: true, held: Mutex::new(held), deaths, ..Self::nobody() }
+    }
+
+    /// What became of the daemons before this one, where it is known.
+    pub(super) fn deaths(&self) -> Option<&Deaths> {
+        self.deaths.as_ref()
     }
 
     /// Whom this process's environment names.
@@ -106,9 +121,12 @@ impl Manager {
 
     /// The mount answers.
     pub(super) fn ready(&self, source: &str) {
-        // A line break within the URL would begin another message.
-        let shown: String = source.chars().filter(|char| !char.is_control()).collect();
-        self.say(&format!("READY=1\nSTATUS=Serving {shown}"));
+        self.say(&format!("READY=1\nSTATUS=Serving {}", Self::shown(source)));
+    }
+
+    /// A text that begins no other message: a line break would.
+    pub(super) fn shown(text: &str) -> String {
+        text.chars().filter(|char| !char.is_control()).collect()
     }
 
     /// The configuration is about to be read again; [`Manager::ready`] follows.
@@ -119,6 +137,11 @@ impl Manager {
     /// The mount is about to end.
     pub(super) fn stopping(&self) {
         self.say("STOPPING=1\nSTATUS=Answering what is under way");
+    }
+
+    /// How it goes, in a sentence.
+    pub(super) fn status(&self, sentence: &str) {
+        self.say(&format!("STATUS={sentence}"));
     }
 
     /// Requests are still answered.

@@ -9,6 +9,7 @@ use std::io::IoSliceMut;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -18,16 +19,15 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
 
+use super::deaths::{Deaths, How};
 use super::held::{DEVICE, Held, LEDGER};
 use super::notify::Manager;
+use crate::base::Clock;
 use crate::config::{Problem, Result};
 use crate::fuse;
 
 /// Signals that are passed on to the daemon.
 const PASSED_ON: [Signal; 5] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2];
-
-/// Milliseconds before a daemon that died before it was ready is started again, at first and at most.
-const PAUSES: (u16, u16) = (500, 30_000);
 
 /// Begins to supervise. Returns in each life of the daemon, in a process of its own; never in the supervisor, which ends
 /// with the last of them.
@@ -40,7 +40,7 @@ pub(super) fn begin<T>(dir: &Path, first: T, withdraw: fn()) -> Result<(Manager,
     signals.add(Signal::SIGCHLD);
     let before = signals.thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK).map_err(failed)?;
     let caught = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(failed)?;
-    let mut supervisor = Supervisor { caught, kept: Kept::default(), pause: PAUSES.0 };
+    let mut supervisor = Supervisor { caught, kept: Kept::default(), clock: Clock::system(), deaths: None };
     let mut first = Some(first);
     loop {
         let (ours, theirs) =
@@ -50,7 +50,7 @@ pub(super) fn begin<T>(dir: &Path, first: T, withdraw: fn()) -> Result<(Manager,
             ForkResult::Child => {
                 drop(ours);
                 before.thread_set_mask().map_err(failed)?;
-                return Ok((Manager::at(theirs, supervisor.kept.into_held()), first));
+                return Ok((Manager::at(theirs, supervisor.kept.into_held(), supervisor.deaths), first));
             }
             ForkResult::Parent { child } => {
                 drop(theirs);
@@ -78,40 +78,45 @@ enum Ended {
 struct Supervisor {
     caught: SignalFd,
     kept: Kept,
-    /// Milliseconds before the next life, if this one does not become ready.
-    pause: u16,
+    clock: Clock,
+    /// What became of the daemons so far.
+    deaths: Option<Deaths>,
 }
 
 impl Supervisor {
     /// Waits until a daemon has ended, and until another shall begin.
     fn watch(&mut self, child: Pid, ear: &UnixDatagram) -> Ended {
-        let mut was_ready = false;
-        let code = loop {
+        let began = self.clock.elapsed();
+        let how = loop {
             self.wait(Some(ear), PollTimeout::NONE);
             // Before its end is looked at: what it said last belongs to it.
             while let Some(message) = hear(ear) {
-                was_ready |= self.kept.take(message);
+                self.kept.take(message);
             }
             self.pass_on(Some(child));
             match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::Exited(_, code)) => break code,
-                Ok(WaitStatus::Signaled(..)) | Err(Errno::ECHILD) => break 1,
+                Ok(WaitStatus::Exited(_, code)) => break How::Exited(code),
+                Ok(WaitStatus::Signaled(_, signal, _)) => break How::Killed(signal),
+                Err(Errno::ECHILD) => break How::Unknown,
                 _ => {}
             }
         };
         while let Some(message) = hear(ear) {
-            was_ready |= self.kept.take(message);
+            self.kept.take(message);
         }
         if !self.kept.is_whole() {
-            return Ended::ForGood(code);
+            return Ended::ForGood(how.code());
         }
-        if was_ready {
-            self.pause = PAUSES.0;
-            return Ended::ForNow;
+        let deaths = Deaths::after(self.deaths.as_ref(), how, self.clock.elapsed().saturating_sub(began));
+        let pause = deaths.pause();
+        self.deaths = Some(deaths);
+        if pause > Duration::ZERO {
+            self.wait(None, PollTimeout::try_from(pause).unwrap_or(PollTimeout::MAX));
+            if self.pass_on(None) {
+                return Ended::ForGood(how.code());
+            }
         }
-        self.wait(None, PollTimeout::from(self.pause));
-        self.pause = self.pause.saturating_mul(2).min(PAUSES.1);
-        if self.pass_on(None) { Ended::ForGood(code) } else { Ended::ForNow }
+        Ended::ForNow
     }
 
     /// Waits for a signal or a message.
@@ -152,8 +157,8 @@ struct Kept {
 type Message = (String, Option<OwnedFd>);
 
 impl Kept {
-    /// Does what a message asks for; true if it says that the mount answers.
-    fn take(&mut self, (text, descriptor): Message) -> bool {
+    /// Does what a message asks for.
+    fn take(&mut self, (text, descriptor): Message) {
         let is = |line: &str| text.lines().any(|said| said == line);
         let name = text.lines().find_map(|line| line.strip_prefix("FDNAME="));
         let place = match name {
@@ -168,7 +173,6 @@ impl Kept {
                 _ => {}
             }
         }
-        is("READY=1")
     }
 
     fn is_whole(&self) -> bool {
@@ -216,34 +220,31 @@ mod tests {
     #[test]
     fn what_is_kept_is_what_was_last_said() {
         let (ours, theirs) = UnixDatagram::pair().unwrap();
-        let manager = Manager::at(theirs, None);
+        let manager = Manager::at(theirs, None, None);
         let null = std::fs::File::open("/dev/null").unwrap();
         let mut kept = Kept::default();
         let hear_all = |kept: &mut Kept| {
-            let mut was_ready = false;
             while let Some(message) = hear(&ours) {
-                was_ready |= kept.take(message);
+                kept.take(message);
             }
-            was_ready
         };
-        assert!(!hear_all(&mut kept) && !kept.is_whole());
+        hear_all(&mut kept);
+        assert!(!kept.is_whole());
         manager.keep(null.as_fd(), null.as_fd()).unwrap();
-        assert!(!hear_all(&mut kept));
+        hear_all(&mut kept);
         assert!(kept.is_whole());
-        manager.ready("oss://b");
-        assert!(hear_all(&mut kept));
         manager.keep_no_more();
         hear_all(&mut kept);
         assert!(kept.device.is_none() && kept.ledger.is_none());
         drop(manager);
-        assert!(!hear_all(&mut kept), "the end of the other side is no message");
+        assert!(hear(&ours).is_none(), "the end of the other side is no message");
     }
 
     #[test]
     fn a_message_without_a_descriptor_keeps_nothing() {
         let mut kept = Kept::default();
         for text in ["FDSTORE=1\nFDNAME=ossmount-device", "FDSTORE=1", "FDNAME=other\nFDSTORE=1", ""] {
-            assert!(!kept.take((text.to_owned(), None)));
+            kept.take((text.to_owned(), None));
         }
         assert!(!kept.is_whole() && kept.into_held().is_none());
     }

@@ -7,12 +7,16 @@ use std::time::Duration;
 use clap::builder::PathBufValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use super::hung;
 use super::registry::{self, Found};
 use crate::config::{Problem, Result};
 use crate::fuse::{self, Laziness};
 
 /// How long a daemon may take to end after its mount is gone. It has nothing left to do but to exit.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The same for a daemon that was stopped: for one that is being continued just now.
+const PATIENCE_WITH_STOPPED: Duration = Duration::from_secs(2);
 
 pub(super) fn command() -> Command {
     Command::new("umount")
@@ -35,8 +39,16 @@ pub(super) fn run(matches: &ArgMatches) -> Result<()> {
     fuse::unmount(dir, laziness).map_err(|error| Problem::failure(error.to_string()))?;
     let Some(daemon) = daemon.filter(|_| laziness == Laziness::Strict) else { return Ok(()) };
     let pid = daemon.entry.pid;
-    match daemon.wait_for_end(PATIENCE) {
+    // One that was stopped ends when it is let go on, and not before.
+    let patience = if hung::is_stopped(Some(pid)) { PATIENCE_WITH_STOPPED } else { PATIENCE };
+    match daemon.wait_for_end(patience) {
         true => Ok(()),
+        false if hung::is_stopped(Some(pid)) => Err(Problem::failure(format!(
+            "{} is unmounted, but its daemon does not answer ({}): {}, and it ends",
+            dir.display(),
+            hung::described(Some(pid)),
+            hung::cure(Some(pid))
+        ))),
         false => Err(Problem::failure(format!(
             "{} is unmounted, but its daemon (pid {pid}) has not finished within {} s: something may still use it by \
              another path",

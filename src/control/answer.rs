@@ -100,8 +100,15 @@ pub struct Freshness {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Health {
-    /// Always `ok`: an answer came.
+    /// `ok`, or what is wrong with the store: `silent`, `failing`, `throttled`, `stuck`.
     pub status: &'static str,
+    /// What is wrong, in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// Reads that wait now.
+    pub reads_waiting: u64,
+    /// For how many whole seconds none of them has gone on.
+    pub reads_waiting_seconds: u64,
     /// The version of requests and answers.
     pub version: u64,
     /// The program's.
@@ -110,6 +117,8 @@ pub struct Health {
     pub pid: u32,
     /// Whole seconds since it was mounted.
     pub uptime_seconds: u64,
+    /// Times that a daemon was started again and went on with the mount.
+    pub restarts: u64,
     /// What is mounted.
     pub source: String,
     /// Where; absent where somebody else mounted for us.
@@ -135,10 +144,14 @@ impl Health {
     pub fn new(pid: u32) -> Self {
         Health {
             status: "ok",
+            trouble: None,
+            reads_waiting: 0,
+            reads_waiting_seconds: 0,
             version: VERSION,
             program: env!("CARGO_PKG_VERSION"),
             pid,
             uptime_seconds: 0,
+            restarts: 0,
             source: String::new(),
             directory: None,
             socket: None,

@@ -84,6 +84,7 @@ impl Fs {
     pub fn resume(&self, ledger: Arc<Ledger>, past: Past) -> Vec<StillOpen> {
         let life = past.note(LIFE).and_then(|life| life.parse::<u64>().ok()).unwrap_or(0) % LIVES + 1;
         ledger.note(LIFE, &life.to_string());
+        self.metrics.set(Metric::Restarts, life);
         self.keep(ledger);
         let Past { directories, files, listings, asked, .. } = past;
         self.asked.lock().extend(asked.into_iter().map(|(handle, request)| (request, handle)));

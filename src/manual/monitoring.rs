@@ -9,19 +9,25 @@
 //! | path | answers |
 //! |---|---|
 //! | `/metrics` | the figures below, in Prometheus' text format 0.0.4 |
-//! | `/healthz` | 200 while the daemon serves; 503 once the kernel has ended the session |
+//! | `/healthz` | 200 while the daemon serves, with what is wrong with the store; 503 once the kernel has ended the session |
 //! | `/readyz` | 200 while the mount is fit to be used; else 503 and the reason |
 //!
 //! It listens before the bucket is asked for anything, so that `/readyz` says from the start why a mount is not there
 //! yet. An address that is taken is an error at the start. Port 0 takes a free one; the control request `health` tells
 //! which. There is no password and no TLS: keep it on the loopback, or where only those come who may know which bucket
-//! is read how much. Figures hold no keys of objects and no credentials. 32 clients are served at once, each for 10 s
-//! at most; only GET and HEAD are taken.
+//! is read how much. Figures hold no keys of objects and no credentials. 64 clients are served at once, each for 10 s
+//! at most, and for one more the oldest that has not asked makes room; only GET and HEAD are taken.
 //!
-//! Ready means that the kernel has had its first answer, and that the bucket has answered a request within the last 30 s.
-//! Where no program has made one, the bucket is asked for one key below the prefix, by whoever asks first for all, and
-//! must answer within 4 s; a failure is told for 5 s without asking again. That is at most one list request every 30 s for
-//! a mount that nobody reads from. Credentials that are not accepted any more show here, with the service's own words.
+//! There is one judgement of how well the store answers: silent (requests are sent and nothing comes), failing, throttled, or
+//! stuck (reads wait and none of them goes on), each once it lasts 10 s, until an answer comes or nothing was asked for a
+//! minute. `status` and the control request `health` show it with the number of reads that wait, so do `/healthz`, `/readyz`,
+//! `trouble_seconds` and the status line of a service; the log has a warning when it begins and one when it is over. It goes by
+//! monotonic time: a clock that is set does not change it.
+//!
+//! Ready means that the kernel has had its first answer, and that the store answers. `/readyz` says at once what is known.
+//! Where no request has been answered for 30 s it has the bucket asked for one key below the prefix; from the next time on
+//! it tells what came of that, and that nothing did within 4 s. That is at most one list request every 30 s for a mount that
+//! no program reads from. Credentials that are not accepted any more show here, with the service's own words.
 //!
 //! Without HTTP, `ossmount status DIR --prometheus` prints the same figures, as does the control request `metrics`; a
 //! node exporter can pick them up as a text file.
@@ -83,6 +89,8 @@
 //! | `credentials_expire_timestamp_seconds` | gauge |  | When the credentials in use end, in seconds since 1970, if they do. |
 //! | `credential_failures_total` | counter |  | Requests that were not sent because no valid credentials could be had. |
 //! | `last_answer_timestamp_seconds` | gauge |  | When the bucket last answered a request as it should, in seconds since 1970. |
+//! | `trouble_seconds` | gauge |  | For how long the store has been silent, failing or throttling, or no read that waits has gone on; 0 while all is well. |
+//! | `restarts_total` | counter |  | Times that a daemon was started again and went on with this mount. |
 //! | `start_time_seconds` | gauge |  | When this daemon began to serve, in seconds since 1970. |
 //! | `read_duration_seconds` | histogram | source: buffer under-way store | How long reads that succeeded took, by where their bytes were. |
 //! | `read_size_bytes` | histogram | source: buffer under-way store | Bytes of reads that succeeded, by where their bytes were. |

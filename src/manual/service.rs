@@ -78,6 +78,10 @@
 //! is a warning in the log, and is tried again while the mount lives; the bucket need not answer. For the first life each of
 //! these is an error, and there is no mount.
 //!
+//! With `supervise` the log says with a warning how the daemon before ended (signal or status) and how long it had lived. The
+//! next one is started at once; after three in a row that lived less than a minute, after a pause that doubles, up to 30 s.
+//! `restarts` in `ossmount status` and `restarts_total` among the figures count them.
+//!
 //! What survives: open files, also those that the kernel reads by itself; mappings; working directories, directories held
 //! by descriptors, bind mounts of directories; directories being read, which give each name once; inode numbers. An object
 //! that changed meanwhile gives ESTALE, as ever.

@@ -1,5 +1,5 @@
 //! The figures the daemon keeps: one table of names, units and meaning, and a counter for each row; beside it, how long
-//! things took and how large they were (`distribution`).
+//! things took and how large they were (`distribution`), and how well the store answers (`pulse`).
 //!
 //! Counters only grow and cost one relaxed atomic addition; gauges go up and down. Every export is made from the same
 //! tables: the JSON of control requests has the names of the rows, [`prometheus()`] their series. What would be costly to
@@ -7,12 +7,14 @@
 
 mod distribution;
 mod prometheus;
+mod pulse;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use distribution::{DISTRIBUTIONS, Distribution, DistributionRow, Scale};
 pub use prometheus::{Family, PREFIX, Shape, families, prometheus};
+pub use pulse::{Condition, Miss, Pulse, Trouble};
 
 use distribution::Histogram;
 
@@ -149,6 +151,10 @@ table! {
     CredentialFailures = "credential_failures", Counter, "requests" => "credential_failures_total";
     /// When the bucket last answered a request as it should, in seconds since 1970.
     Answered = "answered", Moment, "seconds" => "last_answer_timestamp_seconds";
+    /// For how long the store has been silent, failing or throttling, or no read that waits has gone on; 0 while all is well.
+    TroubleSeconds = "trouble_seconds", Gauge, "seconds" => "trouble_seconds";
+    /// Times that a daemon was started again and went on with this mount.
+    Restarts = "restarts", Counter, "times" => "restarts_total";
     /// When this daemon began to serve, in seconds since 1970.
     Began = "began", Moment, "seconds" => "start_time_seconds";
 }
@@ -186,12 +192,13 @@ pub struct Row {
 pub struct Metrics {
     values: [AtomicU64; TABLE.len()],
     distributions: [Histogram; DISTRIBUTIONS.len()],
+    pulse: Pulse,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let distributions = std::array::from_fn(|index| Histogram::new(DISTRIBUTIONS[index].scale));
-        Metrics { values: std::array::from_fn(|_| AtomicU64::new(0)), distributions }
+        Metrics { values: std::array::from_fn(|_| AtomicU64::new(0)), distributions, pulse: Pulse::default() }
     }
 }
 
@@ -225,6 +232,18 @@ impl Metrics {
     pub fn total(&self, distribution: Distribution) -> (u64, u64) {
         let histogram = &self.distributions[distribution as usize];
         (histogram.counts().iter().sum(), histogram.sum())
+    }
+
+    /// What requests to the store show.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
+    /// How well the store answers, at this time of the clock that requests are timed with.
+    pub fn condition(&self, now: Duration) -> Condition {
+        let gone_on = [Distribution::AwaitedReadTime, Distribution::FetchedReadTime].map(|reads| self.total(reads).0);
+        let gone_on = gone_on.iter().sum::<u64>() + self.value(Metric::ReadErrors);
+        self.pulse.look(now, self.value(Metric::ReadsWaiting), gone_on)
     }
 
     /// The present value of a figure.

@@ -186,6 +186,57 @@ fn health_is_told_while_every_read_waits() {
 }
 
 #[test]
+fn a_store_that_is_silent_is_told_in_every_place_and_its_return_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let bed = Bed::with(&["--log-file", log.to_str().unwrap()]);
+    let health = || bed.mount.client().done(&json!({"op": "health"}));
+    assert_eq!(health()["status"], "ok");
+    bed.server().put("bucket", "dir/big.bin", vec![7; MIB as usize]);
+    bed.server().set_faults(vec![Fault::always(FaultKind::StallBeforeHeaders(Duration::from_secs(600)))]);
+    let path = bed.mount.target.path("dir/b.txt");
+    let reader = thread::spawn(move || fs::read(path).map(|bytes| bytes.len()));
+    until("it is told", || health()["status"] == "silent");
+    let sentence = health()["trouble"].as_str().unwrap().to_owned();
+    assert!(sentence.starts_with("the store has not answered for 1"), "{sentence}");
+    let (ready, alive) = (bed.get("/readyz"), bed.get("/healthz"));
+    assert_eq!((ready.status, alive.status), (503, 200));
+    for told in [&ready.body, &alive.body] {
+        assert!(told.starts_with("the store has not answered for "), "{told}");
+    }
+    assert!(bed.figures()["trouble_seconds"] >= 10.0);
+    let warnings = |words: &str| {
+        let log = fs::read_to_string(&log).unwrap();
+        log.lines().filter(|line| line.contains("WARN") && line.contains(words)).count()
+    };
+    until("the log says so", || warnings("the store has not answered for ") == 1);
+    bed.server().set_faults(Vec::new());
+    assert_eq!(reader.join().unwrap().unwrap(), 5);
+    until("all is well", || health()["status"] == "ok");
+    until("the log says so", || warnings("the store answers again") == 1);
+    assert_eq!((bed.get("/readyz").status, bed.figures()["trouble_seconds"]), (200, 0.0));
+    assert_eq!(warnings("the store has not answered for "), 1, "once");
+}
+
+#[test]
+fn clients_that_say_nothing_keep_nobody_from_asking_about_health() {
+    let bed = Bed::with(&[]);
+    let path = bed.mount.target.beside("metrics.sock");
+    let mut silent: Vec<_> = (0..200).map(|_| UnixStream::connect(&path).unwrap()).collect();
+    // Half of a request is no request.
+    silent.iter_mut().skip(150).for_each(|stream| drop(stream.write_all(b"GET /healthz HT")));
+    let client = UnixStream::connect(&path).unwrap();
+    // Each of them may take 10 s over its request, so that a place would not be free before.
+    client.set_read_timeout(Some(Duration::from_secs(9))).unwrap();
+    assert_eq!(exchange(client, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").body, "ok\n");
+    let mut newest = silent.pop().unwrap();
+    newest.write_all(b"TP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    newest.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "the oldest make room and not the newest: {answer:?}");
+}
+
+#[test]
 fn only_what_there_is_is_answered() {
     let bed = Bed::with(&[]);
     let metrics = bed.get("/metrics");

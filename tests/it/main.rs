@@ -40,6 +40,7 @@ mod http_odd;
 mod http_store;
 mod http_ways;
 mod http_wire;
+mod hung;
 mod listing;
 mod manual;
 mod mount_corrupt;

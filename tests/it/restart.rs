@@ -126,7 +126,8 @@ fn readers_never_notice_that_daemons_are_killed() {
                 assert!(!fs::exists(target.path(&format!("many/none-{round}"))).unwrap());
             })),
         ];
-        for _ in 0..12 {
+        // More would wait for the pauses between short lives.
+        for _ in 0..8 {
             let before = rounds.load(Ordering::Relaxed);
             until("somebody got on", || {
                 rounds.load(Ordering::Relaxed) > before + 5 || workers.iter().any(|worker| worker.is_finished())
@@ -135,6 +136,26 @@ fn readers_never_notice_that_daemons_are_killed() {
         }
         stop.store(true, Ordering::Relaxed);
     });
+}
+
+#[test]
+fn deaths_are_told_and_counted() {
+    let server = stocked();
+    let mount = Supervised::mount(&server, &[]);
+    for death in 1..=2 {
+        mount.kill();
+        let figures = Tool::bare().run(&["status", "--json", mount.0.dir()]).ok().stdout;
+        let figures: serde_json::Value = serde_json::from_str(&figures).unwrap();
+        assert_eq!(
+            (&figures["restarts"], &figures["metrics"]["restarts"]),
+            (&death.into(), &death.into()),
+            "{figures}"
+        );
+    }
+    let log = fs::read_to_string(mount.0.beside("log")).unwrap();
+    let told: Vec<_> =
+        log.lines().filter(|line| line.contains("the daemon before was killed by SIGKILL after ")).collect();
+    assert!(told.len() == 2 && told.iter().all(|line| line.contains("WARN")), "{log}");
 }
 
 #[test]

@@ -29,9 +29,10 @@ pub(super) async fn answer(
         ("/metrics", Some(served)) => reply(StatusCode::OK, EXPOSITION, served.file_system.prometheus()),
         ("/metrics", None) => say(StatusCode::SERVICE_UNAVAILABLE, STARTING),
         ("/healthz", Some(served)) if *served.ended.borrow() => say(StatusCode::SERVICE_UNAVAILABLE, GONE),
-        // A daemon that still waits for its bucket is alive.
-        ("/healthz", _) => say(StatusCode::OK, "ok"),
-        ("/readyz", Some(served)) => match served.why_not_ready().await {
+        // A daemon that waits for its bucket is alive.
+        ("/healthz", None) => say(StatusCode::OK, "ok"),
+        ("/healthz", Some(served)) => say(StatusCode::OK, &served.readiness.trouble().unwrap_or("ok".to_owned())),
+        ("/readyz", Some(served)) => match served.why_not_ready() {
             None => say(StatusCode::OK, "ok"),
             Some(reason) => say(StatusCode::SERVICE_UNAVAILABLE, &reason),
         },
@@ -44,11 +45,11 @@ const STARTING: &str = "not mounted yet: waiting for the bucket and the kernel";
 const GONE: &str = "the kernel has ended the session: unmounted";
 
 impl Served {
-    async fn why_not_ready(&self) -> Option<String> {
+    fn why_not_ready(&self) -> Option<String> {
         if *self.ended.borrow() {
             return Some(GONE.to_owned());
         }
-        self.readiness.why_not().await
+        self.readiness.why_not()
     }
 }
 

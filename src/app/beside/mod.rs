@@ -7,9 +7,11 @@
 mod answer;
 mod ready;
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -19,8 +21,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinHandle};
 
 pub(super) use ready::Readiness;
 
@@ -28,8 +30,9 @@ use crate::config::{MetricsListen, Problem, Result};
 use crate::files;
 use crate::fs::Fs;
 
-/// Clients at once; more wait until one of these is done.
-const MOST_CLIENTS: usize = 32;
+/// Clients at once. For one more the oldest of those that have not asked makes room: who asks about health must not wait
+/// for who says nothing.
+const MOST_CLIENTS: usize = 64;
 
 /// The longest that a client may take over its request and the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -112,34 +115,67 @@ fn open_unix(path: &Path) -> io::Result<Opened> {
 }
 
 async fn take_clients(listener: Listener, served: Arc<OnceLock<Served>>) {
-    let places = Arc::new(Semaphore::new(MOST_CLIENTS));
-    // Fails only when the semaphore is closed, which nobody does.
-    while let Ok(place) = places.clone().acquire_owned().await {
+    let mut clients = Clients::default();
+    loop {
         let taken = match &listener {
             Listener::Tcp(listener) => {
-                listener.accept().await.map(|(client, _): (_, SocketAddr)| attend(client, served.clone(), place))
+                listener.accept().await.map(|(client, _): (_, SocketAddr)| attend(client, served.clone()))
             }
-            Listener::Unix(listener) => {
-                listener.accept().await.map(|(client, _)| attend(client, served.clone(), place))
-            }
+            Listener::Unix(listener) => listener.accept().await.map(|(client, _)| attend(client, served.clone())),
         };
-        if let Err(error) = taken {
-            tracing::warn!(%error, "no client can be taken beside the mount");
-            tokio::time::sleep(PAUSE).await;
+        match taken {
+            Ok(client) => clients.take(client),
+            Err(error) => {
+                tracing::warn!(%error, "no client can be taken beside the mount");
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
 }
 
+/// A client that is served.
+struct Client {
+    task: AbortHandle,
+    has_asked: Arc<AtomicBool>,
+}
+
+/// Those that are served, oldest first. Dropping it ends them.
+#[derive(Default)]
+struct Clients(VecDeque<Client>);
+
+impl Clients {
+    /// Takes one more. Where there are too many the oldest that has not asked goes, else the oldest.
+    fn take(&mut self, client: Client) {
+        self.0.retain(|client| !client.task.is_finished());
+        while self.0.len() >= MOST_CLIENTS {
+            let silent = self.0.iter().position(|client| !client.has_asked.load(Ordering::Relaxed));
+            if let Some(oldest) = self.0.remove(silent.unwrap_or(0)) {
+                oldest.task.abort();
+            }
+        }
+        self.0.push_back(client);
+    }
+}
+
+impl Drop for Clients {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|client| client.task.abort());
+    }
+}
+
 /// Serves one client in a task of its own.
-fn attend<S>(client: S, served: Arc<OnceLock<Served>>, place: OwnedSemaphorePermit)
+fn attend<S>(client: S, served: Arc<OnceLock<Served>>) -> Client
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let has_asked = Arc::new(AtomicBool::new(false));
+    let asks = has_asked.clone();
     let answer = service_fn(move |request: hyper::Request<Incoming>| {
+        asks.store(true, Ordering::Relaxed);
         let served = served.clone();
         async move { answer::answer(request.method(), request.uri().path(), served.get()).await }
     });
-    tokio::spawn(async move {
+    let task = tokio::spawn(async move {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .keep_alive(false)
@@ -150,6 +186,6 @@ where
             Ok(Err(error)) => tracing::debug!(%error, "a client beside the mount has left"),
             Err(_) => tracing::debug!("a client beside the mount took too long"),
         }
-        drop(place);
     });
+    Client { task: task.abort_handle(), has_asked }
 }

@@ -89,7 +89,8 @@ fn head(now: &Look) -> Vec<String> {
             now.text("program"),
             now.number("/pid")
         ),
-        String::new(),
+        // Nothing, while all is well.
+        now.figures.get("trouble").and_then(Value::as_str).map_or_else(String::new, shown),
     ]
 }
 

@@ -36,6 +36,8 @@ impl Fs {
         set(Metric::PinnedBytes, self.reader.pinned_bytes());
         set(Metric::HeldFiles, files.len() as u64);
         set(Metric::Streams, files.iter().map(|file| file.streams as u64).sum());
+        let trouble = self.metrics.condition(self.clock.elapsed()).trouble;
+        set(Metric::TroubleSeconds, trouble.map_or(0, |(_, lasts)| lasts.as_secs()));
         self.sample_copies();
         if let Some(surroundings) = self.desk.surroundings.get() {
             set(Metric::ResidentBytes, surroundings.daemon.resident_bytes());
@@ -98,6 +100,12 @@ impl Fs {
     pub(super) fn health(&self) -> Health {
         let mut health = Health::new(std::process::id());
         health.uptime_seconds = self.clock.elapsed().saturating_sub(self.began).as_secs();
+        let condition = self.metrics.condition(self.clock.elapsed());
+        if let Some((trouble, _)) = condition.trouble {
+            (health.status, health.trouble) = (trouble.word(), Some(condition.to_string()));
+        }
+        (health.reads_waiting, health.reads_waiting_seconds) = (condition.waiting, condition.stuck.as_secs());
+        health.restarts = self.metrics.value(Metric::Restarts);
         if let Some(surroundings) = self.desk.surroundings.get() {
             let text = |path: &std::path::PathBuf| path.display().to_string();
             health.source = surroundings.source.clone();

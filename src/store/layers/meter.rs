@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tokio::io::ReadBuf;
 
 use crate::base::{Clock, Key};
-use crate::metrics::{Distribution, Metric, Metrics};
+use crate::metrics::{Distribution, Metric, Metrics, Miss};
 use crate::store::{
     Body, Change, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Outcome,
     Receive, Result, Store, StoreMut, Tags,
@@ -34,15 +34,24 @@ struct Flying {
 /// One request in flight, until dropped.
 struct Flight {
     flying: Arc<Flying>,
+    clock: Clock,
     began: Duration,
+    /// Its answer has come, or will not, or shows nothing.
+    is_over: AtomicBool,
 }
 
 impl Flight {
-    fn begin(flying: &Arc<Flying>, began: Duration) -> Self {
+    fn begin(flying: &Arc<Flying>, clock: &Clock, kind: Metric) -> Self {
         let now = flying.now.fetch_add(1, Ordering::Relaxed) + 1;
         flying.peak.fetch_max(now, Ordering::Relaxed);
         flying.metrics.add(Metric::RequestsInFlight, 1);
-        Flight { flying: flying.clone(), began }
+        let began = clock.elapsed();
+        // A copy within the service takes what it takes, and shows nothing of how well others are answered.
+        let is_shown = kind != Metric::WriteRequests;
+        if is_shown {
+            flying.metrics.pulse().sent(began);
+        }
+        Flight { flying: flying.clone(), clock: clock.clone(), began, is_over: AtomicBool::new(!is_shown) }
     }
 }
 
@@ -50,6 +59,9 @@ impl Drop for Flight {
     fn drop(&mut self) {
         self.flying.now.fetch_sub(1, Ordering::Relaxed);
         self.flying.metrics.subtract(Metric::RequestsInFlight, 1);
+        if !*self.is_over.get_mut() {
+            self.flying.metrics.pulse().given_up(self.clock.elapsed());
+        }
     }
 }
 
@@ -73,13 +85,19 @@ impl<S: ?Sized> Meter<S> {
     fn begin(&self, kind: Metric) -> Flight {
         self.flying.metrics.add(Metric::Requests, 1);
         self.flying.metrics.add(kind, 1);
-        Flight::begin(&self.flying, self.clock.elapsed())
+        Flight::begin(&self.flying, &self.clock, kind)
     }
 
     /// Its answer is there, or will not come: an error then says how long the try took.
     fn over<T>(&self, flight: &Flight, time: Distribution, outcome: Result<T>) -> Result<T> {
         let (metrics, took) = (&self.flying.metrics, self.clock.elapsed().saturating_sub(flight.began));
         metrics.took(time, took);
+        let is_shown = !flight.is_over.swap(true, Ordering::Relaxed);
+        match outcome.as_ref().err().and_then(|error| miss(error.kind())) {
+            _ if !is_shown => {}
+            None => metrics.pulse().answered(self.clock.elapsed()),
+            Some(miss) => metrics.pulse().missed(self.clock.elapsed(), miss),
+        }
         if is_answer(&outcome) {
             metrics.set(Metric::Answered, self.clock.now().seconds.max(0) as u64);
         }
@@ -107,6 +125,22 @@ pub(super) fn count_retry(metrics: &Metrics, kind: ErrorKind) {
         _ => Metric::RetriesGarbled,
     };
     metrics.add(cause, 1);
+}
+
+/// What a request that was not answered as it should came to; a refusal of what cannot be had is an answer.
+fn miss(kind: ErrorKind) -> Option<Miss> {
+    match kind {
+        ErrorKind::Timeout => Some(Miss::Silence),
+        ErrorKind::Throttled => Some(Miss::Throttling),
+        ErrorKind::Network
+        | ErrorKind::Server
+        | ErrorKind::Credentials
+        | ErrorKind::ClockSkew
+        | ErrorKind::Protocol
+        | ErrorKind::NoSuchBucket
+        | ErrorKind::WrongRegion => Some(Miss::Failure),
+        _ => None,
+    }
 }
 
 /// Whether an outcome shows that the bucket can be reached and serves us, be it with a refusal of what cannot be had.
@@ -207,5 +241,43 @@ mod tests {
         assert_eq!(metrics.value(Metric::RequestsInFlight), 0);
         let times = [Distribution::GetTime, Distribution::HeadTime, Distribution::ListTime, Distribution::WriteTime];
         assert_eq!(times.map(|time| metrics.total(time).0), [2, 1, 1, 2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_requests_come_to_shows_in_the_pulse() {
+        use crate::base::Timestamp;
+        use crate::metrics::Trouble;
+        use crate::store::layers::{Fault, FaultStore, Operation};
+        let faults = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+        let (metrics, clock) = (Arc::new(Metrics::default()), Clock::runtime(Timestamp::from_unix(0)));
+        let meter = Meter::new(faults.clone(), metrics.clone(), clock.clone());
+        let trouble_after = async |seconds| {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            metrics.condition(clock.elapsed()).trouble.map(|(trouble, _)| trouble)
+        };
+        for (kind, expected) in [
+            (ErrorKind::Network, Some(Trouble::Failing)),
+            (ErrorKind::Server, Some(Trouble::Failing)),
+            (ErrorKind::Credentials, Some(Trouble::Failing)),
+            (ErrorKind::Throttled, Some(Trouble::Throttled)),
+            (ErrorKind::Timeout, Some(Trouble::Silent)),
+            (ErrorKind::AccessDenied, None),
+            (ErrorKind::NotFound, None),
+        ] {
+            faults.once(Operation::List, Fault::Error(kind));
+            meter.list(ListRequest::default()).await.unwrap_err();
+            assert_eq!(trouble_after(11).await, expected, "{kind:?}");
+            meter.list(ListRequest::default()).await.unwrap();
+            assert_eq!(trouble_after(11).await, None, "{kind:?}");
+        }
+        faults.once(Operation::Write, Fault::Silence);
+        let write = meter.put(PutRequest::new(Key::new("slow"), "bytes"));
+        let slow = tokio::time::timeout(Duration::from_secs(30), write);
+        assert!(slow.await.is_err());
+        assert_eq!(trouble_after(0).await, None, "copies take what they take");
+        faults.once(Operation::List, Fault::Silence);
+        let listed = tokio::time::timeout(Duration::from_secs(11), meter.list(ListRequest::default()));
+        assert!(listed.await.is_err());
+        assert_eq!(trouble_after(0).await, Some(Trouble::Silent));
     }
 }
