@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::listing::{Bells, Run};
+use super::listing::{Behind, Bells, Joined, Run, Since};
 use super::resume::Resumed;
 use super::walk::Known;
 use super::{Counting, DirEntry, DirHandle, Errno, Fs, ListingMode, Result, Room, Shape, State, Ttl};
@@ -33,6 +34,13 @@ impl OpenDirectory {
     }
 }
 
+/// What one try to open a directory has come to.
+pub(super) enum Opening {
+    Open(OpenDirectory),
+    /// What is going on began too early.
+    Behind(Behind),
+}
+
 /// A call of readdir on its way.
 struct Reading {
     at: u64,
@@ -41,6 +49,13 @@ struct Reading {
     count: u64,
     counting: Counting,
     left_out: Option<Arc<HashSet<u64>>>,
+}
+
+/// What a new handle reads.
+enum Ordered {
+    /// This list, and what rings while it grows.
+    Now(OrderId, Option<Bells>),
+    Behind(Behind),
 }
 
 /// The most listings ahead of walks that go on at once.
@@ -53,18 +68,35 @@ const BATCH: usize = 256;
 const DOTS: u64 = 2;
 
 impl Fs {
-    /// Opens a directory. One whose listing is too old is listed anew; this does not wait for a page of it.
+    /// Opens a directory. One whose listing is too old is listed anew; this does not wait for a page of it, but where a
+    /// listing is going on that began too early to show all that must be seen, for the end of that one.
     pub async fn opendir(self: Arc<Self>, ino: Ino) -> Result<DirHandle> {
         let handle = DirHandle(self.handle());
-        let open = {
-            let mut state = self.state.lock();
-            let view = state.tree.view(ino, self.clock.elapsed()).ok_or(Errno::ESTALE)?;
-            if view.shape != Shape::Directory {
-                return Err(Errno::ENOTDIR);
-            }
-            state.uses.opened(ino);
-            self.open_directory(&mut state, ino)?
+        let moment = self.clock.elapsed();
+        let mut since = match self.ttl.get() {
+            // What is known at this moment was asked for before.
+            Ttl::EachOpen => Since::new(moment, Some(Duration::ZERO)),
+            Ttl::For(ttl) => Since::new(moment, Some(ttl)),
+            Ttl::Indefinite => Since::new(moment, None),
         };
+        let open = loop {
+            let opening = {
+                let mut state = self.state.lock();
+                let view = state.tree.view(ino, self.clock.elapsed()).ok_or(Errno::ESTALE)?;
+                if view.shape != Shape::Directory {
+                    return Err(Errno::ENOTDIR);
+                }
+                self.open_directory(&mut state, ino, &since)?
+            };
+            match opening {
+                Opening::Open(open) => break open,
+                Opening::Behind(behind) => behind.over().await?,
+            }
+            if self.ttl.get() == Ttl::EachOpen {
+                since = Since::asked(moment);
+            }
+        };
+        self.state.lock().uses.opened(ino);
         self.directories.lock().insert(handle, Arc::new(open));
         if let Some(ledger) = self.ledger() {
             ledger.listing(handle.0, ino);
@@ -72,10 +104,18 @@ impl Fs {
         Ok(handle)
     }
 
-    pub(super) fn open_directory(self: &Arc<Self>, state: &mut State, ino: Ino) -> Result<OpenDirectory> {
+    pub(super) fn open_directory(
+        self: &Arc<Self>,
+        state: &mut State,
+        ino: Ino,
+        since: &Since,
+    ) -> Result<Opening> {
         let prefix = state.tree.prefix(ino).ok_or(Errno::ESTALE)?;
         let coming = state.wide_over(&prefix).next().is_some();
-        let (order, bells) = self.order(state, ino)?;
+        let (order, bells) = match self.order(state, ino, since)? {
+            Ordered::Now(order, bells) => (order, bells),
+            Ordered::Behind(behind) => return Ok(Opening::Behind(behind)),
+        };
         let known = match (&bells, coming) {
             (None, _) => Known::Complete,
             (Some(_), true) => Known::Coming,
@@ -86,7 +126,7 @@ impl Fs {
             self.recognise(state, ino, &prefix, known);
         }
         let ahead = state.wide_over(&prefix).filter(|run| run.opened(ino)).cloned().collect();
-        Ok(OpenDirectory { ino, prefix, order, bells, ahead, step, resumed: None })
+        Ok(Opening::Open(OpenDirectory { ino, prefix, order, bells, ahead, step, resumed: None }))
     }
 
     /// Lists ahead where this directory is a step of a walk.
@@ -108,24 +148,15 @@ impl Fs {
 
     /// What a new handle reads, and what it waits for where that is not complete: the directory is listed then, also
     /// while a wide listing is on its way to it.
-    fn order(self: &Arc<Self>, state: &mut State, ino: Ino) -> Result<(OrderId, Option<Bells>)> {
-        let now = self.clock.elapsed();
-        let younger_than = match self.ttl.get() {
-            Ttl::For(ttl) => Some(ttl),
-            Ttl::EachOpen => Some(std::time::Duration::ZERO),
-            Ttl::Indefinite => None,
-        };
-        let going_on = state.tree.open_directory(ino, now, younger_than);
-        if let Some(order) = going_on.filter(|&order| state.tree.order_state(order) == Some(OrderState::Complete)) {
-            return Ok((order, None));
+    fn order(self: &Arc<Self>, state: &mut State, ino: Ino, since: &Since) -> Result<Ordered> {
+        if let Some(order) = state.tree.open_complete(ino, since.moment, since.younger_than()) {
+            return Ok(Ordered::Now(order, None));
         }
-        let run = self.listing(state, ino);
-        let order = going_on.or_else(|| state.tree.open_directory(ino, now, younger_than));
-        match (run, order) {
-            (Some(run), Some(order)) => Ok((order, Some(state.bells(&run)))),
-            (_, order) => {
-                order.into_iter().for_each(|order| state.tree.close_directory(order));
-                Err(Errno::ESTALE)
+        match self.listing(state, ino, since).ok_or(Errno::ESTALE)? {
+            Joined::Behind(behind) => Ok(Ordered::Behind(behind)),
+            Joined::Run(run) => {
+                let order = state.tree.join(&run.listing).ok_or(Errno::ESTALE)?;
+                Ok(Ordered::Now(order, Some(state.bells(&run))))
             }
         }
     }

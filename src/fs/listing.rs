@@ -63,9 +63,10 @@ pub(super) struct Run {
     pub(super) purpose: Purpose,
     span: KeySpan,
     order: Order,
-    began: Duration,
 
     bell: watch::Sender<Progress>,
+    /// How it ended, for those who wait behind it. They want none of it.
+    over: watch::Sender<Option<Result<()>>>,
     /// Turns for asking the store about one name beside the listing.
     pub(super) questions: Arc<Semaphore>,
     odd: OddLog,
@@ -95,6 +96,64 @@ impl Followed {
             }
         }
         true
+    }
+}
+
+/// What the answer to a request must show: all that was put before it began, as far as its time to live says so.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Since {
+    /// When the request began.
+    pub(super) moment: Duration,
+    /// How old an answer of the store may have been then; `None` for any age.
+    believed: Option<Duration>,
+}
+
+impl Since {
+    pub(super) fn new(moment: Duration, believed: Option<Duration>) -> Self {
+        Since { moment, believed }
+    }
+
+    /// For what the store is asked for after that moment only.
+    pub(super) fn asked(moment: Duration) -> Self {
+        // What is asked for at that very moment will do.
+        Since { moment, believed: Some(Duration::from_nanos(1)) }
+    }
+
+    /// Answers must be younger than this at that moment.
+    pub(super) fn younger_than(&self) -> Option<Duration> {
+        self.believed
+    }
+
+    fn holds(&self, as_of: Duration) -> bool {
+        self.believed.is_none_or(|believed| self.moment.saturating_sub(as_of) < believed)
+    }
+
+    /// The time that answers must show the store as of, or a later one.
+    fn oldest(&self) -> Duration {
+        let oldest = |believed| (self.moment + Duration::from_nanos(1)).saturating_sub(believed);
+        self.believed.map_or(Duration::ZERO, oldest)
+    }
+}
+
+/// The listing of a directory that a request may join.
+pub(super) enum Joined {
+    /// One that is going on and shows what the request must see, or a new one.
+    Run(Arc<Run>),
+    /// One is going on that began too early: the next one begins when it is over.
+    Behind(Behind),
+}
+
+/// The end of a listing that somebody waits behind.
+#[derive(Debug)]
+pub(super) struct Behind(watch::Receiver<Option<Result<()>>>);
+
+impl Behind {
+    /// Waits for it. Its failure is a failure of all who have waited: to try again costs them another such time.
+    pub(super) async fn over(mut self) -> Result<()> {
+        match self.0.wait_for(Option::is_some).await {
+            Ok(ended) => ended.unwrap_or(Ok(())),
+            Err(_) => Err(Errno::EIO),
+        }
     }
 }
 
@@ -164,6 +223,11 @@ impl Run {
         inside && self.span.covers(&KeySpan::below(prefix))
     }
 
+    /// What is rung when it is over, for somebody who wants nothing of it. To be called under the lock.
+    pub(super) fn behind(&self) -> Behind {
+        Behind(self.over.subscribe())
+    }
+
     /// Waits for the listing's end.
     pub(super) async fn end(&self) -> Result<()> {
         let mut bell = self.bell.subscribe();
@@ -206,17 +270,20 @@ enum End {
 }
 
 impl Fs {
-    /// The listing of a directory that is going on, or a new one. `None` if there is no such directory any more.
-    pub(super) fn listing(self: &Arc<Self>, state: &mut State, directory: Ino) -> Option<Arc<Run>> {
-        // The directory may have gone and come back, and its listing be about to end for that.
-        let going_on = state.runs.get(&directory).filter(|run| state.tree.standing(&run.listing) == Standing::Wanted);
-        match going_on {
-            Some(run) => Some(run.clone()),
-            None => self.begin(state, directory, Depth::Directory, Purpose::Asked),
+    /// The listing of a directory that is going on, if it shows what a request must see, or a new one. `None` if there
+    /// is no such directory any more.
+    pub(super) fn listing(self: &Arc<Self>, state: &mut State, directory: Ino, since: &Since) -> Option<Joined> {
+        match state.going_on(directory) {
+            Some((run, as_of)) if since.holds(as_of) => Some(Joined::Run(run.clone())),
+            Some((run, _)) => Some(Joined::Behind(run.behind())),
+            None => {
+                let run = self.begin_since(state, directory, Depth::Directory, Purpose::Asked, since.oldest())?;
+                Some(Joined::Run(run))
+            }
         }
     }
 
-    /// Begins a listing of all of a directory.
+    /// Begins a listing of all of a directory, or of all below it.
     pub(super) fn begin(
         self: &Arc<Self>,
         state: &mut State,
@@ -224,14 +291,20 @@ impl Fs {
         depth: Depth,
         purpose: Purpose,
     ) -> Option<Arc<Run>> {
-        self.begin_run(
-            state,
-            directory,
-            depth,
-            purpose,
-            |listing| (KeySpan::below(&listing.prefix), Order::Arrival),
-            None,
-        )
+        self.begin_since(state, directory, depth, purpose, self.clock.elapsed())
+    }
+
+    /// The same, where what others have settled as of some time or later counts too.
+    fn begin_since(
+        self: &Arc<Self>,
+        state: &mut State,
+        directory: Ino,
+        depth: Depth,
+        purpose: Purpose,
+        oldest: Duration,
+    ) -> Option<Arc<Run>> {
+        let span = |listing: &Listing| (KeySpan::below(&listing.prefix), Order::Arrival);
+        self.begin_run(state, (directory, depth, oldest), purpose, span, None)
     }
 
     /// Begins to list what a walk will want.
@@ -243,28 +316,27 @@ impl Fs {
             let all = KeySpan::below(&listing.prefix);
             (KeySpan { from: ahead.from.unwrap_or(all.from), before: all.before }, order)
         };
-        self.begin_run(state, directory, Depth::Subtree, Purpose::Ahead, span, Some(walk));
+        self.begin_run(state, (directory, Depth::Subtree, Duration::ZERO), Purpose::Ahead, span, Some(walk));
     }
 
     fn begin_run(
         self: &Arc<Self>,
         state: &mut State,
-        directory: Ino,
-        depth: Depth,
+        (directory, depth, oldest): (Ino, Depth, Duration),
         purpose: Purpose,
         span: impl FnOnce(&Listing) -> (KeySpan, Order),
         walk: Option<Followed>,
     ) -> Option<Arc<Run>> {
         let began = self.clock.elapsed();
-        let listing = state.tree.begin_listing(directory, depth, began)?;
+        let listing = state.tree.begin_listing(directory, depth, began, oldest)?;
         let (span, order) = span(&listing);
         let run = Arc::new(Run {
             listing,
             purpose,
             span,
             order,
-            began,
             bell: watch::Sender::new(Progress::default()),
+            over: watch::Sender::new(None),
             questions: Arc::new(Semaphore::new(QUESTIONS)),
             odd: OddLog::default(),
             walk,
@@ -292,6 +364,7 @@ impl Fs {
             state.end_run(directory, &run);
             let ended = if let End::Failed(errno) = end { Err(errno) } else { Ok(()) };
             run.bell.send_modify(|progress| progress.ended = Some(ended));
+            run.over.send_replace(Some(ended));
             ((), Changes::default())
         });
         self.sum_up_odd(&run.odd, &run.listing.prefix);
@@ -303,7 +376,7 @@ impl Fs {
 
     /// Applies page after page, for as long as the listing is wanted.
     async fn pages(&self, directory: Ino, run: &Arc<Run>) -> End {
-        let mut pages = list::pages(self.store.clone(), run.scope(), &self.list_options(run.purpose));
+        let mut pages = list::pages(self.store.clone(), run.scope(), &self.list_options(run.purpose)).timed(self.clock.clone());
         let mut unattended = 0;
         loop {
             if let Some(walk) = &run.walk {
@@ -321,7 +394,7 @@ impl Fs {
                 },
             };
             match page {
-                Some(Ok(page)) => match self.apply(directory, run, &page) {
+                Some(Ok(page)) => match self.apply(run, &page) {
                     Applied::More => {}
                     Applied::Whole => return End::Whole,
                 },
@@ -338,7 +411,9 @@ impl Fs {
 
     fn is_done_with(&self, directory: Ino, run: &Arc<Run>, unattended: u64) -> bool {
         match run.purpose {
-            Purpose::Asked if unattended > UNATTENDED_PAGES => self.stops_unattended(directory, run),
+            Purpose::Asked if unattended > UNATTENDED_PAGES || (unattended > 0 && run.over.receiver_count() > 0) => {
+                self.stops_unattended(directory, run)
+            }
             // What was listed first would be forgotten for what comes now.
             Purpose::Ahead | Purpose::Everything => self.is_over_budget(),
             _ => false,
@@ -365,7 +440,7 @@ impl Fs {
         }
     }
 
-    fn apply(&self, directory: Ino, run: &Run, page: &Page) -> Applied {
+    fn apply(&self, run: &Run, page: &Page) -> Applied {
         let names = (page.entries.len() + page.prefixes.len()) as u64;
         self.metrics.add(Metric::ListPages, 1);
         self.metrics.add(Metric::ListedNames, names);
@@ -376,14 +451,9 @@ impl Fs {
             self.metrics.add(Metric::OddKeys, page.undecodable);
             run.odd.leave_out(page.undecodable);
         }
-        let now = self.clock.elapsed();
         let applied = self.change_for(&run.odd, |state| {
-            let (standing, changes) = state.tree.apply(&run.listing, &page.span, items(page), now);
-            let settled = run.listing.depth == Depth::Directory
-                && run.purpose == Purpose::Asked
-                && state.tree.last_listing(directory).is_some_and(|last| last.at >= run.began);
-            let applied = if standing == Standing::Gone || settled { Applied::Whole } else { Applied::More };
-            (applied, changes)
+            let (standing, changes) = state.tree.apply(&run.listing, &page.span, items(page), page.asked_at);
+            (if standing == Standing::Wanted { Applied::More } else { Applied::Whole }, changes)
         });
         if self.is_over_budget() {
             self.wake.notify_one();
@@ -400,6 +470,24 @@ enum Applied {
 }
 
 impl State {
+    /// The listing of a directory that is going on, and the time that it shows the store as of. One whose round is over
+    /// is not: it has nothing more to bring, whether its task has come to say so or not.
+    pub(super) fn going_on(&self, directory: Ino) -> Option<(&Arc<Run>, Duration)> {
+        let run = self.runs.get(&directory)?;
+        Some((run, self.tree.as_of(&run.listing)?))
+    }
+
+    /// A listing that is going on and may show, of a directory or of anything below it, what was no longer so at a
+    /// moment: it must be over before the same is listed anew, or it would be believed afterwards.
+    pub(super) fn too_early(&self, prefix: &str, depth: Depth, since: &Since) -> Option<Behind> {
+        let within = |run: &&Arc<Run>| match depth {
+            Depth::Directory => run.listing.prefix == prefix,
+            Depth::Subtree => run.listing.prefix.starts_with(prefix),
+        };
+        let early = |run: &&Arc<Run>| self.tree.as_of(&run.listing).is_some_and(|as_of| !since.holds(as_of));
+        self.runs.values().filter(within).find(early).map(|run| run.behind())
+    }
+
     /// To be called under the lock under which the tree was looked at, so that no page is missed.
     pub(super) fn bells(&self, run: &Run) -> Bells {
         let wide = self.wide_over(&run.listing.prefix).map(|wide| wide.bell.subscribe()).collect();

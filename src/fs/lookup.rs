@@ -13,7 +13,7 @@ use futures::future::{BoxFuture, Either, select};
 use futures::{FutureExt, pin_mut};
 use tokio::sync::Semaphore;
 
-use super::listing::{Bells, Progress};
+use super::listing::{Behind, Bells, Joined, Progress, Since};
 use super::{Entry, Errno, Fs, Result, Shape, State, Ttl};
 use crate::base::{Ino, Key};
 use crate::metrics::Metric;
@@ -43,6 +43,8 @@ enum Look {
         key: Option<String>,
         listing: Option<Waiting>,
     },
+    /// Only a listing can tell, and one is going on that began too early.
+    Behind(Behind),
 }
 
 /// A listing that may answer.
@@ -128,6 +130,11 @@ impl Fs {
                     Err(Errno::ENOENT) => return Ok(Entry::Missing(Duration::ZERO)),
                     Err(error) => return Err(error),
                 },
+                Look::Behind(behind) => {
+                    has_waited = true;
+                    behind.over().await?;
+                    continue;
+                }
                 Look::Ask { key, listing } => (key, listing),
             };
             if let (Asking::NotYet, Some(key)) = (&asking, key) {
@@ -171,18 +178,28 @@ impl Fs {
             Lookup::Gone => Err(Errno::ESTALE),
             Lookup::TooLong => Err(Errno::ENAMETOOLONG),
             Lookup::Unknown { key } => {
-                let list = list_anyway
-                    || key.is_none()
-                    || state.runs.contains_key(&parent)
-                    || state.tree.worth_listing(parent);
-                if !list {
+                let going_on = state.going_on(parent).is_some();
+                let must_list = list_anyway || key.is_none();
+                if !must_list && !going_on && !state.tree.worth_listing(parent) {
                     return Ok(Look::Ask { key, listing: None });
                 }
-                let run = self.listing(state, parent).ok_or(Errno::ESTALE)?;
-                let waiting = Waiting { bells: state.bells(&run), turns: run.questions.clone() };
-                Ok(Look::Ask { key, listing: Some(waiting) })
+                let since = Since::new(since, self.believed_for());
+                match self.listing(state, parent, &since).ok_or(Errno::ESTALE)? {
+                    Joined::Run(run) => {
+                        let waiting = Waiting { bells: state.bells(&run), turns: run.questions.clone() };
+                        Ok(Look::Ask { key, listing: Some(waiting) })
+                    }
+                    Joined::Behind(behind) if must_list => Ok(Look::Behind(behind)),
+                    // The name alone is asked for sooner than that is over.
+                    Joined::Behind(_) => Ok(Look::Ask { key, listing: None }),
+                }
             }
         }
+    }
+
+    /// How long an answer of the store is believed by a look-up.
+    fn believed_for(&self) -> Option<Duration> {
+        super::believed(self.ttl.get(), Duration::ZERO).0
     }
 
     /// The answer for an entry, and a reference for it.

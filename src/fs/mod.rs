@@ -18,6 +18,8 @@ mod errno;
 mod failures;
 mod file;
 #[cfg(test)]
+mod fresh_tests;
+#[cfg(test)]
 mod given_up_tests;
 mod habits;
 mod ledger;
@@ -98,7 +100,8 @@ pub type Result<T> = std::result::Result<T, Errno>;
 /// What "for ever" is to the kernel.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// How long names are believed under [`Ttl::EachOpen`].
+/// How long names that are there are believed under [`Ttl::EachOpen`]: a directory that was just read need not be asked
+/// for name by name. That one is missing is not believed at all.
 const GLANCE: Duration = Duration::from_secs(1);
 
 /// Names that the kernel was told to be absent and that it can be told about again: the last ones. Of others it believes so
@@ -339,7 +342,7 @@ impl Fs {
 fn believed(metadata_ttl: Ttl, negative_ttl: Duration) -> (Option<Duration>, Option<Duration>) {
     match metadata_ttl {
         Ttl::For(ttl) => (Some(ttl), Some(negative_ttl)),
-        Ttl::EachOpen => (Some(GLANCE), Some(negative_ttl.min(GLANCE))),
+        Ttl::EachOpen => (Some(GLANCE), Some(Duration::ZERO)),
         Ttl::Indefinite => (None, None),
     }
 }

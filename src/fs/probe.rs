@@ -1,6 +1,7 @@
 //! Requests for one name or one object, and what the tree learns from them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::{Either, select};
 use futures::pin_mut;
@@ -32,6 +33,8 @@ impl Fs {
     /// it does not, the listing of the directory must decide. Fails where the service did, until the time that a wait
     /// may take was over.
     pub(super) async fn ask(self: Arc<Self>, parent: Ino, key: String) -> Result<bool> {
+        let asked_at = self.clock.elapsed();
+        let learn = |probe: &Probe<'_>| self.learn(parent, &key, probe, asked_at);
         let below = ListRequest { prefix: format!("{key}/"), max_keys: 1, ..ListRequest::default() };
         let below = self.store.list(below);
         let object = self.store.head(HeadRequest::new(Key::new(key.as_str())));
@@ -39,19 +42,19 @@ impl Fs {
         let (below, object) = match select(below, object).await {
             // The directory takes the name: what the object says does not matter.
             Either::Left((Ok(page), _)) if !page.entries.is_empty() || !page.prefixes.is_empty() => {
-                return Ok(self.learn(parent, &key, &Probe::Directory));
+                return Ok(learn(&Probe::Directory));
             }
             Either::Left((below, object)) => (below, object.await),
             Either::Right((object, below)) => (below.await, object),
         };
         Ok(match (&below, &object) {
             (Ok(page), _) if !page.entries.is_empty() || !page.prefixes.is_empty() => {
-                self.learn(parent, &key, &Probe::Directory)
+                learn(&Probe::Directory)
             }
             // A link's own facts are in the listing alone.
             (Ok(_), Ok(meta)) if meta.kind == ObjectKind::Symlink => false,
-            (Ok(_), Ok(meta)) => self.learn(parent, &key, &Probe::Object(facts(meta))),
-            (Ok(_), Err(error)) if error.kind() == ErrorKind::NotFound => self.learn(parent, &key, &Probe::Missing),
+            (Ok(_), Ok(meta)) => learn(&Probe::Object(facts(meta))),
+            (Ok(_), Err(error)) if error.kind() == ErrorKind::NotFound => learn(&Probe::Missing),
             (Ok(_), Err(error)) | (Err(error), _) if has_spent_its_time(error) => {
                 return Err(self.report("looking a name up", error));
             }
@@ -62,9 +65,10 @@ impl Fs {
         })
     }
 
-    pub(super) fn learn(&self, parent: Ino, key: &str, probe: &Probe<'_>) -> bool {
+    /// Takes in what asking for a name has shown, of the store as of when it was asked.
+    pub(super) fn learn(&self, parent: Ino, key: &str, probe: &Probe<'_>, asked_at: Duration) -> bool {
         let component = key.rsplit('/').next().unwrap_or_default();
-        self.change(|state| ((), state.tree.probed(parent, component, probe, self.clock.elapsed())));
+        self.change(|state| ((), state.tree.probed(parent, component, probe, asked_at)));
         true
     }
 
@@ -79,6 +83,7 @@ impl Fs {
             let view = self.resolve(ino).await?;
             return Ok(if view.ino == ino { Renewed::Same } else { Renewed::Changed });
         }
+        let asked_at = self.clock.elapsed();
         let answer = self.store.head(HeadRequest::new(Key::new(object.key))).await;
         let meta = match answer {
             Ok(meta) => Some(meta),
@@ -86,7 +91,7 @@ impl Fs {
             Err(error) => return Err(self.report("looking at an object before it is opened", &error)),
         };
         let facts = meta.as_ref().map(facts);
-        let renewed = self.change(|state| state.tree.renew(ino, facts.as_ref(), self.clock.elapsed()));
+        let renewed = self.change(|state| state.tree.renew(ino, facts.as_ref(), asked_at));
         match (renewed, meta) {
             (_, None) => Err(Errno::ENOENT),
             (Renewed::Same, Some(meta)) => {
@@ -101,6 +106,7 @@ impl Fs {
     pub(super) async fn resolve(self: &Arc<Self>, ino: Ino) -> Result<View> {
         let object = self.state.lock().tree.object(ino).ok_or(Errno::ESTALE)?;
         let key = Key::new(object.key);
+        let asked_at = self.clock.elapsed();
         let link = match self.options.symlinks {
             Symlinks::Off => None,
             Symlinks::On => match self.store.symlink_target(&key).await {
@@ -118,7 +124,7 @@ impl Fs {
                 Err(error) => return Err(self.report("looking at the target of a symlink", &error)),
             },
         };
-        self.change(|state| state.tree.resolve(ino, target, self.clock.elapsed())).ok_or(Errno::ESTALE)
+        self.change(|state| state.tree.resolve(ino, target, asked_at)).ok_or(Errno::ESTALE)
     }
 
     /// The way from a link to its target, where that lies within the mount and has a name there. The way goes up as

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::directory::OpenDirectory;
+use super::directory::{OpenDirectory, Opening};
 use super::file::{OpenFile, to_read};
 use super::ledger::PastListing;
+use super::listing::Since;
 use super::{DirHandle, Errno, FileHandle, Fs, Ledger, Past, Result, State};
 use crate::base::{Ino, Timestamp};
 use crate::metrics::Metric;
@@ -145,7 +146,13 @@ impl Fs {
             return Ok(open.clone());
         }
         let resumed = self.resumed.lock().remove(&handle).ok_or(Errno::EBADF)?;
-        let opened = self.open_directory(&mut self.state.lock(), resumed.past.ino);
+        // It was opened long ago: whatever is known now is younger.
+        let any = Since::new(self.clock.elapsed(), None);
+        let opened = self.open_directory(&mut self.state.lock(), resumed.past.ino, &any);
+        let opened = opened.and_then(|opening| match opening {
+            Opening::Open(open) => Ok(open),
+            Opening::Behind(_) => Err(Errno::ESTALE),
+        });
         match opened {
             Ok(mut open) => {
                 open.resumed = Some(resumed);

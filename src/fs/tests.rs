@@ -42,9 +42,17 @@ impl Bed {
     }
 
     pub(super) fn over(bucket: MemoryStore, change: impl FnOnce(&mut Options)) -> Bed {
+        Bed::at(Clock::manual(Timestamp::from_unix(1_700_000_000)), bucket, change)
+    }
+
+    /// One whose clock goes with the runtime's time.
+    pub(super) fn timed(bucket: MemoryStore, change: impl FnOnce(&mut Options)) -> Bed {
+        Bed::at(Clock::runtime(Timestamp::from_unix(1_700_000_000)), bucket, change)
+    }
+
+    fn at(clock: Clock, bucket: MemoryStore, change: impl FnOnce(&mut Options)) -> Bed {
         let bucket = Arc::new(bucket);
         let faults = Arc::new(FaultStore::new(bucket.clone()));
-        let clock = Clock::manual(Timestamp::from_unix(1_700_000_000));
         let metrics = Arc::new(Metrics::default());
         let mut options = Options::new(BucketName::new("bucket"));
         options.mount_time = Timestamp::from_unix(1_600_000_000);

@@ -15,7 +15,7 @@ use std::time::Duration;
 use lru::LruCache;
 use tokio::sync::Notify;
 
-use super::listing::Purpose;
+use super::listing::{Purpose, Since};
 use super::{Errno, Fs, ListingMode, Result, State, Ttl};
 use crate::base::Ino;
 use crate::tree::{Depth, Evicted};
@@ -114,10 +114,19 @@ impl Fs {
     /// Lists a directory, or all below it, anew, and returns when that is done. What has changed is told to the
     /// kernel; what has not keeps its number and its pages.
     pub async fn refresh(self: Arc<Self>, ino: Ino, depth: Depth) -> Result<()> {
-        let run = {
-            let mut state = self.state.lock();
-            state.tree.view(ino, self.clock.elapsed()).ok_or(Errno::ESTALE)?;
-            self.begin(&mut state, ino, depth, Purpose::Refresh).ok_or(Errno::ENOTDIR)?
+        let since = Since::asked(self.clock.elapsed());
+        let run = loop {
+            let behind = {
+                let mut state = self.state.lock();
+                state.tree.view(ino, self.clock.elapsed()).ok_or(Errno::ESTALE)?;
+                let prefix = state.tree.prefix(ino).ok_or(Errno::ENOTDIR)?;
+                match state.too_early(&prefix, depth, &since) {
+                    Some(behind) => behind,
+                    None => break self.begin(&mut state, ino, depth, Purpose::Refresh).ok_or(Errno::ENOTDIR)?,
+                }
+            };
+            // How that ends is the affair of those who want it.
+            let _ = behind.over().await;
         };
         run.end().await?;
         self.kernel_forgets_absent().await;

@@ -16,6 +16,7 @@ mod tests;
 mod tops;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::KeySpan;
 use crate::store::{ListEntry, Store};
@@ -96,6 +97,8 @@ pub struct Page {
     pub prefixes: Vec<String>,
     /// Keys left out because they are not UTF-8.
     pub undecodable: u64,
+    /// When it was asked for, by the clock of [`Pages::timed`]: what was put before is in it. Zero without a clock.
+    pub asked_at: Duration,
 }
 
 impl Page {

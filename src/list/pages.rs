@@ -1,9 +1,10 @@
 //! The workers: requests in flight, and pages on their way to the caller.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::Stream;
 use tokio::task::{JoinError, JoinSet};
@@ -11,6 +12,7 @@ use tracing::Instrument;
 
 use super::splitter::{Ask, Reach, Splitter};
 use super::{ListScope, Options, Order, Page};
+use crate::base::Clock;
 use crate::store::{Error, ErrorKind, ListPage, Result, Store};
 
 /// Pages that may wait to be taken, per request in flight: about 100 MB at 64 requests and long keys.
@@ -21,6 +23,7 @@ const WAITING_PER_REQUEST: usize = 4;
 #[derive(Debug)]
 pub struct Pages {
     store: Arc<dyn Store>,
+    clock: Option<Clock>,
 
     order: Order,
     concurrency: usize,
@@ -29,6 +32,8 @@ pub struct Pages {
     /// Requests in flight; they are aborted when the set goes.
     asked: JoinSet<(u64, Result<ListPage>)>,
     requests: u64,
+    /// When those in flight were sent, where there is a clock.
+    sent_at: HashMap<u64, Duration>,
     /// Pages that have arrived, by where they begin and by when they came.
     waiting: BTreeMap<(String, u64), Page>,
     arrived: u64,
@@ -39,15 +44,23 @@ impl Pages {
     pub(super) fn new(store: Arc<dyn Store>, scope: ListScope, options: &Options) -> Self {
         Pages {
             store,
+            clock: None,
             order: scope.order,
             concurrency: options.concurrency.max(1) as usize,
             splitter: Splitter::new(scope, options),
             asked: JoinSet::new(),
             requests: 0,
+            sent_at: HashMap::new(),
             waiting: BTreeMap::new(),
             arrived: 0,
             failed: false,
         }
+    }
+
+    /// Tells of each page when it was asked for.
+    pub fn timed(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
     }
 
     /// Changes how many requests may be in flight. Those that are stay.
@@ -77,6 +90,9 @@ impl Pages {
             let Some(Ask { id, request }) = self.splitter.next(reach) else { return };
             let store = self.store.clone();
             self.requests += 1;
+            if let Some(clock) = &self.clock {
+                self.sent_at.insert(id, clock.elapsed());
+            }
             self.asked.spawn(async move { (id, store.list(request).await) }.in_current_span());
         }
     }
@@ -85,7 +101,9 @@ impl Pages {
         let (id, answer) = joined.map_err(|panic| {
             Error::new(ErrorKind::Protocol, "a listing task failed").with_source(Some(panic.into()))
         })?;
-        for page in self.splitter.arrived(id, answer?)? {
+        let asked_at = self.sent_at.remove(&id).unwrap_or_default();
+        for mut page in self.splitter.arrived(id, answer?)? {
+            page.asked_at = asked_at;
             self.arrived += 1;
             self.waiting.insert((page.span.from.clone(), self.arrived), page);
         }

@@ -306,7 +306,7 @@ impl Splitter {
             keep(&span, &mut entries, |entry| &entry.key);
             keep(&span, &mut prefixes, |prefix| prefix);
         }
-        Page { span, entries, prefixes, undecodable: undecodable + segment.undecodable }
+        Page { span, entries, prefixes, undecodable: undecodable + segment.undecodable, ..Page::default() }
     }
 
     /// The listing has come to the end of all keys: segments from `place` on hold nothing, where nobody has asked.

@@ -9,6 +9,11 @@
 //! A directory that lies wholly within a page has no round at all: it is complete as the page is applied. So however
 //! large a subtree is, there are only as many rounds as its pages have edges.
 //!
+//! Times are those at which the store was *asked*, not those of its answers: what was put before a request was sent is
+//! in the answer to it, what was put later may be missing from it. A round is as old as the first request that it goes
+//! back to, and so is the directory that it makes complete. That is what lets a reader judge whether a round that is
+//! going on, or one that is over, shows all that the reader must see.
+//!
 //! How a page is merged into the children is [`page`](super::page)'s affair.
 
 use std::collections::HashSet;
@@ -63,11 +68,13 @@ impl<'a> Item<'a> {
     }
 }
 
-/// Whether a listing still has a directory to be applied to.
+/// Whether a listing still has something to bring.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Standing {
     /// Yes.
     Wanted,
+    /// The round that it was begun for is over, by its own pages or by others: the listing can end.
+    Settled,
     /// The directory is gone, and the listing can end.
     Gone,
 }
@@ -83,12 +90,11 @@ pub(super) struct Ongoing {
 /// What pages have settled of a directory that is not complete. See the module's head.
 #[derive(Debug)]
 pub(super) struct Round {
-    began: Duration,
+    /// The time that it shows the store as of: no page of it was asked for before.
+    pub(super) began: Duration,
     pub(super) spans: Spans,
     /// That part of them in which pages have settled all that lies below as well.
     deep: Spans,
-    /// When the last page came.
-    pub(super) touched: Duration,
     /// When a page last showed anything in the directory, which is proof that it exists.
     shown_at: Option<Duration>,
     feeders: Vec<ListingId>,
@@ -102,12 +108,22 @@ pub(super) struct Round {
 
 impl Tree {
     /// Begins a listing: of what lies directly in a directory, or of all below it. `None` if there is no such
-    /// directory. Any number may go on at once, over the same directories too.
-    pub fn begin_listing(&mut self, directory: Ino, depth: Depth, now: Duration) -> Option<Listing> {
+    /// directory. Any number may go on at once, over the same directories too. What others have settled of the
+    /// directory counts only where it shows the store as of `oldest` or later; else the directory begins from nothing.
+    pub fn begin_listing(
+        &mut self,
+        directory: Ino,
+        depth: Depth,
+        now: Duration,
+        oldest: Duration,
+    ) -> Option<Listing> {
         let id = self.find_ino(directory)?;
         let node = self.nodes.at(id);
         if node.flags.has(Flags::REMOVED) || !node.is_directory() {
             return None;
+        }
+        if depth == Depth::Directory && node.directory()?.round().is_some_and(|round| round.began < oldest) {
+            self.break_off(id);
         }
         let listing = Listing { id: ListingId(self.id()), directory, prefix: self.key_of(id), depth };
         self.listings.insert(listing.id, Ongoing { directory: id, fed: Vec::new() });
@@ -116,9 +132,24 @@ impl Tree {
         Some(listing)
     }
 
-    /// Whether a listing still has a directory to be applied to.
+    /// Whether a listing still has something to bring.
     pub fn standing(&self, listing: &Listing) -> Standing {
-        if self.listings.contains_key(&listing.id) { Standing::Wanted } else { Standing::Gone }
+        match self.listings.get(&listing.id) {
+            None => Standing::Gone,
+            Some(_) if listing.depth == Depth::Subtree => Standing::Wanted,
+            Some(ongoing) => match self.directory(ongoing.directory).round() {
+                Some(round) if round.feeders.contains(&listing.id) => Standing::Wanted,
+                _ => Standing::Settled,
+            },
+        }
+    }
+
+    /// The time that the round shows the store as of which a directory's own listing was begun for; `None` once that
+    /// round is over.
+    pub fn as_of(&self, listing: &Listing) -> Option<Duration> {
+        let directory = self.listings.get(&listing.id)?.directory;
+        let round = self.directory(directory).round()?;
+        round.feeders.contains(&listing.id).then_some(round.began)
     }
 
     /// The listing has ended, well or not. What pages have covered is complete already; other directories, which no
@@ -160,7 +191,6 @@ impl Tree {
             began: now,
             spans: Spans::default(),
             deep: Spans::default(),
-            touched: now,
             shown_at: None,
             feeders: Vec::new(),
             order: None,
@@ -192,13 +222,13 @@ impl Tree {
             return self.complete(id, now, changes);
         }
         let round = self.round(id, listing, now);
+        round.began = round.began.min(now);
         let order = round.order;
         let before = order.map(|_| round.spans.clone());
         round.spans.add(span);
         if depth == Depth::Subtree {
             round.deep.add(span);
         }
-        round.touched = now;
         if shown {
             round.shown_at = Some(now);
         }
@@ -239,7 +269,8 @@ impl Tree {
         self.forget_probes(id);
         self.touch(id);
         let state = self.directory_mut(id);
-        state.listed_at = Some(Moment::new(now));
+        let as_of = state.round().map_or(now, |round| round.began);
+        state.listed_at = Some(Moment::new(as_of));
         let deserted = state.children.is_empty() && !state.marked && id != NodeId::ROOT;
         let order = state.extras.as_mut().and_then(|extras| extras.round.take()?.order);
         state.drop_unused_extras();
@@ -278,7 +309,6 @@ impl Tree {
             Role::Directory => format!("{component}/").into(),
         };
         let round = self.round(parent, listing, now);
-        round.touched = now;
         let first = round.strays.insert(key);
         let settled = match role {
             Role::File => round.spans.settle(component),

@@ -18,7 +18,7 @@ pub(super) fn list_subtree(
     now: Duration,
     mut watch: impl FnMut(&mut Tree),
 ) {
-    let listing = tree.begin_listing(Ino::ROOT, Depth::Subtree, now).unwrap();
+    let listing = tree.begin_listing(Ino::ROOT, Depth::Subtree, now, now).unwrap();
     for span in spans {
         assert_eq!(apply(tree, bucket, &listing, span, now).0, Standing::Wanted);
         watch(tree);
@@ -55,7 +55,7 @@ fn shown(tree: &mut Tree, bucket: &Bucket, now: Duration) -> Shows {
 fn spans() -> impl Strategy<Value = Vec<KeySpan>> {
     let bound = prop_oneof![3 => "[ab/.0-]{1,5}", 1 => "[ab]{1,2}(/[ab]{1,2}){0,2}/?", 1 => "n{244,250}[ab]?/?"];
     let listing = Listing {
-        id: Tree::new(options(OddKeys::Hide)).begin_listing(Ino::ROOT, Depth::Subtree, NOW).unwrap().id,
+        id: Tree::new(options(OddKeys::Hide)).begin_listing(Ino::ROOT, Depth::Subtree, NOW, NOW).unwrap().id,
         directory: Ino::ROOT,
         prefix: String::new(),
         depth: Depth::Subtree,

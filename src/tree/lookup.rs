@@ -177,7 +177,7 @@ impl Tree {
         let Some(extras) = &directory.extras else { return directory.listed_at() };
         let probed = extras.probed.get(component).copied();
         let settled = extras.round.as_ref().filter(|round| round.spans.settle(component));
-        probed.max(settled.map(|round| round.touched)).max(directory.listed_at())
+        probed.max(settled.map(|round| round.began)).max(directory.listed_at())
     }
 
     /// The entry of a component in a directory.

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::children::{CHUNK, Chunk, Piece};
 use super::escape::Shown;
+use super::listing::Listing;
 use super::node::{Flags, NodeId};
 use super::{Tree, View};
 use crate::base::Ino;
@@ -72,17 +73,32 @@ pub enum Take {
 
 impl Tree {
     /// The list for a new handle: of the last listing if that is younger than `younger_than` (`None`: of whatever
-    /// age), else of the one that is going on. Else `None`, and the directory must be listed first.
-    pub fn open_directory(&mut self, directory: Ino, now: Duration, younger_than: Option<Duration>) -> Option<OrderId> {
+    /// age). Else `None`, and the handle must join a listing that is going on.
+    pub fn open_complete(&mut self, directory: Ino, now: Duration, younger_than: Option<Duration>) -> Option<OrderId> {
         let id = self.find_ino(directory).filter(|&id| self.nodes.at(id).is_directory())?;
         let fresh = |at: Duration| younger_than.is_none_or(|ttl| now.saturating_sub(at) < ttl);
         if self.is_linked(id) {
             self.touch(id);
         }
-        let complete = self.directory(id).listed_at().is_some_and(fresh) || self.nodes.at(id).flags.has(Flags::REMOVED);
-        let order = if complete { self.snapshot(id) } else { self.order_of_round(id)? };
+        if !self.directory(id).listed_at().is_some_and(fresh) && !self.nodes.at(id).flags.has(Flags::REMOVED) {
+            return None;
+        }
+        let order = self.snapshot(id);
+        self.open_order(id, order)
+    }
+
+    /// The list for a new handle of the directory that a listing brings, which grows with it. `None` when all that it
+    /// has to bring was brought.
+    pub fn join(&mut self, listing: &Listing) -> Option<OrderId> {
+        self.as_of(listing)?;
+        let id = self.find_ino(listing.directory)?;
+        let order = self.order_of_round(id)?;
+        self.open_order(id, order)
+    }
+
+    pub(super) fn open_order(&mut self, directory: NodeId, order: OrderId) -> Option<OrderId> {
         self.orders.get_mut(&order)?.handles += 1;
-        self.hold(id);
+        self.hold(directory);
         Some(order)
     }
 

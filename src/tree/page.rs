@@ -28,7 +28,8 @@ const NEAR: u32 = 8;
 impl Tree {
     /// Applies one page: within `span` the items are all there is. Pages may come in any order, and more than once.
     /// Items outside of the span, which servers that break the order of keys show, are taken in as found. A listing
-    /// of a subtree has no common prefixes. What has gone waits for [`Tree::sweep`].
+    /// of a subtree has no common prefixes. What has gone waits for [`Tree::sweep`]. `now` is when the page was asked
+    /// for.
     pub fn apply<'a>(
         &mut self,
         listing: &Listing,
@@ -37,9 +38,13 @@ impl Tree {
         now: Duration,
     ) -> (Standing, Changes) {
         let mut changes = Changes::default();
+        let standing = self.standing(listing);
         let Some(directory) = self.listings.get(&listing.id).map(|ongoing| ongoing.directory) else {
-            return (Standing::Gone, changes);
+            return (standing, changes);
         };
+        if standing != Standing::Wanted {
+            return (standing, changes);
+        }
         let listed = |key: &str| key.starts_with(&listing.prefix) && key.len() <= NAME_BYTES;
         let below = items.into_iter().filter(|item| listed(item.key()));
         let mut within: Vec<Item<'_>> = below.collect();
@@ -67,7 +72,7 @@ impl Tree {
             changes: &mut changes,
         };
         page.merge(self, directory, &within);
-        (Standing::Wanted, changes)
+        (self.standing(listing), changes)
     }
 
     fn stray_item(

@@ -122,7 +122,7 @@ impl World {
             }
             Event::Begin(n, deep, bounds) => {
                 let depth = if deep { Depth::Subtree } else { Depth::Directory };
-                if let Some(listing) = self.tree.begin_listing(self.ino(n), depth, self.now) {
+                if let Some(listing) = self.tree.begin_listing(self.ino(n), depth, self.now, self.now) {
                     let bounds = bounds.into_iter().map(|bound| format!("{}{bound}", listing.prefix)).collect();
                     let spans = cut_at(&listing, bounds);
                     self.runs.push((listing, spans));
@@ -130,9 +130,10 @@ impl World {
             }
             Event::Page(n, span) => {
                 if let Some(run) = pick(&self.runs, n)
-                    && self.page(run, span) == Standing::Gone
+                    && self.page(run, span) != Standing::Wanted
                 {
-                    self.runs.remove(run);
+                    let (listing, _) = self.runs.remove(run);
+                    self.tree.end_listing(&listing);
                 }
             }
             Event::Finish(n) => {

@@ -221,9 +221,10 @@ impl Fs {
         let Some((way, name)) = self.way_to(key) else { return };
         let parent = self.directories_appear(&way).await;
         let (Some(parent), false) = (parent, name.is_empty()) else { return };
+        let asked_at = self.clock.elapsed();
         match self.store.head(HeadRequest::new(Key::new(key))).await {
             Ok(meta) => {
-                self.learn(parent, key, &Probe::Object(crate::fs::probe::facts(&meta)));
+                self.learn(parent, key, &Probe::Object(crate::fs::probe::facts(&meta)), asked_at);
                 self.kernel_forgets([(parent, name.into_bytes())]).await;
             }
             Err(error) => tracing::debug!(%error, "a copy is not there"),
@@ -252,8 +253,8 @@ impl Fs {
     async fn directories_appear(self: &Arc<Self>, way: &[String]) -> Option<Ino> {
         let mut directory = Ino::ROOT;
         for name in way {
-            self.learn(directory, name, &Probe::Directory);
             let now = self.clock.elapsed();
+            self.learn(directory, name, &Probe::Directory, now);
             let found = self.state.lock().tree.lookup(directory, name.as_bytes(), now, now);
             self.kernel_forgets([(directory, name.clone().into_bytes())]).await;
             match found {
