@@ -93,7 +93,7 @@ impl Fs {
     pub(super) async fn kernel_forgets_absent(&self) {
         let absent: Vec<_> = {
             let mut absent = self.absent.lock();
-            std::iter::from_fn(|| absent.pop_lru()).map(|(name, ())| name).collect()
+            std::iter::from_fn(|| absent.pop_lru()).map(|(name, _)| name).collect()
         };
         self.kernel_forgets(absent).await;
     }

@@ -86,6 +86,7 @@ impl Fs {
                 if view.shape != Shape::Directory {
                     return Err(Errno::ENOTDIR);
                 }
+                self.count_open(&mut state, ino);
                 self.open_directory(&mut state, ino, &since)?
             };
             match opening {
@@ -96,7 +97,6 @@ impl Fs {
                 since = Since::asked(moment);
             }
         };
-        self.state.lock().uses.opened(ino);
         self.directories.lock().insert(handle, Arc::new(open));
         if let Some(ledger) = self.ledger() {
             ledger.listing(handle.0, ino);
@@ -104,12 +104,7 @@ impl Fs {
         Ok(handle)
     }
 
-    pub(super) fn open_directory(
-        self: &Arc<Self>,
-        state: &mut State,
-        ino: Ino,
-        since: &Since,
-    ) -> Result<Opening> {
+    pub(super) fn open_directory(self: &Arc<Self>, state: &mut State, ino: Ino, since: &Since) -> Result<Opening> {
         let prefix = state.tree.prefix(ino).ok_or(Errno::ESTALE)?;
         let coming = state.wide_over(&prefix).next().is_some();
         let (order, bells) = match self.order(state, ino, since)? {
@@ -155,7 +150,7 @@ impl Fs {
         match self.listing(state, ino, since).ok_or(Errno::ESTALE)? {
             Joined::Behind(behind) => Ok(Ordered::Behind(behind)),
             Joined::Run(run) => {
-                let order = state.tree.join(&run.listing).ok_or(Errno::ESTALE)?;
+                let order = state.tree.join(&run.listing, since.oldest()).ok_or(Errno::ESTALE)?;
                 Ok(Ordered::Now(order, Some(state.bells(&run))))
             }
         }
@@ -194,8 +189,8 @@ impl Fs {
                 }
                 (OrderState::Broken, Some(bells)) => match bells.progress().ended {
                     Some(Err(error)) => return Err(error),
-                    // The directory itself has gone.
-                    _ => return Ok(()),
+                    // It came to an end, and left out a part of the directory.
+                    _ => return Err(Errno::EIO),
                 },
                 (_, _) => return Ok(()),
             }

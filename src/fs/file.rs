@@ -79,7 +79,7 @@ impl Fs {
         let object = {
             let mut state = self.state.lock();
             if let Some(directory) = state.tree.parent(ino) {
-                state.uses.name(directory);
+                self.count_name(&mut state, directory);
             }
             state.tree.object(ino).ok_or(Errno::ESTALE)?
         };
@@ -159,7 +159,7 @@ impl Fs {
         match error.kind() {
             ErrorKind::Changed | ErrorKind::NotFound | ErrorKind::NoSuchBucket => {
                 if !open.changed.swap(error.kind() == ErrorKind::Changed, Ordering::Relaxed) {
-                    self.change(|state| ((), state.tree.mark_stale(open.ino)));
+                    self.change(|state| ((), state.tree.mark_stale(open.ino, self.clock.elapsed())));
                 }
                 self.report_of_version("reading", error)
             }

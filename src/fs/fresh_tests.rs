@@ -140,3 +140,69 @@ async fn a_name_that_was_missing_is_seen_at_once_where_nothing_is_believed() {
     bed.bucket.put("a1", "x");
     assert_eq!(bed.attr("a1").await.size, 1);
 }
+
+/// A directory of 5000 names that was listed.
+async fn listed() -> Bed {
+    let bucket = MemoryStore::new();
+    (0..5000).for_each(|n| drop(bucket.put(format!("{n:05}"), "x")));
+    let bed = Bed::over(bucket, |_| {});
+    bed.names("").await;
+    bed.requests();
+    bed
+}
+
+#[tokio::test]
+async fn names_that_a_listing_does_not_show_cost_nothing_while_it_is_believed() {
+    let bed = listed().await;
+    for seconds in [0, 10, 49] {
+        bed.pass(seconds);
+        for n in 0..1000 {
+            bed.missing(&format!("absent-{seconds}-{n}")).await;
+        }
+        assert_eq!(bed.requests(), [""; 0]);
+    }
+    bed.pass(1);
+    bed.missing("absent").await;
+    assert_eq!(bed.requests(), ["LIST absent/ 1", "HEAD absent"], "it is a minute old");
+}
+
+#[tokio::test]
+async fn who_waits_for_a_name_in_a_large_directory_asks_for_that_alone() {
+    let bed = listed().await;
+    bed.pass(20);
+    assert_eq!(bed.missing("new").await, Duration::from_secs(5));
+    bed.bucket.put("new", "x");
+    bed.pass(4);
+    assert_eq!(bed.missing("new").await, Duration::from_secs(1));
+    assert_eq!(bed.requests(), [""; 0]);
+    bed.pass(1);
+    assert_eq!(bed.attr("new").await.size, 1);
+    for n in 0..60 {
+        bed.missing(&format!("{}", n % 2)).await;
+        bed.pass(u64::from(n % 2 == 1));
+    }
+    let lists = bed.requests().into_iter().filter(|request| request == "LIST ").count();
+    assert_eq!(lists, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scan_alone_is_no_reason_to_list_again() {
+    let bed = listed().await;
+    for n in 0..5000 {
+        bed.attr(&format!("{n:05}")).await;
+    }
+    for _ in 0..15 {
+        bed.pass(5);
+        bed.fs.renew();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(bed.requests(), [""; 0]);
+    bed.names("").await;
+    bed.pass(20);
+    bed.names("").await;
+    bed.requests();
+    bed.pass(25);
+    bed.fs.renew();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!bed.requests().is_empty(), "somebody has come back to it");
+}

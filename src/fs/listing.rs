@@ -129,8 +129,9 @@ impl Since {
     }
 
     /// The time that answers must show the store as of, or a later one.
-    fn oldest(&self) -> Duration {
-        let oldest = |believed| (self.moment + Duration::from_nanos(1)).saturating_sub(believed);
+    pub(super) fn oldest(&self) -> Duration {
+        // Nothing can be asked for later than the moment and be asked for by then.
+        let oldest = |believed| (self.moment + Duration::from_nanos(1)).saturating_sub(believed).min(self.moment);
         self.believed.map_or(Duration::ZERO, oldest)
     }
 }
@@ -376,7 +377,8 @@ impl Fs {
 
     /// Applies page after page, for as long as the listing is wanted.
     async fn pages(&self, directory: Ino, run: &Arc<Run>) -> End {
-        let mut pages = list::pages(self.store.clone(), run.scope(), &self.list_options(run.purpose)).timed(self.clock.clone());
+        let mut pages =
+            list::pages(self.store.clone(), run.scope(), &self.list_options(run.purpose)).timed(self.clock.clone());
         let mut unattended = 0;
         loop {
             if let Some(walk) = &run.walk {

@@ -54,6 +54,14 @@ struct Waiting {
     turns: Arc<Semaphore>,
 }
 
+/// Who looks for a name.
+#[derive(Clone, Copy)]
+struct Looking {
+    since: Duration,
+    /// When it was said to be missing before.
+    told: Option<Duration>,
+}
+
 /// Where the question for one name alone stands.
 enum Asking {
     NotYet,
@@ -78,12 +86,13 @@ impl Fs {
         }
         let since = self.clock.elapsed();
         self.failures.check(parent, &name, since)?;
-        let entry = self.clone().looked_up(parent, &name, since).await;
+        let told = self.told_absent(parent, &name);
+        let entry = self.clone().looked_up(parent, &name, Looking { since, told }).await;
         self.failures.note(parent, &name, &entry, since, self.clock.elapsed());
         match entry? {
             Entry::Missing(ttl) => match std::str::from_utf8(&name).ok().and_then(split_version) {
                 Some((plain, version)) => self.version(parent, &name, plain, version, ttl).await,
-                None => Ok(self.absent(parent, name, ttl)),
+                None => Ok(self.absent(parent, name, ttl, told)),
             },
             found @ Entry::Found(_) => Ok(found),
         }
@@ -102,20 +111,30 @@ impl Fs {
         Ok(self.take(&mut state, &view))
     }
 
-    /// Remembers what the kernel is about to remember, so that it can be told when it is no longer so.
-    fn absent(&self, parent: Ino, name: Vec<u8>, ttl: Duration) -> Entry {
-        if !ttl.is_zero() {
-            self.absent.lock().put((parent, name), ());
-        }
+    /// When a name was said to be missing, if it was lately.
+    fn told_absent(&self, parent: Ino, name: &[u8]) -> Option<Duration> {
+        let mut absent = self.absent.lock();
+        (!absent.is_empty()).then(|| absent.get(&(parent, name.to_vec())).copied())?
+    }
+
+    /// Remembers what the kernel is about to remember, so that it can be told when it is no longer so, and so that it
+    /// is noticed when somebody waits for the name to appear. From when on is what was `told` before, unless the store
+    /// was asked since.
+    fn absent(&self, parent: Ino, name: Vec<u8>, ttl: Duration, told: Option<Duration>) -> Entry {
+        let now = self.clock.elapsed();
+        let asked = self.state.lock().tree.known_at_name(parent, &name);
+        let at = told.filter(|&told| asked.is_none_or(|asked| asked <= told)).unwrap_or(now);
+        self.absent.lock().put((parent, name), at);
         Entry::Missing(ttl)
     }
 
-    async fn looked_up(self: Arc<Self>, parent: Ino, name: &[u8], since: Duration) -> Result<Entry> {
+    async fn looked_up(self: Arc<Self>, parent: Ino, name: &[u8], looking: Looking) -> Result<Entry> {
+        let since = looking.since;
         let mut asking = Asking::NotYet;
         let mut has_waited = false;
         loop {
             let list_anyway = matches!(asking, Asking::Done | Asking::Late(_));
-            let look = self.look(parent, name, since, list_anyway)?;
+            let look = self.look(parent, name, looking, list_anyway)?;
             let (key, waiting) = match look {
                 Look::Settled(entry) => {
                     self.metrics.add(Metric::LookupsKnown, u64::from(!has_waited));
@@ -166,11 +185,12 @@ impl Fs {
         }
     }
 
-    fn look(self: &Arc<Self>, parent: Ino, name: &[u8], since: Duration, list_anyway: bool) -> Result<Look> {
+    fn look(self: &Arc<Self>, parent: Ino, name: &[u8], looking: Looking, list_anyway: bool) -> Result<Look> {
+        let Looking { since, told } = looking;
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        state.uses.name(parent);
-        match state.tree.lookup(parent, name, self.clock.elapsed(), since) {
+        self.count_name(state, parent);
+        match state.tree.lookup_again(parent, name, self.clock.elapsed(), since, told) {
             Lookup::Found(view) if view.shape == Shape::Unresolved => Ok(Look::Resolve(view.ino)),
             Lookup::Found(view) => Ok(Look::Settled(self.take(state, &view))),
             Lookup::Missing(ttl) => Ok(Look::Settled(self.missing(ttl))),
@@ -180,7 +200,7 @@ impl Fs {
             Lookup::Unknown { key } => {
                 let going_on = state.going_on(parent).is_some();
                 let must_list = list_anyway || key.is_none();
-                if !must_list && !going_on && !state.tree.worth_listing(parent) {
+                if !must_list && !going_on && !state.tree.worth_listing(parent, since) {
                     return Ok(Look::Ask { key, listing: None });
                 }
                 let since = Since::new(since, self.believed_for());
@@ -199,7 +219,7 @@ impl Fs {
 
     /// How long an answer of the store is believed by a look-up.
     fn believed_for(&self) -> Option<Duration> {
-        super::believed(self.ttl.get(), Duration::ZERO).0
+        super::believed(self.ttl.get(), Duration::ZERO).fresh_for
     }
 
     /// The answer for an entry, and a reference for it.

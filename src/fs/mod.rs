@@ -22,6 +22,8 @@ mod fresh_tests;
 #[cfg(test)]
 mod given_up_tests;
 mod habits;
+#[cfg(test)]
+mod histories;
 mod ledger;
 mod listing;
 #[cfg(test)]
@@ -89,7 +91,7 @@ use crate::base::{Clock, Ino};
 use crate::metrics::{Metric, Metrics};
 use crate::read;
 use crate::store::{Error, ObjectMeta, Store};
-use crate::tree::{self, Shape, Tree, View};
+use crate::tree::{self, Believed, Shape, Tree, View};
 
 pub use crate::control::{Asker, Way};
 pub use crate::tree::Depth;
@@ -104,8 +106,8 @@ const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// for name by name. That one is missing is not believed at all.
 const GLANCE: Duration = Duration::from_secs(1);
 
-/// Names that the kernel was told to be absent and that it can be told about again: the last ones. Of others it believes so
-/// until `negative-ttl` is over.
+/// Names that were said to be absent, the last ones: the kernel can be told about them again, and who looks for one again
+/// is answered from the store once `negative-ttl` is over.
 const REMEMBERED_ABSENT: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 
 /// Objects whose HEAD is remembered for extended attributes.
@@ -136,7 +138,8 @@ pub struct Fs {
     heads: Mutex<LruCache<Ino, Arc<ObjectMeta>>>,
     /// Tags by inode number, encoded; tags may change without the version, and are then seen late.
     tags: Mutex<LruCache<Ino, Option<String>>>,
-    absent: Mutex<LruCache<(Ino, Vec<u8>), ()>>,
+    /// Names that were said to be absent, and since when.
+    absent: Mutex<LruCache<(Ino, Vec<u8>), Duration>>,
     /// Files whose pages in the kernel are wrong.
     distrusted: Distrusted,
     notifier: RwLock<Option<Arc<dyn Notifier>>>,
@@ -238,8 +241,7 @@ impl Fs {
             return;
         }
         self.ttl.set(metadata_ttl);
-        let (fresh_for, missing_for) = believed(metadata_ttl, negative_ttl);
-        state.tree.set_believed(fresh_for, missing_for);
+        state.tree.set_believed(believed(metadata_ttl, negative_ttl));
         // Upkeep has another pace now.
         self.wake.notify_one();
     }
@@ -338,22 +340,23 @@ impl Fs {
     }
 }
 
-/// How long a listing is believed in what it shows, and in what it does not.
-fn believed(metadata_ttl: Ttl, negative_ttl: Duration) -> (Option<Duration>, Option<Duration>) {
-    match metadata_ttl {
-        Ttl::For(ttl) => (Some(ttl), Some(negative_ttl)),
-        Ttl::EachOpen => (Some(GLANCE), Some(Duration::ZERO)),
-        Ttl::Indefinite => (None, None),
-    }
+fn believed(metadata_ttl: Ttl, negative_ttl: Duration) -> Believed {
+    let (fresh_for, absent_for, missing_for) = match metadata_ttl {
+        Ttl::For(ttl) => (Some(ttl), Some(ttl), Some(negative_ttl)),
+        Ttl::EachOpen => (Some(GLANCE), Some(Duration::ZERO), Some(Duration::ZERO)),
+        Ttl::Indefinite => (None, None, None),
+    };
+    Believed { fresh_for, absent_for, missing_for }
 }
 
 fn tree_options(options: &Options) -> tree::Options {
-    let (fresh_for, missing_for) = believed(options.metadata_ttl, options.negative_ttl);
+    let Believed { fresh_for, absent_for, missing_for } = believed(options.metadata_ttl, options.negative_ttl);
     tree::Options {
         bucket: options.bucket.clone(),
         prefix: options.prefix.clone(),
         odd_keys: options.odd_keys,
         fresh_for,
+        absent_for,
         missing_for,
         default_time: options.mount_time,
     }

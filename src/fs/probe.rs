@@ -48,9 +48,7 @@ impl Fs {
             Either::Right((object, below)) => (below.await, object),
         };
         Ok(match (&below, &object) {
-            (Ok(page), _) if !page.entries.is_empty() || !page.prefixes.is_empty() => {
-                learn(&Probe::Directory)
-            }
+            (Ok(page), _) if !page.entries.is_empty() || !page.prefixes.is_empty() => learn(&Probe::Directory),
             // A link's own facts are in the listing alone.
             (Ok(_), Ok(meta)) if meta.kind == ObjectKind::Symlink => false,
             (Ok(_), Ok(meta)) => learn(&Probe::Object(facts(meta))),

@@ -500,7 +500,7 @@ async fn a_directory_whose_keys_are_gone_goes() {
     let bed = Bed::new(&["dir/a", "b"], |_| {});
     bed.attr("dir/a").await;
     bed.bucket.remove("dir/a");
-    bed.pass(30);
+    bed.pass(60);
     bed.missing("dir/c").await;
     bed.missing("dir").await;
     assert_eq!(bed.names("").await, ["b"]);

@@ -4,7 +4,9 @@
 //! So a program that polls a directory, or opens files of it regularly, never waits for a listing. What that may cost
 //! is bounded twice: by the number of directories that are watched, and by the rule that a listing in the background
 //! must have been paid for since the last one, by somebody who opened the directory, or by as many look-ups and opens
-//! in it as it has pages. A huge directory is kept fresh for those who read it, not for one name in it.
+//! in it as it has pages. A huge directory is kept fresh for those who read it, not for one name in it. And what a
+//! program does with a listing while that is new is what it was made for, and no reason to make another: only who comes
+//! back later shows that the directory is wanted again.
 //!
 //! With `listing=eager` it is all of the mount that is listed again, if any of it was used.
 
@@ -18,7 +20,7 @@ use tokio::sync::Notify;
 use super::listing::{Purpose, Since};
 use super::{Errno, Fs, ListingMode, Result, State, Ttl};
 use crate::base::Ino;
-use crate::tree::{Depth, Evicted};
+use crate::tree::{Depth, Evicted, LastListing};
 
 /// Directories that are watched: those used last.
 const WATCHED: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
@@ -61,15 +63,18 @@ impl Uses {
         Uses { directories: LruCache::new(WATCHED), any: false }
     }
 
+    /// Something was used.
+    pub(super) fn used(&mut self) {
+        self.any = true;
+    }
+
     /// A directory was opened.
     pub(super) fn opened(&mut self, directory: Ino) {
-        self.any = true;
         self.directories.get_or_insert_mut(directory, Use::default).opened = true;
     }
 
     /// A name in a directory was looked up, or the file opened.
     pub(super) fn name(&mut self, directory: Ino) {
-        self.any = true;
         self.directories.get_or_insert_mut(directory, Use::default).names += 1;
     }
 
@@ -147,6 +152,29 @@ impl Fs {
             Ttl::For(ttl) => (ttl / 16).clamp(PERIODS.0, PERIODS.1),
             Ttl::EachOpen | Ttl::Indefinite => PERIODS.1,
         }
+    }
+
+    /// A directory is opened: that may be a reason to list it again later.
+    pub(super) fn count_open(&self, state: &mut State, directory: Ino) {
+        state.uses.used();
+        if self.shows_interest(state, directory) {
+            state.uses.opened(directory);
+        }
+    }
+
+    /// A name in a directory is looked up, or the file opened.
+    pub(super) fn count_name(&self, state: &mut State, directory: Ino) {
+        state.uses.used();
+        if self.shows_interest(state, directory) {
+            state.uses.name(directory);
+        }
+    }
+
+    /// Whether who uses a directory now comes back to a listing that is not new any more.
+    fn shows_interest(&self, state: &State, directory: Ino) -> bool {
+        let Ttl::For(ttl) = self.ttl.get() else { return false };
+        let age = |last: LastListing| self.clock.elapsed().saturating_sub(last.at);
+        state.tree.last_listing(directory).map(age).is_some_and(|age| age >= ttl / 4 && age < ttl)
     }
 
     /// Whether the tree takes more memory than it may.

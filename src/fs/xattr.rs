@@ -122,7 +122,7 @@ impl Fs {
         let meta = answer.map_err(|error| self.attributes_failed(ino, "reading attributes", &error))?;
         let differs = |known: &ETag| meta.etag.as_ref().is_some_and(|etag| etag != known);
         if object.kind != Kind::Symlink && object.etag.as_ref().is_some_and(differs) {
-            self.change(|state| ((), state.tree.mark_stale(ino)));
+            self.change(|state| ((), state.tree.mark_stale(ino, self.clock.elapsed())));
             return Err(Errno::ESTALE);
         }
         let meta = Arc::new(meta);
@@ -132,7 +132,7 @@ impl Fs {
 
     fn attributes_failed(&self, ino: Ino, doing: &'static str, error: &Error) -> Errno {
         if error.kind() == ErrorKind::NotFound {
-            self.change(|state| ((), state.tree.mark_stale(ino)));
+            self.change(|state| ((), state.tree.mark_stale(ino, self.clock.elapsed())));
         }
         self.report_of_version(doing, error)
     }

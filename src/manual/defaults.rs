@@ -23,8 +23,8 @@
 //! `part-size`: 8 MiB. With 20 ms to the first byte and 100 MB/s a connection, a request spends a fifth of its time
 //! waiting, and a file of some hundred megabytes still splits over many connections.
 //!
-//! `metadata-ttl`: 60 s, `negative-ttl`: 5 s. Training data and models are written once. Absence is believed for a
-//! shorter time, because waiting for a file to appear is a habit of scripts.
+//! `metadata-ttl`: 60 s, `negative-ttl`: 5 s. Training data and models are written once. The absence of a name that a
+//! program looks for again is believed for a shorter time, because waiting for a file to appear is a habit of scripts.
 //!
 //! `listing`: auto. Whoever looks into two directories pays for what lies ahead, at most 32 pages; whoever walks a
 //! million small directories pays for a thousand pages instead of a million.

@@ -22,6 +22,10 @@
 //!
 //! # In a mount
 //!
+//! - Every page bears the time at which it was asked for, and a directory that of its oldest page: the time to live runs
+//!   from there. A page that was asked for before something else was told of a directory, or of one name in it, passes
+//!   that by. `fs/histories` judges this by histories under virtual time: some thousand in the ordinary run, as many as
+//!   one likes with `OSSMOUNT_HISTORIES=100000 cargo nextest run --release histories`.
 //! - Pages are applied to the tree as they arrive, in any order. What a page spans is settled from then on, both what
 //!   is there and what is not; who waits for one name waits for that page at most, or for a request for that name
 //!   alone, whichever comes first. A program that reads a directory gets names as they come.
@@ -32,7 +36,7 @@
 //! - `listing=eager` lists everything at mount, in the background, and again when it gets old and was used.
 //!   `listing=lazy` never lists more than what is looked into.
 //! - Directories in use are listed again before `metadata-ttl` is over, by a quarter of the requests, so that a program
-//!   that opens files now and then never waits. The kernel is told of what has changed, and keeps the rest: inode
+//!   that opens files now and then never waits; not for what it does with a listing that is new. The kernel is told of what has changed, and keeps the rest: inode
 //!   numbers, attributes and pages stay.
 //! - Names take some 100 bytes each beside their own; `metadata-memory` bounds them. Beyond it, directories that were
 //!   not used for long are forgotten, unless the kernel refers to them, and listed again when they are wanted.

@@ -107,12 +107,36 @@
 //!
 //! | `metadata-ttl` | names and attributes | an open |
 //! |---|---|---|
-//! | a time (60 s) | as long since the listing that showed them | costs no request |
-//! | `0` | for a second; a directory is listed anew whenever it is opened | asks the store whether the object is the same |
+//! | a time (60 s) | as long since the request that showed them was sent | costs no request |
+//! | `0` | what is there, for a second; what is missing, not at all; a directory is listed anew whenever it is opened | asks the store whether the object is the same |
 //! | `indefinite` | for ever | costs no request |
 //!
-//! A name that is missing is believed to be so for `negative-ttl` (5 s), except under `indefinite`. The kernel is told
-//! what is left of these times, so that nothing is believed twice as long.
+//! A name that a listing does not show is believed to be missing for as long as the listing is. A program that looks for
+//! such a name again waits for it to appear: that name is asked for alone once `negative-ttl` (5 s) is over, and so is
+//! one that was asked for alone before, except under `indefinite`. The kernel is told what is left of these times, so
+//! that nothing is believed twice as long.
+//!
+//! # What is seen
+//!
+//! Of every name, an operation tells what it stood for at some moment between the beginning of the operation, less the
+//! time for which such an answer is believed, and its end. An operation is an `open`, a `stat`, a look-up, or an
+//! `opendir` with all that is read from that handle. So:
+//!
+//! - What was put, replaced or deleted before an operation began is seen by it, unless it is younger than what the table
+//!   above lets be believed. Under `metadata-ttl=0` an `open` and an `opendir` see everything that was there before
+//!   them; a `stat` may show the size of a second ago.
+//! - What was there all that time is never missing, and never ESTALE. ESTALE is said only of what has changed meanwhile:
+//!   by a read of an object that was replaced since its `open`, and by an operation on a name that changes again and
+//!   again while it is looked at.
+//! - A listing is as old as the first of its requests. A program that opens a directory shares a listing that goes on
+//!   only if that began late enough; else it waits until that one is over, and shares the next one with all others who
+//!   wait. A listing that is read by no program any more is not waited for.
+//! - A request that was sent earlier changes nothing that a later one has told, in whatever order the answers come.
+//! - After a `refresh` all this holds as if its beginning were the earliest moment that may be seen.
+//! - Several names are seen each for itself: a listing of many pages is no snapshot.
+//!
+//! Two requests tell what one name stands for, since it can be an object or a directory: where a name turns from one
+//! into the other, it may be missing for the time of one look-up.
 //!
 //! An open with `O_DIRECT` asks the store whatever the times are, as `metadata-ttl=0` does for every open: who wants what
 //! there is now can have it without another mount. If the object has changed, the name leads to the new version from
@@ -197,13 +221,15 @@
 //! listing, and each answer is given as soon as the listing has come to it. A name that it has not reached within
 //! 10 ms is asked for alone beside it (two requests), and whichever answers first counts; of many names at once in one
 //! directory, four at a time. In a directory of more than 2000 entries whose listing has become too old, single names
-//! are asked for alone, until that has cost as many requests as listing it again.
+//! are asked for alone, until that has cost as many requests as listing it again; while the listing is believed, no name
+//! is a reason to make another.
 //!
 //! A listing goes on when the program that wanted it has gone, for 1000 pages at most, and while pages come.
 //!
 //! Under a time for `metadata-ttl`, directories in use are listed again in the background when three quarters of it
 //! are over, so that a program that polls never waits: those used last, 256 at most, 8 at once, and only where
-//! somebody has opened the directory since, or looked up or opened as many names in it as it has pages. Entries that
+//! somebody has opened the directory since, or looked up or opened as many names in it as it has pages, after a quarter
+//! of that time: what a program does with a listing that it has just waited for is no reason for another. Entries that
 //! have not changed keep their inode numbers and their pages; what has changed the kernel is told.
 //!
 //! # What is listed before it is asked for

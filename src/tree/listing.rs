@@ -14,6 +14,10 @@
 //! back to, and so is the directory that it makes complete. That is what lets a reader judge whether a round that is
 //! going on, or one that is over, shows all that the reader must see.
 //!
+//! And no answer takes the place of one that was asked for later: whatever the tree claims to be so as of some time
+//! ([`Directory::listed_at`](super::node::Directory), [`Round::began`], the names asked for one by one) comes from
+//! answers that were asked for then or later. A page that is too old for a directory passes it by.
+//!
 //! How a page is merged into the children is [`page`](super::page)'s affair.
 
 use std::collections::HashSet;
@@ -83,6 +87,8 @@ pub enum Standing {
 #[derive(Debug)]
 pub(super) struct Ongoing {
     pub(super) directory: NodeId,
+    /// What it takes part in must show the store as of this time or later.
+    oldest: Duration,
     /// Directories whose rounds it has fed, of which most have ended since.
     fed: Vec<NodeId>,
 }
@@ -92,6 +98,8 @@ pub(super) struct Ongoing {
 pub(super) struct Round {
     /// The time that it shows the store as of: no page of it was asked for before.
     pub(super) began: Duration,
+    /// The time that it must show the store as of, for the sake of those who have joined it.
+    oldest: Duration,
     pub(super) spans: Spans,
     /// That part of them in which pages have settled all that lies below as well.
     deep: Spans,
@@ -110,23 +118,14 @@ impl Tree {
     /// Begins a listing: of what lies directly in a directory, or of all below it. `None` if there is no such
     /// directory. Any number may go on at once, over the same directories too. What others have settled of the
     /// directory counts only where it shows the store as of `oldest` or later; else the directory begins from nothing.
-    pub fn begin_listing(
-        &mut self,
-        directory: Ino,
-        depth: Depth,
-        now: Duration,
-        oldest: Duration,
-    ) -> Option<Listing> {
+    pub fn begin_listing(&mut self, directory: Ino, depth: Depth, now: Duration, oldest: Duration) -> Option<Listing> {
         let id = self.find_ino(directory)?;
         let node = self.nodes.at(id);
         if node.flags.has(Flags::REMOVED) || !node.is_directory() {
             return None;
         }
-        if depth == Depth::Directory && node.directory()?.round().is_some_and(|round| round.began < oldest) {
-            self.break_off(id);
-        }
         let listing = Listing { id: ListingId(self.id()), directory, prefix: self.key_of(id), depth };
-        self.listings.insert(listing.id, Ongoing { directory: id, fed: Vec::new() });
+        self.listings.insert(listing.id, Ongoing { directory: id, oldest, fed: Vec::new() });
         self.directory_mut(id).extras_mut().listings += 1;
         self.round(id, listing.id, now);
         Some(listing)
@@ -186,9 +185,17 @@ impl Tree {
 
     /// The round of a directory, which this listing feeds from now on.
     pub(super) fn round(&mut self, id: NodeId, listing: ListingId, now: Duration) -> &mut Round {
+        let oldest = self.listings.get(&listing).map_or(Duration::ZERO, |ongoing| ongoing.oldest);
+        match self.directory_mut(id).round_mut().filter(|round| round.began < oldest) {
+            // Its handles go on reading it; what it makes complete is believed by none that comes later.
+            Some(round) if round.order.is_some() => round.began = Duration::ZERO,
+            Some(_) => self.break_off(id),
+            None => {}
+        }
         let round = &mut self.directory_mut(id).extras_mut().round;
         let round = round.get_or_insert_with(|| Round {
             began: now,
+            oldest,
             spans: Spans::default(),
             deep: Spans::default(),
             shown_at: None,
@@ -197,6 +204,7 @@ impl Tree {
             announced: HashSet::new(),
             strays: HashSet::new(),
         });
+        round.oldest = round.oldest.max(oldest);
         if !round.feeders.contains(&listing) {
             round.feeders.push(listing);
             if let Some(ongoing) = self.listings.get_mut(&listing) {
@@ -221,8 +229,10 @@ impl Tree {
         if span == Span::ALL && self.directory(id).round().is_none() {
             return self.complete(id, now, changes);
         }
+        let all = span == Span::ALL;
         let round = self.round(id, listing, now);
-        round.began = round.began.min(now);
+        // A page of the whole directory says all by itself.
+        round.began = if all { now } else { round.began.min(now) };
         let order = round.order;
         let before = order.map(|_| round.spans.clone());
         round.spans.add(span);
@@ -266,10 +276,10 @@ impl Tree {
     /// All of a directory is settled. Whether there is nothing in it.
     fn complete(&mut self, id: NodeId, now: Duration, changes: &mut Changes) -> bool {
         self.drop_unneeded_parts(id, changes);
-        self.forget_probes(id);
         self.touch(id);
+        let as_of = self.directory(id).round().map_or(now, |round| round.began);
+        self.forget_probes_until(id, as_of);
         let state = self.directory_mut(id);
-        let as_of = state.round().map_or(now, |round| round.began);
         state.listed_at = Some(Moment::new(as_of));
         let deserted = state.children.is_empty() && !state.marked && id != NodeId::ROOT;
         let order = state.extras.as_mut().and_then(|extras| extras.round.take()?.order);
@@ -282,13 +292,31 @@ impl Tree {
         deserted
     }
 
+    /// Whether what is known of a directory, or must become known, is younger than an answer of this age.
+    pub(super) fn is_beyond(&self, id: NodeId, as_of: Duration) -> bool {
+        let state = self.directory(id);
+        state.listed_at().is_some_and(|at| at > as_of) || state.round().is_some_and(|round| round.oldest > as_of)
+    }
+
+    /// The round of a directory must show the store as of some time, which it does, or later.
+    pub(super) fn demand(&mut self, id: NodeId, oldest: Duration) {
+        if let Some(round) = self.directory_mut(id).round_mut() {
+            round.oldest = round.oldest.max(oldest);
+        }
+    }
+
+    /// A round ends before all of the directory is settled.
     pub(super) fn break_off(&mut self, id: NodeId) {
+        self.end_round(id, OrderState::Broken);
+    }
+
+    pub(super) fn end_round(&mut self, id: NodeId, end: OrderState) {
         self.offer(id);
         let state = self.directory_mut(id);
         let round = state.extras.as_mut().and_then(|extras| extras.round.take());
         state.drop_unused_extras();
         if let Some(order) = round.and_then(|round| round.order) {
-            self.end_order(order, OrderState::Broken);
+            self.end_order(order, end);
         }
     }
 
@@ -321,8 +349,11 @@ impl Tree {
         id
     }
 
-    /// Whether an entry that a page does not show is there nevertheless, as a stray.
-    pub(super) fn is_stray(&self, parent: NodeId, id: NodeId) -> bool {
+    /// Whether an entry that a page does not show is there nevertheless: as a stray, or since it was asked for later.
+    pub(super) fn stays(&self, parent: NodeId, id: NodeId, as_of: Duration) -> bool {
+        if self.is_probed_after(parent, self.nodes.name(id), as_of) {
+            return true;
+        }
         let Some(round) = self.directory(parent).round().filter(|round| !round.strays.is_empty()) else { return false };
         match self.order_key(id) {
             (name, Role::File) => round.strays.contains(name),
@@ -330,8 +361,17 @@ impl Tree {
         }
     }
 
-    pub(super) fn has_strays(&self, parent: NodeId) -> bool {
-        self.directory(parent).round().is_some_and(|round| !round.strays.is_empty())
+    /// Whether there may be any such entry.
+    pub(super) fn may_stay(&self, parent: NodeId, as_of: Duration) -> bool {
+        let state = self.directory(parent);
+        let probed = state.extras.as_ref().is_some_and(|extras| extras.probed_last > as_of);
+        probed || state.round().is_some_and(|round| !round.strays.is_empty())
+    }
+
+    /// Whether a name was asked for alone after a page was.
+    pub(super) fn is_probed_after(&self, parent: NodeId, component: &str, as_of: Duration) -> bool {
+        let Some(extras) = &self.directory(parent).extras else { return false };
+        extras.probed_last > as_of && extras.probed.get(component).is_some_and(|&at| at > as_of)
     }
 
     /// Puts an entry into the list of this round's handles before all that it stands for is settled.

@@ -8,7 +8,7 @@ use super::children::At;
 use super::escape::{self, Parsed};
 use super::node::{Directory, Flags, NodeId};
 use super::spans::Span;
-use super::{Tree, View};
+use super::{Options, Tree, View};
 use crate::base::Ino;
 
 /// What the tree knows of a name.
@@ -37,6 +37,27 @@ const SMALL_DIRECTORY: usize = 2000;
 /// Entries of a listing that cost as much as asking for one name.
 const ENTRIES_PER_REQUEST: usize = 1000;
 
+/// How long things are believed: see [`Options`]. `None` means for ever.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Believed {
+    /// What a listing shows.
+    pub fresh_for: Option<Duration>,
+    /// What it does not.
+    pub absent_for: Option<Duration>,
+    /// The absence of a name that somebody has looked for.
+    pub missing_for: Option<Duration>,
+}
+
+/// When a look-up takes place.
+#[derive(Clone, Copy)]
+struct Asked {
+    now: Duration,
+    /// When it began.
+    since: Duration,
+    /// When the name was said to be missing before.
+    told: Option<Duration>,
+}
+
 /// The last listing of a directory that came to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LastListing {
@@ -53,14 +74,33 @@ impl Tree {
         Some(LastListing { at: directory.listed_at()?, entries: directory.children.len() })
     }
 
+    /// When the store last told whether a name is there that stands for a key of its own.
+    pub fn known_at_name(&self, parent: Ino, name: &[u8]) -> Option<Duration> {
+        let id = self.find_ino(parent).filter(|&id| self.nodes.at(id).is_directory())?;
+        self.known_at(id, std::str::from_utf8(name).ok()?)
+    }
+
     /// Whether the kernel refers to an entry.
     pub fn is_referenced(&self, ino: Ino) -> bool {
         self.find_ino(ino).is_some_and(|id| self.nodes.at(id).references > 0)
     }
 
-    /// Looks a name up. What was learned at or after `since` counts as fresh whatever its age: a caller that has
-    /// waited for an answer of the store must be able to use it.
+    /// Looks a name up for somebody who has begun at `since`: what is known must have been fresh then, whatever its age
+    /// is `now`, for a caller that has waited for an answer of the store must be able to use it.
     pub fn lookup(&mut self, parent: Ino, name: &[u8], now: Duration, since: Duration) -> Lookup {
+        self.lookup_again(parent, name, now, since, None)
+    }
+
+    /// The same of a name that was said to be missing at `told`. Who looks for it again waits for it to appear: that
+    /// is believed for a shorter time than what a listing does not show of names that nobody has looked for.
+    pub fn lookup_again(
+        &mut self,
+        parent: Ino,
+        name: &[u8],
+        now: Duration,
+        since: Duration,
+        told: Option<Duration>,
+    ) -> Lookup {
         let Some(id) = self.find_ino(parent) else { return Lookup::Gone };
         if self.is_linked(id) {
             self.touch(id);
@@ -78,11 +118,12 @@ impl Tree {
         match escape::parse(name, self.options.odd_keys) {
             Parsed::Nothing => never,
             Parsed::Part(piece) => self.settle_part(directory, &piece, now, since),
-            parsed => self.settle(id, name, &parsed, now, since),
+            parsed => self.settle(id, name, &parsed, Asked { now, since, told }),
         }
     }
 
-    fn settle(&self, id: NodeId, name: &str, parsed: &Parsed, now: Duration, since: Duration) -> Lookup {
+    fn settle(&self, id: NodeId, name: &str, parsed: &Parsed, asked: Asked) -> Lookup {
+        let Asked { now, since, .. } = asked;
         let (Parsed::Plain(component) | Parsed::File(component) | Parsed::Directory(component)) = parsed else {
             return Lookup::Missing(self.options.missing_for);
         };
@@ -100,7 +141,10 @@ impl Tree {
         let Some(known_at) = known_at else { return Lookup::Unknown { key: key() } };
         match directory.or(file.filter(named)) {
             Some(found) if self.is_fresh(known_at, now, since) => Lookup::Found(self.view_of(found, now, since)),
-            None if self.is_still_missing(known_at, now, since) => Lookup::Missing(self.missing_for(known_at, now)),
+            None => match self.absence(id, component, asked) {
+                Some(ttl) => Lookup::Missing(ttl),
+                None => Lookup::Unknown { key: key() },
+            },
             _ => Lookup::Unknown { key: key() },
         }
     }
@@ -114,43 +158,51 @@ impl Tree {
             {
                 Lookup::Found(self.view_of(part.id, now, since))
             }
-            (Err(_), Some(at)) if self.is_still_missing(at, now, since) => Lookup::Missing(self.missing_for(at, now)),
+            (Err(_), Some(at)) if self.is_fresh(at, now, since) => {
+                Lookup::Missing(self.options.absent_for.map(|ttl| ttl.saturating_sub(now.saturating_sub(at))))
+            }
             _ => Lookup::Unknown { key: None },
         }
     }
 
     /// Whether a directory is worth a listing for one name that is not settled. A small one is: the listing costs one
     /// or two requests and settles the others as well. In a large one that was listed before, single names are
-    /// asked for until they have cost as much as the listing would, which at worst doubles the cost.
-    pub fn worth_listing(&mut self, directory: Ino) -> bool {
+    /// asked for until they have cost as much as the listing would, which at worst doubles the cost; and for as long as
+    /// its listing is believed, no name is a reason to make another.
+    pub fn worth_listing(&mut self, directory: Ino, now: Duration) -> bool {
         let Some(id) = self.find_ino(directory).filter(|&id| self.nodes.at(id).is_directory()) else { return true };
+        let is_believed = self.directory(id).listed_at().is_some_and(|at| self.is_fresh(at, now, now));
         let directory = self.directory_mut(id);
         let entries = directory.children.len();
         if entries <= SMALL_DIRECTORY {
             return true;
+        }
+        if is_believed {
+            return false;
         }
         let extras = directory.extras_mut();
         extras.probes += 1;
         extras.probes as usize > entries / ENTRIES_PER_REQUEST
     }
 
-    /// Changes [`Options::fresh_for`](super::Options::fresh_for) and
-    /// [`Options::missing_for`](super::Options::missing_for), also for what is known already.
-    pub fn set_believed(&mut self, fresh_for: Option<Duration>, missing_for: Option<Duration>) {
-        self.options.fresh_for = fresh_for;
-        self.options.missing_for = missing_for;
+    /// Changes for how long things are believed, also what is known already.
+    pub fn set_believed(&mut self, believed: Believed) {
+        let Believed { fresh_for, absent_for, missing_for } = believed;
+        (self.options.fresh_for, self.options.absent_for, self.options.missing_for) =
+            (fresh_for, absent_for, missing_for);
     }
 
     /// How long an entry may be believed from now on; `None` means for ever.
     pub(super) fn fresh_for(&self, id: NodeId, now: Duration) -> Option<Duration> {
-        let ttl = self.options.fresh_for?;
         let node = self.nodes.at(id);
         if id == NodeId::ROOT || node.flags.has(Flags::VERSION) {
-            return Some(ttl);
+            return self.options.fresh_for;
         }
-        if node.flags.has(Flags::STALE) {
+        // A handle may show what has gone since it was opened.
+        if node.flags.has(Flags::STALE) || node.flags.has(Flags::REMOVED) {
             return Some(Duration::ZERO);
         }
+        let ttl = self.options.fresh_for?;
         let known_at = match node.flags.has(Flags::PART) {
             true => {
                 let directory = self.directory(node.parent);
@@ -162,22 +214,44 @@ impl Tree {
         Some(known_at.map_or(Duration::ZERO, |at| ttl.saturating_sub(now.saturating_sub(at))))
     }
 
-    fn missing_for(&self, known_at: Duration, now: Duration) -> Option<Duration> {
-        Some(self.options.missing_for?.saturating_sub(now.saturating_sub(known_at)))
+    /// How long a name that is not there may be believed to be missing; `None` where the store must be asked.
+    fn absence(&self, id: NodeId, component: &str, asked: Asked) -> Option<Option<Duration>> {
+        let Asked { now, since, told } = asked;
+        let fresh =
+            |at: Duration, ttl: Option<Duration>| at >= since || ttl.is_none_or(|ttl| since.saturating_sub(at) < ttl);
+        let left = |at: Duration, ttl: Option<Duration>| Some(ttl?.saturating_sub(now.saturating_sub(at)));
+        let Options { absent_for, missing_for, .. } = self.options;
+        let (listed, probed) = (self.settled_at(id, component), self.probed_at(id, component));
+        // Who looks again gets another answer only from what was asked for since.
+        let told = told.filter(|&told| listed.is_none_or(|at| at <= told));
+        if let Some(at) = listed.filter(|&at| fresh(at, absent_for))
+            && told.is_none_or(|told| fresh(told, missing_for))
+        {
+            let again = left(told.unwrap_or(now), missing_for);
+            return Some(match (left(at, absent_for), again) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            });
+        }
+        probed.filter(|&at| fresh(at, missing_for)).map(|at| left(at, missing_for))
     }
 
-    fn is_still_missing(&self, at: Duration, now: Duration, since: Duration) -> bool {
-        at >= since || self.options.missing_for.is_none_or(|ttl| now.saturating_sub(at) < ttl)
+    /// When the store last told whether a component of a directory exists, as a file and as a directory.
+    pub(super) fn known_at(&self, id: NodeId, component: &str) -> Option<Duration> {
+        self.probed_at(id, component).max(self.settled_at(id, component))
     }
 
-    /// When the store last told whether a component of a directory exists, as a file and as a directory. A file is
-    /// settled only when the place of the directory has been passed as well, which would take the name.
-    fn known_at(&self, id: NodeId, component: &str) -> Option<Duration> {
+    /// The same of asking for it alone.
+    fn probed_at(&self, id: NodeId, component: &str) -> Option<Duration> {
+        self.directory(id).extras.as_ref()?.probed.get(component).copied()
+    }
+
+    /// The same of listings. A file is settled only when the place of the directory has been passed as well, which would
+    /// take the name.
+    fn settled_at(&self, id: NodeId, component: &str) -> Option<Duration> {
         let directory = self.directory(id);
-        let Some(extras) = &directory.extras else { return directory.listed_at() };
-        let probed = extras.probed.get(component).copied();
-        let settled = extras.round.as_ref().filter(|round| round.spans.settle(component));
-        probed.max(settled.map(|round| round.began)).max(directory.listed_at())
+        let settled = directory.round().filter(|round| round.spans.settle(component));
+        settled.map(|round| round.began).max(directory.listed_at())
     }
 
     /// The entry of a component in a directory.

@@ -22,6 +22,8 @@
 //! 7. *More entries than memory.* `eviction` forgets what nothing refers to, in the least recently used directories
 //!    first; `Tree::bytes` says what is left.
 
+#[cfg(test)]
+mod age_tests;
 mod arena;
 mod children;
 pub mod escape;
@@ -62,7 +64,7 @@ use crate::base::{BucketName, ETag, Ino, Timestamp};
 
 pub use self::eviction::Evicted;
 pub use self::listing::{Depth, Item, Listing, Standing};
-pub use self::lookup::{LastListing, Lookup, split_version};
+pub use self::lookup::{Believed, LastListing, Lookup, split_version};
 pub use self::order::{OrderId, OrderState, Row, Take};
 pub use self::siblings::Position;
 pub use self::update::{Probe, Renewed, Target};
@@ -89,6 +91,9 @@ pub struct Options {
     /// How long a listing is believed in what it shows; `None` means for ever.
     pub fresh_for: Option<Duration>,
     /// How long it is believed in what it does not show; `None` means for ever.
+    pub absent_for: Option<Duration>,
+    /// How long a name is believed to be missing that was asked for alone, or that somebody has looked for before;
+    /// `None` means for ever.
     pub missing_for: Option<Duration>,
     /// The time of entries whose own is unknown.
     pub default_time: Timestamp,
@@ -475,7 +480,7 @@ impl Tree {
     }
 
     fn is_fresh(&self, at: Duration, now: Duration, since: Duration) -> bool {
-        at >= since || self.options.fresh_for.is_none_or(|ttl| now.saturating_sub(at) < ttl)
+        at >= since || self.options.fresh_for.is_none_or(|ttl| since.min(now).saturating_sub(at) < ttl)
     }
 
     fn find_ino(&self, ino: Ino) -> Option<NodeId> {

@@ -97,6 +97,8 @@ pub(super) struct Extras {
     pub(super) round: Option<Round>,
     /// Names that were asked for one by one, and when.
     pub(super) probed: HashMap<Box<str>, Duration>,
+    /// The last of those times.
+    pub(super) probed_last: Duration,
     /// What those take.
     pub(super) probed_bytes: usize,
     /// Requests for single names since the last listing.

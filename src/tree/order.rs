@@ -47,6 +47,8 @@ pub enum OrderState {
     Complete,
     /// No: the listing broke off.
     Broken,
+    /// No: the directory has gone.
+    Gone,
 }
 
 /// One entry of a directory, as it is shown.
@@ -87,11 +89,12 @@ impl Tree {
         self.open_order(id, order)
     }
 
-    /// The list for a new handle of the directory that a listing brings, which grows with it. `None` when all that it
-    /// has to bring was brought.
-    pub fn join(&mut self, listing: &Listing) -> Option<OrderId> {
-        self.as_of(listing)?;
+    /// The list for a new handle of the directory that a listing brings, which grows with it and must show the store as
+    /// of `oldest` or later. `None` when all that it has to bring was brought, or does not.
+    pub fn join(&mut self, listing: &Listing, oldest: Duration) -> Option<OrderId> {
+        self.as_of(listing).filter(|&as_of| as_of >= oldest)?;
         let id = self.find_ino(listing.directory)?;
+        self.demand(id, oldest);
         let order = self.order_of_round(id)?;
         self.open_order(id, order)
     }

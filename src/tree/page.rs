@@ -88,18 +88,31 @@ impl Tree {
         let no_facts = Facts::default();
         while let Some((component, below)) = rest.split_once('/') {
             let key = (component, Role::Directory);
-            directory = self.stray(directory, key, &no_facts, listing.id, now, changes);
+            directory = match self.is_settled_after(directory, component, now) {
+                false => self.stray(directory, key, &no_facts, listing.id, now, changes),
+                true => match self.find(directory, component, Role::Directory) {
+                    Some(known) => known,
+                    None => return,
+                },
+            };
             if listing.depth == Depth::Directory {
                 return;
             }
             rest = below;
         }
         match item {
-            Item::Object(_, facts) if !rest.is_empty() => {
+            Item::Object(_, facts) if !rest.is_empty() && !self.is_settled_after(directory, rest, now) => {
                 self.stray(directory, (rest, Role::File), facts, listing.id, now, changes);
             }
             Item::Object(..) | Item::Prefix(_) => {}
         }
+    }
+}
+
+impl Tree {
+    /// Whether a name is known from an answer that was asked for after a page was.
+    fn is_settled_after(&self, directory: NodeId, component: &str, as_of: Duration) -> bool {
+        self.is_beyond(directory, as_of) || self.is_probed_after(directory, component, as_of)
     }
 }
 
@@ -142,6 +155,8 @@ struct Frame {
     prefix: usize,
     /// Whether the span begins, or ends, in the middle of it.
     cut: Cut,
+    /// The page is too old for it: it leads through to what lies below, and changes nothing.
+    passive: bool,
     /// The children within the span, and the first of them that the page has not passed.
     begin: At,
     cursor: At,
@@ -211,6 +226,7 @@ impl<'p> Page<'p> {
             directory,
             prefix,
             cut,
+            passive: tree.is_beyond(directory, self.now),
             begin: At::default(),
             cursor: At::default(),
             end: At::default(),
@@ -251,7 +267,7 @@ impl<'p> Page<'p> {
             if below.is_empty() || !(shown || tree.find(frame.directory, component, Role::Directory).is_some()) {
                 return;
             }
-            if shown {
+            if shown && !frame.passive && !tree.is_probed_after(frame.directory, component, self.now) {
                 tree.put(frame.directory, component, Role::Directory, &Facts::default(), self.now, self.changes);
                 let span = self.span_in(&frame);
                 if let Some(frame) = self.frames.last_mut() {
@@ -273,6 +289,12 @@ impl<'p> Page<'p> {
         while let Some(frame) = self.frames.last().copied().filter(|frame| frame.cut.right) {
             let Some((component, below)) = before[frame.prefix..].split_once('/') else { return };
             let key = (component, Role::Directory);
+            if frame.passive {
+                let known = tree.find(frame.directory, component, Role::Directory);
+                let Some(id) = known.filter(|_| !below.is_empty()) else { return };
+                self.open_below(tree, id, before, frame.prefix + component.len() + 1);
+                continue;
+            }
             self.pass(tree, key);
             let Some(id) = self.old(tree).filter(|&id| !below.is_empty() && tree.order_key(id) == key) else { return };
             self.step(tree);
@@ -292,9 +314,7 @@ impl<'p> Page<'p> {
             if let Some((component, _)) = rest.split_once('/') {
                 let prefix = frame.prefix + component.len() + 1;
                 let id = self.entry(tree, component, Role::Directory, &Facts::default());
-                if self.depth == Depth::Directory {
-                    return;
-                }
+                let Some(id) = id.filter(|_| self.depth == Depth::Subtree) else { return };
                 self.open_below(tree, id, key, prefix);
                 continue;
             }
@@ -311,18 +331,30 @@ impl<'p> Page<'p> {
         }
     }
 
-    /// The page shows an entry in the innermost directory.
-    fn entry(&mut self, tree: &mut Tree, component: &str, role: Role, facts: &Facts<'_>) -> NodeId {
-        let Some(&frame) = self.frames.last() else { return NodeId::ROOT };
+    /// The page shows an entry in the innermost directory. `None` where something later says that it is not there.
+    fn entry(&mut self, tree: &mut Tree, component: &str, role: Role, facts: &Facts<'_>) -> Option<NodeId> {
+        let &frame = self.frames.last()?;
         let key = (component, role);
+        if frame.passive {
+            return tree.find(frame.directory, component, role);
+        }
         if let Some(&last) = self.shown[frame.shown..].last()
             && tree.order_key(last) == key
         {
-            return last;
+            return Some(last);
         }
         self.pass(tree, key);
+        let old = self.old(tree).filter(|&id| tree.order_key(id) == key);
+        let probed = tree.is_probed_after(frame.directory, component, self.now);
+        if probed && old.is_none() {
+            return None;
+        }
         self.settle_pending(tree, key);
-        let id = match self.old(tree).filter(|&id| tree.order_key(id) == key) {
+        let id = match old {
+            Some(old) if probed => {
+                self.step(tree);
+                old
+            }
             Some(old) => {
                 self.step(tree);
                 let id = tree.refresh(old, facts, self.changes);
@@ -339,7 +371,7 @@ impl<'p> Page<'p> {
             Role::Directory => tree.show(frame.directory, id, self.now, self.changes),
             Role::File => self.pending.push(id),
         }
-        id
+        Some(id)
     }
 
     fn change(&mut self, changed: bool) {
@@ -391,17 +423,22 @@ impl<'p> Page<'p> {
         let Some(&Frame { directory, cursor, .. }) = self.frames.last() else { return };
         let children = &tree.directory(directory).children;
         let pieces: Vec<Piece> = children.pieces(from..cursor).collect();
-        if !tree.has_strays(directory) {
+        if !tree.may_stay(directory, self.now) {
             self.change(!pieces.is_empty());
             return tree.bury(pieces);
         }
+        let mut gone = Vec::new();
         for id in pieces.iter().flat_map(|piece| piece.ids()).copied() {
-            if tree.is_stray(directory, id) {
+            if tree.stays(directory, id, self.now) {
                 self.keep(tree, id);
             } else {
-                self.change(true);
-                tree.detach(id, self.changes);
+                gone.push(id);
             }
+        }
+        if !gone.is_empty() {
+            self.change(true);
+            // Alive until it is swept: it stands among the children for as long as the page goes on.
+            tree.bury([Piece::new(gone.into())]);
         }
     }
 
@@ -444,6 +481,11 @@ impl<'p> Page<'p> {
 
     /// The page has left the innermost directory.
     fn close(&mut self, tree: &mut Tree) {
+        if self.frames.last().is_some_and(|frame| frame.passive) {
+            self.frames.pop();
+            self.path.truncate(self.frames.last().map_or(0, |parent| parent.prefix));
+            return;
+        }
         if let Some(frame) = self.frames.last_mut() {
             let from = frame.cursor;
             frame.cursor = frame.end;
@@ -464,6 +506,7 @@ impl<'p> Page<'p> {
         }
         if let Some(parent) = self.frames.last()
             && frame.occupied
+            && !parent.passive
             && (frame.cut.left || frame.cut.right)
         {
             self.in_part.push((parent.directory, frame.directory));
@@ -476,7 +519,7 @@ impl<'p> Page<'p> {
 
     /// A directory that this page and others have settled, and in which none has shown anything, is gone.
     fn drop_deserted(&mut self, tree: &mut Tree, frame: &Frame) {
-        let Some(&parent) = self.frames.last() else { return };
+        let Some(&parent) = self.frames.last().filter(|parent| !parent.passive) else { return };
         if frame.cut.left {
             // No line has led back into the directory above so far.
             let name = tree.nodes.name(frame.directory).to_owned();

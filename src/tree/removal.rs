@@ -12,6 +12,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::children::{Chunk, Piece};
 use super::node::{Flags, NodeId};
+use super::order::OrderState;
 use super::{Changes, Tree};
 
 /// Buried entries that one call sees to: below a millisecond.
@@ -85,7 +86,7 @@ impl Tree {
         }
         *self.graves.risen.entry(id).or_default() += 1;
         if self.nodes.at(id).is_directory() {
-            self.break_off(id);
+            self.end_round(id, OrderState::Gone);
             self.empty(id);
         }
     }
@@ -97,8 +98,8 @@ impl Tree {
         if self.nodes.at(id).is_directory() {
             // Held, so that it does not go while it is emptied.
             self.hold(id);
+            self.end_round(id, OrderState::Gone);
             self.end_listings_of(id);
-            self.break_off(id);
             self.empty(id);
             self.release(id);
         }

@@ -92,6 +92,7 @@ mod tests {
             prefix: "top/".to_owned(),
             odd_keys: OddKeys::Hide,
             fresh_for: Some(Duration::from_secs(60)),
+            absent_for: Some(Duration::from_secs(60)),
             missing_for: Some(Duration::from_secs(5)),
             default_time: Timestamp::from_unix(5),
         })

@@ -23,6 +23,7 @@ pub(super) fn options(odd_keys: OddKeys) -> Options {
         prefix: String::new(),
         odd_keys,
         fresh_for: Some(Duration::from_secs(60)),
+        absent_for: Some(Duration::from_secs(60)),
         missing_for: Some(Duration::from_secs(5)),
         default_time: Timestamp::from_unix(7),
     }
@@ -170,12 +171,24 @@ pub(super) fn list_directory(
     bucket: &Bucket,
     directory: Ino,
     page: usize,
+    watch: impl FnMut(&mut Tree),
+) -> Vec<OddKey> {
+    list_directory_at(tree, bucket, directory, page, NOW, watch)
+}
+
+/// The same at some time.
+pub(super) fn list_directory_at(
+    tree: &mut Tree,
+    bucket: &Bucket,
+    directory: Ino,
+    page: usize,
+    now: Duration,
     mut watch: impl FnMut(&mut Tree),
 ) -> Vec<OddKey> {
-    let listing = tree.begin_listing(directory, Depth::Directory, NOW, NOW).unwrap();
+    let listing = tree.begin_listing(directory, Depth::Directory, now, now).unwrap();
     let mut odd = Vec::new();
     for (span, lines) in in_pages(&list(bucket, &listing.prefix), page) {
-        let (standing, changes) = tree.apply(&listing, &span, items(lines), NOW);
+        let (standing, changes) = tree.apply(&listing, &span, items(lines), now);
         assert_ne!(standing, Standing::Gone);
         odd.extend(changes.odd);
         watch(tree);
@@ -416,7 +429,7 @@ proptest! {
     }
 }
 
-fn bucket_of(keys: &[(&str, u64)]) -> Bucket {
+pub(super) fn bucket_of(keys: &[(&str, u64)]) -> Bucket {
     keys.iter().map(|&(key, size)| (key.to_owned(), (size, format!("tag{size}")))).collect()
 }
 

@@ -46,11 +46,14 @@ pub enum Target {
 }
 
 impl Tree {
-    /// Takes in what asking for the name `component` of a directory has shown.
+    /// Takes in what asking for the name `component` of a directory at `now` has shown, if nothing later is known of it.
     pub fn probed(&mut self, directory: Ino, component: &str, probe: &Probe<'_>, now: Duration) -> Changes {
         let mut changes = Changes::default();
         let Some(id) = self.find_ino(directory) else { return changes };
         if self.nodes.at(id).directory().is_none() || self.nodes.at(id).flags.has(Flags::REMOVED) {
+            return changes;
+        }
+        if self.known_at(id, component).is_some_and(|at| at > now) {
             return changes;
         }
         match probe {
@@ -75,6 +78,7 @@ impl Tree {
             self.forget_probes(directory);
         }
         let extras = self.directory_mut(directory).extras_mut();
+        extras.probed_last = extras.probed_last.max(now);
         if extras.probed.insert(component.into(), now).is_none() {
             extras.probed_bytes += component.len() + PROBE_BYTES;
             self.probed_bytes += component.len() + PROBE_BYTES;
@@ -83,11 +87,23 @@ impl Tree {
 
     /// Names that were asked for one by one are not known any more, or known from a listing.
     pub(super) fn forget_probes(&mut self, directory: NodeId) {
+        self.forget_probes_until(directory, Duration::MAX);
+    }
+
+    /// The same of names that were asked for up to some time.
+    pub(super) fn forget_probes_until(&mut self, directory: NodeId, as_of: Duration) {
         let Some(extras) = &mut self.directory_mut(directory).extras else { return };
-        extras.probed = HashMap::new();
         extras.probes = 0;
-        let bytes = std::mem::take(&mut extras.probed_bytes);
-        self.probed_bytes -= bytes;
+        let before = extras.probed_bytes;
+        if extras.probed_last > as_of {
+            extras.probed.retain(|_, at| *at > as_of);
+            extras.probed_bytes = extras.probed.keys().map(|name| name.len() + PROBE_BYTES).sum();
+        } else {
+            extras.probed = HashMap::new();
+            extras.probed_bytes = 0;
+        }
+        let after = extras.probed_bytes;
+        self.probed_bytes = self.probed_bytes + after - before;
         self.directory_mut(directory).drop_unused_extras();
     }
 
@@ -102,6 +118,11 @@ impl Tree {
             return (if same { Renewed::Same } else { Renewed::Changed }, changes);
         }
         let name = self.nodes.name(id).to_owned();
+        if self.known_at(parent, &name).is_some_and(|at| at > now) {
+            // What the tree knows was asked for later.
+            let same = facts.is_some_and(|facts| self.same_version(id, facts));
+            return (if same { Renewed::Same } else { Renewed::Changed }, changes);
+        }
         match facts {
             Some(facts) if self.same_version(id, facts) => {
                 self.refresh(id, facts, &mut changes);
@@ -115,18 +136,24 @@ impl Tree {
             }
             None => {
                 self.take_out(parent, &name, Role::File, &mut changes);
+                self.note_probe(parent, &name, now);
                 (Renewed::Changed, changes)
             }
         }
     }
 
-    /// The object was seen to have changed: its name leads to the store again.
-    pub fn mark_stale(&mut self, ino: Ino) -> Changes {
+    /// The object was seen to have changed: its name leads to the store again, and what was asked for before `now` does
+    /// not say otherwise.
+    pub fn mark_stale(&mut self, ino: Ino, now: Duration) -> Changes {
         let mut changes = Changes::default();
         if let Some(id) = self.find_ino(ino).filter(|&id| id != NodeId::ROOT) {
             self.nodes.at_mut(id).flags.set(Flags::STALE, true);
             self.targets.remove(&id);
             self.outdate(id, &mut changes);
+            if self.is_attached(id) {
+                let name = self.nodes.name(id).to_owned();
+                self.note_probe(self.nodes.at(id).parent, &name, now);
+            }
         }
         changes
     }

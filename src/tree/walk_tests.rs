@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 
-use super::tests::{Bucket, Listed, apply, cut_at, entries, list_directory, model, options, sweep};
+use super::tests::{Bucket, Listed, apply, cut_at, entries, list_directory_at, model, options, sweep};
 use super::*;
 use crate::base::KeySpan;
 
@@ -158,7 +158,7 @@ impl World {
                 let (view, _) = self.tree.resolve(self.ino(n), target, self.now);
                 self.seen.extend(view.map(|view| view.ino));
             }
-            Event::Stale(n) => drop(self.tree.mark_stale(self.ino(n))),
+            Event::Stale(n) => drop(self.tree.mark_stale(self.ino(n), self.now)),
             Event::Remember(n) => {
                 let ino = self.ino(n);
                 if self.tree.view(ino, self.now).is_some() {
@@ -279,7 +279,7 @@ impl World {
         let mut paths = Vec::new();
         let mut todo = vec![(Ino::ROOT, String::new())];
         while let Some((directory, path)) = todo.pop() {
-            list_directory(&mut self.tree, &self.bucket, directory, 2, |_| {});
+            list_directory_at(&mut self.tree, &self.bucket, directory, 2, self.now, |_| {});
             for Listed { name, view, .. } in entries(&mut self.tree, directory) {
                 paths.push(format!("{path}{name}"));
                 if view.shape == Shape::Directory {

@@ -33,6 +33,7 @@ mod faults;
 mod figures;
 mod fuzz;
 mod gate;
+mod histories;
 mod http_addresses;
 mod http_connections;
 mod http_copies;

@@ -85,12 +85,7 @@ impl Record {
     }
 
     /// The same of a listing of a directory.
-    pub(super) fn judge_listing(
-        &self,
-        directory: &str,
-        names: &[(String, Seen)],
-        window: Window,
-    ) -> Option<String> {
+    pub(super) fn judge_listing(&self, directory: &str, names: &[(String, Seen)], window: Window) -> Option<String> {
         if self.seen(directory, window).contains(&Seen::Missing) && names.is_empty() {
             return None;
         }

@@ -49,6 +49,10 @@ impl Notifier for Memory {
 
     fn invalidate_pages(&self, _: Ino) {}
 
+    fn drop_pages(&self, _: Ino, done: oneshot::Sender<()>) {
+        let _ = done.send(());
+    }
+
     fn after_that(&self, done: oneshot::Sender<()>) {
         let _ = done.send(());
     }

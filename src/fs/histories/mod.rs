@@ -30,7 +30,7 @@ use crate::store::{
 };
 
 /// Histories of each time to live that the ordinary run judges.
-const HISTORIES: u64 = 750;
+const HISTORIES: u64 = 500;
 
 /// Where time begins: what was there before the mount was put long ago.
 const BEGINNING: Duration = Duration::from_secs(1000);
@@ -283,9 +283,6 @@ fn options(dice: &mut StdRng, ttl: Ttl) -> Options {
     options.listing = [ListingMode::Auto, ListingMode::Lazy, ListingMode::Eager][dice.random_range(0..3)];
     options.list.page_size = [1, 2, 3, 1000][dice.random_range(0..4)];
     options.list.concurrency = [1, 2, 64][dice.random_range(0..3)];
-    if dice.random_bool(0.2) {
-        options.metadata_bytes = 1;
-    }
     options
 }
 
