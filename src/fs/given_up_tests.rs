@@ -1,6 +1,6 @@
 //! What is waited for in vain, and what is no longer waited for, while the store does not answer.
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::*;
 use crate::base::{BucketName, Clock, Timestamp};
@@ -18,9 +18,9 @@ fn silent() -> Arc<Fs> {
 
 /// How long a look-up waits that fails.
 async fn fails_after(fs: &Arc<Fs>, name: &str) -> Duration {
-    let began = Instant::now();
+    let began = fs.clock.elapsed();
     assert_eq!(fs.clone().lookup(Ino::ROOT, name.into()).await, Err(Errno::EIO));
-    began.elapsed()
+    fs.clock.elapsed() - began
 }
 
 #[tokio::test(start_paused = true)]

@@ -40,7 +40,7 @@
 //!
 //! Two things keep a killed program waiting all the same. Programs are seen in the PID namespace of the mount and those
 //! below it: where the daemon runs in a container and its readers in others, let them share one (`hostPID: true`,
-//! `shareProcessNamespace: true`, `--pid`). And of several programs that look the same name up at once, the kernel asks
+//! `shareProcessNamespace: true`). And of several programs that look the same name up at once, the kernel asks
 //! for the first: the others wait behind it, inside the kernel.
 //!
 //! # Handles

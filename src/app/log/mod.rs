@@ -157,7 +157,7 @@ fn targets(level: LevelFilter) -> Targets {
     // The crate complains where its answer to the kernel's notice that a program was interrupted comes behind the answer to
     // the program's request itself.
     let replies = if level == LevelFilter::TRACE { others } else { LevelFilter::OFF };
-    Targets::new().with_target("ossmount", level).with_target("fuser::reply", replies).with_default(others)
+    Targets::new().with_target("ossmount", level).with_target("fuser", replies).with_default(others)
 }
 
 fn after(level: LevelFilter) -> LevelFilter {
@@ -250,7 +250,7 @@ mod tests {
     fn libraries_are_quiet_until_all_is_asked_for() {
         let fuser_at = |level| targets(level).would_enable("fuser", &tracing::Level::INFO);
         assert!(!fuser_at(LevelFilter::DEBUG) && fuser_at(LevelFilter::TRACE));
-        let replies_at = |level| targets(level).would_enable("fuser::reply", &tracing::Level::ERROR);
+        let replies_at = |level| targets(level).would_enable("fuser", &tracing::Level::ERROR);
         assert!(!replies_at(LevelFilter::DEBUG) && replies_at(LevelFilter::TRACE));
         assert!(targets(LevelFilter::DEBUG).would_enable("ossmount::fs", &tracing::Level::DEBUG));
         assert!(!targets(LevelFilter::ERROR).would_enable("hyper", &tracing::Level::WARN));
