@@ -36,7 +36,9 @@ pub(super) fn run(matches: &ArgMatches) -> Result<()> {
     let is_waiting = matches.get_flag("wait");
     let mut jobs: BTreeMap<PathBuf, (Line, Vec<String>)> = BTreeMap::new();
     for path in matches.get_many::<PathBuf>("paths").into_iter().flatten() {
-        let line = Line::to(path)?;
+        let mut line = Line::to(path)?;
+        // Resolving links asks the mount, and would wait without end for a daemon that does not answer.
+        line.ask(&json!({"op": "health"}))?;
         let below = below(&line.dir, path)?;
         jobs.entry(line.dir.clone()).or_insert((line, Vec::new())).1.push(below);
     }
