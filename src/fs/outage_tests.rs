@@ -24,14 +24,14 @@ async fn a_look_up_is_given_up_once() {
     for fault in [Fault::Silence, Fault::Error(ErrorKind::Server), Fault::Error(ErrorKind::Network)] {
         let (fs, clock) = failing(fault.clone());
         // The second time, and beside others, it takes no longer.
-        for names in [1, 1, 20] {
+        for (names, least) in [(1, 60.0), (1, 0.0), (20, 0.0)] {
             let began = clock.elapsed();
             let looks = (0..names).map(|n| fs.clone().lookup(Ino::ROOT, format!("e{n}").into_bytes()));
             for outcome in futures::future::join_all(looks).await {
                 assert_eq!(outcome.unwrap_err(), Errno::EIO, "{fault:?}");
             }
             let took = (clock.elapsed() - began).as_secs_f64();
-            assert!((60.0..81.0).contains(&took), "{names} look-ups under {fault:?}: {took} s");
+            assert!((least..81.0).contains(&took), "{names} look-ups under {fault:?}: {took} s");
         }
     }
 }
