@@ -342,11 +342,16 @@ mod tests {
         ) {
             Format::Gguf.layout(&bytes, size);
             Format::Safetensors.layout(&bytes, size);
-            let mut file = gguf_file(&[0, 64]);
-            let at = at.index(file.len());
-            file[at] = byte;
-            if let Layout::Tensors(tensors) = Format::Gguf.layout(&file, size) {
-                prop_assert!(tensors.iter().all(|tensor| tensor.end <= size));
+            let json = r#"{"__metadata__":{"format":"pt"},"b":{"dtype":"F32","shape":[2],"data_offsets":[40,48]},
+                "a":{"dtype":"F16","shape":[4,5],"data_offsets":[0,40]}}"#;
+            for (format, mut file) in
+                [(Format::Gguf, gguf_file(&[0, 64])), (Format::Safetensors, safetensors_file(json))]
+            {
+                let at = at.index(file.len());
+                file[at] = byte;
+                if let Layout::Tensors(tensors) = format.layout(&file, size) {
+                    prop_assert!(tensors.iter().all(|tensor| tensor.start < tensor.end && tensor.end <= size));
+                }
             }
         }
     }
