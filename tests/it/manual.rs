@@ -258,3 +258,28 @@ fn figures_named_in_the_manual_exist() {
         }
     }
 }
+
+/// The functions that the security page names as the tests of its promises are there.
+#[test]
+fn each_promise_of_the_security_page_has_its_test() {
+    let (_, page) = pages().into_iter().find(|(name, _)| name == "security").unwrap();
+    let (_, table) = page.split_once("# What shows it").unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let mut named = 0;
+    for row in rows {
+        let tests: Vec<&str> =
+            row.rsplit(" | ").next().unwrap().split('`').filter(|word| word.contains("::")).collect();
+        assert!(!tests.is_empty(), "{row}");
+        for test in tests {
+            let (module, function) = test.rsplit_once("::").unwrap();
+            let path = module.strip_suffix("::tests").unwrap_or(module).replace("::", "/");
+            let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+            let places = ["tests/it/PATH.rs", "src/PATH.rs", "src/PATH/tests.rs", "src/PATH/mod.rs"];
+            let texts =
+                places.map(|place| fs::read_to_string(root.join(place.replace("PATH", &path))).unwrap_or_default());
+            assert!(texts.iter().any(|text| text.contains(&format!("fn {function}("))), "there is no test {test}");
+            named += 1;
+        }
+    }
+    assert!(named > 10, "{named}");
+}
