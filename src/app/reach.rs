@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::base::Clock;
 use crate::config::{Problem, Result};
+use crate::list;
 use crate::metrics::Metrics;
-use crate::store::{self, Connected, Error, ErrorKind, ListRequest, Store};
+use crate::store::{self, Connected, Error, ErrorKind, Store};
 
 /// How long a bucket may take to answer at the start. Whoever waits for a mount wants to know sooner than a reader
 /// in the middle of a file, who is helped by patience.
@@ -65,9 +66,8 @@ pub(super) fn connect(options: store::Options, metrics: &Arc<Metrics>, clock: &C
 }
 
 async fn first_request(store: &dyn Store, prefix: &str, bucket: &str, endpoint: &str) -> Result<Below> {
-    let request = ListRequest { prefix: prefix.to_owned(), max_keys: 1, ..ListRequest::default() };
-    match tokio::time::timeout(PATIENCE, store.list(request)).await {
-        Ok(Ok(page)) => Ok(if page.entries.is_empty() { Below::Nothing } else { Below::Something }),
+    match tokio::time::timeout(PATIENCE, list::any_below(store, prefix)).await {
+        Ok(Ok(found)) => Ok(if found { Below::Something } else { Below::Nothing }),
         Ok(Err(error)) => Err(explain(&error, bucket, endpoint)),
         Err(_) => Err(unreachable(endpoint, &format!("no answer within {} s", PATIENCE.as_secs()))),
     }

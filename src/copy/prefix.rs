@@ -27,7 +27,7 @@ pub(super) async fn copy(work: &Work) -> std::result::Result<(), Stopped> {
     let from = work.buckets.bucket(&source.bucket)?;
     let to = work.buckets.bucket(&work.request.destination.bucket)?;
     let options = list::Options { concurrency: LISTING, ..list::Options::default() };
-    let pages = list::pages(from.store, ListScope::subtree(source.key.as_str()), &options);
+    let pages = list::pages(from.store, ListScope::subtree(source.key.as_str()), &options).each_once();
     let stop = Stop::default();
     let entries = pages
         .take_until(work.unless_cancelled(stop.asked.notified()))

@@ -9,6 +9,7 @@ use super::resume::Resumed;
 use super::walk::Known;
 use super::{Counting, DirEntry, DirHandle, Errno, Fs, ListingMode, Result, Room, Shape, State, Ttl};
 use crate::base::{Ino, fnv1a};
+use crate::list::Trust;
 use crate::tree::{OrderId, OrderState, Take};
 
 /// An open directory.
@@ -60,6 +61,9 @@ enum Ordered {
 
 /// The most listings ahead of walks that go on at once.
 const WALKS_AT_ONCE: usize = 8;
+
+/// Listings of a directory that may turn out to be wrong while it is read: more than a server has ways to be wrong.
+const MOST_DOUBTS: usize = 8;
 
 /// Entries that are given out under one lock.
 const BATCH: usize = 256;
@@ -136,9 +140,11 @@ impl Fs {
         }
     }
 
-    /// Where every open lists anew, listing ahead would be for nothing.
-    fn walks_matter(&self) -> bool {
-        self.options.listing == ListingMode::Auto && self.ttl.get() != Ttl::EachOpen
+    /// Where every open lists anew, listing ahead would be for nothing. Where a server keeps no order, nothing is known
+    /// before all is listed, which takes longer than listing what is wanted.
+    pub(super) fn walks_matter(&self) -> bool {
+        let in_order = self.findings.trust() != Trust::NoOrder;
+        self.options.listing == ListingMode::Auto && self.ttl.get() != Ttl::EachOpen && in_order
     }
 
     /// What a new handle reads, and what it waits for where that is not complete: the directory is listed then, also
@@ -192,9 +198,33 @@ impl Fs {
                     // It came to an end, and left out a part of the directory.
                     _ => return Err(Errno::EIO),
                 },
+                (OrderState::Doubted, _) => self.catch_up(&directory).await?,
                 (_, _) => return Ok(()),
             }
         }
+    }
+
+    /// Waits until a directory is known whole whose listing has turned out to be wrong while it was read.
+    async fn catch_up(self: &Arc<Self>, directory: &OpenDirectory) -> Result<()> {
+        let since = Since::new(self.clock.elapsed(), None);
+        for _ in 0..MOST_DOUBTS {
+            let joined = {
+                let mut state = self.state.lock();
+                if state.tree.catch_up(directory.order) {
+                    return Ok(());
+                }
+                self.listing(&mut state, directory.ino, &since).ok_or(Errno::ESTALE)?
+            };
+            match joined {
+                Joined::Run(run) => run.end().await?,
+                Joined::Behind(behind) => behind.over().await?,
+            }
+        }
+        tracing::error!(
+            prefix = directory.prefix,
+            "a directory cannot be listed: each listing contradicts the one before"
+        );
+        Err(Errno::EIO)
     }
 
     /// Gives what is known, some hundred entries at a time, so that others get at the tree in between.

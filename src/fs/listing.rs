@@ -2,9 +2,10 @@
 //!
 //! There are two kinds. A directory's own listing is shared by all who wait for that directory; who goes away does not
 //! stop it, but it stops by itself when nobody has waited for [`UNATTENDED_PAGES`] pages, so that one look-up in a
-//! directory of a hundred million objects does not list them all, or when nobody waits and no page comes. A wide listing brings everything below a directory,
-//! for a walk, for `listing=eager` or because it was asked to be refreshed. Nobody depends on a wide one alone:
-//! whoever wants a directory that it has not come to lists that directory beside it, and is woken by both.
+//! directory of a hundred million objects does not list them all, or when nobody waits and no page comes; pages without
+//! a name count for [`NAMELESS_COST`]. A wide listing brings everything below a directory, for a walk, for
+//! `listing=eager` or because it was asked to be refreshed. No program depends on a wide one alone: one that wants a
+//! directory that it has not come to lists that directory beside it, and is woken by both.
 //!
 //! How far each goes is decided here; what to list ahead in [`walk`](super::walk), what to list again in
 //! [`upkeep`](super::upkeep).
@@ -23,9 +24,9 @@ use super::pace::Pace;
 use super::walk::Ahead;
 use super::{Errno, Fs, Result, State};
 use crate::base::{Ino, KeySpan};
-use crate::list::{self, ListScope, Order, Page};
+use crate::list::{self, ListScope, Order, Page, Trust};
 use crate::metrics::Metric;
-use crate::store::{ObjectKind, StorageClass};
+use crate::store::{Error, ObjectKind, StorageClass};
 use crate::tree::{Changes, Depth, Facts, Item, Kind, Listing, Standing};
 
 /// Pages that a directory's own listing goes on for while nobody waits.
@@ -33,6 +34,9 @@ const UNATTENDED_PAGES: u64 = 1000;
 
 /// How long a listing goes on while nobody waits and no page comes. Pages of slow stores take a second or two.
 const UNATTENDED_WAIT: Duration = Duration::from_secs(5);
+
+/// As how many pages one counts that shows no name: it may be one of very many.
+const NAMELESS_COST: u64 = 60;
 
 /// Single names of one directory that are asked for at once while it is listed. The others wait for their turn, and
 /// nearly always for the page that settles them.
@@ -310,12 +314,14 @@ impl Fs {
 
     /// Begins to list what a walk will want.
     pub(super) fn begin_ahead(self: &Arc<Self>, state: &mut State, directory: Ino, ahead: Ahead) {
-        tracing::debug!(below = ahead.below, from = ahead.from, "a walk: listing ahead");
-        let order = if ahead.from.is_some() { Order::Key } else { Order::Arrival };
+        tracing::debug!(below = ahead.below, from = ahead.from.as_deref(), "a walk: listing ahead");
+        // Where listings go from the beginning on, a part of one costs as much as all that lies before it too.
+        let from = ahead.from.filter(|_| self.findings.trust() == Trust::Full);
+        let order = if from.is_some() { Order::Key } else { Order::Arrival };
         let walk = Followed::by(Pace::new(ahead.read));
         let span = |listing: &Listing| {
             let all = KeySpan::below(&listing.prefix);
-            (KeySpan { from: ahead.from.unwrap_or(all.from), before: all.before }, order)
+            (KeySpan { from: from.unwrap_or(all.from), before: all.before }, order)
         };
         self.begin_run(state, (directory, Depth::Subtree, Duration::ZERO), Purpose::Ahead, span, Some(walk));
     }
@@ -377,8 +383,8 @@ impl Fs {
 
     /// Applies page after page, for as long as the listing is wanted.
     async fn pages(&self, directory: Ino, run: &Arc<Run>) -> End {
-        let mut pages =
-            list::pages(self.store.clone(), run.scope(), &self.list_options(run.purpose)).timed(self.clock.clone());
+        let pages = list::pages(self.store.clone(), run.scope(), &self.list_options(run.purpose));
+        let mut pages = pages.timed(self.clock.clone()).sharing(self.findings.clone());
         let mut unattended = 0;
         loop {
             if let Some(walk) = &run.walk {
@@ -395,16 +401,24 @@ impl Fs {
                     false => continue,
                 },
             };
-            match page {
-                Some(Ok(page)) => match self.apply(run, &page) {
-                    Applied::More => {}
-                    Applied::Whole => return End::Whole,
-                },
-                Some(Err(error)) => return End::Failed(self.report("listing a directory", &error)),
+            let page = match page {
+                Some(Ok(page)) => page,
+                Some(Err(error)) => return End::Failed(self.listing_failed(run.purpose, &error)),
                 None => return End::Whole,
+            };
+            if page.begins_anew {
+                self.doubt(pages.epoch()).await;
+                if run.purpose == Purpose::Ahead && !self.walks_matter() {
+                    return End::Unwanted;
+                }
+            }
+            match self.apply(run, &page, pages.epoch()) {
+                Applied::More => {}
+                Applied::Whole => return End::Whole,
             }
             run.bell.send_modify(|progress| progress.pages += 1);
-            unattended = if run.bell.receiver_count() > 0 { 0 } else { unattended + 1 };
+            let cost = if page.entries.is_empty() && page.prefixes.is_empty() { NAMELESS_COST } else { 1 };
+            unattended = if run.bell.receiver_count() > 0 { 0 } else { unattended + cost };
             if self.is_done_with(directory, run, unattended) {
                 return End::Unwanted;
             }
@@ -434,15 +448,43 @@ impl Fs {
     }
 
     fn list_options(&self, purpose: Purpose) -> list::Options {
-        let given = &self.options.list;
+        let given = list::Options { held_bytes: self.options.metadata_bytes, ..self.options.list.clone() };
         match purpose {
             // In the background, and nobody waits.
-            Purpose::Upkeep => list::Options { concurrency: given.concurrency.div_ceil(4), ..given.clone() },
-            _ => given.clone(),
+            Purpose::Upkeep => list::Options { concurrency: given.concurrency.div_ceil(4), ..given },
+            _ => given,
         }
     }
 
-    fn apply(&self, run: &Run, page: &Page) -> Applied {
+    /// The error that a listing ends with. Of what no program waits for, none is told: whoever wants the names lists
+    /// them again, and is told what comes of that.
+    fn listing_failed(&self, purpose: Purpose, error: &Error) -> Errno {
+        match purpose {
+            Purpose::Asked | Purpose::Refresh => self.report("listing a directory", error),
+            Purpose::Ahead | Purpose::Everything | Purpose::Upkeep => {
+                tracing::info!(key = error.key(), %error, ?purpose, "a listing in advance has failed");
+                Errno::from(error)
+            }
+        }
+    }
+
+    /// A server has turned out not to keep the rules: what was settled before that is not to be believed.
+    pub(super) async fn doubt(&self, epoch: u64) {
+        let news = {
+            let mut state = self.state.lock();
+            let news = epoch > state.doubted;
+            if news {
+                state.doubted = epoch;
+                state.tree.doubt();
+            }
+            news
+        };
+        if news {
+            self.kernel_forgets_absent().await;
+        }
+    }
+
+    fn apply(&self, run: &Run, page: &Page, epoch: u64) -> Applied {
         let names = (page.entries.len() + page.prefixes.len()) as u64;
         self.metrics.add(Metric::ListPages, 1);
         self.metrics.add(Metric::ListedNames, names);
@@ -454,6 +496,10 @@ impl Fs {
             run.odd.leave_out(page.undecodable);
         }
         let applied = self.change_for(&run.odd, |state| {
+            if epoch != self.findings.epoch() {
+                // It was made before something was found out, and is listed once more.
+                return (Applied::More, Changes::default());
+            }
             let (standing, changes) = state.tree.apply(&run.listing, &page.span, items(page), page.asked_at);
             (if standing == Standing::Wanted { Applied::More } else { Applied::Whole }, changes)
         });

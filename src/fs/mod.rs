@@ -35,6 +35,8 @@ mod numbered;
 mod object_tests;
 mod options;
 #[cfg(test)]
+mod order_tests;
+#[cfg(test)]
 mod outage_tests;
 mod pace;
 mod probe;
@@ -88,6 +90,7 @@ use self::successors::Successors;
 use self::upkeep::Uses;
 use self::walk::Walks;
 use crate::base::{Clock, Ino};
+use crate::list::Findings;
 use crate::metrics::{Metric, Metrics};
 use crate::read;
 use crate::store::{Error, ObjectMeta, Store};
@@ -126,6 +129,8 @@ pub struct Fs {
     began: Duration,
 
     ttl: LiveTtl,
+    /// What listings have found out about the server.
+    findings: Arc<Findings>,
     state: Mutex<State>,
     files: RwLock<HashMap<FileHandle, Arc<OpenFile>>>,
     directories: Mutex<HashMap<DirHandle, Arc<OpenDirectory>>>,
@@ -159,6 +164,8 @@ struct State {
     runs: HashMap<Ino, Arc<Run>>,
     /// Listings of subtrees going on.
     wide: Vec<Arc<Run>>,
+    /// The findings by which what was settled is doubted already.
+    doubted: u64,
     /// When the last listing of the whole mount began.
     everything_at: Option<Duration>,
     walks: Walks,
@@ -190,11 +197,13 @@ impl Fs {
             clock,
             runtime: Handle::current(),
             ttl: LiveTtl::new(options.metadata_ttl),
+            findings: Arc::default(),
             options,
             state: Mutex::new(State {
                 tree,
                 runs: HashMap::new(),
                 wide: Vec::new(),
+                doubted: 0,
                 everything_at: None,
                 walks: Walks::new(),
                 uses: Uses::new(),

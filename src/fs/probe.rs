@@ -9,7 +9,8 @@ use futures::pin_mut;
 use super::listing::{class, kind};
 use super::{Errno, Fs, Result, Symlinks};
 use crate::base::{ETag, Ino, Key};
-use crate::store::{Error, ErrorKind, HeadRequest, ListRequest, ObjectKind, ObjectMeta};
+use crate::list;
+use crate::store::{Error, ErrorKind, HeadRequest, ObjectKind, ObjectMeta};
 use crate::tree::{Facts, Kind, OddKeys, Probe, Renewed, Target, View, escape};
 
 /// The facts of an object as the tree takes them.
@@ -35,20 +36,18 @@ impl Fs {
     pub(super) async fn ask(self: Arc<Self>, parent: Ino, key: String) -> Result<bool> {
         let asked_at = self.clock.elapsed();
         let learn = |probe: &Probe<'_>| self.learn(parent, &key, probe, asked_at);
-        let below = ListRequest { prefix: format!("{key}/"), max_keys: 1, ..ListRequest::default() };
-        let below = self.store.list(below);
+        let prefix = format!("{key}/");
+        let below = list::any_below(&*self.store, &prefix);
         let object = self.store.head(HeadRequest::new(Key::new(key.as_str())));
         pin_mut!(below, object);
         let (below, object) = match select(below, object).await {
             // The directory takes the name: what the object says does not matter.
-            Either::Left((Ok(page), _)) if !page.entries.is_empty() || !page.prefixes.is_empty() => {
-                return Ok(learn(&Probe::Directory));
-            }
+            Either::Left((Ok(true), _)) => return Ok(learn(&Probe::Directory)),
             Either::Left((below, object)) => (below, object.await),
             Either::Right((object, below)) => (below.await, object),
         };
         Ok(match (&below, &object) {
-            (Ok(page), _) if !page.entries.is_empty() || !page.prefixes.is_empty() => learn(&Probe::Directory),
+            (Ok(true), _) => learn(&Probe::Directory),
             // A link's own facts are in the listing alone.
             (Ok(_), Ok(meta)) if meta.kind == ObjectKind::Symlink => false,
             (Ok(_), Ok(meta)) => learn(&Probe::Object(facts(meta))),

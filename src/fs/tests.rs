@@ -42,22 +42,36 @@ impl Bed {
     }
 
     pub(super) fn over(bucket: MemoryStore, change: impl FnOnce(&mut Options)) -> Bed {
-        Bed::at(Clock::manual(Timestamp::from_unix(1_700_000_000)), bucket, change)
+        Bed::behind(bucket, |store| store, change)
     }
 
     /// One whose clock goes with the runtime's time.
     pub(super) fn timed(bucket: MemoryStore, change: impl FnOnce(&mut Options)) -> Bed {
-        Bed::at(Clock::runtime(Timestamp::from_unix(1_700_000_000)), bucket, change)
+        Bed::at(Clock::runtime(Timestamp::from_unix(1_700_000_000)), bucket, |store| store, change)
     }
 
-    fn at(clock: Clock, bucket: MemoryStore, change: impl FnOnce(&mut Options)) -> Bed {
+    /// One with another store between the file system and the bucket.
+    pub(super) fn behind(
+        bucket: MemoryStore,
+        between: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
+        change: impl FnOnce(&mut Options),
+    ) -> Bed {
+        Bed::at(Clock::manual(Timestamp::from_unix(1_700_000_000)), bucket, between, change)
+    }
+
+    fn at(
+        clock: Clock,
+        bucket: MemoryStore,
+        between: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
+        change: impl FnOnce(&mut Options),
+    ) -> Bed {
         let bucket = Arc::new(bucket);
         let faults = Arc::new(FaultStore::new(bucket.clone()));
         let metrics = Arc::new(Metrics::default());
         let mut options = Options::new(BucketName::new("bucket"));
         options.mount_time = Timestamp::from_unix(1_600_000_000);
         change(&mut options);
-        let store: Arc<dyn Store> = faults.clone();
+        let store = between(faults.clone());
         let reader = read::Reader::new(store.clone(), read::Options::default(), metrics.clone());
         let fs = Fs::new(store, reader, options, metrics.clone(), clock.clone());
         Bed { bucket, faults, clock, metrics, fs }
@@ -153,7 +167,7 @@ pub(super) struct Seen {
 }
 
 /// Up to `max` entries.
-async fn readdir(fs: &Arc<Fs>, handle: DirHandle, offset: u64, max: usize) -> Result<Vec<Seen>> {
+pub(super) async fn readdir(fs: &Arc<Fs>, handle: DirHandle, offset: u64, max: usize) -> Result<Vec<Seen>> {
     let mut seen = Vec::new();
     let take = |entry: &DirEntry<'_>| {
         if seen.len() == max {

@@ -2,14 +2,23 @@
 //!
 //! [`pages()`] is the seam: callers say what to list and get pages until the stream ends, each key in exactly one of
 //! them. Every page says which span of keys it settles; the spans of all pages together are everything that was asked
-//! for. Keys that appear or vanish meanwhile may be shown or not, keys that exist throughout are shown once.
+//! for. A listing that has to begin anew says so, and gives names a second time unless it is told not to. Keys that appear or vanish meanwhile may be shown or not, keys that exist throughout are shown once.
 //!
 //! `splitter` decides what to ask for, with `guess` (where keys probably are) and `tops` (names at the top) as its
 //! eyes; it is pure. [`Pages`] sends what it asks for, hands the answers in and gives the pages on. No knowledge of
 //! inodes or names.
+//!
+//! Servers that do not keep the rules are listed in a slower way that is right for them, by `gather` at worst; what
+//! shows that a server is one is kept in [`Findings`], which all listings of a server share.
 
+mod any;
+mod empty;
+mod findings;
+mod gather;
 mod guess;
 mod pages;
+#[cfg(test)]
+mod quirk_tests;
 mod splitter;
 #[cfg(test)]
 mod tests;
@@ -21,6 +30,8 @@ use std::time::Duration;
 use crate::base::KeySpan;
 use crate::store::{ListEntry, Store};
 
+pub use self::any::any_below;
+pub use self::findings::{Findings, Trust};
 pub use self::pages::Pages;
 
 /// How listing behaves.
@@ -30,11 +41,13 @@ pub struct Options {
     pub page_size: u32,
     /// Requests in flight at most, at least 1. With 1 the pages come one after the other.
     pub concurrency: u32,
+    /// Bytes of names that one listing may hold until its end, where the server keeps no order.
+    pub held_bytes: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { page_size: 1000, concurrency: 64 }
+        Options { page_size: 1000, concurrency: 64, held_bytes: 1 << 30 }
     }
 }
 
@@ -57,7 +70,7 @@ pub enum Order {
     /// As they arrive: no page waits for another.
     #[default]
     Arrival,
-    /// In byte order of the keys, with a bounded look-ahead. Servers that break the order are not put right.
+    /// In byte order of the keys, with a bounded look-ahead. Where a listing begins anew, so does the order.
     Key,
 }
 
@@ -88,9 +101,12 @@ impl ListScope {
 /// What one request has shown of a scope.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Page {
-    /// The raw keys that this page settles: what it does not show of them is not there. Never cuts through a common
-    /// prefix. On servers that break the order of keys, the page may show others as well.
+    /// The raw keys that this page settles: what it does not show of them is not there, and it shows no others. Never
+    /// cuts through a common prefix. Pages that settle nothing tell that the listing goes on.
     pub span: KeySpan,
+    /// The server has turned out not to keep the rules, and the listing begins anew: what earlier pages have settled is
+    /// not to be believed, though what they have shown is there. Such a page shows nothing.
+    pub begins_anew: bool,
     /// Objects, in byte order of their keys.
     pub entries: Vec<ListEntry>,
     /// Common prefixes, raw, each ending in the delimiter, in byte order.

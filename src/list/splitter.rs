@@ -6,16 +6,24 @@
 //! keys, so that none is lost and none comes twice, wherever they lie; where they lie decides the number of requests,
 //! and is the business of `cuts`.
 //!
-//! Servers that break the order of keys show it on the first page; they are listed one page after the other.
+//! All of this holds only where keys come in byte order, each once, and from any given key on. Every page is checked for
+//! that, and so is every place at which two segments meet (see `joints`). What breaks it is a [`Stop::Distrust`]: what
+//! was given out is no longer to be believed, and the listing begins anew in the way that is right for such a server.
 
 mod cuts;
+mod joints;
+
+use std::time::Duration;
 
 use self::cuts::Waste;
+use self::joints::Joints;
+use super::empty::EmptyRow;
+use super::findings::Trust;
 use super::guess::Samples;
 use super::tops::Tops;
 use super::{ListScope, Options, Page};
 use crate::base::{KeySpan, after, behind};
-use crate::store::{Error, ErrorKind, ListPage, ListRequest, Result};
+use crate::store::{Error, ErrorKind, ListPage, ListRequest};
 
 /// A request to send.
 #[derive(Clone, PartialEq, Debug)]
@@ -23,6 +31,26 @@ pub(super) struct Ask {
     /// Names the request when its answer is handed in.
     pub(super) id: u64,
     pub(super) request: ListRequest,
+    /// How long it waits before it is sent.
+    pub(super) pause: Duration,
+}
+
+/// Why a listing cannot go on as it has begun.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// It cannot go on at all.
+    Failed(Error),
+    /// The server can be relied on no further than this.
+    Distrust(Trust),
+    /// Two segments contradict each other: either names have changed there meanwhile, or the server keeps another order.
+    /// Listed page by page, it shows which.
+    Doubt,
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Stop::Failed(error)
+    }
 }
 
 /// Which segments may be asked about.
@@ -46,6 +74,7 @@ pub(super) struct Splitter {
     segments: Vec<Segment>,
     samples: Samples,
     tops: Tops,
+    joints: Joints,
     waste: Waste,
     asked: u64,
 }
@@ -56,10 +85,8 @@ enum Splits {
     /// Not before the first page has shown that keys come in order.
     NotYet,
     Yes,
-    /// One page after the other, as was asked for.
+    /// One page after the other, as was asked for, or since the server knows no other way.
     Never,
-    /// One page after the other: the server breaks the order.
-    Disordered,
 }
 
 /// Keys that are listed by requests one after the other.
@@ -70,6 +97,9 @@ struct Segment {
     /// Where it ends; `None` is the end of all.
     before: Option<String>,
     next: Next,
+    /// No name of the next page lies before this.
+    least: String,
+    row: EmptyRow,
     /// The last page.
     last: Option<Stretch>,
     /// The request on its way.
@@ -102,7 +132,12 @@ struct Stretch {
 
 impl Segment {
     fn new(from: String, before: Option<String>, next: Next) -> Self {
-        Segment { from, before, next, last: None, asked: None, pages: Some(0.0), spread: false, undecodable: 0 }
+        let least = match &next {
+            Next::After(key) => after(key),
+            Next::First | Next::Token(_) => String::new(),
+        };
+        let (last, asked, row) = (None, None, EmptyRow::default());
+        Segment { from, before, next, least, row, last, asked, pages: Some(0.0), spread: false, undecodable: 0 }
     }
 
     fn is_guess(&self) -> bool {
@@ -116,23 +151,26 @@ impl Segment {
 }
 
 impl Splitter {
-    pub(super) fn new(scope: ListScope, options: &Options) -> Self {
+    pub(super) fn new(scope: ListScope, options: &Options, trust: Trust) -> Self {
         let inside = KeySpan::below(&scope.prefix);
         let begins = inside.from < scope.within.from;
-        let (from, next) = match begins {
-            true => (scope.within.from.clone(), Next::After(just_before(&scope.within.from))),
-            false => (String::new(), Next::First),
+        let (from, next) = match (begins, trust) {
+            (true, Trust::Full) => (scope.within.from.clone(), Next::After(just_before(&scope.within.from))),
+            (true, _) => (scope.within.from.clone(), Next::First),
+            (false, _) => (String::new(), Next::First),
         };
+        let may_split = options.concurrency > 1 && trust == Trust::Full;
         let before = scope.within.before.clone().filter(|end| inside.before.as_ref().is_none_or(|all| end < all));
         let beyond = inside.before.is_some_and(|end| end <= from);
         let empty = beyond || before.as_ref().is_some_and(|end| *end <= inside.from || *end <= from);
         Splitter {
             page_size: options.page_size.clamp(1, 1000),
             concurrency: options.concurrency.max(1) as usize,
-            splits: if options.concurrency > 1 { Splits::NotYet } else { Splits::Never },
+            splits: if may_split { Splits::NotYet } else { Splits::Never },
             segments: if empty { Vec::new() } else { vec![Segment::new(from, before, next)] },
             samples: Samples::default(),
             tops: Tops::default(),
+            joints: Joints::default(),
             waste: Waste::default(),
             asked: 0,
             scope,
@@ -171,20 +209,23 @@ impl Splitter {
         let id = self.id();
         let segment = &mut self.segments[at];
         segment.asked = Some(id);
+        let pause = segment.row.pause();
         let (start_after, continuation) = match segment.next.clone() {
             Next::First => (None, None),
             Next::After(key) => (Some(key), None),
             Next::Token(token) => (None, Some(token)),
         };
         let (prefix, delimiter) = (self.scope.prefix.clone(), self.scope.delimiter.clone());
-        Ask { id, request: ListRequest { prefix, delimiter, start_after, continuation, max_keys: self.page_size } }
+        let request = ListRequest { prefix, delimiter, start_after, continuation, max_keys: self.page_size };
+        Ask { id, request, pause }
     }
 
     fn ask_top(&mut self, prefix: String) -> Ask {
         let id = self.id();
         self.tops.asked(id, prefix == self.scope.prefix);
         let delimiter = Some("/".to_owned());
-        Ask { id, request: ListRequest { prefix, delimiter, max_keys: self.page_size, ..ListRequest::default() } }
+        let request = ListRequest { prefix, delimiter, max_keys: self.page_size, ..ListRequest::default() };
+        Ask { id, request, pause: Duration::ZERO }
     }
 
     fn id(&mut self) -> u64 {
@@ -193,7 +234,7 @@ impl Splitter {
     }
 
     /// Takes in an answer, and gives the pages that it settles.
-    pub(super) fn arrived(&mut self, id: u64, mut page: ListPage) -> Result<Vec<Page>> {
+    pub(super) fn arrived(&mut self, id: u64, mut page: ListPage) -> std::result::Result<Vec<Page>, Stop> {
         if let Some(shown) = self.tops.arrived(id, &page) {
             self.samples.learn_all(&shown);
             for segment in &mut self.segments {
@@ -206,11 +247,14 @@ impl Splitter {
         };
         let next = page.next.take();
         self.segments[at].asked = None;
+        drop_repeats(&mut page, &self.segments[at].least);
         self.check(at, &page, next.as_deref())?;
         let shown = shown(&page);
+        self.check_joints(at, &shown, next.is_some())?;
         let (came, first) = (shown.len(), shown.first().map(|key| (*key).to_owned()));
         self.learn(&shown, next.is_some());
         let shown_to = reached(&page, &self.segments[at].from);
+        self.segments[at].least = reached(&page, &self.segments[at].least);
         let reached = next.is_some().then(|| shown_to.clone());
         self.take_over(at, reached.as_deref());
         let settled = self.settle(at, page, reached);
@@ -224,50 +268,63 @@ impl Splitter {
         };
         segment.next = Next::Token(token);
         segment.from = settled.span.before.clone().unwrap_or_default();
-        segment.last = first.map(|first| Stretch { first, keys: came });
         segment.pages = None;
-        if came == 0 {
-            segment.undecodable = settled.undecodable;
-            return Ok(Vec::new());
+        if came > 0 {
+            segment.last = first.map(|first| Stretch { first, keys: came });
+            return Ok(vec![settled]);
         }
-        Ok(vec![settled])
+        // A sign of life. What could not be decoded is told with the next names.
+        segment.undecodable = settled.undecodable;
+        Ok(vec![Page { undecodable: 0, ..settled }])
     }
 
-    /// Refuses what no listing can be, and sees whether keys come in order.
-    fn check(&mut self, at: usize, page: &ListPage, next: Option<&str>) -> Result<()> {
-        let segment = &self.segments[at];
-        if let (Next::Token(old), Some(new)) = (&segment.next, next)
-            && old == new
-        {
-            return Err(self.refused("the listing gives the same continuation token again and would never end"));
+    /// Refuses what no listing can be, and sees whether keys come in order, each once, and from a given key on.
+    fn check(&mut self, at: usize, page: &ListPage, next: Option<&str>) -> std::result::Result<(), Stop> {
+        let segment = &mut self.segments[at];
+        let names = (page.entries.len() + page.prefixes.len()) as u64 + page.undecodable;
+        let row = if next.is_some() { segment.row.count(names) } else { Ok(()) };
+        let circles = matches!((&segment.next, next), (Next::Token(old), Some(new)) if old == new);
+        if circles {
+            let message = "the listing gives the same continuation token again and would never end";
+            return Err(self.refused(Error::new(ErrorKind::Protocol, message)).into());
         }
-        let least = match &segment.next {
-            Next::After(key) => after(key),
-            _ => segment.from.clone(),
-        };
-        let entries = page.entries.iter().map(|entry| entry.key.as_str());
-        let prefixes = page.prefixes.iter().map(String::as_str);
-        if entries.clone().is_sorted()
-            && prefixes.clone().is_sorted()
-            && entries.chain(prefixes).all(|key| key >= &*least)
-        {
+        row.map_err(|error| self.refused(error))?;
+        let segment = &self.segments[at];
+        let keys = || page.entries.iter().map(|entry| entry.key.as_str());
+        let prefixes = || page.prefixes.iter().map(String::as_str);
+        let is_in_order = keys().is_sorted_by(|a, b| a < b) && prefixes().is_sorted_by(|a, b| a < b);
+        let is_behind = keys().chain(prefixes()).all(|name| name >= segment.least.as_str());
+        match (is_in_order, is_behind) {
+            (true, true) => Ok(()),
+            (true, false) if segment.is_guess() => Err(Stop::Distrust(Trust::NoStartAfter)),
+            _ => Err(Stop::Distrust(Trust::NoOrder)),
+        }
+    }
+
+    /// Sees whether segments that meet show the same where they do.
+    fn check_joints(&mut self, at: usize, shown: &[&str], more: bool) -> std::result::Result<(), Stop> {
+        if self.splits != Splits::Yes {
             return Ok(());
         }
-        if self.splits == Splits::Yes {
-            return Err(self.refused(
-                "the server does not list keys in byte order, or not from a given key on; use list-concurrency=1",
-            ));
+        let segment = &self.segments[at];
+        let mut fits = true;
+        if segment.is_guess() && (!shown.is_empty() || !more) {
+            fits &= self.joints.begins(&segment.from, shown.first().copied());
         }
-        self.splits = Splits::Disordered;
-        Ok(())
+        if let Some(before) = &segment.before
+            && let Some(first) = shown.get(shown.partition_point(|name| *name < before.as_str()))
+        {
+            fits &= self.joints.foretell(before, first);
+        }
+        if fits { Ok(()) } else { Err(Stop::Doubt) }
     }
 
-    fn refused(&self, message: &str) -> Error {
-        Error::new(ErrorKind::Protocol, message).with_operation("ListObjects").with_key(Some(self.scope.prefix.clone()))
+    fn refused(&self, error: Error) -> Error {
+        error.with_operation("ListObjects").with_key(Some(self.scope.prefix.clone()))
     }
 
     fn learn(&mut self, shown: &[&str], more: bool) {
-        if matches!(self.splits, Splits::NotYet | Splits::Yes) {
+        if self.splits != Splits::Never {
             self.samples.learn(shown);
         }
         if self.splits == Splits::NotYet {
@@ -294,18 +351,12 @@ impl Splitter {
     /// The page as it is delivered: what it settles of its segment.
     fn settle(&self, at: usize, page: ListPage, reached: Option<String>) -> Page {
         let segment = &self.segments[at];
-        let disordered = self.splits == Splits::Disordered;
-        let ends = |reached: &String| !disordered && segment.before.as_ref().is_some_and(|before| before <= reached);
+        let ends = |reached: &String| segment.before.as_ref().is_some_and(|before| before <= reached);
         let before = reached.filter(|reached| !ends(reached)).or(segment.before.clone());
         let span = KeySpan { from: segment.from.clone(), before };
         let ListPage { mut entries, mut prefixes, undecodable, .. } = page;
-        if disordered {
-            entries.retain(|entry| self.scope.within.holds(&entry.key));
-            prefixes.retain(|prefix| self.scope.within.holds(prefix));
-        } else {
-            keep(&span, &mut entries, |entry| &entry.key);
-            keep(&span, &mut prefixes, |prefix| prefix);
-        }
+        keep(&span, &mut entries, |entry| &entry.key);
+        keep(&span, &mut prefixes, |prefix| prefix);
         Page { span, entries, prefixes, undecodable: undecodable + segment.undecodable, ..Page::default() }
     }
 
@@ -323,6 +374,18 @@ impl Splitter {
             ..Page::default()
         };
         <Vec<Segment>>::into_iter(empty).map(page).collect()
+    }
+}
+
+/// Leaves out names that the page shows twice, one behind the other, and that the page before has ended with.
+fn drop_repeats(page: &mut ListPage, least: &str) {
+    page.entries.dedup_by(|later, first| later.key == first.key);
+    page.prefixes.dedup();
+    if page.entries.first().is_some_and(|entry| least.strip_suffix('\0') == Some(entry.key.as_str())) {
+        page.entries.remove(0);
+    }
+    if page.prefixes.first().is_some_and(|prefix| behind(prefix).as_deref() == Some(least)) {
+        page.prefixes.remove(0);
     }
 }
 

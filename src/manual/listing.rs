@@ -16,9 +16,23 @@
 //! Each key is in exactly one segment whatever the guess: none is lost, none comes twice. What appears or vanishes
 //! while a listing goes on may be shown or not.
 //!
-//! Servers that do not list in byte order are recognised by their first page and listed page by page. Should a server
-//! break the order only later, or not list from a given key on, the listing fails and says so: `list-concurrency=1`
-//! lists such a server as it is.
+//! # Servers that keep no order
+//!
+//! All of this needs byte order, each key once, and listing from a given key on. OSS, S3 and most others promise that; S3
+//! directory buckets, gateways to file systems and some emulators do not. Each page is checked, and so is each place where
+//! two segments meet. What breaks the rules is used from then on, for every prefix of the mount, and said once in the log
+//! and by `status` (`listing.server`, `listing.finding`):
+//!
+//! - `no-start-after`: the server ignores or refuses `start-after`. Listings go page by page.
+//! - `no-order`: keys come in another order, or again on later pages. Listings go page by page and are held until their
+//!   end; only then are names shown, and a directory known. Nothing is listed ahead of a walk. What one listing holds is
+//!   bounded by `metadata-memory`; a directory that does not fit is an error that says so.
+//!
+//! Listings on the way begin anew at that moment, and what earlier pages seemed to settle is forgotten, so that no name is
+//! missing for it; directories being read then get what they lack behind what they have shown.
+//!
+//! Pages without a name that are not the last are asked for more and more slowly, and a thousand in a row end the listing
+//! with an error. A listing that no program waits for ends after some such pages.
 //!
 //! # In a mount
 //!

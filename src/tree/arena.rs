@@ -128,6 +128,15 @@ impl Arena {
         &self.blocks[place(id).0].names[from..from + usize::from(node.name_bytes)]
     }
 
+    /// The ids of all nodes alive.
+    pub(super) fn ids(&self) -> Vec<NodeId> {
+        let slots = |(index, block): (usize, &Block)| {
+            let alive = block.slots.iter().enumerate().filter(|(_, node)| node.is_some());
+            alive.map(|(slot, _)| NodeId((index * BLOCK + slot) as u32)).collect::<Vec<_>>()
+        };
+        self.blocks.iter().enumerate().flat_map(slots).collect()
+    }
+
     /// Nodes alive.
     pub(super) fn len(&self) -> usize {
         self.live

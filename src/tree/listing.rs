@@ -110,8 +110,6 @@ pub(super) struct Round {
     pub(super) order: Option<OrderId>,
     /// Entries that are in the order though not all that they stand for is settled.
     announced: HashSet<NodeId>,
-    /// Entries, as keys, that pages have shown outside of their spans: they are there whatever other pages say.
-    strays: HashSet<Box<str>>,
 }
 
 impl Tree {
@@ -202,7 +200,6 @@ impl Tree {
             feeders: Vec::new(),
             order: None,
             announced: HashSet::new(),
-            strays: HashSet::new(),
         });
         round.oldest = round.oldest.max(oldest);
         if !round.feeders.contains(&listing) {
@@ -305,6 +302,21 @@ impl Tree {
         }
     }
 
+    /// Listings have turned out to be wrong in what they have settled: no directory is known whole any more, and of no
+    /// name is it known that it is not there. What was shown is there all the same. Handles on the way go on with
+    /// [`Tree::catch_up`] when they have read what they had.
+    pub fn doubt(&mut self) {
+        for id in self.nodes.ids() {
+            let Some(state) = self.nodes.get_mut(id).and_then(|node| node.directory_mut()) else { continue };
+            state.listed_at = None;
+            if let Some(round) = state.round_mut() {
+                (round.spans, round.deep, round.order) = (Spans::default(), Spans::default(), None);
+                round.announced.clear();
+            }
+        }
+        self.doubt_orders();
+    }
+
     /// A round ends before all of the directory is settled.
     pub(super) fn break_off(&mut self, id: NodeId) {
         self.end_round(id, OrderState::Broken);
@@ -320,52 +332,14 @@ impl Tree {
         }
     }
 
-    /// Takes in an entry that a page has shown outside of its span: it is there, and nothing else follows.
-    pub(super) fn stray(
-        &mut self,
-        parent: NodeId,
-        (component, role): (&str, Role),
-        facts: &Facts<'_>,
-        listing: ListingId,
-        now: Duration,
-        changes: &mut Changes,
-    ) -> NodeId {
-        let known = self.find(parent, component, role).is_some();
-        let id = self.put(parent, component, role, facts, now, changes);
-        let key = match role {
-            Role::File => component.into(),
-            Role::Directory => format!("{component}/").into(),
-        };
-        let round = self.round(parent, listing, now);
-        let first = round.strays.insert(key);
-        let settled = match role {
-            Role::File => round.spans.settle(component),
-            Role::Directory => round.spans.settle_below(component),
-        };
-        // Where the place has been passed, handles have read on.
-        if settled && first && !known {
-            self.announce(parent, id);
-        }
-        id
-    }
-
-    /// Whether an entry that a page does not show is there nevertheless: as a stray, or since it was asked for later.
+    /// Whether an entry that a page does not show is there nevertheless, since it was asked for later.
     pub(super) fn stays(&self, parent: NodeId, id: NodeId, as_of: Duration) -> bool {
-        if self.is_probed_after(parent, self.nodes.name(id), as_of) {
-            return true;
-        }
-        let Some(round) = self.directory(parent).round().filter(|round| !round.strays.is_empty()) else { return false };
-        match self.order_key(id) {
-            (name, Role::File) => round.strays.contains(name),
-            (name, Role::Directory) => round.strays.contains(format!("{name}/").as_str()),
-        }
+        self.is_probed_after(parent, self.nodes.name(id), as_of)
     }
 
     /// Whether there may be any such entry.
     pub(super) fn may_stay(&self, parent: NodeId, as_of: Duration) -> bool {
-        let state = self.directory(parent);
-        let probed = state.extras.as_ref().is_some_and(|extras| extras.probed_last > as_of);
-        probed || state.round().is_some_and(|round| !round.strays.is_empty())
+        self.directory(parent).extras.as_ref().is_some_and(|extras| extras.probed_last > as_of)
     }
 
     /// Whether a name was asked for alone after a page was.

@@ -9,6 +9,7 @@
 //! While there is a handle, no entry of its directory leaves the arena.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::children::{CHUNK, Chunk, Piece};
@@ -49,6 +50,8 @@ pub enum OrderState {
     Broken,
     /// No: the directory has gone.
     Gone,
+    /// It was made from listings that are not to be believed: [`Tree::catch_up`] adds what they lack.
+    Doubted,
 }
 
 /// One entry of a directory, as it is shown.
@@ -208,6 +211,39 @@ impl Tree {
             Some(last) if last.len() + ids.len() <= CHUNK => *last = [last, ids].concat().into(),
             _ => order.chunks.extend(ids.chunks(CHUNK).map(Chunk::from)),
         }
+    }
+
+    /// All lists were made from listings that are not to be believed.
+    pub(super) fn doubt_orders(&mut self) {
+        for order in self.orders.values_mut().filter(|order| order.state != OrderState::Broken) {
+            order.state = OrderState::Doubted;
+        }
+    }
+
+    /// Puts what a doubted list lacks behind what it has, each name once. False where the directory is not known whole,
+    /// and must be listed first.
+    pub fn catch_up(&mut self, id: OrderId) -> bool {
+        let Some(order) = self.orders.get(&id).filter(|order| order.state == OrderState::Doubted) else { return true };
+        let directory = order.directory;
+        let state = self.directory(directory);
+        if state.listed_at().is_none() && !self.nodes.at(directory).flags.has(Flags::REMOVED) {
+            return false;
+        }
+        let mut had: HashSet<Box<str>> = HashSet::new();
+        for &id in order.chunks.iter().flat_map(|chunk| chunk.iter()) {
+            had.extend(self.name_of(id));
+            if self.nodes.at(id).flags.has(Flags::SHADOWED) {
+                // It may have been read under the name that a directory has taken since.
+                had.insert(self.nodes.name(id).into());
+            }
+        }
+        let parts = state.parts().iter().map(|part| part.id);
+        let children = (0..state.children.chunks()).flat_map(|chunk| state.children.ids(chunk).unwrap_or_default());
+        let lacks = |child: &NodeId| self.name_of(*child).is_some_and(|name| !had.contains(&name));
+        let new: Vec<NodeId> = children.copied().chain(parts).filter(lacks).collect();
+        self.push_to_order(id, &new);
+        self.end_order(id, OrderState::Complete);
+        true
     }
 
     pub(super) fn end_order(&mut self, order: OrderId, end: OrderState) {

@@ -27,9 +27,8 @@ const NEAR: u32 = 8;
 
 impl Tree {
     /// Applies one page: within `span` the items are all there is. Pages may come in any order, and more than once.
-    /// Items outside of the span, which servers that break the order of keys show, are taken in as found. A listing
-    /// of a subtree has no common prefixes. What has gone waits for [`Tree::sweep`]. `now` is when the page was asked
-    /// for.
+    /// Items outside of the span are left out: other pages settle those. A listing of a subtree has no common prefixes.
+    /// What has gone waits for [`Tree::sweep`]. `now` is when the page was asked for.
     pub fn apply<'a>(
         &mut self,
         listing: &Listing,
@@ -45,17 +44,10 @@ impl Tree {
         if standing != Standing::Wanted {
             return (standing, changes);
         }
-        let listed = |key: &str| key.starts_with(&listing.prefix) && key.len() <= NAME_BYTES;
-        let below = items.into_iter().filter(|item| listed(item.key()));
-        let mut within: Vec<Item<'_>> = below.collect();
-        let is_within = |item: &Item<'_>| span.holds(place_in_listing(listing, item.key()));
-        if !within.iter().all(is_within) {
-            let (inside, outside) = within.into_iter().partition(is_within);
-            within = inside;
-            for item in outside {
-                self.stray_item(directory, listing, &item, now, &mut changes);
-            }
-        }
+        let listed = |key: &str| {
+            key.starts_with(&listing.prefix) && key.len() <= NAME_BYTES && span.holds(place_in_listing(listing, key))
+        };
+        let mut within: Vec<Item<'_>> = items.into_iter().filter(|item| listed(item.key())).collect();
         if !within.is_sorted_by_key(Item::key) {
             within.sort_by_key(Item::key);
         }
@@ -73,46 +65,6 @@ impl Tree {
         };
         page.merge(self, directory, &within);
         (self.standing(listing), changes)
-    }
-
-    fn stray_item(
-        &mut self,
-        directory: NodeId,
-        listing: &Listing,
-        item: &Item<'_>,
-        now: Duration,
-        changes: &mut Changes,
-    ) {
-        let mut directory = directory;
-        let mut rest = &item.key()[listing.prefix.len()..];
-        let no_facts = Facts::default();
-        while let Some((component, below)) = rest.split_once('/') {
-            let key = (component, Role::Directory);
-            directory = match self.is_settled_after(directory, component, now) {
-                false => self.stray(directory, key, &no_facts, listing.id, now, changes),
-                true => match self.find(directory, component, Role::Directory) {
-                    Some(known) => known,
-                    None => return,
-                },
-            };
-            if listing.depth == Depth::Directory {
-                return;
-            }
-            rest = below;
-        }
-        match item {
-            Item::Object(_, facts) if !rest.is_empty() && !self.is_settled_after(directory, rest, now) => {
-                self.stray(directory, (rest, Role::File), facts, listing.id, now, changes);
-            }
-            Item::Object(..) | Item::Prefix(_) => {}
-        }
-    }
-}
-
-impl Tree {
-    /// Whether a name is known from an answer that was asked for after a page was.
-    fn is_settled_after(&self, directory: NodeId, component: &str, as_of: Duration) -> bool {
-        self.is_beyond(directory, as_of) || self.is_probed_after(directory, component, as_of)
     }
 }
 
@@ -166,6 +118,8 @@ struct Frame {
     pending: usize,
     /// Whether the children differ from what is shown.
     changed: bool,
+    /// Whether the directory is held, so that an entry that has gone stays alive while it stands among the children.
+    held: bool,
     /// Whether the page has shown anything in it, and its marker.
     occupied: bool,
     marker: Option<PackedTime>,
@@ -233,6 +187,7 @@ impl<'p> Page<'p> {
             shown: self.shown.len(),
             pending: self.pending.len(),
             changed: false,
+            held: false,
             occupied: false,
             marker: None,
         };
@@ -357,6 +312,9 @@ impl<'p> Page<'p> {
             }
             Some(old) => {
                 self.step(tree);
+                if !tree.is_same(old, facts) {
+                    self.hold(tree);
+                }
                 let id = tree.refresh(old, facts, self.changes);
                 self.change(id != old);
                 id
@@ -377,6 +335,14 @@ impl<'p> Page<'p> {
     fn change(&mut self, changed: bool) {
         if let Some(frame) = self.frames.last_mut() {
             frame.changed |= changed;
+        }
+    }
+
+    /// From now on, no entry of the innermost directory leaves the arena before the page leaves the directory.
+    fn hold(&mut self, tree: &mut Tree) {
+        if let Some(frame) = self.frames.last_mut().filter(|frame| !frame.held) {
+            frame.held = true;
+            tree.hold(frame.directory);
         }
     }
 
@@ -418,7 +384,7 @@ impl<'p> Page<'p> {
         }
     }
 
-    /// The children from a place to the cursor are gone, but for those that were shown out of their place.
+    /// The children from a place to the cursor are gone. They stay alive for as long as they stand among the children.
     fn bury(&mut self, tree: &mut Tree, from: At) {
         let Some(&Frame { directory, cursor, .. }) = self.frames.last() else { return };
         let children = &tree.directory(directory).children;
@@ -512,7 +478,11 @@ impl<'p> Page<'p> {
             self.in_part.push((parent.directory, frame.directory));
         }
         let settled = Settled { span, depth: self.depth, shown: frame.occupied };
-        if tree.settle_span(frame.directory, self.id, settled, self.now, self.changes) {
+        let deserted = tree.settle_span(frame.directory, self.id, settled, self.now, self.changes);
+        if frame.held {
+            tree.release(frame.directory);
+        }
+        if deserted {
             self.drop_deserted(tree, &frame);
         }
     }
@@ -532,6 +502,7 @@ impl<'p> Page<'p> {
             // It is the last that was shown above, since the page ends here.
             self.shown.pop();
             self.change(true);
+            self.hold(tree);
             tree.detach(frame.directory, self.changes);
         }
     }

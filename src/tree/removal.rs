@@ -141,6 +141,23 @@ mod tests {
     }
 
     #[test]
+    fn versions_that_change_among_names_that_go_break_no_search() {
+        let all = bucket(20_000);
+        let mut tree = Tree::new(options(OddKeys::Hide));
+        list_directory(&mut tree, &all, Ino::ROOT, 1000, |_| {});
+        // Room in several blocks of the arena, so that a new version takes another place than the old one had.
+        let fewer: Bucket =
+            all.into_iter().enumerate().filter(|(n, _)| n % 100 != 50).map(|(_, entry)| entry).collect();
+        list_directory(&mut tree, &fewer, Ino::ROOT, 1000, |_| {});
+        sweep(&mut tree);
+        // Far enough from each other to be looked up, each among old versions that have gone.
+        let changed: Bucket = fewer.into_keys().step_by(40).map(|key| (key, (2, "other".to_owned()))).collect();
+        list_directory(&mut tree, &changed, Ino::ROOT, 1000, |_| {});
+        sweep(&mut tree);
+        assert_eq!((names(&mut tree).len(), tree.len()), (changed.len(), changed.len() + 1));
+    }
+
+    #[test]
     fn what_comes_back_before_its_turn_stays() {
         let all = bucket(5000);
         let mut tree = Tree::new(options(OddKeys::Hide));

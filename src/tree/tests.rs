@@ -300,13 +300,16 @@ pub(super) fn odd_keys() -> impl Strategy<Value = OddKeys> {
     prop_oneof![Just(OddKeys::Hide), Just(OddKeys::Escape)]
 }
 
-/// The names in the root once a listing has come in this order, a line a page.
-fn names_after(keys: &[&str], odd_keys: OddKeys) -> Vec<String> {
+/// The names in the root once the pages of a listing have come, a line each, in this order.
+fn names_after(keys: &[&str], order: &[usize], odd_keys: OddKeys) -> Vec<String> {
     let mut tree = Tree::new(options(odd_keys));
     let listing = tree.begin_listing(Ino::ROOT, Depth::Directory, NOW, NOW).unwrap();
-    let line = |key: &&str| (key.to_string(), (!key.ends_with('/')).then(|| (1, "t".to_owned())));
-    for (span, lines) in in_pages(&keys.iter().map(line).collect::<Vec<_>>(), 1) {
-        tree.apply(&listing, &span, items(lines), NOW);
+    let lines: Vec<Line> =
+        keys.iter().map(|key| (key.to_string(), (!key.ends_with('/')).then(|| (1, "t".to_owned())))).collect();
+    let pages = in_pages(&lines, 1);
+    for &at in order {
+        let (span, lines) = &pages[at];
+        tree.apply(&listing, span, items(lines), NOW);
     }
     tree.end_listing(&listing);
     let mut names: Vec<String> = entries(&mut tree, Ino::ROOT).into_iter().map(|entry| entry.name.into()).collect();
@@ -319,11 +322,12 @@ fn a_long_name_that_a_directory_takes_late_is_still_shown_in_parts() {
     // 246 bytes are a name; with what marks a shadowed file they are too many for one.
     let name = "n".repeat(246);
     let directory = format!("{name}/");
-    let in_order = names_after(&[&name, &directory, "z"], OddKeys::Escape);
+    let keys = [&*name, &directory, "z"];
+    let in_order = names_after(&keys, &[0, 1, 2, 3], OddKeys::Escape);
     assert_eq!(in_order.len(), 3, "{in_order:?}");
     assert!(in_order[0].starts_with("%oss-part="), "{in_order:?}");
-    for disorder in [["z", &name, &directory], [&name, "z", &directory], ["z", &directory, &name]] {
-        assert_eq!(names_after(&disorder, OddKeys::Escape), in_order, "{disorder:?}");
+    for order in [[2, 0, 1, 3], [0, 3, 2, 1], [3, 2, 1, 0]] {
+        assert_eq!(names_after(&keys, &order, OddKeys::Escape), in_order, "{order:?}");
     }
 }
 
@@ -371,14 +375,15 @@ proptest! {
     }
 
     #[test]
-    fn a_server_that_breaks_the_order_of_keys_loses_nothing(
-        bucket in bucket(), page in 1..6usize, odd_keys in odd_keys(), shuffle in any::<u64>()
+    fn pages_in_any_order_lose_nothing(
+        bucket in bucket(), page in 1..6usize, odd_keys in odd_keys(), turns in prop::collection::vec(0..64usize, 24)
     ) {
+        let lines = list(&bucket, "");
+        let mut pages = in_pages(&lines, page);
         let mut tree = Tree::new(options(odd_keys));
-        let mut lines = list(&bucket, "");
-        lines.sort_by_key(|(key, _)| key.bytes().fold(shuffle, |n, byte| n.wrapping_mul(31).rotate_left(9) ^ u64::from(byte)));
         let listing = tree.begin_listing(Ino::ROOT, Depth::Directory, NOW, NOW).unwrap();
-        for (span, lines) in in_pages(&lines, page) {
+        for turn in turns.into_iter().chain(std::iter::repeat(0)).take(pages.len()).collect::<Vec<_>>() {
+            let (span, lines) = pages.remove(turn % pages.len());
             tree.apply(&listing, &span, items(lines), NOW);
         }
         tree.end_listing(&listing);
@@ -386,6 +391,50 @@ proptest! {
         let expected: BTreeSet<String> =
             model(&bucket, odd_keys).into_keys().filter(|path| !path.contains('/')).collect();
         prop_assert_eq!(names, expected);
+    }
+
+    /// A listing turns out to be wrong when some of its pages have come, and begins anew.
+    #[test]
+    fn a_doubted_listing_that_begins_anew_shows_everything_once(
+        bucket in bucket(), stale in bucket(), page in 1..4usize, doubted_after in 0..8usize, opened_after in 0..8usize,
+        read_before in 0..6usize
+    ) {
+        let mut tree = Tree::new(options(OddKeys::Hide));
+        list_directory(&mut tree, &stale, Ino::ROOT, 1000, |_| {});
+        let now = NOW + Duration::from_secs(100);
+        let listing = tree.begin_listing(Ino::ROOT, Depth::Directory, now, now).unwrap();
+        let (wrong, right) = (list(&stale, ""), list(&bucket, ""));
+        let (mut handle, mut read) = (None, Vec::new());
+        for (nth, (span, lines)) in in_pages(&wrong, page).into_iter().enumerate().take(doubted_after) {
+            tree.apply(&listing, &span, items(lines), now);
+            if nth == opened_after {
+                handle = tree.open_directory(Ino::ROOT, now, Some(Duration::from_secs(60)));
+                read = handle.map_or_else(Vec::new, |handle| tree.entries(handle, 0, read_before, now).unwrap().listed);
+            }
+        }
+        tree.doubt();
+        let known = |tree: &mut Tree, name: &str| !matches!(tree.lookup(Ino::ROOT, name.as_bytes(), now, now), Lookup::Unknown { .. });
+        prop_assert!(!known(&mut tree, "nothing of this name"), "it is not said any more that a name is not there");
+        prop_assert_eq!(tree.last_listing(Ino::ROOT), None);
+        for (span, lines) in in_pages(&right, page) {
+            tree.apply(&listing, &span, items(lines), now);
+        }
+        tree.end_listing(&listing);
+        let mut all: Vec<String> = entries(&mut tree, Ino::ROOT).into_iter().map(|entry| entry.name.into()).collect();
+        all.sort();
+        let expected = model(&bucket, OddKeys::Hide).into_keys().filter(|path| !path.contains('/'));
+        prop_assert!(all.iter().cloned().eq(expected));
+        let Some(handle) = handle else { return Ok(()) };
+        prop_assert_eq!(tree.order_state(handle), Some(OrderState::Doubted));
+        prop_assert!(tree.catch_up(handle), "the directory is known whole");
+        let from = read.last().map_or(0, |last| last.index + 1);
+        let rest = tree.entries(handle, from, usize::MAX, now).unwrap();
+        prop_assert_eq!(rest.state, OrderState::Complete);
+        read.extend(rest.listed);
+        let names: Vec<String> = read.into_iter().map(|entry| entry.name.into()).collect();
+        let unique: BTreeSet<&String> = names.iter().collect();
+        prop_assert_eq!(unique.len(), names.len(), "no name comes twice: {:?}", names);
+        prop_assert!(all.iter().all(|name| unique.contains(name)), "{:?} lacks some of {:?}", names, all);
     }
 
     #[test]

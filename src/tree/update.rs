@@ -282,9 +282,14 @@ impl Tree {
         id
     }
 
+    /// Whether an entry stays the same one when it is shown again with these facts.
+    pub(super) fn is_same(&self, id: NodeId, facts: &Facts<'_>) -> bool {
+        self.nodes.at(id).is_directory() || self.same_version(id, facts)
+    }
+
     /// A listing or a request shows an entry again; another version of an object becomes another entry.
     pub(super) fn refresh(&mut self, id: NodeId, facts: &Facts<'_>, changes: &mut Changes) -> NodeId {
-        if !self.nodes.at(id).is_directory() && !self.same_version(id, facts) {
+        if !self.is_same(id, facts) {
             let (parent, name) = (self.nodes.at(id).parent, self.nodes.name(id).to_owned());
             let shadowed = self.nodes.at(id).flags.has(Flags::SHADOWED);
             self.detach(id, changes);

@@ -624,7 +624,7 @@ async fn an_empty_prefix_lists_nothing(bed: &Bed) {
 async fn the_page_stream_gives_every_key_once(bed: &Bed) {
     let keys: Vec<String> = (0..40).map(|n| format!("stream/{:02}/{n}", n % 7)).collect();
     bed.bucket.put_all(&keys).await;
-    let options = list::Options { page_size: 6, concurrency: 4 };
+    let options = list::Options { page_size: 6, concurrency: 4, ..list::Options::default() };
     let pages = list::pages(bed.bucket.store.clone(), ListScope::subtree("stream/"), &options);
     let pages: Vec<_> = pages.try_collect().await.unwrap();
     let mut listed: Vec<String> = pages.into_iter().flat_map(|page| page.entries).map(|entry| entry.key).collect();

@@ -43,6 +43,7 @@ mod http_ways;
 mod http_wire;
 mod hung;
 mod listing;
+mod listing_order;
 mod manual;
 mod mount_corrupt;
 mod mount_faults;

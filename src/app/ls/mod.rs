@@ -83,7 +83,7 @@ async fn list_all(
     let connected = reach::connect(options.clone(), &metrics, &clock)?;
     let fail = |error| reach::explain(&error, url.bucket.as_str(), &connected.endpoint);
     let directory = url.directory();
-    let mut pages = list::pages(connected.store.clone(), scope, listing);
+    let mut pages = list::pages(connected.store.clone(), scope, listing).each_once();
     let mut printer = Printer::new(show, clock.clone());
     // The listing itself is patient; whether there is somebody to be patient with is asked meanwhile.
     let unreachable = reach::failure(options, &directory, &metrics, &clock);

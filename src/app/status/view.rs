@@ -71,6 +71,7 @@ pub(super) fn lines(before: &Look, now: &Look, rows: usize) -> Vec<String> {
     let mut lines = head(now);
     lines.extend(rates(&between));
     lines.extend(standing(now));
+    lines.extend(finding(now));
     lines.push(String::new());
     lines.push(format!("{:>12} {:>10} {:>10} {:>7}  file", "read/s", "held", "size", "open"));
     let room = rows.saturating_sub(lines.len() + 1);
@@ -166,6 +167,12 @@ fn standing(now: &Look) -> Vec<String> {
     ]
 }
 
+/// What listings have found out about the server, if anything.
+fn finding(now: &Look) -> Option<String> {
+    let sentence = now.figures.pointer("/listing/finding")?.as_str()?;
+    Some(format!("listing   {}", shown(sentence)))
+}
+
 /// The files that were read most between the looks; then those of which most is held.
 fn busiest(between: &Between<'_>, room: usize) -> Vec<String> {
     let number = |file: &Value, name: &str| file.get(name).and_then(Value::as_u64).unwrap_or_default();
@@ -232,6 +239,14 @@ mod tests {
         let first = text.lines().find(|line| line.ends_with("  a")).unwrap();
         assert!(first.contains("2.0MiB/s") && first.contains("1.0MiB"), "{first}");
         assert!(text.find("  a\n").unwrap() < text.find("  b\n").unwrap());
+    }
+
+    #[test]
+    fn what_was_found_out_about_the_server_is_shown() {
+        let mut look = look(0, 100, &json!([]));
+        assert!(!lines(&look, &look, 24).iter().any(|line| line.starts_with("listing ")));
+        look.figures["listing"] = json!({"server": "no-order", "finding": "the server keeps no order"});
+        assert!(lines(&look, &look, 24).iter().any(|line| line == "listing   the server keeps no order"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::{Done, refusal};
 use crate::base::Ino;
 use crate::control::{self, Health};
 use crate::fs::Fs;
+use crate::list::Trust;
 use crate::metrics::{self, Metric, TABLE};
 use crate::read::Held;
 
@@ -60,7 +61,7 @@ impl Fs {
     }
 
     /// The figures of the mount: every metric, what takes memory, what goes on.
-    pub(super) fn figures(&self, which: control::Stats) -> Map<String, Value> {
+    pub(in crate::fs) fn figures(&self, which: control::Stats) -> Map<String, Value> {
         let files = self.sample();
         let metrics: Map<_, _> =
             TABLE.iter().map(|row| (row.name.to_owned(), json!(self.metrics.value(row.metric)))).collect();
@@ -88,6 +89,7 @@ impl Fs {
             figures.insert("addresses".to_owned(), surroundings.daemon.addresses());
         }
         figures.insert("tree".to_owned(), json!({"entries": self.metrics.value(Metric::TreeEntries)}));
+        figures.insert("listing".to_owned(), listing_figures(self.findings.trust()));
         figures
             .insert("jobs".to_owned(), json!({"copy": self.copy_counts(), "prefetch": self.desk.prefetches.counts()}));
         if which.files {
@@ -115,6 +117,15 @@ impl Fs {
         }
         health
     }
+}
+
+/// How far the server's listings can be relied on, and where they cannot, what follows.
+fn listing_figures(trust: Trust) -> Value {
+    let mut figures = json!({"server": trust.word()});
+    if let Some(sentence) = trust.sentence() {
+        figures["finding"] = json!(sentence);
+    }
+    figures
 }
 
 fn file_figures(file: &Held) -> Value {

@@ -4,7 +4,8 @@
 //! through and the urgent ones first, [`Hedge`] sends late requests and asks for crawling bodies a second time, [`Meter`] counts every try, [`Stall`]
 //! ends tries in which nothing arrives, and the innermost store talks to the network. The order matters: a request that
 //! waits out a backoff holds no place in the limiter, and one that waits for a place is not yet on the clock.
-//! [`FaultStore`] breaks answers on purpose and stands where the network would be.
+//! [`FaultStore`] breaks answers on purpose and stands where the network would be, and [`QuirkStore`] lists as servers do
+//! that do not keep the rules.
 
 mod bandwidth;
 mod crawl;
@@ -13,6 +14,7 @@ mod hedge;
 mod limit;
 mod meter;
 mod patience;
+mod quirk;
 mod resume;
 mod retry;
 mod stall;
@@ -28,6 +30,7 @@ pub use fault::{At, Fault, FaultStore, Operation};
 pub use hedge::Hedge;
 pub use limit::Limit;
 pub use meter::Meter;
+pub use quirk::{EmptyPages, KeyOrder, QuirkStore, Quirks, StartAfter};
 pub use retry::{Retry, RetryPolicy};
 pub use stall::Stall;
 
