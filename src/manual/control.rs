@@ -57,7 +57,7 @@
 //! | `op` | fields | answer |
 //! |---|---|---|
 //! | `stat` | `path` | what is known of a file or directory: the extended attributes without `user.oss.`, and `inode` |
-//! | `stats` | `files` | `metrics`, `memory` in bytes by consumer, `reading`, `tree`, `jobs`; with `files` each file held |
+//! | `stats` | `files` | `metrics`, `memory` in bytes by consumer, `reading`, `tree`, `listing`, `jobs`; with `files` each file held |
 //! | `metrics` | | `text`: the figures as Prometheus reads them; some 20 KB, so through the socket |
 //! | `health` | | `status`, `version`, `program`, `pid`, `uptime-seconds`, `source`, `directory`, `socket`, `metrics` |
 //! | `refresh` | `path`, `recursive` | `state`: `done`, or `running` after 10 s; the listing goes on then |
