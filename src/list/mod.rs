@@ -59,6 +59,7 @@ pub struct ListScope {
     /// Collapse keys that share the prefix up to the next delimiter.
     pub delimiter: Option<String>,
     /// Only keys within this span. With a delimiter, no bound lies within a common prefix.
+    /// A listing that ends before the last key of its prefix cannot see whether the server keeps the order behind that.
     pub within: KeySpan,
     /// In which order the pages are wanted.
     pub order: Order,

@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::children::{CHUNK, Chunk, Piece};
 use super::escape::Shown;
 use super::listing::Listing;
+use super::lookup::Role;
 use super::node::{Flags, NodeId};
 use super::{Tree, View};
 use crate::base::Ino;
@@ -229,18 +230,23 @@ impl Tree {
         if state.listed_at().is_none() && !self.nodes.at(directory).flags.has(Flags::REMOVED) {
             return false;
         }
-        let mut had: HashSet<Box<str>> = HashSet::new();
-        for &id in order.chunks.iter().flat_map(|chunk| chunk.iter()) {
-            had.extend(self.name_of(id));
-            if self.nodes.at(id).flags.has(Flags::SHADOWED) {
-                // It may have been read under the name that a directory has taken since.
-                had.insert(self.nodes.name(id).into());
-            }
-        }
+        // A directory that has taken the name of a file since takes its place too: readers that are past it had the name.
+        let present: HashSet<NodeId> = order.chunks.iter().flat_map(|chunk| chunk.iter()).copied().collect();
+        let taken = |&had: &NodeId| {
+            let is_taken = self.nodes.at(had).flags.has(Flags::SHADOWED);
+            let taker = is_taken.then(|| self.find(directory, self.nodes.name(had), Role::Directory)).flatten();
+            taker.filter(|taker| !present.contains(taker)).unwrap_or(had)
+        };
+        let chunks: Vec<Chunk> = order.chunks.iter().map(|chunk| chunk.iter().map(taken).collect()).collect();
+        let had: HashSet<Box<str>> =
+            chunks.iter().flat_map(|chunk| chunk.iter()).filter_map(|&had| self.name_of(had)).collect();
         let parts = state.parts().iter().map(|part| part.id);
         let children = (0..state.children.chunks()).flat_map(|chunk| state.children.ids(chunk).unwrap_or_default());
         let lacks = |child: &NodeId| self.name_of(*child).is_some_and(|name| !had.contains(&name));
         let new: Vec<NodeId> = children.copied().chain(parts).filter(lacks).collect();
+        if let Some(order) = self.orders.get_mut(&id) {
+            order.chunks = chunks;
+        }
         self.push_to_order(id, &new);
         self.end_order(id, OrderState::Complete);
         true
