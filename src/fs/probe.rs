@@ -30,6 +30,17 @@ fn has_spent_its_time(error: &Error) -> bool {
 }
 
 impl Fs {
+    /// The facts as a listing would tell them. Where it has tags of its own, size and time tell versions apart, and a tag
+    /// that is none of those which came with the bytes that were read.
+    fn listed_facts<'a>(&self, ino: Option<Ino>, meta: &'a ObjectMeta) -> Facts<'a> {
+        let mut facts = facts(meta);
+        if self.reader.listing_has_own_tags() {
+            let is_other = |tag: &&ETag| ino.is_some_and(|ino| self.reader.is_other_tag(ino, tag));
+            facts.etag = meta.etag.as_ref().filter(is_other).map(ETag::as_str);
+        }
+        facts
+    }
+
     /// Asks for one name: is there an object of this key, and do keys lie below it? Whether the tree knows now; where
     /// it does not, the listing of the directory must decide. Fails where the service did, until the time that a wait
     /// may take was over.
@@ -50,7 +61,7 @@ impl Fs {
             (Ok(true), _) => learn(&Probe::Directory),
             // A link's own facts are in the listing alone.
             (Ok(_), Ok(meta)) if meta.kind == ObjectKind::Symlink => false,
-            (Ok(_), Ok(meta)) => learn(&Probe::Object(facts(meta))),
+            (Ok(_), Ok(meta)) => learn(&Probe::Object(self.listed_facts(None, meta))),
             (Ok(_), Err(error)) if error.kind() == ErrorKind::NotFound => learn(&Probe::Missing),
             (Ok(_), Err(error)) | (Err(error), _) if has_spent_its_time(error) => {
                 return Err(self.report("looking a name up", error));
@@ -87,7 +98,7 @@ impl Fs {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(self.report("looking at an object before it is opened", &error)),
         };
-        let facts = meta.as_ref().map(facts);
+        let facts = meta.as_ref().map(|meta| self.listed_facts(Some(ino), meta));
         let renewed = self.change(|state| state.tree.renew(ino, facts.as_ref(), asked_at));
         match (renewed, meta) {
             (_, None) => Err(Errno::ENOENT),

@@ -55,6 +55,7 @@
 //! | `retries_total` | counter | cause: network timeout server throttled garbled signature | Tries after the first, by what went wrong before. |
 //! | `hedges_total` | counter |  | GETs sent a second time because the first answer was late. |
 //! | `hedges_won_total` | counter |  | GETs sent a second time whose second answer came first. |
+//! | `several_tags` | gauge |  | 1 once the store was found to have several entity tags for one version of an object, so that size and time are compared too. |
 //! | `throttled_total` | counter |  | Answers that told us to slow down. |
 //! | `body_resumes_total` | counter |  | Response bodies resumed after they broke, stalled or ended early. |
 //! | `request_errors_total` | counter |  | Requests that failed for good, after all tries. |

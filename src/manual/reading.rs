@@ -177,6 +177,19 @@
 //! object turns out to be another version (the service says so, or size or tag of an answer differ), that read and all
 //! later ones on the open handles fail with ESTALE. The next open sees the new version.
 //!
+//! Gateways and stores that encrypt may have several tags for one version: one in listings and another with the bytes, or
+//! another with a part than with the whole. So a tag that does not fit is looked into before it is called a change: a HEAD,
+//! and where that shows a third tag the listing of that key, tell whether the object is what it was. Where it is, the mount
+//! remembers that (one line in the log, `metrics.several_tags` in `status`): from then on its GETs go without `If-Match`, and
+//! size and time are compared with those listed, tags with those of the earlier answers for the same object. Where answers
+//! carry no tag at all, size and Last-Modified stand in for it.
+//!
+//! What an answer leaves out is taken from what was asked for and what was listed, if that leaves no doubt: a body without
+//! Content-Length (chunked, or up to the end of the connection) is whole when it ends at the listed size, a part without
+//! Content-Range (or with `/*`, or called 200) is the one asked for when its length, and its tag or time, say so. A header
+//! that breaks the rules of HTTP is passed over and named in the log, but for Content-Length and Transfer-Encoding. All
+//! else is EIO, with a line in the log that names the header.
+//!
 //! # Checksums
 //!
 //! With `verify=crc64` the checksum of each GET is computed while its bytes are copied. When all bytes of an object

@@ -270,7 +270,8 @@
 //!
 //! # When an object changes
 //!
-//! An open file is one version of an object: every request for its bytes carries the entity tag that the open saw. If
+//! An open file is one version of an object: every request for its bytes carries the entity tag that the open saw (where
+//! the store has several tags for one version, see [reading](super::reading), the tags and times of answers are compared). If
 //! the object changes, reads that need the store fail with ESTALE, for that descriptor, once and for all; the next
 //! open of the name sees the new version. What the kernel holds of the old version belongs to the old inode number.
 //! `fstat` of an open file says what was opened.

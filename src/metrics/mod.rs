@@ -69,6 +69,8 @@ table! {
     Hedges = "hedges", Counter, "requests" => "hedges_total";
     /// GETs sent a second time whose second answer came first.
     HedgesWon = "hedges_won", Counter, "requests" => "hedges_won_total";
+    /// 1 once the store was found to have several entity tags for one version of an object, so that size and time are compared too.
+    SeveralTags = "several_tags", Gauge, "stores" => "several_tags";
     /// Answers that told us to slow down.
     Throttled = "throttled", Counter, "answers" => "throttled_total";
     /// Response bodies resumed after they broke, stalled or ended early.

@@ -140,12 +140,14 @@ impl Reader {
                 key: inode.object.key.clone(),
                 version: inode.object.version.clone(),
                 range: (want.len() < size).then_some(want),
-                if_match: inode.pin(),
+                if_match: inode.pin(&self.tags),
                 expected: Some(inode.expected()),
                 priority: Priority::Background,
                 failing_for: Duration::ZERO,
             };
-            let mut body = self.store.get(request).await?.body;
+            let answer = self.store.get(request).await?;
+            self.accept(inode, &answer.meta).await?;
+            let mut body = answer.body;
             while at < want.end {
                 let most = room.len().min(usize::try_from(want.end - at).unwrap_or(usize::MAX));
                 let piece = body.receive(&mut room[..most]).await?;

@@ -23,7 +23,7 @@ use super::stream::Most;
 use crate::base::ByteRange;
 use crate::metrics::Metric;
 use crate::store::crc64::Crc64;
-use crate::store::{ErrorKind, GetRequest, Priority, Result};
+use crate::store::{Error, ErrorKind, GetRequest, GetResponse, Priority, Result};
 
 /// No window is larger, in bytes, before the network has shown that it holds more: more in flight than it holds only
 /// delays what is wanted next.
@@ -32,6 +32,9 @@ const MAX_WINDOW_BYTES: u64 = 256 << 20;
 /// The most that is received at once, in bytes. More would no longer lie in the second-level cache when its checksum is
 /// computed; less means more wake-ups.
 const RECEIVE_BYTES: u64 = 512 << 10;
+
+/// So often the fetching of a part looks whether an object that seems to have changed has.
+const MOST_DOUBTS: u32 = 4;
 
 /// Who waits for a turn to fetch ahead.
 pub(super) struct Turns {
@@ -225,9 +228,10 @@ impl Filling {
 impl Fetch {
     async fn run(&self, grant: Grant) {
         let mut filling = Filling { grant: Some(grant), tail: None, crc: None, failing_for: Duration::ZERO };
-        let mut is_retry = false;
+        let (mut is_retry, mut doubts) = (false, 0);
         loop {
             let Err(error) = self.transfer(&mut filling).await else { return self.finish(filling) };
+            let Err(error) = self.reconsider(error, &mut doubts).await else { continue };
             self.reader.plan_met(&self.inode.object, error.kind());
             if error.kind() == ErrorKind::Changed {
                 self.inode.break_with(error.clone());
@@ -246,14 +250,41 @@ impl Fetch {
         }
     }
 
+    /// A body that broke off because the object seems to have changed is no error where it has not.
+    async fn reconsider(&self, error: Error, doubts: &mut u32) -> Result<()> {
+        *doubts += 1;
+        if error.kind() != ErrorKind::Changed || self.inode.broken().is_some() || *doubts > MOST_DOUBTS {
+            return Err(error);
+        }
+        self.reader.doubt(&self.inode, None, error).await
+    }
+
+    /// The answer to a GET of the version that is open, asked for again where a refused tag turned out to be the
+    /// store's way.
+    async fn answer(&self, want: ByteRange, failing_for: Duration) -> Result<GetResponse> {
+        for _ in 0..MOST_DOUBTS {
+            let request = self.request(want, failing_for);
+            let pinned = request.if_match.clone();
+            match self.reader.store.get(request).await {
+                Err(error) if error.kind() == ErrorKind::Changed => {
+                    self.reader.doubt(&self.inode, pinned.as_ref(), error).await?;
+                }
+                answer => return answer,
+            }
+        }
+        let message =
+            "the object has not changed, and the store refuses it by its tag, its size or its time again and again";
+        Err(self.inode.error(ErrorKind::Protocol, message))
+    }
+
     /// Fetches what the part lacks.
     async fn transfer(&self, filling: &mut Filling) -> Result<()> {
         let range = self.part.range;
         let want = ByteRange::new(range.start + filling.written(), range.end);
         let mut flight = self.reader.pipe.begin(self.reader.clock.elapsed());
-        let response = self.reader.store.get(self.request(want, filling.failing_for)).await?;
+        let response = self.answer(want, filling.failing_for).await?;
         flight.answered(self.reader.clock.elapsed());
-        self.inode.accept(&response.meta)?;
+        self.reader.accept(&self.inode, &response.meta).await?;
         if response.range != want {
             return Err(self.inode.error(ErrorKind::Protocol, "the answer holds other bytes than those asked for"));
         }
@@ -303,7 +334,7 @@ impl Fetch {
             key: object.key.clone(),
             version: object.version.clone(),
             range: (!is_whole).then_some(want),
-            if_match: self.inode.pin(),
+            if_match: self.inode.pin(&self.reader.tags),
             expected: Some(self.inode.expected()),
             priority,
             failing_for,

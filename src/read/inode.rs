@@ -30,11 +30,12 @@ use super::mode::Mode;
 use super::part::{Origin, Part};
 use super::planner;
 use super::stream::{Bounds, Fetch, Plan, Table};
+use super::version::Marks;
 use super::whole::Whole;
 use super::{MemoryCache, Object, Options, Prefetch, Verify};
-use crate::base::{ByteRange, ETag, Timestamp};
+use crate::base::ByteRange;
 use crate::cache::MemoryFile;
-use crate::store::{Error, ErrorKind, Expected, ObjectMeta, Result};
+use crate::store::{Error, ErrorKind, Expected, Result};
 
 /// Objects up to this size come whole with their first read.
 const SMALL_BYTES: u64 = 1 << 20;
@@ -148,10 +149,8 @@ struct State {
     asked_bytes: u64,
     /// Bytes fetched because all of the object is likely to be wanted.
     swept_bytes: u64,
-    /// The tag every GET is pinned to.
-    etag: Option<ETag>,
-    /// When the version was last modified, where that is known.
-    mtime: Option<Timestamp>,
+    /// What answers are compared with.
+    marks: Marks,
     /// The store's checksum of the whole object, once an answer told it.
     crc64: Option<u64>,
     /// What has come since the object was last found good.
@@ -183,8 +182,7 @@ impl Inode {
             study: if format.is_some() { Study::Needs(8) } else { Study::Done },
             asked_bytes: 0,
             swept_bytes: 0,
-            etag: object.etag.clone(),
-            mtime: object.mtime,
+            marks: Marks::new(&object),
             crc64: None,
             coverage: Coverage::default(),
             good: Coverage::default(),
@@ -265,39 +263,22 @@ impl Inode {
         Ok(Cover::Parts(parts, orders))
     }
 
-    /// The tag that GETs are pinned to; `None` until the first answer where the listing had none.
-    pub(super) fn pin(&self) -> Option<ETag> {
-        self.state.lock().etag.clone()
+    /// Looks at what answers are compared with, or changes it.
+    pub(super) fn marks<T>(&self, look: impl FnOnce(&mut Marks) -> T) -> T {
+        look(&mut self.state.lock().marks)
     }
 
     /// What GETs are told of the version.
     pub(super) fn expected(&self) -> Expected {
-        Expected { size: self.object.size, last_modified: self.state.lock().mtime }
+        Expected { size: self.object.size, last_modified: self.marks(|marks| marks.mtime()) }
     }
 
-    /// Somebody who opens the object knows its time, which those before may not.
-    pub(super) fn was_modified(&self, at: Option<Timestamp>) {
-        let mut state = self.state.lock();
-        state.mtime = state.mtime.or(at);
-    }
-
-    /// Compares an answer's facts with the version that is open. The first tag seen pins the rest.
-    pub(super) fn accept(&self, meta: &ObjectMeta) -> Result<()> {
-        let mut state = self.state.lock();
-        let changed = match (&state.etag, &meta.etag) {
-            (Some(pinned), Some(seen)) => pinned != seen,
-            _ => false,
-        };
-        if changed || meta.size != self.object.size {
-            return Err(self.error(ErrorKind::Changed, "the object changed since it was opened"));
-        }
-        if state.etag.is_none() {
-            state.etag = meta.etag.clone();
-        }
+    /// Takes the store's checksum from an answer of this version.
+    pub(super) fn learn_checksum(&self, crc64: Option<u64>) {
         if self.verify == Verify::Crc64 {
-            state.crc64 = state.crc64.or(meta.crc64);
+            let mut state = self.state.lock();
+            state.crc64 = state.crc64.or(crc64);
         }
-        Ok(())
     }
 
     /// No read can succeed any more.

@@ -7,8 +7,9 @@
 //! those for objects that will probably be opened next (`expect`), unless a recorded load (`trace`, `recorder`) says what
 //! comes next (`replay`, `follow`); what was read stays until memory is wanted (`keep`), or the machine is short of it
 //! (`pressure`). What somebody asks for by name is fetched whole (`fetch`). Whole objects are compared with the store's
-//! checksum (`integrity`), and what is wrong is taken back (`corrupt`); those that are all there can be read by the kernel itself from then on (`whole`). `counted`
-//! says how reads are counted, `waiter` what becomes of those that are given up.
+//! checksum (`integrity`), and what is wrong is taken back (`corrupt`); answers with the version that was opened
+//! (`version`). Objects that are all there can be read by the kernel itself from then on (`whole`). `counted` says how
+//! reads are counted, `waiter` what becomes of those that are given up.
 //!
 //! Errors of the store pass through as they are; what they mean to a program is decided in `fs`.
 
@@ -48,6 +49,7 @@ mod tensors;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod version;
 mod waiter;
 mod whole;
 #[cfg(test)]
@@ -79,6 +81,7 @@ use pressure::Pressure;
 use recorder::Recorder;
 use replay::{Guidance, Replay};
 use stream::Plan;
+use version::TagUse;
 use waiter::Waiter;
 
 pub use corrupt::WrongBytes;
@@ -224,6 +227,7 @@ pub struct Reader {
     /// What must stay because somebody said so.
     pinned_bytes: AtomicU64,
     turns: Turns,
+    tags: TagUse,
     pipe: Pipe,
     /// For fetching what nobody has opened.
     credit: Credit,
@@ -283,6 +287,7 @@ impl Reader {
             runtime: Handle::current(),
             clock,
             turns: Turns::new(options.max_connections.max(1)),
+            tags: TagUse::new(),
             pipe: Pipe::default(),
             credit: Credit::default(),
             options,
@@ -306,7 +311,7 @@ impl Reader {
             let known = inodes.get(&object.ino).filter(|inode| inode.broken().is_none() && inode.object == object);
             let inode = match known.cloned() {
                 Some(inode) => {
-                    inode.was_modified(object.mtime);
+                    inode.marks(|marks| marks.was_modified(object.mtime));
                     inode
                 }
                 None => self.new_inode(object),
@@ -332,6 +337,7 @@ impl Reader {
         if let Some(coverage) = self.unfinished.lock().pop(&ino) {
             inode.go_on(coverage);
         }
+        self.recall_tags(&inode);
         inode
     }
 

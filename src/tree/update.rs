@@ -396,7 +396,9 @@ impl Tree {
         if *tag != Tag::Absent && other != Tag::Absent {
             return tag.may_equal(&other);
         }
-        *size == facts.size && mtime.same_second(PackedTime::new(facts.mtime))
+        // Of one that was seen to have changed, size and time are no proof.
+        let is_stale = self.nodes.at(id).flags.has(Flags::STALE);
+        !is_stale && *size == facts.size && mtime.same_second(PackedTime::new(facts.mtime))
     }
 }
 

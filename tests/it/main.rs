@@ -54,6 +54,7 @@ mod mount_listing;
 mod mount_names;
 mod mount_read;
 mod namespace;
+mod odd_stores;
 mod paths;
 mod planted;
 mod radosgw;

@@ -36,6 +36,9 @@ impl Reply {
     }
 }
 
+/// Says what to answer to a request; `None` closes the connection.
+type Replies = Box<dyn FnMut(&Asked) -> Option<Reply> + Send>;
+
 /// A connection, encrypted or not.
 trait Stream: Read + Write + Send {}
 
@@ -69,7 +72,7 @@ pub(crate) struct Wire {
 }
 
 struct Shared {
-    replies: Mutex<std::vec::IntoIter<Reply>>,
+    replies: Mutex<Replies>,
     asked: Mutex<Vec<Asked>>,
     open: Mutex<Vec<TcpStream>>,
     stopped: AtomicBool,
@@ -78,7 +81,12 @@ struct Shared {
 impl Wire {
     /// Listens on loopback with these replies. After the last one, connections are closed without a word.
     pub(crate) fn new(replies: Vec<Reply>) -> Wire {
-        Wire::serve(replies, "http", |stream| Box::new(stream))
+        Wire::serve(in_order(replies), "http", |stream| Box::new(stream))
+    }
+
+    /// Listens on loopback and says to each request what this says. After `None`, the connection is closed.
+    pub(crate) fn answering(reply: impl FnMut(&Asked) -> Option<Reply> + Send + 'static) -> Wire {
+        Wire::serve(Box::new(reply), "http", |stream| Box::new(stream))
     }
 
     /// The same over TLS, with the certificate `tests/data/tls/server.pem`.
@@ -99,20 +107,20 @@ impl Wire {
             .with_single_cert(certificates.map(Result::unwrap).collect(), key)
             .unwrap();
         let config = Arc::new(config);
-        Wire::serve(replies, "https", move |stream| {
+        Wire::serve(in_order(replies), "https", move |stream| {
             Box::new(StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), stream))
         })
     }
 
     fn serve(
-        replies: Vec<Reply>,
+        replies: Replies,
         scheme: &'static str,
         wrap: impl Fn(TcpStream) -> Box<dyn Stream> + Send + 'static,
     ) -> Wire {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
-            replies: Mutex::new(replies.into_iter()),
+            replies: Mutex::new(replies),
             asked: Mutex::default(),
             open: Mutex::default(),
             stopped: AtomicBool::new(false),
@@ -163,8 +171,8 @@ impl Drop for Wire {
 impl Shared {
     fn serve(&self, number: usize, mut stream: Box<dyn Stream>) {
         while let Some(asked) = read_request(number, &mut *stream) {
-            self.asked.lock().unwrap().push(asked);
-            let reply = self.replies.lock().unwrap().next();
+            self.asked.lock().unwrap().push(asked.clone());
+            let reply = self.replies.lock().unwrap()(&asked);
             match reply {
                 Some(Reply::Keep(bytes)) if stream.write_all(&bytes).and_then(|()| stream.flush()).is_ok() => {}
                 Some(Reply::Dribble(bytes)) if bytes.chunks(1).all(|byte| stream.write_all(byte).is_ok()) => {}
@@ -179,6 +187,11 @@ impl Shared {
             let _ = socket.shutdown(Shutdown::Both);
         }
     }
+}
+
+fn in_order(replies: Vec<Reply>) -> Replies {
+    let mut replies = replies.into_iter();
+    Box::new(move |_| replies.next())
 }
 
 fn read_request(connection: usize, stream: &mut dyn Stream) -> Option<Asked> {
