@@ -187,14 +187,17 @@ impl<S: Store + ?Sized> Racing<S> {
         self.window = Window { began: now, bytes: 0, waited: Duration::ZERO };
     }
 
-    /// Asks again if the body crawls.
-    fn judge(&mut self, now: Duration) {
+    /// Asks again if the body crawls, and the one that was asked for before it has begun and crawls too; whether it does.
+    fn judge(&mut self, now: Duration) -> bool {
         let Window { began, bytes, waited } = self.window;
         let done = rate(bytes, waited);
         let usual = self.leave.speeds.usual(self.id, began, now);
         self.sample(now);
         let crawls = done < FLOOR_RATE && usual.is_some_and(|usual| done.saturating_mul(FAR_BEHIND) < usual);
-        if crawls && self.leave.take() {
+        // One that has yet to be answered has a time limit of its own.
+        let is_asking = matches!(self.second, Some(Second::Asking { .. }));
+        let asks = crawls && !is_asking && self.leave.take();
+        if asks {
             tracing::debug!(
                 key = self.request.key.as_str(),
                 bytes_per_second = done,
@@ -206,6 +209,7 @@ impl<S: Store + ?Sized> Racing<S> {
             let answer = Box::pin(async move { rest_of(&*inner, &request, &meta, missing).await });
             self.second = Some(Second::Asking { from: missing.start, answer });
         }
+        asks
     }
 
     /// Receives from the body that delivers.
@@ -258,17 +262,16 @@ impl<S: Store + ?Sized> Racing<S> {
         }
     }
 
-    /// Waits for the next judgement; ready when there is a second body to be polled.
+    /// Waits for the next judgement; ready when there is another body to be polled.
     fn poll_judgement(&mut self, cx: &mut Context<'_>, now: Duration) -> Poll<()> {
-        while self.second.is_none() {
+        loop {
             let left = WINDOW.saturating_sub(self.window.waited);
             ready!(self.judgement.get_or_insert_with(|| Box::pin(sleep(left))).as_mut().poll(cx));
             self.judgement = None;
-            if left.is_zero() {
-                self.judge(now);
+            if left.is_zero() && self.judge(now) {
+                return Poll::Ready(());
             }
         }
-        Poll::Ready(())
     }
 }
 
@@ -295,7 +298,7 @@ impl<S: Store + ?Sized> Receive for Racing<S> {
         let mut received = this.poll_first(cx, into);
         while received.is_pending() {
             received = this.poll_second(cx, into);
-            if received.is_pending() && (this.second.is_some() || this.poll_judgement(cx, now).is_pending()) {
+            if received.is_pending() && this.poll_judgement(cx, now).is_pending() {
                 this.waiting_since = Some(now);
                 return Poll::Pending;
             }
