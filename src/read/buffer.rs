@@ -174,6 +174,26 @@ impl Buffer {
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), len) }
     }
 
+    /// The bytes of several buffers as one slice, where they lie in one file, each behind the one before.
+    pub(super) fn joined<'a>(buffers: impl IntoIterator<Item = &'a Buffer>) -> Option<&'a [u8]> {
+        let mut row: Option<(&Buffer, &Stretch, usize)> = None;
+        for buffer in buffers {
+            let Some(Block::File(stretch)) = &buffer.block else { return None };
+            row = Some(match row {
+                None => (buffer, stretch, buffer.head().len()),
+                Some((first, start, len)) => {
+                    let follows = Arc::ptr_eq(start.file(), stretch.file())
+                        && start.range().start + len as u64 == stretch.range().start;
+                    (first, start, follows.then_some(len + buffer.head().len())?)
+                }
+            });
+        }
+        let (first, _, len) = row?;
+        // SAFETY: the buffers lie in one mapping, and each begins where the published bytes of the one before end. So
+        // these `len` bytes are published bytes of buffers that are borrowed for as long as the slice.
+        Some(unsafe { std::slice::from_raw_parts(first.start.as_ptr(), len) })
+    }
+
     /// Whether the bytes lie in this file.
     pub(super) fn is_in(&self, file: &Arc<MemoryFile>) -> bool {
         matches!(&self.block, Some(Block::File(stretch)) if Arc::ptr_eq(stretch.file(), file))

@@ -166,6 +166,12 @@ impl Part {
         self.buffer.get().map_or(&[], |buffer| buffer.head())
     }
 
+    /// The bytes of several parts that are in, as one slice, where they lie so.
+    pub(super) fn joined(parts: &[Arc<Part>]) -> Option<&[u8]> {
+        let buffers: Option<Vec<_>> = parts.iter().map(|part| part.buffer.get().map(Arc::as_ref)).collect();
+        Buffer::joined(buffers?)
+    }
+
     /// Wakes those whose bytes are in.
     pub(super) fn advanced(&self) {
         let filled = self.head().len() as u64;

@@ -13,6 +13,8 @@ pub struct Slice(Bytes);
 enum Bytes {
     /// Within the bytes of a part that are in.
     Part(Arc<Part>, Range<usize>),
+    /// Within the bytes of several parts that lie in a row.
+    Row(Vec<Arc<Part>>, Range<usize>),
     /// Copied together from several parts.
     Copied(Vec<u8>),
 }
@@ -31,6 +33,10 @@ impl Slice {
         };
         match parts {
             [part] => Slice(Bytes::Part(part.clone(), within(part))),
+            [first, ..] if Part::joined(parts).is_some() => {
+                let start = (read.start - first.range.start) as usize;
+                Slice(Bytes::Row(parts.to_vec(), start..start + read.len() as usize))
+            }
             _ => Slice(Bytes::Copied(parts.iter().map(|part| &part.head()[within(part)]).collect::<Vec<_>>().concat())),
         }
     }
@@ -42,6 +48,8 @@ impl Deref for Slice {
     fn deref(&self) -> &[u8] {
         match &self.0 {
             Bytes::Part(part, range) => &part.head()[range.clone()],
+            // They lay in a row when this was made, and do not move.
+            Bytes::Row(parts, range) => &Part::joined(parts).unwrap_or_default()[range.clone()],
             Bytes::Copied(bytes) => bytes,
         }
     }

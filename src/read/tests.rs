@@ -164,6 +164,21 @@ async fn requests_of_any_size_bring_the_bytes_in_gets_side_by_side() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn requests_across_parts_are_answered_without_a_copy_where_an_object_has_a_home() {
+    let bytes = content(40 * MIB, 9);
+    let bed = Bed::new(Options::default());
+    let file = bed.reader.open(bed.object("a", &bytes));
+    read_through(&file, &bytes, 1 << 20).await;
+    let (one, all) = (file.read(5 * MIB, 1).await.unwrap(), file.read(3, (40 * MIB) as usize).await.unwrap());
+    assert!(all[..] == bytes[3..]);
+    assert_eq!(one.as_ptr(), all[(5 * MIB - 3) as usize..].as_ptr(), "the same memory");
+    let apart = Bed::new(Options { passthrough: Passthrough::Off, ..Options::default() });
+    let file = apart.reader.open(apart.object("a", &bytes));
+    read_through(&file, &bytes, 1 << 20).await;
+    assert!(file.read(3, (40 * MIB) as usize).await.unwrap()[..] == bytes[3..]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_end_of_a_file_is_the_end() {
     let bed = Bed::new(Options::default());
     let bytes = content(3000, 4);
