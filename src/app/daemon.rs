@@ -173,9 +173,22 @@ pub(super) async fn start(plan: Plan, level: Arc<Level>, manager: &Manager) -> R
     let recording = record.map(begin).transpose()?;
     let health = Watched { metrics: metrics.clone(), clock: clock.clone(), source: source.clone() };
     let readiness = Readiness::new(connected.store.clone(), options.prefix.clone(), metrics.clone(), clock.clone());
-    let watch = Watch::begin(&Handle::current(), reader.clone(), clock.clone());
     let adjusted_reader = reader.clone();
-    let file_system = Fs::new(connected.store, reader, options, metrics, clock);
+    let file_system = Fs::new(connected.store, reader, options, metrics, clock.clone());
+    let watched = pressure::Watched {
+        reader: adjusted_reader.clone(),
+        names: Arc::downgrade(&file_system),
+        clock: clock.clone(),
+    };
+    let watch = match Watch::begin(watched.clone()) {
+        Ok(watch) => watch,
+        Err(error) if goes_on => Watch::later(&Handle::current(), watched, error),
+        Err(error) => {
+            let sentence =
+                format!("memory cannot be watched, no thread can be made: {error}; raise the limit of tasks");
+            return Err(Problem::failure(sentence));
+        }
+    };
     let target = Target { source: source.clone(), place: life.take_up(&file_system, place) };
     let mounted = fuse::mount(file_system.clone(), target, mounting.fuse, Handle::current())
         .map_err(|error| Problem::failure(error.to_string()))?;

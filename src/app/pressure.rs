@@ -1,54 +1,200 @@
 //! Watches the memory of the machine and of the cgroups that the daemon is in, and tells the reader what it sees.
 //!
 //! What follows from it is for `read` to say. Nothing here needs a right or a kernel feature: what cannot be read is
-//! not observed.
+//! not observed. Where the kernel can wake who is interested in stalls ([`Alarms`]) it is asked to, so that a daemon that
+//! does nothing sleeps; where it cannot, and near a limit, time does.
+//!
+//! The watch has a thread of its own: it must go on where no other thread can be made, and the kernel adds up the figures
+//! of a large cgroup for milliseconds.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::thread;
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use crate::base::Clock;
 use crate::config::{MemoryGroup, meminfo};
-use crate::read::{Change, Headroom, Observation, Reader};
+use crate::fs::Fs;
+use crate::read::{Alarm, Change, Headroom, Observation, Reader};
 
-/// How often to look. Memory that runs out takes longer where pages of files can be dropped first.
-const EVERY: Duration = Duration::from_secs(1);
+/// Stalls of this length in a window of this length wake the watch, in microseconds: first what needs a right, then what
+/// anybody may ask for.
+const TRIGGERS: [&str; 2] = ["some 50000 1000000", "some 150000 2000000"];
+/// When an alarm rings, what was stalled since the last look was so within this.
+const ALARM_WINDOW: Duration = Duration::from_secs(1);
+/// After an alarm the next look is not before this: it rings for as long as somebody stands still.
+const AFTER_ALARM: Duration = Duration::from_millis(100);
+/// A watch that has panicked begins again after this.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Where no thread can be made, it is tried again after this.
+const NEXT_TRY: Duration = Duration::from_secs(10);
+/// Memory beyond what is accounted for that may be in use: the program, its stacks and connections, in bytes.
+const UNACCOUNTED_BYTES: u64 = 32 << 20;
+/// And a part of what is accounted for, as divisor: what allocators need between blocks.
+const SLACK: u64 = 20;
+
+/// Of whom the memory is watched.
+#[derive(Clone)]
+pub(super) struct Watched {
+    /// Who holds read buffers, and hears of it.
+    pub(super) reader: Arc<Reader>,
+    /// Who holds names.
+    pub(super) names: Weak<Fs>,
+    /// What tells how long it was between two looks.
+    pub(super) clock: Clock,
+}
 
 /// Looks until it is dropped.
-pub(super) struct Watch(JoinHandle<()>);
+pub(super) struct Watch {
+    /// Closed, it ends the thread.
+    _open: Option<io::PipeWriter>,
+    /// What is to begin it yet.
+    later: Option<JoinHandle<()>>,
+}
 
 impl Watch {
-    /// Begins to look, on this runtime.
-    pub(super) fn begin(runtime: &Handle, reader: Arc<Reader>, clock: Clock) -> Watch {
-        Watch(runtime.spawn(async move {
-            let mut watcher = Watcher::new(clock);
+    /// Begins to look. Fails where no thread can be made.
+    pub(super) fn begin(watched: Watched) -> io::Result<Watch> {
+        let (closed, open) = io::pipe()?;
+        thread::Builder::new().name("memory".to_owned()).spawn(move || {
             loop {
-                tokio::time::sleep(EVERY).await;
-                let limit_bytes = reader.memory_limit();
-                // The kernel adds up the figures of a large cgroup for milliseconds.
-                let looked = tokio::task::spawn_blocking(move || {
-                    tidy_up(limit_bytes);
-                    (watcher.look(&read), watcher)
-                });
-                let looked = looked.await;
-                let Ok((seen, looking)) = looked else { return };
-                watcher = looking;
-                if let Some(change) = reader.observe_memory(&seen) {
-                    tell(change);
+                if catch_unwind(AssertUnwindSafe(|| watch(&closed, &watched))).is_ok() {
+                    return;
+                }
+                tracing::error!("the watch over memory panicked, and begins again");
+                if wait(&closed, &mut Alarms::default(), PAUSE) == Woken::ToEnd {
+                    return;
                 }
             }
-        }))
+        })?;
+        Ok(Watch { _open: Some(open), later: None })
+    }
+
+    /// Begins to look as soon as a thread can be made, for which this was the reason that none could.
+    pub(super) fn later(runtime: &Handle, watched: Watched, error: io::Error) -> Watch {
+        tracing::warn!(%error, "memory is not watched yet: no thread can be made");
+        let beginning = async move {
+            loop {
+                tokio::time::sleep(NEXT_TRY).await;
+                if let Ok(_watch) = Watch::begin(watched.clone()) {
+                    tracing::info!("memory is watched");
+                    // Until this is called off.
+                    return std::future::pending().await;
+                }
+            }
+        };
+        Watch { _open: None, later: Some(runtime.spawn(beginning)) }
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.0.abort();
+        if let Some(later) = &self.later {
+            later.abort();
+        }
     }
+}
+
+fn watch(closed: &io::PipeReader, watched: &Watched) {
+    let Watched { reader, names, clock } = watched;
+    let (mut watcher, mut alarms) = (Watcher::new(clock.clone()), Alarms::set());
+    let mut woken = Woken::InTime;
+    while woken != Woken::ToEnd {
+        let mut seen = watcher.look(&read);
+        if woken == Woken::ByAlarm {
+            seen.interval = seen.interval.min(ALARM_WINDOW);
+        }
+        if let Some(change) = reader.observe_memory(&seen) {
+            tell(change);
+        }
+        let accounted = reader.accounted_bytes() + names.upgrade().map_or(0, |fs| fs.names_bytes());
+        tidy_up(accounted, || reader.give_back_freed());
+        let pause = reader.next_observation(&seen, alarms.kind());
+        woken = wait(closed, &mut alarms, pause);
+        if woken == Woken::ByAlarm && wait(closed, &mut Alarms::default(), AFTER_ALARM) == Woken::ToEnd {
+            woken = Woken::ToEnd;
+        }
+    }
+}
+
+/// Why a wait has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Woken {
+    InTime,
+    ByAlarm,
+    ToEnd,
+}
+
+fn wait(closed: &io::PipeReader, alarms: &mut Alarms, most: Duration) -> Woken {
+    let mut files = vec![PollFd::new(closed.as_fd(), PollFlags::POLLIN)];
+    files.extend(alarms.0.iter().map(|alarm| PollFd::new(alarm.as_fd(), PollFlags::POLLPRI)));
+    let most = PollTimeout::try_from(most).unwrap_or(PollTimeout::MAX);
+    // A signal ends it early, which does no harm; what else fails would fail again at once.
+    if poll(&mut files, most).is_err_and(|errno| errno != Errno::EINTR) {
+        thread::sleep(PAUSE);
+    }
+    let rung: Vec<PollFlags> = files.iter().map(|file| file.revents().unwrap_or(PollFlags::empty())).collect();
+    if !rung[0].is_empty() {
+        return Woken::ToEnd;
+    }
+    let has_rung = rung[1..].iter().any(|events| events.contains(PollFlags::POLLPRI));
+    alarms.rearm(&rung[1..]);
+    if has_rung { Woken::ByAlarm } else { Woken::InTime }
+}
+
+/// Files that the kernel signals when somebody stands still for lack of memory, or a cgroup has reached its limit.
+#[derive(Debug, Default)]
+struct Alarms(Vec<File>);
+
+impl Alarms {
+    /// Asks for what can be had.
+    fn set() -> Alarms {
+        let groups = MemoryGroup::all(&read(Path::new("/proc/self/cgroup")).unwrap_or_default());
+        let stalls = groups.iter().filter_map(MemoryGroup::pressure_file);
+        let stalls = stalls.chain([PathBuf::from("/proc/pressure/memory")]).find_map(|file| trigger(&file));
+        let events = groups.iter().filter_map(MemoryGroup::events_file).filter_map(|file| File::open(file).ok());
+        let mut alarms = Alarms(stalls.into_iter().chain(events).collect());
+        let all = vec![PollFlags::POLLPRI; alarms.0.len()];
+        alarms.rearm(&all);
+        alarms
+    }
+
+    fn kind(&self) -> Alarm {
+        if self.0.is_empty() { Alarm::None } else { Alarm::Kernel }
+    }
+
+    /// Those that have rung will ring again; those that cannot any more, because their cgroup is gone, are let go.
+    fn rearm(&mut self, rung: &[PollFlags]) {
+        let mut rung = rung.iter();
+        self.0.retain_mut(|file| {
+            let events = rung.next().copied().unwrap_or(PollFlags::empty());
+            if events.is_empty() {
+                return true;
+            }
+            // A file of events rings until it is read; one of stalls need not be, and can be all the same.
+            let is_there = file.rewind().is_ok() && io::copy(&mut file.take(1 << 16), &mut io::sink()).is_ok();
+            is_there && events.contains(PollFlags::POLLPRI)
+        });
+    }
+}
+
+/// A file of stalls that rings.
+fn trigger(file: &Path) -> Option<File> {
+    TRIGGERS.iter().find_map(|trigger| {
+        let mut opened = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(file).ok()?;
+        opened.write_all(&[trigger.as_bytes(), b"\0"].concat()).ok()?;
+        Some(opened)
+    })
 }
 
 fn tell(change: Change) {
@@ -62,11 +208,17 @@ fn tell(change: Change) {
     }
 }
 
-/// Where the process takes more than its buffers may, gives back what the allocator keeps of freed ones between others that
-/// are in use: half of 115 MiB after a quarter of an hour of readers of all kinds on a busy machine. Takes milliseconds.
-fn tidy_up(limit_bytes: u64) {
+/// Where the process takes more than is accounted for, gives back what is kept of freed buffers, and what the allocator
+/// keeps of freed blocks between others that are in use: half of 115 MiB after a quarter of an hour of readers of all
+/// kinds on a busy machine. Takes milliseconds.
+fn tidy_up(accounted_bytes: u64, give_back: impl FnOnce()) {
+    let most = accounted_bytes.saturating_add(accounted_bytes / SLACK).saturating_add(UNACCOUNTED_BYTES);
+    if resident_bytes() <= most {
+        return;
+    }
+    give_back();
     #[cfg(target_env = "gnu")]
-    if resident_bytes() > limit_bytes {
+    if resident_bytes() > most {
         // SAFETY: it only looks at the allocator's own lists, under its locks.
         unsafe { libc::malloc_trim(0) };
     }
@@ -102,7 +254,7 @@ struct Watcher {
     /// The file that tells of stalls: of the innermost cgroup that has one, else of the machine.
     pressure: PathBuf,
     /// When it was read last, and what it said, if it could be read.
-    last: Option<(Duration, Duration)>,
+    last: Option<(Duration, Option<Duration>)>,
 }
 
 impl Watcher {
@@ -116,10 +268,11 @@ impl Watcher {
     fn look(&mut self, read: &dyn Fn(&Path) -> Option<String>) -> Observation {
         let now = self.clock.elapsed();
         let stalled = read(&self.pressure).and_then(|text| stalled(&text));
-        let last = std::mem::replace(&mut self.last, stalled.map(|stalled| (now, stalled)));
-        let (interval, stalled) = match (last, stalled) {
-            (Some((then, before)), Some(stalled)) => (now.saturating_sub(then), stalled.saturating_sub(before)),
-            _ => (Duration::ZERO, Duration::ZERO),
+        let last = self.last.replace((now, stalled));
+        let interval = last.map_or(Duration::ZERO, |(then, _)| now.saturating_sub(then));
+        let stalled = match (last.and_then(|(_, before)| before), stalled) {
+            (Some(before), Some(stalled)) => stalled.saturating_sub(before),
+            _ => Duration::ZERO,
         };
         let of_group = |group: &MemoryGroup| {
             let limit_bytes = group.limit(read)?;
@@ -163,7 +316,7 @@ mod tests {
             (seen.interval.as_secs(), seen.stalled.as_micros())
         };
         let texts = [Some(500), Some(700), None, Some(900), Some(900), Some(1)];
-        assert_eq!(texts.map(&mut look), [(0, 0), (2, 200), (0, 0), (0, 0), (2, 0), (2, 0)]);
+        assert_eq!(texts.map(&mut look), [(0, 0), (2, 200), (2, 0), (2, 0), (2, 0), (2, 0)]);
     }
 
     #[test]
@@ -189,10 +342,12 @@ mod tests {
         let mut blocks: Vec<_> = (0..1000).map(|_| Some(vec![1_u8; 60 << 10])).collect();
         blocks.iter_mut().step_by(2).for_each(|block| *block = None);
         let before = resident_bytes();
-        tidy_up(u64::MAX);
+        tidy_up(u64::MAX, || panic!("nothing need be given back"));
         let kept = resident_bytes();
-        tidy_up(0);
+        let mut is_asked = false;
+        tidy_up(0, || is_asked = true);
         let after = resident_bytes();
+        assert!(is_asked, "what is kept for new buffers goes first");
         assert!(kept + (8 << 20) > before && after + (16 << 20) < before, "{before}, {kept}, {after}");
         assert!(blocks.iter().flatten().all(|block| block.len() == 60 << 10));
     }
@@ -235,6 +390,37 @@ mod tests {
         let heaps = fs::read_to_string(&path).unwrap().matches("<heap nr=").count();
         // A thread of the tests had one before.
         assert!((1..=processors.max(2)).contains(&heaps), "{heaps} heaps for {processors} processors");
+    }
+
+    #[test]
+    fn a_watch_is_woken_by_an_alarm_and_by_its_end() {
+        let (closed, open) = io::pipe().unwrap();
+        let none = &mut Alarms::default();
+        assert_eq!(wait(&closed, none, Duration::from_millis(1)), Woken::InTime);
+        // A socket that gets a byte out of band rings as such a file does.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let ringing = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (heard, _) = listener.accept().unwrap();
+        nix::sys::socket::send(std::os::fd::AsRawFd::as_raw_fd(&ringing), b"!", nix::sys::socket::MsgFlags::MSG_OOB)
+            .unwrap();
+        let mut alarms = Alarms(vec![File::from(std::os::fd::OwnedFd::from(heard))]);
+        assert_eq!(alarms.kind(), Alarm::Kernel);
+        assert_eq!(wait(&closed, &mut alarms, Duration::from_secs(60)), Woken::ByAlarm);
+        assert_eq!(alarms.kind(), Alarm::None, "what cannot be read is let go");
+        drop(open);
+        assert_eq!(wait(&closed, &mut Alarms::default(), Duration::from_secs(60)), Woken::ToEnd);
+    }
+
+    #[test]
+    fn a_file_that_is_there_stays_and_one_that_is_gone_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("memory.events");
+        fs::write(&path, "max 0\n").unwrap();
+        let open = || File::open(&path).unwrap();
+        let mut alarms = Alarms(vec![open(), open(), open()]);
+        alarms.rearm(&[PollFlags::empty(), PollFlags::POLLPRI | PollFlags::POLLERR, PollFlags::POLLERR]);
+        assert_eq!(alarms.0.len(), 2, "an error alone means that the cgroup is gone");
+        assert!(trigger(&folder.path().join("none")).is_none());
     }
 
     #[test]

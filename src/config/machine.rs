@@ -154,6 +154,11 @@ impl MemoryGroup {
         (self.version == Version::Two).then(|| self.folder.join("memory.pressure"))
     }
 
+    /// The file that tells how often the limit was reached; only version 2 wakes who waits for it to change.
+    pub fn events_file(&self) -> Option<PathBuf> {
+        (self.version == Version::Two).then(|| self.folder.join("memory.events"))
+    }
+
     fn number(&self, file: &str, read: &dyn Fn(&Path) -> Option<String>) -> Option<u64> {
         read(&self.folder.join(file))?.trim().parse().ok()
     }

@@ -188,7 +188,7 @@ impl Fs {
         if !options.prefix.is_empty() && !options.prefix.ends_with('/') {
             options.prefix.push('/');
         }
-        let tree = Tree::new(tree_options(&options));
+        let (tree, wake) = (Tree::new(tree_options(&options)), Arc::new(Notify::new()));
         let fs = Arc::new(Fs {
             store,
             reader,
@@ -206,7 +206,7 @@ impl Fs {
                 doubted: 0,
                 everything_at: None,
                 walks: Walks::new(),
-                uses: Uses::new(),
+                uses: Uses::new(wake.clone()),
                 successors: Successors::new(),
                 counted: 0,
             }),
@@ -225,7 +225,7 @@ impl Fs {
             odd: OddLog::default(),
             failures: Failures::new(),
             desk: Desk::default(),
-            wake: Arc::default(),
+            wake,
         });
         fs.reader.tell_of_wrong_bytes(Arc::new(Ear(Arc::downgrade(&fs))));
         fs.start();
@@ -368,6 +368,13 @@ fn tree_options(options: &Options) -> tree::Options {
         absent_for,
         missing_for,
         default_time: options.mount_time,
+    }
+}
+
+impl Drop for Fs {
+    fn drop(&mut self) {
+        // What goes on in the background sleeps, and ends when it finds nobody.
+        self.wake.notify_one();
     }
 }
 

@@ -39,6 +39,8 @@ const PAGE: usize = 1000;
 pub(super) struct Uses {
     directories: LruCache<Ino, Use>,
     any: bool,
+    /// Wakes the background with the first use after none.
+    wake: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -59,22 +61,33 @@ enum Age {
 }
 
 impl Uses {
-    pub(super) fn new() -> Self {
-        Uses { directories: LruCache::new(WATCHED), any: false }
+    pub(super) fn new(wake: Arc<Notify>) -> Self {
+        Uses { directories: LruCache::new(WATCHED), any: false, wake }
     }
 
     /// Something was used.
     pub(super) fn used(&mut self) {
-        self.any = true;
+        if !std::mem::replace(&mut self.any, true) {
+            self.wake.notify_one();
+        }
+    }
+
+    /// A directory is about to be watched: the background sleeps while none is.
+    fn watch(&self) {
+        if self.directories.is_empty() {
+            self.wake.notify_one();
+        }
     }
 
     /// A directory was opened.
     pub(super) fn opened(&mut self, directory: Ino) {
+        self.watch();
         self.directories.get_or_insert_mut(directory, Use::default).opened = true;
     }
 
     /// A name in a directory was looked up, or the file opened.
     pub(super) fn name(&mut self, directory: Ino) {
+        self.watch();
         self.directories.get_or_insert_mut(directory, Use::default).names += 1;
     }
 
@@ -143,7 +156,7 @@ impl Fs {
         if self.options.listing == ListingMode::Eager {
             self.begin(&mut self.state.lock(), Ino::ROOT, Depth::Subtree, Purpose::Everything);
         }
-        self.runtime.spawn(keep_up(Arc::downgrade(self), self.wake.clone(), self.period()));
+        self.runtime.spawn(keep_up(Arc::downgrade(self), self.wake.clone()));
     }
 
     /// How often it is looked at what must be done.
@@ -177,9 +190,27 @@ impl Fs {
         state.tree.last_listing(directory).map(age).is_some_and(|age| age >= ttl / 4 && age < ttl)
     }
 
+    /// Memory that names and attributes take now, in bytes.
+    pub fn names_bytes(&self) -> u64 {
+        self.state.lock().tree.bytes() as u64
+    }
+
     /// Whether the tree takes more memory than it may.
     pub(super) fn is_over_budget(&self) -> bool {
-        self.state.lock().tree.bytes() as u64 > self.options.metadata_bytes
+        self.names_bytes() > self.options.metadata_bytes
+    }
+
+    /// How long the background may sleep before it must look; `None` where nothing can become due by time alone.
+    fn pause(&self) -> Option<Duration> {
+        let period = self.period();
+        let state = self.state.lock();
+        let is_over_budget = state.tree.bytes() as u64 > self.options.metadata_bytes;
+        let may_be_due = match (self.ttl.get(), self.options.listing) {
+            (Ttl::For(_), ListingMode::Eager) => state.uses.any,
+            (Ttl::For(_), _) => !state.uses.directories.is_empty(),
+            (Ttl::EachOpen | Ttl::Indefinite, _) => false,
+        };
+        (may_be_due || is_over_budget).then_some(period)
     }
 
     /// Forgets what was not used for longest and that nobody holds, where the tree takes too much memory: a little more
@@ -217,7 +248,9 @@ impl Fs {
         let now = self.clock.elapsed();
         let age = |ino| match state.tree.last_listing(ino) {
             Some(last) => age(now.saturating_sub(last.at), ttl, last.entries),
-            None => Age::Young,
+            // It may be on its way.
+            None if state.runs.contains_key(&ino) || !state.wide.is_empty() => Age::Young,
+            None => Age::Over,
         };
         for ino in state.uses.due(AT_ONCE.saturating_sub(busy), age) {
             if !state.runs.contains_key(&ino) {
@@ -248,15 +281,20 @@ fn age(age: Duration, ttl: Duration, entries: usize) -> Age {
     }
 }
 
-/// Holds the file system only while there is something to do, so that it can go.
-async fn keep_up(fs: Weak<Fs>, wake: Arc<Notify>, mut period: Duration) {
+/// Holds the file system only while there is something to do, so that it can go. Sleeps until it is woken where nothing was
+/// used lately.
+async fn keep_up(fs: Weak<Fs>, wake: Arc<Notify>) {
     loop {
-        // Woken or not: there may be something to do.
-        let _ = tokio::time::timeout(period, wake.notified()).await;
         let Some(fs) = fs.upgrade() else { return };
         fs.renew();
         fs.evict().await;
-        period = fs.period();
+        let pause = fs.pause();
+        drop(fs);
+        match pause {
+            // Woken or not: there may be something to do.
+            Some(pause) => drop(tokio::time::timeout(pause, wake.notified()).await),
+            None => wake.notified().await,
+        }
     }
 }
 
@@ -281,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_listing_must_have_been_paid_for() {
-        let mut uses = Uses::new();
+        let mut uses = Uses::new(Arc::default());
         let old = |pages| move |_| Age::Old { pages };
         uses.name(Ino(7));
         assert_eq!(uses.due(9, old(2)), []);
@@ -295,7 +333,7 @@ mod tests {
 
     #[test]
     fn no_more_than_a_few_at_once_and_none_that_is_too_old() {
-        let mut uses = Uses::new();
+        let mut uses = Uses::new(Arc::default());
         for ino in 0..1000 {
             uses.opened(Ino(ino));
         }

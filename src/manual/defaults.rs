@@ -8,10 +8,12 @@
 //! leaves less to the other. `status` shows the parts. Version 1 and 2 of cgroups are understood, and every level from
 //! the process's own group up to the root, for the tightest one is what kills.
 //!
-//! Once a second the daemon looks how much is left below each of these limits and of the machine, and how long programs
-//! stood still for lack of memory. Less than a twentieth (at most 1 GiB), or a tenth of the time (unless three quarters are
-//! free), halves what it holds, down to 32 MiB; after ten seconds of calm that grows back within half a minute. No read
-//! fails for it.
+//! The daemon looks how much is left below each of these limits and of the machine, and how long programs stood still
+//! for lack of memory: when the kernel says that some did, or that a cgroup has reached its limit; and while it holds more
+//! than 32 MiB, often enough to see a neighbour that takes a twentieth of a limit each second. Less than a twentieth (at
+//! most 1 GiB), or a tenth of the time (unless three quarters are free), halves what it holds, down to 32 MiB; after ten
+//! seconds of calm that grows back within half a minute. No read fails for it. What the process takes beyond what is
+//! accounted for (by more than a twentieth and 32 MiB) is given back to the system.
 //!
 //! `max-connections`: 64. One connection to the service carries some 100 MB/s; 32 fill the network of a machine with
 //! two cores, the rest is room for listings and look-ups that should not wait behind parts.

@@ -88,7 +88,7 @@ pub use corrupt::WrongBytes;
 pub use expect::Cause;
 pub use fetch::{Held, Pin};
 pub use integrity::Verified;
-pub use pressure::{Change, Headroom, Observation};
+pub use pressure::{Alarm, Change, Headroom, Observation};
 pub use slice::Slice;
 pub use trace::{MOST_TRACE_BYTES, Trace, TraceError};
 pub use whole::Whole;

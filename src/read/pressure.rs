@@ -12,10 +12,10 @@ use crate::metrics::Metric;
 /// The limit is never lowered below this, in bytes: a part for each of a few readers. What programs wait for is fetched
 /// in any case.
 const FLOOR_BYTES: u64 = 32 << 20;
-/// So many observations in a row without want before the limit grows.
-const CALM_OBSERVATIONS: u32 = 10;
-/// It grows by the configured limit divided by this with each observation.
-const STEPS: u64 = 32;
+/// So long without want before the limit grows.
+const CALM: Duration = Duration::from_secs(10);
+/// Then it grows by all of the configured limit within this.
+const RECOVERY: Duration = Duration::from_secs(32);
 /// Want is when some task stood still for lack of memory for a tenth of the time, as divisor...
 const STALLED_SHARE: u32 = 10;
 /// ... unless so many quarters of every limit are free: what stood still then waited for huge pages to be put together,
@@ -31,7 +31,7 @@ const SCARCE_BYTES: u64 = 1 << 30;
 pub struct Observation {
     /// How long this was.
     pub interval: Duration,
-    /// How long in it some task stood still for lack of memory; zero where the kernel does not tell.
+    /// How long in it some task stood still for lack of memory; zero where that is not known.
     pub stalled: Duration,
     /// The limits that hold, and what is left below each.
     pub limits: Vec<Headroom>,
@@ -60,12 +60,12 @@ pub enum Change {
 pub(super) struct Pressure {
     configured_bytes: u64,
     limit_bytes: u64,
-    calm: u32,
+    calm: Duration,
 }
 
 impl Pressure {
     pub(super) fn new(configured_bytes: u64) -> Self {
-        Pressure { configured_bytes, limit_bytes: configured_bytes, calm: 0 }
+        Pressure { configured_bytes, limit_bytes: configured_bytes, calm: Duration::ZERO }
     }
 
     /// Another limit is configured. Where memory is short, what is short stays so.
@@ -79,14 +79,17 @@ impl Pressure {
     fn observe(&mut self, seen: &Observation) -> Option<Change> {
         let before = self.limit_bytes;
         if seen.is_want(1) {
-            self.calm = 0;
+            self.calm = Duration::ZERO;
             self.limit_bytes = (before / 2).max(FLOOR_BYTES).min(before);
         } else if seen.is_want(2) {
-            self.calm = 0;
-        } else if self.calm < CALM_OBSERVATIONS {
-            self.calm += 1;
+            self.calm = Duration::ZERO;
+        } else if self.calm < CALM {
+            self.calm = self.calm.saturating_add(seen.interval);
         } else {
-            self.limit_bytes = before.saturating_add(self.configured_bytes / STEPS).min(self.configured_bytes);
+            let share = seen.interval.as_secs_f64() / RECOVERY.as_secs_f64();
+            // A share of what is configured, and no more than all of it.
+            let more = (self.configured_bytes as f64 * share.min(1.0)) as u64;
+            self.limit_bytes = before.saturating_add(more).min(self.configured_bytes);
         }
         let (was_full, is_full) = (before == self.configured_bytes, self.limit_bytes == self.configured_bytes);
         match (was_full, is_full) {
@@ -109,7 +112,62 @@ impl Observation {
     }
 }
 
+/// Nothing is held that another observation could make less: then it is looked again after this.
+const IDLE: Duration = Duration::from_secs(60);
+/// The longest time between two observations while something is held, and the shortest.
+const BETWEEN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
+/// Where the kernel does not say when somebody stands still, and while the limit is to grow back.
+const REGULARLY: Duration = Duration::from_secs(1);
+
+/// What wakes the observer before its time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Alarm {
+    /// The kernel tells when somebody stands still for lack of memory.
+    Kernel,
+    /// Nothing does.
+    None,
+}
+
+impl Observation {
+    /// How long it may take until the next one. A neighbour that takes a twentieth of a limit each second is seen before
+    /// it has taken what must be free; near the limit that means looking again at once.
+    fn pause(&self, alarm: Alarm) -> Duration {
+        let left = |room: &Headroom| {
+            let step = (room.limit_bytes / SCARCE_SHARE).min(SCARCE_BYTES).max(1);
+            let spare = room.free_bytes.saturating_sub(step);
+            Duration::from_millis((spare / step).min(3600) * 1000 + (spare % step) * 1000 / step)
+        };
+        let soonest = self.limits.iter().map(left).min().unwrap_or(BETWEEN.1);
+        let most = if alarm == Alarm::Kernel { BETWEEN.1 } else { REGULARLY };
+        soonest.clamp(BETWEEN.0, BETWEEN.1).min(most)
+    }
+}
+
 impl Reader {
+    /// When to observe memory again after `seen`, unless the alarm rings before.
+    pub fn next_observation(&self, seen: &Observation, alarm: Alarm) -> Duration {
+        let is_reduced = {
+            let pressure = self.pressure.lock();
+            pressure.limit_bytes < pressure.configured_bytes
+        };
+        match () {
+            // It grows back by the time that has passed.
+            () if is_reduced => seen.pause(alarm).min(REGULARLY),
+            () if self.budget.used_bytes() <= FLOOR_BYTES => IDLE,
+            () => seen.pause(alarm),
+        }
+    }
+
+    /// Memory that is accounted for here: read buffers and what their pages take beyond them, in bytes.
+    pub fn accounted_bytes(&self) -> u64 {
+        self.budget.used_bytes()
+    }
+
+    /// Gives back to the system what is kept of freed buffers, so that new ones come sooner.
+    pub fn give_back_freed(&self) {
+        self.budget.pool().trim(0);
+    }
+
     /// Holds less memory where there is little, and more again when there is enough. Fails no read.
     pub fn observe_memory(&self, seen: &Observation) -> Option<Change> {
         let (change, limit_bytes) = {
@@ -242,6 +300,50 @@ mod tests {
             ],
             &[(400, None), (200, Some(Change::Short(200 * MIB))), (200, None), (212, None), (106, None)],
         );
+    }
+
+    #[test]
+    fn calm_and_growth_go_by_time_and_not_by_looks() {
+        let long = |seconds: u64| Observation { interval: Duration::from_secs(seconds), ..stalled(0) };
+        let short = Observation { interval: Duration::from_millis(100), ..stalled(0) };
+        check(
+            1024,
+            &[(stalled(100), 1), (short.clone(), 100), (short, 10), (long(3), 1), (long(100), 1)],
+            &[
+                (512, Some(Change::Short(512 * MIB))),
+                (512, None),
+                (543, None),
+                (639, None),
+                (1024, Some(Change::Plentiful(1024 * MIB))),
+            ],
+        );
+    }
+
+    #[test]
+    fn the_less_is_free_the_sooner_it_is_looked_again() {
+        let millis = |free_mib| free(1000, free_mib).pause(Alarm::Kernel).as_millis();
+        // A twentieth is taken in a second: 50 MiB.
+        assert_eq!([1000, 600, 300, 125, 60, 49, 0].map(millis), [19_000, 11_000, 5_000, 1_500, 200, 100, 100]);
+        assert_eq!(free(1000, 600).pause(Alarm::None), REGULARLY);
+        assert_eq!(free(1000, 60).pause(Alarm::None), Duration::from_millis(200));
+        // Of a large machine a gigabyte a second is enough.
+        assert_eq!(free(1 << 20, 1 << 13).pause(Alarm::Kernel), Duration::from_secs(7));
+        assert_eq!(free(1 << 20, 1 << 18).pause(Alarm::Kernel), BETWEEN.1);
+        assert_eq!(Observation::default().pause(Alarm::Kernel), BETWEEN.1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_holds_nothing_need_not_look() {
+        let bed = Bed::new(Options { memory_limit: 128 * MIB, ..Options::default() });
+        let near = free(1000, 60);
+        assert_eq!(bed.reader.next_observation(&near, Alarm::None), IDLE);
+        let kept = content(60 * MIB, 1);
+        read_through(&bed.reader.open(bed.object("kept", &kept)), &kept, 1 << 20).await;
+        assert!(bed.reader.accounted_bytes() >= 60 * MIB);
+        assert_eq!(bed.reader.next_observation(&near, Alarm::Kernel), Duration::from_millis(200));
+        assert_eq!(bed.reader.next_observation(&free(1000, 900), Alarm::Kernel), Duration::from_secs(17));
+        bed.reader.observe_memory(&stalled(1000));
+        assert_eq!(bed.reader.next_observation(&free(1000, 900), Alarm::Kernel), REGULARLY, "it is to grow back");
     }
 
     #[tokio::test(start_paused = true)]
