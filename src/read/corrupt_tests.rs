@@ -52,7 +52,6 @@ async fn a_byte_that_came_wrong_is_named_and_does_not_stay() {
         (4096, Prefetch::Off, MemoryCache::Off),
         (128 << 10, Prefetch::Off, MemoryCache::Auto),
         (1 << 20, Prefetch::Auto, MemoryCache::Off),
-        (5 << 20, Prefetch::Auto, MemoryCache::Auto),
     ] {
         let about = format!("{step} {prefetch:?} {memory_cache:?}");
         let bed = Bed::new(Options { prefetch, memory_cache, ..Options::default() });
