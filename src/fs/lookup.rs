@@ -133,8 +133,7 @@ impl Fs {
         let mut asking = Asking::NotYet;
         let mut has_waited = false;
         loop {
-            let list_anyway = matches!(asking, Asking::Done | Asking::Late(_));
-            let look = self.look(parent, name, looking, list_anyway)?;
+            let look = self.look(parent, name, looking, &asking)?;
             let (key, waiting) = match look {
                 Look::Settled(entry) => {
                     self.metrics.add(Metric::LookupsKnown, u64::from(!has_waited));
@@ -185,7 +184,7 @@ impl Fs {
         }
     }
 
-    fn look(self: &Arc<Self>, parent: Ino, name: &[u8], looking: Looking, list_anyway: bool) -> Result<Look> {
+    fn look(self: &Arc<Self>, parent: Ino, name: &[u8], looking: Looking, asking: &Asking) -> Result<Look> {
         let Looking { since, told } = looking;
         let mut guard = self.state.lock();
         let state = &mut *guard;
@@ -199,7 +198,7 @@ impl Fs {
             Lookup::TooLong => Err(Errno::ENAMETOOLONG),
             Lookup::Unknown { key } => {
                 let going_on = state.going_on(parent).is_some();
-                let must_list = list_anyway || key.is_none();
+                let must_list = matches!(asking, Asking::Done | Asking::Late(_)) || key.is_none();
                 if !must_list && !going_on && !state.tree.worth_listing(parent, since) {
                     return Ok(Look::Ask { key, listing: None });
                 }
@@ -209,8 +208,10 @@ impl Fs {
                         let waiting = Waiting { bells: state.bells(&run), turns: run.questions.clone() };
                         Ok(Look::Ask { key, listing: Some(waiting) })
                     }
-                    Joined::Behind(behind) if must_list => Ok(Look::Behind(behind)),
-                    // The name alone is asked for sooner than that is over.
+                    Joined::Behind(behind) if matches!(asking, Asking::Done) || key.is_none() => {
+                        Ok(Look::Behind(behind))
+                    }
+                    // What is asked for alone is answered sooner than that is over, and goes on only while it is waited for.
                     Joined::Behind(_) => Ok(Look::Ask { key, listing: None }),
                 }
             }

@@ -100,6 +100,19 @@ fn what_others_have_settled_too_early_does_not_count() {
 }
 
 #[test]
+fn a_stale_object_is_not_held_to_be_there() {
+    let bucket = bucket_of(&[("a", 1), ("b", 1)]);
+    let mut tree = tree(&bucket);
+    let file = ino(&mut tree, "a");
+    tree.mark_stale(file, at(20));
+    // Asked for before the change was seen, and after it took place.
+    list_directory_at(&mut tree, &bucket_of(&[("b", 1)]), Ino::ROOT, 1000, at(19), |_| {});
+    assert_eq!(names(&mut tree), ["b"]);
+    list_directory_at(&mut tree, &bucket, Ino::ROOT, 1000, at(19), |_| {});
+    assert_eq!(names(&mut tree), ["a", "b"]);
+}
+
+#[test]
 fn a_stale_object_stays_so_under_pages_that_were_asked_for_before() {
     let bucket = bucket_of(&[("a", 1)]);
     let mut tree = tree(&bucket);

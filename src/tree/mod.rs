@@ -224,6 +224,8 @@ pub struct Tree {
     recency: Recency,
     /// What symlink objects turned out to be.
     targets: HashMap<NodeId, Resolved>,
+    /// Objects that were seen to have changed, and when: [`Flags::STALE`](node::Flags) stays until something later is told.
+    stale: HashMap<NodeId, Duration>,
     /// Versions asked for by name: directory and name as it was asked for.
     versions: HashMap<(NodeId, Box<str>), NodeId>,
     /// Storage classes seen, in the order of their first appearance; entry 0 stands for "not told".
@@ -256,6 +258,8 @@ const INDEX_PARTS: usize = 1024;
 const DIRECTORY_BYTES: usize = (size_of::<Directory>() + 8).next_multiple_of(16);
 /// What a symlink object's target takes, about.
 const TARGET_BYTES: usize = 160;
+/// What an object that was seen to have changed takes beside its entry, about.
+const STALE_BYTES: usize = 48;
 /// What a version asked for by name takes beside its entry, about.
 const VERSION_BYTES: usize = 128;
 
@@ -280,6 +284,7 @@ impl Tree {
             child_bytes: 0,
             probed_bytes: 0,
             targets: HashMap::new(),
+            stale: HashMap::new(),
             versions: HashMap::new(),
             classes: vec!["".into()],
             next_id: 0,
@@ -302,7 +307,8 @@ impl Tree {
     pub fn bytes(&self) -> usize {
         let directories = self.directories * DIRECTORY_BYTES;
         let orders: usize = self.orders.values().map(Order::bytes).sum();
-        let others = self.targets.len() * TARGET_BYTES + self.versions.len() * VERSION_BYTES;
+        let noted = self.stale.len() * STALE_BYTES;
+        let others = self.targets.len() * TARGET_BYTES + self.versions.len() * VERSION_BYTES + noted;
         let counted = self.index_bytes + self.child_bytes + self.probed_bytes;
         self.nodes.bytes() + directories + counted + orders + others
     }
@@ -540,6 +546,7 @@ impl Tree {
     fn free(&mut self, id: NodeId) {
         self.leave_index(id);
         self.targets.remove(&id);
+        self.stale.remove(&id);
         let node = self.nodes.at(id);
         if node.flags.has(Flags::VERSION) {
             self.versions.remove(&(node.parent, self.nodes.name(id).into()));

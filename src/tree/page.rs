@@ -315,7 +315,7 @@ impl<'p> Page<'p> {
                 if !tree.is_same(old, facts) {
                     self.hold(tree);
                 }
-                let id = tree.refresh(old, facts, self.changes);
+                let id = tree.refresh(old, facts, self.now, self.changes);
                 self.change(id != old);
                 id
             }

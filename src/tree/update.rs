@@ -125,7 +125,7 @@ impl Tree {
         }
         match facts {
             Some(facts) if self.same_version(id, facts) => {
-                self.refresh(id, facts, &mut changes);
+                self.refresh(id, facts, now, &mut changes);
                 self.note_probe(parent, &name, now);
                 (Renewed::Same, changes)
             }
@@ -150,10 +150,7 @@ impl Tree {
             self.nodes.at_mut(id).flags.set(Flags::STALE, true);
             self.targets.remove(&id);
             self.outdate(id, &mut changes);
-            if self.is_attached(id) {
-                let name = self.nodes.name(id).to_owned();
-                self.note_probe(self.nodes.at(id).parent, &name, now);
-            }
+            self.stale.insert(id, now);
         }
         changes
     }
@@ -265,6 +262,7 @@ impl Tree {
             let same_place = node.parent == parent && self.nodes.name(id) == component;
             if same_place && same_kind && !node.flags.has(Flags::VERSION) {
                 self.revive(id);
+                self.stale.remove(&id);
                 let node = self.nodes.at_mut(id);
                 node.flags = flags;
                 if let Body::Object { .. } = body {
@@ -287,8 +285,8 @@ impl Tree {
         self.nodes.at(id).is_directory() || self.same_version(id, facts)
     }
 
-    /// A listing or a request shows an entry again; another version of an object becomes another entry.
-    pub(super) fn refresh(&mut self, id: NodeId, facts: &Facts<'_>, changes: &mut Changes) -> NodeId {
+    /// A listing or a request of some time shows an entry again; another version of an object becomes another entry.
+    pub(super) fn refresh(&mut self, id: NodeId, facts: &Facts<'_>, as_of: Duration, changes: &mut Changes) -> NodeId {
         if !self.is_same(id, facts) {
             let (parent, name) = (self.nodes.at(id).parent, self.nodes.name(id).to_owned());
             let shadowed = self.nodes.at(id).flags.has(Flags::SHADOWED);
@@ -299,7 +297,11 @@ impl Tree {
         }
         let class = self.class_index(facts.class);
         let node = self.nodes.at_mut(id);
-        node.flags.set(Flags::STALE, false);
+        let still_stale = self.stale.get(&id).is_some_and(|&at| at > as_of);
+        if !still_stale {
+            self.stale.remove(&id);
+            node.flags.set(Flags::STALE, false);
+        }
         if let Body::Object { size, mtime, tag } = &mut node.body {
             let newer = PackedTime::new(facts.mtime);
             if *size != facts.size || !mtime.same_second(newer) {
@@ -348,7 +350,7 @@ impl Tree {
         let id = match self.place(parent, component, role) {
             Ok(at) => {
                 let known = self.directory(parent).children.entry(at).expect("a place that was found holds an entry");
-                let id = self.refresh(known, facts, changes);
+                let id = self.refresh(known, facts, now, changes);
                 if id != known {
                     self.change_children(parent, |children| children.replace(at, id));
                 }

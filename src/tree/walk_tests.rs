@@ -319,6 +319,7 @@ proptest! {
         sweep(&mut world.tree);
         prop_assert_eq!(world.tree.len(), 1, "nothing is left but the root");
         prop_assert!(world.tree.listings.is_empty() && world.tree.orders.is_empty() && world.tree.versions.is_empty() && world.tree.targets.is_empty());
+        prop_assert!(world.tree.stale.is_empty());
     }
 }
 
