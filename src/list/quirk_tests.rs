@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt};
 use proptest::prelude::*;
 
 use super::{Findings, ListScope, Options, Order, Page, Trust, pages};
-use crate::base::KeySpan;
+use crate::base::{Clock, KeySpan, Timestamp};
 use crate::store::layers::{EmptyPages, KeyOrder, QuirkStore, Quirks, StartAfter};
 use crate::store::memory::MemoryStore;
 use crate::store::{Error, ErrorKind, Store};
@@ -105,9 +105,10 @@ fn all_quirks() -> impl Strategy<Value = Quirks> {
     )
 }
 
-/// What callers list: nothing that ends before the last key of its prefix.
+/// What callers list: nothing that ends before the last key of its prefix, and nothing that begins at a key which a server
+/// of another order has elsewhere among the others, where no page could show it.
 fn scopes() -> impl Strategy<Value = ListScope> {
-    let from = prop::option::of("[abc/0-3\u{ff00}]{0,3}");
+    let from = prop::option::of("[abc/0-3]{0,3}");
     ("([ab]/)?", any::<bool>(), any::<bool>(), from).prop_map(|(prefix, directory, sorted, from)| {
         let order = if sorted { Order::Key } else { Order::Arrival };
         if directory {
@@ -222,13 +223,13 @@ async fn rows_of_empty_pages_end_in_an_error_that_says_so() {
         let store = Arc::new(QuirkStore::new(bucket(many()), quirks));
         let findings = Arc::new(Findings::default());
         findings.lower(trust, "");
-        let begin = tokio::time::Instant::now();
+        let clock = Clock::runtime(Timestamp::from_unix(0));
         let pages = pages(store.clone(), ListScope::directory(""), &options(10, 8)).sharing(findings);
         let answers: Vec<_> = pages.collect().await;
         let error = answers.last().unwrap().as_ref().unwrap_err();
         assert!(error.to_string().contains("1000 pages in a row without a name"), "{error}");
         assert_eq!(store.lists(), 1000, "{trust:?}");
-        assert!(begin.elapsed() > Duration::from_secs(60), "they are asked for more and more slowly");
+        assert!(clock.elapsed() > Duration::from_secs(60), "they are asked for more and more slowly");
         assert_eq!(answers.len(), 1000, "each is a sign of life");
     }
 }

@@ -119,6 +119,7 @@
 //! $ mkdir mnt && ossmount mount oss://bucket mnt && cat mnt/a.txt
 //! alpha
 //! $ ossmount status mnt
+//! ...
 //! directory                       .../mnt
 //! ...
 //! metrics.bytes_read              6

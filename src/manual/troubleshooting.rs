@@ -59,7 +59,7 @@
 //! VPC without a way to the Internet only they do. Behind it may be a name that does not resolve, or a proxy that is needed.
 //! A proxy that is set and refuses the connection, or does not answer, is named as such.
 //!
-//! > the certificate of ... is signed by an authority that is not trusted; set ca-bundle to ...
+//! > the certificate of ... is signed by an authority that is not trusted... set ca-bundle to a PEM file with ...
 //!
 //! A server of one's own: a PEM file with the authority's certificate, or with the one that the server made for itself,
 //! is enough. A certificate that has expired, is not valid yet or is for other names is told as that, with the date or the

@@ -416,6 +416,14 @@ proptest! {
         let known = |tree: &mut Tree, name: &str| !matches!(tree.lookup(Ino::ROOT, name.as_bytes(), now, now), Lookup::Unknown { .. });
         prop_assert!(!known(&mut tree, "nothing of this name"), "it is not said any more that a name is not there");
         prop_assert_eq!(tree.last_listing(Ino::ROOT), None);
+        // A listing that was over by then does not begin anew: the directory is listed again.
+        let listing = match tree.as_of(&listing) {
+            Some(_) => listing,
+            None => {
+                tree.end_listing(&listing);
+                tree.begin_listing(Ino::ROOT, Depth::Directory, now, now).unwrap()
+            }
+        };
         for (span, lines) in in_pages(&right, page) {
             tree.apply(&listing, &span, items(lines), now);
         }

@@ -43,7 +43,7 @@ impl Bench {
         options.credentials = Keys::Static(Credentials::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET));
         options.timeouts.first_byte = Duration::from_secs(1);
         options.timeouts.stall = Duration::from_secs(1);
-        options.retry.budget = Duration::from_secs(1);
+        options.retry.budget = Duration::from_secs(3);
         options.retry.base_delay = Duration::from_millis(2);
         options.retry.max_delay = Duration::from_millis(20);
         let account = Account::new(options.clone(), Arc::default(), Clock::system());

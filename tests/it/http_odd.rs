@@ -90,7 +90,6 @@ async fn headers_that_nobody_can_use_are_passed_over() {
         "no colon at all",
         ": no name",
         "x-amz-meta-f: a|  goes on|\tand on",
-        " begins with a blank",
         "x-cr: a\rb",
     ] {
         let reply = close(&format!("HTTP/1.1 200 OK|ETag: a|{odd}|Content-Length: 10"), "0123456789");

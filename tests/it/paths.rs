@@ -38,6 +38,8 @@ const ALLOWED: &[(&str, &str)] = &[
     ("src/config/machine.rs", "files of the kernel"),
     ("src/app/pressure.rs", "files of the kernel"),
     ("src/app/arguments.rs", "files of the kernel"),
+    ("src/app/hung.rs", "files of the kernel"),
+    ("src/app/threads.rs", "files of the kernel"),
     ("src/app/background.rs", "/dev/null"),
     (
         "src/app/ask.rs",

@@ -52,10 +52,10 @@ impl Credentials {
     /// A key as it was written down somewhere, without blanks and line ends around its parts. `Err` is a phrase that names
     /// the part at fault, by these names, and quotes nothing.
     pub fn read(names: [&str; 3], id: &str, secret: &str, token: Option<&str>) -> std::result::Result<Self, String> {
-        let id = written_part(names[0], id, Part::Header)?;
+        let id = written_part(names[0], id, Part::Id)?;
         let secret = written_part(names[1], secret, Part::Secret)?;
         let token = token.map(str::trim).filter(|token| !token.is_empty());
-        let token = token.map(|token| written_part(names[2], token, Part::Header)).transpose()?;
+        let token = token.map(|token| written_part(names[2], token, Part::Token)).transpose()?;
         Ok(Credentials::new(id, secret).with_token(token.map(str::to_owned)))
     }
 
@@ -95,8 +95,10 @@ impl Credentials {
 /// Where a part of a key goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Part {
-    /// Into a header of each request.
-    Header,
+    /// Into a header of each request, between signs that end at a blank.
+    Id,
+    /// Into a header of its own in each request.
+    Token,
     /// Into signatures alone.
     Secret,
 }
@@ -112,8 +114,10 @@ fn written_part<'a>(name: &str, text: &'a str, part: Part) -> std::result::Resul
         "stands in quotes, which would belong to it"
     } else if text.chars().any(char::is_control) {
         "holds a line end or another control character"
-    } else if part == Part::Header && text.chars().any(|c| c.is_whitespace() || !c.is_ascii()) {
+    } else if part == Part::Id && text.chars().any(|c| c.is_whitespace() || !c.is_ascii()) {
         "holds a blank or a character that is not ASCII"
+    } else if part == Part::Token && !text.is_ascii() {
+        "holds a character that is not ASCII"
     } else {
         return Ok(text);
     };

@@ -158,7 +158,7 @@ fn status_line(line: &[u8]) -> Option<(u8, u16)> {
     let (status, reason) = rest.strip_prefix(b" ")?.split_at_checked(3)?;
     let is_well_formed = [b'0', b'1'].contains(version) && status.iter().all(u8::is_ascii_digit);
     let status = std::str::from_utf8(status).ok()?.parse().ok()?;
-    (is_well_formed && matches!(reason.first(), None | Some(b' '))).then_some((version - b'0', status))
+    (is_well_formed && matches!(reason.first(), None | Some(b' '))).then(|| (version - b'0', status))
 }
 
 impl Lines {
