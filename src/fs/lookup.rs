@@ -288,6 +288,8 @@ async fn wait(asking: Asking, listing: Option<Bells>, left: Duration) -> Result<
         }
     };
     let is_late = matches!(asking, Asking::Late(_));
+    // Counted from here on: a listing that fails at the end has used up what the question had beside it.
+    let over = tokio::time::sleep(left);
     match asking {
         Asking::Now(mut question) if watched.is_none() => match tokio::time::timeout(LATE, &mut question).await {
             Ok(answer) => answer.map(|_| Asking::Done),
@@ -305,8 +307,11 @@ async fn wait(asking: Asking, listing: Option<Bells>, left: Duration) -> Result<
                 Either::Right((Err(error), _)) => Err(error),
                 Either::Left((Some(Progress { ended: Some(Err(error)), .. }), question)) => {
                     // The question alone decides now.
-                    let answer = tokio::time::timeout(left, question).await;
-                    answer.unwrap_or(Err(error)).map(|_| Asking::Done)
+                    pin_mut!(over);
+                    match select(question, over).await {
+                        Either::Left((answer, _)) => answer.map(|_| Asking::Done),
+                        Either::Right(((), _)) => Err(error),
+                    }
                 }
                 Either::Left((None, question)) => question.await.map(|_| Asking::Done),
                 Either::Left((Some(_), question)) if is_late => Ok(Asking::Late(question)),

@@ -133,7 +133,7 @@ impl Observation {
     /// it has taken what must be free; near the limit that means looking again at once.
     fn pause(&self, alarm: Alarm) -> Duration {
         let left = |room: &Headroom| {
-            let step = (room.limit_bytes / SCARCE_SHARE).min(SCARCE_BYTES).max(1);
+            let step = (room.limit_bytes / SCARCE_SHARE).clamp(1, SCARCE_BYTES);
             let spare = room.free_bytes.saturating_sub(step);
             Duration::from_millis((spare / step).min(3600) * 1000 + (spare % step) * 1000 / step)
         };

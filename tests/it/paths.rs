@@ -41,10 +41,6 @@ const ALLOWED: &[(&str, &str)] = &[
     ("src/app/hung.rs", "files of the kernel"),
     ("src/app/threads.rs", "files of the kernel"),
     ("src/app/background.rs", "/dev/null"),
-    (
-        "src/app/ask.rs",
-        "the root of a mount that the kernel's table shows, of this user or one without power over them",
-    ),
     ("src/app/generate.rs", "output of whoever packs the program, which daemons never make"),
     ("src/app/demo.rs", "a directory of its own, made under a name that did not exist"),
     ("src/emulator/content.rs", "files that the emulator has staged itself"),

@@ -30,7 +30,7 @@ use crate::store::{
 };
 
 /// Histories of each time to live that the ordinary run judges.
-const HISTORIES: u64 = 500;
+const HISTORIES: u64 = 400;
 
 /// Where time begins: what was there before the mount was put long ago.
 const BEGINNING: Duration = Duration::from_secs(1000);
@@ -334,8 +334,7 @@ async fn history(seed: u64, ttl: Ttl, tells: bool) -> Option<String> {
             return Some(format!("seed {seed}: {error}"));
         }
     }
-    let wrong = world.wrong.lock().take();
-    wrong
+    world.wrong.lock().take()
 }
 
 /// Judges histories under one time to live.
