@@ -37,7 +37,7 @@ const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 /// Something that hands out access keys, for money in time: a service, a program.
 #[async_trait]
 pub(super) trait Origin: Send + Sync + fmt::Debug + 'static {
-    /// An access key. Fails with [`ErrorKind::Credentials`](crate::store::ErrorKind::Credentials) and a sentence that
+    /// An access key. Fails with [`ErrorKind::Credentials`] and a sentence that
     /// names the source and says what to do. Must end by itself, in seconds.
     async fn fetch(&self) -> Result<Credentials>;
 }
