@@ -119,6 +119,22 @@ async fn a_refresh_waits_for_a_listing_that_began_before_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refresh_is_whole_though_another_listing_takes_its_place() {
+    let bed = Arc::new(slow(|_| {}));
+    bed.names("").await;
+    for (n, purpose) in [Purpose::Everything, Purpose::Upkeep, Purpose::Refresh].into_iter().enumerate() {
+        // On the second page, which is on its way when the other listing begins.
+        bed.bucket.put(format!("b1500-{n}"), "x");
+        let refreshed = tokio::spawn(bed.fs.clone().refresh(Ino::ROOT, Depth::Subtree));
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        let began = bed.fs.begin(&mut bed.fs.state.lock(), Ino::ROOT, Depth::Subtree, purpose);
+        assert!(began.is_some());
+        refreshed.await.unwrap().unwrap();
+        assert!(bed.names("").await.contains(&format!("b1500-{n}")), "{purpose:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_listing_that_nobody_reads_is_not_waited_for_to_its_end() {
     let bed = slow(each_open);
     let handle = bed.fs.clone().opendir(Ino::ROOT).await.unwrap();

@@ -17,10 +17,10 @@ use std::time::Duration;
 use lru::LruCache;
 use tokio::sync::Notify;
 
-use super::listing::{Purpose, Since};
+use super::listing::{Joined, Purpose, Run, Since};
 use super::{Errno, Fs, ListingMode, Result, State, Ttl};
 use crate::base::Ino;
-use crate::tree::{Depth, Evicted, LastListing};
+use crate::tree::{Depth, Evicted, LastListing, TreePart};
 
 /// Directories that are watched: those used last.
 const WATCHED: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
@@ -30,6 +30,9 @@ const AT_ONCE: usize = 8;
 
 /// How often the background looks at most, and at least.
 const PERIODS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(5));
+
+/// Listings of one directory in a row that a refresh waits for where others take them over.
+const MOST_TAKEN_OVER: usize = 8;
 
 /// Entries of a page, about.
 const PAGE: usize = 1000;
@@ -147,8 +150,47 @@ impl Fs {
             let _ = behind.over().await;
         };
         run.end().await?;
+        self.refresh_left_out(ino, depth, &since).await?;
         self.kernel_forgets_absent().await;
         Ok(())
+    }
+
+    /// Lists the directories that a refresh did not bring up to date, because another listing that began meanwhile has
+    /// taken them over and is not over yet, or has failed.
+    async fn refresh_left_out(self: &Arc<Self>, ino: Ino, depth: Depth, since: &Since) -> Result<()> {
+        let mut part = Some(TreePart::default());
+        while let Some(here) = part {
+            let (left_out, next) = self.state.lock().tree.listed_before(ino, depth, since.moment, here);
+            for directory in left_out {
+                self.list_since(directory, since).await?;
+            }
+            part = next;
+        }
+        Ok(())
+    }
+
+    /// Waits until a directory is known as of a moment or later, or is gone.
+    async fn list_since(self: &Arc<Self>, directory: Ino, since: &Since) -> Result<()> {
+        for _ in 0..MOST_TAKEN_OVER {
+            let joined = {
+                let mut state = self.state.lock();
+                let listed = state.tree.last_listing(directory);
+                if listed.is_some_and(|listed| listed.at >= since.moment) {
+                    return Ok(());
+                }
+                let Some(joined) = self.listing(&mut state, directory, since) else { return Ok(()) };
+                joined
+            };
+            match joined {
+                Joined::Run(run) => run.end().await?,
+                Joined::Behind(behind) => behind.over().await?,
+            }
+        }
+        tracing::error!(
+            ino = directory.0,
+            "a directory cannot be refreshed: other listings of it begin again and again"
+        );
+        Err(Errno::EIO)
     }
 
     /// Begins what goes on for as long as the file system lives.
@@ -260,7 +302,9 @@ impl Fs {
     }
 
     fn renew_everything(self: &Arc<Self>, state: &mut State, ttl: Duration) {
-        let listing = state.wide.iter().any(|run| run.purpose == Purpose::Everything);
+        // A refresh of the whole mount brings the same, and would have to begin again.
+        let brings = |run: &Run| matches!(run.purpose, Purpose::Everything | Purpose::Refresh) && run.covers("");
+        let listing = state.wide.iter().any(|run| brings(run));
         let old = state.everything_at.is_some_and(|at| self.clock.elapsed().saturating_sub(at) >= ripe(ttl));
         if !listing && old && state.uses.take_any() {
             self.begin(state, Ino::ROOT, Depth::Subtree, Purpose::Everything);

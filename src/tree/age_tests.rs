@@ -123,3 +123,37 @@ fn a_stale_object_stays_so_under_pages_that_were_asked_for_before() {
     list_directory_at(&mut tree, &bucket, Ino::ROOT, 1000, at(21), |_| {});
     assert!(!tree.object(file).unwrap().stale);
 }
+
+#[test]
+fn directories_that_were_listed_before_a_time_are_named() {
+    let bucket = bucket_of(&[("a/b/c", 1), ("d/e", 1), ("f", 1)]);
+    let mut tree = tree(&bucket);
+    let (a, d) = (ino(&mut tree, "a"), ino(&mut tree, "d"));
+    list_directory_at(&mut tree, &bucket, a, 1000, at(12), |_| {});
+    let Lookup::Found(View { ino: b, .. }) = tree.lookup(a, b"b", at(12), at(12)) else { panic!("b is there") };
+    list_directory_at(&mut tree, &bucket, b, 1000, at(8), |_| {});
+    let before = |tree: &Tree, directory, depth, time| {
+        let (mut found, mut part) = (Vec::new(), Some(TreePart::default()));
+        while let Some(here) = part {
+            let (more, next) = tree.listed_before(directory, depth, time, here);
+            found.extend(more);
+            part = next;
+        }
+        found.sort();
+        found
+    };
+    let sorted = |mut inos: Vec<Ino>| {
+        inos.sort();
+        inos
+    };
+    assert_eq!(before(&tree, Ino::ROOT, Depth::Subtree, at(8)), []);
+    assert_eq!(before(&tree, Ino::ROOT, Depth::Subtree, at(9)), [b]);
+    assert_eq!(before(&tree, Ino::ROOT, Depth::Subtree, at(13)), sorted(vec![Ino::ROOT, a, b]), "d was never listed");
+    assert_eq!(before(&tree, Ino::ROOT, Depth::Directory, at(13)), [Ino::ROOT]);
+    assert_eq!(before(&tree, a, Depth::Subtree, at(13)), sorted(vec![a, b]));
+    assert_eq!(before(&tree, d, Depth::Subtree, at(13)), []);
+    let listing = tree.begin_listing(d, Depth::Directory, at(20), at(20)).unwrap();
+    assert_eq!(before(&tree, d, Depth::Directory, at(13)), [d], "it is listed as of a later time now");
+    assert_eq!(before(&tree, d, Depth::Directory, at(20)), []);
+    tree.end_listing(&listing);
+}

@@ -137,6 +137,12 @@ impl Arena {
         self.blocks.iter().enumerate().flat_map(slots).collect()
     }
 
+    /// The ids of the nodes alive in one block; `None` behind the last block.
+    pub(super) fn ids_in(&self, block: usize) -> Option<impl Iterator<Item = NodeId>> {
+        let slots = self.blocks.get(block)?.slots.iter().enumerate();
+        Some(slots.filter(|(_, node)| node.is_some()).map(move |(slot, _)| NodeId((block * BLOCK + slot) as u32)))
+    }
+
     /// Nodes alive.
     pub(super) fn len(&self) -> usize {
         self.live

@@ -72,6 +72,10 @@ impl<'a> Item<'a> {
     }
 }
 
+/// A part of the tree that is looked at in one go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TreePart(usize);
+
 /// Whether a listing still has something to bring.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Standing {
@@ -147,6 +151,38 @@ impl Tree {
         let directory = self.listings.get(&listing.id)?.directory;
         let round = self.directory(directory).round()?;
         round.feeders.contains(&listing.id).then_some(round.began)
+    }
+
+    /// Directories that were listed before a time, or whose round must show the store as of a later one and is not over:
+    /// of `directory` and, with [`Depth::Subtree`], of all below it. Looks at one part of the tree, which
+    /// [`TreePart::default`] begins with, and returns the next part; `None` after the last.
+    pub fn listed_before(
+        &self,
+        directory: Ino,
+        depth: Depth,
+        time: Duration,
+        part: TreePart,
+    ) -> (Vec<Ino>, Option<TreePart>) {
+        let Some(top) = self.find_ino(directory) else { return (Vec::new(), None) };
+        let is_before = |&id: &NodeId| {
+            let node = self.nodes.get(id).filter(|node| !node.flags.has(Flags::REMOVED));
+            let Some(state) = node.and_then(|node| node.directory()) else { return false };
+            let is_demanded = || state.round().is_some_and(|round| round.oldest > time);
+            state.listed_at().map_or_else(is_demanded, |at| at < time)
+        };
+        let ino = |id| self.nodes.get(id).map(|node| node.ino);
+        if depth == Depth::Directory {
+            return (Some(top).filter(is_before).and_then(ino).into_iter().collect(), None);
+        }
+        let Some(ids) = self.nodes.ids_in(part.0) else { return (Vec::new(), None) };
+        let ids = ids.filter(is_before).filter(|&id| self.is_within(id, top));
+        (ids.filter_map(ino).collect(), Some(TreePart(part.0 + 1)))
+    }
+
+    /// Whether a node is `top`, or lies below it.
+    fn is_within(&self, id: NodeId, top: NodeId) -> bool {
+        let up = |&id: &NodeId| self.nodes.get(id).filter(|_| id != NodeId::ROOT).map(|node| node.parent);
+        std::iter::successors(Some(id), up).any(|id| id == top)
     }
 
     /// The listing has ended, well or not. What pages have covered is complete already; other directories, which no

@@ -63,7 +63,7 @@ use self::removal::Graves;
 use crate::base::{BucketName, ETag, Ino, Timestamp};
 
 pub use self::eviction::Evicted;
-pub use self::listing::{Depth, Item, Listing, Standing};
+pub use self::listing::{Depth, Item, Listing, Standing, TreePart};
 pub use self::lookup::{Believed, LastListing, Lookup, split_version};
 pub use self::order::{OrderId, OrderState, Row, Take};
 pub use self::siblings::Position;
