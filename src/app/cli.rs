@@ -4,21 +4,11 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use clap::error::ErrorKind;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{ArgMatches, Command};
 
-use super::{config, control, cp, demo, emulator, generate, ls, mount, prefetch, stat, status, umount};
+use super::args::Form;
+use super::commands::{config, control, cp, demo, emulator, generate, ls, mount, prefetch, stat, status, umount};
 use crate::config::{BucketUrl, Problem, Result};
-
-/// How the mount command was reached.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Form {
-    /// `ossmount mount URL DIR`, by a person.
-    Command,
-    /// `ossmount URL DIR -o ...`, by mount.fuse or a person.
-    Bare,
-    /// `mount.ossmount URL DIR -o ...`, by mount(8).
-    Helper,
-}
 
 /// The whole command line.
 pub fn command() -> Command {
@@ -137,20 +127,6 @@ fn one_sentence(words: &str) -> String {
     }
     parts.push("; see --help".to_owned());
     parts.concat()
-}
-
-/// `--config FILE`, which every command with options takes.
-pub(super) fn config_arg() -> Arg {
-    Arg::new("config")
-        .long("config")
-        .value_name("FILE")
-        .help("Read options from this JSON file instead of the standard ones")
-        .help_heading("Options: run")
-}
-
-/// `--json`.
-pub(super) fn json_arg() -> Arg {
-    Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON, one object a line")
 }
 
 #[cfg(test)]

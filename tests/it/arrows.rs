@@ -29,7 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Words that only the named place may say in code.
 const RESERVED: &[(&str, &str)] = &[
     ("fuser::", "src/fuse/"),
-    ("hyper", "src/emulator/|src/app/beside/"),
+    ("hyper", "src/emulator/|src/app/daemon/beside/"),
     ("httparse::", "src/store/http/"),
     ("rustls::", "src/store/http/"),
     ("SystemTime::now", "src/base/clock.rs"),

@@ -1,0 +1,124 @@
+//! `ossmount cp SRC DST`: a copy within the service, told about while it runs. What is asked for is read in `asked`,
+//! how it is told in `told`, and which mounts hear of it in `shown`.
+
+mod asked;
+mod shown;
+mod told;
+
+use std::sync::Arc;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use self::asked::{Asked, Side};
+use self::told::Teller;
+use super::small_runtime;
+use crate::app::args::{config_arg, json_arg};
+use crate::app::daemon::{log, reach, signals::Signals};
+use crate::app::sources;
+use crate::app::variable;
+use crate::base::Clock;
+use crate::config::{self, BucketUrl, Caller, Group, Problem, Result};
+use crate::copy::{self, Account, Copier, Request, Scope, State, Status};
+use crate::metrics::Metrics;
+use crate::store;
+
+pub(in crate::app) fn command() -> Command {
+    let side = |name: &'static str, help: &'static str| {
+        Arg::new(name)
+            .value_name(name.to_ascii_uppercase())
+            .required(true)
+            .value_parser(clap::builder::PathBufValueParser::new())
+            .help(help)
+    };
+    Command::new("cp")
+        .about("Copy an object, or all below a prefix, within the service: no byte of it comes here")
+        .arg(side("src", "oss://BUCKET/KEY[?versionId=VERSION], s3://..., or a path under a live mount"))
+        .arg(side("dst", "The same; ending in / or naming a directory of a mount, it takes the object's name"))
+        .arg(
+            Arg::new("recursive")
+                .long("recursive")
+                .short('r')
+                .action(ArgAction::SetTrue)
+                .help("Copy everything below SRC to below DST"),
+        )
+        .args(asked::args())
+        .arg(json_arg().help("Print JSON, one object a line: how far the copy is, and last what came of it"))
+        .arg(config_arg())
+        .args(config::args(&[Group::Where, Group::Who, Group::Copy]))
+        .args_override_self(true)
+}
+
+pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
+    let given = sources::gather(matches, Caller::Person)?;
+    let Asked { source, destination, request } = asked::read(matches)?;
+    let url = BucketUrl { dialect: dialect(&source, &destination)?, ..source.url.clone() };
+    let store = config::resolve_store(&given.raw, &url, &variable)?;
+    let options = config::resolve_copy(&given.raw)?;
+    log::start_quietly(&given.raw)?;
+    let to = BucketUrl { path: request.destination.key.clone(), ..destination.url };
+    let teller = Teller::new(matches.get_flag("json"), source.url.to_string(), to.to_string());
+    let scope = request.scope;
+    let outcome = small_runtime()?.block_on(copied(store, options, request, teller));
+    // A copy of a prefix that failed has brought some of it.
+    if outcome.is_ok() || scope == Scope::Prefix {
+        shown::tell_mounts(&to, scope);
+    }
+    outcome
+}
+
+/// Both sides must speak one protocol: one service copies.
+fn dialect(source: &Side, destination: &Side) -> Result<store::Dialect> {
+    match source.url.dialect == destination.url.dialect {
+        true => Ok(source.url.dialect),
+        false => Err(Problem::usage(format!(
+            "{} and {} are not of one service, which could copy between them",
+            source.url, destination.url
+        ))),
+    }
+}
+
+async fn copied(store: store::Options, options: copy::Options, request: Request, mut teller: Teller) -> Result<()> {
+    let (metrics, clock) = (Arc::new(Metrics::default()), Clock::system());
+    // What is wrong with the options is told as such, before there is a job.
+    reach::connect(store.clone(), &metrics, &clock)?;
+    let is_prefix = request.scope == Scope::Prefix;
+    let copier = Copier::new(Arc::new(Account::new(store, metrics, clock.clone())), options);
+    let mut signals = Signals::catch()?;
+    let job = copier.start(request).map_err(|error| Problem::usage(error.message()))?;
+    let Some(mut status) = copier.watch(job) else { return Err(Problem::failure("the copy was lost")) };
+    teller.begin(clock);
+    let mut is_cancelled = false;
+    loop {
+        let now = status.borrow_and_update().clone();
+        if now.state.is_ended() {
+            teller.end(&now)?;
+            return outcome(&now, is_prefix);
+        }
+        tokio::select! {
+            () = teller.due() => teller.show(&now)?,
+            changed = status.changed() => if changed.is_err() { return Err(Problem::failure("the copy was lost")) },
+            () = signals.end() => {
+                if std::mem::replace(&mut is_cancelled, true) {
+                    return Err(Problem::failure("interrupted twice: parts of the copy may be left in the bucket"));
+                }
+                copier.cancel(job);
+            }
+        }
+    }
+}
+
+fn outcome(status: &Status, is_prefix: bool) -> Result<()> {
+    let left = status
+        .upload_id
+        .as_ref()
+        .map_or(String::new(), |id| format!("; its parts were left, go on from them with --resume {id}"));
+    match (status.state, &status.error) {
+        (State::Done, _) => Ok(()),
+        (State::Cancelled, _) if is_prefix => {
+            Err(Problem::failure("cancelled; what was copied stays, and --skip-existing goes on from there"))
+        }
+        (State::Cancelled, _) => Err(Problem::failure(format!("cancelled{left}"))),
+        (_, Some(error)) => Err(Problem::failure(format!("{}{left}", error.message))),
+        (_, None) => Err(Problem::failure("the copy failed")),
+    }
+}

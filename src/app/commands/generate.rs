@@ -1,0 +1,88 @@
+//! `ossmount generate DIR`: the files of a package that follow from the command line, so that none of them is kept by
+//! hand: manual pages and completions for shells.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::builder::PathBufValueParser;
+use clap::{Arg, ArgMatches, Command};
+use clap_complete::aot::{Shell, generate_to};
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+use super::mount;
+use crate::app::args::Form;
+use crate::app::cli;
+use crate::config::{self, Group, Problem, Result};
+
+/// What every manual page says at its foot.
+const SOURCE: &str = concat!("ossmount ", env!("CARGO_PKG_VERSION"));
+
+pub(in crate::app) fn command() -> Command {
+    Command::new("generate").about("Write manual pages and completions for shells, for packages").hide(true).arg(
+        Arg::new("dir")
+            .value_name("DIR")
+            .required(true)
+            .value_parser(PathBufValueParser::new())
+            .help("Gets man/*.1, man/*.5, man/*.8, bash/, zsh/ and fish/"),
+    )
+}
+
+pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
+    let Some(dir) = matches.get_one::<PathBuf>("dir") else { return Err(Problem::usage("which DIR?")) };
+    write_all(dir).map_err(|error| Problem::failure(format!("{} cannot be written: {error}", dir.display())))
+}
+
+fn write_all(dir: &Path) -> std::io::Result<()> {
+    for (shell, name) in [(Shell::Bash, "bash"), (Shell::Zsh, "zsh"), (Shell::Fish, "fish")] {
+        let folder = dir.join(name);
+        fs::create_dir_all(&folder)?;
+        generate_to(shell, &mut cli::command(), "ossmount", folder)?;
+    }
+    let pages = dir.join("man");
+    fs::create_dir_all(&pages)?;
+    let mut whole = cli::command();
+    whole.build();
+    for command in whole.get_subcommands() {
+        let name = format!("ossmount-{}", command.get_name());
+        write_page(&pages, &name, "1", command.clone().name(name.clone()))?;
+    }
+    write_page(&pages, "ossmount", "1", whole.clone())?;
+    let helper = mount::command(Form::Helper).name("mount.ossmount").bin_name("mount.ossmount");
+    write_page(&pages, "mount.ossmount", "8", helper)?;
+    fs::write(pages.join("ossmount.json.5"), file_page())
+}
+
+fn write_page(folder: &Path, name: &str, section: &str, command: Command) -> std::io::Result<()> {
+    let page = Man::new(command).title(name.to_uppercase()).section(section).source(SOURCE).manual("ossmount");
+    let mut text = Vec::new();
+    page.render(&mut text)?;
+    fs::write(folder.join(format!("{name}.{section}")), text)
+}
+
+/// The configuration file's own page, printed from the table.
+fn file_page() -> String {
+    let mut page = Roff::default();
+    page.control("TH", ["OSSMOUNT.JSON", "5", "", SOURCE, "ossmount"]);
+    page.control("SH", ["NAME"]);
+    page.text([roman("ossmount.json - options of ossmount(1)")]);
+    page.control("SH", ["DESCRIPTION"]);
+    page.text([roman(
+        "One JSON object whose keys are the names of options. Read from /etc/ossmount/config.json and then \
+         ~/.config/ossmount/config.json, or from the file that --config names. Sizes take KiB, MiB and GiB, times ms, s, \
+         m and h; switches are true or false. What the environment (OSSMOUNT_<NAME>), -o and flags say goes before \
+         it. Keys that are not known, and keys that come twice, are errors. ossmount config shows what holds and where \
+         it comes from.",
+    )]);
+    for group in Group::ALL {
+        page.control("SH", [group.title().to_uppercase().as_str()]);
+        for row in config::TABLE.iter().filter(|row| row.group == *group) {
+            page.control("TP", []);
+            page.text([bold(row.name), roman(format!(" {} [{}]", row.kind.placeholder(), row.standing.text()))]);
+            page.text([roman(row.help)]);
+        }
+    }
+    page.control("SH", ["SEE ALSO"]);
+    page.text([roman("ossmount(1), ossmount-mount(1), ossmount-config(1), mount.ossmount(8)")]);
+    page.render()
+}

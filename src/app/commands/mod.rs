@@ -1,0 +1,41 @@
+//! The commands, one file each, and what several of them share.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `mount`, `umount` | a mount, in the foreground or as a daemon, and its end |
+//! | `ls`, `stat`, `cp` | looking into a bucket and copying within the service, without a mount |
+//! | `prefetch`, `status`, `control` | requests to live mounts |
+//! | `config` | which options hold, and where each comes from |
+//! | `demo`, `emulator`, `sample` | a server on this machine, and the bucket that the demo shows |
+//! | `generate` | manual pages and completions for packages |
+//! | `ask`, `hung` | sending a request to a live mount, which may not answer |
+//! | `progress`, `text` | how progress, sizes, times and names are shown |
+
+mod ask;
+pub(super) mod config;
+pub(super) mod control;
+pub(super) mod cp;
+pub(super) mod demo;
+pub(super) mod emulator;
+pub(super) mod generate;
+mod hung;
+pub(super) mod ls;
+pub(super) mod mount;
+pub(super) mod prefetch;
+mod progress;
+mod sample;
+pub(super) mod stat;
+pub(super) mod status;
+mod text;
+pub(super) mod umount;
+
+use crate::config::Result;
+
+/// A runtime for a command that talks to a store and ends.
+fn small_runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| crate::config::Problem::failure(format!("no threads can be started: {error}")))
+}

@@ -1,0 +1,111 @@
+//! `ossmount prefetch PATH...`: asks live mounts to fetch files and directories.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use clap::builder::PathBufValueParser;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde_json::{Value, json};
+
+use super::ask::{Line, resolved};
+use super::text::{Output, counted};
+use crate::base::ByteSize;
+use crate::config::{Problem, Result};
+
+pub(in crate::app) fn command() -> Command {
+    Command::new("prefetch")
+        .about("Ask a live mount to fetch these files and directories into memory, in this order")
+        .arg(
+            Arg::new("paths")
+                .value_name("PATH")
+                .required(true)
+                .num_args(1..)
+                .value_parser(PathBufValueParser::new())
+                .help("Files and directories under a live mount"),
+        )
+        .arg(
+            Arg::new("wait")
+                .long("wait")
+                .action(ArgAction::SetTrue)
+                .help("Return when all is there, with the progress on a terminal"),
+        )
+}
+
+pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
+    let is_waiting = matches.get_flag("wait");
+    let mut jobs: BTreeMap<PathBuf, (Line, Vec<String>)> = BTreeMap::new();
+    for path in matches.get_many::<PathBuf>("paths").into_iter().flatten() {
+        let mut line = Line::to(path)?;
+        // Resolving links asks the mount, and would wait without end for a daemon that does not answer.
+        line.ask(&json!({"op": "health"}))?;
+        let below = below(&line.dir, path)?;
+        jobs.entry(line.dir.clone()).or_insert((line, Vec::new())).1.push(below);
+    }
+    let mut out = Output::new();
+    for (dir, (mut line, paths)) in jobs {
+        let mut answer = line.ask(&json!({"op": "prefetch", "paths": paths}))?;
+        if is_waiting {
+            answer = wait(&mut line, answer)?;
+            check(&answer)?;
+        }
+        out.line(&said(&dir, &answer))?;
+    }
+    out.flush().map(drop)
+}
+
+/// A path as the mount counts it.
+fn below(dir: &Path, path: &Path) -> Result<String> {
+    let path = resolved(path).unwrap_or_else(|| path.to_owned());
+    let below = path.strip_prefix(dir).unwrap_or(&path);
+    let below = below.to_str().ok_or_else(|| Problem::failure(format!("{} is not UTF-8", path.display())))?;
+    Ok(if below.is_empty() { ".".to_owned() } else { below.to_owned() })
+}
+
+fn wait(line: &mut Line, mut answer: Value) -> Result<Value> {
+    let is_shown = io::stderr().is_terminal();
+    while answer["state"] == "running" {
+        answer = line.ask(&json!({"op": "prefetch-status", "job": answer["job"], "wait": true}))?;
+        if is_shown {
+            let (done, all) = (number(&answer, "bytes-done") >> 20, number(&answer, "bytes") >> 20);
+            // A terminal that is gone shows nothing.
+            let _ = write!(io::stderr(), "\r{done} of {all} MiB\x1b[K");
+        }
+    }
+    if is_shown {
+        let _ = write!(io::stderr(), "\r\x1b[K");
+    }
+    Ok(answer)
+}
+
+fn number(answer: &Value, name: &str) -> u64 {
+    answer[name].as_u64().unwrap_or_default()
+}
+
+/// Fails unless all of it is in memory.
+fn check(answer: &Value) -> Result<()> {
+    let (failed, skipped) = (number(answer, "failed"), number(answer, "files-skipped"));
+    if failed > 0 {
+        let first = answer["failures"][0].as_str().unwrap_or("see the log");
+        return Err(Problem::failure(format!("{} could not be fetched: {first}", counted(failed, "path"))));
+    }
+    if skipped > 0 {
+        let bytes = ByteSize(number(answer, "bytes-skipped"));
+        let sentence =
+            format!("{} of {bytes} did not fit into the memory: raise memory-limit", counted(skipped, "file"));
+        return Err(Problem::failure(sentence));
+    }
+    Ok(())
+}
+
+fn said(dir: &Path, answer: &Value) -> String {
+    let job = number(answer, "job");
+    match answer["state"].as_str() {
+        Some("running") => format!("prefetch {job} has begun on {}", dir.display()),
+        _ => format!(
+            "{} of {} are in memory",
+            counted(number(answer, "files-done"), "file"),
+            ByteSize(number(answer, "bytes-done"))
+        ),
+    }
+}

@@ -1,0 +1,182 @@
+//! The first request to a bucket: it must be reached, and the credentials accepted, before anything is mounted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::Clock;
+use crate::config::{Problem, Result};
+use crate::list;
+use crate::metrics::Metrics;
+use crate::store::{self, Connected, Error, ErrorKind, Store};
+
+/// How long a bucket may take to answer at the start. Whoever waits for a mount wants to know sooner than a reader
+/// in the middle of a file, who is helped by patience.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// After how long no further try is made within that: the last one must have time to fail by itself, for its error
+/// says more than that time ran out; and one that was not answered must leave time for another address.
+const RETRY_BUDGET: Duration = Duration::from_secs(9);
+
+/// How long each try may take.
+const FIRST_BYTE: Duration = Duration::from_secs(8);
+
+/// What the first request found below its prefix.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::app) enum Below {
+    Nothing,
+    Something,
+}
+
+/// Builds the store and asks the bucket for one key below the prefix.
+pub(in crate::app) async fn reach(
+    options: store::Options,
+    prefix: &str,
+    metrics: &Arc<Metrics>,
+    clock: &Clock,
+) -> Result<(Connected, Below)> {
+    let below = ask(options.clone(), prefix, metrics, clock).await?;
+    Ok((connect(options, metrics, clock)?, below))
+}
+
+/// Why the bucket cannot be listed below the prefix; never returns when it can. For whoever lists at once, as patiently
+/// as a reader, and should still be told soon that nobody is there.
+pub(in crate::app) async fn failure(
+    options: store::Options,
+    prefix: &str,
+    metrics: &Arc<Metrics>,
+    clock: &Clock,
+) -> Problem {
+    match ask(options, prefix, metrics, clock).await {
+        Ok(_) => std::future::pending().await,
+        Err(problem) => problem,
+    }
+}
+
+/// Asks for one key, with little patience.
+async fn ask(mut options: store::Options, prefix: &str, metrics: &Arc<Metrics>, clock: &Clock) -> Result<Below> {
+    let bucket = options.bucket.clone();
+    options.retry.budget = RETRY_BUDGET;
+    options.timeouts.first_byte = options.timeouts.first_byte.min(FIRST_BYTE);
+    let hurried = connect(options, metrics, clock)?;
+    hurried.credentials_there().await.map_err(|error| explain(&error, bucket.as_str(), &hurried.endpoint))?;
+    first_request(&*hurried.store, prefix, bucket.as_str(), &hurried.endpoint).await
+}
+
+/// Builds the store, and asks for nothing.
+pub(in crate::app) fn connect(options: store::Options, metrics: &Arc<Metrics>, clock: &Clock) -> Result<Connected> {
+    store::connect(options, metrics.clone(), clock.clone()).map_err(|error| match error.kind() {
+        ErrorKind::Invalid => Problem::usage(error.message()),
+        _ => Problem::failure(error.to_string()),
+    })
+}
+
+async fn first_request(store: &dyn Store, prefix: &str, bucket: &str, endpoint: &str) -> Result<Below> {
+    match tokio::time::timeout(PATIENCE, list::any_below(store, prefix)).await {
+        Ok(Ok(found)) => Ok(if found { Below::Something } else { Below::Nothing }),
+        Ok(Err(error)) => Err(explain(&error, bucket, endpoint)),
+        Err(_) => Err(unreachable(endpoint, &format!("no answer within {} s", PATIENCE.as_secs()))),
+    }
+}
+
+/// A failed request, as one sentence with what to do.
+pub(in crate::app) fn explain(error: &Error, bucket: &str, endpoint: &str) -> Problem {
+    let code = error.code().unwrap_or_default();
+    let said = match error.request_id() {
+        Some(id) if !code.is_empty() => format!(" ({code}, request id {id})"),
+        _ if !code.is_empty() => format!(" ({code})"),
+        _ => String::new(),
+    };
+    Problem::failure(match error.kind() {
+        ErrorKind::NoSuchBucket => {
+            format!("bucket {bucket:?} does not exist at {endpoint}{said}: check its name, and the region or endpoint")
+        }
+        ErrorKind::WrongRegion => {
+            format!("bucket {bucket:?} is not at {endpoint}: {}{said}: set region or endpoint to that", error.message())
+        }
+        ErrorKind::AccessDenied | ErrorKind::Credentials if code == "SignatureDoesNotMatch" => {
+            format!("{endpoint} refuses the signature{said}: the access key's secret is wrong; set it anew")
+        }
+        ErrorKind::AccessDenied | ErrorKind::Credentials if code.starts_with("InvalidAccessKeyId") => {
+            format!(
+                "{endpoint} does not know the access key id{said}: check the credentials, and whose service this is"
+            )
+        }
+        // The service has said nothing: its source, which the sentence names, has none.
+        ErrorKind::Credentials if code.is_empty() => error.message().to_owned(),
+        ErrorKind::Credentials => {
+            format!("the credentials are not accepted by {endpoint}: {}{said}: renew them", error.message())
+        }
+        ErrorKind::AccessDenied => format!(
+            "access to bucket {bucket:?} is denied at {endpoint}{said}: allow this key to list it (oss:ListObjects, or \
+             s3:ListBucket) and to read its objects, or name a prefix that it may list"
+        ),
+        ErrorKind::ClockSkew => {
+            format!("this machine's clock and the one of {endpoint} differ too much{said}: set the clock")
+        }
+        ErrorKind::Network | ErrorKind::Timeout => {
+            let cause = error.root_cause().map(|cause| format!(": {cause}")).unwrap_or_default();
+            if let Some(cure) = error.cure() {
+                let what = error.message();
+                return Problem::failure(format!("{endpoint} cannot be reached: {what}{cause}: {cure}"));
+            }
+            return unreachable(endpoint, &error.root_cause().unwrap_or_else(|| error.message().to_owned()));
+        }
+        _ => format!("bucket {bucket:?} cannot be listed at {endpoint}: {error}"),
+    })
+}
+
+fn unreachable(endpoint: &str, why: &str) -> Problem {
+    Problem::failure(format!("{endpoint} cannot be reached: {why}: check endpoint, region and network"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_says_what_to_do() {
+        for (kind, code, says) in [
+            (ErrorKind::NoSuchBucket, "NoSuchBucket", "check its name"),
+            (ErrorKind::WrongRegion, "AccessDenied", "set region or endpoint"),
+            (ErrorKind::AccessDenied, "SignatureDoesNotMatch", "secret is wrong"),
+            (ErrorKind::Credentials, "InvalidAccessKeyId", "does not know the access key id"),
+            (ErrorKind::Credentials, "SecurityTokenExpired", "renew them"),
+            (ErrorKind::AccessDenied, "AccessDenied", "oss:ListObjects, or s3:ListBucket"),
+            (ErrorKind::Credentials, "", "what the server says"),
+            (ErrorKind::ClockSkew, "RequestTimeTooSkewed", "set the clock"),
+            (ErrorKind::Network, "", "cannot be reached: refused: check"),
+            (ErrorKind::Server, "InternalError", "cannot be listed"),
+        ] {
+            let source: Box<dyn std::error::Error + Send + Sync> = "refused".into();
+            let error =
+                Error::new(kind, "what the server says").with_code(code.to_owned()).with_request_id("5C".to_owned());
+            let error = if kind == ErrorKind::Network { error.with_source(Some(source)) } else { error };
+            let problem = explain(&error, "b", "http://h");
+            assert!(problem.sentence.contains(says), "{kind:?}: {problem}");
+            assert!(!problem.sentence.contains('\n') && problem.code() == 1);
+        }
+        let source: Box<dyn std::error::Error + Send + Sync> = "Connection refused".into();
+        let error = Error::new(ErrorKind::Network, "the proxy http://p:1 refuses the connection")
+            .with_cure("leave it out")
+            .with_source(Some(source));
+        assert_eq!(
+            explain(&error, "b", "http://h").sentence,
+            "http://h cannot be reached: the proxy http://p:1 refuses the connection: Connection refused: leave it out"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_of_keys_that_hangs_is_named_and_not_the_network() {
+        use crate::base::{BucketName, Timestamp};
+        use crate::store::credentials::Source;
+
+        let mut options = store::Options::new(store::Dialect::Oss, BucketName::new("bucket"));
+        options.endpoint = Some("http://127.0.0.1:1".to_owned());
+        options.region = Some("cn-hangzhou".to_owned());
+        options.credentials = Source::Process("sleep 600 # hush".to_owned());
+        let clock = Clock::manual(Timestamp::from_unix(1_709_210_096));
+        let problem = ask(options, "", &Arc::default(), &clock).await.unwrap_err();
+        let says = "the program of credentials-process (sleep) took over 60 s and was ended; run it by hand";
+        assert_eq!(problem.sentence, says);
+    }
+}

@@ -1,0 +1,438 @@
+//! One mount from its first request to its end: store, reader, file system, kernel.
+
+use std::cell::RefCell;
+use std::os::fd::RawFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::time::MissedTickBehavior;
+
+use super::accessories::{About, Accessories, Addresses, Wanted};
+use super::addresses::Reached;
+use super::beside::{Beside, Readiness};
+use super::handover::{self, Life};
+use super::health::Watched;
+use super::log::Level;
+use super::notify::Manager;
+use super::pressure::{self, Watch};
+use super::reach::{self, Below};
+use super::recording::{self, Recording};
+use super::signals::{Signals, Wish};
+use crate::base::Clock;
+use crate::config::{Mounting, Problem, Result};
+use crate::copy::{Account, Copier};
+use crate::fs::{self as file_systems, Copying, Fs, Surroundings, Ttl};
+use crate::fuse::{self, Drained, Mounted, Place, Target};
+use crate::metrics::{Metric, Metrics};
+use crate::read::{Prefetch, Reader};
+use crate::store::layers::Rate;
+
+/// What to mount where.
+pub(in crate::app) struct Plan {
+    /// The URL, as the table of mounts shall show it.
+    pub(in crate::app) source: String,
+    /// Where, absolute, or `/dev/fd/N`.
+    pub(in crate::app) dir: PathBuf,
+    /// How.
+    pub(in crate::app) mounting: Mounting,
+}
+
+impl Plan {
+    /// Whether somebody else has mounted, and will unmount.
+    pub(in crate::app) fn is_handed_over(&self) -> bool {
+        self.mounting.run.fuse_fd.is_some() || Place::is_descriptor(&self.dir)
+    }
+
+    /// Where to serve.
+    fn place(&self) -> Result<Place> {
+        let place = match self.mounting.run.fuse_fd {
+            Some(number) => Place::device(number),
+            None => Place::parse(&self.dir),
+        };
+        place.map_err(|error| Problem::failure(error.to_string()))
+    }
+
+    /// Whether a process beside the daemon keeps the mount alive.
+    pub(in crate::app) fn is_supervised(&self) -> bool {
+        self.mounting.run.supervise && !self.is_handed_over()
+    }
+
+    /// The descriptors of the caller that options name, as `/dev/fd/N` does.
+    pub(in crate::app) fn descriptors(&self) -> Vec<RawFd> {
+        let run = &self.mounting.run;
+        let mut paths: Vec<PathBuf> = [&run.log.file, &run.pid_file, &run.record, &run.replay]
+            .into_iter()
+            .chain([&self.mounting.store.ca_bundle])
+            .flatten()
+            .cloned()
+            .collect();
+        let named = RefCell::new(Vec::new());
+        self.mounting.store.credentials.clone().map_paths(&|path| {
+            named.borrow_mut().push(path.to_owned());
+            path.to_owned()
+        });
+        paths.append(&mut named.borrow_mut());
+        paths.iter().filter_map(|path| number_of(path)).collect()
+    }
+
+    /// What a later life must find again to go on: what is mounted where, and what names it has.
+    fn what(&self) -> String {
+        let odd_keys = self.mounting.fs.odd_keys;
+        format!("{} on {} ({odd_keys:?})", self.source, self.dir.display())
+    }
+}
+
+/// The descriptor that a path names.
+fn number_of(path: &Path) -> Option<RawFd> {
+    let path = path.to_str()?;
+    let number = path.strip_prefix("/dev/fd/").or_else(|| path.strip_prefix("/proc/self/fd/"))?;
+    number.parse().ok()
+}
+
+/// A mount that answers. Dropping it unmounts.
+pub(in crate::app) struct Live {
+    mounted: Mounted,
+    source: String,
+    adjust: Adjust,
+    /// Whether a later life can go on with it.
+    is_kept: bool,
+    /// What is under way is called off in the end.
+    copier: Option<Copier>,
+    _accessories: Accessories,
+    health: Watched,
+    _watch: Watch,
+    /// Behind the mount: what is under way until its end belongs to the load.
+    _recording: Option<Recording>,
+}
+
+/// Reaches the bucket, mounts, and returns once the kernel has had an answer. On failure nothing stays mounted.
+///
+/// A life that goes on with a mount has users who wait, so that it fails for nothing that serving them does not need.
+pub(in crate::app) async fn start(plan: Plan, level: Arc<Level>, manager: &Manager) -> Result<Live> {
+    let place = plan.place()?;
+    let life = match place {
+        Place::Directory(_) if manager.keeps() => Life::begin(manager, &plan.what(), &plan.dir),
+        _ => Life::Only,
+    };
+    let goes_on = life.goes_on();
+    match manager.deaths() {
+        Some(deaths) if deaths.was_replaced() => tracing::info!("{deaths}"),
+        Some(deaths) => tracing::warn!("{deaths}"),
+        None => {}
+    }
+    let Plan { source, dir, mounting } = plan;
+    let (metrics, clock) = (Arc::new(Metrics::default()), Clock::system());
+    metrics.set(Metric::Began, clock.now().seconds.max(0) as u64);
+    let wanted = Wanted {
+        pid_file: mounting.run.pid_file,
+        control_socket: mounting.run.control_socket,
+        metrics_listen: mounting.run.metrics_listen,
+    };
+    // From the first moment on, so that whoever starts many of them sees which is not ready yet.
+    let beside = match &wanted.metrics_listen {
+        Some(listen) if !goes_on => Some(Beside::open(listen).await?),
+        _ => None,
+    };
+    let mut options = mounting.fs;
+    options.mount_time = life.mount_time().unwrap_or_else(|| clock.now());
+    let (record, replay) = (mounting.run.record, mounting.run.replay);
+    let bucket = mounting.store.bucket.clone();
+    let trace = match replay {
+        Some(path) => bearable(goes_on, recording::load(&path, record.as_deref(), &bucket))?.flatten(),
+        None => None,
+    };
+    tracing::info!(from = mounting.store.credentials.describe(), "credentials");
+    let store_options = mounting.store.clone();
+    let requests_to = Reached { addresses: mounting.store.addresses.clone(), clock: clock.clone() };
+    let connected = match goes_on {
+        true => {
+            look_at_bucket(mounting.store.clone(), options.prefix.clone(), metrics.clone(), clock.clone());
+            reach::connect(mounting.store, &metrics, &clock)?
+        }
+        false => {
+            let (connected, below) = reach::reach(mounting.store, &options.prefix, &metrics, &clock).await?;
+            if below == Below::Nothing {
+                tracing::warn!("no key begins with {:?} yet; the mount is empty until one does", options.prefix);
+            }
+            connected
+        }
+    };
+    let copying = mounting.copy_reach.map(|reach| {
+        let account = Account::new(store_options, metrics.clone(), clock.clone()).sharing(&connected);
+        Copying { copier: Copier::new(Arc::new(account), mounting.copy), reach }
+    });
+    let copier = copying.as_ref().map(|copying| copying.copier.clone());
+    let reader = Reader::new(connected.store.clone(), mounting.read, metrics.clone());
+    if let Some(trace) = trace {
+        reader.replay(trace);
+    }
+    let begin = |path| Recording::begin(&Handle::current(), path, bucket, reader.clone(), goes_on);
+    let recording = record.map(begin).transpose()?;
+    let health = Watched { metrics: metrics.clone(), clock: clock.clone(), source: source.clone() };
+    let readiness = Readiness::new(connected.store.clone(), options.prefix.clone(), metrics.clone(), clock.clone());
+    let adjusted_reader = reader.clone();
+    let file_system = Fs::new(connected.store, reader, options, metrics, clock.clone());
+    let watched = pressure::Watched {
+        reader: adjusted_reader.clone(),
+        names: Arc::downgrade(&file_system),
+        clock: clock.clone(),
+    };
+    let watch = match Watch::begin(watched.clone()) {
+        Ok(watch) => watch,
+        Err(error) if goes_on => Watch::later(&Handle::current(), watched, error),
+        Err(error) => {
+            let sentence =
+                format!("memory cannot be watched, no thread can be made: {error}; raise the limit of tasks");
+            return Err(Problem::failure(sentence));
+        }
+    };
+    let target = Target { source: source.clone(), place: life.take_up(&file_system, place) };
+    let mounted = fuse::mount(file_system.clone(), target, mounting.fuse, Handle::current())
+        .map_err(|error| Problem::failure(error.to_string()))?;
+    let addresses = Addresses::default();
+    file_system.settle_in(Surroundings {
+        source: source.clone(),
+        dir: mounted.dir().map(PathBuf::from),
+        socket: addresses.socket.clone(),
+        metrics: addresses.metrics.clone(),
+        copying,
+        daemon: Arc::new(Rest { level, max_bandwidth: connected.max_bandwidth.clone(), addresses: requests_to }),
+    });
+    let about = About {
+        file_system: file_system.clone(),
+        dir: mounted.dir().map(PathBuf::from),
+        source: source.clone(),
+        ended: mounted.ended(),
+        readiness,
+    };
+    let accessories = match goes_on {
+        true => Accessories::gather(wanted, about, beside, addresses).await,
+        false => Accessories::demand(wanted, about, beside, addresses).await?,
+    };
+    let is_kept = goes_on || handover::keep(&mounted, &file_system, manager);
+    let how = if goes_on { "the mount goes on" } else { "mounted" };
+    tracing::info!(source, dir = %dir.display(), endpoint = connected.endpoint, "{how}");
+    let drain_timeout = mounting.run.drain_timeout.into();
+    let max_bandwidth = connected.max_bandwidth;
+    let adjust = Adjust { reader: adjusted_reader, file_system, max_bandwidth, drain_timeout };
+    Ok(Live {
+        mounted,
+        source,
+        adjust,
+        is_kept,
+        copier,
+        _accessories: accessories,
+        health,
+        _watch: watch,
+        _recording: recording,
+    })
+}
+
+/// What failed is only told where a mount goes on, which does not need it.
+fn bearable<T>(goes_on: bool, outcome: Result<T>) -> Result<Option<T>> {
+    match outcome {
+        Err(problem) if goes_on => {
+            tracing::warn!("{problem}; the mount goes on without");
+            Ok(None)
+        }
+        outcome => outcome.map(Some),
+    }
+}
+
+/// Says in the log where the bucket does not answer a life that goes on with a mount, and so does not wait for it.
+fn look_at_bucket(options: crate::store::Options, prefix: String, metrics: Arc<Metrics>, clock: Clock) {
+    tokio::spawn(async move {
+        if let Err(problem) = reach::reach(options, &prefix, &metrics, &clock).await {
+            tracing::warn!("{problem}; the mount is served, and what needs the bucket waits for it");
+        }
+    });
+}
+
+/// What control requests change besides the file system.
+struct Rest {
+    level: Arc<Level>,
+    max_bandwidth: Rate,
+    addresses: Reached,
+}
+
+impl file_systems::Daemon for Rest {
+    fn addresses(&self) -> serde_json::Value {
+        self.addresses.shown()
+    }
+
+    fn set_log_level(&self, level: &str) {
+        self.level.set(level);
+    }
+
+    fn resident_bytes(&self) -> u64 {
+        pressure::resident_bytes()
+    }
+
+    fn set_max_bandwidth(&self, bytes_per_second: Option<u64>) {
+        self.max_bandwidth.set(bytes_per_second);
+    }
+}
+
+/// What of a live mount can be changed without a new one.
+pub(in crate::app) struct Adjust {
+    reader: Arc<Reader>,
+    file_system: Arc<Fs>,
+    max_bandwidth: Rate,
+    drain_timeout: Mutex<Duration>,
+}
+
+impl Adjust {
+    pub(super) fn set_memory_limit(&self, bytes: u64) {
+        self.reader.set_memory_limit(bytes);
+    }
+
+    pub(super) fn set_max_bandwidth(&self, bytes_per_second: Option<u64>) {
+        self.max_bandwidth.set(bytes_per_second);
+    }
+
+    pub(super) fn set_prefetch(&self, prefetch: Prefetch) {
+        self.reader.set_prefetch_of_all(prefetch);
+    }
+
+    pub(super) fn set_part_bytes(&self, bytes: u64) {
+        self.reader.set_part_bytes(bytes);
+    }
+
+    /// Whether the mount shows for ever what it has shown once.
+    pub(super) fn is_frozen(&self) -> bool {
+        self.file_system.is_frozen()
+    }
+
+    pub(super) fn set_ttls(&self, metadata_ttl: Ttl, negative_ttl: Duration) {
+        self.file_system.set_ttls(metadata_ttl, negative_ttl);
+    }
+
+    pub(super) fn set_drain_timeout(&self, timeout: Duration) {
+        *self.drain_timeout.lock() = timeout;
+    }
+
+    fn drain_timeout(&self) -> Duration {
+        *self.drain_timeout.lock()
+    }
+}
+
+impl Live {
+    /// Serves until the mount is gone or a signal ends it; then drains. `reload` answers SIGHUP; `manager` hears how
+    /// it goes. Fails where the session with the kernel broke while the mount stood.
+    pub(in crate::app) async fn serve(
+        self,
+        signals: Signals,
+        manager: &Manager,
+        level: &Level,
+        reload: impl Fn(&Adjust),
+    ) -> Result<()> {
+        manager.ready(&self.source);
+        let health = self.health.clone();
+        let outcome = tokio::select! {
+            () = level.keep_telling() => Ok(()),
+            () = health.keep_telling(manager) => Ok(()),
+            outcome = self.serve_on(signals, manager, level, reload) => outcome,
+        };
+        level.tell_rest();
+        outcome
+    }
+
+    async fn serve_on(
+        self,
+        mut signals: Signals,
+        manager: &Manager,
+        level: &Level,
+        reload: impl Fn(&Adjust),
+    ) -> Result<()> {
+        loop {
+            tokio::select! {
+                () = self.prove_life(manager) => {}
+                () = self.mounted.wait() => match self.mounted.broke() {
+                    None => {
+                        tracing::info!("unmounted; the daemon ends");
+                        manager.keep_no_more();
+                        self.stop_copies().await;
+                        return Ok(());
+                    }
+                    Some(why) => {
+                        self.stop_copies().await;
+                        if self.is_kept {
+                            self.mounted.leave();
+                        }
+                        return Err(Problem::failure(format!("the session with the kernel broke: {why}")));
+                    }
+                },
+                wish = signals.next() => match wish {
+                    Wish::End => break,
+                    Wish::Reload => {
+                        manager.reloading();
+                        reload(&self.adjust);
+                        manager.ready(&self.source);
+                    }
+                    Wish::HandOver if self.is_kept => {
+                        tracing::info!("the mount is left to the next daemon");
+                        self.mounted.leave();
+                        return Ok(());
+                    }
+                    Wish::HandOver => tracing::warn!("nobody keeps this mount for another daemon: it stays with this one"),
+                    Wish::NextLevel => level.step(),
+                }
+            }
+        }
+        tracing::info!("asked to end");
+        manager.stopping();
+        manager.keep_no_more();
+        self.end(signals).await;
+        Ok(())
+    }
+
+    /// Tells a manager that watches, again and again, that requests through the mount are answered. Where they are not
+    /// it is told nothing, and will act.
+    async fn prove_life(&self, manager: &Manager) {
+        let Some(period) = manager.watchdog() else { return std::future::pending().await };
+        let mut ticks = tokio::time::interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let dir = self.dir();
+            let asked = tokio::task::spawn_blocking(move || dir.is_none_or(|dir| fuse::answers(&dir)));
+            match asked.await {
+                Ok(true) => manager.alive(),
+                _ => tracing::error!("the mount does not answer"),
+            }
+        }
+    }
+
+    /// Unmounts, and answers what is under way within the drain time; a second request to end cuts that short.
+    pub(in crate::app) async fn end(self, mut signals: Signals) {
+        let drain_timeout = self.adjust.drain_timeout();
+        let ended = async { tokio::join!(self.mounted.drain(drain_timeout), self.stop_copies()).0 };
+        tokio::select! {
+            drained = ended => match drained {
+                Drained::Clean => tracing::info!("unmounted; everything under way was answered"),
+                Drained::CutShort(count) => {
+                    tracing::warn!("unmounted; {count} requests were cut short after {drain_timeout:?}");
+                }
+            },
+            () = signals.end() => tracing::warn!("told twice to end: unmounted without waiting"),
+        }
+    }
+
+    /// Calls off the copies under way: their parts would be paid for until somebody finds them.
+    async fn stop_copies(&self) {
+        let drain_timeout = self.adjust.drain_timeout();
+        if let Some(copier) = &self.copier
+            && tokio::time::timeout(drain_timeout, copier.stop()).await.is_err()
+        {
+            tracing::warn!("copies were cut short after {drain_timeout:?}; parts of them may be left");
+        }
+    }
+
+    /// The directory mounted on.
+    pub(in crate::app) fn dir(&self) -> Option<PathBuf> {
+        self.mounted.dir().map(PathBuf::from)
+    }
+}
