@@ -22,6 +22,8 @@ pub(super) struct Sources {
     matches: ArgMatches,
     caller: Caller,
     files: Files,
+    /// Where the command was given; unknown where that directory is gone.
+    directory: Option<PathBuf>,
 }
 
 /// Files, absolute: a daemon leaves the directory it was started in.
@@ -43,12 +45,15 @@ impl Sources {
             Some(path) => Files::Named(absolute(path)),
             None => Files::Standard(config::standard_files(&variable).into_iter().map(absolute).collect()),
         };
-        Sources { matches: matches.clone(), caller, files }
+        Sources { matches: matches.clone(), caller, files, directory: std::env::current_dir().ok() }
     }
 
-    /// Reads them all.
+    /// Reads all of the sources.
     pub(super) fn read(&self) -> Result<Given> {
         let mut raw = Raw::default();
+        if let Some(directory) = &self.directory {
+            raw.set_directory(directory.clone());
+        }
         let mut files = Vec::new();
         match &self.files {
             Files::Named(path) => {

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::choices::KeySource;
 use super::problem::{Problem, Result};
 use super::raw::Raw;
 use super::table::Name;
@@ -43,18 +44,19 @@ pub(super) struct Asked<'a> {
 
 /// Where the credentials for a bucket come from. Fails with a sentence when none can be had.
 pub(super) fn source(raw: &Raw, asked: &Asked<'_>) -> Result<Source> {
-    let kind = raw.text(Name::Credentials).unwrap_or("auto");
-    if asked.sign == Sign::None || kind == "anonymous" {
+    let kind = raw.choice::<KeySource>(Name::Credentials)?;
+    if asked.sign == Sign::None {
         return Ok(Source::Anonymous);
     }
     let source = match kind {
-        "file" => asked.file(raw)?.ok_or_else(|| needs(raw, Name::CredentialsFile))?,
-        "process" => process(raw).ok_or_else(|| needs(raw, Name::CredentialsProcess))?,
-        "uri" => asked.uri(raw)?.ok_or_else(|| needs(raw, Name::CredentialsUri))?,
-        "oidc" => return asked.oidc(raw)?.ok_or_else(|| needs(raw, Name::OidcTokenFile)),
-        "ecs-role" => asked.ecs_role(raw),
-        "env" => asked.environment()?.ok_or_else(|| asked.nothing())?,
-        _ => return asked.chain(raw),
+        KeySource::Auto => return asked.chain(raw),
+        KeySource::Anonymous => return Ok(Source::Anonymous),
+        KeySource::File => asked.file(raw)?.ok_or_else(|| needs(raw, Name::CredentialsFile))?,
+        KeySource::Process => process(raw).ok_or_else(|| needs(raw, Name::CredentialsProcess))?,
+        KeySource::Uri => asked.uri(raw)?.ok_or_else(|| needs(raw, Name::CredentialsUri))?,
+        KeySource::Oidc => return asked.oidc(raw)?.ok_or_else(|| needs(raw, Name::OidcTokenFile)),
+        KeySource::EcsRole => asked.ecs_role(raw),
+        KeySource::Env => asked.environment()?.ok_or_else(|| asked.nothing())?,
     };
     asked.with_role(raw, source)
 }

@@ -20,7 +20,7 @@ use crate::store;
 /// One option as it holds.
 #[derive(Clone, Debug)]
 pub struct Effective {
-    /// The option.
+    /// The row of the option.
     pub row: &'static Row,
     /// What was given, or the default, without secrets.
     pub value: Option<String>,
@@ -33,7 +33,7 @@ pub struct Effective {
 /// A value that was worked out.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Computed {
-    /// The value.
+    /// The value that holds, as text.
     pub value: String,
     /// From what, as a phrase.
     pub because: String,

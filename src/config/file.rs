@@ -30,7 +30,7 @@ pub fn standard_files(variable: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBu
 pub enum Found {
     /// It was, and was read.
     Read,
-    /// It was not.
+    /// There is no such file.
     Missing,
 }
 

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 /// A place in a text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Place {
-    /// From 1 on.
+    /// The line, counted from 1.
     pub line: usize,
     /// In characters, from 1 on.
     pub column: usize,

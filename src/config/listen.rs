@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where to listen.
+/// Where figures and health are served over HTTP.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum MetricsListen {
     /// On this host and port, in the form `host:port`.
@@ -25,6 +25,14 @@ impl MetricsListen {
         match text.rsplit_once(':').is_some_and(is_right) {
             true => Ok(MetricsListen::Tcp(text.to_owned())),
             false => Err(format!("{text:?} is neither HOST:PORT, as in 127.0.0.1:9464 or [::1]:9464, nor a path")),
+        }
+    }
+
+    /// The same, with its path from the directory that the paths of options are relative to.
+    pub(super) fn map_path(self, from_directory: impl FnOnce(PathBuf) -> PathBuf) -> MetricsListen {
+        match self {
+            MetricsListen::Tcp(address) => MetricsListen::Tcp(address),
+            MetricsListen::Unix(path) => MetricsListen::Unix(from_directory(path)),
         }
     }
 }

@@ -14,9 +14,9 @@ pub struct Machine {
     pub memory: u64,
     /// Bytes of memory that the machine has.
     pub installed: u64,
-    /// Who runs this.
+    /// The user that runs this process.
     pub uid: u32,
-    /// And their group.
+    /// The group of that user.
     pub gid: u32,
 }
 
@@ -54,9 +54,9 @@ pub struct MemoryShares {
     pub allowed: u64,
     /// Left for the program, its stacks and connections, pages of listings on their way, and what allocators keep.
     pub reserved: u64,
-    /// Read buffers.
+    /// Bytes for read buffers.
     pub buffers: u64,
-    /// Names and attributes.
+    /// Bytes for names and attributes.
     pub names: u64,
 }
 

@@ -3,9 +3,31 @@
 //! An option is one row of [`TABLE`]: name, group, kind, default, help. The command-line flags, the words after `-o`,
 //! the environment variables, the keys of the JSON file, `config/default.json` and the manual's table all come from
 //! that row. What was given, and where, is gathered in [`Raw`] (flag beats environment beats file beats default),
-//! checked there against the row's kind, and turned by [`resolve()`] into what the rooms want. Below this room nobody
+//! checked there against the row's kind, and turned by [`resolve()`] into what the rooms want. Below this room no code
 //! sees a flag, a file or the environment.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `choices` | words of options that take one of several, and the variants they stand for |
+//! | `credentials` | which credentials are meant, from options and environment |
+//! | `effective` | what holds for each option, and why |
+//! | `file` | the JSON configuration file |
+//! | `flags` | the rows of the table as command-line flags |
+//! | `json` | a JSON object whose keys and values know where they stand |
+//! | `listen` | where figures and health are served |
+//! | `machine` | what the machine has: memory, and the limits of control groups |
+//! | `print` | `config/default.json`, and the tables of the manual and the README |
+//! | `problem` | a failure before or around a command: one sentence and the exit status |
+//! | `raw` | what was given for each option, where, and which of several wins |
+//! | `resolve` | from what was given to what the rooms want |
+//! | `run` | how the daemon runs and logs |
+//! | `suggest` | which word was meant |
+//! | `table` | the option table |
+//! | `url` | `oss://bucket/prefix` and `s3://bucket/prefix` |
+//! | `value` | the kinds of values an option takes, and how each is read |
+//! | `words` | the words after `-o` |
 
+mod choices;
 mod credentials;
 mod effective;
 mod file;
@@ -17,6 +39,7 @@ mod print;
 mod problem;
 mod raw;
 mod resolve;
+mod run;
 mod suggest;
 mod table;
 mod url;
@@ -32,10 +55,9 @@ pub use machine::{Machine, MemoryGroup, MemoryShares, cgroup_limit, meminfo};
 pub use print::{default_json, markdown_table};
 pub use problem::{Problem, Result, Status};
 pub use raw::{Origin, Raw, unknown_variables};
-pub use resolve::{
-    ControlSocket, Log, LogFormat, Mounting, Run, resolve, resolve_copy, resolve_list, resolve_run, resolve_store,
-};
-pub use table::{Group, Name, Row, Standing, TABLE};
+pub use resolve::{Mounting, resolve, resolve_copy, resolve_list, resolve_run, resolve_store};
+pub use run::{ControlSocket, Log, LogFormat, Run};
+pub use table::{Change, Group, Name, Row, Standing, TABLE};
 pub use url::BucketUrl;
 pub use value::{Kind, parse_time};
 pub use words::{Caller, Words};

@@ -17,7 +17,7 @@ pub enum Status {
 /// One sentence that says what went wrong and what to do, with the exit status that fits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Problem {
-    /// What to tell.
+    /// The sentence that is printed.
     pub sentence: String,
     /// What to exit with.
     pub status: Status,

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::choices::Choice;
 use super::json::Place;
 use super::problem::{Problem, Result};
 use super::suggest;
@@ -12,18 +13,18 @@ use super::value::{self, Kind};
 /// Where a value was given. Later ones beat earlier ones.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Origin {
-    /// A configuration file.
+    /// A key of a configuration file.
     File {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
         /// Where in it the value stands.
         at: Place,
     },
-    /// An environment variable.
+    /// A variable of the environment.
     Environment,
     /// A word after `-o`.
     Word,
-    /// A flag.
+    /// A flag of the command line.
     Flag,
 }
 
@@ -40,11 +41,13 @@ impl Origin {
 /// The options as they were given, each checked against its kind.
 #[derive(Clone, Default, Debug)]
 pub struct Raw {
-    values: Vec<(Name, Value)>,
+    values: Vec<(Name, GivenValue)>,
+    /// What relative paths are relative to, where that is settled.
+    directory: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
-struct Value {
+struct GivenValue {
     text: String,
     origin: Origin,
 }
@@ -71,8 +74,8 @@ impl Raw {
                 held.text.push_str(&text);
             }
             Some((_, held)) if rank(&held.origin) > rank(&origin) => {}
-            Some((_, held)) => *held = Value { text, origin },
-            None => self.values.push((name, Value { text, origin })),
+            Some((_, held)) => *held = GivenValue { text, origin },
+            None => self.values.push((name, GivenValue { text, origin })),
         }
         Ok(())
     }
@@ -121,8 +124,30 @@ impl Raw {
         self.read(name, value::switch).map(|on| on.unwrap_or(false))
     }
 
+    /// Reads relative paths as of this directory from now on, and not as of the one that the process is in: a daemon
+    /// leaves the directory that it was started in.
+    pub fn set_directory(&mut self, directory: PathBuf) {
+        self.directory = Some(directory);
+    }
+
+    /// A path that was given, from the directory that such paths are relative to.
+    pub(super) fn path_from(&self, path: PathBuf) -> PathBuf {
+        match &self.directory {
+            Some(directory) => directory.join(path),
+            None => path,
+        }
+    }
+
     pub(super) fn path(&self, name: Name) -> Option<PathBuf> {
-        self.text(name).map(PathBuf::from)
+        self.text(name).map(|path| self.path_from(PathBuf::from(path)))
+    }
+
+    /// The variant that an option's word stands for. `T` must be the choice that the option's row offers.
+    pub(super) fn choice<T: Choice>(&self, name: Name) -> Result<T> {
+        debug_assert_eq!(name.row().kind, Kind::Choice(T::WORDS));
+        self.required(name, |text| {
+            T::of_word(text).ok_or_else(|| format!("{text:?} is none of {}", T::WORDS.join(", ")))
+        })
     }
 
     /// Reads an option's text; `None` when it has neither value nor default.
@@ -145,7 +170,7 @@ impl Raw {
         self.read(name, read)?.ok_or_else(missing)
     }
 
-    fn given(&self, name: Name) -> Option<&Value> {
+    fn given(&self, name: Name) -> Option<&GivenValue> {
         self.values.iter().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 }
@@ -212,6 +237,17 @@ mod tests {
         raw.set(Name::Bind, "eth5", Origin::Environment).unwrap();
         raw.set(Name::Bind, "127.0.0.2", Origin::Flag).unwrap();
         assert_eq!(raw.list(Name::Bind).collect::<Vec<_>>(), ["lo", "127.0.0.2"]);
+    }
+
+    #[test]
+    fn relative_paths_are_those_of_a_directory_once_it_is_settled() {
+        let mut raw = Raw::default();
+        raw.set(Name::PidFile, "run/pid", Origin::Flag).unwrap();
+        raw.set(Name::Record, "/r", Origin::Flag).unwrap();
+        assert_eq!(raw.path(Name::PidFile), Some("run/pid".into()));
+        raw.set_directory("/d".into());
+        assert_eq!(raw.path(Name::PidFile), Some("/d/run/pid".into()));
+        assert_eq!((raw.path(Name::Record), raw.path(Name::LogFile)), (Some("/r".into()), None));
     }
 
     #[test]

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::choices::Payer;
 use super::credentials::{self, Asked};
 use super::listen::MetricsListen;
 use super::machine::{Machine, MemoryShares};
 use super::problem::{Problem, Result};
 use super::raw::Raw;
+use super::run::{ControlSocket, Log, Run};
 use super::table::Name;
 use super::url::BucketUrl;
 use super::value;
@@ -20,33 +22,6 @@ use crate::{copy, fs, fuse, list, read, store};
 /// gains little; the rest is room for listings and look-ups beside them.
 const AUTOMATIC_CONNECTIONS: usize = 64;
 
-/// The smallest memory limit that is taken: the windows of a few readers.
-const LEAST_MEMORY: u64 = 64 << 20;
-
-/// The lowest bandwidth, in bytes per second: less, and bodies stand still for longer than servers allow.
-const LEAST_BANDWIDTH: u64 = 1 << 20;
-
-/// The smallest memory for names: some 100,000 files.
-const LEAST_METADATA_MEMORY: u64 = 16 << 20;
-
-/// The most memory that is taken for a limit: no machine has as much, so that it is a mistake in the unit.
-const MOST_MEMORY: u64 = 16 << 40;
-
-/// The most requests under way at once: a process has fewer ports to one address.
-const MOST_CONNECTIONS: usize = 65_535;
-
-/// The most requests of one listing at once.
-const MOST_LIST_CONCURRENCY: usize = 1024;
-
-/// The most parts of one object copied at once.
-const MOST_COPY_PARALLEL: usize = 1000;
-
-/// The most copying requests at once.
-const MOST_COPY_REQUESTS: usize = 1024;
-
-/// The most log files that are kept.
-const MOST_LOG_FILES: usize = 1000;
-
 /// Everything a mount needs, in the terms of each room.
 #[derive(Clone, Debug)]
 pub struct Mounting {
@@ -54,7 +29,7 @@ pub struct Mounting {
     pub store: store::Options,
     /// How files are read.
     pub read: read::Options,
-    /// How the tree looks. The mount's time is left to whoever mounts.
+    /// How the tree looks. The mount's time is left to the caller.
     pub fs: fs::Options,
     /// How copies are made.
     pub copy: copy::Options,
@@ -66,68 +41,7 @@ pub struct Mounting {
     pub run: Run,
 }
 
-/// How the daemon runs.
-#[derive(Clone, Debug)]
-pub struct Run {
-    /// Stay in the foreground.
-    pub foreground: bool,
-    /// Where and what to log.
-    pub log: Log,
-    /// Where to write the process id.
-    pub pid_file: Option<PathBuf>,
-    /// Where to take control requests.
-    pub control_socket: ControlSocket,
-    /// A descriptor of `/dev/fuse` that is mounted already.
-    pub fuse_fd: Option<i32>,
-    /// Where to serve figures and health, if anywhere.
-    pub metrics_listen: Option<MetricsListen>,
-    /// Start the daemon again when it dies.
-    pub supervise: bool,
-    /// How long a drain may take.
-    pub drain_timeout: Duration,
-    /// Where to record what is read.
-    pub record: Option<PathBuf>,
-    /// A recorded load to follow.
-    pub replay: Option<PathBuf>,
-}
-
-/// Where to take control requests besides the mount itself.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum ControlSocket {
-    /// Beside the entry by which other processes find the daemon.
-    Automatic,
-    /// On a Unix socket here.
-    At(PathBuf),
-    /// Nowhere.
-    Off,
-}
-
-/// Where and what to log.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Log {
-    /// `error` to `trace`.
-    pub level: String,
-    /// A file to append to; `None` means stderr.
-    pub file: Option<PathBuf>,
-    /// It is begun anew when it has grown to so many bytes; `None` means never.
-    pub file_bytes: Option<u64>,
-    /// Files that are kept then, the one that is written included.
-    pub file_count: usize,
-    /// How lines look.
-    pub format: LogFormat,
-}
-
-/// How lines of the log look.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// Resolves everything for a mount of `url`. Relative paths stay relative: the caller resolves them before it
-/// changes its directory.
+/// Resolves everything for a mount of `url`. Relative paths stay relative where [`Raw::set_directory`] was not called.
 pub fn resolve(
     raw: &Raw,
     words: Words,
@@ -178,28 +92,17 @@ fn resolve_way(raw: &Raw, options: &mut store::Options) -> Result<()> {
     refuse_two_ways(raw)?;
     options.endpoint = raw.text(Name::Endpoint).map(str::to_owned);
     options.region = raw.text(Name::Region).map(str::to_owned);
-    options.addressing = match raw.text(Name::Addressing) {
-        Some("virtual") => store::Addressing::Virtual,
-        Some("path") => store::Addressing::Path,
-        Some("cname") => store::Addressing::Cname,
-        _ => store::Addressing::Auto,
-    };
+    options.addressing = raw.choice(Name::Addressing)?;
     options.internal = raw.switch(Name::Internal)?;
     options.accelerate = raw.switch(Name::Accelerate)?;
     options.dual_stack = raw.switch(Name::DualStack)?;
-    options.sign = match raw.text(Name::Sign) {
-        Some("v1") => store::Sign::V1,
-        Some("none") => store::Sign::None,
-        _ => store::Sign::V4,
-    };
-    options.request_payer = raw.text(Name::RequestPayer) == Some("requester");
+    options.sign = raw.choice(Name::Sign)?;
+    options.request_payer = raw.choice::<Payer>(Name::RequestPayer)? == Payer::Requester;
     options.ca_bundle = raw.path(Name::CaBundle);
     options.proxy = read_each(raw, Name::Proxy, raw.text(Name::Proxy))?.pop();
     options.bind = read_each(raw, Name::Bind, raw.list(Name::Bind))?;
     options.max_connections = connections(raw)?;
-    let bandwidth = raw.read(Name::MaxBandwidth, value::size)?;
-    options.max_bandwidth =
-        bandwidth.map(|bytes| within(raw, Name::MaxBandwidth, bytes, LEAST_BANDWIDTH, u64::MAX)).transpose()?;
+    options.max_bandwidth = raw.read(Name::MaxBandwidth, value::size)?;
     Ok(())
 }
 
@@ -213,7 +116,7 @@ fn refuse_two_ways(raw: &Raw) -> Result<()> {
         let (first, second) = (raw.describe(first), raw.describe(second));
         return Err(Problem::usage(format!("{first} and {second} each say where the bucket is: give one of the two")));
     }
-    if raw.text(Name::Addressing) == Some("cname") && endpoint.is_none() {
+    if raw.choice::<store::Addressing>(Name::Addressing)? == store::Addressing::Cname && endpoint.is_none() {
         let place = raw.describe(Name::Addressing);
         return Err(Problem::usage(format!("{place}: cname needs the domain bound to the bucket as endpoint")));
     }
@@ -222,17 +125,16 @@ fn refuse_two_ways(raw: &Raw) -> Result<()> {
 
 /// Resolves how buckets are listed.
 pub fn resolve_list(raw: &Raw) -> Result<list::Options> {
-    let concurrency = at_most(raw, Name::ListConcurrency, MOST_LIST_CONCURRENCY)?;
+    let concurrency = raw.required(Name::ListConcurrency, value::count)?;
     Ok(list::Options { concurrency: concurrency as u32, ..list::Options::default() })
 }
 
 /// Resolves how copies are made.
 pub fn resolve_copy(raw: &Raw) -> Result<copy::Options> {
-    let size = |name: Name| raw.required(name, value::size);
     Ok(copy::Options {
-        part_bytes: within(raw, Name::CopyPartSize, size(Name::CopyPartSize)?, 100 << 10, 5 << 30)?,
-        parallel: at_most(raw, Name::CopyParallel, MOST_COPY_PARALLEL)?,
-        threshold_bytes: within(raw, Name::CopyThreshold, size(Name::CopyThreshold)?, 0, 5 << 30)?,
+        part_bytes: raw.required(Name::CopyPartSize, value::size)?,
+        parallel: raw.required(Name::CopyParallel, value::count)?,
+        threshold_bytes: raw.required(Name::CopyThreshold, value::size)?,
         left_parts: match raw.switch(Name::LeavePartsOnError)? {
             true => copy::LeftParts::Leave,
             false => copy::LeftParts::Abort,
@@ -241,11 +143,11 @@ pub fn resolve_copy(raw: &Raw) -> Result<copy::Options> {
             true => copy::Shallow::Try,
             false => copy::Shallow::Off,
         },
-        requests: at_most(raw, Name::CopyRequests, MOST_COPY_REQUESTS)?,
+        requests: raw.required(Name::CopyRequests, value::count)?,
     })
 }
 
-/// Which objects the copies of a mount may touch. A mount for every user makes none unless it is asked to: whoever is root
+/// Which objects the copies of a mount may touch. A mount for every user makes none unless it is asked to: a process that is root
 /// in a container that sees it must not get the use of its key.
 fn resolve_copy_reach(raw: &Raw, url: &BucketUrl, fuse: &fuse::Options) -> Result<Option<copy::Reach>> {
     let is_for_everyone = fuse.access == fuse::Access::Everyone;
@@ -261,7 +163,7 @@ fn resolve_copy_reach(raw: &Raw, url: &BucketUrl, fuse: &fuse::Options) -> Resul
 /// Resolves how the process runs and logs.
 pub fn resolve_run(raw: &Raw) -> Result<Run> {
     let replay = raw.path(Name::Replay);
-    if replay.is_some() && raw.text(Name::Prefetch) == Some("off") {
+    if replay.is_some() && raw.choice::<read::Prefetch>(Name::Prefetch)? == read::Prefetch::Off {
         let (replay, prefetch) = (raw.describe(Name::Replay), raw.describe(Name::Prefetch));
         return Err(Problem::usage(format!(
             "{replay} fetches ahead, and {prefetch}=off forbids it: give one of the two"
@@ -275,20 +177,19 @@ pub fn resolve_run(raw: &Raw) -> Result<Run> {
             level: raw.text(Name::LogLevel).unwrap_or("info").to_owned(),
             file: raw.path(Name::LogFile),
             file_bytes: raw.read(Name::LogFileSize, value::size)?,
-            file_count: at_most(raw, Name::LogFileCount, MOST_LOG_FILES)?,
-            format: match raw.text(Name::LogFormat) {
-                Some("json") => LogFormat::Json,
-                _ => LogFormat::Text,
-            },
+            file_count: raw.required(Name::LogFileCount, value::count)?,
+            format: raw.choice(Name::LogFormat)?,
         },
         pid_file: raw.path(Name::PidFile),
-        control_socket: match raw.path(Name::ControlSocket) {
-            None => ControlSocket::Automatic,
-            Some(path) if path.as_os_str() == "off" => ControlSocket::Off,
-            Some(path) => ControlSocket::At(path),
+        control_socket: match (raw.text(Name::ControlSocket), raw.path(Name::ControlSocket)) {
+            (Some("off"), _) => ControlSocket::Off,
+            (_, Some(path)) => ControlSocket::At(path),
+            (_, None) => ControlSocket::Automatic,
         },
         fuse_fd: raw.read(Name::FuseFd, value::descriptor)?,
-        metrics_listen: raw.read(Name::MetricsListen, MetricsListen::parse)?,
+        metrics_listen: raw
+            .read(Name::MetricsListen, MetricsListen::parse)?
+            .map(|listen| listen.map_path(|path| raw.path_from(path))),
         supervise: raw.switch(Name::Supervise)?,
         drain_timeout: raw.required(Name::DrainTimeout, value::parse_time)?,
     })
@@ -296,45 +197,24 @@ pub fn resolve_run(raw: &Raw) -> Result<Run> {
 
 /// How memory is shared out.
 fn resolve_memory(raw: &Raw, machine: Machine) -> Result<MemoryShares> {
-    let given = |name, least| match raw.required(name, |text| value::or_word(text, "auto", value::size))? {
-        None => Ok(None),
-        Some(bytes) => within(raw, name, bytes, least, MOST_MEMORY).map(Some),
-    };
-    let (buffers, names) =
-        (given(Name::MemoryLimit, LEAST_MEMORY)?, given(Name::MetadataMemory, LEAST_METADATA_MEMORY)?);
+    let given = |name| raw.required(name, |text| value::or_word(text, "auto", value::size));
+    let (buffers, names) = (given(Name::MemoryLimit)?, given(Name::MetadataMemory)?);
     Ok(MemoryShares::of(machine.memory, buffers, names))
 }
 
 fn resolve_read(raw: &Raw, machine: Machine, max_connections: usize) -> Result<read::Options> {
-    let part_bytes = within(raw, Name::PartSize, raw.required(Name::PartSize, value::size)?, 1 << 20, 1 << 30)?;
+    let part_bytes = raw.required(Name::PartSize, value::size)?;
     let memory_limit = resolve_memory(raw, machine)?.buffers;
-    let threshold = raw.required(Name::PrefetchThreshold, value::size)?;
     Ok(read::Options {
-        prefetch: match raw.text(Name::Prefetch) {
-            Some("open") => read::Prefetch::Open,
-            Some("off") => read::Prefetch::Off,
-            _ => read::Prefetch::Auto,
-        },
-        prefetch_threshold: within(raw, Name::PrefetchThreshold, threshold, 0, 1 << 30)?,
-        prefetch_parts: raw
-            .required(Name::PrefetchParts, |text| value::or_word(text, "auto", value::count))?
-            .map(|count| not_more(raw, Name::PrefetchParts, count, MOST_CONNECTIONS))
-            .transpose()?,
+        prefetch: raw.choice(Name::Prefetch)?,
+        prefetch_threshold: raw.required(Name::PrefetchThreshold, value::size)?,
+        prefetch_parts: raw.required(Name::PrefetchParts, |text| value::or_word(text, "auto", value::count))?,
         part_bytes,
         max_connections,
         memory_limit,
-        verify: match raw.text(Name::Verify) {
-            Some("off") => read::Verify::Off,
-            _ => read::Verify::Crc64,
-        },
-        memory_cache: match raw.text(Name::MemoryCache) {
-            Some("off") => read::MemoryCache::Off,
-            _ => read::MemoryCache::Auto,
-        },
-        passthrough: match raw.text(Name::Passthrough) {
-            Some("off") => read::Passthrough::Off,
-            _ => read::Passthrough::Auto,
-        },
+        verify: raw.choice(Name::Verify)?,
+        memory_cache: raw.choice(Name::MemoryCache)?,
+        passthrough: raw.choice(Name::Passthrough)?,
     })
 }
 
@@ -349,29 +229,18 @@ fn resolve_fs(raw: &Raw, url: &BucketUrl, machine: Machine) -> Result<fs::Option
     };
     options.negative_ttl = raw.required(Name::NegativeTtl, value::parse_time)?;
     options.list = resolve_list(raw)?;
-    options.listing = match raw.text(Name::Listing) {
-        Some("lazy") => fs::ListingMode::Lazy,
-        Some("eager") => fs::ListingMode::Eager,
-        _ => fs::ListingMode::Auto,
-    };
+    options.listing = raw.choice(Name::Listing)?;
     let memory = resolve_memory(raw, machine)?;
     options.metadata_bytes = memory.names;
     (options.allowed_bytes, options.reserved_bytes) = (memory.allowed, memory.reserved);
-    options.odd_keys = match raw.text(Name::OddKeys) {
-        Some("escape") => fs::OddKeys::Escape,
-        _ => fs::OddKeys::Hide,
-    };
+    options.odd_keys = raw.choice(Name::OddKeys)?;
     options.symlinks = if raw.switch(Name::Symlinks)? { fs::Symlinks::On } else { fs::Symlinks::Off };
     options.owner = machine.uid;
     options.uid = raw.read(Name::Uid, value::id)?.unwrap_or(machine.uid);
     options.gid = raw.read(Name::Gid, value::id)?.unwrap_or(machine.gid);
     options.file_mode = raw.required(Name::FileMode, value::mode)?;
     options.dir_mode = raw.required(Name::DirMode, value::mode)?;
-    options.direct_io = match raw.text(Name::DirectIo) {
-        Some("on") => fs::DirectIo::On,
-        Some("off") => fs::DirectIo::Off,
-        _ => fs::DirectIo::Auto,
-    };
+    options.direct_io = raw.choice(Name::DirectIo)?;
     options.keep_page_cache = match raw.switch(Name::KeepPageCache)? {
         true => fs::KeepPageCache::On,
         false => fs::KeepPageCache::Off,
@@ -413,33 +282,9 @@ fn read_each<'a, T: FromStr<Err = String>>(
 
 fn connections(raw: &Raw) -> Result<usize> {
     let given = raw.required(Name::MaxConnections, |text| value::or_word(text, "auto", value::count))?;
-    let given = given.map(|count| not_more(raw, Name::MaxConnections, count, MOST_CONNECTIONS)).transpose()?;
     // A listing gets as many as it was given.
     let listing = resolve_list(raw)?.concurrency as usize;
     Ok(given.unwrap_or(AUTOMATIC_CONNECTIONS.max(listing)))
-}
-
-/// A count, from 1 to the most that it may be.
-fn at_most(raw: &Raw, name: Name, most: usize) -> Result<usize> {
-    not_more(raw, name, raw.required(name, value::count)?, most)
-}
-
-fn not_more(raw: &Raw, name: Name, count: usize, most: usize) -> Result<usize> {
-    if count > most {
-        return Err(Problem::usage(format!("{}: the most is {most}", raw.describe(name))));
-    }
-    Ok(count)
-}
-
-fn within(raw: &Raw, name: Name, bytes: u64, least: u64, most: u64) -> Result<u64> {
-    use crate::base::ByteSize;
-    if bytes < least {
-        return Err(Problem::usage(format!("{}: the least is {}", raw.describe(name), ByteSize(least))));
-    }
-    if bytes > most {
-        return Err(Problem::usage(format!("{}: the most is {}", raw.describe(name), ByteSize(most))));
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -1,13 +1,31 @@
 //! The option table: every option that exists, once.
 
+use super::choices::{KeySource, Payer, words};
+use super::run::LogFormat;
 use super::value::Kind;
+use crate::{fs, read, store};
+
+/// The smallest memory limit that is taken: the windows of a few readers.
+const LEAST_MEMORY: u64 = 64 << 20;
+
+/// The smallest memory for names: some 100,000 files.
+const LEAST_METADATA_MEMORY: u64 = 16 << 20;
+
+/// The most memory that is taken for a limit: no machine has as much, so that it is a mistake in the unit.
+const MOST_MEMORY: u64 = 16 << 40;
+
+/// The lowest bandwidth, in bytes per second: less, and bodies stand still for longer than servers allow.
+const LEAST_BANDWIDTH: u64 = 1 << 20;
+
+/// The most requests under way at once: a process has fewer ports to one address.
+const MOST_CONNECTIONS: usize = 65_535;
 
 /// What an option is about; the order in which groups are shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Group {
     /// Where the bucket is.
     Where,
-    /// Who asks.
+    /// Which credentials requests are signed with.
     Who,
     /// How the tree looks.
     Tree,
@@ -15,7 +33,7 @@ pub enum Group {
     List,
     /// How files are read.
     Read,
-    /// What is kept.
+    /// What is kept after it was read.
     Cache,
     /// How copies are made.
     Copy,
@@ -24,7 +42,7 @@ pub enum Group {
 }
 
 impl Group {
-    /// Every group.
+    /// Every group, in the order in which they are shown.
     pub const ALL: &[Group] =
         &[Group::Where, Group::Who, Group::Tree, Group::List, Group::Read, Group::Cache, Group::Copy, Group::Run];
 
@@ -46,7 +64,7 @@ impl Group {
 /// What holds when an option is not given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Standing {
-    /// This value.
+    /// The value that holds.
     Default(&'static str),
     /// No value; the text says what happens then.
     Unset(&'static str),
@@ -61,7 +79,18 @@ impl Standing {
     }
 }
 
-/// One option.
+/// Whether SIGHUP changes an option of a live mount.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// Only a new mount takes it over.
+    NewMount,
+    /// It is taken over at once.
+    Live,
+    /// It is taken over at once, but by a mount whose view is frozen.
+    LiveUnlessFrozen,
+}
+
+/// One option of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     /// The key in code.
@@ -70,10 +99,12 @@ pub struct Row {
     pub name: &'static str,
     /// What it is about.
     pub group: Group,
-    /// What it takes.
+    /// The kind of value that it takes.
     pub kind: Kind,
     /// What holds without it.
     pub standing: Standing,
+    /// When a change of it is taken over.
+    pub change: Change,
     /// What it does, in a sentence or two.
     pub help: &'static str,
 }
@@ -87,14 +118,23 @@ impl Row {
         }
     }
 
-    /// The environment variable.
+    /// The environment variable of the option, such as `OSSMOUNT_PART_SIZE`.
     pub fn variable(&self) -> String {
         format!("OSSMOUNT_{}", self.name.replace('-', "_").to_ascii_uppercase())
     }
 }
 
+macro_rules! change {
+    () => {
+        Change::NewMount
+    };
+    ($change:ident) => {
+        Change::$change
+    };
+}
+
 macro_rules! table {
-    ($($key:ident = $name:literal, $group:ident, $kind:expr, $standing:ident $default:literal, $help:literal;)*) => {
+    ($($key:ident = $name:literal, $group:ident, $kind:expr, $standing:ident $default:literal, $($change:ident,)? $help:literal;)*) => {
         /// The key of an option in code.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub enum Name { $(#[doc = $help] $key),* }
@@ -106,6 +146,7 @@ macro_rules! table {
             group: Group::$group,
             kind: $kind,
             standing: Standing::$standing($default),
+            change: change!($($change)?),
             help: $help,
         }),*];
     };
@@ -119,7 +160,7 @@ table! {
          bucket.";
     Region = "region", Where, Text("REGION"), Unset "from the endpoint",
         "The region of the bucket, as in cn-hangzhou or eu-central-1; signatures name it.";
-    Addressing = "addressing", Where, Choice(&["auto", "virtual", "path", "cname"]), Default "auto",
+    Addressing = "addressing", Where, Choice(words::<store::Addressing>()), Default "auto",
         "Where the bucket goes in a URL: bucket.host/key, host/bucket/key, or, with cname, nowhere: the endpoint is a \
          domain bound to the bucket. auto takes path for IP addresses and localhost.";
     Internal = "internal", Where, Switch, Default "off",
@@ -128,9 +169,9 @@ table! {
         "Use the transfer acceleration endpoint.";
     DualStack = "dual-stack", Where, Switch, Default "off",
         "Use the endpoint that answers over IPv4 and IPv6.";
-    Sign = "sign", Where, Choice(&["v4", "v1", "none"]), Default "v4",
+    Sign = "sign", Where, Choice(words::<store::Sign>()), Default "v4",
         "How requests are signed. v1 is for old OSS-compatible servers and needs no region; none is for public buckets.";
-    RequestPayer = "request-payer", Where, Choice(&["none", "requester"]), Default "none",
+    RequestPayer = "request-payer", Where, Choice(words::<Payer>()), Default "none",
         "Who pays for requests: requester on a bucket that asks for it.";
     Proxy = "proxy", Where, Text("URL"), Unset "none",
         "Reach the service through this HTTP proxy: HOST:PORT, with USER:PASSWORD@ in front where it wants them. Encrypted \
@@ -143,7 +184,7 @@ table! {
         "Trust the certificates in this PEM file instead of the system's.";
 
     Credentials = "credentials", Who,
-        Choice(&["auto", "env", "file", "process", "ecs-role", "oidc", "uri", "anonymous"]), Default "auto",
+        Choice(words::<KeySource>()), Default "auto",
         "Where access keys come from. auto takes the first that is there: what one of the options below names; the \
          environment (OSS_ACCESS_KEY_ID, OSS_ACCESS_KEY_SECRET and OSS_SESSION_TOKEN or the ALIBABA_CLOUD_ names for \
          oss://, AWS_ACCESS_KEY_ID and its kin for s3://); a cluster's token; the files of the aliyun command line, of \
@@ -176,17 +217,17 @@ table! {
     MetadataEndpoint = "metadata-endpoint", Who, Text("URL"), Unset "http://100.100.100.200",
         "The metadata service of the ECS instance.";
 
-    MetadataTtl = "metadata-ttl", Tree, TimeOrIndefinite, Default "60s",
+    MetadataTtl = "metadata-ttl", Tree, TimeOrIndefinite, Default "60s", LiveUnlessFrozen,
         "How long names, sizes and times are believed without asking again. 0 asks at every open, indefinite freezes \
          the view.";
-    NegativeTtl = "negative-ttl", Tree, Time, Default "5s",
+    NegativeTtl = "negative-ttl", Tree, Time, Default "5s", LiveUnlessFrozen,
         "How long the absence of a name is believed.";
-    OddKeys = "odd-keys", Tree, Choice(&["hide", "escape"]), Default "hide",
+    OddKeys = "odd-keys", Tree, Choice(words::<fs::OddKeys>()), Default "hide",
         "Keys that make no safe path: left out, or shown under an escaped name.";
-    Listing = "listing", Tree, Choice(&["auto", "lazy", "eager"]), Default "auto",
+    Listing = "listing", Tree, Choice(words::<fs::ListingMode>()), Default "auto",
         "What is listed before it is asked for. lazy lists a directory when it is looked into, eager the whole mount at \
          the start, and auto what lies ahead of a program that walks the tree.";
-    MetadataMemory = "metadata-memory", Tree, SizeOrAuto, Default "auto",
+    MetadataMemory = "metadata-memory", Tree, SizeWithinOrAuto(LEAST_METADATA_MEMORY, MOST_MEMORY), Default "auto",
         "Memory for names and attributes, from 16MiB on; past it, directories that nothing has open are forgotten and \
          listed again when they are wanted. auto is an eighth of the machine's memory or of the cgroup's limit, \
          whichever is smaller, and at least 256MiB where there is room.";
@@ -207,24 +248,24 @@ table! {
     NonEmpty = "nonempty", Tree, Switch, Default "off",
         "Mount over a directory that is not empty, hiding what is in it.";
 
-    ListConcurrency = "list-concurrency", List, Count, Default "64",
+    ListConcurrency = "list-concurrency", List, CountUpTo(1024), Default "64",
         "Requests under way at once for one listing, 1 to 1024.";
 
-    Prefetch = "prefetch", Read, Choice(&["auto", "open", "off"]), Default "auto",
+    Prefetch = "prefetch", Read, Choice(words::<read::Prefetch>()), Default "auto", Live,
         "What is fetched before it is asked for: windows ahead of sequential readers and the files that come next, \
          besides them whole files from open on, or nothing.";
-    PrefetchThreshold = "prefetch-threshold", Read, Size, Default "128KiB",
+    PrefetchThreshold = "prefetch-threshold", Read, SizeWithin(0, 1 << 30), Default "128KiB",
         "How much a reader must have read in sequence before more is fetched ahead of it, up to 1GiB.";
-    PrefetchParts = "prefetch-parts", Read, CountOrAuto, Default "auto",
+    PrefetchParts = "prefetch-parts", Read, CountUpToOrAuto(MOST_CONNECTIONS), Default "auto",
         "Requests under way ahead of one reader, at most; auto is as many as there are connections.";
-    PartSize = "part-size", Read, Size, Default "8MiB",
+    PartSize = "part-size", Read, SizeWithin(1 << 20, 1 << 30), Default "8MiB", Live,
         "The largest request for a part of a file, 1MiB to 1GiB. Files up to this size come in one request.";
-    MaxConnections = "max-connections", Read, CountOrAuto, Default "auto",
+    MaxConnections = "max-connections", Read, CountUpToOrAuto(MOST_CONNECTIONS), Default "auto",
         "Requests under way at once; auto is 64, or list-concurrency where that is more.";
-    MemoryLimit = "memory-limit", Read, SizeOrAuto, Default "auto",
+    MemoryLimit = "memory-limit", Read, SizeWithinOrAuto(LEAST_MEMORY, MOST_MEMORY), Default "auto", Live,
         "Memory for read buffers, for the whole daemon, from 64MiB on. auto is a quarter of the machine's memory or of \
          the cgroup's limit, whichever is smaller, and at least 64MiB where there is room.";
-    MaxBandwidth = "max-bandwidth", Read, Size, Unset "no limit",
+    MaxBandwidth = "max-bandwidth", Read, SizeWithin(LEAST_BANDWIDTH, u64::MAX), Unset "no limit", Live,
         "Bytes of files per second, all requests together, from 1MiB on. What a program waits for goes before what is \
          fetched ahead.";
     Record = "record", Read, Path, Unset "none",
@@ -233,15 +274,15 @@ table! {
     Replay = "replay", Read, Path, Unset "none",
         "Fetch what was recorded in this file ahead of a program that loads the same files again, once it opens the first \
          of them. May be the file that record names; then it need not be there yet.";
-    Verify = "verify", Read, Choice(&["crc64", "off"]), Default "crc64",
+    Verify = "verify", Read, Choice(words::<read::Verify>()), Default "crc64",
         "Compare each object that has passed through whole with the CRC-64 that the store keeps of it.";
 
-    MemoryCache = "memory-cache", Cache, Choice(&["auto", "off"]), Default "auto",
+    MemoryCache = "memory-cache", Cache, Choice(words::<read::MemoryCache>()), Default "auto",
         "Keep files in memory after they were read and closed, while nothing else wants the memory.";
-    Passthrough = "passthrough", Cache, Choice(&["auto", "off"]), Default "auto",
+    Passthrough = "passthrough", Cache, Choice(words::<read::Passthrough>()), Default "auto",
         "Let the kernel read files of 16 MiB and more by itself, once they are all in memory, where the daemon runs as \
          root and the kernel can (Linux 6.9).";
-    DirectIo = "direct-io", Cache, Choice(&["auto", "on", "off"]), Default "auto",
+    DirectIo = "direct-io", Cache, Choice(words::<fs::DirectIo>()), Default "auto",
         "Answer reads past the page cache. auto does so where it costs a third of the CPU time: for big files, and programs \
          that were seen to read in pieces of 64 KiB and more.";
     KeepPageCache = "keep-page-cache", Cache, Switch, Default "on",
@@ -256,13 +297,13 @@ table! {
     ControlXattr = "control-xattr", Copy, Switch, Default "off",
         "Take control requests by setfattr -n user.ossmount.call too. The kernel is not told that the mount is read-only \
          then, and does not check modes: the daemon refuses writes itself.";
-    CopyPartSize = "copy-part-size", Copy, Size, Default "64MiB",
+    CopyPartSize = "copy-part-size", Copy, SizeWithin(100 << 10, 5 << 30), Default "64MiB",
         "The parts that large objects are copied in, 100KiB to 5GiB; larger where an object would have more than 10,000.";
-    CopyParallel = "copy-parallel", Copy, Count, Default "3",
+    CopyParallel = "copy-parallel", Copy, CountUpTo(1000), Default "3",
         "Parts of one object copied at once, 1 to 1000.";
-    CopyThreshold = "copy-threshold", Copy, Size, Default "200MiB",
+    CopyThreshold = "copy-threshold", Copy, SizeWithin(0, 5 << 30), Default "200MiB",
         "Objects up to this size are copied in one request, larger ones in parts; at most 5GiB.";
-    CopyRequests = "copy-requests", Copy, Count, Default "32",
+    CopyRequests = "copy-requests", Copy, CountUpTo(1024), Default "32",
         "Copying requests under way at once, all copies together, 1 to 1024.";
     LeavePartsOnError = "leave-parts-on-error", Copy, Switch, Default "off",
         "Keep the parts of a copy that fails or is cancelled, so that a later one can go on from them. They are paid \
@@ -273,15 +314,15 @@ table! {
 
     Foreground = "foreground", Run, Switch, Default "off",
         "Stay in the foreground, with the log on stderr.";
-    LogLevel = "log-level", Run, Choice(&["error", "warn", "info", "debug", "trace"]), Default "info",
+    LogLevel = "log-level", Run, Choice(&["error", "warn", "info", "debug", "trace"]), Default "info", Live,
         "The least serious lines that are logged. SIGUSR2 moves a running daemon to the next level.";
     LogFile = "log-file", Run, Path, Unset "stderr",
         "Append the log to this file. SIGHUP opens it anew. Without it, a daemon in the background logs to /dev/log.";
     LogFileSize = "log-file-size", Run, Size, Unset "no limit",
         "When the log file would grow beyond this, keep it as FILE.1, the one before as FILE.2, and begin another.";
-    LogFileCount = "log-file-count", Run, Count, Default "5",
+    LogFileCount = "log-file-count", Run, CountUpTo(1000), Default "5",
         "Log files that are kept then, the one that is written included, 1 to 1000.";
-    LogFormat = "log-format", Run, Choice(&["text", "json"]), Default "text",
+    LogFormat = "log-format", Run, Choice(words::<LogFormat>()), Default "text",
         "How lines of the log look.";
     PidFile = "pid-file", Run, Path, Unset "none",
         "Write the daemon's process id here while it runs.";
@@ -296,7 +337,7 @@ table! {
     Supervise = "supervise", Run, Switch, Default "off",
         "Start the daemon again when it dies, and let it go on with the mount, so that open files stay readable. systemd \
          does so without this option.";
-    DrainTimeout = "drain-timeout", Run, Time, Default "10s",
+    DrainTimeout = "drain-timeout", Run, Time, Default "10s", Live,
         "How long SIGTERM waits for reads under way before unmounting.";
 }
 
@@ -307,7 +348,7 @@ impl Name {
     }
 
     /// Whether the option has power over more than the mount it is given for: it names keys or a program to run, chooses
-    /// whom to believe, lets others in, or names files that are written. A file that others may write does not choose it.
+    /// which services to believe, lets others in, or names files that are written. A file that others may write does not choose it.
     pub fn needs_trust(self) -> bool {
         let row = self.row();
         row.group == Group::Who

@@ -16,7 +16,7 @@ const LONGEST_NAME: usize = 255;
 pub struct BucketUrl {
     /// The protocol to speak.
     pub dialect: Dialect,
-    /// The bucket.
+    /// The bucket that the URL names.
     pub bucket: BucketName,
     /// What follows `bucket/`, as written.
     pub path: String,

@@ -11,20 +11,24 @@ pub enum Kind {
     Switch,
     /// Any text; holds the placeholder for help.
     Text(&'static str),
-    /// A path.
+    /// A path of the file system.
     Path,
     /// Bytes, as in `8MiB`.
     Size,
-    /// Bytes, or `auto`.
-    SizeOrAuto,
+    /// Bytes between these bounds, both included.
+    SizeWithin(u64, u64),
+    /// Bytes between these bounds, or `auto`.
+    SizeWithinOrAuto(u64, u64),
     /// A time, as in `500ms`, `5s`, `2m`.
     Time,
     /// A time, or `indefinite`.
     TimeOrIndefinite,
     /// A whole number from 1 on.
     Count,
-    /// A whole number from 1 on, or `auto`.
-    CountOrAuto,
+    /// A whole number from 1 to this one.
+    CountUpTo(usize),
+    /// A whole number from 1 to this one, or `auto`.
+    CountUpToOrAuto(usize),
     /// A user or group number.
     Id,
     /// Permission bits in octal.
@@ -42,12 +46,12 @@ impl Kind {
             Kind::Switch => "on|off".to_owned(),
             Kind::Text(placeholder) | Kind::List(placeholder) => placeholder.to_owned(),
             Kind::Path => "PATH".to_owned(),
-            Kind::Size => "SIZE".to_owned(),
-            Kind::SizeOrAuto => "SIZE|auto".to_owned(),
+            Kind::Size | Kind::SizeWithin(..) => "SIZE".to_owned(),
+            Kind::SizeWithinOrAuto(..) => "SIZE|auto".to_owned(),
             Kind::Time => "TIME".to_owned(),
             Kind::TimeOrIndefinite => "TIME|indefinite".to_owned(),
-            Kind::Count => "N".to_owned(),
-            Kind::CountOrAuto => "N|auto".to_owned(),
+            Kind::Count | Kind::CountUpTo(_) => "N".to_owned(),
+            Kind::CountUpToOrAuto(_) => "N|auto".to_owned(),
             Kind::Id => "ID".to_owned(),
             Kind::Mode => "MODE".to_owned(),
             Kind::Choice(words) => words.join("|"),
@@ -60,17 +64,33 @@ impl Kind {
             Kind::Switch => switch(text).map(drop),
             Kind::Text(_) | Kind::Path | Kind::List(_) => Ok(()),
             Kind::Size => size(text).map(drop),
-            Kind::SizeOrAuto => or_word(text, "auto", size).map(drop),
+            Kind::SizeWithin(least, most) => size(text).and_then(|bytes| within(bytes, least, most)),
+            Kind::SizeWithinOrAuto(least, most) => {
+                or_word(text, "auto", size)?.map_or(Ok(()), |bytes| within(bytes, least, most))
+            }
             Kind::Time => parse_time(text).map(drop),
             Kind::TimeOrIndefinite => or_word(text, "indefinite", parse_time).map(drop),
             Kind::Count => count(text).map(drop),
-            Kind::CountOrAuto => or_word(text, "auto", count).map(drop),
+            Kind::CountUpTo(most) => count(text).and_then(|count| not_more(count, most)),
+            Kind::CountUpToOrAuto(most) => or_word(text, "auto", count)?.map_or(Ok(()), |count| not_more(count, most)),
             Kind::Id => id(text).map(drop),
             Kind::Mode => mode(text).map(drop),
             Kind::Choice(words) if words.contains(&text) => Ok(()),
             Kind::Choice(words) => Err(format!("{text:?} is none of {}", words.join(", "))),
         }
     }
+}
+
+fn within(bytes: u64, least: u64, most: u64) -> Result<(), String> {
+    match bytes {
+        _ if bytes < least => Err(format!("the least is {}", ByteSize(least))),
+        _ if bytes > most => Err(format!("the most is {}", ByteSize(most))),
+        _ => Ok(()),
+    }
+}
+
+fn not_more(count: usize, most: usize) -> Result<(), String> {
+    if count > most { Err(format!("the most is {most}")) } else { Ok(()) }
 }
 
 pub(super) fn switch(text: &str) -> Result<bool, String> {
@@ -149,11 +169,17 @@ mod tests {
         for (kind, good, bad, says) in [
             (Kind::Switch, "on", "perhaps", "on nor off"),
             (Kind::Size, "8MiB", "8 apples", "512MiB"),
-            (Kind::SizeOrAuto, "auto", "automatic", "or auto"),
+            (Kind::SizeWithin(1 << 20, 1 << 30), "1MiB", "1023KiB", "the least is 1MiB"),
+            (Kind::SizeWithin(1 << 20, 1 << 30), "1GiB", "1025MiB", "the most is 1GiB"),
+            (Kind::SizeWithinOrAuto(0, 9), "auto", "automatic", "or auto"),
+            (Kind::SizeWithinOrAuto(0, 9), "9", "10", "the most is 9"),
             (Kind::Time, "5s", "soon", "60s"),
             (Kind::TimeOrIndefinite, "indefinite", "forever", "or indefinite"),
             (Kind::Count, "64", "0", "from 1"),
-            (Kind::CountOrAuto, "auto", "-1", "or auto"),
+            (Kind::CountUpTo(9), "9", "10", "the most is 9"),
+            (Kind::CountUpTo(9), "1", "0", "from 1"),
+            (Kind::CountUpToOrAuto(9), "auto", "-1", "or auto"),
+            (Kind::CountUpToOrAuto(9), "9", "10", "the most is 9"),
             (Kind::Id, "1000", "root", "id -u"),
             (Kind::Mode, "0444", "999", "0444"),
             (Kind::Choice(&["a", "b"]), "b", "c", "a, b"),

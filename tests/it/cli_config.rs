@@ -159,7 +159,7 @@ fn a_hang_up_takes_over_what_can_change_and_names_the_rest() {
     fs::write(target.beside("c.json"), text).unwrap();
     hang_up(pid);
     until("it is taken over", || says("only a new mount takes over"));
-    let all = "took over log-level, metadata-ttl, negative-ttl, memory-limit, max-bandwidth, prefetch, part-size, drain-timeout";
+    let all = "took over metadata-ttl, negative-ttl, prefetch, part-size, memory-limit, max-bandwidth, log-level, drain-timeout";
     assert!(says(all), "{}", fs::read_to_string(&log).unwrap());
     assert!(says(&format!("only a new mount takes over {}:3:9: uid", target.beside("c.json").display())));
     let status = tool.run(&["status", target.dir(), "--json"]).ok().stdout;

@@ -22,7 +22,7 @@ use crate::app::daemon::{
 };
 use crate::app::sources::{Given, Sources};
 use crate::app::variable;
-use crate::config::{self, BucketUrl, Caller, ControlSocket, Group, Machine, MetricsListen, Problem, Result, Run};
+use crate::config::{self, BucketUrl, Caller, Group, Machine, Problem, Result};
 use crate::fuse;
 
 pub(in crate::app) fn command(form: Form) -> Command {
@@ -108,9 +108,8 @@ fn plan(matches: &ArgMatches, given: &Given) -> Result<Plan> {
     let url = bucket_url(matches)?;
     let dir = absolute(required(matches.get_one::<PathBuf>("dir"))?);
     let mut mounting = config::resolve(&given.raw, given.words, &url, Machine::look(), &variable)?;
-    make_absolute(&mut mounting.run);
+    // Those that the environment or a file of profiles names.
     mounting.store.credentials.map_paths(&absolute);
-    mounting.store.ca_bundle = mounting.store.ca_bundle.as_deref().map(absolute);
     Ok(Plan { source: url.to_string(), dir, mounting })
 }
 
@@ -121,19 +120,6 @@ fn bucket_url(matches: &ArgMatches) -> Result<BucketUrl> {
 /// The parser has seen to it that the argument is there.
 fn required<T>(value: Option<&T>) -> Result<&T> {
     value.ok_or_else(|| Problem::usage("URL and DIR are needed; see ossmount mount --help"))
-}
-
-/// A daemon leaves the directory it was started in.
-fn make_absolute(run: &mut Run) {
-    for path in [&mut run.log.file, &mut run.pid_file, &mut run.record, &mut run.replay] {
-        *path = path.as_deref().map(absolute);
-    }
-    if let ControlSocket::At(path) = &mut run.control_socket {
-        *path = absolute(path);
-    }
-    if let Some(MetricsListen::Unix(path)) = &mut run.metrics_listen {
-        *path = absolute(path);
-    }
 }
 
 fn absolute(path: &Path) -> PathBuf {
@@ -162,7 +148,7 @@ fn foreground(plan: Plan, reload: impl FnOnce(Arc<Level>) -> Reload) -> Result<(
             live = daemon::start(plan, level.clone(), &manager) => live?,
             wish = signals.end_or_hand_over() => {
                 if goes_on && wish == Wish::End {
-                    // Nobody serves it any more.
+                    // It is not served any more.
                     manager.keep_no_more();
                     fuse::discard(&dir);
                 }
@@ -198,11 +184,11 @@ fn in_background(plan: Plan, reload: impl FnOnce(Arc<Level>) -> Reload) -> Resul
 
 /// Everything from here on is the daemon's; the caller hears of failures only through the line.
 ///
-/// Whoever asked for the mount waits for the first life of the daemon alone.
+/// The caller waits for the first life of the daemon alone.
 fn daemonised(
     plan: Plan,
     reload: impl FnOnce(Arc<Level>) -> Reload,
-    line: Option<background::Line>,
+    line: Option<background::CallerLine>,
     manager: &Manager,
 ) -> std::result::Result<(), ()> {
     let prepared = log::start(&plan.mounting.run.log, Fallback::System, needed(manager.holds()))
@@ -251,7 +237,7 @@ fn needed(goes_on: bool) -> Need {
     if goes_on { Need::Later } else { Need::Must }
 }
 
-/// Lets a runtime end with the process, which must be soon. A task that is dropped on the way answers EIO to whoever waits
+/// Lets a runtime end with the process, which must be soon. A task that is dropped on the way answers EIO to the program that waits
 /// for it, and where the mount is left to another daemon that one is to answer.
 fn end_with_process(runtime: Runtime) {
     std::mem::forget(runtime);

@@ -9,23 +9,8 @@ use super::log::Level;
 use super::start::Adjust;
 use crate::app::sources::Sources;
 use crate::app::variable;
-use crate::config::{self, BucketUrl, Machine, Mounting, Name, Raw, Result, TABLE};
+use crate::config::{self, BucketUrl, Change, Machine, Mounting, Name, Raw, Result, Row, TABLE};
 use crate::fs::Ttl;
-
-/// The options that are taken over while a mount lives.
-const LIVE: &[Name] = &[
-    Name::LogLevel,
-    Name::MetadataTtl,
-    Name::NegativeTtl,
-    Name::MemoryLimit,
-    Name::MaxBandwidth,
-    Name::Prefetch,
-    Name::PartSize,
-    Name::DrainTimeout,
-];
-
-/// Those that a frozen view keeps.
-const FROZEN: &[Name] = &[Name::MetadataTtl, Name::NegativeTtl];
 
 /// How a mount's options are read again.
 pub(in crate::app) struct Reload {
@@ -67,9 +52,12 @@ impl Reload {
             other => raw.text(other) != last.text(other),
         };
         let is_frozen = mount.is_frozen() && mounting.fs.metadata_ttl != Ttl::Indefinite;
-        let stays = |name: &Name| is_frozen && FROZEN.contains(name);
-        let taken = LIVE.iter().filter(|name| !stays(name) && changed(**name));
-        let names: Vec<&str> = taken.map(|name| name.row().name).collect();
+        let is_taken = |row: &&Row| match row.change {
+            Change::NewMount => false,
+            Change::Live => changed(row.key),
+            Change::LiveUnlessFrozen => !is_frozen && changed(row.key),
+        };
+        let names: Vec<&str> = TABLE.iter().filter(is_taken).map(|row| row.name).collect();
         // All of them: control requests may have changed them meanwhile.
         mount.set_memory_limit(mounting.read.memory_limit);
         mount.set_max_bandwidth(mounting.store.max_bandwidth);
@@ -97,7 +85,7 @@ impl Reload {
 
 /// What has changed since the mount began and cannot change while it lives, each with its place.
 fn waiting(begun: &Raw, now: &Raw) -> Vec<String> {
-    let fixed = TABLE.iter().filter(|row| !LIVE.contains(&row.key));
+    let fixed = TABLE.iter().filter(|row| row.change == Change::NewMount);
     let changed = fixed.filter(|row| begun.text(row.key) != now.text(row.key));
     changed.map(|row| place(row.key, now)).collect()
 }
