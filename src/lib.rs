@@ -19,12 +19,66 @@
 //! | [`fuse`] | the only room that names the FUSE crate: decode, reply, session, mount | `fs`, `base`, `metrics` |
 //! | [`config`] | one option table, and its resolution into each room's `Options` | `files`, `base`, the rooms' `Options` |
 //! | [`emulator`] | an OSS and S3 server for the demo, the tests and the benchmarks | `files`, `base` |
-//! | [`app`] | builds the layers, mounts, signals, readiness; one file per command | all |
+//! | [`app`] | the commands, and the daemon that serves a mount | all |
 //!
-//! `tree` never awaits; `cache` never fetches; `list` knows no inode; below `fs` nobody knows errno; below `config`
-//! nobody sees a flag, a file or the environment; only `fuse` names the FUSE crate and only `store::http` those for
+//! `tree` never awaits; `cache` never fetches; `list` knows no inode; no room below `fs` knows errno; no room below `config`
+//! sees a flag, a file or the environment; only `fuse` names the FUSE crate and only `store::http` those for
 //! TLS and for reading HTTP; no clock is read outside `base`. `store` and `emulator` share no code on purpose: two
 //! readings of the protocol check each other.
+//!
+//! # Where is what
+//!
+//! | question | file |
+//! |---|---|
+//! | Which options are there? How is one added? | `config/table.rs`: one row; `config/resolve.rs` hands it to its room |
+//! | Which words does an option take? | `config/choices.rs` |
+//! | How is a command added? | `app/cli.rs`, and a file in `app/commands/` |
+//! | How is a figure added? | `metrics/mod.rs`: one row, counted where it happens |
+//! | How is a control request added? | `control/request.rs` reads it, `fs/control/mod.rs` does it |
+//! | How is a layer over the store added? | a file in `store/layers/`, put into place in `store/connect.rs` |
+//! | How is an operation of the store added? | `store/mod.rs` (the trait), a file in `store/ops/`, `store/memory.rs` |
+//! | What is the retry budget? | `store/layers/patience.rs`; `store/layers/retry.rs` spends it |
+//! | When is a request sent a second time? | `store/layers/hedge.rs`, and `store/layers/crawl.rs` for slow bodies |
+//! | Which connection and address does a request take? | `store/http/pool.rs`, `store/http/addresses.rs` |
+//! | How is a request signed? | `store/sign/mod.rs` |
+//! | Where do access keys come from? | `config/credentials.rs` chooses, `store/credentials/mod.rs` asks |
+//! | Which errno does an error become? | `fs/errno.rs` |
+//! | Who may ask for what? | `control/caller.rs`, `fuse/namespaces.rs`, `copy/reach.rs` |
+//! | How is a listing cut into requests? | `list/splitter.rs`; `list/gather.rs` where a server keeps no order |
+//! | How long is a name believed? | `tree/lookup.rs`, `fs/lookup.rs`; `fs/upkeep.rs` lists again in time |
+//! | Which inode number and which name does a key get? | `tree/ino.rs`, `tree/escape.rs` |
+//! | What is forgotten when names take too much memory? | `tree/eviction.rs` |
+//! | What decides direct I/O? | `fs/habits.rs`, asked by `fs/file.rs` at each open |
+//! | When does the kernel read a file by itself? | `read/whole.rs`, `fuse/passthrough.rs` |
+//! | Which file is fetched next? | `fs/successors.rs` |
+//! | Who gets memory for reading, and who gives it back? | `read/budget.rs`, `app/daemon/pressure.rs` |
+//! | How are bytes checked? | `read/integrity.rs`, `read/version.rs`, `store/ops/fit.rs` |
+//! | What happens at kill -9? | `app/daemon/supervise.rs`, `fs/ledger/mod.rs`, `fs/resume.rs`, `fuse/kept.rs` |
+//! | What happens at SIGTERM and SIGHUP? | `app/daemon/signals.rs`, `app/daemon/reload.rs` |
+//! | When is the store said not to answer? | `metrics/pulse.rs`; `app/daemon/health.rs` tells it |
+//! | What is logged, where and in which form? | `app/daemon/log/mod.rs` |
+//!
+//! # Three walks
+//!
+//! **A read.** `fuse/ops.rs::read` decodes the request and hands a future to `fuse/answer.rs`, which answers at once
+//! where the future is ready on its first poll. `fs/file.rs::Fs::read` finds the handle, shows the read to `habits` and
+//! `successors`, and calls `read::File::read`. The streams of the inode plan: answer from which parts, wait for which,
+//! start which; `planner` cuts what is missing into ranges, and the memory budget and the places for requests decide
+//! how many start. A range goes as `Store::get` with `If-Match` through the layers that `store/connect.rs` stacks up to
+//! `store/http`. Its body is received into the memory where it stays (`Body::receive`), each piece wakes those who wait
+//! for it, and the reply is written from that memory. An error becomes an errno and one line of the log in
+//! `fs/errno.rs`.
+//!
+//! **A readdir.** `fs/directory.rs::Fs::opendir` asks `Tree::open_complete` for a list that is known and young enough;
+//! else `fs/listing.rs::Fs::listing` joins the directory's listing or begins one. `list::pages` sends the requests that
+//! the splitter asks for; each page is merged by `Tree::apply` under a short lock. `Fs::readdir` gives entries by their
+//! index in the list of the handle, and waits for the next page only where it has none to give.
+//!
+//! **A copy.** The bytes of an ioctl, of a line on the socket or of an extended attribute reach `Fs::control`;
+//! `control::Request::parse` reads them and `control::may` says whether the caller is served. `fs/control/copies.rs` turns
+//! paths into keys and versions and calls `copy::Copier::start`, which checks `copy::Reach` and answers a job number.
+//! `copy/jobs.rs` runs the job: `copy/object.rs` looks at the source, `copy/plan.rs` decides how, `copy/parts.rs` copies
+//! parts, and what was written appears in the tree.
 //!
 //! The [`manual`] holds the essays: semantics, reading, listing, control, defaults and why, kernel traps.
 // These macros panic where the output is closed or full, and no output may end a daemon whose mount stands.

@@ -22,7 +22,7 @@ pub(super) fn config_arg() -> Arg {
         .help_heading("Options: run")
 }
 
-/// `--json`.
+/// The flag `--json`, which prints JSON.
 pub(super) fn json_arg() -> Arg {
     Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON, one object a line")
 }

@@ -74,7 +74,7 @@ fn dispatch(matches: &ArgMatches) -> Result<()> {
         Some(("cp", matches)) => cp::run(matches),
         Some(("demo", matches)) => demo::run(matches),
         Some(("emulator", matches)) => emulator::run(matches),
-        Some(("generate", matches)) => generate::run(matches),
+        Some(("generate", matches)) => generate::run(matches, command()),
         _ => Err(Problem::usage("which command? See ossmount --help")),
     }
 }

@@ -39,7 +39,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         Err(problem) => {
             if !problem.sentence.is_empty() {
                 let priority = if daemon::log::stderr_is_journal() { "<3>" } else { "" };
-                // Nobody is left to tell when stderr is gone.
+                // There is no other place to say so when stderr is gone.
                 let _ = writeln!(std::io::stderr(), "{priority}ossmount: {}", Foreign(&problem.sentence));
             }
             ExitCode::from(problem.code())

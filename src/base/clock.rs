@@ -50,7 +50,7 @@ enum Source {
 }
 
 impl Clock {
-    /// The machine's clock.
+    /// The clock of the machine.
     pub fn system() -> Self {
         Clock(Source::System { started: Instant::now() })
     }
@@ -66,7 +66,7 @@ impl Clock {
         Clock(Source::Runtime { started: tokio::time::Instant::now(), start })
     }
 
-    /// Moves a manual clock forwards. Panics on any other, which nobody moves.
+    /// Moves a manual clock forwards. Panics on any other, which cannot be moved.
     pub fn advance(&self, by: Duration) {
         match &self.0 {
             Source::Manual { millis } => {
@@ -76,7 +76,7 @@ impl Clock {
         }
     }
 
-    /// Wall-clock time.
+    /// The time of the wall clock.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             Source::System { .. } => SystemTime::now().into(),

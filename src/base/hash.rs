@@ -1,6 +1,6 @@
 //! A hash that is the same in every process and version.
 
-/// FNV-1a, of eight bytes: cheap for short input, and no defence against whoever chooses it.
+/// FNV-1a, of eight bytes: cheap for short input, and no defence against an attacker who chooses it.
 pub fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -30,7 +30,7 @@ impl Key {
         Key(key.into())
     }
 
-    /// The raw key.
+    /// The raw key, as the store has it.
     pub fn as_str(&self) -> &str {
         &self.0
     }

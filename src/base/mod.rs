@@ -1,6 +1,16 @@
 //! Small nouns that every room shares, each a type of its own so that they cannot be mixed up.
 //!
 //! No I/O here but the reading of clocks, which happens nowhere else.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `clock` | the only place that reads a clock |
+//! | `foreign` | text that others wrote, shown escaped |
+//! | `hash` | a hash that is the same in every process and version |
+//! | `key` | what names an object |
+//! | `range` | half-open byte ranges |
+//! | `size` | sizes as people write them |
+//! | `span` | ranges of keys |
 
 mod clock;
 mod foreign;

@@ -5,7 +5,7 @@ use std::fmt;
 /// Bytes `start..end` of an object; `end` is exclusive and never below `start`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ByteRange {
-    /// First byte.
+    /// The offset of the first byte.
     pub start: u64,
     /// One past the last byte.
     pub end: u64,
@@ -23,7 +23,7 @@ impl ByteRange {
         ByteRange { start, end: start.saturating_add(len) }
     }
 
-    /// Length in bytes.
+    /// The length of the range, in bytes.
     pub fn len(self) -> u64 {
         self.end - self.start
     }

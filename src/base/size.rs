@@ -9,7 +9,7 @@ use std::str::FromStr;
 pub struct ByteSize(pub u64);
 
 impl ByteSize {
-    /// `n` binary megabytes.
+    /// A size of `n` binary megabytes.
     pub const fn mib(n: u64) -> Self {
         ByteSize(n << 20)
     }

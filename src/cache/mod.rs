@@ -3,6 +3,10 @@
 //! The memory tier ([`Memory`], [`MemoryFile`]) gives an object a file in memory: bodies are received into its mapping
 //! ([`Stretch`]), replies are written from there, and once it is whole the kernel can read it by itself. What is kept
 //! how long is for `read` to say. The disk tier is not built yet.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `memory` | files in memory, on a file system that is mounted nowhere |
 
 mod memory;
 

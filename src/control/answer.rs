@@ -16,7 +16,7 @@ pub struct Failure {
 /// A job has begun.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Started {
-    /// Its number.
+    /// The number of the job.
     pub job: u64,
 }
 
@@ -24,11 +24,11 @@ pub struct Started {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobState {
-    /// It goes on.
+    /// The job is under way.
     Running,
     /// It has come to its end.
     Done,
-    /// Somebody has ended it.
+    /// It was ended by a request.
     Cancelled,
 }
 
@@ -36,9 +36,9 @@ pub enum JobState {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Prefetching {
-    /// Its number.
+    /// The number of the job.
     pub job: u64,
-    /// Where it stands.
+    /// The state that the job is in.
     pub state: JobState,
     /// What has become of the files it came to, so far.
     #[serde(flatten)]
@@ -51,15 +51,15 @@ pub struct Prefetching {
 pub struct Prefetched {
     /// Files found so far.
     pub files: u64,
-    /// Their bytes.
+    /// The size of those files, in bytes.
     pub bytes: u64,
     /// Files that are all in memory.
     pub files_done: u64,
-    /// Their bytes.
+    /// The size of those files, in bytes.
     pub bytes_done: u64,
     /// Files that did not fit into the memory.
     pub files_skipped: u64,
-    /// Their bytes.
+    /// The size of those files, in bytes.
     pub bytes_skipped: u64,
     /// Paths that could not be looked at or fetched.
     pub failed: u64,
@@ -96,7 +96,7 @@ pub struct Freshness {
     pub state: JobState,
 }
 
-/// Who answers.
+/// Which daemon answers, and how it is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Health {
@@ -111,17 +111,17 @@ pub struct Health {
     pub reads_waiting_seconds: u64,
     /// The version of requests and answers.
     pub version: u64,
-    /// The program's.
+    /// The version of the program.
     pub program: &'static str,
-    /// The daemon's process.
+    /// The process id of the daemon.
     pub pid: u32,
     /// Whole seconds since it was mounted.
     pub uptime_seconds: u64,
     /// Times that a daemon was started again and went on with the mount.
     pub restarts: u64,
-    /// What is mounted.
+    /// The URL of what is mounted.
     pub source: String,
-    /// Where; absent where somebody else mounted for us.
+    /// Where; absent where another process mounted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<String>,
     /// The socket, if there is one.

@@ -34,11 +34,11 @@ pub struct Copy {
     pub shallow_copy: Option<bool>,
     /// An upload in parts to go on with.
     pub upload_id: Option<String>,
-    /// `copy` or `replace`.
+    /// Where metadata comes from: `copy` or `replace`.
     pub metadata_directive: Option<String>,
-    /// User metadata.
+    /// The user metadata of the new object.
     pub metadata: Option<BTreeMap<String, String>>,
-    /// MIME type.
+    /// The MIME type of the new object.
     pub content_type: Option<String>,
     /// The header of this name.
     pub cache_control: Option<String>,
@@ -50,7 +50,7 @@ pub struct Copy {
     pub content_language: Option<String>,
     /// The header of this name.
     pub expires: Option<String>,
-    /// `copy` or `replace`.
+    /// Where tags come from: `copy` or `replace`.
     pub tagging_directive: Option<String>,
     /// Tags, as `name=value&name2=value2`, percent-encoded.
     pub tagging: Option<String>,
@@ -70,7 +70,7 @@ pub struct Copy {
 pub enum Place<'a> {
     /// An object, or a prefix, of a bucket by its name.
     Url {
-        /// The bucket.
+        /// The bucket of this side.
         bucket: &'a str,
         /// The raw key; empty for all of the bucket.
         key: &'a str,

@@ -5,6 +5,15 @@
 //! refused by its name, so that a word that is misspelt is never passed over. [`may`] says who is served.
 //!
 //! No I/O: what a request does is the business of `fs`, how it comes in that of `fuse` and `app`.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `answer` | answers, and their JSON |
+//! | `caller` | who may ask for what |
+//! | `copy` | the request to copy, and what its two sides name |
+//! | `fields` | fields that are written in more than one way |
+//! | `refusal` | why a request was not done |
+//! | `request` | requests, from their bytes |
 
 mod answer;
 mod caller;
@@ -31,5 +40,5 @@ pub const MOST_REQUEST_BYTES: usize = 256 << 10;
 pub const MOST_PATHS: usize = 4096;
 
 /// The longest that a request which waits is held, in seconds. Who wants to wait longer asks again: the kernel lets
-/// nobody go, not even to be killed, before an ioctl is answered.
+/// no process go, not even to be killed, before an ioctl is answered.
 pub const MOST_WAIT_SECONDS: u64 = 10;

@@ -15,7 +15,7 @@ pub enum Kind {
     Changed,
     /// The store does not allow it.
     Denied,
-    /// The store failed.
+    /// The store has failed the request.
     Failed,
     /// It was switched off, or cannot be done here.
     Off,

@@ -8,7 +8,7 @@ use super::{Copy, MOST_PATHS, MOST_REQUEST_BYTES, Refusal, VERSION, fields};
 
 type Result<T> = std::result::Result<T, Refusal>;
 
-/// A request.
+/// A request to a live mount.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Request {
     /// Copy within the service.
@@ -17,7 +17,7 @@ pub enum Request {
     CopyStatus(Job),
     /// Every copy that is still told about.
     CopyList,
-    /// End a copy.
+    /// Cancels a copy that is under way.
     CopyCancel(Job),
     /// Fetch files into memory, in this order.
     Prefetch(Prefetch),
@@ -43,18 +43,18 @@ pub enum Request {
     Health,
 }
 
-/// Names a job.
+/// Names a job by its number.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Job {
-    /// Its number.
+    /// The number of the job.
     pub job: u64,
     /// Answer when it has ended, or after [`super::MOST_WAIT_SECONDS`].
     #[serde(default)]
     pub wait: bool,
 }
 
-/// What to fetch.
+/// Which files to fetch, and how.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Prefetch {
@@ -100,7 +100,7 @@ pub struct Stat {
     pub path: Option<String>,
 }
 
-/// Which figures.
+/// Which figures are asked for.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Stats {
@@ -160,7 +160,7 @@ pub enum PrefetchMode {
     Auto,
     /// All of it, from open on.
     Open,
-    /// Nothing.
+    /// No byte of it.
     Off,
 }
 
@@ -186,7 +186,7 @@ const OPERATIONS: &[(&str, Reading)] = &[
     ("health", |fields| read(fields).map(|Nothing {}| Request::Health)),
 ];
 
-/// No fields.
+/// An operation without fields.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}

@@ -13,9 +13,9 @@ use crate::store::{self, Addressing, Connected, Dialect, Error, ErrorKind, Resul
 /// A bucket that can be read and changed.
 #[derive(Clone, Debug)]
 pub struct Bucket {
-    /// Reading.
+    /// For reading and listing the bucket.
     pub store: Arc<dyn Store>,
-    /// Changing.
+    /// For changing the bucket.
     pub mutable: Arc<dyn StoreMut>,
     /// The protocol that it speaks.
     pub dialect: Dialect,

@@ -30,9 +30,9 @@ const UNHEARD: usize = 1024;
 /// An object that a job has written.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Written {
-    /// The bucket.
+    /// The bucket of the object.
     pub bucket: BucketName,
-    /// The object.
+    /// The key of the object.
     pub key: Key,
 }
 
@@ -107,7 +107,7 @@ impl Copier {
         self.0.jobs.lock().all.get(&id).map(|job| job.status.borrow().clone())
     }
 
-    /// The status of a job as it changes. It lasts as long as somebody holds it.
+    /// The status of a job as it changes. It lasts as long as a caller holds it.
     pub fn watch(&self, id: JobId) -> Option<watch::Receiver<Status>> {
         self.0.jobs.lock().all.get(&id).map(|job| job.status.subscribe())
     }
@@ -220,9 +220,9 @@ impl Shared {
 /// Why a job ends before it is done.
 #[derive(Debug)]
 pub(super) enum Stopped {
-    /// Somebody asked for it.
+    /// It was cancelled by a request.
     Cancelled,
-    /// Something went wrong.
+    /// The copy failed with an error.
     Failed(Error),
 }
 
@@ -262,7 +262,7 @@ impl Work {
         let mut cancelled = self.cancelled.clone();
         tokio::select! {
             biased;
-            // It also ends when nobody is left who could cancel.
+            // It also ends when no holder is left that could cancel.
             Ok(_) = cancelled.wait_for(|cancelled| *cancelled) => Err(Stopped::Cancelled),
             done = doing => Ok(done),
         }
@@ -271,7 +271,7 @@ impl Work {
     /// Tells that an object has been written.
     pub(super) fn has_written(&self, key: &str) {
         let written = Written { bucket: self.request.destination.bucket.clone(), key: Key::new(key) };
-        // Nobody need listen.
+        // There need not be a listener.
         let _ = self.written.send(written);
     }
 

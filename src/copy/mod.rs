@@ -7,6 +7,18 @@
 //!
 //! Which buckets there are, and with whose credentials, is behind [`Buckets`]. Nothing here knows of paths, of JSON
 //! requests, or of who may ask.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `buckets` | which buckets there are, and how they are reached |
+//! | `jobs` | the jobs: queued, run, told about, cancelled, forgotten |
+//! | `object` | one object |
+//! | `parts` | copying an object in parts: begin or go on, complete, or abort |
+//! | `plan` | how an object is copied: a pure function |
+//! | `prefix` | copying all objects below a prefix |
+//! | `reach` | which objects the copies of a mount may read and write |
+//! | `request` | what to copy where, and how |
+//! | `status` | what is told of a job, and its JSON |
 
 mod buckets;
 mod jobs;

@@ -27,9 +27,9 @@ pub(super) struct Copying<'w> {
     pub(super) work: &'w Work,
     pub(super) from: Bucket,
     pub(super) to: Bucket,
-    /// The source, pinned.
+    /// The source, pinned to one version.
     pub(super) source: CopySource,
-    /// The destination.
+    /// The key of the new object.
     pub(super) key: Key,
     /// What the source is.
     pub(super) meta: ObjectMeta,

@@ -14,11 +14,11 @@ const LEAST_S3_PART: u64 = 5 << 20;
 /// How an object is copied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Plan {
-    /// In one request.
+    /// It is copied in one request.
     Single,
     /// In one request if the service does it at once, else in these parts.
     Shallow(Parts),
-    /// In these parts.
+    /// It is copied in these parts.
     Parts(Parts),
 }
 
@@ -77,7 +77,7 @@ impl Parts {
         (PART_BYTES.contains(&largest) && parts.count() <= MOST_PARTS).then_some(parts)
     }
 
-    /// How many.
+    /// How many parts there are.
     pub(super) fn count(self) -> u64 {
         self.size.div_ceil(self.part_bytes)
     }
@@ -88,7 +88,7 @@ impl Parts {
         ByteRange::at(start.min(self.size), self.part_bytes).intersect(ByteRange::new(0, self.size))
     }
 
-    /// Every part's number.
+    /// The numbers of the parts, from 1 on.
     pub(super) fn numbers(self) -> std::ops::RangeInclusive<u32> {
         // At most 10,000.
         1..=self.count() as u32

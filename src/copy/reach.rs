@@ -51,7 +51,7 @@ impl fmt::Display for Area {
 /// Which objects copies may read and write: what is mounted, and what else the options name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reach {
-    /// What is mounted.
+    /// The area that is mounted.
     pub mounted: Area,
     /// Where sources may lie besides.
     pub from: Vec<Area>,

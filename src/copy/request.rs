@@ -20,9 +20,9 @@ const MOST_TAGS: usize = 10;
 /// A copy to make.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// What to copy.
+    /// The object or prefix to copy.
     pub source: Source,
-    /// Where to.
+    /// Where it is copied to.
     pub destination: Destination,
     /// One object, or all below a prefix.
     pub scope: Scope,
@@ -52,7 +52,7 @@ pub struct Request {
     pub existing: Existing,
 }
 
-/// What to copy.
+/// The object or prefix to copy.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Source {
     /// The bucket, of the same region as the destination's.
@@ -68,7 +68,7 @@ pub struct Source {
 /// Where to copy to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Destination {
-    /// The bucket.
+    /// The bucket to copy to.
     pub bucket: BucketName,
     /// The raw key, or what takes the place of the source's prefix.
     pub key: String,
@@ -97,7 +97,7 @@ pub enum Existing {
 /// Whether something is taken over from the source or given anew.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Directive<T> {
-    /// The source's.
+    /// Those of the source are taken.
     #[default]
     Copy,
     /// This, and nothing of the source's.

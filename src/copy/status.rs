@@ -23,7 +23,7 @@ pub enum State {
     /// Other jobs go before it.
     #[default]
     Queued,
-    /// Under way.
+    /// The job is under way.
     Running,
     /// The copy is there and right. Below a prefix: of every object.
     Done,
@@ -44,11 +44,11 @@ impl State {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Manner {
-    /// In one request.
+    /// The object is copied in one request.
     Single,
     /// In one request, though it is above the threshold.
     Shallow,
-    /// In parts.
+    /// The object is copied in parts.
     Parts,
 }
 
@@ -56,13 +56,13 @@ pub enum Manner {
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Status {
-    /// The job.
+    /// The number of the job.
     pub job: JobId,
-    /// Where it is.
+    /// The state that the job is in.
     pub state: State,
-    /// What is copied.
+    /// The object or prefix that is copied.
     pub source: Place,
-    /// Where to.
+    /// Where it is copied to.
     pub destination: Place,
     /// How it is copied, once that is decided. One object only.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,7 +92,7 @@ pub struct Status {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Place {
-    /// The bucket.
+    /// The name of the bucket.
     pub bucket: String,
     /// The raw key or prefix.
     pub key: String,
@@ -104,7 +104,7 @@ pub struct Place {
 /// So much of so much.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Progress {
-    /// What is done.
+    /// Bytes that are copied.
     pub done: u64,
     /// What there is to do, as far as is known.
     pub total: u64,
@@ -113,13 +113,13 @@ pub struct Progress {
 /// The objects below a prefix.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Objects {
-    /// Copied.
+    /// Objects that are copied.
     pub done: u64,
     /// Left out, because the same was there already.
     pub skipped: u64,
-    /// Not copied.
+    /// Objects that could not be copied.
     pub failed: u64,
-    /// Found so far.
+    /// Objects that were found so far.
     pub total: u64,
     /// Whether more may be found.
     pub listing: bool,
@@ -130,11 +130,11 @@ pub struct Objects {
 pub struct Failure {
     /// The raw key of the source.
     pub key: String,
-    /// Why.
+    /// Why the object was not copied.
     pub error: Problem,
 }
 
-/// What went wrong.
+/// What went wrong with a copy.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Problem {
@@ -172,7 +172,7 @@ pub struct Made {
     /// CRC-64/XZ of its bytes, in decimal as OSS writes it: JSON readers lose digits of such numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crc64: Option<String>,
-    /// On versioned buckets.
+    /// The version of the new object, on versioned buckets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
     /// The service's name for the request that made it.

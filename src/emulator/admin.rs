@@ -6,27 +6,37 @@
 //! address as its host; no bucket is called `-`.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode, header};
+use parking_lot::RwLock;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::auth::Payload;
-use super::counters::Counters;
-use super::fault::Fault;
+use super::counters::{Counters, Tally};
+use super::fault::{Dice, Fault};
 use super::options::Dialect;
 use super::receive::{How, RequestBody};
 use super::reply::Reply;
 use super::request::{Request, host_name, value_text};
-use super::service::Service;
 use super::shaping::Shaping;
 use crate::base::ByteSize;
 
 /// Texts sent here are short.
 const LONGEST: u64 = 1 << 20;
 
-/// One switch.
+/// What the switches of an emulator change.
+#[derive(Clone, Copy)]
+pub(super) struct Switches<'a> {
+    pub(super) tally: &'a Tally,
+    pub(super) dice: &'a Dice,
+    pub(super) shaping: &'a RwLock<Shaping>,
+    pub(super) clock_offset_seconds: &'a AtomicI64,
+}
+
+/// One of the emulator's own switches.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Command {
     Counters,
@@ -70,23 +80,23 @@ impl Command {
         }
     }
 
-    /// Turns it.
-    pub(super) async fn run(self, service: &Service, body: &mut RequestBody) -> Reply {
+    /// Carries the command out.
+    pub(super) async fn run(self, switches: Switches<'_>, body: &mut RequestBody) -> Reply {
         let text = match read(body).await {
             Ok(text) => text,
             Err(why) => return refused(&why),
         };
         let outcome = match self {
-            Command::Counters => return answer(&counters(&service.tally().snapshot())),
+            Command::Counters => return answer(&counters(&switches.tally.snapshot())),
             Command::ResetCounters => {
-                service.tally().reset();
+                switches.tally.reset();
                 Ok(())
             }
-            Command::Faults => faults(&text).map(|faults| service.dice().replace(faults)),
-            Command::Shaping => shaping(&text).map(|shaping| service.set_shaping(shaping)),
+            Command::Faults => faults(&text).map(|faults| switches.dice.replace(faults)),
+            Command::Shaping => shaping(&text).map(|shaping| *switches.shaping.write() = shaping),
             Command::Clock => {
                 let clock = serde_json::from_str::<ClockText>(&text).map_err(|error| error.to_string());
-                clock.map(|clock| service.set_clock_offset(clock.offset_seconds))
+                clock.map(|clock| switches.clock_offset_seconds.store(clock.offset_seconds, Relaxed))
             }
         };
         outcome.map_or_else(|why| refused(&why), |()| answer(&json!({})))
@@ -97,7 +107,7 @@ async fn read(body: &mut RequestBody) -> Result<String, String> {
     let method = Method::POST;
     let request = Request::parse(method, &http::Uri::from_static("/"), HeaderMap::new(), Dialect::Oss, |_| false);
     let request = request.map_err(|failure| failure.message)?;
-    let (payload, tally) = (Payload::Unsigned, super::counters::Tally::new());
+    let (payload, tally) = (Payload::Unsigned, Tally::new());
     let how = How { request: &request, payload: &payload, largest: LONGEST, staging: None, tally: &tally };
     body.text(&how).await.map_err(|failure| failure.message)
 }

@@ -12,9 +12,9 @@ use http_body::{Frame, SizeHint};
 use parking_lot::Mutex;
 use tokio::time::{Sleep, sleep};
 
+use super::connection::Connection;
 use super::content::Content;
 use super::counters::UnderWay;
-use super::server::Connection;
 use super::shaping::{Pace, Shaping};
 use crate::base::Clock;
 

@@ -102,7 +102,7 @@ impl Content {
         }
     }
 
-    /// Bytes in all.
+    /// The length of the content, in bytes.
     pub(super) fn len(&self) -> u64 {
         match self {
             Content::Memory(bytes) => bytes.len() as u64,
@@ -243,7 +243,7 @@ impl OpenLater {
 }
 
 impl FileSlice {
-    /// `pread` and not a mapping: a file that somebody shortens would kill the process through its mapping. The
+    /// `pread` and not a mapping: a file that another process shortens would kill the process through its mapping. The
     /// bytes are copied in steps that stay in the processor's cache, into buffers that are used again and again,
     /// because fresh memory costs more than the copy.
     fn read(&self, at: u64, most: usize) -> io::Result<Bytes> {

@@ -14,7 +14,7 @@ pub struct Counters {
     pub requests: BTreeMap<Operation, u64>,
     /// Answers with status 400 or above.
     pub errors: u64,
-    /// Faults that struck.
+    /// Faults that have struck a request.
     pub faults: u64,
     /// Body bytes given to connections.
     pub body_bytes: u64,
@@ -26,7 +26,7 @@ pub struct Counters {
     pub concurrency: u64,
     /// The most requests answered at once.
     pub peak_concurrency: u64,
-    /// Connections accepted.
+    /// Connections that were accepted.
     pub connections: u64,
 }
 
@@ -42,7 +42,7 @@ impl Counters {
     }
 }
 
-/// The counters themselves.
+/// The counters that requests add to.
 #[derive(Debug)]
 pub(super) struct Tally {
     requests: Vec<AtomicU64>,

@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::options::Dialect;
 use super::xml::Writer;
 
-/// A request refused.
+/// A request that is refused, and why.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Failure {
     pub(super) status: StatusCode,
@@ -15,7 +15,7 @@ pub(super) struct Failure {
     pub(super) ec: &'static str,
     /// Further elements of the document.
     pub(super) elements: Vec<(&'static str, String)>,
-    /// Further headers.
+    /// Headers that are sent in addition.
     pub(super) headers: Vec<(&'static str, String)>,
 }
 
@@ -46,7 +46,7 @@ impl Failure {
         self
     }
 
-    /// The error document.
+    /// The XML document that describes the error.
     pub(super) fn document(&self, dialect: Dialect, request_id: &str, host: &str) -> String {
         let mut writer = Writer::new();
         writer.within("Error", |w| {

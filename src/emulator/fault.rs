@@ -11,7 +11,7 @@ use super::operation::Operation;
 /// Something that goes wrong with some requests.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Fault {
-    /// What goes wrong.
+    /// The kind of the fault.
     pub kind: FaultKind,
     /// How likely each matching request is struck, 0 to 1.
     pub probability: f64,
@@ -47,7 +47,7 @@ impl Fault {
     }
 }
 
-/// What goes wrong.
+/// What goes wrong with a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FaultKind {
     /// The connection is reset as soon as it is accepted. Strikes connections, not requests.
@@ -64,9 +64,9 @@ pub enum FaultKind {
     ShortBody,
     /// One bit of the body is wrong.
     FlippedByte,
-    /// 500 `InternalError`.
+    /// Status 500 with the code `InternalError`.
     Status500,
-    /// 503 `ServiceUnavailable`.
+    /// Status 503 with the code `ServiceUnavailable`.
     Status503,
     /// 503 with the delay to wait: `x-oss-qos-delay-time` in milliseconds, or `SlowDown` with `Retry-After`.
     Throttle(Duration),

@@ -20,7 +20,7 @@ use crate::base::{ByteSize, Timestamp, fnv1a};
 pub struct Generator {
     /// The shape of the keys.
     pub kind: GeneratorKind,
-    /// How many keys.
+    /// How many keys there are.
     pub count: u64,
     /// Smallest object in bytes.
     pub smallest: u64,
@@ -374,9 +374,9 @@ impl FromStr for GeneratorKind {
 /// A bucket name and what the bucket holds; parses `BUCKET=KIND:COUNT[:SIZE]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GeneratedBucket {
-    /// The bucket.
+    /// The name of the bucket.
     pub bucket: String,
-    /// What it holds.
+    /// What the bucket holds.
     pub generator: Generator,
 }
 

@@ -7,7 +7,7 @@
 //!    once; nothing normalises it.
 //! 2. **Six ways to sign.** `auth` builds each string to sign from what arrived, and a refusal shows it.
 //! 3. **Sending must cost next to nothing**, or benchmarks would measure the server: `content::Content` hands out
-//!    slices of shared bytes and `body::Body` passes them on in large frames that nobody copies.
+//!    slices of shared bytes and `body::Body` passes them on in large frames without a copy.
 //! 4. **Terabytes and millions of keys without a disk.** [`Generator`] computes a key from its index, in order, and its
 //!    content from one endless noise whose period no block size divides.
 //! 5. **Slowness to the millisecond** although timers are late: `shaping::Pace` keeps a schedule, not intervals.
@@ -15,11 +15,39 @@
 //!
 //! A request goes through `service::Service::answer`: parsed, struck or spared by a fault, its signature judged,
 //! performed by a function of `ops` on a `bucket::Bucket`, dressed with what every answer carries, delayed, sent.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `admin` | the emulator's own switches over HTTP, unsigned, for tests in other languages |
+//! | `auth` | signatures, judged |
+//! | `body` | a body on its way out |
+//! | `bucket` | what a bucket holds |
+//! | `connection` | what the answers of one connection share |
+//! | `content` | the bytes of objects |
+//! | `counters` | what the emulator has been asked and has sent |
+//! | `failure` | refusals: code, status, message, elements and headers |
+//! | `fault` | faults on purpose |
+//! | `generator` | buckets that are computed: millions of keys, terabytes of content |
+//! | `model` | the headers of generated model files (safetensors) |
+//! | `object` | an object as it is kept |
+//! | `operation` | the operations of the protocol, as counters and faults name them |
+//! | `ops` | the operations, one file each kind |
+//! | `options` | what an emulator is started with |
+//! | `receive` | a body on its way in: unframed, hashed, checked, kept |
+//! | `reply` | an answer before it is sent |
+//! | `request` | a request as it was sent: target, bucket, key, query, dialect |
+//! | `server` | the accept loop and the connections, on threads of their own |
+//! | `service` | from a request to its answer |
+//! | `shaping` | how slow the emulated network is |
+//! | `text` | percent-encoding and hexadecimal, and the comparison of secrets |
+//! | `time` | dates as the protocol writes them |
+//! | `xml` | XML as the emulator writes it, and a small reader for the documents clients send |
 
 mod admin;
 mod auth;
 mod body;
 mod bucket;
+mod connection;
 mod content;
 mod counters;
 mod failure;
@@ -74,7 +102,7 @@ impl Emulator {
         Ok(Emulator { service, server })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.server.address()
     }
@@ -131,7 +159,7 @@ impl Emulator {
         self.service.tally().reset();
     }
 
-    /// Replaces the faults.
+    /// Replaces the faults that strike from now on.
     pub fn set_faults(&self, faults: Vec<Fault>) {
         self.service.dice().replace(faults);
     }

@@ -95,7 +95,7 @@ impl Object {
         }
     }
 
-    /// Bytes of content.
+    /// The size of the content, in bytes.
     pub(super) fn size(&self) -> u64 {
         self.content.len()
     }

@@ -12,7 +12,7 @@ macro_rules! operations {
         }
 
         impl Operation {
-            /// Every operation.
+            /// Every operation, in the order of the counters.
             pub const ALL: &[Operation] = &[$(Operation::$name,)*];
 
             /// The name, as in `GetObject`.

@@ -30,7 +30,7 @@ pub struct Options {
     pub anonymous_read: AnonymousRead,
     /// The dialect of an unsigned request that carries neither `x-oss-` nor `x-amz-` headers.
     pub anonymous_dialect: Dialect,
-    /// Delays and bandwidths.
+    /// The delays and bandwidths of the emulated network.
     pub shaping: Shaping,
     /// What goes wrong, in the order in which it is tried.
     pub faults: Vec<Fault>,
@@ -75,24 +75,24 @@ impl Default for Options {
 /// The protocol a request speaks.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Dialect {
-    /// Alibaba Cloud OSS.
+    /// The protocol of Alibaba Cloud OSS.
     Oss,
-    /// Amazon S3.
+    /// The protocol of Amazon S3.
     S3,
 }
 
 /// Which buckets may be read without a signature.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AnonymousRead {
-    /// None.
+    /// No bucket is public.
     Nothing,
-    /// Those named.
+    /// The buckets of this list.
     Buckets(Vec<String>),
-    /// All.
+    /// Every bucket is public.
     Everything,
 }
 
-/// Who may call.
+/// An account that may call the emulator.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Account {
     /// The access key id, sent in the open.
@@ -106,7 +106,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// A lasting account.
+    /// An account whose keys do not end.
     pub fn new(access_key_id: impl Into<String>, access_key_secret: impl Into<String>) -> Self {
         Account {
             access_key_id: access_key_id.into(),
@@ -160,15 +160,15 @@ impl Default for PageLimits {
 /// What an object carries besides its bytes. `content_type` falls back to `application/octet-stream`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PutOptions {
-    /// The `Content-Type`.
+    /// The value of `Content-Type`.
     pub content_type: Option<String>,
-    /// The `Cache-Control`.
+    /// The value of `Cache-Control`.
     pub cache_control: Option<String>,
-    /// The `Content-Disposition`.
+    /// The value of `Content-Disposition`.
     pub content_disposition: Option<String>,
-    /// The `Content-Encoding`.
+    /// The value of `Content-Encoding`.
     pub content_encoding: Option<String>,
-    /// The `Content-Language`.
+    /// The value of `Content-Language`.
     pub content_language: Option<String>,
     /// The `Expires` header, as text.
     pub expires: Option<String>,
@@ -176,7 +176,7 @@ pub struct PutOptions {
     pub user_metadata: Vec<(String, String)>,
     /// The storage class in the words of OSS (`Standard`, `IA`, `Archive`, `ColdArchive`, `DeepColdArchive`).
     pub storage_class: StorageClass,
-    /// Tags.
+    /// The tags of the object.
     pub tags: Vec<(String, String)>,
     /// Makes the object a symlink to this key of the same bucket; the bytes given are ignored.
     pub symlink_target: Option<String>,
@@ -187,7 +187,7 @@ pub struct PutOptions {
 /// Where an object is kept, which decides whether it can be read at once.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum StorageClass {
-    /// Readable at once.
+    /// The object can be read at once.
     #[default]
     Standard,
     /// Infrequent access, readable at once.

@@ -48,7 +48,7 @@ impl RequestBody {
         RequestBody { incoming: Some(incoming) }
     }
 
-    /// Reads and forgets what nobody read, within reason.
+    /// Reads and forgets what was not read, within reason.
     pub(super) async fn drain(&mut self) {
         let Some(mut incoming) = self.incoming.take() else { return };
         let mut left = MOST_DRAINED;
@@ -61,7 +61,7 @@ impl RequestBody {
         }
     }
 
-    /// Reads a document.
+    /// Reads the body as a document of text.
     pub(super) async fn text(&mut self, how: &How<'_>) -> Result<String, Failure> {
         let how = How { largest: LONGEST_DOCUMENT, staging: None, ..*how };
         let received = self.receive(&how).await?;
@@ -118,7 +118,7 @@ impl RequestBody {
 pub(super) struct How<'a> {
     pub(super) request: &'a Request,
     pub(super) payload: &'a Payload,
-    /// The most bytes.
+    /// The largest body that is taken, in bytes.
     pub(super) largest: u64,
     /// A directory for a temporary file; memory when absent.
     pub(super) staging: Option<&'a Path>,

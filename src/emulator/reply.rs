@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use super::content::Content;
 use super::xml::Writer;
 
-/// An answer.
+/// An answer before it is sent.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: StatusCode,
@@ -29,7 +29,7 @@ impl Reply {
         Reply::new(StatusCode::OK)
     }
 
-    /// 204.
+    /// An answer with status 204 and no body.
     pub(super) fn no_content() -> Self {
         Reply::new(StatusCode::NO_CONTENT)
     }
@@ -66,7 +66,7 @@ impl Reply {
         }
     }
 
-    /// Sets a header.
+    /// Sets a header to a value.
     pub(super) fn set(&mut self, name: &str, value: &str) {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_bytes(value.as_bytes())) {
             self.headers.insert(name, value);

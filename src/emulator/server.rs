@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
@@ -13,15 +13,14 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use super::connection::Connection;
 use super::service::Service;
-use super::shaping::Pace;
 
 /// How long stopping waits for threads that are in the middle of a file.
 const STOPPING: Duration = Duration::from_secs(5);
@@ -130,23 +129,6 @@ async fn serve(stream: TcpStream, service: Arc<Service>) {
     }
 }
 
-/// What the answers of one connection share.
-#[derive(Debug, Default)]
-pub(super) struct Connection {
-    pub(super) pace: Mutex<Pace>,
-    ending: AtomicU8,
-}
-
-const ENDS_CLEANLY: u8 = 1;
-const ENDS_IN_RESET: u8 = 2;
-
-impl Connection {
-    /// The connection is about to be cut on purpose.
-    pub(super) fn cut(&self, reset: bool) {
-        self.ending.store(if reset { ENDS_IN_RESET } else { ENDS_CLEANLY }, Relaxed);
-    }
-}
-
 /// The socket, which counts what is written and can be closed with a reset.
 struct Wire {
     stream: TcpStream,
@@ -165,7 +147,7 @@ impl Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        if self.connection.ending.load(Relaxed) == ENDS_IN_RESET {
+        if self.connection.ends_in_reset() {
             // If this fails the connection still ends early, only more politely.
             let _ = self.stream.set_zero_linger();
         }
@@ -202,7 +184,7 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.connection.ending.load(Relaxed) == ENDS_IN_RESET {
+        if self.connection.ends_in_reset() {
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_shutdown(cx)

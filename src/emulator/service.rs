@@ -19,6 +19,7 @@ use super::admin;
 use super::auth::{Caller, Judge, Payload, authenticate};
 use super::body::{Body, Flow, Mishap};
 use super::bucket::{Bucket, Versioning};
+use super::connection::Connection;
 use super::content::{Content, splitmix};
 use super::counters::{Tally, UnderWay};
 use super::failure::{Failure, access_denied};
@@ -30,7 +31,6 @@ use super::options::{AnonymousRead, Dialect, Options};
 use super::receive::RequestBody;
 use super::reply::Reply;
 use super::request::Request;
-use super::server::Connection;
 use super::shaping::{self, Pace, Shaping};
 use super::time::http_date;
 use crate::base::{Clock, Timestamp};
@@ -119,6 +119,15 @@ impl Service {
         self.offset_seconds.store(seconds, Relaxed);
     }
 
+    fn switches(&self) -> admin::Switches<'_> {
+        admin::Switches {
+            tally: &self.tally,
+            dice: &self.dice,
+            shaping: &self.shaping,
+            clock_offset_seconds: &self.offset_seconds,
+        }
+    }
+
     /// The server's time, off by as much as it was told to be.
     pub(super) fn now(&self) -> Timestamp {
         self.options.clock.now().plus_seconds(self.offset_seconds.load(Relaxed))
@@ -188,7 +197,7 @@ impl Service {
         Ok(())
     }
 
-    /// Answers one request.
+    /// Answers one request, whatever it asks for.
     pub(super) async fn answer(
         self: Arc<Self>,
         request: http::Request<Incoming>,
@@ -200,7 +209,7 @@ impl Service {
         let mut body = RequestBody::new(incoming);
         if let Some(command) = admin::Command::of(&parts, addressed) {
             let under_way = self.tally.begin_uncounted();
-            let reply = command.run(&self, &mut body).await;
+            let reply = command.run(self.switches(), &mut body).await;
             return Ok(self.send(reply, &parts.method, connection, under_way, None));
         }
         let (dialect, host) = (self.options.anonymous_dialect, host_of(&parts.headers));

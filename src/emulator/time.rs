@@ -76,7 +76,7 @@ pub(super) fn iso_date(time: Timestamp) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// `20240229T123456Z`.
+/// Writes a time as signatures have it: `20240229T123456Z`.
 pub(super) fn compact_date(time: Timestamp) -> String {
     let c = civil(time);
     format!("{:04}{:02}{:02}T{:02}{:02}{:02}Z", c.year, c.month, c.day, c.hour, c.minute, c.second)

@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Display, Write};
 
-/// Writes one document.
+/// Writes one XML document.
 pub(super) struct Writer {
     text: String,
 }
@@ -59,7 +59,7 @@ impl Writer {
         self.text.reserve(bytes);
     }
 
-    /// The document.
+    /// Closes the document and returns its text.
     pub(super) fn finish(self) -> String {
         self.text
     }

@@ -24,7 +24,7 @@ use super::{Facts, is_kind, refused};
 pub enum Entry {
     /// A file, or a link to one within the tree.
     File,
-    /// A folder.
+    /// A folder in the tree.
     Folder,
 }
 

@@ -17,6 +17,15 @@
 //!
 //! What a file means is for others; nothing here knows its content. A test (`tests/it/paths.rs`) finds opens by path in the
 //! other rooms.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `beneath` | a tree of files that is never left |
+//! | `folder` | a folder that belongs to one user, held open |
+//! | `own` | files that this process makes, also where others may write |
+//! | `small` | small files, read whole |
+//! | `socket` | unix sockets under a name |
+//! | `walk` | the way to a file, descriptor by descriptor |
 
 mod beneath;
 mod folder;
@@ -35,7 +44,7 @@ pub use own::{Own, append, can_replace, rename, replace};
 pub use small::{Facts, Small, facts, read, read_text};
 pub use socket::{Peer, bind, connect};
 
-/// The user as whom this process touches files.
+/// The user whose rights this process has with files.
 fn user() -> u32 {
     nix::unistd::geteuid().as_raw()
 }

@@ -18,11 +18,11 @@ use crate::base::ByteSize;
 pub struct Facts {
     /// Who may change its mode.
     pub owner: u32,
-    /// Permission bits.
+    /// The permission bits of the file.
     pub mode: u32,
     /// When its content changed last.
     pub modified: SystemTime,
-    /// Bytes.
+    /// The size of the file, in bytes.
     pub size: u64,
     /// Device and number of the inode.
     pub identity: (u64, u64),
@@ -63,12 +63,12 @@ impl Facts {
     }
 }
 
-/// A file's content.
+/// The content of a file, and the facts about it.
 #[derive(Debug)]
 pub struct Small {
-    /// All of it.
+    /// The whole content of the file.
     pub bytes: Vec<u8>,
-    /// Whose it is.
+    /// The owner and the mode of the file.
     pub facts: Facts,
 }
 

@@ -9,6 +9,32 @@
 //! page is missed) or for a request of its own.
 //!
 //! Errors of the store become an errno here, and one line in the log.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `changes` | what follows when the store has changed the tree: odd keys, what the kernel forgets |
+//! | `control` | control requests, one file each kind |
+//! | `directory` | directory handles |
+//! | `distrust` | files of which wrong bytes were handed out |
+//! | `errno` | from errors of the store and refusals to errno |
+//! | `failures` | failures that a program has waited for, which are not waited for twice |
+//! | `file` | file handles |
+//! | `habits` | how programs read: in small pieces or large ones |
+//! | `ledger` | what the next life of the daemon needs to know |
+//! | `listing` | listings going on |
+//! | `lookup` | looking a name up: from the tree, by a listing, or by asking for the name |
+//! | `notifier` | the seam by which the kernel is told what is no longer so |
+//! | `numbered` | names that carry a number, as shards do |
+//! | `options` | how a mount behaves |
+//! | `pace` | how far a listing may run ahead of a walk |
+//! | `probe` | requests for one name or one object, and what the tree learns from them |
+//! | `resume` | going on where an earlier life of the daemon stopped |
+//! | `runs` | recognising who takes the files of a directory one after the other |
+//! | `successors` | which files will be wanted next |
+//! | `types` | what operations answer, in terms of neither the kernel interface nor the store |
+//! | `upkeep` | the background: listing again what is in use, forgetting what is not; refreshes |
+//! | `walk` | recognising a program that walks the tree |
+//! | `xattr` | extended attributes |
 
 mod changes;
 mod control;

@@ -32,7 +32,7 @@ pub(super) struct Request {
     pub(super) caller: Caller,
 }
 
-/// Answers requests.
+/// Answers the requests of a session.
 #[derive(Debug)]
 pub(super) struct Answers {
     runtime: Handle,

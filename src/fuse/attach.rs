@@ -21,7 +21,7 @@ type Result<T> = std::result::Result<T, MountError>;
 /// How long a look at a directory may take before the mount that holds it counts as hung.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Our mount, by what no other mount shares. Its path alone would not do: after somebody unmounted it, the same path
+/// Our mount, by what no other mount shares. Its path alone would not do: after it was unmounted, the same path
 /// may hold another's mount.
 #[derive(Debug)]
 pub(super) struct Point {
@@ -56,7 +56,7 @@ pub(super) fn attach(dir: &Path, source: &str, options: &Options) -> Result<(Own
     }
 }
 
-/// What to tell where neither this process nor `fusermount3` may mount. Of root, whom nothing else stops, it is told what
+/// What to tell where neither this process nor `fusermount3` may mount. Of root, which nothing else stops, it is told what
 /// root lacks: a bare "Operation not permitted" of another program leads nowhere.
 fn not_permitted(dir: &Path, is_root: bool, inner: MountError) -> MountError {
     match inner {
@@ -146,13 +146,13 @@ pub(super) fn bounded<T: Send + 'static>(path: &Path, look: fn(&Path) -> io::Res
     let (sender, receiver) = mpsc::channel();
     let path = path.to_owned();
     thread::Builder::new().name("look".to_owned()).spawn(move || {
-        // Nobody waits any more when the send fails.
+        // The waiter is gone when the send fails.
         let _ = sender.send(look(&path));
     })?;
     receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(io::Error::from_raw_os_error(libc::ETIMEDOUT)))
 }
 
-/// Takes a mount of this program, which nobody serves, from a directory. The file system itself is asked nothing.
+/// Detaches a mount of this program that is not served from a directory. The file system itself is asked nothing.
 pub fn discard(dir: &Path) {
     if mountinfo::on_top_of(dir).ok().flatten().is_none_or(|top| top.fs_type != FS_TYPE) {
         return;

@@ -32,7 +32,7 @@ pub(super) const TERMS: &str = "terms";
 pub(super) struct Terms {
     /// The version of the kernel's protocol.
     version: (u32, u32),
-    /// The kernel's abilities.
+    /// The abilities that the kernel offered.
     abilities: u64,
 }
 

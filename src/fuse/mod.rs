@@ -15,6 +15,24 @@
 //! 6. A daemon that is restarted under a live mount, without anybody noticing: `kept`.
 //!
 //! What is asked is answered by `fs`; nothing here knows buckets or keys.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `answer` | how an operation becomes an answer: at once, or later from the runtime |
+//! | `attach` | attaching the device to a directory, and detaching just that mount again |
+//! | `caller` | whether the thread that waits for an answer has been told to end |
+//! | `control` | control requests by ioctl and by extended attributes |
+//! | `error` | why a mount could not be made or undone |
+//! | `fusermount` | mounting for users without privileges |
+//! | `kept` | going on with a mount of an earlier life of the daemon |
+//! | `mountinfo` | the kernel's table of mounts, as `/proc/thread-self/mountinfo` tells it |
+//! | `namespaces` | whether a caller lives in the daemon's own namespaces |
+//! | `notify` | telling the kernel what to forget, from a thread that answers nothing |
+//! | `ops` | decoding |
+//! | `options` | what to mount where, and how |
+//! | `passthrough` | which files the kernel reads by itself |
+//! | `reply` | answers in the kernel's terms |
+//! | `session` | a live mount |
 
 mod answer;
 mod attach;

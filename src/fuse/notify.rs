@@ -57,7 +57,7 @@ struct Queue {
     order: VecDeque<Memory>,
     /// Who wants to know when so many have been told, in that order.
     listeners: VecDeque<(u64, oneshot::Sender<()>)>,
-    /// Told so far.
+    /// Entries told to the kernel so far.
     told: u64,
     /// Taken out of the queue so far.
     begun: u64,
@@ -89,7 +89,7 @@ impl Notifier {
     }
 
     /// Ends the threads after what they are doing; what still waits is not told. The kernel may hold a thread as long
-    /// as a request is unanswered, so nobody waits for it.
+    /// as a request is unanswered, so no thread waits for it.
     pub(super) fn stop(&self) {
         self.names.stop();
         self.pages.stop();
@@ -143,7 +143,7 @@ impl Line {
         queue.told += 1;
         while queue.listeners.front().is_some_and(|(at, _)| *at <= queue.told) {
             let listener = queue.listeners.pop_front().filter(|_| told == Told::Yes);
-            // Nobody need wait any more.
+            // The waiter may be gone.
             let _ = listener.map(|(_, listener)| listener.send(()));
         }
     }

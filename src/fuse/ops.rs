@@ -111,7 +111,7 @@ impl Kernel {
         }
     }
 
-    /// What an earlier life opened for a request that is sent again, because nobody answered it.
+    /// What an earlier life opened for a request that is sent again, because it was not answered.
     fn never_told(&self, caller: &fuser::Request) -> Option<u64> {
         let is_again = u64::from(caller.unique()) & SENT_AGAIN != 0;
         is_again.then(|| self.fs.never_told(number(caller))).flatten()

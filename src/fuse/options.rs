@@ -14,16 +14,16 @@ use crate::fs::{Past, StillOpen};
 pub struct Target {
     /// What `/proc/mounts` and `df` show as the device: the URL. Any character is allowed; the kernel escapes blanks.
     pub source: String,
-    /// Where.
+    /// Where the mount is served.
     pub place: Place,
 }
 
-/// Where to serve.
+/// Where a mount is served.
 #[derive(Debug)]
 pub enum Place {
     /// Mount on this directory, and unmount it in the end.
     Directory(PathBuf),
-    /// Serve a `/dev/fuse` descriptor that somebody else has mounted already, and will unmount.
+    /// Serve a `/dev/fuse` descriptor that another process has mounted already, and will unmount.
     Device(OwnedFd),
     /// Go on with a mount of ours.
     Kept(Kept),
@@ -94,7 +94,7 @@ impl Place {
         if !Place::is_device(number) {
             return Err(refuse());
         }
-        // SAFETY: the descriptor is open, was handed to this process for this purpose, and nobody else here owns it.
+        // SAFETY: the descriptor is open, was handed to this process for this purpose, and nothing else here owns it.
         let file = unsafe { File::from_raw_fd(number) };
         nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))
             .map_err(|_| refuse())?;

@@ -38,7 +38,7 @@ impl<Id, File> Passing<Id, File> {
         Passing { is_offered: AtomicBool::new(false), inodes: Mutex::default() }
     }
 
-    /// The kernel can.
+    /// Says that the kernel can read files by itself.
     pub(super) fn offer(&self) {
         self.is_offered.store(true, Ordering::Relaxed);
     }

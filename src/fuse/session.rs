@@ -75,7 +75,7 @@ pub fn mount(fs: Arc<Fs>, target: Target, options: Options, runtime: Handle) -> 
 /// A connection to the kernel.
 struct Connection {
     device: OwnedFd,
-    /// None where somebody else has mounted.
+    /// None where another process has mounted.
     point: Option<Point>,
     /// Where the numbers of callers mean something, if that is known.
     pid_namespace: Option<String>,
@@ -121,7 +121,7 @@ fn note_spot(fs: &Fs, point: Option<&Point>, pid_namespace: Option<String>) {
 fn config(options: &Options, clones: bool) -> Config {
     let mut config = Config::default();
     config.n_threads = Some(options.thread_count());
-    // The crate opens the device anew for each clone, which a user for whom `fusermount3` mounted may not do.
+    // The crate opens the device anew for each clone, which a user may not do where `fusermount3` mounted.
     config.clone_fd = clones && File::options().read(true).write(true).open("/dev/fuse").is_ok();
     config
 }
@@ -140,11 +140,11 @@ fn serve(session: Session<Kernel>) -> io::Result<Arc<Ended>> {
     Ok(ended)
 }
 
-/// A live mount. Dropping it unmounts; what somebody else has mounted in its place by then is left alone.
+/// A live mount. Dropping it unmounts; what another process has mounted in its place by then is left alone.
 #[derive(Debug)]
 pub struct Mounted {
     fs: Arc<Fs>,
-    /// None where somebody else mounted for us, and will unmount.
+    /// None where another process mounted, and will unmount.
     point: Option<Point>,
     /// Where the mount shall outlive the process.
     device: Option<Arc<OwnedFd>>,
@@ -204,7 +204,7 @@ impl Mounted {
         self.ended.broke.lock().clone()
     }
 
-    /// Waits until the mount is gone, whoever unmounted it, and no program holds a file of it open.
+    /// Waits until the mount is gone, by whatever means, and no program holds a file of it open.
     pub async fn wait(&self) {
         let mut watch = self.ended.watch.subscribe();
         // Fails only when the sender is gone, which `self` holds.

@@ -9,7 +9,7 @@ use crate::store::{Error, ErrorKind};
 const FREE: u32 = 8;
 /// The first pause, which doubles with each page.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
-/// The longest pause.
+/// The longest pause before an empty page is followed.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// Empty pages in a row that end a listing: a million deleted names, or four minutes and a half.
 const MOST: u32 = 1000;

@@ -10,6 +10,17 @@
 //!
 //! Servers that do not keep the rules are listed in a slower way that is right for them, by `gather` at worst; what
 //! shows that a server is one is kept in [`Findings`], which all listings of a server share.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `any` | whether any key begins with a prefix |
+//! | `empty` | pages that show no name and are not the last |
+//! | `findings` | what listings have found out about a server |
+//! | `gather` | listing a server that keeps no order |
+//! | `guess` | where keys probably are |
+//! | `pages` | the workers |
+//! | `splitter` | which requests list a span of keys fastest |
+//! | `tops` | the names at the top of what is listed |
 
 mod any;
 mod empty;
@@ -34,7 +45,7 @@ pub use self::any::any_below;
 pub use self::findings::{Findings, Trust};
 pub use self::pages::Pages;
 
-/// How listing behaves.
+/// How a listing is made.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
     /// Entries per request, 1 to 1000.
@@ -51,7 +62,7 @@ impl Default for Options {
     }
 }
 
-/// What to list.
+/// Which keys to list, and how.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ListScope {
     /// Only keys that start with this, raw.

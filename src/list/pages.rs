@@ -207,7 +207,7 @@ impl Pages {
         self.requests
     }
 
-    /// Requests in flight.
+    /// Requests that are in flight now.
     pub fn in_flight(&self) -> usize {
         self.asked.len()
     }

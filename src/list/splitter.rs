@@ -2,7 +2,7 @@
 //!
 //! The span is cut into *segments*, each of which is listed from its beginning to its end by requests one after the
 //! other. A segment whose remainder seems to hold several pages is cut in two wherever a request may still be sent,
-//! the largest remainder first, so that whoever is done early takes over from who is not. The cuts partition the
+//! the largest remainder first, so that a worker that is done early takes over from one that is not. The cuts partition the
 //! keys, so that none is lost and none comes twice, wherever they lie; where they lie decides the number of requests,
 //! and is the business of `cuts`.
 //!
@@ -56,7 +56,7 @@ impl From<Error> for Stop {
 /// Which segments may be asked about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Reach {
-    /// All.
+    /// Any of the segments.
     Everywhere,
     /// The first one alone: what lies behind it could not be delivered.
     Front,
@@ -100,11 +100,11 @@ struct Segment {
     /// No name of the next page lies before this.
     least: String,
     row: EmptyRow,
-    /// The last page.
+    /// The stretch that the last page brought.
     last: Option<Stretch>,
     /// The request on its way.
     asked: Option<u64>,
-    /// Pages left, the one on its way included; `None` until somebody wants to know.
+    /// Pages left, the one on its way included; `None` until it was asked for.
     pages: Option<f64>,
     /// It was cut where other names may be.
     spread: bool,
@@ -119,7 +119,7 @@ enum Next {
     First,
     /// Its first page: what comes after this key.
     After(String),
-    /// A continuation token.
+    /// From a continuation token on.
     Token(String),
 }
 
@@ -335,7 +335,7 @@ impl Splitter {
         }
     }
 
-    /// A page that reaches into the segments behind settles of them what nobody has asked about yet. `None` is the end
+    /// A page that reaches into the segments behind settles of them what was not asked for yet. `None` is the end
     /// of all keys.
     fn take_over(&mut self, at: usize, reached: Option<&str>) {
         while let Some(right) = self.segments.get(at + 1)
@@ -360,7 +360,7 @@ impl Splitter {
         Page { span, entries, prefixes, undecodable: undecodable + segment.undecodable, ..Page::default() }
     }
 
-    /// The listing has come to the end of all keys: segments from `place` on hold nothing, where nobody has asked.
+    /// The listing has come to the end of all keys: segments from `place` on hold nothing, where nothing was asked for.
     fn nothing_behind(&mut self, at: usize, place: &str) -> Vec<Page> {
         let behind = self.segments.split_off(at);
         let (empty, open) = behind.into_iter().partition(|segment| segment.asked.is_none() && *segment.from >= *place);

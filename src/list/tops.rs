@@ -16,7 +16,7 @@ pub(super) struct Tops {
     wanted: Vec<String>,
     /// Requests on their way, and whether each shows everything that is listed.
     asked: Vec<(u64, bool)>,
-    /// Names shown.
+    /// The names that were shown.
     marks: BTreeSet<String>,
     end: Option<String>,
 }
@@ -48,7 +48,7 @@ impl Tops {
         !self.asked.is_empty()
     }
 
-    /// Takes in an answer, and gives the names that it shows; `None` if this was asked for by somebody else.
+    /// Takes in an answer, and gives the names that it shows; `None` if this was asked for by another.
     pub(super) fn arrived<'p>(&mut self, id: u64, page: &'p ListPage) -> Option<Vec<&'p str>> {
         let at = self.asked.iter().position(|(asked, _)| *asked == id)?;
         let (_, everything) = self.asked.swap_remove(at);

@@ -71,7 +71,7 @@ distributions! {
 pub enum Scale {
     /// Nanoseconds; exported as seconds.
     Times,
-    /// Bytes.
+    /// Sizes of things, in bytes.
     Sizes,
 }
 
@@ -92,7 +92,7 @@ pub struct DistributionRow {
     pub distribution: Distribution,
     /// The series in Prometheus, after [`PREFIX`](super::PREFIX).
     pub series: &'static str,
-    /// What is measured.
+    /// What is measured, and in which unit.
     pub scale: Scale,
     /// What one value is.
     pub meaning: &'static str,

@@ -3,7 +3,13 @@
 //!
 //! Counters only grow and cost one relaxed atomic addition; gauges go up and down. Every export is made from the same
 //! tables: the JSON of control requests has the names of the rows, [`prometheus()`] their series. What would be costly to
-//! count all the time is a gauge that whoever exports sets first.
+//! count all the time is a gauge that the exporter sets first.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `distribution` | histograms with few fixed buckets |
+//! | `prometheus` | the figures as Prometheus reads them |
+//! | `pulse` | how well the store answers, judged in one place |
 
 mod distribution;
 mod prometheus;
@@ -87,11 +93,11 @@ table! {
     ReplaySkipped = "replay_skipped", Counter, "objects" => "replay_skipped_total";
     /// Bytes that programs read through the mount.
     BytesRead = "bytes_read", Counter, "bytes" => "read_bytes_total";
-    /// Read requests answered.
+    /// Read requests that were answered.
     Reads = "reads", Counter, "reads" => "reads_total";
     /// Read requests answered at once from a buffer.
     ReadsBuffered = "reads_buffered", Counter, "reads" => "reads_buffered_total";
-    /// Reads that failed.
+    /// Read requests that have failed.
     ReadErrors = "read_errors", Counter, "reads" => "read_errors_total";
     /// Read requests that wait for their bytes now.
     ReadsWaiting = "reads_waiting", Gauge, "reads" => "reads_waiting";
@@ -127,7 +133,7 @@ table! {
     TreeEntries = "tree_entries", Gauge, "entries" => "tree_entries";
     /// Keys left out of the tree because no safe name exists for them.
     OddKeys = "odd_keys", Counter, "keys" => "odd_keys_total";
-    /// Files open now.
+    /// Files that are open now.
     OpenFiles = "open_files", Gauge, "files" => "open_files";
     /// Files of which bytes are held now, open or not.
     HeldFiles = "held_files", Gauge, "files" => "held_files";
@@ -164,7 +170,7 @@ table! {
 /// How a figure moves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// Only grows.
+    /// A counter, which only grows.
     Counter,
     /// Goes up and down.
     Gauge,
@@ -179,13 +185,13 @@ pub struct Row {
     pub metric: Metric,
     /// The name in the JSON of control requests.
     pub name: &'static str,
-    /// How it moves.
+    /// Whether it only grows.
     pub kind: Kind,
     /// What one step is.
     pub unit: &'static str,
     /// The series in Prometheus, after [`PREFIX`]; `None` for the sum of others.
     pub series: Option<&'static str>,
-    /// What it counts.
+    /// What the figure counts, in one sentence.
     pub meaning: &'static str,
 }
 
@@ -215,7 +221,7 @@ impl Metrics {
         self.values[metric as usize].fetch_sub(by, Ordering::Relaxed);
     }
 
-    /// Sets a gauge.
+    /// Sets a gauge to a value.
     pub fn set(&self, metric: Metric, to: u64) {
         self.values[metric as usize].store(to, Ordering::Relaxed);
     }

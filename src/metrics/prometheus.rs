@@ -26,7 +26,7 @@ const MEANINGS: &[(&str, &str)] = &[
 /// How a family of series is to be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Shape {
-    /// Only grows.
+    /// A counter, which only grows.
     Counter,
     /// Goes up and down.
     Gauge,
@@ -128,7 +128,7 @@ fn buckets(text: &mut String, name: &str, label: Option<&str>, scale: Scale, cou
         Scale::Sizes => value as f64,
     };
     let ends = scale.bounds().iter().map(|&bound| base(bound).to_string()).chain(["+Inf".to_owned()]);
-    // The count is that of the buckets as they were read, so that they agree whoever adds meanwhile.
+    // The count is that of the buckets as they were read, so that they agree whatever is added meanwhile.
     let mut so_far = 0;
     for (count, end) in counts.iter().zip(ends) {
         so_far += count;

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 /// Trouble that lasts so long is told.
 const HURTS: Duration = Duration::from_secs(10);
 
-/// Trouble hurts while somebody asks: for so long after the last request.
+/// Trouble hurts while programs ask: for so long after the last request.
 const ASKED: Duration = Duration::from_secs(60);
 
 /// Requests that are given up before this show nothing: their reader went elsewhere, or another try was faster.
@@ -32,12 +32,12 @@ pub enum Miss {
     Throttling,
 }
 
-/// What is wrong.
+/// What is wrong with the store's answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Trouble {
     /// Requests are sent, and nothing comes.
     Silent,
-    /// Requests fail.
+    /// Requests fail with errors.
     Failing,
     /// The service lets nothing through.
     Throttled,
@@ -57,7 +57,7 @@ impl Trouble {
     }
 }
 
-/// The judgement.
+/// The judgement of the store's health.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Condition {
     /// What is wrong and for how long, once it hurts.
@@ -128,7 +128,7 @@ impl Pulse {
         }
     }
 
-    /// One was answered.
+    /// Counts a request that was answered.
     pub fn answered(&self, now: Duration) {
         let mut beat = self.beat.lock();
         beat.in_flight = beat.in_flight.saturating_sub(1);
@@ -136,7 +136,7 @@ impl Pulse {
         beat.unanswered = (beat.in_flight > 0).then_some(now);
     }
 
-    /// One was not.
+    /// Counts a request that was not answered as it should be.
     pub fn missed(&self, now: Duration, miss: Miss) {
         let mut beat = self.beat.lock();
         beat.in_flight = beat.in_flight.saturating_sub(1);

@@ -1,4 +1,4 @@
-//! The bytes of an answer, received into memory of whoever asks: from the socket to where they stay without a copy on
+//! The bytes of an answer, received into memory of the caller: from the socket to where they stay without a copy on
 //! the way, through every layer of the store.
 
 use std::fmt;
@@ -16,7 +16,7 @@ const COLLECT_BYTES: usize = 16 << 10;
 /// Where a [`Body`] comes from.
 pub trait Receive: Send {
     /// Receives what there is into the room that `into` has left. Ready with nothing received means the end, for which
-    /// there must be room; nobody asks again after the end or after an error, with which nothing is received.
+    /// there must be room; no call follows after the end or after an error, with which nothing is received.
     fn poll_receive(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<()>>;
 }
 
@@ -36,7 +36,7 @@ impl Body {
         Body(Box::pin(source))
     }
 
-    /// What [`Receive::poll_receive`] says.
+    /// Returns what [`Receive::poll_receive`] of the body returns.
     pub fn poll_receive(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         self.0.as_mut().poll_receive(cx, into)
     }

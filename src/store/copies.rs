@@ -7,9 +7,9 @@ use super::StorageClass;
 /// What a copy is made of. The bucket is in the same region as the one that is changed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CopySource {
-    /// Where it lies.
+    /// The bucket that the object lies in.
     pub bucket: BucketName,
-    /// The object.
+    /// The key of the object.
     pub key: Key,
     /// A version of it; `None` means the current one.
     pub version: Option<String>,
@@ -34,7 +34,7 @@ pub type Tags = Vec<(String, String)>;
 /// Whether an object that is there already may be replaced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Overwrite {
-    /// It is replaced.
+    /// An object of that key is replaced.
     #[default]
     Allow,
     /// The request fails. Versioned buckets of OSS keep the old version, and let the request through.
@@ -44,11 +44,11 @@ pub enum Overwrite {
 /// A copy in one request.
 #[derive(Clone, Debug)]
 pub struct CopyRequest {
-    /// What is copied.
+    /// The object that is copied.
     pub source: CopySource,
     /// Bytes of the source, by which the time allowed goes: the service is silent until it has copied them.
     pub size: u64,
-    /// The new object.
+    /// The key of the new object.
     pub key: Key,
     /// Its metadata; `None` takes the source's.
     pub metadata: Option<Metadata>,
@@ -65,11 +65,11 @@ pub struct CopyRequest {
 /// An upload in parts to begin.
 #[derive(Clone, Debug)]
 pub struct UploadRequest {
-    /// The new object.
+    /// The key of the new object.
     pub key: Key,
-    /// Its metadata.
+    /// The metadata of the new object.
     pub metadata: Metadata,
-    /// Its tags.
+    /// The tags of the new object.
     pub tags: Tags,
     /// Its storage class; `None` leaves that to the bucket.
     pub storage_class: Option<StorageClass>,
@@ -104,7 +104,7 @@ pub struct CopyPartRequest {
 /// Parts of an upload to ask for.
 #[derive(Clone, Debug)]
 pub struct ListPartsRequest {
-    /// The upload.
+    /// The upload that the part belongs to.
     pub upload: Upload,
     /// Only parts with higher numbers.
     pub after: u32,
@@ -113,7 +113,7 @@ pub struct ListPartsRequest {
 /// Parts of an upload, by number.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PartPage {
-    /// The parts.
+    /// The parts that are there.
     pub parts: Vec<UploadedPart>,
     /// What to ask after for more; `None` on the last page.
     pub next: Option<u32>,
@@ -122,9 +122,9 @@ pub struct PartPage {
 /// A part that has arrived.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UploadedPart {
-    /// Its number.
+    /// The number of the part, from 1 on.
     pub number: u32,
-    /// In bytes.
+    /// The size of the part, in bytes.
     pub size: u64,
     /// What it takes to name it at the end.
     pub etag: ETag,
@@ -133,7 +133,7 @@ pub struct UploadedPart {
 /// An upload to be made an object.
 #[derive(Clone, Debug)]
 pub struct CompleteRequest {
-    /// The upload.
+    /// The upload that is completed.
     pub upload: Upload,
     /// Its parts, by rising number.
     pub parts: Vec<(u32, ETag)>,
@@ -146,11 +146,11 @@ pub struct CompleteRequest {
 /// An object that was made by a copy, as far as the answer tells.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Copied {
-    /// Its tag.
+    /// The entity tag of the new object.
     pub etag: Option<ETag>,
     /// CRC-64/XZ of its bytes.
     pub crc64: Option<u64>,
-    /// On versioned buckets.
+    /// The version of the new object, on versioned buckets.
     pub version: Option<String>,
     /// The service's name for the request that made it.
     pub request_id: Option<String>,

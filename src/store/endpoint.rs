@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use super::dialect::{KnownHost, Reach, Rules};
-use super::sign::encode;
+use super::encode;
 use super::{Addressing, Dialect, Error, ErrorKind, Options, Result, Sign};
 
 /// A bucket's place on the network.
@@ -23,9 +23,9 @@ pub(super) struct Endpoint {
 /// Where the bucket's name goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Style {
-    /// `bucket.host/key`.
+    /// The bucket stands in the host: `bucket.host/key`.
     Virtual,
-    /// `host/bucket/key`.
+    /// The bucket stands in the path: `host/bucket/key`.
     Path,
     /// `host/key`: the host is bound to the bucket.
     Cname,
@@ -58,9 +58,9 @@ pub fn reached(options: &Options) -> Result<Reached> {
 /// The two places of a request that name the object.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Target {
-    /// The `Host` header.
+    /// The value of the `Host` header.
     pub(super) host: String,
-    /// The encoded path.
+    /// The path, percent-encoded as it is sent.
     pub(super) path: String,
 }
 

@@ -53,10 +53,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// A failed request: a kind to branch on and the context for people. Boxed, so that a `Result` stays small; cloned
 /// where several readers waited for one request.
 #[derive(Clone)]
-pub struct Error(Box<Inner>);
+pub struct Error(Box<Details>);
 
 #[derive(Clone, Default)]
-struct Inner {
+struct Details {
     kind: Option<ErrorKind>,
     message: String,
     operation: &'static str,
@@ -85,7 +85,7 @@ macro_rules! context {
 impl Error {
     /// An error of this kind, said in one sentence.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error(Box::new(Inner { kind: Some(kind), message: message.into(), tries: 1, ..Inner::default() }))
+        Error(Box::new(Details { kind: Some(kind), message: message.into(), tries: 1, ..Details::default() }))
     }
 
     context! {
@@ -111,7 +111,7 @@ impl Error {
         with_elapsed, elapsed: Duration;
     }
 
-    /// What caused it.
+    /// The same error with what caused it.
     pub fn with_source(mut self, source: impl Into<Option<Box<dyn std::error::Error + Send + Sync>>>) -> Self {
         self.0.source = source.into().map(Arc::from);
         self

@@ -69,29 +69,29 @@ enum Content {
 /// A request that a [`MemoryStore`] got.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Request {
-    /// A GET.
+    /// A GET of an object.
     Get {
-        /// The object.
+        /// The key of the object.
         key: String,
         /// The bytes asked for; `None` means all.
         range: Option<ByteRange>,
     },
     /// A HEAD of this key.
     Head {
-        /// The object.
+        /// The key of the object.
         key: String,
     },
     /// The target of a symlink.
     Symlink {
-        /// The symlink object.
+        /// The key of the symlink object.
         key: String,
     },
     /// The tags of an object.
     Tags {
-        /// The object.
+        /// The key of the object.
         key: String,
     },
-    /// A list page.
+    /// A request for a page of a listing.
     List(ListRequest),
 }
 

@@ -3,6 +3,27 @@
 //!
 //! Errors carry a closed [`ErrorKind`]; what that means to a program (errno) is decided in `fs`. Nothing here knows
 //! inodes, flags or files. What changes a bucket is the separate trait [`StoreMut`], which only `copy` holds.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `body` | the bytes of an answer, received into memory of the caller |
+//! | `connect` | puts a store together |
+//! | `copies` | requests and answers of copies and of uploads in parts |
+//! | `crc64` | CRC-64 as OSS keeps it for every object |
+//! | `credentials` | where access keys come from |
+//! | `dialect` | OSS and S3 |
+//! | `encode` | percent-encoding, as both signature schemes want it |
+//! | `endpoint` | where requests go: scheme, authority, addressing, region, path |
+//! | `error` | what can go wrong with a request to a store |
+//! | `http` | the HTTP client |
+//! | `layers` | layers over a store |
+//! | `memory` | a bucket in memory |
+//! | `mutate` | what changes a bucket: a trait apart, which only `copy` and tests hold |
+//! | `ops` | one file per operation |
+//! | `options` | what it takes to reach one bucket |
+//! | `sign` | signatures |
+//! | `types` | requests and answers of the [`Store`](super::Store) trait |
+//! | `xml` | reads the XML of listings and errors as a stream of leaves |
 
 mod body;
 mod connect;
@@ -10,6 +31,7 @@ mod copies;
 pub mod crc64;
 pub mod credentials;
 mod dialect;
+mod encode;
 mod endpoint;
 mod error;
 mod http;
@@ -39,8 +61,8 @@ pub use mutate::{Change, DeleteRequest, Outcome, PutRequest, StoreMut};
 pub use ops::HttpStore;
 pub use options::{Addressing, Dialect, ListVersion, Options, Sign, Timeouts};
 pub use types::{
-    Expected, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, ObjectKind, ObjectMeta, Priority,
-    StorageClass,
+    Expected, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, ObjectKind, ObjectMeta, Pair,
+    Priority, StorageClass,
 };
 
 /// Reading from one bucket. Cheap to share (`Arc<dyn Store>`); every call may be dropped at any await.

@@ -1,4 +1,4 @@
-//! What changes a bucket: a trait apart from [`Store`](super::Store), so that whoever holds only a `Store` cannot
+//! What changes a bucket: a trait apart from [`Store`](super::Store), so that a holder of only a `Store` cannot
 //! change anything. Only `copy` and the tests hold this one.
 //!
 //! An implementation, or a layer over one, has a single method: [`StoreMut::change`]. What callers use are the
@@ -96,19 +96,19 @@ pub trait StoreMut: Send + Sync + std::fmt::Debug + 'static {
 pub enum Change {
     /// See [`StoreMut::put`]; its outcome is [`Outcome::Stored`].
     Put(PutRequest),
-    /// See [`StoreMut::delete`]; [`Outcome::Done`].
+    /// [`StoreMut::delete`], which is answered by [`Outcome::Done`].
     Delete(DeleteRequest),
-    /// See [`StoreMut::copy`]; [`Outcome::Copied`].
+    /// [`StoreMut::copy`], which is answered by [`Outcome::Copied`].
     Copy(CopyRequest),
-    /// See [`StoreMut::begin_upload`]; [`Outcome::Begun`].
+    /// [`StoreMut::begin_upload`], which is answered by [`Outcome::Begun`].
     BeginUpload(UploadRequest),
-    /// See [`StoreMut::copy_part`]; [`Outcome::Part`].
+    /// [`StoreMut::copy_part`], which is answered by [`Outcome::Part`].
     CopyPart(CopyPartRequest),
-    /// See [`StoreMut::list_parts`]; [`Outcome::Parts`].
+    /// [`StoreMut::list_parts`], which is answered by [`Outcome::Parts`].
     ListParts(ListPartsRequest),
-    /// See [`StoreMut::complete_upload`]; [`Outcome::Copied`].
+    /// [`StoreMut::complete_upload`], which is answered by [`Outcome::Copied`].
     CompleteUpload(CompleteRequest),
-    /// See [`StoreMut::abort_upload`]; [`Outcome::Done`].
+    /// [`StoreMut::abort_upload`], which is answered by [`Outcome::Done`].
     AbortUpload(Upload),
 }
 
@@ -121,7 +121,7 @@ pub enum Outcome {
     Stored(ObjectMeta),
     /// An object was made.
     Copied(Copied),
-    /// An upload began.
+    /// The upload that was begun.
     Begun(Upload),
     /// A part arrived, with this tag.
     Part(ETag),
@@ -167,7 +167,7 @@ fn foreign(outcome: &Outcome) -> Error {
 /// An object to put.
 #[derive(Clone, Debug)]
 pub struct PutRequest {
-    /// The object.
+    /// The key of the object.
     pub key: Key,
     /// All of its bytes, at most 5 GiB.
     pub body: Bytes,
@@ -187,7 +187,7 @@ impl PutRequest {
 /// An object to delete.
 #[derive(Clone, Debug)]
 pub struct DeleteRequest {
-    /// The object.
+    /// The key of the object.
     pub key: Key,
     /// A version of it; `None` means the current one (which on versioned buckets only hides it).
     pub version: Option<String>,

@@ -24,7 +24,7 @@ pub enum Addressing {
     /// `Path` for IP addresses and `localhost`, else `Virtual`.
     #[default]
     Auto,
-    /// `bucket.host/key`.
+    /// The bucket stands in the host: `bucket.host/key`.
     Virtual,
     /// `host/bucket/key`, which OSS itself refuses and emulators and many S3 servers want.
     Path,
@@ -50,9 +50,9 @@ pub enum ListVersion {
     /// V2, and V1 from the moment the server shows that it does not know V2.
     #[default]
     Auto,
-    /// ListObjectsV2 only.
+    /// ListObjectsV2, which is the newer one.
     V2,
-    /// ListObjects only.
+    /// ListObjects, for servers that know only that.
     V1,
 }
 
@@ -83,9 +83,9 @@ impl Default for Timeouts {
 /// One bucket, and how to reach it.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The protocol.
+    /// The protocol of the service.
     pub dialect: Dialect,
-    /// The bucket.
+    /// The name of the bucket.
     pub bucket: BucketName,
     /// `[https://|http://]host[:port]`, without the bucket; `None` derives it from the region.
     pub endpoint: Option<String>,

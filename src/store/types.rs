@@ -7,10 +7,13 @@ use std::time::Duration;
 use super::Body;
 use crate::base::{ByteRange, ETag, Key, Timestamp};
 
+/// A header or query parameter: name and value.
+pub type Pair = (String, String);
+
 /// Which bytes of which version of which object.
 #[derive(Clone, Debug)]
 pub struct GetRequest {
-    /// The object.
+    /// The key of the object.
     pub key: Key,
     /// A version of it; `None` means the current one.
     pub version: Option<String>,
@@ -40,7 +43,7 @@ pub struct Expected {
 /// Who goes first when more requests are wanted than may be in flight. Never part of what is sent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Priority {
-    /// Somebody waits for these bytes now.
+    /// A program waits for these bytes now.
     #[default]
     Demand,
     /// Bytes that will probably be wanted.
@@ -66,7 +69,7 @@ impl GetRequest {
         }
     }
 
-    /// Only these bytes.
+    /// The same request for these bytes only.
     pub fn range(mut self, range: ByteRange) -> Self {
         self.range = Some(range);
         self
@@ -84,7 +87,7 @@ impl GetRequest {
         self
     }
 
-    /// With another urgency.
+    /// The same request with another urgency.
     pub fn priority(mut self, priority: Priority) -> Self {
         self.priority = priority;
         self
@@ -97,7 +100,7 @@ pub struct GetResponse {
     pub meta: ObjectMeta,
     /// The bytes that the body holds: the range asked for, clipped to the object.
     pub range: ByteRange,
-    /// The bytes.
+    /// The bytes, as they arrive.
     pub body: Body,
 }
 
@@ -110,7 +113,7 @@ impl fmt::Debug for GetResponse {
 /// Which object to look at.
 #[derive(Clone, Debug)]
 pub struct HeadRequest {
-    /// The object.
+    /// The key of the object.
     pub key: Key,
     /// A version of it; `None` means the current one.
     pub version: Option<String>,
@@ -130,17 +133,17 @@ pub struct ObjectMeta {
     pub size: u64,
     /// Absent on servers that send none.
     pub etag: Option<ETag>,
-    /// Whole seconds.
+    /// The time of the last change, in whole seconds.
     pub last_modified: Option<Timestamp>,
     /// CRC-64/XZ of the whole object, which OSS keeps for nearly all objects and S3 for none.
     pub crc64: Option<u64>,
-    /// On versioned buckets.
+    /// The version of the object, on versioned buckets.
     pub version: Option<String>,
     /// Normal, multipart, appendable or symlink.
     pub kind: ObjectKind,
     /// Where it is kept.
     pub storage_class: Option<StorageClass>,
-    /// MIME type.
+    /// The MIME type of the object.
     pub content_type: Option<String>,
     /// Cache-Control, Content-Disposition, Content-Encoding, Content-Language and Expires, those that are there:
     /// lower-case names, and values.
@@ -161,9 +164,9 @@ pub enum ObjectKind {
     /// Put in one piece, or of a kind that the server does not tell.
     #[default]
     Normal,
-    /// Put in parts.
+    /// An object that was put in parts.
     Multipart,
-    /// Grown by appending.
+    /// An object that grows by appending.
     Appendable,
     /// Names another object of the same bucket.
     Symlink,
@@ -199,7 +202,7 @@ pub struct ListRequest {
 /// One page of a listing, in byte order.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListPage {
-    /// Objects.
+    /// The objects of the page.
     pub entries: Vec<ListEntry>,
     /// Common prefixes, raw, each ending in the delimiter.
     pub prefixes: Vec<String>,
@@ -212,7 +215,7 @@ pub struct ListPage {
 /// One object of a listing.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ListEntry {
-    /// The raw key.
+    /// The raw key of the object.
     pub key: String,
     /// In bytes. For a symlink object the length of its target's name.
     pub size: u64,

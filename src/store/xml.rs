@@ -14,13 +14,13 @@ const MAX_DEPTH: usize = 32;
 
 macro_rules! tags {
     ($($name:ident),* $(,)?) => {
-        /// The elements that somebody here asks for.
+        /// The elements that a caller asks for.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         // The names are the protocol's.
         #[allow(clippy::enum_variant_names)]
         pub(super) enum Tag {
             $($name,)*
-            /// Any other.
+            /// Any other element of the document.
             Other,
         }
 

@@ -21,6 +21,24 @@
 //!    replaces and a handle shares; `removal` takes entries out of the tree bit by bit.
 //! 7. *More entries than memory.* `eviction` forgets what nothing refers to, in the least recently used directories
 //!    first; `Tree::bytes` says what is left.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `arena` | where entries live: blocks of slots, and their names |
+//! | `children` | the children of one directory, sorted, in chunks |
+//! | `escape` | names for key components |
+//! | `eviction` | forgetting what was not used for long |
+//! | `ino` | inode numbers: a function of bucket, key and entity tag |
+//! | `listing` | listings that are going on, and the rounds that they feed |
+//! | `lookup` | from a name in a directory to an entry |
+//! | `node` | what the tree keeps of one entry, in few bytes |
+//! | `order` | what a directory handle reads |
+//! | `page` | merging one page of a listing |
+//! | `removal` | entries on their way out of the tree |
+//! | `restore` | what an earlier life of the daemon has told the kernel |
+//! | `siblings` | the files beside a file |
+//! | `spans` | which part of a directory's keys is settled |
+//! | `update` | changing single entries |
 
 #[cfg(test)]
 mod age_tests;

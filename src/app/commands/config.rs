@@ -99,7 +99,7 @@ fn to_json(option: &Effective) -> Value {
 fn warn_of_variables() {
     let names = std::env::vars_os().map(|(name, _)| name).filter_map(|name: OsString| name.into_string().ok());
     for (name, hint) in unknown_variables(names) {
-        // Nobody is left to tell when stderr is gone.
+        // There is no other place to say so when stderr is gone.
         let _ = writeln!(std::io::stderr(), "ossmount: {}: no option has this name{hint}", shown(&name));
     }
 }

@@ -49,7 +49,7 @@ pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
         for (key, bytes) in sample::objects() {
             emulator.put(BUCKET, &key, bytes);
         }
-        let place = Place::make(matches.get_one::<PathBuf>("dir"))?;
+        let place = DemoFolder::make(matches.get_one::<PathBuf>("dir"))?;
         let plan = plan(given.raw, given.words, &emulator, place.path())?;
         let manager = Manager::nobody();
         let live = tokio::select! {
@@ -65,7 +65,7 @@ pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
     outcome
 }
 
-/// The demo's server knows nobody but its own account, whatever the environment says.
+/// The demo's server knows its own account alone, whatever the environment says.
 fn plan(mut raw: Raw, words: config::Words, emulator: &Emulator, dir: &Path) -> Result<Plan> {
     raw.set(Name::Endpoint, emulator.endpoint(), Origin::Flag)?;
     raw.set(Name::Region, "cn-hangzhou", Origin::Flag)?;
@@ -109,24 +109,24 @@ fn say(dir: &Path, emulator: &Emulator) -> Result<()> {
 }
 
 /// The directory of the mount; one that the demo made goes with it.
-struct Place {
+struct DemoFolder {
     path: PathBuf,
     made: bool,
 }
 
-impl Place {
-    fn make(named: Option<&PathBuf>) -> Result<Place> {
+impl DemoFolder {
+    fn make(named: Option<&PathBuf>) -> Result<DemoFolder> {
         let fail = |what: &Path, error| Problem::failure(format!("{} cannot be made: {error}", what.display()));
         match named {
-            Some(path) if path.exists() => Ok(Place { path: path.clone(), made: false }),
+            Some(path) if path.exists() => Ok(DemoFolder { path: path.clone(), made: false }),
             Some(path) => {
                 fs::create_dir(path).map_err(|error| fail(path, error))?;
-                Ok(Place { path: path.clone(), made: true })
+                Ok(DemoFolder { path: path.clone(), made: true })
             }
             None => {
                 let folder = tempfile::Builder::new().prefix("ossmount-demo-").tempdir();
                 let folder = folder.map_err(|error| fail(&std::env::temp_dir(), error))?;
-                Ok(Place { path: folder.keep(), made: true })
+                Ok(DemoFolder { path: folder.keep(), made: true })
             }
         }
     }
@@ -136,7 +136,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for DemoFolder {
     fn drop(&mut self) {
         if self.made {
             // Never more than the empty directory: what lies in it while it is still mounted is not ours to delete.

@@ -12,7 +12,6 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 use super::mount;
 use crate::app::args::Form;
-use crate::app::cli;
 use crate::config::{self, Group, Problem, Result};
 
 /// What every manual page says at its foot.
@@ -28,20 +27,20 @@ pub(in crate::app) fn command() -> Command {
     )
 }
 
-pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
+/// Writes the files of a program with this command line.
+pub(in crate::app) fn run(matches: &ArgMatches, whole: Command) -> Result<()> {
     let Some(dir) = matches.get_one::<PathBuf>("dir") else { return Err(Problem::usage("which DIR?")) };
-    write_all(dir).map_err(|error| Problem::failure(format!("{} cannot be written: {error}", dir.display())))
+    write_all(dir, whole).map_err(|error| Problem::failure(format!("{} cannot be written: {error}", dir.display())))
 }
 
-fn write_all(dir: &Path) -> std::io::Result<()> {
+fn write_all(dir: &Path, mut whole: Command) -> std::io::Result<()> {
     for (shell, name) in [(Shell::Bash, "bash"), (Shell::Zsh, "zsh"), (Shell::Fish, "fish")] {
         let folder = dir.join(name);
         fs::create_dir_all(&folder)?;
-        generate_to(shell, &mut cli::command(), "ossmount", folder)?;
+        generate_to(shell, &mut whole.clone(), "ossmount", folder)?;
     }
     let pages = dir.join("man");
     fs::create_dir_all(&pages)?;
-    let mut whole = cli::command();
     whole.build();
     for command in whole.get_subcommands() {
         let name = format!("ossmount-{}", command.get_name());

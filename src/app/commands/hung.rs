@@ -1,4 +1,4 @@
-//! Requests to a daemon that may not answer: one that was stopped, or that hangs, must not make whoever asks hang too.
+//! Requests to a daemon that may not answer: one that was stopped, or that hangs, must not make the asking process hang too.
 //!
 //! An answer may take as long as its request does, so that no time alone tells a slow one from none. While none comes it is
 //! found out, every few seconds, whether the daemon answers at all. An ioctl is made by a process of its own: once the
@@ -63,10 +63,10 @@ fn exchange(socket: &mut BufReader<UnixStream>, request: &str, is_alive: impl Fn
 /// any more.
 pub(super) fn through_ioctl(dir: &Path, request: &str, pid: Option<u32>) -> io::Result<String> {
     let is_alive = || {
-        let asked_anew = || Asked::begin(dir, PROBE)?.answer();
+        let asked_anew = || AskingProcess::begin(dir, PROBE)?.answer();
         !is_stopped(pid) && asked_anew().is_ok_and(|answer| answer.is_some())
     };
-    let mut asked = Asked::begin(dir, request)?;
+    let mut asked = AskingProcess::begin(dir, request)?;
     loop {
         match asked.answer()? {
             Some(answer) => return Ok(answer),
@@ -77,14 +77,14 @@ pub(super) fn through_ioctl(dir: &Path, request: &str, pid: Option<u32>) -> io::
 }
 
 /// An ioctl that a process of its own makes.
-struct Asked {
+struct AskingProcess {
     child: Pid,
     answer: File,
     request: Vec<u8>,
 }
 
-impl Asked {
-    fn begin(dir: &Path, request: &str) -> io::Result<Asked> {
+impl AskingProcess {
+    fn begin(dir: &Path, request: &str) -> io::Result<AskingProcess> {
         let mut buffer = [0; fuse::IOCTL_BYTES];
         let too_long = || io::Error::other(format!("a request of {} bytes needs the control socket", request.len()));
         buffer.get_mut(..request.len()).ok_or_else(too_long)?.copy_from_slice(request.as_bytes());
@@ -96,7 +96,7 @@ impl Asked {
             ForkResult::Child => unsafe { ask_and_end(&dir, &mut buffer, writer.as_raw_fd()) },
             ForkResult::Parent { child } => {
                 drop(writer);
-                Ok(Asked { child, answer: File::from(reader), request: request.as_bytes().to_vec() })
+                Ok(AskingProcess { child, answer: File::from(reader), request: request.as_bytes().to_vec() })
             }
         }
     }
@@ -120,7 +120,7 @@ impl Asked {
     }
 }
 
-impl Drop for Asked {
+impl Drop for AskingProcess {
     fn drop(&mut self) {
         // Over already, or held by the kernel until the daemon ends: it is not waited for.
         let _ = kill(self.child, Signal::SIGKILL);

@@ -10,7 +10,7 @@ use crate::base::Clock;
 /// A reader of figures cannot follow faster ones.
 const EVERY: Duration = Duration::from_millis(200);
 
-/// The line.
+/// The line that shows the progress.
 pub(super) struct Progress {
     clock: Clock,
     /// `None` where nothing is shown.

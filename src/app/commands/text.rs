@@ -28,7 +28,7 @@ impl Serialize for Time {
     }
 }
 
-/// `2024-02-29T12:34:56Z`.
+/// Writes a time as in `2024-02-29T12:34:56Z`.
 pub(super) fn time(time: Timestamp) -> String {
     Time(time).to_string()
 }
@@ -38,7 +38,7 @@ pub(super) fn counted(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// `999B`, `1.5GiB`.
+/// Writes a size as in `999B` and `1.5GiB`.
 pub(super) fn size(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"];
     let Some(power) = bytes.checked_ilog2().map(|log| log as usize / 10).filter(|power| *power > 0) else {
@@ -72,7 +72,7 @@ impl Output<'_> {
         Output { is_terminal: out.is_terminal(), out: io::BufWriter::new(out.lock()) }
     }
 
-    /// Prints a line. On a terminal nothing in it acts, whoever wrote it; other readers get it as it is.
+    /// Prints a line. On a terminal no control character in it acts; other readers get it as it is.
     pub(super) fn line(&mut self, line: &str) -> Result<Reader> {
         let line = if self.is_terminal { harmless(line) } else { Cow::Borrowed(line) };
         outcome(self.out.write_all(line.as_bytes()).and_then(|()| self.out.write_all(b"\n")))

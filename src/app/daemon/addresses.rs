@@ -9,7 +9,7 @@ use crate::store::{Addresses, Served};
 pub(super) struct Reached {
     /// What is known of them.
     pub(super) addresses: Addresses,
-    /// The store's clock.
+    /// The clock by which the store tells ages.
     pub(super) clock: Clock,
 }
 

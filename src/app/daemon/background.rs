@@ -13,11 +13,11 @@ pub(in crate::app) enum Side {
     /// The caller: the daemon is ready.
     Caller,
     /// The daemon, with the line to its caller.
-    Daemon(Line),
+    Daemon(CallerLine),
 }
 
 /// The daemon's line to its waiting caller.
-pub(in crate::app) struct Line(File);
+pub(in crate::app) struct CallerLine(File);
 
 /// Forks. The caller waits for the daemon's word and returns with it; the daemon returns at once, still in the caller's
 /// session. Of the descriptors that the caller has, the daemon keeps these alone: any other may be a lock, or a pipe whose
@@ -39,12 +39,12 @@ pub(in crate::app) fn detach(handed_over: &[RawFd]) -> Result<Side> {
             std::env::set_current_dir("/").map_err(|error| failed("no root directory", error))?;
             leave_standard_streams().map_err(|error| failed("no /dev/null", error))?;
             close_others(handed_over, writer.as_raw_fd());
-            Ok(Side::Daemon(Line(File::from(writer))))
+            Ok(Side::Daemon(CallerLine(File::from(writer))))
         }
     }
 }
 
-/// Whoever reads the caller's output must see its end when the caller ends, so the daemon lets go at once; what it
+/// A reader of the caller's output must see its end when the caller ends, so the daemon lets go at once; what it
 /// has to say until it is ready goes down the line.
 fn leave_standard_streams() -> io::Result<()> {
     let null = File::options().read(true).write(true).open("/dev/null")?;
@@ -113,8 +113,8 @@ fn listen(mut reader: File) -> Result<()> {
     }
 }
 
-impl Line {
-    /// Tells the caller that the mount answers. Fails when the caller is gone, and with it whoever wanted the mount.
+impl CallerLine {
+    /// Tells the caller that the mount answers. Fails when the caller is gone, and with it the wish for the mount.
     pub(in crate::app) fn ready(mut self) -> io::Result<()> {
         self.0.write_all(b"0")
     }
@@ -130,9 +130,9 @@ impl Line {
 mod tests {
     use super::*;
 
-    fn heard(say: impl FnOnce(Line)) -> Result<()> {
+    fn heard(say: impl FnOnce(CallerLine)) -> Result<()> {
         let (reader, writer) = pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
-        say(Line(writer.into()));
+        say(CallerLine(writer.into()));
         listen(reader.into())
     }
 

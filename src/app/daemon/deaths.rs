@@ -22,7 +22,7 @@ pub(super) struct Deaths {
     how: How,
     /// How long it lived.
     lived: Duration,
-    /// All of them.
+    /// The deaths of all daemons of this mount.
     count: u32,
     /// Those since one lived long.
     short_lives: u32,
@@ -47,7 +47,7 @@ impl How {
 }
 
 impl Deaths {
-    /// One more.
+    /// The deaths after one more of them.
     pub(super) fn after(before: Option<&Deaths>, how: How, lived: Duration) -> Deaths {
         let (count, short_lives) = before.map_or((0, 0), |before| (before.count, before.short_lives));
         // Who hands over is replaced, however soon.

@@ -46,7 +46,7 @@ fn numbers(variable: &dyn Fn(&str) -> Option<OsString>, pid: u32) -> Option<(Raw
     Place::is_device(device).then_some((device, ledger))
 }
 
-/// A descriptor of this process, which nobody else here owns.
+/// A descriptor of this process, which nothing else here owns.
 fn owned(number: RawFd) -> Option<OwnedFd> {
     // SAFETY: it is only looked at, by its number, and found to be open.
     let borrowed = unsafe { std::os::fd::BorrowedFd::borrow_raw(number) };

@@ -1,4 +1,4 @@
-//! What somebody keeps of a mount while its daemon is restarted: the device that serves it, and the ledger.
+//! What is kept of a mount while its daemon is restarted: the device that serves it, and the ledger.
 
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -19,11 +19,11 @@ pub(super) struct Resumable {
 
 /// Which life of a mount a daemon is.
 pub(super) enum Life {
-    /// The only one.
+    /// The only life: the mount ends with it.
     Only,
     /// The first; this will be kept for the others.
     First(Ledger),
-    /// A later one.
+    /// A later life, which goes on with the mount.
     Next(Box<Resumable>),
 }
 

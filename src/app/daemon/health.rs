@@ -11,17 +11,17 @@ use crate::metrics::{Condition, Metrics};
 /// How often it is looked while requests are under way. While there are none it is not looked at all.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// What is watched.
+/// What the health of a mount is judged by.
 #[derive(Clone)]
-pub(super) struct Watched {
+pub(super) struct HealthWatch {
     pub(super) metrics: Arc<Metrics>,
     /// The clock that requests are timed with.
     pub(super) clock: Clock,
-    /// What is mounted.
+    /// The URL of what is mounted.
     pub(super) source: String,
 }
 
-impl Watched {
+impl HealthWatch {
     /// Watches, and tells the log and the manager. Never returns.
     pub(super) async fn keep_telling(&self, manager: &Manager) {
         let mut began = None;

@@ -1,7 +1,7 @@
 //! What a service manager is told: that the mount answers, what it is, that it still answers, that it ends.
 //!
 //! The protocol is that of systemd's `sd_notify`: datagrams of `NAME=value` lines to the socket that `NOTIFY_SOCKET`
-//! names. Without that variable nobody is told anything. A manager that went away must not take the mount with it:
+//! names. Without that variable nothing is told. A manager that went away must not take the mount with it:
 //! what cannot be said is logged, once.
 
 use std::ffi::{OsStr, OsString};
@@ -25,7 +25,7 @@ use crate::base::Clock;
 pub(in crate::app) struct Manager {
     socket: Option<UnixDatagram>,
     watchdog: Option<Duration>,
-    /// It keeps descriptors while nobody lives who has them.
+    /// It keeps descriptors while no daemon has them.
     keeps: bool,
     /// What it has kept.
     held: Mutex<Option<Held>>,
@@ -35,7 +35,7 @@ pub(in crate::app) struct Manager {
 }
 
 impl Manager {
-    /// Nobody.
+    /// No service manager: nothing is told.
     pub(in crate::app) fn nobody() -> Self {
         Manager {
             socket: None,
@@ -57,7 +57,7 @@ impl Manager {
         self.deaths.as_ref()
     }
 
-    /// Whom this process's environment names.
+    /// The service manager that this process's environment names.
     pub(in crate::app) fn from_environment(variable: &dyn Fn(&str) -> Option<OsString>) -> Self {
         let Some(address) = variable("NOTIFY_SOCKET").filter(|address| !address.is_empty()) else {
             return Self::nobody();
@@ -86,7 +86,7 @@ impl Manager {
         self.keeps
     }
 
-    /// Whether it has kept a mount that nobody has taken up yet.
+    /// Whether it has kept a mount that was not taken up yet.
     pub(in crate::app) fn holds(&self) -> bool {
         self.held.lock().is_some()
     }
@@ -119,7 +119,7 @@ impl Manager {
         Ok(())
     }
 
-    /// The mount answers.
+    /// Tells that the mount answers.
     pub(super) fn ready(&self, source: &str) {
         self.say(&format!("READY=1\nSTATUS=Serving {}", Self::shown(source)));
     }

@@ -32,7 +32,7 @@ use crate::read::{Alarm, Change, Headroom, Observation, Reader};
 const TRIGGERS: [&str; 2] = ["some 50000 1000000", "some 150000 2000000"];
 /// When an alarm rings, what was stalled since the last look was so within this.
 const ALARM_WINDOW: Duration = Duration::from_secs(1);
-/// After an alarm the next look is not before this: it rings for as long as somebody stands still.
+/// After an alarm the next look is not before this: it rings for as long as a process stands still.
 const AFTER_ALARM: Duration = Duration::from_millis(100);
 /// A watch that has panicked begins again after this.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -43,12 +43,12 @@ const UNACCOUNTED_BYTES: u64 = 32 << 20;
 /// And a part of what is accounted for, as divisor: what allocators need between blocks.
 const SLACK: u64 = 20;
 
-/// Of whom the memory is watched.
+/// Those whose memory is watched.
 #[derive(Clone)]
 pub(super) struct Watched {
     /// Who holds read buffers, and hears of it.
     pub(super) reader: Arc<Reader>,
-    /// Who holds names.
+    /// The file system, which holds names and attributes.
     pub(super) names: Weak<Fs>,
     /// What tells how long it was between two looks.
     pub(super) clock: Clock,
@@ -152,7 +152,7 @@ fn wait(closed: &io::PipeReader, alarms: &mut Alarms, most: Duration) -> Woken {
     if has_rung { Woken::ByAlarm } else { Woken::InTime }
 }
 
-/// Files that the kernel signals when somebody stands still for lack of memory, or a cgroup has reached its limit.
+/// Files that the kernel signals when a process stands still for lack of memory, or a cgroup has reached its limit.
 #[derive(Debug, Default)]
 struct Alarms(Vec<File>);
 
@@ -225,7 +225,7 @@ fn tidy_up(accounted_bytes: u64, give_back: impl FnOnce()) {
 }
 
 /// Keeps the allocator from giving most threads a heap of their own, in which it keeps what they freed, for them alone. As
-/// many heaps as processors are enough for nobody to wait; it makes up to eight times as many. To be called before there
+/// many heaps as processors are enough, so that no thread waits; it makes up to eight times as many. To be called before there
 /// are threads.
 pub(super) fn share_heaps() {
     #[cfg(target_env = "gnu")]
@@ -358,7 +358,7 @@ mod tests {
         // Heaps are the whole process's, and `cargo test` runs all tests in one: a process of its own counts them.
         const ALONE: &str = "OSSMOUNT_TEST_COUNTS_HEAPS";
         if std::env::var_os(ALONE).is_none() {
-            let name = "app::pressure::tests::threads_share_as_many_heaps_as_there_are_processors";
+            let name = "app::daemon::pressure::tests::threads_share_as_many_heaps_as_there_are_processors";
             let mut command = std::process::Command::new(std::env::current_exe().unwrap());
             let output = command.args([name, "--exact", "--test-threads=1"]).env(ALONE, "1").output().unwrap();
             let said = String::from_utf8_lossy(&output.stdout);

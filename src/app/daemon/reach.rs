@@ -9,7 +9,7 @@ use crate::list;
 use crate::metrics::Metrics;
 use crate::store::{self, Connected, Error, ErrorKind, Store};
 
-/// How long a bucket may take to answer at the start. Whoever waits for a mount wants to know sooner than a reader
+/// How long a bucket may take to answer at the start. The caller of a mount wants to know sooner than a reader
 /// in the middle of a file, who is helped by patience.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -38,8 +38,8 @@ pub(in crate::app) async fn reach(
     Ok((connect(options, metrics, clock)?, below))
 }
 
-/// Why the bucket cannot be listed below the prefix; never returns when it can. For whoever lists at once, as patiently
-/// as a reader, and should still be told soon that nobody is there.
+/// Why the bucket cannot be listed below the prefix; never returns when it can. For commands that list at once, as patiently
+/// as a reader, and should still be told soon that no server is there.
 pub(in crate::app) async fn failure(
     options: store::Options,
     prefix: &str,

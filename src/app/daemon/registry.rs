@@ -38,11 +38,11 @@ const USER_FOLDERS: &str = "/run/user";
 /// What a daemon says of itself.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub(in crate::app) struct Entry {
-    /// Its process id.
+    /// The process id of the daemon.
     pub(in crate::app) pid: u32,
     /// Where it is mounted, absolute and without links.
     pub(in crate::app) dir: PathBuf,
-    /// What is mounted.
+    /// The URL of what is mounted.
     pub(in crate::app) source: String,
     /// Where it takes control requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,7 +105,7 @@ impl Drop for Registration {
     fn drop(&mut self) {
         // A file left behind can be locked and so means nothing.
         let _ = self.folder.remove(&self.name);
-        // Whoever waits for the lock waits for the end of the process, which takes a while yet when it has memory to
+        // A waiter for the lock waits for the end of the process, which takes a while yet when it has memory to
         // give back: the kernel lets go of the lock after that.
         std::mem::forget(self.lock.take());
     }
@@ -168,7 +168,7 @@ fn live_in(folder: &Folder, owner: u32) -> Vec<Found> {
         let (file, text) = folder.read(&name, owner, MOST_ENTRY_BYTES).ok()?;
         let entry: Entry = serde_json::from_slice(&text).ok()?;
         match Flock::lock(file, FlockArg::LockSharedNonblock) {
-            // Nobody holds it: left by a daemon that was killed.
+            // It is not locked: left by a daemon that was killed.
             Ok(_) => {
                 if owner == Uid::effective().as_raw() {
                     let _ = folder.remove(&name);

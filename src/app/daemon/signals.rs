@@ -39,7 +39,7 @@ impl Signals {
         })
     }
 
-    /// The next wish.
+    /// Waits for the next signal.
     pub(super) async fn next(&mut self) -> Wish {
         tokio::select! {
             _ = self.terminate.recv() => Wish::End,

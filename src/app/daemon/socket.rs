@@ -18,7 +18,7 @@ use crate::control::{Asker, Kind, MOST_REQUEST_BYTES, Refusal, Way};
 use crate::files;
 use crate::fs::{Answered, Caller, Fs};
 
-/// Clients at once.
+/// The most clients that are served at once.
 const MOST_CLIENTS: usize = 64;
 
 /// Before it is tried again to take clients, where that failed: for lack of descriptors, most likely.
@@ -34,7 +34,7 @@ pub(super) struct Door {
 impl Door {
     /// Listens at this path, which only this user may open. What a daemon that was killed has left there is replaced.
     ///
-    /// Must be called within a runtime. Fails where somebody listens there already, or something else lies there.
+    /// Must be called within a runtime. Fails where a process listens there already, or something else lies there.
     pub(super) fn open(path: PathBuf, file_system: Arc<Fs>) -> io::Result<Door> {
         let (listener, own) = files::bind(&path, 0o600)?;
         let listener = UnixListener::from_std(listener)?;
@@ -71,7 +71,7 @@ async fn take_clients(listener: UnixListener, file_system: Arc<Fs>) {
 async fn send_away(mut client: UnixStream) {
     let sentence = format!("{MOST_CLIENTS} clients are at the control socket already: come again");
     let answer = Answered::refused(&Refusal::new(Kind::Busy, sentence));
-    // There is room for it in a new socket, so that nobody waits; who has left needs none.
+    // There is room for it in a new socket, so that sending never waits; a client that has left needs none.
     let _ = tokio::time::timeout(PAUSE, client.write_all(format!("{}\n", answer.json).as_bytes())).await;
 }
 

@@ -14,7 +14,7 @@ use super::accessories::{About, Accessories, Addresses, Wanted};
 use super::addresses::Reached;
 use super::beside::{Beside, Readiness};
 use super::handover::{self, Life};
-use super::health::Watched;
+use super::health::HealthWatch;
 use super::log::Level;
 use super::notify::Manager;
 use super::pressure::{self, Watch};
@@ -36,17 +36,17 @@ pub(in crate::app) struct Plan {
     pub(in crate::app) source: String,
     /// Where, absolute, or `/dev/fd/N`.
     pub(in crate::app) dir: PathBuf,
-    /// How.
+    /// How the bucket is mounted.
     pub(in crate::app) mounting: Mounting,
 }
 
 impl Plan {
-    /// Whether somebody else has mounted, and will unmount.
+    /// Whether another process has mounted, and will unmount.
     pub(in crate::app) fn is_handed_over(&self) -> bool {
         self.mounting.run.fuse_fd.is_some() || Place::is_descriptor(&self.dir)
     }
 
-    /// Where to serve.
+    /// Where the mount is served.
     fn place(&self) -> Result<Place> {
         let place = match self.mounting.run.fuse_fd {
             Some(number) => Place::device(number),
@@ -102,7 +102,7 @@ pub(in crate::app) struct Live {
     /// What is under way is called off in the end.
     copier: Option<Copier>,
     _accessories: Accessories,
-    health: Watched,
+    health: HealthWatch,
     _watch: Watch,
     /// Behind the mount: what is under way until its end belongs to the load.
     _recording: Option<Recording>,
@@ -131,7 +131,7 @@ pub(in crate::app) async fn start(plan: Plan, level: Arc<Level>, manager: &Manag
         control_socket: mounting.run.control_socket,
         metrics_listen: mounting.run.metrics_listen,
     };
-    // From the first moment on, so that whoever starts many of them sees which is not ready yet.
+    // From the first moment on, so that a starter of many sees which is not ready yet.
     let beside = match &wanted.metrics_listen {
         Some(listen) if !goes_on => Some(Beside::open(listen).await?),
         _ => None,
@@ -171,7 +171,7 @@ pub(in crate::app) async fn start(plan: Plan, level: Arc<Level>, manager: &Manag
     }
     let begin = |path| Recording::begin(&Handle::current(), path, bucket, reader.clone(), goes_on);
     let recording = record.map(begin).transpose()?;
-    let health = Watched { metrics: metrics.clone(), clock: clock.clone(), source: source.clone() };
+    let health = HealthWatch { metrics: metrics.clone(), clock: clock.clone(), source: source.clone() };
     let readiness = Readiness::new(connected.store.clone(), options.prefix.clone(), metrics.clone(), clock.clone());
     let adjusted_reader = reader.clone();
     let file_system = Fs::new(connected.store, reader, options, metrics, clock.clone());
@@ -421,7 +421,7 @@ impl Live {
         }
     }
 
-    /// Calls off the copies under way: their parts would be paid for until somebody finds them.
+    /// Calls off the copies under way: their parts would be paid for until they are aborted by hand.
     async fn stop_copies(&self) {
         let drain_timeout = self.adjust.drain_timeout();
         if let Some(copier) = &self.copier

@@ -2,7 +2,7 @@
 //! again when it dies.
 //!
 //! It hears the same messages as systemd would, through a socket of its own, and does nothing else, so that there is
-//! little that could go wrong in it. As long as something is kept, there is somebody to be started again; who unmounts
+//! little that could go wrong in it. As long as something is kept, there is a daemon to be started again; who unmounts
 //! takes back what is kept, and with the daemon the supervisor ends.
 
 use std::io::IoSliceMut;
@@ -183,7 +183,7 @@ impl Kept {
         Some(Held { device: self.device?, ledger: self.ledger? })
     }
 
-    /// Ends a mount that nobody will serve any more.
+    /// Ends a mount that will not be served any more.
     fn discard(&self, dir: &Path) {
         if self.device.is_some() {
             fuse::discard(dir);

@@ -1,6 +1,13 @@
 //! Who calls: finds the signature of a request, in whichever of the six places it may be, and judges it.
 //!
 //! The string to sign is built here anew from what arrived, never with code shared with the client side.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `chunked` | the framing that S3 clients put around streamed bodies (`aws-chunked`), with its chain of signatures |
+//! | `sigv4` | AWS signature version 4, in the header and in the URL |
+//! | `v1` | OSS signature version 1, in the header and in the URL |
+//! | `v4` | OSS signature version 4, in the header and in the URL |
 
 mod chunked;
 mod sigv4;
@@ -35,7 +42,7 @@ pub(super) struct Judge<'a> {
 /// Who sent a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Caller {
-    /// Nobody signed it.
+    /// The request is not signed.
     Anonymous,
     /// Its signature is right; the body still has to agree with what was signed.
     Signed(Payload),
@@ -44,7 +51,7 @@ pub(super) enum Caller {
 /// What a signature says about the body.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Payload {
-    /// Nothing.
+    /// It says nothing about the body.
     Unsigned,
     /// Its SHA-256 in lower-case hexadecimal.
     Hash(String),

@@ -84,7 +84,7 @@ const SUB_RESOURCES: &[&str] = &[
     "wormId",
 ];
 
-/// `Authorization: OSS {id}:{signature}`.
+/// Reads the header `Authorization: OSS {id}:{signature}`.
 pub(super) fn header(request: &Request, authorization: &str, judge: &Judge<'_>) -> Result<Caller, Failure> {
     let claim = authorization.strip_prefix("OSS ").and_then(|rest| rest.trim().split_once(':'));
     let malformed = || invalid_argument("The Authorization header is not of the form OSS id:signature.");

@@ -37,7 +37,8 @@ pub(super) fn header(request: &Request, authorization: &str, judge: &Judge<'_>) 
     }
     let token = request.header("x-oss-security-token");
     judge.check_skew(signed)?;
-    let claim = Claim { credential, additional: additional.unwrap_or(""), signature, signed, token: token.as_deref() };
+    let claim =
+        ClaimV4 { credential, additional: additional.unwrap_or(""), signature, signed, token: token.as_deref() };
     claim.verify(request, judge)
 }
 
@@ -55,7 +56,7 @@ pub(super) fn query(request: &Request, judge: &Judge<'_>) -> Result<Caller, Fail
     let signed = parse_compact_date(needed("x-oss-date")?).ok_or_else(bad_date)?;
     let life = needed("x-oss-expires")?.parse::<i64>().ok().filter(|life| (1..=LONGEST_LIFE_SECONDS).contains(life));
     let bad_life = || invalid_argument("x-oss-expires must be 1 to 604800 seconds.").ec("0002-00000224");
-    let claim = Claim {
+    let claim = ClaimV4 {
         credential: needed("x-oss-credential")?,
         additional: query.value("x-oss-additional-headers").unwrap_or(""),
         signature: needed("x-oss-signature")?,
@@ -76,7 +77,7 @@ fn signing_time(request: &Request) -> Result<Timestamp, Failure> {
 }
 
 /// What a request says about its own signature.
-struct Claim<'a> {
+struct ClaimV4<'a> {
     credential: &'a str,
     additional: &'a str,
     signature: &'a str,
@@ -84,7 +85,7 @@ struct Claim<'a> {
     token: Option<&'a str>,
 }
 
-impl Claim<'_> {
+impl ClaimV4<'_> {
     fn verify(&self, request: &Request, judge: &Judge<'_>) -> Result<Caller, Failure> {
         let malformed = || invalid_argument("The credential is not of the form id/date/region/oss/aliyun_v4_request.");
         let scope = Scope::parse(self.credential).ok_or_else(malformed)?;

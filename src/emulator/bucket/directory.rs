@@ -36,7 +36,7 @@ pub(super) struct Directory {
     root: Arc<Beneath>,
     staging: PathBuf,
     clock: Clock,
-    /// By key.
+    /// What is known of each file, by its key.
     known: Mutex<HashMap<String, Known>>,
     /// By path below the root.
     listed: Mutex<HashMap<String, Listed>>,

@@ -13,7 +13,7 @@ use crate::emulator::object::Object;
 /// Whether a bucket keeps versions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(in crate::emulator) enum Versioning {
-    /// It never has.
+    /// Versions were never kept.
     #[default]
     Off,
     Enabled,
@@ -65,7 +65,7 @@ impl ListedVersion {
 }
 
 #[derive(Debug)]
-enum State {
+enum VersionState {
     Object(Arc<Object>),
     /// A delete marker, which is a version of its own.
     Marker,
@@ -77,7 +77,7 @@ enum State {
 struct Version {
     id: String,
     modified: Timestamp,
-    state: State,
+    state: VersionState,
 }
 
 /// Keys and their versions, oldest first.
@@ -106,15 +106,15 @@ impl Kept {
     fn found(&self, version: &Version) -> Found {
         let id = || (self.versioning != Versioning::Off).then(|| version.id.clone());
         match &version.state {
-            State::Object(object) => Found::Object(object.clone(), id()),
-            State::Marker => Found::Marker(version.id.clone()),
-            State::Gone => Found::Nothing,
+            VersionState::Object(object) => Found::Object(object.clone(), id()),
+            VersionState::Marker => Found::Marker(version.id.clone()),
+            VersionState::Gone => Found::Nothing,
         }
     }
 
     pub(super) fn write(&mut self, key: &str, object: Object) -> Option<String> {
         let modified = object.modified;
-        let id = self.push(key, modified, State::Object(Arc::new(object)));
+        let id = self.push(key, modified, VersionState::Object(Arc::new(object)));
         (self.versioning != Versioning::Off).then_some(id)
     }
 
@@ -126,7 +126,7 @@ impl Kept {
             None => versions.last_mut(),
         };
         let Some(version) = version else { return false };
-        version.state = State::Object(Arc::new(object.clone()));
+        version.state = VersionState::Object(Arc::new(object.clone()));
         true
     }
 
@@ -139,7 +139,7 @@ impl Kept {
     pub(super) fn hide(&mut self, key: &str, is_backed: bool, now: Timestamp) {
         self.keys.remove(key);
         if is_backed {
-            self.push(key, now, State::Gone);
+            self.push(key, now, VersionState::Gone);
         }
     }
 
@@ -148,7 +148,7 @@ impl Kept {
             self.keys.remove(key);
             return Deleted::default();
         }
-        let id = self.push(key, now, State::Marker);
+        let id = self.push(key, now, VersionState::Marker);
         Deleted { version: Some(id), is_marker: true }
     }
 
@@ -156,7 +156,7 @@ impl Kept {
         let mut deleted = Deleted { version: Some(id.to_owned()), is_marker: false };
         if let Some(versions) = self.keys.get_mut(key) {
             if let Some(at) = versions.iter().position(|version| version.id == id) {
-                deleted.is_marker = matches!(versions.remove(at).state, State::Marker);
+                deleted.is_marker = matches!(versions.remove(at).state, VersionState::Marker);
             }
             if versions.is_empty() {
                 self.keys.remove(key);
@@ -165,7 +165,7 @@ impl Kept {
         deleted
     }
 
-    fn push(&mut self, key: &str, modified: Timestamp, state: State) -> String {
+    fn push(&mut self, key: &str, modified: Timestamp, state: VersionState) -> String {
         let id = match self.versioning {
             Versioning::Enabled => self.next_id(),
             Versioning::Off | Versioning::Suspended => "null".to_owned(),
@@ -189,9 +189,9 @@ impl Kept {
         for (key, versions) in self.keys.range::<str, _>((Bound::Included(least), Bound::Unbounded)) {
             for (age, version) in versions.iter().rev().enumerate() {
                 let object = match &version.state {
-                    State::Object(object) => Some(object.clone()),
-                    State::Marker => None,
-                    State::Gone => continue,
+                    VersionState::Object(object) => Some(object.clone()),
+                    VersionState::Marker => None,
+                    VersionState::Gone => continue,
                 };
                 let (id, modified) = (version.id.clone(), version.modified);
                 if !visit(key, ListedVersion { id, is_latest: age == 0, modified, object }) {
@@ -229,8 +229,8 @@ impl Cursor for KeptCursor<'_> {
 
     fn object(&self) -> Option<Arc<Object>> {
         match &self.at?.1.last()?.state {
-            State::Object(object) => Some(object.clone()),
-            State::Marker | State::Gone => None,
+            VersionState::Object(object) => Some(object.clone()),
+            VersionState::Marker | VersionState::Gone => None,
         }
     }
 

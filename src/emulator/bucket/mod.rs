@@ -1,6 +1,13 @@
 //! A bucket: what is kept in memory, laid over what a directory or a generator holds.
 //!
 //! Lock order: `kept` before the directory's own; no lock is held across an await.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `directory` | a bucket that is a directory |
+//! | `generated` | the objects of a generated bucket, made as they are asked for |
+//! | `memory` | what a bucket keeps in memory |
+//! | `uploads` | multipart uploads under way |
 
 mod directory;
 mod generated;

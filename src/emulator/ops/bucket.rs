@@ -9,7 +9,7 @@ use crate::emulator::reply::Reply;
 use crate::emulator::time::iso_date;
 use crate::emulator::xml::Writer;
 
-/// ListBuckets.
+/// Answers ListBuckets of an account.
 pub(super) fn list_buckets(call: &Call<'_>) -> Result<Reply, Failure> {
     let (prefix, marker) = (limited(call, "prefix")?, limited(call, "marker")?);
     let most = page_size(call, "max-keys", default_page(call))?;
@@ -50,7 +50,7 @@ fn describe(call: &Call<'_>, w: &mut Writer, bucket: &Bucket) {
     }
 }
 
-/// PutBucket.
+/// Answers PutBucket by making it.
 pub(super) fn put_bucket(call: &Call<'_>) -> Result<Reply, Failure> {
     let name = call.request.bucket.as_deref().unwrap_or("");
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
@@ -68,7 +68,7 @@ pub(super) fn put_bucket(call: &Call<'_>) -> Result<Reply, Failure> {
     Ok(Reply::ok().header("location", format!("/{name}")))
 }
 
-/// DeleteBucket.
+/// Answers DeleteBucket by removing it.
 pub(super) fn delete_bucket(call: &Call<'_>) -> Result<Reply, Failure> {
     let bucket = call.bucket()?;
     if !bucket.is_empty() {
@@ -79,7 +79,7 @@ pub(super) fn delete_bucket(call: &Call<'_>) -> Result<Reply, Failure> {
     Ok(Reply::no_content())
 }
 
-/// HeadBucket.
+/// Answers HeadBucket of a bucket.
 pub(super) fn head_bucket(call: &Call<'_>) -> Result<Reply, Failure> {
     call.bucket()?;
     let region = &call.service.options.region;
@@ -89,7 +89,7 @@ pub(super) fn head_bucket(call: &Call<'_>) -> Result<Reply, Failure> {
     })
 }
 
-/// GetBucketLocation.
+/// Answers GetBucketLocation of a bucket.
 pub(super) fn location(call: &Call<'_>) -> Result<Reply, Failure> {
     call.bucket()?;
     let region = &call.service.options.region;
@@ -110,7 +110,7 @@ fn grant(call: &Call<'_>, bucket: &str) -> &'static str {
     }
 }
 
-/// GetBucketInfo.
+/// Answers GetBucketInfo of a bucket.
 pub(super) fn bucket_info(call: &Call<'_>) -> Result<Reply, Failure> {
     let bucket = call.bucket()?;
     Ok(Reply::xml(document(call, "BucketInfo", |w| {
@@ -164,7 +164,7 @@ pub(super) fn stat(call: &Call<'_>) -> Result<Reply, Failure> {
     })))
 }
 
-/// GetBucketAcl and GetObjectAcl.
+/// Answers GetBucketAcl and GetObjectAcl.
 pub(super) fn acl(call: &Call<'_>) -> Result<Reply, Failure> {
     let bucket = call.bucket()?;
     if call.request.key.is_some() {

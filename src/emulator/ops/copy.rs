@@ -70,7 +70,7 @@ impl Source {
     }
 }
 
-/// CopyObject.
+/// Answers CopyObject within the emulator.
 pub(super) fn copy_object(call: &Call<'_>) -> Result<Reply, Failure> {
     let bucket = call.bucket()?;
     let source = Source::find(call)?;
@@ -148,7 +148,7 @@ fn target_attributes(call: &Call<'_>, source: &Object) -> Result<PutOptions, Fai
     })
 }
 
-/// UploadPartCopy.
+/// Answers UploadPartCopy within the emulator.
 pub(super) fn upload_part_copy(call: &Call<'_>) -> Result<Reply, Failure> {
     let bucket = call.bucket()?;
     let (number, id) = part_number(call)?;

@@ -29,7 +29,7 @@ pub(super) fn delete_object(call: &Call<'_>) -> Result<Reply, Failure> {
     Ok(reply.header_if(call.version_header(), deleted.version))
 }
 
-/// DeleteMultipleObjects.
+/// Answers DeleteMultipleObjects, of up to a thousand keys.
 pub(super) async fn delete_objects(call: &Call<'_>, body: &mut RequestBody) -> Result<Reply, Failure> {
     let bucket = call.bucket()?;
     let headers = &call.request.headers;

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::Call;
-use super::page::{After, Entry, Page, Query, page};
+use super::page::{After, Entry, Page, PageQuery, page};
 use crate::emulator::failure::{Failure, invalid_argument};
 use crate::emulator::object::Facts;
 use crate::emulator::operation::Operation;
@@ -129,7 +129,7 @@ fn after_marker(marker: &str, prefix: &str, delimiter: &str) -> After {
     if is_common { After::Prefix(marker.to_owned()) } else { After::Key(marker.to_owned()) }
 }
 
-/// ListObjects and ListObjectsV2.
+/// Answers ListObjects and ListObjectsV2.
 pub(super) fn list_objects(call: &Call<'_>) -> Result<Reply, Failure> {
     let bucket = call.bucket()?;
     let parameters = &call.request.query;
@@ -148,7 +148,7 @@ pub(super) fn list_objects(call: &Call<'_>) -> Result<Reply, Failure> {
         _ => after_marker(limited(call, "marker")?, prefix, delimiter),
     };
     let most = page_size(call, "max-keys", default_page(call))?;
-    let query = Query { prefix: prefix.to_owned(), delimiter: delimiter.to_owned(), after, most };
+    let query = PageQuery { prefix: prefix.to_owned(), delimiter: delimiter.to_owned(), after, most };
     let page = bucket.walk(|cursor| page(cursor, &query));
     let listing = Listing { call, query: &query, page: &page, encoding };
     let document = document(call, "ListBucketResult", |w| {
@@ -169,7 +169,7 @@ pub(super) fn list_objects(call: &Call<'_>) -> Result<Reply, Failure> {
 
 struct Listing<'a> {
     call: &'a Call<'a>,
-    query: &'a Query,
+    query: &'a PageQuery,
     page: &'a Page,
     encoding: Encoding,
 }

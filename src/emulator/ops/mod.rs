@@ -1,4 +1,19 @@
 //! The operations, one file to a family: which one a request asks for, and what they share.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `bucket` | buckets |
+//! | `conditions` | `If-Match` and its kin, on objects and on the sources of copies |
+//! | `copy` | copies within the service |
+//! | `delete` | deleting |
+//! | `list` | ListObjects in both forms |
+//! | `multipart` | uploads in parts |
+//! | `object` | reading objects |
+//! | `page` | one page of a listing, found by walking keys in order |
+//! | `range` | which bytes a `Range` header asks for, in both readings of OSS and in that of S3 |
+//! | `tagging` | the tags of objects |
+//! | `versions` | versions |
+//! | `write` | writing objects |
 
 mod bucket;
 mod conditions;

@@ -20,7 +20,7 @@ const MOST_PARTS: u32 = 10_000;
 /// Lines of a listing of parts or uploads.
 const PAGE: usize = 1000;
 
-/// InitiateMultipartUpload.
+/// Answers InitiateMultipartUpload with a new upload.
 pub(super) fn initiate(call: &Call<'_>) -> Result<Reply, Failure> {
     let bucket = call.bucket()?;
     let encoding = Encoding::of(call)?;
@@ -43,7 +43,7 @@ pub(super) fn part_number<'a>(call: &'a Call<'_>) -> Result<(u32, &'a str), Fail
     Ok((number.ok_or_else(bad)?, query.value("uploadId").unwrap_or("")))
 }
 
-/// UploadPart.
+/// Answers UploadPart by storing the part.
 pub(super) async fn upload_part(call: &Call<'_>, body: &mut RequestBody) -> Result<Reply, Failure> {
     let bucket = call.bucket()?;
     let (number, id) = part_number(call)?;
@@ -158,14 +158,14 @@ fn assembled(call: &Call<'_>, upload: &Upload, parts: &[Part]) -> Object {
     Object::tagged(content, etag, Some(crc), call.now, upload.attributes.clone())
 }
 
-/// AbortMultipartUpload.
+/// Answers AbortMultipartUpload by removing the upload.
 pub(super) fn abort(call: &Call<'_>) -> Result<Reply, Failure> {
     let id = call.request.query.value("uploadId").unwrap_or("");
     let removed = call.bucket()?.uploads.lock().remove(call.key(), id);
     removed.map(|_| Reply::no_content()).ok_or_else(|| no_such_upload(id))
 }
 
-/// ListParts.
+/// Answers ListParts of an upload.
 pub(super) fn list_parts(call: &Call<'_>) -> Result<Reply, Failure> {
     let bucket = call.bucket()?;
     let query = &call.request.query;
@@ -205,7 +205,7 @@ pub(super) fn list_parts(call: &Call<'_>) -> Result<Reply, Failure> {
     })))
 }
 
-/// ListMultipartUploads.
+/// Answers ListMultipartUploads of a bucket.
 pub(super) fn list_uploads(call: &Call<'_>) -> Result<Reply, Failure> {
     let bucket = call.bucket()?;
     let encoding = Encoding::of(call)?;

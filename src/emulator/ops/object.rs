@@ -117,7 +117,7 @@ fn resolve(call: &Call<'_>, bucket: &Bucket, object: &Arc<Object>) -> Result<Arc
     Ok(target)
 }
 
-/// GetObject and HeadObject.
+/// Answers GetObject and HeadObject.
 pub(super) fn object(call: &Call<'_>) -> Result<Reply, Failure> {
     let bucket = call.bucket()?;
     let view = View::of(call, &bucket)?;
@@ -217,7 +217,7 @@ pub(super) fn object_meta(call: &Call<'_>) -> Result<Reply, Failure> {
     Ok(reply)
 }
 
-/// GetSymlink.
+/// Answers GetSymlink of an object.
 pub(super) fn symlink(call: &Call<'_>) -> Result<Reply, Failure> {
     let FoundVersion { object, version } = call.find(&*call.bucket()?)?;
     let Some(target) = &object.attributes.symlink_target else {

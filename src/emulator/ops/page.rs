@@ -9,9 +9,9 @@ const USUAL_PAGE: usize = 1000;
 
 /// What a page is asked for.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Query {
+pub(super) struct PageQuery {
     pub(super) prefix: String,
-    /// Empty for none.
+    /// The delimiter; empty where none was given.
     pub(super) delimiter: String,
     pub(super) after: After,
     pub(super) most: usize,
@@ -22,7 +22,7 @@ pub(super) struct Query {
 pub(super) enum After {
     #[default]
     Beginning,
-    /// After this key.
+    /// The page begins after this key.
     Key(String),
     /// After every key that begins so.
     Prefix(String),
@@ -53,7 +53,7 @@ pub(super) struct Page {
 }
 
 /// Finds a page. A page of nothing is never truncated.
-pub(super) fn page(cursor: &mut dyn Cursor, query: &Query) -> Page {
+pub(super) fn page(cursor: &mut dyn Cursor, query: &PageQuery) -> Page {
     let mut entries = Vec::new();
     if query.most == 0 || !begin(cursor, query) {
         return Page { entries, is_truncated: false };
@@ -85,7 +85,7 @@ pub(super) fn page(cursor: &mut dyn Cursor, query: &Query) -> Page {
 }
 
 /// Goes to the first key that the page may hold; false when there can be none.
-fn begin(cursor: &mut dyn Cursor, query: &Query) -> bool {
+fn begin(cursor: &mut dyn Cursor, query: &PageQuery) -> bool {
     let least = match &query.after {
         After::Beginning => Some(query.prefix.clone()),
         // The key that follows at once is this one with the smallest character added.
@@ -98,7 +98,7 @@ fn begin(cursor: &mut dyn Cursor, query: &Query) -> bool {
 }
 
 /// The part of a key up to the first delimiter after the prefix.
-pub(super) fn common_prefix<'a>(key: &'a str, query: &Query) -> Option<&'a str> {
+pub(super) fn common_prefix<'a>(key: &'a str, query: &PageQuery) -> Option<&'a str> {
     if query.delimiter.is_empty() {
         return None;
     }
@@ -140,7 +140,7 @@ mod tests {
     }
 
     /// The same listing by the plainest means.
-    fn model(keys: &BTreeMap<String, ()>, query: &Query) -> Vec<String> {
+    fn model(keys: &BTreeMap<String, ()>, query: &PageQuery) -> Vec<String> {
         let mut lines = Vec::new();
         for key in keys.keys().filter(|key| key.starts_with(&query.prefix)) {
             let line = common_prefix(key, query).map_or_else(|| key.clone(), |common| format!("{common}…"));
@@ -160,7 +160,7 @@ mod tests {
             most in 1_usize..5,
         ) {
             let bucket = bucket(&keys);
-            let mut query = Query { prefix, delimiter: delimiter.to_owned(), after: After::Beginning, most };
+            let mut query = PageQuery { prefix, delimiter: delimiter.to_owned(), after: After::Beginning, most };
             let mut lines = Vec::new();
             loop {
                 let page = bucket.walk(|cursor| page(cursor, &query));
@@ -183,7 +183,7 @@ mod tests {
         ) {
             let bucket = bucket(&keys);
             let after = After::Key(start.clone());
-            let query = Query { delimiter: "/".to_owned(), after, most: 1000, ..Query::default() };
+            let query = PageQuery { delimiter: "/".to_owned(), after, most: 1000, ..PageQuery::default() };
             let later = keys.into_iter().filter(|(key, ())| *key > start).collect();
             let page = bucket.walk(|cursor| page(cursor, &query));
             let lines: Vec<_> = page.entries.iter().map(|entry| match entry {

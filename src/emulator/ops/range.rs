@@ -7,7 +7,7 @@ use std::ops::Range;
 pub(super) enum Chosen {
     Whole,
     Part(Range<u64>),
-    /// 416.
+    /// No byte of the object: status 416.
     Nothing,
 }
 

@@ -10,7 +10,7 @@ use crate::emulator::receive::RequestBody;
 use crate::emulator::reply::Reply;
 use crate::emulator::xml::parse;
 
-/// GetObjectTagging.
+/// Answers GetObjectTagging of an object.
 pub(super) fn tags(call: &Call<'_>) -> Result<Reply, Failure> {
     let FoundVersion { object, version } = call.find(&*call.bucket()?)?;
     let document = document(call, "Tagging", |w| {
@@ -40,7 +40,7 @@ pub(super) async fn put_tags(call: &Call<'_>, body: &mut RequestBody) -> Result<
     Ok(Reply::ok().header_if(call.version_header(), replace(call, tags)?))
 }
 
-/// DeleteObjectTagging.
+/// Answers DeleteObjectTagging of an object.
 pub(super) fn delete_tags(call: &Call<'_>) -> Result<Reply, Failure> {
     Ok(Reply::no_content().header_if(call.version_header(), replace(call, Vec::new())?))
 }

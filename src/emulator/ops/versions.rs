@@ -2,7 +2,7 @@
 
 use super::Call;
 use super::list::{Encoding, default_page, document, facts, limited, owner, page_size};
-use super::page::{Query, common_prefix};
+use super::page::{PageQuery, common_prefix};
 use crate::base::behind;
 use crate::emulator::bucket::{Bucket, ListedVersion, Versioning};
 use crate::emulator::failure::{Failure, invalid_argument, malformed_xml, not_implemented};
@@ -11,7 +11,7 @@ use crate::emulator::reply::Reply;
 use crate::emulator::time::iso_date;
 use crate::emulator::xml::{Writer, parse};
 
-/// GetBucketVersioning.
+/// Answers GetBucketVersioning of a bucket.
 pub(super) fn versioning(call: &Call<'_>) -> Result<Reply, Failure> {
     let status = match call.bucket()?.versioning() {
         Versioning::Off => None,
@@ -25,7 +25,7 @@ pub(super) fn versioning(call: &Call<'_>) -> Result<Reply, Failure> {
     })))
 }
 
-/// PutBucketVersioning.
+/// Answers PutBucketVersioning of a bucket.
 pub(super) async fn put_versioning(call: &Call<'_>, body: &mut RequestBody) -> Result<Reply, Failure> {
     let text = call.document(body).await?;
     let root = parse(&text).ok_or_else(malformed_xml)?;
@@ -45,13 +45,13 @@ enum Line {
     Prefix(String),
 }
 
-struct Page {
+struct VersionsPage {
     lines: Vec<Line>,
     is_truncated: bool,
 }
 
 /// Lines after the markers: of the marked key those older than the marked version, then later keys.
-fn page(bucket: &Bucket, query: &Query, key_marker: &str, id_marker: &str) -> Page {
+fn page(bucket: &Bucket, query: &PageQuery, key_marker: &str, id_marker: &str) -> VersionsPage {
     let mut lines: Vec<Line> = Vec::new();
     let mut is_truncated = false;
     let marked_prefix = common_prefix_of(key_marker, query).filter(|prefix| *prefix == key_marker);
@@ -82,14 +82,14 @@ fn page(bucket: &Bucket, query: &Query, key_marker: &str, id_marker: &str) -> Pa
         lines.push(line);
         true
     });
-    Page { lines, is_truncated }
+    VersionsPage { lines, is_truncated }
 }
 
-fn common_prefix_of<'a>(key: &'a str, query: &Query) -> Option<&'a str> {
+fn common_prefix_of<'a>(key: &'a str, query: &PageQuery) -> Option<&'a str> {
     if key.starts_with(&query.prefix) { common_prefix(key, query) } else { None }
 }
 
-/// ListObjectVersions.
+/// Answers ListObjectVersions of a bucket.
 pub(super) fn list_versions(call: &Call<'_>) -> Result<Reply, Failure> {
     let bucket = call.bucket()?;
     let encoding = Encoding::of(call)?;
@@ -98,11 +98,11 @@ pub(super) fn list_versions(call: &Call<'_>) -> Result<Reply, Failure> {
         return Err(invalid_argument("A version-id-marker cannot be specified without a key-marker."));
     }
     let most = page_size(call, "max-keys", default_page(call))?;
-    let query = Query {
+    let query = PageQuery {
         prefix: limited(call, "prefix")?.to_owned(),
         delimiter: limited(call, "delimiter")?.to_owned(),
         most,
-        ..Query::default()
+        ..PageQuery::default()
     };
     let page = page(&bucket, &query, key_marker, id_marker);
     Ok(Reply::xml(document(call, "ListVersionsResult", |w| {

@@ -37,7 +37,7 @@ fn symlink_object(target: &str, now: Timestamp, attributes: PutOptions) -> Objec
     Object { md5: None, ..Object::put(Content::empty(), md5, Some(0), now, attributes) }
 }
 
-/// PutObject.
+/// Answers PutObject by storing the body.
 pub(super) async fn put_object(call: &Call<'_>, body: &mut RequestBody) -> Result<Reply, Failure> {
     let bucket = call.bucket()?;
     let attributes = attributes(call)?;
@@ -55,7 +55,7 @@ pub(super) async fn put_object(call: &Call<'_>, body: &mut RequestBody) -> Resul
     })
 }
 
-/// AppendObject.
+/// Answers AppendObject by extending the object.
 pub(super) async fn append_object(call: &Call<'_>, body: &mut RequestBody) -> Result<Reply, Failure> {
     let bucket = call.bucket()?;
     let position = call.request.query.value("position").and_then(|position| position.parse::<u64>().ok());

@@ -5,6 +5,16 @@
 //! (`figures`), files are fetched and kept (`prefetch`, `keep`, over the files that `files` walks), copies made
 //! (`copies`), options changed (`settings`). An answer is always JSON: of a request that was not done an object with
 //! `error` and `message`.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `copies` | copies within the service |
+//! | `figures` | what is known of a file, a directory, the mount |
+//! | `files` | the files below a path, in the order of the listing |
+//! | `keep` | files that are kept in memory, and what is let go |
+//! | `paths` | paths in requests, made inodes |
+//! | `prefetch` | prefetches of files and directories |
+//! | `settings` | options that change while the mount lives |
 
 mod copies;
 mod figures;

@@ -4,6 +4,11 @@
 //! Time is virtual and everything follows from a seed, so that a history that went wrong can be had again. The ordinary
 //! run judges some thousand; `OSSMOUNT_HISTORIES=100000 cargo nextest run --release histories` that many, and
 //! `OSSMOUNT_HISTORY=SEED` the one of that seed, telling what happens.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `judge` | what an operation may answer |
+//! | `kernel` | the kernel, as far as it remembers |
 
 mod judge;
 mod kernel;

@@ -9,6 +9,11 @@
 //! that is cut short is the last one, and nobody was answered on its strength. When most of the file is about what is
 //! over, the rest is written anew behind it, and one word at the start of the file changes from the old place to the
 //! new one.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `past` | what the records of an earlier life come to |
+//! | `record` | the records of the ledger, and how they are written |
 
 mod past;
 mod record;

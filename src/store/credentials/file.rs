@@ -1,4 +1,4 @@
-//! Credentials in a file that somebody else rewrites.
+//! Credentials in a file that another program rewrites.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,11 +26,11 @@ pub(super) struct FileProvider {
     path: PathBuf,
     which: Which,
     clock: Clock,
-    state: Mutex<Option<Held>>,
+    state: Mutex<Option<LastRead>>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct LastRead {
     credentials: Arc<Credentials>,
     facts: Facts,
     /// When its time was looked at; `None` to look again at once.
@@ -63,7 +63,7 @@ impl FileProvider {
         }
         let credentials = written::parse(&text, &self.which).map_err(|what| problem(&self.path, &what))?;
         let credentials = Arc::new(credentials);
-        *state = Some(Held { credentials: credentials.clone(), facts, looked: Some(now) });
+        *state = Some(LastRead { credentials: credentials.clone(), facts, looked: Some(now) });
         Ok(credentials)
     }
 }

@@ -2,6 +2,19 @@
 //!
 //! A [`Source`] says where; a provider made from it is asked before every request, so that rotated keys are picked up
 //! without a restart. The environment and command-line flags are read in `config`.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `answer` | access keys as services and programs write them: JSON, XML |
+//! | `counted` | how old credentials are, as the figures say it |
+//! | `ecs` | the role of an ECS instance, from the metadata service of the machine |
+//! | `file` | credentials in a file, read again when it changes |
+//! | `process` | credentials that a program prints |
+//! | `refresh` | credentials that end, renewed before they do |
+//! | `sts` | roles: by a token of a cluster (OIDC), or by other credentials (AssumeRole) |
+//! | `uri` | credentials of a service at a URL |
+//! | `web` | asking the services that hand out access keys |
+//! | `written` | access keys as programs keep them in files |
 
 mod answer;
 mod counted;
@@ -44,7 +57,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// A long-lived key.
+    /// A key without an end.
     pub fn new(access_key_id: impl Into<String>, secret: impl Into<String>) -> Self {
         Credentials { access_key_id: access_key_id.into(), secret: secret.into(), token: None, expires: None }
     }
@@ -71,7 +84,7 @@ impl Credentials {
         self
     }
 
-    /// The public half.
+    /// The id of the access key, which is public.
     pub fn access_key_id(&self) -> &str {
         &self.access_key_id
     }
@@ -99,7 +112,7 @@ enum Part {
     Id,
     /// Into a header of its own in each request.
     Token,
-    /// Into signatures alone.
+    /// Into signatures, and nowhere else.
     Secret,
 }
 
@@ -145,11 +158,11 @@ impl fmt::Debug for Credentials {
 /// Where credentials come from.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// Given once.
+    /// Keys that were given once.
     Static(Credentials),
     /// A file that holds keys, in any of the forms that programs keep them in; read again when it changes.
     File {
-        /// Where it is.
+        /// The path of the file.
         path: PathBuf,
         /// Which of its keys.
         which: Which,
@@ -166,7 +179,7 @@ pub enum Source {
     },
     /// A role taken on with the token that a cluster writes into a file.
     Oidc {
-        /// Which role.
+        /// The role that is assumed.
         role: Role,
         /// Who vouches for the token, as in `acs:ram::ACCOUNT:oidc-provider/NAME`.
         provider_arn: String,
@@ -175,21 +188,21 @@ pub enum Source {
     },
     /// A role of S3's service taken on with the token that a cluster writes into a file.
     WebIdentity {
-        /// Which role.
+        /// The role that is assumed.
         role: Role,
         /// Where the token is; read anew each time.
         token_file: PathBuf,
     },
     /// A role taken on with other credentials.
     AssumeRole {
-        /// Which role.
+        /// The role that is assumed.
         role: Role,
-        /// Whose credentials.
+        /// The credentials that assume it.
         source: Box<Source>,
     },
     /// A service that answers with the JSON of a program.
     Uri {
-        /// Where it is.
+        /// The address of the service.
         url: String,
         /// What it wants to be told.
         authorization: Authorization,
@@ -274,7 +287,9 @@ impl Source {
                 let source = source.provider(&web)?;
                 Arc::new(Renewing::new(sts::WithKey { web, role, source }, clock))
             }
-            Source::Uri { url, authorization } => Arc::new(Renewing::new(uri::At { web, url, authorization }, clock)),
+            Source::Uri { url, authorization } => {
+                Arc::new(Renewing::new(uri::KeyService { web, url, authorization }, clock))
+            }
             Source::Anonymous => return None,
         })
     }

@@ -44,24 +44,24 @@ pub(super) trait Origin: Send + Sync + fmt::Debug + 'static {
 
 /// Keys of an origin, kept and renewed.
 pub(super) struct Renewing {
-    inner: Arc<Inner>,
+    inner: Arc<Renewal>,
 }
 
-struct Inner {
+struct Renewal {
     origin: Box<dyn Origin>,
     clock: Clock,
-    state: Mutex<State>,
+    state: Mutex<RenewalState>,
 }
 
 /// What came of asking the origin, once it is known.
-type Outcome = Option<Result<Arc<Credentials>>>;
+type Renewed = Option<Result<Arc<Credentials>>>;
 
 #[derive(Default)]
-struct State {
+struct RenewalState {
     held: Option<Held>,
     failed: Option<(Duration, Error)>,
     /// The origin is being asked.
-    round: Option<watch::Receiver<Outcome>>,
+    round: Option<watch::Receiver<Renewed>>,
 }
 
 struct Held {
@@ -83,7 +83,7 @@ impl fmt::Debug for Renewing {
 
 impl Renewing {
     pub(super) fn new(origin: impl Origin, clock: Clock) -> Self {
-        Renewing { inner: Arc::new(Inner { origin: Box::new(origin), clock, state: Mutex::default() }) }
+        Renewing { inner: Arc::new(Renewal { origin: Box::new(origin), clock, state: Mutex::default() }) }
     }
 }
 
@@ -115,7 +115,7 @@ impl Provider for Renewing {
     }
 }
 
-impl Inner {
+impl Renewal {
     /// Keys that can be valid, and whether new ones should be asked for.
     fn usable(&self) -> Option<(Arc<Credentials>, bool)> {
         let (now, elapsed) = (self.clock.now(), self.clock.elapsed());
@@ -132,7 +132,7 @@ impl Inner {
     }
 
     /// The round that asks the origin now; begins one unless there is one.
-    fn round(self: &Arc<Self>) -> watch::Receiver<Outcome> {
+    fn round(self: &Arc<Self>) -> watch::Receiver<Renewed> {
         let mut state = self.state.lock();
         // One that was broken off, by a panic say, has no sender any more.
         if let Some(round) = state.round.as_ref().filter(|round| round.has_changed().is_ok()) {

@@ -1,4 +1,4 @@
-//! Roles that somebody takes on: with a token that a cluster writes into a file (OIDC, also known as RRSA; at S3's
+//! Roles that are assumed: with a token that a cluster writes into a file (OIDC, also known as RRSA; at S3's
 //! service web identity), or with other credentials (AssumeRole).
 
 use std::path::PathBuf;
@@ -18,12 +18,12 @@ use super::refresh::Origin;
 use super::web::{self, Ask, Web, refused};
 use super::{Credentials, Provider, answer};
 use crate::base::Timestamp;
-use crate::store::sign::encode::{self, Valueless};
+use crate::store::encode::{self, Valueless};
 use crate::store::{Error, Result};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const VERSION: &str = "2015-04-01";
-/// Of S3's service.
+/// The version of the interface of S3's service.
 const S3_VERSION: &str = "2011-06-15";
 /// Longer tokens are none.
 const MAX_TOKEN_BYTES: u64 = 20_000;

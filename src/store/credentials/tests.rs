@@ -258,7 +258,7 @@ async fn a_program_prints_credentials() {
     refused(&source("exec head -c 100000 /dev/zero"), "far more than").await;
 }
 
-/// Under load and with keys of seconds: nobody ever gets keys that have ended, and few requests are made.
+/// Under load and with keys of seconds: no request ever gets keys that have ended, and few requests are made.
 #[tokio::test]
 async fn keys_of_seconds_serve_a_load_without_a_gap() {
     let clock = Clock::manual(Timestamp::from_unix(4_000_000_000));

@@ -15,7 +15,7 @@ const MAX_TOKEN_BYTES: u64 = 64 << 10;
 
 /// A URL that answers with an access key as JSON.
 #[derive(Debug)]
-pub(super) struct At {
+pub(super) struct KeyService {
     pub(super) web: Web,
     pub(super) url: String,
     /// The `Authorization` header, where the service wants one; read anew each time.
@@ -25,9 +25,9 @@ pub(super) struct At {
 /// What to say to the service of who asks.
 #[derive(Clone)]
 pub enum Authorization {
-    /// Nothing.
+    /// No token is sent.
     None,
-    /// This.
+    /// This token is sent.
     Text(zeroize::Zeroizing<String>),
     /// What is in this file.
     File(std::path::PathBuf),
@@ -44,7 +44,7 @@ impl std::fmt::Debug for Authorization {
 }
 
 #[async_trait]
-impl Origin for At {
+impl Origin for KeyService {
     async fn fetch(&self) -> Result<Credentials> {
         let mut ask = Ask::get(&self.url, PATIENCE);
         let token = match &self.authorization {

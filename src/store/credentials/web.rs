@@ -9,9 +9,9 @@ use zeroize::Zeroizing;
 
 use crate::base::Clock;
 use crate::files;
+use crate::store::Pair;
 use crate::store::error::one_line;
-use crate::store::http::{Bind, Proxy, Request, Transport, TransportOptions};
-use crate::store::sign::Pair;
+use crate::store::http::{Bind, HttpRequest, Proxy, Transport, TransportOptions};
 use crate::store::xml::{self, Tag};
 use crate::store::{Body, Error, ErrorKind, Result, Timeouts};
 
@@ -25,7 +25,7 @@ pub(crate) struct Web {
     pub(crate) ca_bundle: Option<PathBuf>,
     /// Services over TLS are asked through it; others are of this machine or its neighbourhood.
     pub(crate) proxy: Option<Proxy>,
-    /// And from here.
+    /// Where connections set out from.
     pub(crate) bind: Vec<Bind>,
     pub(crate) user_agent: String,
     pub(crate) clock: Clock,
@@ -36,7 +36,7 @@ pub(super) struct Ask<'a> {
     pub(super) method: Method,
     /// `http://` or `https://`, encoded as it is to be sent.
     pub(super) url: &'a str,
-    /// Lower-case names.
+    /// The headers, whose names are in lower case.
     pub(super) headers: Vec<Pair>,
     pub(super) body: Bytes,
     /// For connecting and for the whole answer.
@@ -50,12 +50,12 @@ impl<'a> Ask<'a> {
 }
 
 /// What a service said.
-pub(super) struct Said {
+pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) text: Zeroizing<String>,
 }
 
-impl Said {
+impl Reply {
     /// The text of a success.
     pub(super) fn success(self, service: &str) -> Result<Zeroizing<String>> {
         match self.status {
@@ -95,7 +95,7 @@ impl Words {
 
 impl Web {
     /// Asks once, on a connection of its own: the next time is in an hour.
-    pub(super) async fn ask(&self, ask: Ask<'_>) -> Result<Said> {
+    pub(super) async fn ask(&self, ask: Ask<'_>) -> Result<Reply> {
         let odd = || refused(format!("{} is no URL; write it as http://HOST/PATH or https://HOST/PATH", ask.url));
         let uri: Uri = ask.url.parse().map_err(|_| odd())?;
         let tls = match uri.scheme_str() {
@@ -112,16 +112,16 @@ impl Web {
         let options = TransportOptions { tls, ca_bundle, proxy, bind, addresses, timeouts, max_idle: 0, user_agent };
         let transport = Transport::new(options, self.clock.clone())?;
         let path_and_query = uri.path_and_query().map_or("/", |path| path.as_str());
-        let request = Request { method: ask.method, host, path_and_query, headers: &ask.headers, body: ask.body };
+        let request = HttpRequest { method: ask.method, host, path_and_query, headers: &ask.headers, body: ask.body };
         let answer = async {
             let response = transport.send(request).await?;
             let bytes = Body::new(response.body).collect(MAX_ANSWER_BYTES).await?;
             let text =
                 String::from_utf8(bytes).map_err(|_| refused(format!("{host} answered with what is no text")))?;
-            Ok(Said { status: response.status, text: Zeroizing::new(text) })
+            Ok(Reply { status: response.status, text: Zeroizing::new(text) })
         };
         let late = |_| refused(format!("{host} did not answer within {} s", ask.patience.as_secs()));
-        let answer: Result<Said> = tokio::time::timeout(ask.patience, answer).await.map_err(late)?;
+        let answer: Result<Reply> = tokio::time::timeout(ask.patience, answer).await.map_err(late)?;
         answer.map_err(|error| refused(format!("{host} could not be asked: {error}")))
     }
 }

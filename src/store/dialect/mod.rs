@@ -1,6 +1,11 @@
 //! What differs between OSS and S3 beyond signing: hosts, header names, how listings encode names, error codes.
 //!
 //! [`Rules`] is the table of facts that the operations read; a file per dialect fills it in.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `oss` | alibaba Cloud OSS |
+//! | `s3` | amazon S3 and the servers that follow it |
 
 mod oss;
 mod s3;

@@ -43,17 +43,17 @@ type Lookup = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 
 /// What is known of the addresses of names. Clones share it.
 #[derive(Clone, Default)]
-pub struct Addresses(Arc<Inner>);
+pub struct Addresses(Arc<Resolver>);
 
 #[derive(Default)]
-struct Inner {
+struct Resolver {
     /// `None` is the machine's resolver.
     lookup: Option<Box<Lookup>>,
-    names: Mutex<HashMap<(String, u16), Name>>,
+    names: Mutex<HashMap<(String, u16), Host>>,
 }
 
-/// One name.
-struct Name {
+/// One host name, and its addresses.
+struct Host {
     /// In the resolver's order.
     addresses: Vec<Arc<Address>>,
     /// When it is to be resolved anew.
@@ -67,7 +67,7 @@ struct Name {
 pub struct Served {
     /// The name, with the port.
     pub name: String,
-    /// The address.
+    /// The address of the server.
     pub address: SocketAddr,
     /// Requests sent to it.
     pub requests: u64,
@@ -86,7 +86,7 @@ impl fmt::Debug for Addresses {
 impl Addresses {
     /// Names are resolved by this instead of the machine's resolver.
     pub fn resolved_by(lookup: impl Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync + 'static) -> Self {
-        Addresses(Arc::new(Inner { lookup: Some(Box::new(lookup)), names: Mutex::default() }))
+        Addresses(Arc::new(Resolver { lookup: Some(Box::new(lookup)), names: Mutex::default() }))
     }
 
     /// How each address has served, by name.
@@ -147,7 +147,7 @@ impl Addresses {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the host has no address"));
         }
         let mut names = self.0.names.lock();
-        let fresh = || Name { addresses: Vec::new(), old_at: Duration::ZERO, turn: 0 };
+        let fresh = || Host { addresses: Vec::new(), old_at: Duration::ZERO, turn: 0 };
         let name = names.entry((host.to_owned(), port)).or_insert_with(fresh);
         let mut addresses: Vec<Arc<Address>> = Vec::with_capacity(found.len());
         for to in found {
@@ -176,7 +176,7 @@ async fn by_machine(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok(tokio::net::lookup_host((host, port)).await?.collect())
 }
 
-impl Name {
+impl Host {
     /// Its addresses, the best first; those that are as good as each other take turns.
     fn choices(&mut self, now: Duration) -> Vec<Choice> {
         let family = self.addresses.first().is_some_and(|first| first.to.is_ipv4());
@@ -208,15 +208,15 @@ pub(super) enum Standing {
     PassedOver,
 }
 
-/// One address.
+/// One address of a name, which a request goes to.
 #[derive(Debug)]
 pub(super) struct Address {
     pub(super) to: SocketAddr,
-    state: Mutex<State>,
+    state: Mutex<Record>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Record {
     /// Requests on their way, those counted whose body still comes.
     in_flight: usize,
     /// Of those, the ones that have had no answer.
@@ -238,7 +238,7 @@ impl Address {
     fn served(&self, name: String, now: Duration) -> Served {
         let state = self.state.lock();
         let is_passed_over = state.standing(now) == Standing::PassedOver;
-        let State { requests, failures, .. } = *state;
+        let Record { requests, failures, .. } = *state;
         Served { name, address: self.to, requests, failures, is_passed_over }
     }
 
@@ -261,7 +261,7 @@ impl Address {
     }
 }
 
-impl State {
+impl Record {
     /// One request fewer waits for its answer.
     fn settled(&mut self) {
         self.unanswered -= 1;

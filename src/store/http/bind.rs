@@ -73,7 +73,7 @@ impl Bind {
     }
 }
 
-/// All of them.
+/// All interfaces and addresses that connections set out from.
 pub(super) struct Binds {
     all: Vec<Bind>,
     next: AtomicUsize,

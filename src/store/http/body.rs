@@ -13,7 +13,7 @@ use super::pool::Pool;
 use super::stream::Connection;
 use crate::store::{Error, ErrorKind, Receive, Result};
 
-/// How much of a chunked body is received ahead, in bytes: its chunks lie between lines that nobody wants.
+/// How much of a chunked body is received ahead, in bytes: its chunks lie between lines that are not content.
 const CHUNKED_BYTES: usize = 64 << 10;
 
 /// The body of an answer. Its connection goes back to the pool with the last byte; dropped before that, it is closed.
@@ -63,7 +63,7 @@ impl Received {
             Framing::Length(left) if received < *left => *left -= received,
             Framing::Length(left) => {
                 if received > *left {
-                    // Whatever it is, nobody asked for it.
+                    // Whatever it is, it was not asked for.
                     self.reuse = Reuse::Never;
                     into.set_filled(before + *left as usize);
                 }
@@ -87,8 +87,8 @@ impl Received {
                     into.put_slice(&connection.ahead()[..len]);
                     connection.consume(len);
                     chunks.taken(len);
-                    // Whoever knows the length asks no further: the end is looked for where it may have come already.
-                    // What is wrong there is told when somebody asks.
+                    // A caller that knows the length asks no further: the end is looked for where it may have come already.
+                    // What is wrong there is told at the next call.
                     let _ = self.next_piece();
                     return Poll::Ready(Ok(()));
                 }

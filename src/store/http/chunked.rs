@@ -11,12 +11,12 @@ const MAX_TRAILER_BYTES: usize = 16 << 10;
 /// How far the decoding of a body has come.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
-    state: State,
+    state: Expecting,
     trailer_bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-enum State {
+enum Expecting {
     /// Before the line with the size of a chunk.
     #[default]
     Size,
@@ -46,32 +46,32 @@ impl Chunks {
     /// What the front of `bytes` is. After `Skip` it is to be asked about what follows.
     pub(super) fn next(&mut self, bytes: &[u8]) -> Result<Piece, Garbled> {
         match self.state {
-            State::Data(left) => Ok(match bytes.is_empty() {
+            Expecting::Data(left) => Ok(match bytes.is_empty() {
                 true => Piece::More,
                 false => Piece::Data(usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len())),
             }),
-            State::Size => self.size(bytes),
-            State::DataEnd => match bytes {
-                [b'\r', b'\n', ..] => Ok(self.skip(2, State::Size)),
+            Expecting::Size => self.size(bytes),
+            Expecting::DataEnd => match bytes {
+                [b'\r', b'\n', ..] => Ok(self.skip(2, Expecting::Size)),
                 [] | [b'\r'] => Ok(Piece::More),
                 _ => Err(Garbled::of("a chunk does not end where it should")),
             },
-            State::Trailer => self.trailer(bytes),
-            State::End => Ok(Piece::End),
+            Expecting::Trailer => self.trailer(bytes),
+            Expecting::End => Ok(Piece::End),
         }
     }
 
     /// Notes that so many bytes of data were used.
     pub(super) fn taken(&mut self, len: usize) {
-        if let State::Data(left) = self.state {
+        if let Expecting::Data(left) = self.state {
             self.state = match left.saturating_sub(len as u64) {
-                0 => State::DataEnd,
-                left => State::Data(left),
+                0 => Expecting::DataEnd,
+                left => Expecting::Data(left),
             };
         }
     }
 
-    fn skip(&mut self, len: usize, next: State) -> Piece {
+    fn skip(&mut self, len: usize, next: Expecting) -> Piece {
         self.state = next;
         Piece::Skip(len)
     }
@@ -81,8 +81,8 @@ impl Chunks {
             return Err(Garbled::of("a chunk has no size"));
         }
         match httparse::parse_chunk_size(bytes) {
-            Ok(httparse::Status::Complete((len, 0))) => Ok(self.skip(len, State::Trailer)),
-            Ok(httparse::Status::Complete((len, size))) => Ok(self.skip(len, State::Data(size))),
+            Ok(httparse::Status::Complete((len, 0))) => Ok(self.skip(len, Expecting::Trailer)),
+            Ok(httparse::Status::Complete((len, size))) => Ok(self.skip(len, Expecting::Data(size))),
             Ok(httparse::Status::Partial) if bytes.len() < MAX_SIZE_LINE_BYTES => Ok(Piece::More),
             _ => Err(Garbled::of("a chunk has no size")),
         }
@@ -95,10 +95,10 @@ impl Chunks {
         match line {
             _ if seen > MAX_TRAILER_BYTES => Err(Garbled::of("too much follows the last chunk")),
             None => Ok(Piece::More),
-            Some(b"\n" | b"\r\n") => Ok(self.skip(line.map_or(0, <[u8]>::len), State::End)),
+            Some(b"\n" | b"\r\n") => Ok(self.skip(line.map_or(0, <[u8]>::len), Expecting::End)),
             Some(line) => {
                 self.trailer_bytes = seen;
-                Ok(self.skip(line.len(), State::Trailer))
+                Ok(self.skip(line.len(), Expecting::Trailer))
             }
         }
     }

@@ -25,7 +25,7 @@ use crate::store::{Error, ErrorKind, Result, Timeouts};
 /// How long an address may take before the next one is tried beside it.
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Opens connections.
+/// Opens connections to a server.
 pub(super) struct Connector {
     timeouts: Timeouts,
     clock: Clock,

@@ -30,7 +30,7 @@ pub(super) struct Head {
     pub(super) headers: HeaderMap,
     /// Headers that could not be used.
     pub(super) skipped: Vec<Skipped>,
-    /// The minor version.
+    /// The minor version of HTTP/1.
     version: u8,
 }
 
@@ -237,7 +237,7 @@ impl Head {
                 let coding = self.values(TRANSFER_ENCODING);
                 return Err(Garbled(format!("its Transfer-Encoding is {coding}, which was not asked for").into()));
             }
-            // A length beside it counts for nothing, and whoever sent both may have cut the answer elsewhere.
+            // A length beside it counts for nothing, and a server that sent both may have cut the answer elsewhere.
             let reuse = if length == Ok(None) { reuse } else { Reuse::Never };
             return Ok((Framing::Chunked(Chunks::default()), reuse));
         }

@@ -52,10 +52,9 @@ pub(super) use head::Skipped;
 use head::{Garbled, Head, HeadReader, Reuse};
 use pool::Pool;
 pub use proxy::Proxy;
-use request::Encoded;
-use stream::Connection;
+use stream::{Connection, Encoded};
 
-use super::sign::Pair;
+use super::Pair;
 use super::{Error, ErrorKind, Result, Timeouts};
 use crate::base::Clock;
 
@@ -76,13 +75,13 @@ pub(super) struct TransportOptions<'a> {
     /// What is known of the addresses of names.
     pub(super) addresses: &'a Addresses,
     pub(super) timeouts: Timeouts,
-    /// Idle connections kept.
+    /// The most idle connections that are kept.
     pub(super) max_idle: usize,
     pub(super) user_agent: &'a str,
 }
 
 /// A request as it goes out.
-pub(super) struct Request<'a> {
+pub(super) struct HttpRequest<'a> {
     pub(super) method: Method,
     /// The `Host` header, and where to connect to.
     pub(super) host: &'a str,
@@ -93,7 +92,7 @@ pub(super) struct Request<'a> {
     pub(super) body: Bytes,
 }
 
-impl fmt::Debug for Request<'_> {
+impl fmt::Debug for HttpRequest<'_> {
     /// Without the headers, which hold the signature.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Request({} {} of {})", self.method, self.path_and_query, self.host)
@@ -143,7 +142,7 @@ impl Transport {
     }
 
     /// Sends a request and waits for the head of the answer, whatever its status. Must be called in a Tokio runtime.
-    pub(super) async fn send(&self, request: Request<'_>) -> Result<Response> {
+    pub(super) async fn send(&self, request: HttpRequest<'_>) -> Result<Response> {
         let encoded = request::encode(&request, &self.user_agent, self.connector.forwarder())?;
         let (host, method) = (request.host, &request.method);
         let choices = self.connector.choices(host).await?;

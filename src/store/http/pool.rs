@@ -1,4 +1,4 @@
-//! Connections that wait for their next request: the newest goes first, so that those nobody needs grow old and are
+//! Connections that wait for their next request: the newest goes first, so that superfluous ones grow old and are
 //! closed.
 
 use std::collections::VecDeque;
@@ -18,12 +18,12 @@ pub(super) struct Pool {
     max_age: Duration,
     clock: Clock,
 
-    state: Mutex<State>,
+    state: Mutex<IdleConnections>,
 }
 
 #[derive(Default)]
-struct State {
-    /// The oldest first.
+struct IdleConnections {
+    /// Idle connections, the oldest first.
     idle: VecDeque<Idle>,
     /// Closes those that have grown too old; ends when there are none.
     reaper: Option<AbortHandle>,

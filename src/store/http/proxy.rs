@@ -11,8 +11,7 @@ use percent_encoding::percent_decode_str;
 use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
-use super::request::Encoded;
-use super::stream::{Connection, Stream};
+use super::stream::{Connection, Encoded, Stream};
 use super::{exchange, invalid};
 use crate::store::{Error, ErrorKind, Result};
 

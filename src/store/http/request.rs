@@ -1,9 +1,9 @@
 //! A request as bytes. What could be read as more than one line, or as more than one request, is refused.
 
-use bytes::Bytes;
 use http::Method;
 
-use super::{Proxy, Request, invalid};
+use super::stream::Encoded;
+use super::{HttpRequest, Proxy, invalid};
 use crate::store::Result;
 
 /// The longest path with its query, in bytes. Servers take less; the error should not be theirs to word.
@@ -12,16 +12,8 @@ const MAX_TARGET_BYTES: usize = u16::MAX as usize - 1;
 /// A body of up to so many bytes travels with the head, in one write.
 const MAX_JOINED_BODY_BYTES: usize = 64 << 10;
 
-/// A request as it is written.
-pub(super) struct Encoded {
-    /// The head, and the body where it is small.
-    pub(super) head: Vec<u8>,
-    /// The body where it is not.
-    pub(super) body: Bytes,
-}
-
 /// Writes a request down, for the service or for a proxy that it is handed to. `user_agent` was checked before.
-pub(super) fn encode(request: &Request<'_>, user_agent: &str, proxy: Option<&Proxy>) -> Result<Encoded> {
+pub(super) fn encode(request: &HttpRequest<'_>, user_agent: &str, proxy: Option<&Proxy>) -> Result<Encoded> {
     let target = request.path_and_query;
     if target.len() > MAX_TARGET_BYTES {
         return Err(invalid("the key or the token is too long to be sent"));
@@ -87,7 +79,7 @@ mod tests {
     fn encoded(method: Method, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<String> {
         let headers: Vec<_> = headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let body = Bytes::copy_from_slice(body);
-        let request = Request { method, host: "h:1", path_and_query: target, headers: &headers, body };
+        let request = HttpRequest { method, host: "h:1", path_and_query: target, headers: &headers, body };
         let encoded = encode(&request, "a", None)?;
         Ok(String::from_utf8([encoded.head, encoded.body.to_vec()].concat()).unwrap())
     }
@@ -111,7 +103,7 @@ mod tests {
     fn a_proxy_is_told_the_host_and_who_asks() {
         let proxy = "u:p@proxy".parse().unwrap();
         let request =
-            Request { method: Method::GET, host: "h:1", path_and_query: "/k", headers: &[], body: Bytes::new() };
+            HttpRequest { method: Method::GET, host: "h:1", path_and_query: "/k", headers: &[], body: Bytes::new() };
         let encoded = encode(&request, "a", Some(&proxy)).unwrap();
         let head = String::from_utf8(encoded.head).unwrap();
         assert!(

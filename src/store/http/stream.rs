@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -49,7 +50,15 @@ impl Stream {
     }
 }
 
-/// An open connection.
+/// A request as it is written.
+pub(super) struct Encoded {
+    /// The head, and the body where it is small.
+    pub(super) head: Vec<u8>,
+    /// The body where it is not.
+    pub(super) body: Bytes,
+}
+
+/// An open connection to a server.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: Stream,
@@ -142,7 +151,7 @@ impl Connection {
         self.stream.poll_flush(cx)
     }
 
-    /// Whether the other side has neither closed the connection nor said a word that nobody asked for.
+    /// Whether the other side has neither closed the connection nor sent bytes without a request.
     pub(super) fn is_quiet(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         let mut byte = [0];

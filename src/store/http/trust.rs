@@ -19,7 +19,7 @@ use super::invalid;
 use crate::files;
 use crate::store::{Error, ErrorKind, Result};
 
-/// How to encrypt: whom to trust is the bundle's business, or the machine's where there is none.
+/// How to encrypt: which certificates to trust is for the bundle to say, or the machine's where there is none.
 pub(super) fn tls_config(bundle: Option<Bundle>) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let fail =

@@ -1,8 +1,8 @@
 //! How many bytes of bodies may come in a second, all GETs together, and who goes first.
 //!
 //! A token bucket that may be overdrawn: a body receives what is there as long as something is left in the bucket, and
-//! pays afterwards. That bounds the mean and needs no cutting of pieces. Bodies that nobody waits for leave half of the
-//! bucket to those that somebody does wait for; but none waits for ever.
+//! pays afterwards. That bounds the mean and needs no cutting of pieces. Bodies that no program waits for leave half of the
+//! bucket to those that one does wait for; but none waits for ever.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::store::{
 
 /// What the bucket holds: so much of a second's bytes, as divisor.
 const BURST_SHARE: u64 = 10;
-/// A body that nobody waited for goes on like any other after this long: by now somebody may wait for it.
+/// A body that no program waited for goes on like any other after this long: by now one may wait for it.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The shortest wait: a timer for every packet would cost more than it evens out.
 const LEAST_WAIT: Duration = Duration::from_millis(2);
@@ -45,7 +45,7 @@ impl Rate {
         self.0.store(bytes_per_second.map_or(0, |rate| rate.max(1)), Ordering::Relaxed);
     }
 
-    /// What holds now.
+    /// The limit that holds now, in bytes per second.
     pub fn bytes_per_second(&self) -> Option<u64> {
         Some(self.0.load(Ordering::Relaxed)).filter(|rate| *rate > 0)
     }

@@ -37,7 +37,7 @@ const WINDOW: Duration = Duration::from_secs(2);
 /// What came sooner than this is taken to have needed so long: it lay ready with the head of the answer.
 const LEAST_TIME: Duration = Duration::from_millis(50);
 
-/// Speeds remembered.
+/// Speeds that are remembered, at most.
 const SAMPLES: usize = 64;
 
 /// Speeds count for so long where no other body has been on its way meanwhile.
@@ -171,7 +171,7 @@ impl<S: Store + ?Sized> Racing<S> {
         GetResponse { meta, range, body: Body::new(racing) }
     }
 
-    /// Bytes were delivered.
+    /// Counts bytes that were delivered.
     fn received(&mut self, len: u64, now: Duration) {
         self.missing.start += len;
         self.window.bytes += len;

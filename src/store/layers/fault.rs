@@ -57,13 +57,13 @@ pub enum At {
 /// The kinds of request, to aim faults at one of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Operation {
-    /// Reading bytes.
+    /// Reading bytes of objects.
     Get,
     /// Looking at an object, at its tags, or at what a symlink names.
     Head,
-    /// Listing a page.
+    /// Listing a page of keys.
     List,
-    /// Putting, deleting, copying.
+    /// Putting, deleting and copying objects.
     Write,
 }
 
@@ -72,11 +72,11 @@ pub enum Operation {
 pub struct FaultStore<S: ?Sized = dyn Store> {
     inner: Arc<S>,
 
-    state: Mutex<State>,
+    state: Mutex<Plan>,
 }
 
 #[derive(Debug)]
-struct State {
+struct Plan {
     /// Each with the chance that it strikes a request.
     random: Vec<(f64, Fault)>,
     rng: StdRng,
@@ -87,10 +87,10 @@ struct State {
 }
 
 impl<S: ?Sized> FaultStore<S> {
-    /// Breaks nothing yet.
+    /// A layer that breaks nothing yet.
     pub fn new(inner: Arc<S>) -> Self {
         let rng = StdRng::seed_from_u64(0);
-        let state = State { random: Vec::new(), rng, script: VecDeque::new(), flips: Vec::new(), struck: 0 };
+        let state = Plan { random: Vec::new(), rng, script: VecDeque::new(), flips: Vec::new(), struck: 0 };
         FaultStore { inner, state: Mutex::new(state) }
     }
 

@@ -1,10 +1,10 @@
-//! Asking twice: a GET that somebody waits for, or a listing, that takes far longer than others did lately is sent a
+//! Asking twice: a GET that a program waits for, or a listing, that takes far longer than others did lately is sent a
 //! second time, and the first of the two to answer is taken. Bodies that begin and then crawl are the business of
 //! `crawl`; both take their leave to ask twice here.
 //!
 //! One answer in a few hundred is slow for reasons of its own (a busy disk, a lost packet, a connection that a middle box
 //! has forgotten), and a second try meets the same reasons rarely. When the service as a whole is slow, a second try
-//! only adds to the load: so few may be sent that nobody is slowed by them.
+//! only adds to the load: so few may be sent that no other request is slowed by them.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -159,7 +159,7 @@ impl<S: ?Sized> Hedge<S> {
         if !self.leave.take() {
             return first.await;
         }
-        // Whoever fails first says nothing of the other.
+        // The one that fails first says nothing of the other.
         match select(first, pin!(ask())).await {
             Either::Left((Err(_), second)) => second.await.inspect(|_| self.leave.won()),
             Either::Left((answer, _)) => answer,

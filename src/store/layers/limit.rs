@@ -39,7 +39,7 @@ pub struct Limit<S: ?Sized = dyn Store> {
 
 impl<S: ?Sized> Limit<S> {
     /// At most `places` requests at a time, at least one. One place in eight (but never the only one) is kept for
-    /// what somebody waits for.
+    /// what a program waits for.
     pub fn new(inner: Arc<S>, places: usize) -> Self {
         Limit { inner, gate: Arc::new(Gate::new(places.max(1))) }
     }
@@ -157,7 +157,7 @@ impl Gate {
         receiver.await.map_err(|_| Error::new(ErrorKind::Protocol, "the limiter lost a waiter"))
     }
 
-    /// Gives places away while there are any and somebody may have one.
+    /// Gives places away while there are any and a request may have one.
     fn serve(self: &Arc<Self>) {
         // A waiter may give up while it is served: its place comes back here and goes to the next.
         while let Some((sender, priority, round)) = self.next_waiter() {

@@ -150,13 +150,13 @@ fn is_answer<T>(outcome: &Result<T>) -> bool {
 }
 
 /// A body whose bytes are counted.
-struct Counted {
+struct MeteredBody {
     body: Body,
     /// Lasts as long as the body.
     flight: Flight,
 }
 
-impl Receive for Counted {
+impl Receive for MeteredBody {
     fn poll_receive(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         let before = into.filled().len();
         ready!(self.body.poll_receive(cx, into))?;
@@ -172,7 +172,7 @@ impl<S: Store + ?Sized> Store for Meter<S> {
         let flight = self.begin(Metric::GetRequests);
         let answer = self.inner.get(request).await;
         let response = self.over(&flight, Distribution::GetTime, answer)?;
-        Ok(GetResponse { body: Body::new(Counted { body: response.body, flight }), ..response })
+        Ok(GetResponse { body: Body::new(MeteredBody { body: response.body, flight }), ..response })
     }
 
     async fn head(&self, request: HeadRequest) -> Result<ObjectMeta> {

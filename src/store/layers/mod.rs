@@ -6,6 +6,20 @@
 //! waits out a backoff holds no place in the limiter, and one that waits for a place is not yet on the clock.
 //! [`FaultStore`] breaks answers on purpose and stands where the network would be, and [`QuirkStore`] lists as servers do
 //! that do not keep the rules.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `bandwidth` | how many bytes of bodies may come in a second |
+//! | `crawl` | bodies that fall behind all others, asked for again |
+//! | `fault` | answers broken on purpose, for tests |
+//! | `hedge` | requests that take far longer than others did, sent a second time |
+//! | `limit` | how many requests may be in flight, and who goes first |
+//! | `meter` | counting tries, times and bytes |
+//! | `patience` | the retry budget: when a failed request is sent again, and when not |
+//! | `quirk` | listings of servers that do not keep the rules, for tests |
+//! | `resume` | bodies that go on where they broke |
+//! | `retry` | asking again |
+//! | `stall` | the time limit of a single try |
 
 mod bandwidth;
 mod crawl;
@@ -30,8 +44,9 @@ pub use fault::{At, Fault, FaultStore, Operation};
 pub use hedge::Hedge;
 pub use limit::Limit;
 pub use meter::Meter;
+pub use patience::RetryPolicy;
 pub use quirk::{EmptyPages, KeyOrder, QuirkStore, Quirks, StartAfter};
-pub use retry::{Retry, RetryPolicy};
+pub use retry::Retry;
 pub use stall::Stall;
 
 /// How the layers behave.

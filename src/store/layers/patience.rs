@@ -13,12 +13,48 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rand::Rng;
+use rand::rngs::StdRng;
 
 use super::meter;
-use super::retry::{RetryPolicy, Shared};
-use crate::metrics::Metric;
+use crate::base::Clock;
+use crate::metrics::{Metric, Metrics};
 use crate::store::{Error, ErrorKind, Result};
+
+/// When to ask again, and for how long.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RetryPolicy {
+    /// How long an operation must have been failing before it is given up; for a body, failing without progress.
+    pub budget: Duration,
+    /// How long the last try may take beyond the budget.
+    pub grace: Duration,
+    /// The longest wait before the second try; every later one may be twice as long as the one before.
+    pub base_delay: Duration,
+    /// The longest wait before any try, unless the service asks for more.
+    pub max_delay: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        RetryPolicy {
+            budget: Duration::from_secs(60),
+            grace: Duration::from_secs(15),
+            base_delay: Duration::from_millis(100),
+            max_delay: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What the operations of one store share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) policy: RetryPolicy,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) clock: Clock,
+    pub(super) health: Health,
+    pub(super) rng: Mutex<StdRng>,
+}
 
 /// How often a failure of this kind may be followed by another try within the budget; 0 means never.
 pub(super) fn tries_again(kind: ErrorKind) -> u32 {
@@ -217,7 +253,7 @@ impl Patience {
     }
 
     fn gave_up(&self, error: Error) -> Error {
-        // Whoever asks for what is not there gets an answer, not a failure.
+        // A request for what is not there gets an answer, not a failure.
         if error.kind() != ErrorKind::NotFound {
             self.shared.metrics.add(Metric::RequestErrors, 1);
         }

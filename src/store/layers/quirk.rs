@@ -35,14 +35,14 @@ pub enum StartAfter {
     Obeyed,
     /// It begins at the beginning.
     Ignored,
-    /// It answers 400.
+    /// The server answers it with status 400.
     Refused,
 }
 
 /// Pages that are truncated and show no name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum EmptyPages {
-    /// There are none.
+    /// No such pages are given.
     #[default]
     None,
     /// So many in a row before each page that shows names.

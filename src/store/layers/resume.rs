@@ -18,19 +18,19 @@ use crate::store::{Body, Error, ErrorKind, GetRequest, ObjectMeta, Receive, Resu
 pub(super) struct Continued<S: ?Sized> {
     /// The bytes that have not arrived yet.
     missing: ByteRange,
-    state: State<S>,
+    state: Phase<S>,
 }
 
-enum State<S: ?Sized> {
-    Flowing(Body, Box<Source<S>>),
+enum Phase<S: ?Sized> {
+    Flowing(Body, Box<BodySource<S>>),
     /// The body broke, and the rest of it is asked for.
-    Asking(BoxFuture<'static, Result<(Body, Box<Source<S>>)>>),
+    Asking(BoxFuture<'static, Result<(Body, Box<BodySource<S>>)>>),
     /// There will be no more, and an error has said why.
     Lost,
 }
 
 /// Where the rest of a body comes from.
-pub(super) struct Source<S: ?Sized> {
+pub(super) struct BodySource<S: ?Sized> {
     inner: Arc<S>,
     /// Pinned to the version of the first answer.
     request: GetRequest,
@@ -43,8 +43,8 @@ pub(super) struct Source<S: ?Sized> {
 
 impl<S: ?Sized> Continued<S> {
     /// The bytes `missing`, which `body` is about to bring.
-    pub(super) fn new(missing: ByteRange, body: Body, source: Source<S>) -> Self {
-        Continued { missing, state: State::Flowing(body, Box::new(source)) }
+    pub(super) fn new(missing: ByteRange, body: Body, source: BodySource<S>) -> Self {
+        Continued { missing, state: Phase::Flowing(body, Box::new(source)) }
     }
 }
 
@@ -53,7 +53,7 @@ impl<S: Store + ?Sized> Receive for Continued<S> {
         let Continued { missing, state } = &mut *self;
         while !missing.is_empty() {
             match state {
-                State::Flowing(body, source) => match ready!(source.piece(body, missing.len(), cx, into)) {
+                Phase::Flowing(body, source) => match ready!(source.piece(body, missing.len(), cx, into)) {
                     Ok(len) => {
                         source.patience.renew();
                         source.end = None;
@@ -62,24 +62,24 @@ impl<S: Store + ?Sized> Receive for Continued<S> {
                     }
                     Err(error) => state.ask(*missing, error),
                 },
-                State::Asking(answer) => {
+                Phase::Asking(answer) => {
                     let answer = ready!(answer.as_mut().poll(cx));
-                    *state = State::Lost;
+                    *state = Phase::Lost;
                     let (body, source) = answer?;
-                    *state = State::Flowing(body, source);
+                    *state = Phase::Flowing(body, source);
                 }
-                State::Lost => return Poll::Ready(Err(Error::new(ErrorKind::Network, "the body has failed before"))),
+                Phase::Lost => return Poll::Ready(Err(Error::new(ErrorKind::Network, "the body has failed before"))),
             }
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: Store + ?Sized> State<S> {
+impl<S: Store + ?Sized> Phase<S> {
     /// Drops the body, which failed, and asks for what is missing.
     fn ask(&mut self, missing: ByteRange, error: Error) {
-        if let State::Flowing(_, source) = std::mem::replace(self, State::Lost) {
-            *self = State::Asking(Box::pin(source.ask(missing, error)));
+        if let Phase::Flowing(_, source) = std::mem::replace(self, Phase::Lost) {
+            *self = Phase::Asking(Box::pin(source.ask(missing, error)));
         }
     }
 }
@@ -99,10 +99,10 @@ fn piece(body: &mut Body, missing: u64, cx: &mut Context<'_>, into: &mut ReadBuf
     })
 }
 
-impl<S: ?Sized> Source<S> {
+impl<S: ?Sized> BodySource<S> {
     /// What `request`, which names the version that `meta` tells of, brings from `inner`.
     pub(super) fn new(inner: Arc<S>, request: GetRequest, meta: ObjectMeta, patience: Patience) -> Self {
-        Source { inner, request, meta, patience, end: None }
+        BodySource { inner, request, meta, patience, end: None }
     }
 
     /// Receives bytes, as [`piece`] does, unless there is no time left to wait for them.
@@ -124,7 +124,7 @@ impl<S: ?Sized> Source<S> {
     }
 }
 
-impl<S: Store + ?Sized> Source<S> {
+impl<S: Store + ?Sized> BodySource<S> {
     /// The rest of a body that broke with an error.
     async fn ask(mut self: Box<Self>, missing: ByteRange, mut error: Error) -> Result<(Body, Box<Self>)> {
         if tries_again(error.kind()) > 0 {

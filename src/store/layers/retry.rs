@@ -10,15 +10,14 @@
 //! What it counts is said in `patience`; how bodies go on, in `resume`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::patience::{About, Health, Patience, Road};
-use super::resume::{Continued, Source};
+use super::patience::{About, Health, Patience, RetryPolicy, Road, Shared};
+use super::resume::{BodySource, Continued};
 use crate::base::{Clock, Key};
 use crate::metrics::Metrics;
 use crate::store::{
@@ -26,44 +25,11 @@ use crate::store::{
     Store, StoreMut, Tags,
 };
 
-/// When to ask again, and for how long.
-#[derive(Clone, PartialEq, Debug)]
-pub struct RetryPolicy {
-    /// How long an operation must have been failing before it is given up; for a body, failing without progress.
-    pub budget: Duration,
-    /// How long the last try may take beyond the budget.
-    pub grace: Duration,
-    /// The longest wait before the second try; every later one may be twice as long as the one before.
-    pub base_delay: Duration,
-    /// The longest wait before any try, unless the service asks for more.
-    pub max_delay: Duration,
-}
-
-impl Default for RetryPolicy {
-    fn default() -> Self {
-        RetryPolicy {
-            budget: Duration::from_secs(60),
-            grace: Duration::from_secs(15),
-            base_delay: Duration::from_millis(100),
-            max_delay: Duration::from_secs(5),
-        }
-    }
-}
-
 /// Asks again until the budget is spent.
 #[derive(Debug)]
 pub struct Retry<S: ?Sized = dyn Store> {
     inner: Arc<S>,
     pub(super) shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) policy: RetryPolicy,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) clock: Clock,
-    pub(super) health: Health,
-    pub(super) rng: Mutex<StdRng>,
 }
 
 impl<S: ?Sized> Retry<S> {
@@ -111,7 +77,7 @@ impl<S: Store + ?Sized> Store for Retry<S> {
             expected: request.expected.or(Some(Expected { size, last_modified })),
             ..request
         };
-        let source = Source::new(self.inner.clone(), pinned, response.meta.clone(), patience);
+        let source = BodySource::new(self.inner.clone(), pinned, response.meta.clone(), patience);
         let continued = Continued::new(response.range, response.body, source);
         Ok(GetResponse { body: Body::new(continued), ..response })
     }

@@ -15,7 +15,7 @@ use crate::store::{
     Receive, Result, Store, StoreMut, Tags,
 };
 
-/// Fails with [`ErrorKind::Timeout`] when nothing arrives for a while. A body counts only while somebody waits for
+/// Fails with [`ErrorKind::Timeout`] when nothing arrives for a while. A body counts only while a caller waits for
 /// its next bytes: a slow reader is no stall.
 #[derive(Debug)]
 pub struct Stall<S: ?Sized = dyn Store> {

@@ -7,8 +7,8 @@ use super::meta::{number, text};
 use super::refusal::Refusal;
 use super::{Call, HttpStore, unfit};
 use crate::base::ETag;
+use crate::store::encode;
 use crate::store::http::Response;
-use crate::store::sign::encode;
 use crate::store::xml::{self, Tag};
 use crate::store::{
     Body, Copied, CopyPartRequest, CopyRequest, CopySource, Dialect, Metadata, Overwrite, Result, StorageClass,
@@ -118,7 +118,7 @@ impl HttpStore {
 
     /// Sends a request whose answer is a document, and reads one element of it. S3 begins some answers before it knows
     /// how they end: a document that is an error is one, whatever the status.
-    pub(super) async fn told(&self, call: Call<'_>, path: &[Tag]) -> Result<Answer> {
+    pub(super) async fn told(&self, call: Call<'_>, path: &[Tag]) -> Result<CopyAnswer> {
         let (operation, key) = (call.operation, call.key.map(str::to_owned));
         let document = self.document(call).await?;
         let mut found = None;
@@ -130,7 +130,7 @@ impl HttpStore {
         walked.map_err(|error| {
             unfit(format!("the answer cannot be read: {error}")).with_operation(operation).with_key(key)
         })?;
-        Ok(Answer { text: found.filter(|text| !text.is_empty()), headers: document.headers })
+        Ok(CopyAnswer { text: found.filter(|text| !text.is_empty()), headers: document.headers })
     }
 
     /// Sends a request and takes its whole answer.
@@ -160,13 +160,13 @@ pub(super) struct Document {
 
 /// One element of an answer, and its headers.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct CopyAnswer {
     /// The element's text; `None` where it is absent or empty.
     pub(super) text: Option<String>,
     headers: HeaderMap,
 }
 
-impl Answer {
+impl CopyAnswer {
     /// The object that was made; the element is its tag.
     pub(super) fn copied(&self, store: &HttpStore) -> Copied {
         let own = |name: &str| text(&self.headers, &store.rules.header(name));

@@ -14,7 +14,7 @@ use crate::store::{Error, ErrorKind, Expected, GetRequest, Result};
 
 /// What is told of an answer before its body comes.
 #[derive(Debug)]
-pub(super) struct Answer<'a> {
+pub(super) struct RangeAnswer<'a> {
     pub(super) status: u16,
     pub(super) headers: &'a HeaderMap,
     /// Headers that could not be used.
@@ -44,7 +44,7 @@ pub(super) enum End {
 
 /// How an answer shows that it is of the version asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Version {
+enum Sameness {
     /// It carries the entity tag that was asked for.
     Tagged,
     /// It is of the same second.
@@ -55,15 +55,15 @@ enum Version {
     Untold,
 }
 
-/// What Content-Range says.
+/// What the Content-Range of an answer says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Told {
     range: ByteRange,
-    /// `None` for `*`.
+    /// The size of the object; `None` for `*`.
     total: Option<u64>,
 }
 
-impl Answer<'_> {
+impl RangeAnswer<'_> {
     /// What the answer holds, or why it does not fit the request.
     pub(super) fn fit(&self, request: &GetRequest) -> Result<Fit> {
         let version = self.version(request)?;
@@ -81,12 +81,12 @@ impl Answer<'_> {
         self.check(request, version, fit)
     }
 
-    fn check(&self, request: &GetRequest, version: Version, fit: Fit) -> Result<Fit> {
+    fn check(&self, request: &GetRequest, version: Sameness, fit: Fit) -> Result<Fit> {
         let Fit { range, size, .. } = fit;
         if let Some(length) = self.length.filter(|length| *length != range.len()) {
             return Err(unfit(format!("{range:?} came with a Content-Length of {length}")));
         }
-        if let (Version::Tagged, Some(expected)) = (version, request.expected.filter(|expected| expected.size != size))
+        if let (Sameness::Tagged, Some(expected)) = (version, request.expected.filter(|expected| expected.size != size))
         {
             return Err(self.contradiction(size, expected.size));
         }
@@ -102,7 +102,7 @@ impl Answer<'_> {
     }
 
     /// A 206 that does not say which part it is.
-    fn unmarked(&self, request: &GetRequest, version: Version, asked: ByteRange) -> Result<Fit> {
+    fn unmarked(&self, request: &GetRequest, version: Sameness, asked: ByteRange) -> Result<Fit> {
         if let Some(kind) = text(self.headers, "content-type")
             && kind.to_ascii_lowercase().starts_with("multipart/byteranges")
         {
@@ -121,7 +121,7 @@ impl Answer<'_> {
     }
 
     /// A 200 that does not say that it is a part: the whole object, or on some servers what was asked for.
-    fn plain(&self, request: &GetRequest, version: Version, asked: Option<ByteRange>) -> Result<Fit> {
+    fn plain(&self, request: &GetRequest, version: Sameness, asked: Option<ByteRange>) -> Result<Fit> {
         let whole = |size, end| Fit { range: ByteRange::new(0, size), size, end };
         let Some(length) = self.length else {
             let size = request.expected.map(|expected| expected.size);
@@ -135,8 +135,8 @@ impl Answer<'_> {
         };
         let part = asked.map(|asked| asked.intersect(ByteRange::new(0, size)));
         match (version, part.filter(|part| part.len() == length)) {
-            (Version::Tagged | Version::Timed, Some(range)) => Ok(Fit { range, size, end: End::Told }),
-            (Version::Tagged, None) => Err(self.contradiction(length, size)),
+            (Sameness::Tagged | Sameness::Timed, Some(range)) => Ok(Fit { range, size, end: End::Told }),
+            (Sameness::Tagged, None) => Err(self.contradiction(length, size)),
             _ => Err(Error::new(
                 ErrorKind::Changed,
                 format!("an object of {size} bytes was asked for and its Content-Length is {length}"),
@@ -145,10 +145,10 @@ impl Answer<'_> {
     }
 
     /// What is known of the version, if the answer is of it.
-    fn expected(&self, request: &GetRequest, version: Version, wanted: &str) -> Result<Expected> {
+    fn expected(&self, request: &GetRequest, version: Sameness, wanted: &str) -> Result<Expected> {
         match (version, request.expected) {
-            (Version::Tagged | Version::Timed, Some(expected)) => Ok(expected),
-            (Version::Other, Some(expected)) => Err(self.other_time(&expected)),
+            (Sameness::Tagged | Sameness::Timed, Some(expected)) => Ok(expected),
+            (Sameness::Other, Some(expected)) => Err(self.other_time(&expected)),
             _ => Err(unfit(format!(
                 "{}, and nothing that came with it shows which bytes it holds: the server should send {wanted}, or the \
                  ETag and Last-Modified that it lists",
@@ -158,21 +158,21 @@ impl Answer<'_> {
     }
 
     /// Servers exist that ignore If-Match, and some send no entity tags with objects.
-    fn version(&self, request: &GetRequest) -> Result<Version> {
+    fn version(&self, request: &GetRequest) -> Result<Sameness> {
         let listed = request.expected.and_then(|expected| expected.last_modified);
         let by_time = match (http_time(self.headers, "last-modified"), listed) {
-            (Some(time), Some(listed)) if time.seconds == listed.seconds => Version::Timed,
-            (Some(_), Some(_)) => Version::Other,
-            _ => Version::Untold,
+            (Some(time), Some(listed)) if time.seconds == listed.seconds => Sameness::Timed,
+            (Some(_), Some(_)) => Sameness::Other,
+            _ => Sameness::Untold,
         };
         let Some(wanted) = &request.if_match else { return Ok(by_time) };
         match (text(self.headers, "etag").and_then(|value| ETag::parse(&value)), by_time, request.expected) {
-            (Some(tag), _, _) if tag == *wanted => Ok(Version::Tagged),
+            (Some(tag), _, _) if tag == *wanted => Ok(Sameness::Tagged),
             (Some(tag), _, _) => {
                 Err(Error::new(ErrorKind::Changed, format!("entity tag {wanted} was asked for and {tag} came")))
             }
-            (None, Version::Timed, _) => Ok(Version::Timed),
-            (None, Version::Other, Some(expected)) => Err(self.other_time(&expected)),
+            (None, Sameness::Timed, _) => Ok(Sameness::Timed),
+            (None, Sameness::Other, Some(expected)) => Err(self.other_time(&expected)),
             _ => Err(unfit(format!(
                 "{} to compare, and {} to stand in for it",
                 self.lacks("etag", "ETag"),
@@ -257,7 +257,7 @@ mod tests {
             headers.append(name, HeaderValue::from_str(value).unwrap());
         }
         let length = headers.get("content-length").map(|length| length.to_str().unwrap().parse().unwrap());
-        match (Answer { status, headers: &headers, skipped: &[], length }).fit(request) {
+        match (RangeAnswer { status, headers: &headers, skipped: &[], length }).fit(request) {
             Ok(Fit { range, size, end: End::Told }) => format!("{range:?} of {size}"),
             Ok(Fit { range, size, end: End::Expected }) => format!("{range:?} of {size}, to be seen"),
             Err(error) => format!("{:?}", error.kind()),
@@ -408,7 +408,10 @@ mod tests {
             let pairs =
                 headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
             let headers: HeaderMap = pairs.collect();
-            Answer { status: 206, headers: &headers, skipped, length: Some(10) }.fit(request).unwrap_err().to_string()
+            RangeAnswer { status: 206, headers: &headers, skipped, length: Some(10) }
+                .fit(request)
+                .unwrap_err()
+                .to_string()
         };
         let request = known(part(10, 20));
         let text = said(&[("last-modified", "once")], &[], &request);

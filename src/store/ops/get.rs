@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use http::Method;
 use tokio::io::ReadBuf;
 
-use super::fit::{Answer, End, Fit};
+use super::fit::{End, Fit, RangeAnswer};
 use super::meta::object_meta;
 use super::{Call, HttpStore, unfit};
 use crate::base::ETag;
@@ -30,7 +30,7 @@ impl HttpStore {
         }
         let response = self.call(call).await?;
         let (status, headers) = (response.status, &response.headers);
-        let answer = Answer { status, headers, skipped: &response.skipped, length: response.length };
+        let answer = RangeAnswer { status, headers, skipped: &response.skipped, length: response.length };
         let Fit { range, size, end } = answer
             .fit(&request)
             .map_err(|error| error.with_operation(OPERATION).with_key(request.key.to_string()).with_status(status))?;

@@ -22,7 +22,7 @@ const MAX_KEYS: u32 = 1000;
 enum Cursor {
     /// A marker: the key to start after.
     V1(String),
-    /// A continuation token.
+    /// A continuation token of ListObjectsV2.
     V2(String),
 }
 

@@ -53,29 +53,29 @@ struct Raw {
     encoded: bool,
     truncated: Option<bool>,
     token: Option<String>,
-    marker: Option<Name>,
+    marker: Option<EncodedName>,
     markers: bool,
     counts: bool,
     entries: Vec<RawEntry>,
-    prefixes: Vec<Name>,
+    prefixes: Vec<EncodedName>,
 
     /// The element being read.
     entry: RawEntry,
-    prefix: Name,
+    prefix: EncodedName,
     /// The class last seen: most pages know but one, which their entries share.
     class: Option<StorageClass>,
 }
 
 /// A name as it stands in the document.
 #[derive(Default)]
-struct Name {
+struct EncodedName {
     text: String,
     damaged: bool,
 }
 
 #[derive(Default)]
 struct RawEntry {
-    key: Name,
+    key: EncodedName,
     size: Option<u64>,
     etag: Option<ETag>,
     last_modified: Option<Timestamp>,
@@ -120,7 +120,7 @@ impl Raw {
             return Err(unfit("the answer is no listing"));
         }
         let plus_is_space = decoding.plus_is_space;
-        let decoded = |name: Name| decode(name, self.encoded, plus_is_space);
+        let decoded = |name: EncodedName| decode(name, self.encoded, plus_is_space);
         let mut listing = Listing {
             entries: Vec::with_capacity(self.entries.len()),
             prefixes: Vec::with_capacity(self.prefixes.len()),
@@ -149,7 +149,7 @@ impl Raw {
             listing.next_marker = Some(marker);
         }
         listing.next_token = match self.token {
-            Some(text) if decoding.tokens_too => decoded(Name { text, damaged: false }),
+            Some(text) if decoding.tokens_too => decoded(EncodedName { text, damaged: false }),
             token => token,
         };
         Ok(listing)
@@ -170,7 +170,7 @@ impl RawEntry {
     }
 
     /// `None` when the key is not UTF-8.
-    fn finish(self, decoded: impl Fn(Name) -> Option<String>) -> Result<Option<ListEntry>> {
+    fn finish(self, decoded: impl Fn(EncodedName) -> Option<String>) -> Result<Option<ListEntry>> {
         let Some(key) = decoded(self.key) else { return Ok(None) };
         if key.is_empty() {
             return Err(unfit("the listing has an object without a key"));
@@ -181,12 +181,12 @@ impl RawEntry {
     }
 }
 
-fn name(leaf: &Leaf<'_>) -> Name {
-    Name { text: leaf.text.to_owned(), damaged: leaf.damaged }
+fn name(leaf: &Leaf<'_>) -> EncodedName {
+    EncodedName { text: leaf.text.to_owned(), damaged: leaf.damaged }
 }
 
 /// The raw name; `None` when it is not UTF-8.
-fn decode(name: Name, encoded: bool, plus_is_space: bool) -> Option<String> {
+fn decode(name: EncodedName, encoded: bool, plus_is_space: bool) -> Option<String> {
     if name.damaged {
         return None;
     }
@@ -280,7 +280,7 @@ mod tests {
     fn an_oss_page() {
         let xml = br#"<?xml version="1.0" encoding="UTF-8"?>
 <ListBucketResult xmlns="http://doc.oss-cn-hangzhou.aliyuncs.com">
-  <Name>b</Name><Prefix>p%2F</Prefix><MaxKeys>100</MaxKeys><Delimiter>%2F</Delimiter>
+  <EncodedName>b</EncodedName><Prefix>p%2F</Prefix><MaxKeys>100</MaxKeys><Delimiter>%2F</Delimiter>
   <Contents><Key>p%2Fa%20%2B%25.txt</Key><LastModified> 2024-02-29T12:34:56.789Z </LastModified>
     <ETag>"5B3C"</ETag><Type>Symlink</Type><Size>
     344606 </Size><StorageClass>Archive</StorageClass><RestoreInfo>ongoing-request="true"</RestoreInfo>
@@ -404,12 +404,12 @@ mod tests {
         fn names_are_decoded_as_by_the_library(text in "[a%+0-9A-Fgé]{0,20}", plus_is_space: bool) {
             let spaced = if plus_is_space { text.replace('+', " ") } else { text.clone() };
             let library = percent_encoding::percent_decode(spaced.as_bytes()).decode_utf8().ok().map(String::from);
-            prop_assert_eq!(decode(Name { text, damaged: false }, true, plus_is_space), library);
+            prop_assert_eq!(decode(EncodedName { text, damaged: false }, true, plus_is_space), library);
         }
 
         #[test]
         fn encoded_keys_come_back(key in "\\PC{1,40}") {
-            let encoded = crate::store::sign::encode::value(&key).to_string();
+            let encoded = crate::store::encode::value(&key).to_string();
             let body = format!("<EncodingType>url</EncodingType>{}", contents(&encoded));
             prop_assert_eq!(keys(&body, OSS), [key.clone()]);
             prop_assert_eq!(keys(&body, S3), [key]);

@@ -1,5 +1,21 @@
 //! [`HttpStore`]: the bucket over HTTP, without retries or limits, which are layers over it. A file per operation says
 //! what is sent and what may come back; this one signs and sends.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `copy` | CopyObject, UploadPartCopy |
+//! | `delete` | DeleteObject |
+//! | `fit` | whether an answer to GetObject is what was asked for |
+//! | `get` | GetObject |
+//! | `head` | HeadObject |
+//! | `list` | ListObjectsV2, and ListObjects for servers that know only that |
+//! | `listing` | the XML of a listing, of either version and dialect |
+//! | `meta` | what the headers of an answer tell of an object |
+//! | `multipart` | uploads in parts |
+//! | `put` | PutObject |
+//! | `refusal` | from a refusal of the service to an `Error` |
+//! | `symlink` | GetSymlink (OSS) |
+//! | `tagging` | GetObjectTagging |
 
 mod copy;
 mod delete;
@@ -25,13 +41,13 @@ use http::Method;
 use self::refusal::Refusal;
 use super::credentials::{Counted, Provider, Web};
 use super::dialect::Rules;
+use super::encode::{self, Valueless};
 use super::endpoint::Endpoint;
-use super::http::{Request, Response, Transport, TransportOptions};
-use super::sign::encode::{self, Valueless};
-use super::sign::{Pair, Payload, Scheme, Signer, Unsigned};
+use super::http::{HttpRequest, Response, Transport, TransportOptions};
+use super::sign::{Payload, Scheme, Signer, Unsigned};
 use super::{
     Body, Change, Dialect, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ListVersion,
-    ObjectMeta, Options, Outcome, Result, Sign, Store, StoreMut, Tags,
+    ObjectMeta, Options, Outcome, Pair, Result, Sign, Store, StoreMut, Tags,
 };
 use crate::base::{Clock, Key, Timestamp};
 use crate::metrics::Metrics;
@@ -145,7 +161,7 @@ impl HttpStore {
         let began = self.clock.elapsed();
         let response = self
             .transport
-            .send(Request {
+            .send(HttpRequest {
                 method: call.method.clone(),
                 host: &target.host,
                 path_and_query: &self.path_and_query(target.path.clone(), &call.query),

@@ -3,8 +3,13 @@
 //! Three schemes live in a file each: [`oss_v4`], [`oss_v1`] and [`sigv4`] (S3). Each turns an [`Unsigned`] request
 //! into the headers, or for presigned URLs the query, that must be added to it. [`Signer`] picks the scheme and keeps
 //! the signing key of the day.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `oss_v1` | OSS V1 (HMAC-SHA1) |
+//! | `oss_v4` | OSS V4 (`OSS4-HMAC-SHA256`) |
+//! | `sigv4` | S3 SigV4 (`AWS4-HMAC-SHA256`) |
 
-pub mod encode;
 pub mod oss_v1;
 pub mod oss_v4;
 pub mod sigv4;
@@ -17,11 +22,9 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use super::Pair;
 use super::credentials::Credentials;
 use crate::base::Timestamp;
-
-/// A header or query parameter: name and value.
-pub type Pair = (String, String);
 
 /// A request before signing, as the schemes see it.
 #[derive(Clone, Copy, Debug)]
@@ -60,16 +63,16 @@ pub enum Payload<'a> {
 pub enum Scheme {
     /// `OSS4-HMAC-SHA256`; the product is `oss` but for cloud boxes.
     OssV4 {
-        /// Plain region id.
+        /// The plain id of the region.
         region: String,
-        /// `oss`, or `oss-cloudbox`.
+        /// The product: `oss`, or `oss-cloudbox`.
         product: String,
     },
-    /// HMAC-SHA1.
+    /// OSS signature version 1, by HMAC-SHA1.
     OssV1,
-    /// `AWS4-HMAC-SHA256`.
+    /// AWS signature version 4, `AWS4-HMAC-SHA256`.
     SigV4 {
-        /// Region id.
+        /// The id of the region.
         region: String,
     },
 }
@@ -77,11 +80,11 @@ pub enum Scheme {
 /// Signs requests, keeping the key that a day's V4 signatures share.
 pub struct Signer {
     scheme: Scheme,
-    day_key: Mutex<Option<Held>>,
+    day_key: Mutex<Option<DayKey>>,
 }
 
 /// The last signing key and what it was made from.
-struct Held {
+struct DayKey {
     credentials: Arc<Credentials>,
     day: String,
     key: SigningKey,
@@ -126,7 +129,7 @@ impl Signer {
             return held.key.clone();
         }
         let key = make(&day);
-        *held = Some(Held { credentials: credentials.clone(), day, key: key.clone() });
+        *held = Some(DayKey { credentials: credentials.clone(), day, key: key.clone() });
         key
     }
 }
@@ -137,12 +140,12 @@ impl fmt::Debug for Signer {
     }
 }
 
-/// `20240229T123456Z`.
+/// Writes a time as in `20240229T123456Z`.
 pub fn compact(time: Timestamp) -> String {
     moment(time).strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
-/// `20240229`.
+/// Writes a day as in `20240229`.
 pub fn day(time: Timestamp) -> String {
     moment(time).strftime("%Y%m%d").to_string()
 }

@@ -6,8 +6,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
-use super::{Pair, Unsigned, header_lines, http_date, pair};
+use super::{Unsigned, header_lines, http_date, pair};
 use crate::base::Timestamp;
+use crate::store::Pair;
 use crate::store::credentials::Credentials;
 
 /// The parameters that are signed; all others (`prefix`, `list-type` …) are not.
@@ -83,7 +84,7 @@ pub fn string_to_sign(request: &Unsigned<'_>, expires: Option<Timestamp>) -> Str
     )
 }
 
-/// `/bucket/raw key?sub-resources`.
+/// The resource that is signed: `/bucket/raw key?sub-resources`.
 fn resource(request: &Unsigned<'_>) -> String {
     let mut text = match (request.bucket, request.key) {
         (None, _) => "/".to_owned(),

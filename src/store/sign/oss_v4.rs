@@ -1,10 +1,11 @@
 //! OSS V4 (`OSS4-HMAC-SHA256`). The canonical path is always `/bucket/key`, parameters without a value have no `=`,
 //! the payload is never hashed, and neither `Host` nor `Range` is signed unless asked for.
 
-use super::encode::{self, Valueless};
-use super::{Pair, SigningKey, Unsigned, as_str, compact, day, header_lines, http_date, pair, signature};
+use super::{SigningKey, Unsigned, as_str, compact, day, header_lines, http_date, pair, signature};
 use crate::base::Timestamp;
+use crate::store::Pair;
 use crate::store::credentials::Credentials;
+use crate::store::encode::{self, Valueless};
 
 const ALGORITHM: &str = "OSS4-HMAC-SHA256";
 const PAYLOAD: &str = "UNSIGNED-PAYLOAD";

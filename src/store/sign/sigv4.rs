@@ -1,10 +1,11 @@
 //! S3 SigV4 (`AWS4-HMAC-SHA256`). The canonical path is the one that is sent, encoded once; parameters without a value
 //! keep their `=`; `Host` and every header that the request carries before signing are signed.
 
-use super::encode::{self, Valueless};
-use super::{Pair, Payload, SigningKey, Unsigned, as_str, compact, day, header_lines, pair, sha256_hex, signature};
+use super::{Payload, SigningKey, Unsigned, as_str, compact, day, header_lines, pair, sha256_hex, signature};
 use crate::base::Timestamp;
+use crate::store::Pair;
 use crate::store::credentials::Credentials;
+use crate::store::encode::{self, Valueless};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::*;
+use crate::store::encode;
 
 const VECTORS: &str = include_str!("../../../tests/data/signing-vectors.json");
 

@@ -17,21 +17,21 @@ use crate::store::{self, Metadata, Overwrite, StorageClass};
 const HEADERS: [&str; 5] = ["cache-control", "content-disposition", "content-encoding", "content-language", "expires"];
 
 /// What is asked for.
-pub(super) struct Asked {
-    pub(super) source: Side,
-    pub(super) destination: Side,
+pub(super) struct Arguments {
+    pub(super) source: Operand,
+    pub(super) destination: Operand,
     pub(super) request: Request,
 }
 
 /// One side of a copy.
-pub(super) struct Side {
+pub(super) struct Operand {
     pub(super) url: BucketUrl,
     /// The tag that a mount shows of it.
     etag: Option<ETag>,
     is_directory: bool,
 }
 
-pub(super) fn args() -> Vec<Arg> {
+pub(super) fn accepted() -> Vec<Arg> {
     let text = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help).help_heading("The copy")
     };
@@ -58,21 +58,21 @@ pub(super) fn args() -> Vec<Arg> {
     args
 }
 
-pub(super) fn read(matches: &ArgMatches) -> Result<Asked> {
+pub(super) fn read(matches: &ArgMatches) -> Result<Arguments> {
     let scope = if matches.get_flag("recursive") { Scope::Prefix } else { Scope::Object };
     let [source, destination] = ["src", "dst"].map(|name| {
         let path = matches.get_one::<std::path::PathBuf>(name);
-        path.ok_or_else(|| Problem::usage("what is to be copied, and where to?")).and_then(|path| Side::of(path))
+        path.ok_or_else(|| Problem::usage("what is to be copied, and where to?")).and_then(|path| Operand::of(path))
     });
     let (source, destination) = (source?, destination?);
     if scope == Scope::Object && source.is_directory {
         return Err(Problem::usage(format!("{} is a directory: copy what is below it with -r", source.url)));
     }
     let request = request(matches, scope, &source, &destination)?;
-    Ok(Asked { source, destination, request })
+    Ok(Arguments { source, destination, request })
 }
 
-fn request(matches: &ArgMatches, scope: Scope, source: &Side, destination: &Side) -> Result<Request> {
+fn request(matches: &ArgMatches, scope: Scope, source: &Operand, destination: &Operand) -> Result<Request> {
     let text = |name: &str| matches.get_one::<String>(name).cloned();
     let refused = |error: store::Error| Problem::usage(error.message());
     let (key, version) = match scope {
@@ -125,22 +125,22 @@ fn metadata(matches: &ArgMatches) -> Result<Option<Metadata>> {
     Ok((metadata != Metadata::default()).then_some(metadata))
 }
 
-impl Side {
-    fn of(what: &Path) -> Result<Side> {
+impl Operand {
+    fn of(what: &Path) -> Result<Operand> {
         match what.to_str().filter(|text| BucketUrl::is_url(text)) {
             Some(url) => {
                 let url: BucketUrl = url.parse()?;
                 let is_directory = url.path.is_empty() || url.path.ends_with('/');
-                Ok(Side { url, etag: None, is_directory })
+                Ok(Operand { url, etag: None, is_directory })
             }
-            None => Side::of_path(what),
+            None => Operand::of_path(what),
         }
     }
 
     /// A path under a live mount, which may not exist yet. The mount tells key and tag as it shows them.
-    fn of_path(path: &Path) -> Result<Side> {
+    fn of_path(path: &Path) -> Result<Operand> {
         let fail = |error: std::io::Error| Problem::failure(format!("{}: {error}", path.display()));
-        let Ok(found) = fs::metadata(path) else { return Side::of_new_path(path) };
+        let Ok(found) = fs::metadata(path) else { return Operand::of_new_path(path) };
         let fact = |name: &str| attribute(path, &format!("user.oss.{name}")).ok().filter(|value| !value.is_empty());
         let text = |name: &str| fact(name).and_then(|value| String::from_utf8(value).ok());
         // The root of a mount of a whole bucket has an empty key.
@@ -149,7 +149,7 @@ impl Side {
             return Err(Problem::failure(format!("{} {sentence}", path.display())));
         };
         let dialect = dialect_at(&path.canonicalize().map_err(fail)?)?;
-        Ok(Side {
+        Ok(Operand {
             url: BucketUrl { dialect, bucket: BucketName::new(bucket), path: key },
             etag: text("etag").as_deref().and_then(ETag::parse),
             is_directory: found.is_dir(),
@@ -157,16 +157,16 @@ impl Side {
     }
 
     /// A path that is to be: its directory tells the key.
-    fn of_new_path(path: &Path) -> Result<Side> {
+    fn of_new_path(path: &Path) -> Result<Operand> {
         let fail = |why: &str| Problem::failure(format!("{}: {why}", path.display()));
         let name = path.file_name().and_then(OsStr::to_str).ok_or_else(|| fail("the name is not UTF-8"))?;
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if fs::metadata(parent).is_err() {
             return Err(fail("no such file or directory"));
         }
-        let parent = Side::of_path(parent)?;
+        let parent = Operand::of_path(parent)?;
         let path = format!("{}{name}", parent.url.directory());
-        Ok(Side { url: BucketUrl { path, ..parent.url }, etag: None, is_directory: false })
+        Ok(Operand { url: BucketUrl { path, ..parent.url }, etag: None, is_directory: false })
     }
 
     /// The key of the copy of an object: a directory takes its name.

@@ -1,16 +1,21 @@
-//! `ossmount cp SRC DST`: a copy within the service, told about while it runs. What is asked for is read in `asked`,
-//! how it is told in `told`, and which mounts hear of it in `shown`.
+//! `ossmount cp SRC DST`: a copy within the service, reported while it runs.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `args` | from the arguments of `cp` to a request |
+//! | `report` | how the progress of a copy is printed |
+//! | `refresh` | tells live mounts that show the destination, so that the copy appears there at once |
 
-mod asked;
-mod shown;
-mod told;
+mod args;
+mod refresh;
+mod report;
 
 use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use self::asked::{Asked, Side};
-use self::told::Teller;
+use self::args::{Arguments, Operand};
+use self::report::Teller;
 use super::small_runtime;
 use crate::app::args::{config_arg, json_arg};
 use crate::app::daemon::{log, reach, signals::Signals};
@@ -41,7 +46,7 @@ pub(in crate::app) fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Copy everything below SRC to below DST"),
         )
-        .args(asked::args())
+        .args(args::accepted())
         .arg(json_arg().help("Print JSON, one object a line: how far the copy is, and last what came of it"))
         .arg(config_arg())
         .args(config::args(&[Group::Where, Group::Who, Group::Copy]))
@@ -50,7 +55,7 @@ pub(in crate::app) fn command() -> Command {
 
 pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
     let given = sources::gather(matches, Caller::Person)?;
-    let Asked { source, destination, request } = asked::read(matches)?;
+    let Arguments { source, destination, request } = args::read(matches)?;
     let url = BucketUrl { dialect: dialect(&source, &destination)?, ..source.url.clone() };
     let store = config::resolve_store(&given.raw, &url, &variable)?;
     let options = config::resolve_copy(&given.raw)?;
@@ -61,13 +66,13 @@ pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
     let outcome = small_runtime()?.block_on(copied(store, options, request, teller));
     // A copy of a prefix that failed has brought some of it.
     if outcome.is_ok() || scope == Scope::Prefix {
-        shown::tell_mounts(&to, scope);
+        refresh::tell_mounts(&to, scope);
     }
     outcome
 }
 
 /// Both sides must speak one protocol: one service copies.
-fn dialect(source: &Side, destination: &Side) -> Result<store::Dialect> {
+fn dialect(source: &Operand, destination: &Operand) -> Result<store::Dialect> {
     match source.url.dialect == destination.url.dialect {
         true => Ok(source.url.dialect),
         false => Err(Problem::usage(format!(

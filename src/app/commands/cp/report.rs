@@ -67,7 +67,7 @@ impl Teller {
             return self.print(status);
         }
         for failure in status.failures.iter().take(NAMED) {
-            // Nobody is left to tell when stderr is gone.
+            // There is no other place to say so when stderr is gone.
             let _ = writeln!(std::io::stderr(), "ossmount: {}: {}", shown(&failure.key), shown(&failure.error.message));
         }
         if status.result.is_some() || status.objects.is_some() {

@@ -12,7 +12,7 @@ use crate::base::escape_json;
 use crate::list::Page;
 use crate::store::ListEntry;
 
-/// How lines look.
+/// How the lines of a listing look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Style {
     Names,
@@ -20,7 +20,7 @@ pub(super) enum Style {
     Json,
 }
 
-/// Writes lines.
+/// Writes the lines of a listing.
 pub(super) struct Lines {
     /// Left out of the names.
     directory: String,

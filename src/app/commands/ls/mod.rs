@@ -1,4 +1,9 @@
 //! `ossmount ls URL`: what to list and how to show it. How a line looks is `lines`, what is added up `sums`.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `lines` | the lines of a listing |
+//! | `sums` | what a listing adds up to |
 
 mod lines;
 mod sums;
@@ -88,7 +93,7 @@ async fn list_all(
     let directory = url.directory();
     let mut pages = list::pages(connected.store.clone(), scope, listing).each_once();
     let mut printer = Printer::new(show, clock.clone());
-    // The listing itself is patient; whether there is somebody to be patient with is asked meanwhile.
+    // The listing itself is patient; whether there is a server to be patient with is asked meanwhile.
     let unreachable = reach::failure(options, &directory, &metrics, &clock);
     tokio::pin!(unreachable);
     loop {
@@ -184,7 +189,7 @@ impl Printer<'_> {
         }
         if self.undecodable > 0 {
             let keys = counted(self.undecodable, "key");
-            // Nobody is left to tell when stderr is gone.
+            // There is no other place to say so when stderr is gone.
             let _ = writeln!(std::io::stderr(), "ossmount: left out: {keys} not in UTF-8");
         }
         Ok(())
@@ -208,7 +213,7 @@ fn line(entries: u64, passed: Duration, in_flight: usize) -> String {
     format!("{} entries, {}/s, {requests} in flight", grouped(entries), grouped(rate))
 }
 
-/// `1,234,567`.
+/// Writes a number as in `1,234,567`.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);

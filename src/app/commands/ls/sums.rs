@@ -41,7 +41,7 @@ impl Sums {
         Sums { style, total: Total { directories, ..Total::default() } }
     }
 
-    /// Adds a page.
+    /// Adds the entries of a page.
     pub(super) fn add(&mut self, page: &Page) {
         let total = &mut self.total;
         total.objects += page.entries.len() as u64;

@@ -14,7 +14,7 @@ use crate::control::Stats;
 /// How often the mount is looked at.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Shows the mount that a path lies under until somebody ends that, or it does not answer any more.
+/// Shows the mount that a path lies under until the user ends that, or it does not answer any more.
 pub(super) fn run(dir: &Path) -> Result<()> {
     let clock = Clock::system();
     let look = || Ok(Look { at: clock.elapsed(), figures: figures(dir, Stats { files: true })? });

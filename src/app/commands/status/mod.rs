@@ -1,5 +1,11 @@
 //! `ossmount status [DIR]`: the live mounts, or the figures of one; on a terminal a view that moves (`live`), of what
 //! `view` makes of them on a `terminal`.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `live` | the live view |
+//! | `terminal` | a terminal that belongs to a live view |
+//! | `view` | what the live view shows, from two looks at the figures of a mount |
 
 mod live;
 mod terminal;

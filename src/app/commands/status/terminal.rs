@@ -19,7 +19,7 @@ const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
 /// What happened while the view stood.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Event {
-    /// Nothing.
+    /// No key was pressed in time.
     TimePassed,
     /// Another size, or a key that means nothing.
     Redraw,
@@ -59,7 +59,7 @@ impl Terminal {
         Ok(terminal)
     }
 
-    /// Columns and rows.
+    /// The columns and rows of the terminal.
     pub(super) fn size(&self) -> (usize, usize) {
         let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
         // SAFETY: the number says that a `winsize` comes back, and that is one.

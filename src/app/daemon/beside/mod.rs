@@ -1,8 +1,13 @@
 //! What is served beside the mount and never through it: figures for Prometheus and the state of health, over HTTP.
 //!
-//! It answers from the first moment of the daemon, so that whoever starts many of them sees which is not ready yet, and
+//! It answers from the first moment of the daemon, so that a starter of many sees which is not ready yet, and
 //! why. `answer` says what there is under which path, `ready` when a mount is fit to be used. Bounded here: how many
 //! clients there are at once, and how long each may take. A connection carries one request.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `answer` | what there is under which path |
+//! | `ready` | whether a mount is fit to be used |
 
 mod answer;
 mod ready;

@@ -1,7 +1,7 @@
-//! Whether a mount is fit to be used: its bucket answers, somebody or us.
+//! Whether a mount is fit to be used: its bucket answers the programs that read, or a request of this module.
 //!
 //! While programs read, their requests show it and nothing more is sent. Where none has been answered for a while, the
-//! bucket is asked for one key in the background; whoever wants to know is told at once what is known, and from the next time
+//! bucket is asked for one key in the background; a request for readiness is told at once what is known, and from the next time
 //! on what came of that. Credentials that are not accepted any more show in the same way.
 
 use std::sync::Arc;
@@ -30,13 +30,13 @@ pub(in crate::app) struct Readiness {
 
     prefix: String,
 
-    asked: Mutex<Asked>,
+    asked: Mutex<OwnRequest>,
 }
 
 /// What we have asked ourselves.
 #[derive(Default)]
-struct Asked {
-    /// When last.
+struct OwnRequest {
+    /// When the mount last answered.
     at: Option<Duration>,
     /// What came in place of an answer, and when.
     failed: Option<(Duration, String)>,

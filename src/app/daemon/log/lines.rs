@@ -20,7 +20,7 @@ use crate::base::{Clock, Foreign, escape_json, escape_text};
 /// What stands before each line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Prefix {
-    /// Nothing.
+    /// Nothing stands before the line.
     None,
     /// The priority, as journald reads it from what services print.
     Priority,
@@ -85,19 +85,19 @@ impl Seen {
 
 /// Lines of a format of the subscriber's.
 #[derive(Debug)]
-pub(super) struct Lines<F> {
+pub(super) struct LogLines<F> {
     inner: F,
     prefix: Prefix,
     seen: Arc<Seen>,
 }
 
-impl<F> Lines<F> {
+impl<F> LogLines<F> {
     pub(super) fn new(inner: F, prefix: Prefix, seen: Arc<Seen>) -> Self {
-        Lines { inner, prefix, seen }
+        LogLines { inner, prefix, seen }
     }
 }
 
-impl<S, N, F> FormatEvent<S, N> for Lines<F>
+impl<S, N, F> FormatEvent<S, N> for LogLines<F>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -279,7 +279,7 @@ mod tests {
     fn written_seen(prefix: Prefix, seen: &Arc<Seen>, say: impl FnOnce()) -> Vec<String> {
         let page = Page::default();
         let layer = tracing_subscriber::fmt::layer().with_writer(page.clone()).with_ansi(false).with_target(false);
-        let layer = layer.without_time().map_event_format(|inner| Lines::new(inner, prefix, seen.clone()));
+        let layer = layer.without_time().map_event_format(|inner| LogLines::new(inner, prefix, seen.clone()));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), say);
         let text = String::from_utf8(page.0.lock().clone()).unwrap();
         text.lines().map(str::to_owned).collect()

@@ -6,6 +6,12 @@
 //! | in the foreground | stderr | with times |
 //! | there, as a service whose stderr goes to the journal | stderr | with priorities, without times |
 //! | in the background | `/dev/log`, if it is there | as syslog wants it |
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `lines` | how a line of the log looks |
+//! | `repeats` | which of many equal lines are written |
+//! | `sink` | where lines of the log go |
 
 mod lines;
 mod repeats;
@@ -25,7 +31,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, reload};
 
-use self::lines::{Lines, Prefix, Seen};
+use self::lines::{LogLines, Prefix, Seen};
 use self::repeats::Runs;
 use self::sink::{LogFile, SYSTEM_LOG, Sink, SystemLog};
 use crate::app::variable;
@@ -38,9 +44,9 @@ const TOLD_EVERY: Duration = Duration::from_secs(15);
 /// Where lines go when no file is named.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::app) enum Fallback {
-    /// To stderr.
+    /// Lines go to stderr.
     Stderr,
-    /// To the system's log, where there is one: nobody reads the stderr of a daemon in the background.
+    /// To the system's log, where there is one: the stderr of a daemon in the background is not read.
     System,
 }
 
@@ -55,7 +61,7 @@ pub(in crate::app) struct Level {
 /// What follows from a log file that cannot be opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::app) enum Need {
-    /// There is no log: whoever named the file is told.
+    /// There is no log: the command that named the file fails.
     Must,
     /// Lines go elsewhere until it can be: for a daemon that goes on with a mount, whose users wait.
     Later,
@@ -75,17 +81,19 @@ pub(in crate::app) fn start(log: &Log, fallback: Fallback, need: Need) -> Result
     let lines = tracing_subscriber::fmt::layer().with_writer(sink.clone()).with_ansi(false);
     let lines = match (log.format, prefix) {
         (LogFormat::Text, Prefix::None) => {
-            lines.with_target(false).map_event_format(|inner| Lines::new(inner, prefix, seen.clone())).boxed()
+            lines.with_target(false).map_event_format(|inner| LogLines::new(inner, prefix, seen.clone())).boxed()
         }
-        // Whoever wants a priority has a clock.
+        // A reader that wants a priority has a clock.
         (LogFormat::Text, _) => lines
             .with_target(false)
             .without_time()
-            .map_event_format(|inner| Lines::new(inner, prefix, seen.clone()))
+            .map_event_format(|inner| LogLines::new(inner, prefix, seen.clone()))
             .boxed(),
-        (LogFormat::Json, _) => {
-            lines.json().flatten_event(true).map_event_format(|inner| Lines::new(inner, prefix, seen.clone())).boxed()
-        }
+        (LogFormat::Json, _) => lines
+            .json()
+            .flatten_event(true)
+            .map_event_format(|inner| LogLines::new(inner, prefix, seen.clone()))
+            .boxed(),
     };
     let started = tracing_subscriber::registry().with(filter).with(lines).try_init();
     started.map_err(|error| Problem::failure(format!("the log cannot be started: {error}")))?;
@@ -212,7 +220,7 @@ impl Level {
     }
 
     fn put(&self, level: LevelFilter) {
-        // Fails only when the log is gone, and with it whoever would read of it.
+        // Fails only when the log is gone, and with it the only place to say so.
         let _ = self.handle.reload(targets(level));
         *self.lock() = level;
         tracing::error!(target: "ossmount", "log level is now {level}");

@@ -1,7 +1,7 @@
 //! Which of many equal lines are written: the first few, then one a minute that says how many were left out. Where no
 //! other comes for a minute, the number is told without one.
 //!
-//! Pure: whoever asks brings the time, and writes.
+//! Pure: the caller brings the time, and writes.
 
 use std::time::Duration;
 
@@ -20,11 +20,11 @@ const MOST_LINES: usize = 4096;
 /// What is to be done with a line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Verdict {
-    /// Write it.
+    /// The line is written.
     Write,
     /// Write it, and that so many equal ones were left out before.
     WriteAfter(u64),
-    /// Leave it out.
+    /// The line is left out.
     LeaveOut,
     /// Leave it out, and hand in what it says with [`Repeats::keep`]: it is the first one.
     LeaveOutAndKeep,
@@ -44,7 +44,7 @@ pub(super) struct LeftOut {
 pub(super) enum Runs {
     /// Those that seem to be over.
     Over,
-    /// All.
+    /// Every run of equal lines.
     All,
 }
 
