@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::buffer::Pool;
+use super::pool::Pool;
 use crate::cache::Rests;
 use crate::metrics::{Metric, Metrics};
 

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::expect::Credit;
+use super::budget::Priority;
+use super::credit::Credit;
 use super::tests::{Bed, MIB, content, read_through};
 use super::*;
+use crate::base::Ino;
+use crate::metrics::Metric;
 use crate::store::ErrorKind;
 use crate::store::layers::Fault;
 

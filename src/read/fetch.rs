@@ -11,11 +11,11 @@ use std::sync::atomic::Ordering;
 
 use super::counted::Source;
 use super::inode::Inode;
-use super::keep::Place;
-use super::part::{Lost, Part};
+use super::object::{Held, Object};
+use super::part::{Lost, Part, Place};
 use super::replay::Guidance;
 use super::stream::{Fetch, Plan};
-use super::{File, MemoryCache, Object, Reader};
+use super::{File, MemoryCache, Reader};
 use crate::base::{ByteRange, Ino};
 use crate::store::Result;
 
@@ -138,27 +138,6 @@ impl Drop for Pin {
             inode.complete_parts().iter().for_each(|part| reader.shelf.put(inode, part, Place::Recent));
         }
     }
-}
-
-/// What is held of one object.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Held {
-    /// The inode number.
-    pub ino: Ino,
-    /// The key.
-    pub key: String,
-    /// Bytes of the object.
-    pub size: u64,
-    /// Bytes of it that are in memory.
-    pub held_bytes: u64,
-    /// Bytes that programs have read of it since it was opened or bytes of it are held, each time counted.
-    pub read_bytes: u64,
-    /// Open handles.
-    pub handles: usize,
-    /// Readers that go through it, each at its own place.
-    pub streams: usize,
-    /// Whether it is kept until it is let go.
-    pub is_pinned: bool,
 }
 
 impl Reader {

@@ -3,8 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::budget::Priority;
 use super::tests::{Bed, MIB, content, read_through};
 use super::*;
+use crate::base::Ino;
 use crate::store::ErrorKind;
 use crate::store::layers::Fault;
 

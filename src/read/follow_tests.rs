@@ -7,9 +7,11 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
+use super::budget::Priority;
 use super::tests::{Bed, MIB, content};
 use super::*;
-use crate::base::{BucketName, Timestamp};
+use crate::base::{BucketName, Clock, Timestamp};
+use crate::metrics::Metric;
 use crate::store::ErrorKind;
 use crate::store::layers::Fault;
 

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::ByteRange;
+use crate::base::{ByteRange, Ino};
 use crate::store::crc64::{combine, crc64};
 
 /// More stretches than this are joined with their neighbours. As many that do not touch are the trace of random reading:
@@ -25,6 +25,16 @@ pub enum Verified {
     Partial,
     /// The whole object passed through and its checksum is the store's.
     Yes,
+}
+
+/// Who must know that bytes which were handed out are wrong. Called without a lock, from a thread that fetches: it must
+/// return at once.
+pub trait WrongBytes: Send + Sync + 'static {
+    /// Nothing that the kernel holds of this version may be believed from now on. No read has failed yet.
+    fn distrust(&self, ino: Ino);
+
+    /// None of the wrong bytes will be handed out any more: now is the time to drop what others hold of them.
+    fn discard(&self, ino: Ino);
 }
 
 /// What the checksums known before say of bytes that have come.

@@ -10,11 +10,12 @@ use std::sync::{Arc, Weak};
 use lru::LruCache;
 use parking_lot::Mutex;
 
+use super::Reader;
 use super::budget::Priority;
 use super::inode::Inode;
 use super::integrity::Coverage;
-use super::part::Part;
-use super::{Reader, UNFINISHED};
+use super::part::{Part, Place};
+use super::reader::UNFINISHED;
 use crate::base::Ino;
 
 /// A reader is quiet when it has read nothing for this long, in milliseconds...
@@ -27,15 +28,6 @@ const SEARCH_EVERY_MS: u64 = 50;
 /// Parts that may be given up, in the order in which they will be.
 pub(super) struct Shelf {
     parts: Mutex<LruCache<u64, (Weak<Inode>, u64)>>,
-}
-
-/// Where on the shelf.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Last to go.
-    Recent,
-    /// First to go.
-    Coldest,
 }
 
 impl Shelf {

@@ -8,6 +8,8 @@ use rand::{RngCore, SeedableRng};
 
 use super::tests::{Bed, MIB};
 use super::*;
+use crate::base::ByteRange;
+use crate::metrics::Metric;
 
 /// A file of 60 tensors of 1 to 5 MiB, with their places.
 fn model() -> (bytes::Bytes, Vec<ByteRange>) {

@@ -29,6 +29,15 @@ pub(super) enum Origin {
     Ahead,
 }
 
+/// Where on the shelf.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Last to go.
+    Recent,
+    /// First to go.
+    Coldest,
+}
+
 /// One GET's bytes.
 pub(super) struct Part {
     /// Which bytes of the object.

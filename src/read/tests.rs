@@ -1,5 +1,6 @@
 //! Tests of the room as a whole: reads in, exact bytes and GETs out, over a store in memory.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,9 +8,11 @@ use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 
+use super::budget::Priority;
 use super::whole_tests::on_disk;
 use super::*;
-use crate::base::{Clock, Timestamp};
+use crate::base::{ByteRange, Clock, Ino, Key, Timestamp};
+use crate::metrics::{Metric, Metrics};
 use crate::store::ErrorKind;
 use crate::store::layers::{At, Fault, FaultStore, Operation};
 use crate::store::memory::{MemoryStore, Request};

@@ -8,26 +8,17 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::Reader;
 use super::budget::Grant;
-use super::buffer::{Buffer, POOLED_BYTES, Tail};
+use super::buffer::{Buffer, Tail};
 use super::inode::Inode;
-use super::keep::Place;
-use super::part::Part;
-use super::{Passthrough, Reader};
+use super::part::{Part, Place};
+use super::pool::POOLED_BYTES;
 use crate::base::ByteRange;
-use crate::cache::{Memory, MemoryFile};
+use crate::cache::MemoryFile;
 
 /// Smaller objects have no home: it takes a descriptor, and the kernel's page cache serves them as well.
 const LEAST_BYTES: u64 = 16 << 20;
-
-/// Where objects have their homes; `None` where this process may not make file systems.
-pub(super) fn memory(passthrough: Passthrough) -> Option<Memory> {
-    if passthrough == Passthrough::Off {
-        return None;
-    }
-    let made = Memory::new();
-    made.inspect_err(|error| tracing::debug!(%error, "no files in memory: the page cache serves second reads")).ok()
-}
 
 /// All bytes of an object, in one file.
 pub struct Whole {

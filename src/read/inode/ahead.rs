@@ -8,11 +8,11 @@ use super::{Inode, Order, SMALL_BYTES, State, Study, Warmth};
 use crate::base::ByteRange;
 use crate::read::Prefetch;
 use crate::read::budget::{Budget, Priority};
-use crate::read::buffer::capacity_for;
-use crate::read::expect::Credit;
+use crate::read::credit::Credit;
 use crate::read::layout::{Format, Layout};
 use crate::read::part::{Origin, Part};
 use crate::read::planner;
+use crate::read::pool::capacity_for;
 use crate::read::stream::{Fetch, Most, Plan};
 
 /// Where all of a model is likely to be wanted, so many times what was asked for is fetched at most...

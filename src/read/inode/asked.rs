@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Inode, Warmth};
-use crate::read::fetch::Held;
+use crate::read::object::Held;
 use crate::read::part::Part;
 
 impl Inode {

@@ -13,9 +13,10 @@ use super::{Inode, SMALL_BYTES, State};
 use crate::base::ByteRange;
 use crate::read::Verify;
 use crate::read::budget::Budget;
-use crate::read::buffer::{Buffer, capacity_for};
+use crate::read::buffer::Buffer;
 use crate::read::integrity::{Agreement, Coverage, Verified};
 use crate::read::part::Part;
+use crate::read::pool::capacity_for;
 use crate::store::ErrorKind;
 use crate::store::crc64::combine;
 
