@@ -15,6 +15,7 @@ use super::object::{Held, Object};
 use super::part::{Lost, Part, Place};
 use super::replay::Guidance;
 use super::stream::{Fetch, Plan};
+use super::why::Why;
 use super::{File, MemoryCache, Reader};
 use crate::base::{ByteRange, Ino};
 use crate::store::Result;
@@ -65,7 +66,7 @@ impl File {
             if !self.inode.is_warming_up() {
                 return;
             }
-            self.reader.enqueue_warm_up(&self.inode);
+            self.reader.want_whole(&self.inode, Why::AskedFor);
             self.reader.pump();
             turn.await;
         }

@@ -18,6 +18,7 @@ use super::slice::Slice;
 use super::stream::Plan;
 use super::waiter::Waiter;
 use super::whole::Whole;
+use super::why::Why;
 use crate::base::ByteRange;
 use crate::store::Result;
 
@@ -76,7 +77,7 @@ impl File {
         self.reader.record_read(&self.inode.object, read);
         let (plan, guidance) = self.reader.guided(&self.inode, self.inode.observe(read), read);
         if plan.wants_all {
-            self.reader.enqueue_warm_up(&self.inode);
+            self.reader.want_whole(&self.inode, Why::Model);
         }
         if let Some(range) = plan.abandoned {
             self.shelve(self.inode.strays(range), Place::Coldest);
@@ -84,7 +85,7 @@ impl File {
         loop {
             let generation = self.inode.generation();
             let parts = self.parts(read, plan, guidance, source)?;
-            self.reader.enqueue(&self.inode);
+            self.reader.want_windows(&self.inode);
             self.reader.pump();
             let is_ready = parts.iter().all(|part| part.has(read));
             parts.iter().filter(|part| !part.has(read)).for_each(|part| part.waited_for(now));

@@ -12,16 +12,25 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::inode::{Ahead, Inode, Order};
+use super::inode::{FetchOrder, Inode, Next, Terms};
 use super::replay::{Guidance, Replay};
 use super::stream::Plan;
 use super::trace::Trace;
+use super::why::Why;
 use super::{Object, Reader};
 use crate::base::ByteRange;
 use crate::metrics::Metric;
 use crate::store::ErrorKind;
+
+/// A step of a recorded load whose turn it is.
+pub(super) struct PlanStep {
+    index: usize,
+    object: Object,
+    range: ByteRange,
+    /// Whether the plan has proved right.
+    pub(super) is_proven: bool,
+}
 
 impl Reader {
     /// From now on what is read is recorded. Files that are read without the daemon, because the kernel has all of their
@@ -86,7 +95,7 @@ impl Reader {
     }
 
     /// A read that was foretold led to these GETs of its own.
-    pub(super) fn came_late(&self, guidance: Guidance, orders: &[Order]) {
+    pub(super) fn came_late(&self, guidance: Guidance, orders: &[FetchOrder]) {
         let (Some(replay), Guidance::Below { step, was_done, .. }) = (self.replay.get(), guidance) else { return };
         let bytes: u64 = orders.iter().map(|order| order.part.range.len()).sum();
         if bytes == 0 {
@@ -111,45 +120,42 @@ impl Reader {
         }
     }
 
-    /// A turn of the recorded load; says whether another may bring something, or hands the place back where there is
-    /// nothing to fetch.
-    pub(super) fn pump_planned(
-        self: &Arc<Self>,
-        place: OwnedSemaphorePermit,
-    ) -> std::result::Result<bool, OwnedSemaphorePermit> {
-        let Some(replay) = self.replay.get() else { return Err(place) };
-        let (turn, is_proven) = {
-            let mut replay = replay.lock();
-            (replay.turn(self.budget.limit_bytes()), replay.is_proven())
-        };
-        let Some((step, object, range)) = turn else { return Err(place) };
-        if self.turns.are_scarce() && !is_proven {
-            return Ok(false);
-        }
-        match self.next_planned(object, range) {
-            (_, Ahead::Nothing | Ahead::Withheld) => replay.lock().done(step),
-            (_, Ahead::Lacking(bytes, priority)) => return Ok(self.make_room(bytes, priority)),
-            (inode, Ahead::Fetch(order)) => {
-                replay.lock().fetched(step, order.part.range.len());
-                self.start(&inode, order, Some(place));
-            }
-        }
-        Ok(true)
+    /// The step of the recorded load whose turn it is; none while enough is ahead of the program.
+    pub(super) fn next_step(&self) -> Option<PlanStep> {
+        let mut replay = self.replay.get()?.lock();
+        let (index, object, range) = replay.turn(self.budget.limit_bytes())?;
+        Some(PlanStep { index, object, range, is_proven: replay.is_proven() })
     }
 
-    fn next_planned(&self, object: Object, range: ByteRange) -> (Arc<Inode>, Ahead) {
-        // Under the lock of the map, so that nobody forgets the inode before it has a part.
+    /// What a step brings next, and the inode that it is of.
+    pub(super) fn look_at_step(&self, step: &PlanStep, terms: &Terms<'_>) -> (Arc<Inode>, Next) {
+        let object = &step.object;
+        // Under the lock of the map, so that the inode is not forgotten before it has a part.
         let mut inodes = self.inodes.lock();
         let known = inodes.get(&object.ino).cloned();
         let inode = known.unwrap_or_else(|| self.new_inode(object.clone()));
-        if inode.object != object {
-            return (inode, Ahead::Nothing);
+        if inode.object != *object {
+            return (inode, Next::Nothing);
         }
-        let ahead = inode.next_planned(range, &self.budget);
-        if matches!(ahead, Ahead::Fetch(_)) {
+        let next = inode.next(Why::Recorded, Some(step.range), terms);
+        if matches!(next, Next::Fetch(_)) {
             inodes.insert(object.ino, inode.clone());
         }
-        (inode, ahead)
+        (inode, next)
+    }
+
+    /// A GET of so many bytes was started for a step.
+    pub(super) fn step_fetched(&self, step: &PlanStep, bytes: u64) {
+        if let Some(replay) = self.replay.get() {
+            replay.lock().fetched(step.index, bytes);
+        }
+    }
+
+    /// All that a step wants is there, or on its way.
+    pub(super) fn step_done(&self, step: &PlanStep) {
+        if let Some(replay) = self.replay.get() {
+            replay.lock().done(step.index);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What all open handles of one object share: its parts, its streams, the version it is pinned to, its checksum.
 //!
 //! Methods here decide and record under one short lock; they send nothing and wait for nothing. What must be fetched
-//! comes back as [`Order`]s for `fetcher`.
+//! comes back as [`FetchOrder`]s for `fetcher`.
 //!
 //! Locks, in the order they may be taken: the reader's map of inodes, [`Inode::state`], then any one of the shelf, a
 //! part's progress, the pool. Two inodes are never locked at once.
@@ -17,7 +17,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-pub(super) use ahead::Ahead;
+pub(super) use ahead::{Next, Terms};
 pub(super) use checked::{Arrival, Evidence};
 
 use super::budget::{Budget, Grant, Priority};
@@ -33,6 +33,7 @@ use super::planner;
 use super::pool::capacity_for;
 use super::stream::{Bounds, Fetch, Plan, Table};
 use super::whole::Whole;
+use super::why::{Goal, Goals, ROWS, Seat, Why};
 use crate::base::ByteRange;
 use crate::cache::MemoryFile;
 use crate::store::{Error, ErrorKind, Expected, Result};
@@ -47,7 +48,7 @@ const CRUMB_BYTES: u64 = 64 << 10;
 const MODEL_HEAD_BYTES: u64 = 2 << 20;
 /// A part to be fetched and the memory for it.
 #[derive(Debug)]
-pub(super) struct Order {
+pub(super) struct FetchOrder {
     pub(super) part: Arc<Part>,
     pub(super) grant: Grant,
 }
@@ -55,7 +56,7 @@ pub(super) struct Order {
 /// What a read is answered from.
 pub(super) enum Cover {
     /// These parts, in order and without a gap; the orders among them are to be fetched now.
-    Parts(Vec<Arc<Part>>, Vec<Order>),
+    Parts(Vec<Arc<Part>>, Vec<FetchOrder>),
     /// This much memory should be given up first; then ask again, with [`Room::Overdraw`].
     Lacking(u64),
 }
@@ -89,18 +90,12 @@ pub(super) struct Inode {
     pub(super) whole: Mutex<Weak<Whole>>,
     /// Open handles; changes under the lock of the reader's map.
     pub(super) handles: AtomicUsize,
-    /// Whether it waits for a turn to fill its windows.
-    pub(super) is_queued: AtomicBool,
-    /// Whether it waits for a turn to be fetched before it is read.
-    pub(super) is_warming: AtomicBool,
-    /// Rings when it has had its turns.
+    /// Whether it waits for a turn to be fetched ahead, for each reason.
+    seats: [Seat; ROWS.len()],
+    /// Rings when nothing is left to start of what was wanted of all of it.
     pub(super) warmed: Notify,
     /// Whether it is kept in memory.
     pub(super) is_pinned: AtomicBool,
-    /// Whether it waits for a turn to be fetched before it is opened.
-    pub(super) is_expected: AtomicBool,
-    /// Whether something of it was fetched because a recorded load says so.
-    is_planned: AtomicBool,
     /// Whether its last read was one that a recorded load foretold, so that no window is needed.
     pub(super) is_guided: AtomicBool,
     /// Milliseconds on the reader's clock.
@@ -113,16 +108,6 @@ pub(super) struct Inode {
     generation: AtomicU64,
     pub(super) failures: Failures,
     state: Mutex<State>,
-}
-
-/// Fetching before anybody reads, with `prefetch=open`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Warmth {
-    Cold,
-    /// Everything below is there or on its way.
-    Below(u64),
-    /// All of it is, or was.
-    Whole,
 }
 
 /// What is known of a model file's layout.
@@ -139,11 +124,10 @@ struct State {
     /// By start; no two overlap.
     parts: BTreeMap<u64, Arc<Part>>,
     streams: Table,
-    warmth: Warmth,
+    /// What is fetched ahead, and how far that has come. Of windows the streams know.
+    goals: Goals,
     /// How many have asked for all of it.
     asked: u32,
-    /// For an object that will probably be opened: everything below is there or on its way.
-    expected_below: Option<u64>,
     study: Study,
     /// Bytes asked for since it was opened.
     asked_bytes: u64,
@@ -176,9 +160,8 @@ impl Inode {
         let state = State {
             parts: BTreeMap::new(),
             streams: Table::new(bounds),
-            warmth: Warmth::Cold,
+            goals: Goals::default(),
             asked: 0,
-            expected_below: None,
             study: if format.is_some() { Study::Needs(8) } else { Study::Done },
             asked_bytes: 0,
             swept_bytes: 0,
@@ -202,12 +185,9 @@ impl Inode {
             home: OnceLock::new(),
             whole: Mutex::default(),
             handles: AtomicUsize::new(0),
-            is_queued: AtomicBool::new(false),
-            is_warming: AtomicBool::new(false),
+            seats: Default::default(),
             warmed: Notify::new(),
             is_pinned: AtomicBool::new(false),
-            is_expected: AtomicBool::new(false),
-            is_planned: AtomicBool::new(false),
             is_guided: AtomicBool::new(false),
             last_read_ms: AtomicU64::new(0),
             read_bytes: AtomicU64::new(0),
@@ -216,6 +196,11 @@ impl Inode {
             failures: Failures::default(),
             state: Mutex::new(state),
         })
+    }
+
+    /// Whether it waits for a turn for this reason.
+    pub(super) fn seat(&self, why: Why) -> &Seat {
+        &self.seats[why as usize]
     }
 
     /// Takes in a read and says how to fetch what it misses.
@@ -227,7 +212,7 @@ impl Inode {
         state.asked_bytes += read.len();
         let plan = state.streams.observe(read);
         // What does not fit would push itself out before it is read.
-        Plan { wants_all: plan.wants_all && self.may_be_swept && state.warmth != Warmth::Whole, ..plan }
+        Plan { wants_all: plan.wants_all && self.may_be_swept && !state.goals.had_whole(), ..plan }
     }
 
     /// The parts that hold a read, those that must be fetched for it included.
@@ -314,20 +299,15 @@ impl Inode {
     /// to be opened yet, or the reader has gone elsewhere.
     pub(super) fn place_of_unread(&self, part: &Part) -> Option<Place> {
         let state = self.state.lock();
-        let is_guess = part.origin == Origin::Ahead && !part.is_touched() && !part.was_waited_for();
+        let is_guess = part.is_ahead() && !part.is_touched() && !part.was_waited_for();
         let is_closed = self.handles.load(Ordering::Relaxed) == 0;
-        if self.is_planned(part) && (is_guess || is_closed) {
+        if is_planned(&state.goals, part) && (is_guess || is_closed) {
             return Some(Place::Recent);
         }
-        if !is_guess || state.warmth != Warmth::Cold || state.streams.covers(part.range) {
+        if !is_guess || state.goals.want_whole() || state.streams.covers(part.range) {
             return None;
         }
-        Some(if state.expected_below.is_some() { Place::Recent } else { Place::Coldest })
-    }
-
-    /// Whether a recorded load may still want a part that nobody has read to its end.
-    fn is_planned(&self, part: &Part) -> bool {
-        part.origin == Origin::Ahead && self.is_planned.load(Ordering::Relaxed) && !part.is_lost()
+        Some(if state.goals.of(Why::Expected) == Goal::None { Place::Coldest } else { Place::Recent })
     }
 
     /// Parts that were fetched ahead in this range, untouched and now in nobody's window: for the shelf. Those still
@@ -343,14 +323,14 @@ impl Inode {
     /// nobody's window, and returns the parts that are not, for the shelf.
     pub(super) fn give_up(&self, reads: u64) -> Vec<Arc<Part>> {
         let mut state = self.state.lock();
-        let State { parts, streams, warmth, .. } = &mut *state;
+        let State { parts, streams, goals, .. } = &mut *state;
         streams.retire(reads);
-        if *warmth != Warmth::Cold {
+        if goals.want_whole() {
             // Fetched before anybody read it, and meant to be.
             return Vec::new();
         }
         parts.retain(|_, part| {
-            let is_guess = part.origin == Origin::Ahead && !self.is_planned(part) && !streams.covers(part.range);
+            let is_guess = part.is_ahead() && !is_planned(goals, part) && !streams.covers(part.range);
             !(is_guess && part.drop_out_unless_waited_for())
         });
         let is_idle = |part: &&Arc<Part>| {
@@ -372,19 +352,20 @@ impl Inode {
     pub(super) fn close(&self) -> Closed {
         let mut state = self.state.lock();
         state.streams.retire(0);
-        (state.warmth, state.expected_below) = (Warmth::Cold, None);
+        state.goals.end_with_readers();
         (state.asked_bytes, state.swept_bytes) = (0, 0);
         // Without a tag in the listing the next open may mean another version under the same inode number.
         let is_unsafe = state.broken.is_some() || self.object.etag.is_none();
+        let State { parts, goals, .. } = &mut *state;
         let is_kept = |part: &Part| match part.is_touched() {
             _ if is_unsafe => false,
             true if self.keep == MemoryCache::Off => false,
-            true => part.is_complete() || self.is_planned(part),
-            false => self.is_planned(part),
+            true => part.is_complete() || is_planned(goals, part),
+            false => is_planned(goals, part),
         };
-        let gone: Vec<_> = state.parts.extract_if(.., |_, part| !is_kept(part)).map(|(_, part)| part).collect();
+        let gone: Vec<_> = parts.extract_if(.., |_, part| !is_kept(part)).map(|(_, part)| part).collect();
         let is_new = |part: &&Arc<Part>| part.is_complete() && !part.shelved.load(Ordering::Relaxed);
-        Closed { kept: state.parts.values().filter(is_new).cloned().collect(), gone }
+        Closed { kept: parts.values().filter(is_new).cloned().collect(), gone }
     }
 
     /// Whether no part is held.
@@ -396,6 +377,11 @@ impl Inode {
     pub(super) fn error(&self, kind: ErrorKind, message: &str) -> Error {
         Error::new(kind, message).with_operation("GetObject").with_key(self.object.key.as_str().to_owned())
     }
+}
+
+/// Whether a recorded load may still want a part that no program has read to its end.
+fn is_planned(goals: &Goals, part: &Part) -> bool {
+    part.is_ahead() && goals.of(Why::Recorded) != Goal::None && !part.is_lost()
 }
 
 /// What remains of an object that nobody has open any more.
@@ -416,10 +402,10 @@ pub(super) enum Delivery {
 }
 
 impl State {
-    fn insert(&mut self, range: ByteRange, origin: Origin, grant: Grant) -> Order {
+    fn insert(&mut self, range: ByteRange, origin: Origin, grant: Grant) -> FetchOrder {
         let part = Part::new(range, origin, grant.budget().metrics());
         self.parts.insert(range.start, part.clone());
-        Order { part, grant }
+        FetchOrder { part, grant }
     }
 
     fn part_at(&self, at: u64) -> Option<Arc<Part>> {
@@ -431,7 +417,7 @@ impl State {
     fn running(&self, ahead: ByteRange) -> usize {
         let parts = self.parts.range(..ahead.end).rev().map(|(_, part)| part);
         let parts = parts.take_while(|part| part.range.end > ahead.start);
-        parts.filter(|part| part.origin == Origin::Ahead && part.is_running()).count()
+        parts.filter(|part| part.is_ahead() && part.is_running()).count()
     }
 
     /// What no part holds around an offset that no part holds.

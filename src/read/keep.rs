@@ -16,6 +16,7 @@ use super::inode::Inode;
 use super::integrity::Coverage;
 use super::part::{Part, Place};
 use super::reader::UNFINISHED;
+use super::why::Why;
 use crate::base::Ino;
 
 /// A reader is quiet when it has read nothing for this long, in milliseconds...
@@ -118,7 +119,7 @@ impl Reader {
     pub(super) fn forget_if_unused(&self, inode: &Arc<Inode>) {
         let mut inodes = self.inodes.lock();
         let is_ours = inodes.get(&inode.object.ino).is_some_and(|known| Arc::ptr_eq(known, inode));
-        let is_wanted = inode.handles.load(Ordering::Relaxed) > 0 || inode.is_expected.load(Ordering::Relaxed);
+        let is_wanted = inode.handles.load(Ordering::Relaxed) > 0 || inode.seat(Why::Expected).is_taken();
         if is_ours && !is_wanted && inode.is_empty() {
             inodes.remove(&inode.object.ino);
             if let Some(coverage) = inode.unfinished() {

@@ -13,6 +13,7 @@
 //!
 //! Errors of the store pass through as they are; what they mean to a program is decided in `fs`.
 
+mod agenda;
 mod budget;
 mod buffer;
 mod corrupt;
@@ -47,6 +48,7 @@ mod pipe;
 mod planner;
 mod pool;
 mod pressure;
+mod pump;
 mod reader;
 mod recorder;
 mod replay;
@@ -61,9 +63,10 @@ mod waiter;
 mod whole;
 #[cfg(test)]
 mod whole_tests;
+mod why;
 mod window;
 
-pub use expect::Cause;
+pub use agenda::Cause;
 pub use fetch::Pin;
 pub use file::File;
 pub use integrity::{Verified, WrongBytes};

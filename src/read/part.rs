@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
 use super::buffer::Buffer;
+use super::why::Why;
 use crate::base::ByteRange;
 use crate::cache::MemoryFile;
 use crate::metrics::{Metric, Metrics};
@@ -25,8 +26,8 @@ use crate::store::Error;
 pub(super) enum Origin {
     /// A program waited for it.
     Demand,
-    /// Ahead of a reader.
-    Ahead,
+    /// It was fetched before a program asked for it, for this reason.
+    Ahead(Why),
 }
 
 /// Where on the shelf.
@@ -99,7 +100,7 @@ impl fmt::Debug for Part {
 impl Part {
     /// A part that is wanted by whom `origin` says. Of one fetched ahead, the bytes that are let go unread are counted.
     pub(super) fn new(range: ByteRange, origin: Origin, metrics: &Arc<Metrics>) -> Arc<Self> {
-        let unread = (origin == Origin::Ahead).then(|| metrics.clone());
+        let unread = matches!(origin, Origin::Ahead(_)).then(|| metrics.clone());
         Part::with(range, origin, unread)
     }
 
@@ -118,6 +119,11 @@ impl Part {
             unread,
             progress: Mutex::new(progress),
         })
+    }
+
+    /// Whether it was fetched before a program asked for it.
+    pub(super) fn is_ahead(&self) -> bool {
+        matches!(self.origin, Origin::Ahead(_))
     }
 
     /// Gives the part its memory. Done once, by the task that fetches it.

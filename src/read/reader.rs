@@ -11,9 +11,9 @@ use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
+use super::agenda::Agenda;
 use super::budget::Budget;
 use super::credit::Credit;
-use super::fetcher::Turns;
 use super::file::File;
 use super::inode::Inode;
 use super::integrity::{Coverage, Verified, WrongBytes};
@@ -26,6 +26,7 @@ use super::pipe::Pipe;
 use super::pressure::Pressure;
 use super::recorder::Recorder;
 use super::replay::Replay;
+use super::why::Why;
 use crate::base::{Clock, Ino};
 use crate::cache::Memory;
 use crate::metrics::{Metric, Metrics};
@@ -48,7 +49,7 @@ pub struct Reader {
     pub(super) held_bytes: AtomicU64,
     /// What must stay because somebody said so.
     pub(super) pinned_bytes: AtomicU64,
-    pub(super) turns: Turns,
+    pub(super) agenda: Agenda,
     pub(super) tags: TagUse,
     pub(super) pipe: Pipe,
     /// For fetching what nobody has opened.
@@ -113,7 +114,7 @@ impl Reader {
             metrics,
             runtime: Handle::current(),
             clock,
-            turns: Turns::new(options.max_connections.max(1)),
+            agenda: Agenda::new(options.max_connections.max(1)),
             tags: TagUse::new(),
             pipe: Pipe::default(),
             credit: Credit::default(),
@@ -150,7 +151,7 @@ impl Reader {
         self.credit.settle(inode.object.ino);
         let is_planned = self.opened(&inode.object);
         if inode.prefetch.is(Prefetch::Open) && !is_planned && !inode.object.archived {
-            self.enqueue_warm_up(&inode);
+            self.want_whole(&inode, Why::Opened);
         }
         if is_planned || inode.prefetch.is(Prefetch::Open) {
             self.pump();

@@ -3,18 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Inode, Warmth};
+use super::Inode;
 use crate::read::object::Held;
 use crate::read::part::Part;
+use crate::read::why::{Goal, Why};
 
 impl Inode {
     /// Somebody wants all of it: fetching may begin now, from the first byte.
     pub(in crate::read) fn ask_for_all(&self) {
         let mut state = self.state.lock();
         state.asked += 1;
-        if state.warmth == Warmth::Cold {
-            state.warmth = Warmth::Below(0);
-        }
+        state.goals.begin(Why::AskedFor);
     }
 
     /// They have it, or no longer want it. What is fetched for the object's readers goes on.
@@ -22,14 +21,14 @@ impl Inode {
         let mut state = self.state.lock();
         state.asked -= 1;
         if state.asked == 0 {
-            state.warmth = Warmth::Cold;
+            state.goals.set(Why::AskedFor, Goal::None);
         }
     }
 
     /// Whether GETs that were asked for are yet to be started.
     pub(in crate::read) fn is_warming_up(&self) -> bool {
         let state = self.state.lock();
-        state.broken.is_none() && matches!(state.warmth, Warmth::Below(_))
+        state.broken.is_none() && matches!(state.goals.of(Why::AskedFor), Goal::Below(_))
     }
 
     pub(in crate::read) fn max_part_bytes(&self) -> u64 {
