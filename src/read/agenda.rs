@@ -40,17 +40,17 @@ pub(super) struct Agenda {
     places: Arc<Semaphore>,
     /// Places that the less urgent reasons leave to the others.
     reserved: usize,
-    lines: [Line; Queue::ALL.len()],
+    lanes: [Lane; Queue::ALL.len()],
 }
 
 /// One queue, and how long it is.
 #[derive(Default)]
-struct Line {
+struct Lane {
     entries: Mutex<VecDeque<Entry>>,
     len: AtomicUsize,
 }
 
-impl Line {
+impl Lane {
     fn change<T>(&self, change: impl FnOnce(&mut VecDeque<Entry>) -> T) -> T {
         let mut entries = self.entries.lock();
         let changed = change(&mut entries);
@@ -64,7 +64,7 @@ impl Agenda {
     pub(super) fn new(max_connections: usize) -> Self {
         // The store's limiter keeps one place in eight for demand as well: what starts here never waits there.
         let places = max_connections - max_connections.div_ceil(8).min(max_connections - 1);
-        Agenda { places: Arc::new(Semaphore::new(places)), reserved: places / 2, lines: Default::default() }
+        Agenda { places: Arc::new(Semaphore::new(places)), reserved: places / 2, lanes: Default::default() }
     }
 
     /// A place for one GET, if one is free. It is free again when this is dropped.
@@ -79,18 +79,18 @@ impl Agenda {
 
     /// Whether no queue holds anything.
     pub(super) fn is_empty(&self) -> bool {
-        self.lines.iter().all(|line| line.len.load(Ordering::Relaxed) == 0)
+        self.lanes.iter().all(|lane| lane.len.load(Ordering::Relaxed) == 0)
     }
 
     /// How many objects wait in a queue.
     pub(super) fn len(&self, queue: Queue) -> usize {
-        self.line(queue).len.load(Ordering::Relaxed)
+        self.lane(queue).len.load(Ordering::Relaxed)
     }
 
     /// Puts an object into the queue of its reason, unless it is there. One that has its turn now is looked at again.
     pub(super) fn add(&self, entry: Entry) {
         if entry.inode.seat(entry.why).call() {
-            self.line(entry.why.row().queue).change(|entries| entries.push_back(entry));
+            self.lane(entry.why.row().queue).change(|entries| entries.push_back(entry));
         }
     }
 
@@ -99,7 +99,7 @@ impl Agenda {
         if self.len(queue) == 0 {
             return None;
         }
-        let entry = self.line(queue).change(VecDeque::pop_front)?;
+        let entry = self.lane(queue).change(VecDeque::pop_front)?;
         entry.inode.seat(entry.why).look();
         Some(entry)
     }
@@ -107,7 +107,7 @@ impl Agenda {
     /// More is wanted of the object than its turn brought.
     pub(super) fn put_back(&self, entry: Entry, again: Again) {
         entry.inode.seat(entry.why).wait_again();
-        self.line(entry.why.row().queue).change(|entries| match again {
+        self.lane(entry.why.row().queue).change(|entries| match again {
             Again::First => entries.push_front(entry),
             Again::Last => entries.push_back(entry),
         });
@@ -124,7 +124,7 @@ impl Agenda {
 
     /// Takes those out of a queue that are not wanted any more.
     pub(super) fn withdraw(&self, queue: Queue, is_withdrawn: impl FnMut(&Entry) -> bool) -> VecDeque<Entry> {
-        self.line(queue).change(|entries| {
+        self.lane(queue).change(|entries| {
             let (withdrawn, others) = std::mem::take(entries).into_iter().partition(is_withdrawn);
             *entries = others;
             for Entry { why, inode, .. } in &withdrawn {
@@ -134,7 +134,7 @@ impl Agenda {
         })
     }
 
-    fn line(&self, queue: Queue) -> &Line {
-        &self.lines[queue as usize]
+    fn lane(&self, queue: Queue) -> &Lane {
+        &self.lanes[queue as usize]
     }
 }

@@ -19,20 +19,20 @@ pub(super) enum Source {
 }
 
 /// A read that waits, until dropped.
-pub(super) struct Waiting<'a>(&'a Arc<Metrics>);
+pub(super) struct WaitingRead<'a>(&'a Arc<Metrics>);
 
-impl<'a> Waiting<'a> {
+impl<'a> WaitingRead<'a> {
     /// Begins to wait: the bytes are not all in buffers.
     pub(super) fn begin(metrics: &'a Arc<Metrics>, source: &mut Source) -> Self {
         if *source == Source::Buffer {
             *source = Source::UnderWay;
         }
         metrics.add(Metric::ReadsWaiting, 1);
-        Waiting(metrics)
+        WaitingRead(metrics)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingRead<'_> {
     fn drop(&mut self) {
         self.0.subtract(Metric::ReadsWaiting, 1);
     }

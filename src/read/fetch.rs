@@ -2,7 +2,7 @@
 //!
 //! What is asked for is fetched as files opened under `prefetch=open` are, in the order of the requests, behind what
 //! readers wait for and the windows ahead of them. Bytes that did not come so (a guess that failed is nobody's error)
-//! are fetched like those that a program waits for, and then an error is one. At the end all of it lies on the shelf
+//! are fetched like those that a program waits for, and then an error is one. At the end all of it may be given up
 //! as if it had been read; of a [`Pin`] nothing does, and so nothing is given up.
 
 use std::fmt;
@@ -14,7 +14,7 @@ use super::inode::Inode;
 use super::object::{Held, Object};
 use super::part::{Lost, Part, Place};
 use super::replay::Guidance;
-use super::stream::{Fetch, Plan};
+use super::streams::{Fetch, Plan};
 use super::why::Why;
 use super::{File, MemoryCache, Reader};
 use crate::base::{ByteRange, Ino};
@@ -51,7 +51,7 @@ impl File {
         drop(asked);
         for part in &parts {
             part.deliver(part.range);
-            self.reader.shelf.put(&self.inode, part, Place::Recent);
+            self.reader.lru_parts.put(&self.inode, part, Place::Recent);
         }
         Ok(())
     }
@@ -136,7 +136,7 @@ impl Drop for Pin {
         inode.is_pinned.store(false, Ordering::Relaxed);
         reader.pinned_bytes.fetch_sub(inode.object.size, Ordering::Relaxed);
         if inode.whole.lock().upgrade().is_none() {
-            inode.complete_parts().iter().for_each(|part| reader.shelf.put(inode, part, Place::Recent));
+            inode.complete_parts().iter().for_each(|part| reader.lru_parts.put(inode, part, Place::Recent));
         }
     }
 }
@@ -171,7 +171,7 @@ impl Reader {
         }
         let parts = inode.complete_parts();
         for part in &parts {
-            self.shelf.hold(part);
+            self.lru_parts.hold(part);
             inode.remove(part.range.start, part.id);
         }
         self.forget_if_unused(&inode);

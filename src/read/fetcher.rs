@@ -27,13 +27,13 @@ const MOST_DOUBTS: u32 = 4;
 
 impl Reader {
     /// Looks at a model's header once it is there.
-    pub(super) fn study(&self, inode: &Arc<Inode>) {
-        let Some((format, parts)) = inode.to_study() else { return };
+    pub(super) fn header_parse(&self, inode: &Arc<Inode>) {
+        let Some((format, parts)) = inode.header_to_parse() else { return };
         let inode = inode.clone();
         // Headers of many megabytes take a while.
         self.runtime.spawn_blocking(move || {
             let head = parts.iter().map(|part| part.head()).collect::<Vec<_>>().concat();
-            inode.studied(format.layout(&head, inode.object.size));
+            inode.header_parsed(format.layout(&head, inode.object.size));
         });
     }
 
@@ -43,7 +43,7 @@ impl Reader {
         let (object, range) = (&inode.object, part.range);
         let (ino, key, origin) = (object.ino.0, object.key.as_str(), part.origin);
         let span = tracing::debug_span!("fetch", ino, key, ?range, ?origin);
-        let fetch = Fetch { reader: self.clone(), inode: inode.clone(), part: order.part };
+        let fetch = FetchTask { reader: self.clone(), inode: inode.clone(), part: order.part };
         let fetching = async move {
             fetch.run(order.grant).await;
             drop(place);
@@ -58,13 +58,13 @@ impl Reader {
 }
 
 /// The fetching of one part. Whatever happens, also when the task is called off, the part ends.
-struct Fetch {
+struct FetchTask {
     reader: Arc<Reader>,
     inode: Arc<Inode>,
     part: Arc<Part>,
 }
 
-impl Drop for Fetch {
+impl Drop for FetchTask {
     fn drop(&mut self) {
         if std::thread::panicking() {
             // Not dropped, or whoever waits would start the same GET, and the same panic, for ever.
@@ -95,7 +95,7 @@ impl Filling {
     }
 }
 
-impl Fetch {
+impl FetchTask {
     async fn run(&self, grant: Grant) {
         let mut filling = Filling { grant: Some(grant), tail: None, crc: None, failing_for: Duration::ZERO };
         let (mut is_retry, mut doubts) = (false, 0);
@@ -231,7 +231,7 @@ impl Fetch {
         }
         self.part.complete();
         if let Some(place) = self.inode.place_of_unread(&self.part) {
-            self.reader.shelf.put(&self.inode, &self.part, place);
+            self.reader.lru_parts.put(&self.inode, &self.part, place);
         }
     }
 }

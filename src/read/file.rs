@@ -9,13 +9,15 @@ use tracing::Instrument;
 
 use super::Reader;
 use super::budget::Priority;
-use super::counted::{Source, Waiting};
-use super::inode::{Cover, Delivery, Inode, Room};
+use super::counted::{Source, WaitingRead};
+use super::inode::{Coverage, Delivery, Inode, OnShortage};
 use super::integrity::Verified;
+use super::object::Object;
+use super::options::Prefetch;
 use super::part::{Lost, Part, Place};
 use super::replay::Guidance;
 use super::slice::Slice;
-use super::stream::Plan;
+use super::streams::Plan;
 use super::waiter::Waiter;
 use super::whole::Whole;
 use super::why::Why;
@@ -31,6 +33,35 @@ pub struct File {
 impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("File").field(&self.inode.object).finish()
+    }
+}
+
+impl Reader {
+    /// Opens an object. Handles of one inode share their buffers; the last one to go calls off what is on its way.
+    pub fn open(self: &Arc<Self>, object: Object) -> File {
+        let inode = {
+            let mut inodes = self.inodes.lock();
+            let known = inodes.get(&object.ino).filter(|inode| inode.broken().is_none() && inode.object == object);
+            let inode = match known.cloned() {
+                Some(inode) => {
+                    inode.marks(|marks| marks.was_modified(object.mtime));
+                    inode
+                }
+                None => self.new_inode(object),
+            };
+            inode.handles.fetch_add(1, Ordering::Relaxed);
+            inodes.insert(inode.object.ino, inode.clone());
+            inode
+        };
+        self.credit.settle(inode.object.ino);
+        let is_planned = self.opened(&inode.object);
+        if inode.prefetch.is(Prefetch::Open) && !is_planned && !inode.object.archived {
+            self.want_whole(&inode, Why::Opened);
+        }
+        if is_planned || inode.prefetch.is(Prefetch::Open) {
+            self.pump();
+        }
+        File { reader: self.clone(), inode }
     }
 }
 
@@ -80,7 +111,7 @@ impl File {
             self.reader.want_whole(&self.inode, Why::Model);
         }
         if let Some(range) = plan.abandoned {
-            self.shelve(self.inode.strays(range), Place::Coldest);
+            self.place(self.inode.strays(range), Place::Coldest);
         }
         loop {
             let generation = self.inode.generation();
@@ -89,7 +120,7 @@ impl File {
             self.reader.pump();
             let is_ready = parts.iter().all(|part| part.has(read));
             parts.iter().filter(|part| !part.has(read)).for_each(|part| part.waited_for(now));
-            let _waiting = (!is_ready).then(|| Waiting::begin(&self.reader.metrics, source));
+            let _waiting = (!is_ready).then(|| WaitingRead::begin(&self.reader.metrics, source));
             match arrive(&parts, read).await {
                 Ok(()) if self.inode.hand_out(generation) => return Ok(self.deliver(&parts, read)),
                 // Some of what had come was found to be wrong since: asked for again, or this read fails.
@@ -112,10 +143,10 @@ impl File {
         guidance: Guidance,
         source: &mut Source,
     ) -> Result<Vec<Arc<Part>>> {
-        let mut room = Room::Ask;
+        let mut room = OnShortage::Ask;
         loop {
             match self.inode.cover(read, plan.fetch, room, &self.reader.budget)? {
-                Cover::Parts(parts, orders) => {
+                Coverage::Parts(parts, orders) => {
                     self.reader.came_late(guidance, &orders);
                     if !orders.is_empty() {
                         *source = Source::Store;
@@ -123,9 +154,9 @@ impl File {
                     orders.into_iter().for_each(|order| self.reader.start(&self.inode, order, None));
                     return Ok(parts);
                 }
-                Cover::Lacking(bytes) => {
+                Coverage::Lacking(bytes) => {
                     self.reader.make_room(bytes, Priority::Demand);
-                    room = Room::Overdraw;
+                    room = OnShortage::Overdraw;
                 }
             }
         }
@@ -134,19 +165,19 @@ impl File {
     fn deliver(&self, parts: &[Arc<Part>], read: ByteRange) -> Slice {
         let slice = Slice::new(parts, read);
         self.inode.read_bytes.fetch_add(read.len(), Ordering::Relaxed);
-        self.reader.study(&self.inode);
+        self.reader.header_parse(&self.inode);
         for part in parts {
-            if self.inode.delivered(part, read.intersect(part.range)) == Delivery::Shelve {
-                self.reader.shelf.put(&self.inode, part, Place::Recent);
-            } else if part.shelved.load(Ordering::Relaxed) {
-                self.reader.shelf.touch(part);
+            if self.inode.delivered(part, read.intersect(part.range)) == Delivery::MayGo {
+                self.reader.lru_parts.put(&self.inode, part, Place::Recent);
+            } else if part.is_placed.load(Ordering::Relaxed) {
+                self.reader.lru_parts.touch(part);
             }
         }
         slice
     }
 
-    fn shelve(&self, parts: Vec<Arc<Part>>, place: Place) {
-        parts.iter().for_each(|part| self.reader.shelf.put(&self.inode, part, place));
+    fn place(&self, parts: Vec<Arc<Part>>, place: Place) {
+        parts.iter().for_each(|part| self.reader.lru_parts.put(&self.inode, part, place));
     }
 }
 
@@ -176,7 +207,7 @@ impl Drop for File {
         };
         closed.gone.iter().for_each(|part| part.drop_out());
         drop(closed.gone);
-        self.shelve(closed.kept, Place::Recent);
+        self.place(closed.kept, Place::Recent);
         self.reader.forget_if_unused(&self.inode);
         self.reader.pump();
     }

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 
 use super::inode::{FetchOrder, Inode, Next, Terms};
 use super::replay::{Guidance, Replay};
-use super::stream::Plan;
+use super::streams::Plan;
 use super::trace::Trace;
 use super::why::Why;
 use super::{Object, Reader};

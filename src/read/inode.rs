@@ -3,7 +3,7 @@
 //! Methods here decide and record under one short lock; they send nothing and wait for nothing. What must be fetched
 //! comes back as [`FetchOrder`]s for `fetcher`.
 //!
-//! Locks, in the order they may be taken: the reader's map of inodes, [`Inode::state`], then any one of the shelf, a
+//! Locks, in the order they may be taken: the reader's map of inodes, [`Inode::state`], then any one of `LruParts`, a
 //! part's progress, the pool. Two inodes are never locked at once.
 
 mod ahead;
@@ -22,7 +22,7 @@ pub(super) use checked::{Arrival, Evidence};
 
 use super::budget::{Budget, Grant, Priority};
 use super::failures::Failures;
-use super::integrity::Coverage;
+use super::integrity::Checksums;
 use super::layout::Format;
 use super::marks::Marks;
 use super::mode::Mode;
@@ -31,7 +31,7 @@ use super::options::{MemoryCache, Options, Prefetch, Verify};
 use super::part::{Origin, Part, Place};
 use super::planner;
 use super::pool::capacity_for;
-use super::stream::{Bounds, Fetch, Plan, Table};
+use super::streams::{Bounds, Fetch, Plan, Streams};
 use super::whole::Whole;
 use super::why::{Goal, Goals, ROWS, Seat, Why};
 use crate::base::ByteRange;
@@ -54,16 +54,16 @@ pub(super) struct FetchOrder {
 }
 
 /// What a read is answered from.
-pub(super) enum Cover {
+pub(super) enum Coverage {
     /// These parts, in order and without a gap; the orders among them are to be fetched now.
     Parts(Vec<Arc<Part>>, Vec<FetchOrder>),
-    /// This much memory should be given up first; then ask again, with [`Room::Overdraw`].
+    /// This much memory should be given up first; then ask again, with [`OnShortage::Overdraw`].
     Lacking(u64),
 }
 
 /// What to do where memory lacks for the bytes of a read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Room {
+pub(super) enum OnShortage {
     /// Say so.
     Ask,
     /// Fetch exactly the bytes asked for all the same.
@@ -85,7 +85,7 @@ pub(super) struct Inode {
     may_be_swept: bool,
 
     /// Where its bytes lie, if they may be kept whole. Made when the first of them come.
-    pub(super) home: OnceLock<Option<Arc<MemoryFile>>>,
+    pub(super) backing_file: OnceLock<Option<Arc<MemoryFile>>>,
     /// While somebody reads the home by himself.
     pub(super) whole: Mutex<Weak<Whole>>,
     /// Open handles; changes under the lock of the reader's map.
@@ -111,7 +111,7 @@ pub(super) struct Inode {
 }
 
 /// What is known of a model file's layout.
-enum Study {
+enum HeaderParse {
     /// No model, or all that will ever be known.
     Done,
     /// The header is in the first so many bytes, or begins there.
@@ -123,12 +123,12 @@ enum Study {
 struct State {
     /// By start; no two overlap.
     parts: BTreeMap<u64, Arc<Part>>,
-    streams: Table,
+    streams: Streams,
     /// What is fetched ahead, and how far that has come. Of windows the streams know.
     goals: Goals,
     /// How many have asked for all of it.
     asked: u32,
-    study: Study,
+    header_parse: HeaderParse,
     /// Bytes asked for since it was opened.
     asked_bytes: u64,
     /// Bytes fetched because all of the object is likely to be wanted.
@@ -138,9 +138,9 @@ struct State {
     /// The store's checksum of the whole object, once an answer told it.
     crc64: Option<u64>,
     /// What has come since the object was last found good.
-    coverage: Coverage,
+    coverage: Checksums,
     /// What had come when it was.
-    good: Coverage,
+    good: Checksums,
     verified: bool,
     /// Whether a mismatch was answered with fetching everything again.
     refetched: bool,
@@ -150,7 +150,7 @@ struct State {
 
 impl Inode {
     pub(super) fn new(object: Object, prefetch: Prefetch, part_bytes: u64, options: &Options) -> Arc<Self> {
-        let max_part_bytes = part_bytes.max(1).next_multiple_of(super::window::GRAIN_BYTES);
+        let max_part_bytes = part_bytes.max(1).next_multiple_of(super::stream::GRAIN_BYTES);
         let small_bytes = SMALL_BYTES.min(max_part_bytes);
         let format = Format::of(object.key.as_str());
         let first_window_bytes = if format.is_some() { MODEL_HEAD_BYTES } else { u64::MAX };
@@ -159,16 +159,16 @@ impl Inode {
         let may_be_swept = object.size <= options.memory_limit / 2;
         let state = State {
             parts: BTreeMap::new(),
-            streams: Table::new(bounds),
+            streams: Streams::new(bounds),
             goals: Goals::default(),
             asked: 0,
-            study: if format.is_some() { Study::Needs(8) } else { Study::Done },
+            header_parse: if format.is_some() { HeaderParse::Needs(8) } else { HeaderParse::Done },
             asked_bytes: 0,
             swept_bytes: 0,
             marks: Marks::new(&object),
             crc64: None,
-            coverage: Coverage::default(),
-            good: Coverage::default(),
+            coverage: Checksums::default(),
+            good: Checksums::default(),
             verified: false,
             refetched: false,
             broken: None,
@@ -182,7 +182,7 @@ impl Inode {
             keep: options.memory_cache,
             format,
             may_be_swept,
-            home: OnceLock::new(),
+            backing_file: OnceLock::new(),
             whole: Mutex::default(),
             handles: AtomicUsize::new(0),
             seats: Default::default(),
@@ -216,7 +216,13 @@ impl Inode {
     }
 
     /// The parts that hold a read, those that must be fetched for it included.
-    pub(super) fn cover(&self, read: ByteRange, fetch: Fetch, room: Room, budget: &Arc<Budget>) -> Result<Cover> {
+    pub(super) fn cover(
+        &self,
+        read: ByteRange,
+        fetch: Fetch,
+        room: OnShortage,
+        budget: &Arc<Budget>,
+    ) -> Result<Coverage> {
         let mut state = self.state.lock();
         if let Some(error) = &state.broken {
             return Err(error.clone());
@@ -238,14 +244,16 @@ impl Inode {
             let want = planner::demanded(gap, hole, fetch);
             let order = match budget.reserve(capacity_for(want.len()), Priority::Demand) {
                 Some(grant) => state.insert(want, Origin::Demand, grant),
-                None if room == Room::Ask && orders.is_empty() => return Ok(Cover::Lacking(capacity_for(want.len()))),
+                None if room == OnShortage::Ask && orders.is_empty() => {
+                    return Ok(Coverage::Lacking(capacity_for(want.len())));
+                }
                 None => state.insert(gap, Origin::Demand, budget.overdraw(capacity_for(gap.len()))),
             };
             at = order.part.range.end;
             parts.push(order.part.clone());
             orders.push(order);
         }
-        Ok(Cover::Parts(parts, orders))
+        Ok(Coverage::Parts(parts, orders))
     }
 
     /// Looks at what answers are compared with, or changes it.
@@ -285,7 +293,7 @@ impl Inode {
             self.remove(part.range.start, part.id);
             return Delivery::Keep;
         }
-        Delivery::Shelve
+        Delivery::MayGo
     }
 
     /// Whether a part is forgotten once it was handed out.
@@ -295,7 +303,7 @@ impl Inode {
             && (self.object.size > SMALL_BYTES || self.prefetch.is(Prefetch::Off))
     }
 
-    /// Where on the shelf a part belongs that was fetched ahead, has just completed, and has no reader: the object is
+    /// Where a part stands among those that may be given up that was fetched ahead, has just completed, and has no reader: the object is
     /// to be opened yet, or the reader has gone elsewhere.
     pub(super) fn place_of_unread(&self, part: &Part) -> Option<Place> {
         let state = self.state.lock();
@@ -310,7 +318,7 @@ impl Inode {
         Some(if state.goals.of(Why::Expected) == Goal::None { Place::Coldest } else { Place::Recent })
     }
 
-    /// Parts that were fetched ahead in this range, untouched and now in nobody's window: for the shelf. Those still
+    /// Parts that were fetched ahead in this range, untouched and now in no window: they may be given up. Those still
     /// on their way end there by themselves.
     pub(super) fn strays(&self, range: ByteRange) -> Vec<Arc<Part>> {
         let state = self.state.lock();
@@ -320,7 +328,7 @@ impl Inode {
     }
 
     /// Memory lacks: ends the streams that saw none of the last `reads` reads, calls off GETs ahead that are in
-    /// nobody's window, and returns the parts that are not, for the shelf.
+    /// no window, and returns the parts that are not, which may be given up.
     pub(super) fn give_up(&self, reads: u64) -> Vec<Arc<Part>> {
         let mut state = self.state.lock();
         let State { parts, streams, goals, .. } = &mut *state;
@@ -334,7 +342,7 @@ impl Inode {
             !(is_guess && part.drop_out_unless_waited_for())
         });
         let is_idle = |part: &&Arc<Part>| {
-            part.is_complete() && !part.shelved.load(Ordering::Relaxed) && !streams.is_near(part.range)
+            part.is_complete() && !part.is_placed.load(Ordering::Relaxed) && !streams.is_near(part.range)
         };
         parts.values().filter(is_idle).cloned().collect()
     }
@@ -364,7 +372,7 @@ impl Inode {
             false => is_planned(goals, part),
         };
         let gone: Vec<_> = parts.extract_if(.., |_, part| !is_kept(part)).map(|(_, part)| part).collect();
-        let is_new = |part: &&Arc<Part>| part.is_complete() && !part.shelved.load(Ordering::Relaxed);
+        let is_new = |part: &&Arc<Part>| part.is_complete() && !part.is_placed.load(Ordering::Relaxed);
         Closed { kept: parts.values().filter(is_new).cloned().collect(), gone }
     }
 
@@ -386,7 +394,7 @@ fn is_planned(goals: &Goals, part: &Part) -> bool {
 
 /// What remains of an object that nobody has open any more.
 pub(super) struct Closed {
-    /// Parts that stay for the next open, and are not on the shelf yet.
+    /// Parts that stay for the next open, and are not among those that may be given up yet.
     pub(super) kept: Vec<Arc<Part>>,
     /// Parts to be dropped, outside of all locks: giving memory back to the system takes milliseconds.
     pub(super) gone: Vec<Arc<Part>>,
@@ -398,7 +406,7 @@ pub(super) enum Delivery {
     /// Nothing: there is more to hand out, or it is gone.
     Keep,
     /// Every byte was handed out: it may be given up when memory is wanted.
-    Shelve,
+    MayGo,
 }
 
 impl State {

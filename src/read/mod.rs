@@ -14,6 +14,7 @@
 //! Errors of the store pass through as they are; what they mean to a program is decided in `fs`.
 
 mod agenda;
+mod backing;
 mod budget;
 mod buffer;
 mod corrupt;
@@ -35,7 +36,6 @@ mod follow;
 mod follow_tests;
 mod inode;
 mod integrity;
-mod keep;
 mod layout;
 mod marks;
 mod mode;
@@ -50,10 +50,13 @@ mod pool;
 mod pressure;
 mod pump;
 mod reader;
+mod reclaim;
 mod recorder;
 mod replay;
+mod shortage;
 mod slice;
 mod stream;
+mod streams;
 mod tensors;
 #[cfg(test)]
 mod tests;
@@ -64,7 +67,6 @@ mod whole;
 #[cfg(test)]
 mod whole_tests;
 mod why;
-mod window;
 
 pub use agenda::Cause;
 pub use fetch::Pin;

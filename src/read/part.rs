@@ -30,7 +30,7 @@ pub(super) enum Origin {
     Ahead(Why),
 }
 
-/// Where on the shelf.
+/// Where a part stands among those that may be given up.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     /// Last to go.
@@ -50,8 +50,8 @@ pub(super) struct Part {
     buffer: OnceLock<Arc<Buffer>>,
     /// One bit for each 64th of the range whose last byte was handed out.
     delivered: AtomicU64,
-    /// Whether the part lies on the shelf, to be given up when memory is wanted; or is held, and must not come there.
-    pub(super) shelved: AtomicBool,
+    /// Whether it was settled what becomes of the part: it is among those that may be given up, or must not come there.
+    pub(super) is_placed: AtomicBool,
     /// The checksum of all its bytes, once they are in.
     crc: OnceLock<u64>,
     /// Since when a program waits for it, on the reader's clock.
@@ -113,7 +113,7 @@ impl Part {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             buffer: OnceLock::new(),
             delivered: AtomicU64::new(0),
-            shelved: AtomicBool::new(false),
+            is_placed: AtomicBool::new(false),
             crc: OnceLock::new(),
             waited_for_since: OnceLock::new(),
             unread,

@@ -2,7 +2,7 @@
 //!
 //! Pure: parts come in as a sequence of ranges, GETs go out as ranges. Two parts never overlap.
 
-use super::stream::Fetch;
+use super::streams::Fetch;
 use crate::base::ByteRange;
 
 /// What a program asks for beyond this, in one request, comes in several GETs side by side: one GET is as slow as one

@@ -5,10 +5,6 @@
 
 use std::time::Duration;
 
-use super::Reader;
-use super::budget::Priority;
-use crate::metrics::Metric;
-
 /// The limit is never lowered below this, in bytes: a part for each of a few readers. What programs wait for is fetched
 /// in any case.
 const FLOOR_BYTES: u64 = 32 << 20;
@@ -68,15 +64,20 @@ impl Pressure {
         Pressure { configured_bytes, limit_bytes: configured_bytes, calm: Duration::ZERO }
     }
 
+    /// How much may be held now, in bytes.
+    pub(super) fn limit_bytes(&self) -> u64 {
+        self.limit_bytes
+    }
+
     /// Another limit is configured. Where memory is short, what is short stays so.
-    fn configure(&mut self, bytes: u64) {
+    pub(super) fn configure(&mut self, bytes: u64) {
         let is_short = self.limit_bytes < self.configured_bytes;
         self.configured_bytes = bytes;
         self.limit_bytes = if is_short { self.limit_bytes.min(bytes) } else { bytes };
     }
 
     /// Takes an observation in.
-    fn observe(&mut self, seen: &Observation) -> Option<Change> {
+    pub(super) fn observe(&mut self, seen: &Observation) -> Option<Change> {
         let before = self.limit_bytes;
         if seen.is_want(1) {
             self.calm = Duration::ZERO;
@@ -143,63 +144,14 @@ impl Observation {
     }
 }
 
-impl Reader {
-    /// When to observe memory again after `seen`, unless the alarm rings before.
-    pub fn next_observation(&self, seen: &Observation, alarm: Alarm) -> Duration {
-        let is_reduced = {
-            let pressure = self.pressure.lock();
-            pressure.limit_bytes < pressure.configured_bytes
-        };
+impl Pressure {
+    /// When to observe memory again after `seen`, unless the alarm rings before; `used_bytes` are held.
+    pub(super) fn next_observation(&self, seen: &Observation, alarm: Alarm, used_bytes: u64) -> Duration {
         match () {
             // It grows back by the time that has passed.
-            () if is_reduced => seen.pause(alarm).min(REGULARLY),
-            () if self.budget.used_bytes() <= FLOOR_BYTES => IDLE,
+            () if self.limit_bytes < self.configured_bytes => seen.pause(alarm).min(REGULARLY),
+            () if used_bytes <= FLOOR_BYTES => IDLE,
             () => seen.pause(alarm),
-        }
-    }
-
-    /// Memory that is accounted for here: read buffers and what their pages take beyond them, in bytes.
-    pub fn accounted_bytes(&self) -> u64 {
-        self.budget.used_bytes()
-    }
-
-    /// Gives back to the system what is kept of freed buffers, so that new ones come sooner.
-    pub fn give_back_freed(&self) {
-        self.budget.pool().trim(0);
-    }
-
-    /// Holds less memory where there is little, and more again when there is enough. Fails no read.
-    pub fn observe_memory(&self, seen: &Observation) -> Option<Change> {
-        let (change, limit_bytes) = {
-            let mut pressure = self.pressure.lock();
-            (pressure.observe(seen), pressure.limit_bytes)
-        };
-        self.hold_at_most(limit_bytes);
-        if change.is_some_and(|change| matches!(change, Change::Short(_))) {
-            self.metrics.add(Metric::MemoryShortages, 1);
-        }
-        change
-    }
-
-    /// How much may be held now, in bytes.
-    pub fn memory_limit(&self) -> u64 {
-        self.budget.limit_bytes()
-    }
-
-    /// Changes the option `memory_limit`, in bytes: what is held beyond it is given up, as far as nobody waits for it.
-    pub fn set_memory_limit(&self, bytes: u64) {
-        let limit_bytes = {
-            let mut pressure = self.pressure.lock();
-            pressure.configure(bytes);
-            pressure.limit_bytes
-        };
-        self.hold_at_most(limit_bytes);
-    }
-
-    fn hold_at_most(&self, limit_bytes: u64) {
-        self.metrics.set(Metric::MemoryLimit, limit_bytes);
-        if limit_bytes != self.budget.set_limit_bytes(limit_bytes) {
-            self.make_room(0, Priority::Window);
         }
     }
 }
@@ -209,6 +161,7 @@ mod tests {
     use super::super::Options;
     use super::super::tests::{Bed, MIB, content, read_through};
     use super::*;
+    use crate::metrics::Metric;
 
     const SECOND: Duration = Duration::from_secs(1);
 

@@ -12,7 +12,7 @@ use super::agenda::Entry;
 use super::credit::WRITE_OFF_MS;
 use super::follow::PlanStep;
 use super::inode::{FetchOrder, Inode, Next, Terms};
-use super::stream::Most;
+use super::streams::Most;
 use super::why::{Again, Queue, Share, Why};
 
 /// No window is larger, in bytes, before the network has shown that it holds more: more in flight than it holds only

@@ -14,19 +14,17 @@ use tokio::runtime::Handle;
 use super::agenda::Agenda;
 use super::budget::Budget;
 use super::credit::Credit;
-use super::file::File;
 use super::inode::Inode;
-use super::integrity::{Coverage, Verified, WrongBytes};
-use super::keep::Shelf;
+use super::integrity::{Checksums, Verified, WrongBytes};
 use super::marks::TagUse;
 use super::mode::Modes;
 use super::object::Object;
 use super::options::{Options, Passthrough, Prefetch};
 use super::pipe::Pipe;
 use super::pressure::Pressure;
+use super::reclaim::LruParts;
 use super::recorder::Recorder;
 use super::replay::Replay;
-use super::why::Why;
 use crate::base::{Clock, Ino};
 use crate::cache::Memory;
 use crate::metrics::{Metric, Metrics};
@@ -54,7 +52,7 @@ pub struct Reader {
     pub(super) pipe: Pipe,
     /// For fetching what nobody has opened.
     pub(super) credit: Credit,
-    pub(super) shelf: Shelf,
+    pub(super) lru_parts: LruParts,
     pub(super) last_search_ms: AtomicU64,
     /// What is wanted, where that is recorded.
     pub(super) recorder: OnceLock<Mutex<Recorder>>,
@@ -66,7 +64,7 @@ pub struct Reader {
     /// Objects that are open, or of which bytes are kept.
     pub(super) inodes: Mutex<HashMap<Ino, Arc<Inode>>>,
     /// Checksums of objects that were read in part, of which no byte is kept any more: the kernel may keep some.
-    pub(super) unfinished: Mutex<LruCache<Ino, Coverage>>,
+    pub(super) unfinished: Mutex<LruCache<Ino, Checksums>>,
     /// Who is told of bytes that are wrong.
     pub(super) wrong_bytes: OnceLock<Arc<dyn WrongBytes>>,
     /// When wrong bytes were last looked for.
@@ -77,9 +75,6 @@ pub struct Reader {
 
 /// So many objects found good are remembered.
 const KNOWN_GOOD: usize = 1 << 16;
-
-/// The checksums of so many objects that were read in part are remembered.
-pub(super) const UNFINISHED: usize = 1024;
 
 impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -119,7 +114,7 @@ impl Reader {
             pipe: Pipe::default(),
             credit: Credit::default(),
             options,
-            shelf: Shelf::new(),
+            lru_parts: LruParts::new(),
             last_search_ms: AtomicU64::new(0),
             recorder: OnceLock::new(),
             replay: OnceLock::new(),
@@ -132,33 +127,7 @@ impl Reader {
         })
     }
 
-    /// Opens an object. Handles of one inode share their buffers; the last one to go calls off what is on its way.
-    pub fn open(self: &Arc<Self>, object: Object) -> File {
-        let inode = {
-            let mut inodes = self.inodes.lock();
-            let known = inodes.get(&object.ino).filter(|inode| inode.broken().is_none() && inode.object == object);
-            let inode = match known.cloned() {
-                Some(inode) => {
-                    inode.marks(|marks| marks.was_modified(object.mtime));
-                    inode
-                }
-                None => self.new_inode(object),
-            };
-            inode.handles.fetch_add(1, Ordering::Relaxed);
-            inodes.insert(inode.object.ino, inode.clone());
-            inode
-        };
-        self.credit.settle(inode.object.ino);
-        let is_planned = self.opened(&inode.object);
-        if inode.prefetch.is(Prefetch::Open) && !is_planned && !inode.object.archived {
-            self.want_whole(&inode, Why::Opened);
-        }
-        if is_planned || inode.prefetch.is(Prefetch::Open) {
-            self.pump();
-        }
-        File { reader: self.clone(), inode }
-    }
-
+    /// The state of an object that nothing holds yet.
     pub(super) fn new_inode(&self, object: Object) -> Arc<Inode> {
         let (ino, prefetch) = (object.ino, self.modes.of(object.ino));
         let inode = Inode::new(object, prefetch, self.part_bytes.load(Ordering::Relaxed), &self.options);

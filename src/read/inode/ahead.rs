@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{FetchOrder, Inode, SMALL_BYTES, State, Study};
+use super::{FetchOrder, HeaderParse, Inode, SMALL_BYTES, State};
 use crate::base::ByteRange;
 use crate::read::Prefetch;
 use crate::read::budget::{Budget, Priority};
@@ -13,7 +13,7 @@ use crate::read::layout::{Format, Layout};
 use crate::read::part::{Origin, Part};
 use crate::read::planner;
 use crate::read::pool::capacity_for;
-use crate::read::stream::{Fetch, Most, Plan, Wanted};
+use crate::read::streams::{Fetch, Most, Plan, Wanted};
 use crate::read::why::{Cut, Goal, Queue, Why};
 
 /// Where all of a model is likely to be wanted, so many times what was asked for is fetched at most...
@@ -185,31 +185,31 @@ impl Inode {
     }
 
     /// The parts that hold what must be known of a model's header next, if they are all there. Answer with
-    /// [`Inode::studied`].
-    pub(in crate::read) fn to_study(&self) -> Option<(Format, Vec<Arc<Part>>)> {
+    /// [`Inode::header_parsed`].
+    pub(in crate::read) fn header_to_parse(&self) -> Option<(Format, Vec<Arc<Part>>)> {
         let format = self.format?;
         let mut state = self.state.lock();
-        let Study::Needs(need) = state.study else { return None };
+        let HeaderParse::Needs(need) = state.header_parse else { return None };
         let (mut parts, mut at) = (Vec::new(), 0);
         while at < need {
             let part = state.part_at(at).filter(|part| part.is_complete())?;
             at = part.range.end;
             parts.push(part);
         }
-        state.study = Study::Busy;
+        state.header_parse = HeaderParse::Busy;
         Some((format, parts))
     }
 
     /// What the header said.
-    pub(in crate::read) fn studied(&self, layout: Layout) {
+    pub(in crate::read) fn header_parsed(&self, layout: Layout) {
         let mut state = self.state.lock();
-        state.study = match layout {
-            Layout::Unfinished(need) => Study::Needs(need),
+        state.header_parse = match layout {
+            Layout::Unfinished(need) => HeaderParse::Needs(need),
             Layout::Tensors(tensors) => {
                 state.streams.learn(tensors);
-                Study::Done
+                HeaderParse::Done
             }
-            Layout::Unknown => Study::Done,
+            Layout::Unknown => HeaderParse::Done,
         };
     }
 }

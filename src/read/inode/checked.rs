@@ -14,7 +14,7 @@ use crate::base::ByteRange;
 use crate::read::Verify;
 use crate::read::budget::Budget;
 use crate::read::buffer::Buffer;
-use crate::read::integrity::{Agreement, Coverage, Verified};
+use crate::read::integrity::{Agreement, Checksums, Verified};
 use crate::read::part::Part;
 use crate::read::pool::capacity_for;
 use crate::store::ErrorKind;
@@ -43,7 +43,7 @@ pub(in crate::read) struct Evidence {
     /// These bytes came twice, and not the same.
     pub(in crate::read) contradiction: Option<ByteRange>,
     /// The whole object as it came, stretch by stretch; empty where it did not all come.
-    pub(in crate::read) pass: Coverage,
+    pub(in crate::read) pass: Checksums,
     /// The checksum that the store keeps of the whole.
     pub(in crate::read) expected: u64,
 }
@@ -77,7 +77,7 @@ impl Inode {
         let before = state.good.compare(part.range, crc, bytes);
         if before == Agreement::Differs || state.coverage.add(part.range, crc, bytes) == Agreement::Differs {
             let contradiction = Some(part.range);
-            return Arrival::Corrupt(Evidence { contradiction, pass: Coverage::default(), expected });
+            return Arrival::Corrupt(Evidence { contradiction, pass: Checksums::default(), expected });
         }
         if let Some(whole) = state.coverage.whole(self.object.size) {
             let pass = std::mem::take(&mut state.coverage);
@@ -136,7 +136,7 @@ impl Inode {
 
     /// What is worth knowing of the object when it is opened again: the kernel may hold the pages of what has come. `None`
     /// where that is nothing, or where the next open may mean another version.
-    pub(in crate::read) fn unfinished(&self) -> Option<Coverage> {
+    pub(in crate::read) fn unfinished(&self) -> Option<Checksums> {
         let mut state = self.state.lock();
         let is_of_use = self.handed_out.load(Ordering::SeqCst) && self.object.etag.is_some();
         if state.broken.is_some() || state.verified || !is_of_use {
@@ -147,7 +147,7 @@ impl Inode {
     }
 
     /// What had come of the object, and was handed out, before it was forgotten.
-    pub(in crate::read) fn go_on(&self, coverage: Coverage) {
+    pub(in crate::read) fn go_on(&self, coverage: Checksums) {
         self.state.lock().coverage = coverage;
         self.handed_out.store(true, Ordering::SeqCst);
     }
@@ -155,8 +155,11 @@ impl Inode {
     /// Every part of the object, in order and all of them in its home: those that came in small pieces are moved
     /// there, in memory from `budget`. `None` while bytes are missing or were not compared with the checksum that the
     /// store keeps. `Err` where these very bytes differ from it.
-    pub(in crate::read) fn all_at_home(&self, budget: &Arc<Budget>) -> Result<Option<Vec<Arc<Part>>>, Evidence> {
-        let Some(Some(home)) = self.home.get() else { return Ok(None) };
+    pub(in crate::read) fn all_in_backing_file(
+        &self,
+        budget: &Arc<Budget>,
+    ) -> Result<Option<Vec<Arc<Part>>>, Evidence> {
+        let Some(Some(home)) = self.backing_file.get() else { return Ok(None) };
         let mut state = self.state.lock();
         if state.broken.is_some() || !state.is_whole(self.object.size) {
             return Ok(None);
