@@ -13,9 +13,6 @@ use super::whole::{Owner, Whole};
 use crate::base::ByteRange;
 use crate::cache::MemoryFile;
 
-/// Smaller objects have no home: it takes a descriptor, and the kernel's page cache serves them as well.
-const LEAST_BYTES: u64 = 16 << 20;
-
 impl Reader {
     /// Memory for a part that is about to arrive.
     pub(super) fn buffer(&self, inode: &Inode, range: ByteRange, grant: Grant) -> (Arc<Buffer>, Tail) {
@@ -31,7 +28,7 @@ impl Reader {
         let memory = self.memory.as_ref()?;
         let size = inode.object.size;
         // What takes more would be held at the cost of all else, or be given up before it is whole.
-        if !(LEAST_BYTES..=self.budget.limit_bytes() / 2).contains(&size) {
+        if !(self.tuning.backing_file_least_bytes..=self.budget.limit_bytes() / 2).contains(&size) {
             return None;
         }
         let made = || memory.file(size).inspect_err(|error| tracing::debug!(%error, "no file in memory")).ok();

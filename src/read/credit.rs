@@ -1,27 +1,19 @@
 //! How much may be fetched for files that nobody has opened yet: the account of guesses, and what they have earned.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::tuning::Tuning;
 use crate::base::Ino;
 
-/// A guess is written off when nobody has opened it for so long, in milliseconds.
-pub(super) const WRITE_OFF_MS: u64 = 60_000;
 /// GETs on account at most: those for small files are cheap, and each is looked through when a file is opened.
 const MOST_CHARGES: usize = 512;
-/// Bytes on account at most before any guess came true: at 1.5 GB/s, what comes in the 20 ms until the first byte of
-/// a file that was opened unguessed.
-const FIRST_BYTES: u64 = 32 << 20;
-/// Each byte that was opened earns credit for so many, each that was not takes it away.
-const EARNED: u64 = 2;
-/// Bytes on account at most, however much memory there is; the part of it that they may be.
-const MOST_BYTES: u64 = 1 << 30;
-const MEMORY_SHARE: u64 = 4;
-
 /// Account of what was fetched for files that nobody has opened yet.
 #[derive(Default)]
 pub(super) struct Credit {
+    tuning: Arc<Tuning>,
     account: Mutex<Account>,
 }
 
@@ -41,18 +33,28 @@ struct Charge {
 }
 
 impl Credit {
+    /// An account on which nothing stands.
+    pub(super) fn new(tuning: Arc<Tuning>) -> Self {
+        Credit { tuning, account: Mutex::default() }
+    }
+
+    /// The time on the reader's clock, in milliseconds, at which a guess of `since_ms` is written off.
+    pub(super) fn written_off_at_ms(&self, since_ms: u64) -> u64 {
+        since_ms + self.tuning.guess_write_off_ms
+    }
+
     /// Charges a GET for an object that nobody has opened, or refuses where too much waits already for a memory limit in
     /// bytes.
     pub(super) fn charge(&self, ino: Ino, bytes: u64, now_ms: u64, memory_limit: u64) -> bool {
         let mut account = self.account.lock();
-        while account.charges.front().is_some_and(|charge| charge.at_ms + WRITE_OFF_MS <= now_ms) {
+        while account.charges.front().is_some_and(|charge| self.written_off_at_ms(charge.at_ms) <= now_ms) {
             let lost = account.charges.pop_front().map_or(0, |charge| charge.bytes);
             account.bytes -= lost;
-            account.earned = account.earned.saturating_sub(EARNED * lost);
+            account.earned = account.earned.saturating_sub(self.tuning.guess_earned * lost);
         }
-        let most_bytes = (memory_limit / MEMORY_SHARE).min(MOST_BYTES);
+        let most_bytes = (memory_limit / self.tuning.guess_memory_share).min(self.tuning.guess_most_bytes);
         account.earned = account.earned.min(most_bytes);
-        let limit_bytes = (FIRST_BYTES + account.earned).min(most_bytes);
+        let limit_bytes = (self.tuning.guess_first_bytes + account.earned).min(most_bytes);
         if account.bytes + bytes > limit_bytes || account.charges.len() >= MOST_CHARGES {
             return false;
         }
@@ -69,7 +71,7 @@ impl Credit {
             let is_open = charge.ino == ino;
             if is_open {
                 *bytes -= charge.bytes;
-                *earned += EARNED * charge.bytes;
+                *earned += self.tuning.guess_earned * charge.bytes;
             }
             !is_open
         });

@@ -18,10 +18,6 @@ use crate::metrics::Metric;
 use crate::store::crc64::Crc64;
 use crate::store::{Error, ErrorKind, GetRequest, GetResponse, Priority, Result};
 
-/// The most that is received at once, in bytes. More would no longer lie in the second-level cache when its checksum is
-/// computed; less means more wake-ups.
-const RECEIVE_BYTES: u64 = 512 << 10;
-
 /// So often the fetching of a part looks whether an object that seems to have changed has.
 const MOST_DOUBTS: u32 = 4;
 
@@ -172,7 +168,7 @@ impl FetchTask {
             && tail.written() < range.len()
         {
             let missing = range.len() - tail.written();
-            let piece = tail.receive(&mut body, missing.min(RECEIVE_BYTES)).await?;
+            let piece = tail.receive(&mut body, missing.min(self.reader.tuning.receive_bytes)).await?;
             if piece.is_empty() {
                 return Err(self.inode.error(ErrorKind::Network, "the answer ended early"));
             }

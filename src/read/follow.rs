@@ -46,7 +46,7 @@ impl Reader {
 
     /// Follows a recorded load, once the first of its objects is opened. Only the first call counts.
     pub fn replay(&self, trace: Trace) {
-        self.replay.get_or_init(|| Mutex::new(Replay::new(trace, self.options.memory_limit)));
+        self.replay.get_or_init(|| Mutex::new(Replay::new(trace, self.options.memory_limit, self.tuning.clone())));
     }
 
     /// Whether what is read is what a recorded load foretold.

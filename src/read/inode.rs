@@ -32,20 +32,13 @@ use super::part::{Origin, Part, Place};
 use super::planner;
 use super::pool::capacity_for;
 use super::streams::{Bounds, Fetch, Plan, Streams};
+use super::tuning::Tuning;
 use super::whole::Whole;
 use super::why::{Goal, Goals, ROWS, Seat, Why};
 use crate::base::ByteRange;
 use crate::cache::MemoryFile;
 use crate::store::{Error, ErrorKind, Expected, Result};
 
-/// Objects up to this size come whole with their first read.
-const SMALL_BYTES: u64 = 1 << 20;
-/// Parts of random reads below this size are forgotten once they were handed out: the page cache has them, and a map
-/// full of crumbs would cut later windows into as many GETs.
-const CRUMB_BYTES: u64 = 64 << 10;
-
-/// The first read of a model is for its header, which says more than any guess.
-const MODEL_HEAD_BYTES: u64 = 2 << 20;
 /// A part to be fetched and the memory for it.
 #[derive(Debug)]
 pub(super) struct FetchOrder {
@@ -73,6 +66,7 @@ pub(super) enum OnShortage {
 /// The state of one object that is open, or of which bytes are kept.
 pub(super) struct Inode {
     pub(super) object: Object,
+    tuning: Arc<Tuning>,
     max_part_bytes: u64,
     /// What is fetched before it is asked for.
     pub(super) prefetch: Mode,
@@ -149,13 +143,20 @@ struct State {
 }
 
 impl Inode {
-    pub(super) fn new(object: Object, prefetch: Prefetch, part_bytes: u64, options: &Options) -> Arc<Self> {
+    pub(super) fn new(
+        object: Object,
+        prefetch: Prefetch,
+        part_bytes: u64,
+        options: &Options,
+        tuning: &Arc<Tuning>,
+    ) -> Arc<Self> {
         let max_part_bytes = part_bytes.max(1).next_multiple_of(super::stream::GRAIN_BYTES);
-        let small_bytes = SMALL_BYTES.min(max_part_bytes);
+        let small_bytes = tuning.small_object_bytes.min(max_part_bytes);
         let format = Format::of(object.key.as_str());
-        let first_window_bytes = if format.is_some() { MODEL_HEAD_BYTES } else { u64::MAX };
+        let first_window_bytes = if format.is_some() { tuning.model_head_bytes } else { u64::MAX };
         let (size, part_bytes, proof_bytes) = (object.size, max_part_bytes, options.prefetch_threshold);
-        let bounds = Bounds { size, part_bytes, proof_bytes, small_bytes, first_window_bytes };
+        let tuning = tuning.clone();
+        let bounds = Bounds { size, part_bytes, proof_bytes, small_bytes, first_window_bytes, tuning: tuning.clone() };
         let may_be_swept = object.size <= options.memory_limit / 2;
         let state = State {
             parts: BTreeMap::new(),
@@ -175,6 +176,7 @@ impl Inode {
         };
         Arc::new(Inode {
             object,
+            tuning,
             max_part_bytes,
             prefetch: Mode::new(prefetch),
             prefetch_parts: options.prefetch_parts,
@@ -241,7 +243,7 @@ impl Inode {
             }
             let hole = state.hole_around(at, self.object.size);
             let gap = ByteRange::new(at, read.end.min(hole.end));
-            let want = planner::demanded(gap, hole, fetch);
+            let want = planner::demanded(gap, hole, fetch, &self.tuning);
             let order = match budget.reserve(capacity_for(want.len()), Priority::Demand) {
                 Some(grant) => state.insert(want, Origin::Demand, grant),
                 None if room == OnShortage::Ask && orders.is_empty() => {
@@ -299,8 +301,8 @@ impl Inode {
     /// Whether a part is forgotten once it was handed out.
     fn is_crumb(&self, part: &Part) -> bool {
         part.origin == Origin::Demand
-            && part.range.len() < CRUMB_BYTES
-            && (self.object.size > SMALL_BYTES || self.prefetch.is(Prefetch::Off))
+            && part.range.len() < self.tuning.crumb_bytes
+            && (self.object.size > self.tuning.small_object_bytes || self.prefetch.is(Prefetch::Off))
     }
 
     /// Where a part stands among those that may be given up that was fetched ahead, has just completed, and has no reader: the object is

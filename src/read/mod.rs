@@ -61,6 +61,7 @@ mod tensors;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod tuning;
 mod version;
 mod waiter;
 mod whole;
@@ -78,4 +79,5 @@ pub use pressure::{Alarm, Change, Headroom, Observation};
 pub use reader::Reader;
 pub use slice::Slice;
 pub use trace::{MOST_TRACE_BYTES, Trace, TraceError};
+pub use tuning::Tuning;
 pub use whole::Whole;

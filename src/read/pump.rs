@@ -9,15 +9,10 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::Reader;
 use super::agenda::Entry;
-use super::credit::WRITE_OFF_MS;
 use super::follow::PlanStep;
 use super::inode::{FetchOrder, Inode, Next, Terms};
 use super::streams::Most;
 use super::why::{Again, Queue, Share, Why};
-
-/// No window is larger, in bytes, before the network has shown that it holds more: more in flight than it holds only
-/// delays what is wanted next.
-const MAX_WINDOW_BYTES: u64 = 256 << 20;
 
 /// What has its turn.
 enum Turn {
@@ -43,8 +38,8 @@ impl Reader {
     fn most(&self) -> Most {
         let sharers = self.agenda.len(Queue::Readers) as u64 + 1;
         let share_bytes = self.budget.limit_bytes() / 4 * 3 / sharers;
-        let worth_bytes = self.pipe.worth_bytes(self.clock.elapsed()).unwrap_or(MAX_WINDOW_BYTES);
-        Most { allowed_bytes: share_bytes.min(worth_bytes.max(MAX_WINDOW_BYTES)), worth_bytes }
+        let worth_bytes = self.pipe.worth_bytes(self.clock.elapsed()).unwrap_or(self.tuning.unproven_window_bytes);
+        Most { allowed_bytes: share_bytes.min(worth_bytes.max(self.tuning.unproven_window_bytes)), worth_bytes }
     }
 
     /// Gives an object its turns until the windows of its readers are full.
@@ -119,7 +114,9 @@ impl Reader {
         let terms = Terms { most: self.most(), budget, credit, now_ms };
         match turn {
             Turn::Step(step) => self.look_at_step(step, &terms),
-            Turn::Entry(Entry { inode, guess: Some(guess), .. }) if guess.since_ms + WRITE_OFF_MS <= now_ms => {
+            Turn::Entry(Entry { inode, guess: Some(guess), .. })
+                if credit.written_off_at_ms(guess.since_ms) <= now_ms =>
+            {
                 (inode.clone(), Next::Nothing)
             }
             Turn::Entry(Entry { why, inode, .. }) => (inode.clone(), inode.next(*why, None, &terms)),

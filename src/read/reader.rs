@@ -25,6 +25,7 @@ use super::pressure::Pressure;
 use super::reclaim::LruParts;
 use super::recorder::Recorder;
 use super::replay::Replay;
+use super::tuning::Tuning;
 use crate::base::{Clock, Ino};
 use crate::cache::Memory;
 use crate::metrics::{Metric, Metrics};
@@ -38,6 +39,7 @@ pub struct Reader {
     pub(super) clock: Clock,
 
     pub(super) options: Options,
+    pub(super) tuning: Arc<Tuning>,
 
     /// Where objects have their homes, if they have any.
     pub(super) memory: Option<Memory>,
@@ -88,12 +90,22 @@ impl Reader {
         Reader::with_clock(store, options, metrics, Clock::system())
     }
 
+    /// The same with other tuned numbers, for benchmarks.
+    pub fn tuned(store: Arc<dyn Store>, options: Options, tuning: Tuning, metrics: Arc<Metrics>) -> Arc<Self> {
+        Reader::with(store, options, tuning, metrics, Clock::system())
+    }
+
     pub(super) fn with_clock(
         store: Arc<dyn Store>,
         options: Options,
         metrics: Arc<Metrics>,
         clock: Clock,
     ) -> Arc<Self> {
+        Reader::with(store, options, Tuning::default(), metrics, clock)
+    }
+
+    fn with(store: Arc<dyn Store>, options: Options, tuning: Tuning, metrics: Arc<Metrics>, clock: Clock) -> Arc<Self> {
+        let tuning = Arc::new(tuning);
         let memory = memory_for(options.passthrough);
         let rests = memory.as_ref().map(Memory::rests).unwrap_or_default();
         metrics.set(Metric::MemoryLimit, options.memory_limit);
@@ -111,9 +123,10 @@ impl Reader {
             clock,
             agenda: Agenda::new(options.max_connections.max(1)),
             tags: TagUse::new(),
-            pipe: Pipe::default(),
-            credit: Credit::default(),
+            pipe: Pipe::new(tuning.clone()),
+            credit: Credit::new(tuning.clone()),
             options,
+            tuning,
             lru_parts: LruParts::new(),
             last_search_ms: AtomicU64::new(0),
             recorder: OnceLock::new(),
@@ -130,7 +143,7 @@ impl Reader {
     /// The state of an object that nothing holds yet.
     pub(super) fn new_inode(&self, object: Object) -> Arc<Inode> {
         let (ino, prefetch) = (object.ino, self.modes.of(object.ino));
-        let inode = Inode::new(object, prefetch, self.part_bytes.load(Ordering::Relaxed), &self.options);
+        let inode = Inode::new(object, prefetch, self.part_bytes.load(Ordering::Relaxed), &self.options, &self.tuning);
         if let Some(coverage) = self.unfinished.lock().pop(&ino) {
             inode.go_on(coverage);
         }

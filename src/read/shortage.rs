@@ -15,13 +15,6 @@ use super::why::Why;
 use crate::base::Ino;
 use crate::metrics::Metric;
 
-/// A reader is quiet when it has read nothing for this long, in milliseconds...
-const QUIET_MS: u64 = 1000;
-/// ... and a stream when its object was read this often since.
-const QUIET_READS: u64 = 256;
-/// Looking for quiet readers goes through all open files: at most once in this many milliseconds.
-const SEARCH_EVERY_MS: u64 = 50;
-
 /// The checksums of so many objects that were read in part are remembered.
 const UNFINISHED: usize = 1024;
 
@@ -52,7 +45,7 @@ impl Reader {
     fn search_is_due(&self) -> bool {
         let now = self.now_ms();
         let last = self.last_search_ms.load(Ordering::Relaxed);
-        now >= last + SEARCH_EVERY_MS
+        now >= last + self.tuning.quiet_search_ms
             && self.last_search_ms.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
@@ -60,8 +53,8 @@ impl Reader {
         let now = self.now_ms();
         let inodes: Vec<Arc<Inode>> = self.inodes.lock().values().cloned().collect();
         for inode in inodes {
-            let is_quiet = now.saturating_sub(inode.last_read_ms.load(Ordering::Relaxed)) > QUIET_MS;
-            for part in inode.give_up(if is_quiet { 0 } else { QUIET_READS }) {
+            let is_quiet = now.saturating_sub(inode.last_read_ms.load(Ordering::Relaxed)) > self.tuning.quiet_ms;
+            for part in inode.give_up(if is_quiet { 0 } else { self.tuning.quiet_reads }) {
                 self.lru_parts.put(&inode, &part, Place::Coldest);
             }
         }

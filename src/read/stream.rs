@@ -6,35 +6,11 @@
 //! overtake each other, so a stream accepts what lies near its position on either side, and asks only that the bytes
 //! read cover at least half of what it advanced by.
 
+use super::tuning::Tuning;
 use crate::base::ByteRange;
 
-const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
-
-/// The first read at the head of an object fetches this much at least.
-const FIRST_FETCH_BYTES: u64 = 128 * KIB;
-/// A run that began below this offset began at the head.
-const HEAD_BYTES: u64 = MIB;
-/// The first window at the head: 16 GETs of 1 MiB, so that the first megabytes arrive side by side.
-const FIRST_WINDOW_BYTES: u64 = 16 * MIB;
-/// The window is this many times the proof at the head: three reads of 1 MiB and the pipe is full.
-const HEAD_GROWTH: u64 = 32;
-/// In the middle of an object a run may be one tensor or one record: fetch at most twice what was read...
-const MIDDLE_GROWTH: u64 = 2;
-/// ... until the run is this long, then grow faster.
-const LONG_RUN_BYTES: u64 = 32 * MIB;
-const LONG_RUN_GROWTH: u64 = 8;
-/// Density is looked at once per lap of this length.
-const LAP_BYTES: u64 = 4 * MIB;
-/// Windows are cut into about this many GETs.
-const PARTS_PER_WINDOW: u64 = 32;
-/// But from this window on into GETs of at least 2 MiB: at 20 ms to the first byte and 100 MB/s, GETs of 1 MiB leave
-/// two thirds of a connection's time unused, and 56 connections bring 1.9 GB/s at best (measured: 1.6 to 1.8).
-const EARNEST_WINDOW_BYTES: u64 = 32 * MIB;
-/// And up to a window of 64 times this into GETs of at most this: larger ones make the end of a file wait.
-const MODERATE_PART_BYTES: u64 = 4 * MIB;
 /// Parts are cut on multiples of this at least, so that aligned reads of up to 1 MiB never straddle two.
-pub(super) const GRAIN_BYTES: u64 = MIB;
+pub(super) const GRAIN_BYTES: u64 = 1 << 20;
 
 /// What one reader has shown.
 #[derive(Clone, Debug)]
@@ -87,23 +63,23 @@ impl Stream {
 
     /// How far a read lies from where this stream expects the next one, in bytes; `None` when it is not one of its
     /// reads.
-    pub(super) fn distance(&self, read: ByteRange) -> Option<u64> {
+    pub(super) fn distance(&self, read: ByteRange, tuning: &Tuning) -> Option<u64> {
         let distance = self.position.abs_diff(read.start);
-        (distance <= self.slack(read.len())).then_some(distance)
+        (distance <= self.slack(read.len(), tuning)).then_some(distance)
     }
 
     /// Out-of-order requests, small skips and small steps back: a proven stream allows for the whole flight of
     /// requests that the kernel or an asynchronous program keeps, a young one for a few reads of its own size.
-    fn slack(&self, read_bytes: u64) -> u64 {
-        match self.window_bytes() {
+    fn slack(&self, read_bytes: u64, tuning: &Tuning) -> u64 {
+        match self.window_bytes(tuning) {
             0 => 4 * read_bytes,
             // Not `clamp`: a request may be as large as the kernel is told that it may be, 16 MiB and more.
-            window => (window / 4).min(32 * MIB).max(4 * read_bytes),
+            window => (window / 4).min(tuning.slack_bytes).max(4 * read_bytes),
         }
     }
 
     /// Takes in a read that [`Stream::distance`] accepted.
-    pub(super) fn follow(&mut self, read: ByteRange) -> Course {
+    pub(super) fn follow(&mut self, read: ByteRange, tuning: &Tuning) -> Course {
         self.start = self.start.min(read.start);
         self.lap_start = self.lap_start.min(read.start);
         self.position = self.position.max(read.end);
@@ -112,7 +88,7 @@ impl Stream {
         self.lap_seen += read.len();
         self.reads += 1;
         let lap = self.position - self.lap_start;
-        if lap < LAP_BYTES.max(8 * read.len()) {
+        if lap < tuning.lap_bytes.max(8 * read.len()) {
             return Course::Sequential;
         }
         if self.lap_seen * 2 < lap {
@@ -129,44 +105,44 @@ impl Stream {
     }
 
     /// How many bytes past the position are worth having; 0 while nothing is proved.
-    pub(super) fn window_bytes(&self) -> u64 {
-        self.proved_bytes().max(self.promised.saturating_sub(self.position))
+    pub(super) fn window_bytes(&self, tuning: &Tuning) -> u64 {
+        self.proved_bytes(tuning).max(self.promised.saturating_sub(self.position))
     }
 
-    fn proved_bytes(&self) -> u64 {
+    fn proved_bytes(&self, tuning: &Tuning) -> u64 {
         let is_dense = self.seen * 2 >= self.position - self.start;
         if !is_dense || self.seen < self.proof_bytes || (self.reads < 2 && self.start > 0) {
             0
         } else if self.reads < 2 {
-            FIRST_WINDOW_BYTES
-        } else if self.start < HEAD_BYTES {
-            FIRST_WINDOW_BYTES.max(self.seen.saturating_mul(HEAD_GROWTH))
-        } else if self.seen < LONG_RUN_BYTES {
-            (self.seen * MIDDLE_GROWTH).max(2 * MIB)
+            tuning.head_window_bytes
+        } else if self.start < tuning.head_bytes {
+            tuning.head_window_bytes.max(self.seen.saturating_mul(tuning.head_growth))
+        } else if self.seen < tuning.long_run_bytes {
+            (self.seen * tuning.middle_growth).max(tuning.middle_window_bytes)
         } else {
-            self.seen.saturating_mul(LONG_RUN_GROWTH)
+            self.seen.saturating_mul(tuning.long_run_growth)
         }
     }
 
     /// Whether the window is earned by more than its first read.
-    pub(super) fn is_proven(&self) -> bool {
-        self.promised > self.position || self.reads > 1 && self.window_bytes() > 0
+    pub(super) fn is_proven(&self, tuning: &Tuning) -> bool {
+        self.promised > self.position || self.reads > 1 && self.window_bytes(tuning) > 0
     }
 
     /// The size of the GETs that a window of `window_bytes` is cut into, at most `part_bytes`.
-    pub(super) fn part_bytes(window_bytes: u64, part_bytes: u64) -> u64 {
-        let least = if window_bytes < EARNEST_WINDOW_BYTES { GRAIN_BYTES } else { 2 * GRAIN_BYTES };
-        let most = MODERATE_PART_BYTES.max(window_bytes / 64);
-        let even = (window_bytes / PARTS_PER_WINDOW).clamp(least, most);
+    pub(super) fn part_bytes(window_bytes: u64, part_bytes: u64, tuning: &Tuning) -> u64 {
+        let least = if window_bytes < tuning.earnest_window_bytes { GRAIN_BYTES } else { 2 * GRAIN_BYTES };
+        let most = tuning.moderate_part_bytes.max(window_bytes / 64);
+        let even = (window_bytes / tuning.parts_per_window).clamp(least, most.max(least));
         (1 << even.ilog2()).min(part_bytes.max(GRAIN_BYTES))
     }
 
     /// How many bytes to fetch from the start of a read of `len` bytes while there is no window: what was asked for,
     /// some more at the head of an object (where headers lie, and a GET of 128 KiB costs no more time than one of 4),
     /// and twice the run where small reads follow each other.
-    pub(super) fn reach_bytes(&self, len: u64) -> u64 {
+    pub(super) fn reach_bytes(&self, len: u64, tuning: &Tuning) -> u64 {
         match (self.reads, self.start) {
-            (1, 0) => len.max(FIRST_FETCH_BYTES),
+            (1, 0) => len.max(tuning.head_fetch_bytes),
             (1, _) => len,
             _ => len.max(self.seen.min(GRAIN_BYTES)),
         }
@@ -188,8 +164,8 @@ impl Stream {
     }
 
     /// The bytes that its next reads may ask for: its window, and what late requests and small steps back may want.
-    pub(super) fn surroundings(&self) -> ByteRange {
-        ByteRange::new(self.position.saturating_sub(self.slack(GRAIN_BYTES)), self.frontier)
+    pub(super) fn surroundings(&self, tuning: &Tuning) -> ByteRange {
+        ByteRange::new(self.position.saturating_sub(self.slack(GRAIN_BYTES, tuning)), self.frontier)
     }
 }
 
@@ -199,18 +175,22 @@ mod tests {
 
     use super::*;
 
+    const KIB: u64 = 1 << 10;
+    const MIB: u64 = 1 << 20;
+
     #[test]
     fn a_stream_follows_requests_of_any_size() {
+        let tuning = &Tuning::default();
         for len in [1, 4096, MIB, 8 * MIB, 8 * MIB + 1, 16 * MIB, 64 * MIB, 1 << 30, 1 << 40] {
             let mut stream = Stream::new(ByteRange::at(0, len), 128 * KIB);
             for index in 1..40 {
                 let read = ByteRange::at(index * len, len);
-                assert_eq!(stream.distance(read), Some(0), "{len} bytes");
-                assert_eq!(stream.follow(read), Course::Sequential, "{len} bytes");
+                assert_eq!(stream.distance(read, tuning), Some(0), "{len} bytes");
+                assert_eq!(stream.follow(read, tuning), Course::Sequential, "{len} bytes");
                 // Two requests that overtook each other are still of the stream.
-                assert!(stream.distance(ByteRange::at((index - 1) * len, len)).is_some(), "{len} bytes");
+                assert!(stream.distance(ByteRange::at((index - 1) * len, len), tuning).is_some(), "{len} bytes");
             }
-            assert_eq!((stream.is_proven(), stream.position()), (40 * len >= 128 * KIB, 40 * len), "{len} bytes");
+            assert_eq!((stream.is_proven(tuning), stream.position()), (40 * len >= 128 * KIB, 40 * len), "{len} bytes");
         }
     }
 
@@ -218,15 +198,16 @@ mod tests {
         #[test]
         fn no_reads_make_it_fail(reads in prop::collection::vec((any::<u64>(), any::<u64>()), 1..30), proof: u64) {
             let within = |&(start, len): &(u64, u64)| ByteRange::at(start >> 16, (len >> 16).max(1));
+            let tuning = &Tuning::default();
             let mut stream = Stream::new(within(&reads[0]), proof);
             for read in reads.iter().map(within) {
-                if stream.distance(read).is_some() {
-                    stream.follow(read);
+                if stream.distance(read, tuning).is_some() {
+                    stream.follow(read, tuning);
                 }
-                let window = stream.window_bytes();
-                prop_assert!(Stream::part_bytes(window, 8 * MIB) <= 8 * MIB);
-                prop_assert!(stream.surroundings().end == stream.frontier);
-                prop_assert!(stream.reach_bytes(read.len()) >= read.len());
+                let window = stream.window_bytes(tuning);
+                prop_assert!(Stream::part_bytes(window, 8 * MIB, tuning) <= 8 * MIB);
+                prop_assert!(stream.surroundings(tuning).end == stream.frontier);
+                prop_assert!(stream.reach_bytes(read.len(), tuning) >= read.len());
             }
         }
     }

@@ -4,13 +4,12 @@
 //! one descriptor and page faults of a mapping each get a stream of their own, and two readers of the same stretch
 //! share one. The table is small; the least recently useful stream makes room for a new one.
 
+use std::sync::Arc;
+
 use super::stream::{GRAIN_BYTES, Stream};
 use super::tensors::Tensors;
+use super::tuning::Tuning;
 use crate::base::ByteRange;
-
-/// More readers than this at different places of one object share windows poorly; each entry costs a comparison per
-/// read.
-const STREAMS: usize = 32;
 
 /// What the streams say about one read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,7 +58,7 @@ pub(super) struct Most {
 }
 
 /// What bounds the windows of one object.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Bounds {
     /// The size of the object, in bytes.
     pub(super) size: u64,
@@ -71,6 +70,7 @@ pub(super) struct Bounds {
     pub(super) small_bytes: u64,
     /// The largest window that the first read at the head of the object opens, in bytes.
     pub(super) first_window_bytes: u64,
+    pub(super) tuning: Arc<Tuning>,
 }
 
 /// The streams of one inode.
@@ -100,12 +100,15 @@ impl Streams {
     /// Takes in a read, not empty and within the object, and says how to fetch what it misses.
     pub(super) fn observe(&mut self, read: ByteRange) -> Plan {
         self.reads += 1;
-        let closest = self.streams.iter().enumerate().filter_map(|(i, s)| s.distance(read).map(|d| (d, i))).min();
+        let tuning = &*self.bounds.tuning;
+        let closest =
+            self.streams.iter().enumerate().filter_map(|(i, s)| s.distance(read, tuning).map(|d| (d, i))).min();
         let (index, abandoned) = match closest {
             Some((_, index)) => (index, self.follow(index, read)),
             None => self.begin(read),
         };
-        let promised = self.tensors.observe(read);
+        let tuning = &*self.bounds.tuning;
+        let promised = self.tensors.observe(read, tuning);
         let stream = &mut self.streams[index];
         stream.used = self.reads;
         if let Some(end) = promised {
@@ -113,35 +116,35 @@ impl Streams {
             let end = end.checked_next_multiple_of(GRAIN_BYTES).unwrap_or(u64::MAX);
             stream.promise(end.min(self.bounds.size));
         }
-        let fetch = match stream.window_bytes() {
+        let fetch = match stream.window_bytes(tuning) {
             _ if self.bounds.size <= self.bounds.small_bytes => Fetch::Whole,
-            0 => Fetch::Exact { reach_bytes: stream.reach_bytes(read.len()) },
+            0 => Fetch::Exact { reach_bytes: stream.reach_bytes(read.len(), tuning) },
             _ if self.bounds.size <= self.bounds.part_bytes => Fetch::Whole,
             window_bytes => {
-                let part_bytes = Stream::part_bytes(window_bytes, self.bounds.part_bytes);
+                let part_bytes = Stream::part_bytes(window_bytes, self.bounds.part_bytes, tuning);
                 Fetch::Windowed { part_bytes }
             }
         };
         let abandoned = abandoned.filter(|range| !range.is_empty());
-        Plan { fetch, abandoned, wants_all: self.tensors.are_all_wanted() }
+        Plan { fetch, abandoned, wants_all: self.tensors.are_all_wanted(tuning) }
     }
 
     fn follow(&mut self, index: usize, read: ByteRange) -> Option<ByteRange> {
         let ahead = self.streams[index].ahead();
-        match self.streams[index].follow(read) {
+        match self.streams[index].follow(read, &self.bounds.tuning) {
             super::stream::Course::Sequential => None,
             super::stream::Course::Random => Some(ahead),
         }
     }
 
     fn begin(&mut self, read: ByteRange) -> (usize, Option<ByteRange>) {
-        if self.streams.len() < STREAMS {
+        if (self.streams.len() as u64) < self.bounds.tuning.streams {
             self.streams.push(Stream::new(read, self.bounds.proof_bytes));
             return (self.streams.len() - 1, None);
         }
         // Streams that never proved anything go first: a thousand random reads must not push out the one reader that
         // goes through the object.
-        let worth = |stream: &Stream| (stream.is_proven(), stream.used);
+        let worth = |stream: &Stream| (stream.is_proven(&self.bounds.tuning), stream.used);
         // The table is full, hence not empty.
         let index = (0..self.streams.len()).min_by_key(|&i| worth(&self.streams[i])).unwrap_or(0);
         let gone = std::mem::replace(&mut self.streams[index], Stream::new(read, self.bounds.proof_bytes));
@@ -150,8 +153,9 @@ impl Streams {
 
     /// What to fetch ahead, for the reader with the least ahead of it first. Answer with [`Streams::fetched`].
     pub(super) fn wanted(&self, most: Most) -> Vec<Wanted> {
+        let tuning = &*self.bounds.tuning;
         let wanted = |(stream, s): (usize, &Stream)| {
-            let window_bytes = s.window_bytes().min(most.allowed_bytes).min(match s.is_proven() {
+            let window_bytes = s.window_bytes(tuning).min(most.allowed_bytes).min(match s.is_proven(tuning) {
                 true => u64::MAX,
                 false => self.bounds.first_window_bytes,
             });
@@ -159,8 +163,8 @@ impl Streams {
             (s.frontier < end).then(|| Wanted {
                 stream,
                 range: ByteRange::new(s.frontier, end),
-                part_bytes: Stream::part_bytes(window_bytes, self.bounds.part_bytes),
-                proven: s.is_proven(),
+                part_bytes: Stream::part_bytes(window_bytes, self.bounds.part_bytes, tuning),
+                proven: s.is_proven(tuning),
             })
         };
         let mut wanted: Vec<Wanted> = self.streams.iter().enumerate().filter_map(wanted).collect();
@@ -171,7 +175,7 @@ impl Streams {
     /// Where a window must end: with the object, or where another reader began, because what lies behind that was read
     /// and may have been given up. The readers of four quarters of a file would fetch the seams twice.
     fn end_before(&self, stream: &Stream) -> u64 {
-        let began = |other: &&Stream| other.is_proven() && other.start() >= stream.position();
+        let began = |other: &&Stream| other.is_proven(&self.bounds.tuning) && other.start() >= stream.position();
         self.streams.iter().filter(began).map(Stream::start).min().unwrap_or(self.bounds.size)
     }
 
@@ -200,7 +204,7 @@ impl Streams {
 
     /// Whether a reader is at these bytes, or soon will be.
     pub(super) fn is_near(&self, range: ByteRange) -> bool {
-        self.streams.iter().any(|stream| !stream.surroundings().intersect(range).is_empty())
+        self.streams.iter().any(|stream| !stream.surroundings(&self.bounds.tuning).intersect(range).is_empty())
     }
 }
 
@@ -219,7 +223,7 @@ mod tests {
 
     fn bounds(size: u64) -> Bounds {
         let (part_bytes, small_bytes, first_window_bytes) = (8 * MIB, MIB, u64::MAX);
-        Bounds { size, part_bytes, proof_bytes: MIB / 8, small_bytes, first_window_bytes }
+        Bounds { size, part_bytes, proof_bytes: MIB / 8, small_bytes, first_window_bytes, tuning: Arc::default() }
     }
 
     /// The GETs that a pattern of reads leads to: what each read makes go out, in KiB, with every GET answered at once.
@@ -234,7 +238,11 @@ mod tests {
             while let Some(gap) = first_hole(&held, read) {
                 let start = held.iter().rev().find(|part| part.end <= gap.start).map_or(0, |part| part.end);
                 let end = held.iter().find(|part| part.start >= gap.end).map_or(size, |part| part.start);
-                hold(&mut held, &mut gets, planner::demanded(gap, ByteRange::new(start, end), plan.fetch));
+                hold(
+                    &mut held,
+                    &mut gets,
+                    planner::demanded(gap, ByteRange::new(start, end), plan.fetch, &Tuning::default()),
+                );
             }
             while ahead(&mut streams, &mut held, &mut gets, size) {}
             let gets: Vec<String> = gets.iter().map(|get| format!("{}+{}", get.start >> 10, get.len() >> 10)).collect();

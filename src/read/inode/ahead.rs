@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{FetchOrder, HeaderParse, Inode, SMALL_BYTES, State};
+use super::{FetchOrder, HeaderParse, Inode, State};
 use crate::base::ByteRange;
 use crate::read::Prefetch;
 use crate::read::budget::{Budget, Priority};
@@ -15,11 +15,6 @@ use crate::read::planner;
 use crate::read::pool::capacity_for;
 use crate::read::streams::{Fetch, Most, Plan, Wanted};
 use crate::read::why::{Cut, Goal, Queue, Why};
-
-/// Where all of a model is likely to be wanted, so many times what was asked for is fetched at most...
-const SWEEP_GROWTH: u64 = 8;
-/// The longest GET of those that a program may have to wait for, in bytes.
-const SHORT_PART_BYTES: u64 = 4 << 20;
 
 /// What a turn of an inode brings.
 pub(in crate::read) enum Next {
@@ -143,7 +138,7 @@ impl Inode {
         for (why, from) in state.goals.whole_on_its_way() {
             // Also where the option was set otherwise since the object was opened.
             let is_sweep = why == Why::Model || why == Why::Opened && !self.prefetch.is(Prefetch::Open);
-            if is_sweep && state.swept_bytes >= state.asked_bytes.saturating_mul(SWEEP_GROWTH) {
+            if is_sweep && state.swept_bytes >= state.asked_bytes.saturating_mul(self.tuning.sweep_growth) {
                 continue;
             }
             match state.part_from(from, self.object.size, self.part_bytes(why)) {
@@ -156,7 +151,7 @@ impl Inode {
 
     /// The next part of a stretch. Small objects come whole, and are checked before they are handed out.
     fn in_stretch(&self, state: &State, why: Why, within: ByteRange) -> Option<Candidate> {
-        let is_small = self.object.size <= SMALL_BYTES;
+        let is_small = self.object.size <= self.tuning.small_object_bytes;
         let within = if is_small { ByteRange::new(0, self.object.size) } else { within };
         let range = state.part_from(within.start, within.end, self.part_bytes(why))?;
         Some(Candidate::new(why, range))
@@ -173,14 +168,14 @@ impl Inode {
     fn part_bytes(&self, why: Why) -> u64 {
         match why.row().cut {
             Cut::Long => self.max_part_bytes,
-            Cut::Short => self.max_part_bytes.min(SHORT_PART_BYTES),
+            Cut::Short => self.max_part_bytes.min(self.tuning.short_part_bytes),
         }
     }
 
     /// What becomes of a plan for a read where a recorded load says that all below `end` will be wanted.
     pub(in crate::read) fn guided(&self, plan: Plan, read: ByteRange, end: u64) -> Plan {
-        let end = end.min(read.start.saturating_add(SHORT_PART_BYTES));
-        let fetch = if self.object.size <= SMALL_BYTES { plan.fetch } else { Fetch::Until { end } };
+        let end = end.min(read.start.saturating_add(self.tuning.short_part_bytes));
+        let fetch = if self.object.size <= self.tuning.small_object_bytes { plan.fetch } else { Fetch::Until { end } };
         Plan { fetch, wants_all: false, ..plan }
     }
 

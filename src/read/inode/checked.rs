@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Inode, SMALL_BYTES, State};
+use super::{Inode, State};
 use crate::base::ByteRange;
 use crate::read::Verify;
 use crate::read::budget::Budget;
@@ -65,7 +65,7 @@ impl Inode {
     /// Whether a part should be handed out only once it was checked: it is the whole of a small object, so that the
     /// check delays nothing and a garbled answer can be replaced before anybody saw it.
     pub(in crate::read) fn is_checked_first(&self, part: &Part) -> bool {
-        part.range.len() == self.object.size && self.object.size <= SMALL_BYTES
+        part.range.len() == self.object.size && self.object.size <= self.tuning.small_object_bytes
     }
 
     /// Records a part's checksum, before its last bytes are handed out; `bytes` are all of them. Compares when it
