@@ -1,7 +1,7 @@
 //! Gives what waits for it its turn to be fetched before a program asks for it, one part a turn.
 //!
-//! GETs that a program waits for start at once, and the store's limiter orders them. GETs ahead of readers are held back
-//! here: a window is only a wish until a place and the memory are free. What waits holds no memory.
+//! GETs that a program waits for start at once, and the store's limiter orders them. GETs ahead of readers are held
+//! back here: a window is only a wish until a place and the memory are free. What waits holds no memory.
 
 use std::sync::Arc;
 
@@ -20,16 +20,6 @@ enum Turn {
     Entry(Entry),
     /// The next step of the recorded load that is followed.
     Step(PlanStep),
-}
-
-impl Turn {
-    fn share(&self) -> Share {
-        match self {
-            Turn::Entry(entry) => entry.why.row().share,
-            Turn::Step(step) if step.is_proven => Share::All,
-            Turn::Step(_) => Why::Recorded.row().share,
-        }
-    }
 }
 
 impl Reader {
@@ -69,20 +59,17 @@ impl Reader {
             return false;
         }
         let Some(place) = self.agenda.place() else { return false };
-        for queue in Queue::ALL {
-            let Some(turn) = self.take_turn(queue) else { continue };
-            if turn.share() == Share::All || !self.agenda.is_scarce() {
-                return self.give_turn(turn, place);
-            }
-            self.hold_back(turn, Again::First);
-        }
-        false
+        let is_scarce = self.agenda.is_scarce();
+        let turn = Queue::ALL.into_iter().find_map(|queue| self.take_turn(queue, is_scarce));
+        turn.is_some_and(|turn| self.give_turn(turn, place))
     }
 
-    fn take_turn(&self, queue: Queue) -> Option<Turn> {
-        match queue {
-            Queue::Steps => self.next_step().map(Turn::Step),
-            _ => self.agenda.take(queue).map(Turn::Entry),
+    /// The next turn out of a queue, unless what waits there leaves the places to others while they are scarce.
+    fn take_turn(&self, queue: Queue, is_scarce: bool) -> Option<Turn> {
+        match queue.share() {
+            Share::Half if is_scarce => None,
+            _ if queue != Queue::Steps => self.agenda.take(queue).map(Turn::Entry),
+            _ => self.next_step().filter(|step| step.is_proven || !is_scarce).map(Turn::Step),
         }
     }
 
@@ -94,11 +81,11 @@ impl Reader {
                 true
             }
             Next::Withheld => {
-                self.hold_back(turn, Again::First);
+                self.hold_back(turn);
                 false
             }
             Next::Lacking(bytes, priority) => {
-                self.hold_back(turn, Again::First);
+                self.hold_back(turn);
                 self.make_room(bytes, priority)
             }
             Next::Fetch(order) => {
@@ -124,9 +111,9 @@ impl Reader {
     }
 
     /// A turn brought nothing, since its place or its memory is wanted elsewhere.
-    fn hold_back(&self, turn: Turn, again: Again) {
+    fn hold_back(&self, turn: Turn) {
         match turn {
-            Turn::Entry(entry) => self.agenda.put_back(entry, again),
+            Turn::Entry(entry) => self.agenda.put_back(entry, Again::First),
             // It stays the next step of its plan.
             Turn::Step(_) => {}
         }

@@ -1,12 +1,13 @@
 //! Why bytes are fetched before a program asks for them: the reasons, and what holds for each of them, in one table.
 //!
-//! A new reason is a variant of [`Why`] and its row in [`ROWS`]. What has the reason begins it with `Reader::want_whole`
-//! (or a method beside it), and `Inode::next` says which part comes next. [`Goals`] say how far each reason has brought
-//! an object, and a [`Seat`] whether it waits for a turn; the queues are the `agenda`'s.
+//! A new reason is a variant of [`Why`] and its row in [`ROWS`]. What has the reason begins it with
+//! `Reader::want_whole` (or a method beside it), and `Inode::next` says which part comes next. [`Goals`] say how far
+//! each reason has brought an object, and a [`Seat`] whether it waits for a turn; the queues are the `agenda`'s.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::budget::Priority;
+use {Again::*, Cost::*, Cut::*, Priority as Memory, Queue::*, Share::*};
 
 /// Why bytes are fetched before a program asks for them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,8 +26,8 @@ pub(super) enum Why {
     Expected,
 }
 
-/// Where a reason waits for its turn, the most urgent queue first. Reasons that share a queue are served in the order in
-/// which they came.
+/// Where a reason waits for its turn, the most urgent queue first. Reasons that share a queue are served in the order
+/// in which they came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Queue {
     /// Objects whose readers' windows are not full.
@@ -42,6 +43,11 @@ pub(super) enum Queue {
 impl Queue {
     /// All queues, in the order in which they are looked at.
     pub(super) const ALL: [Queue; 4] = [Queue::Readers, Queue::Wholes, Queue::Steps, Queue::Guesses];
+
+    /// How many of the places its reasons may take: all of them the same.
+    pub(super) fn share(self) -> Share {
+        ROWS.iter().find(|row| row.queue == self).map_or(Share::Half, |row| row.share)
+    }
 }
 
 /// How many of the places for GETs ahead of readers a reason may take.
@@ -51,7 +57,7 @@ pub(super) enum Share {
     All,
     /// Half of the places stay free for more urgent reasons.
     Half,
-    /// Half of them, until the recorded load has proved right; then all.
+    /// Half of the places stay free until the recorded load has proved right; then all may be taken.
     HalfUntilProven,
 }
 
@@ -73,31 +79,47 @@ pub(super) enum Again {
     First,
 }
 
+/// Whether the bytes that a reason brings are charged to the account of guesses (`credit`), which may withhold them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Cost {
+    /// They are not charged: programs have shown that they want them.
+    Free,
+    /// They are charged until the object is opened.
+    Charged,
+}
+
 /// What holds for a reason.
 #[derive(Debug)]
 pub(super) struct Row {
+    /// The reason that this row is about.
     pub(super) why: Why,
+    /// Where it waits for its turn.
     pub(super) queue: Queue,
     /// How much of the memory its parts may fill. A window that its reader has not earned yet may fill less.
     pub(super) memory: Priority,
+    /// How many of the places it may take.
     pub(super) share: Share,
+    /// How long its parts are.
     pub(super) cut: Cut,
+    /// Where the object waits after a part of it was fetched.
     pub(super) again: Again,
-    /// Whether its bytes are charged to the account of guesses (`credit`), which may withhold them.
-    pub(super) on_credit: bool,
+    /// Whether its bytes are charged to the account of guesses.
+    pub(super) cost: Cost,
 }
 
-use Priority::WarmUp;
+const fn row(why: Why, queue: Queue, memory: Priority, share: Share, cut: Cut, again: Again, cost: Cost) -> Row {
+    Row { why, queue, memory, share, cut, again, cost }
+}
 
-/// All reasons, each at the place of its number.
+/// All reasons, each at the place of its number, with its queue, memory, share of places, parts, next turn and account.
 #[rustfmt::skip]
 pub(super) const ROWS: [Row; 6] = [
-    Row { why: Why::Window, queue: Queue::Readers, memory: Priority::Window, share: Share::All, cut: Cut::Long, again: Again::Last, on_credit: false },
-    Row { why: Why::AskedFor, queue: Queue::Wholes, memory: WarmUp, share: Share::All, cut: Cut::Long, again: Again::First, on_credit: false },
-    Row { why: Why::Opened, queue: Queue::Wholes, memory: WarmUp, share: Share::All, cut: Cut::Long, again: Again::First, on_credit: false },
-    Row { why: Why::Model, queue: Queue::Wholes, memory: WarmUp, share: Share::All, cut: Cut::Short, again: Again::First, on_credit: false },
-    Row { why: Why::Recorded, queue: Queue::Steps, memory: WarmUp, share: Share::HalfUntilProven, cut: Cut::Short, again: Again::First, on_credit: false },
-    Row { why: Why::Expected, queue: Queue::Guesses, memory: WarmUp, share: Share::Half, cut: Cut::Short, again: Again::First, on_credit: true },
+    row(Why::Window,   Readers, Memory::Window, All,             Long,  Last,  Free),
+    row(Why::AskedFor, Wholes,  Memory::WarmUp, All,             Long,  First, Free),
+    row(Why::Opened,   Wholes,  Memory::WarmUp, All,             Long,  First, Free),
+    row(Why::Model,    Wholes,  Memory::WarmUp, All,             Short, First, Free),
+    row(Why::Recorded, Steps,   Memory::WarmUp, HalfUntilProven, Short, First, Free),
+    row(Why::Expected, Guesses, Memory::WarmUp, Half,            Short, First, Charged),
 ];
 
 impl Why {
@@ -235,7 +257,7 @@ mod tests {
     fn every_reason_has_its_row_and_queues_are_in_order() {
         for (place, row) in ROWS.iter().enumerate() {
             assert_eq!((row.why as usize, row.why.row().why), (place, row.why));
-            assert_eq!(Queue::ALL[row.queue as usize], row.queue);
+            assert_eq!((Queue::ALL[row.queue as usize], row.queue.share()), (row.queue, row.share));
         }
         assert!(ROWS.is_sorted_by_key(|row| row.queue as usize), "the most urgent ones come first");
         assert!(ROWS.is_sorted_by_key(|row| row.memory), "what is less urgent fills no more of the memory");

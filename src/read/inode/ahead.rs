@@ -14,7 +14,7 @@ use crate::read::part::{Origin, Part};
 use crate::read::planner;
 use crate::read::pool::capacity_for;
 use crate::read::streams::{Fetch, Most, Plan, Wanted};
-use crate::read::why::{Cut, Goal, Queue, Why};
+use crate::read::why::{Cost, Cut, Goal, Queue, Why};
 
 /// What a turn of an inode brings.
 pub(in crate::read) enum Next {
@@ -99,7 +99,7 @@ impl Inode {
         let bytes = capacity_for(range.len());
         let Some(grant) = terms.budget.reserve(bytes, memory) else { return Next::Lacking(bytes, memory) };
         let limit_bytes = terms.budget.limit_bytes();
-        if why.row().on_credit && !terms.credit.charge(self.object.ino, bytes, terms.now_ms, limit_bytes) {
+        if why.row().cost == Cost::Charged && !terms.credit.charge(self.object.ino, bytes, terms.now_ms, limit_bytes) {
             return Next::Withheld;
         }
         match window {
