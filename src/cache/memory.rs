@@ -36,7 +36,7 @@ pub struct Memory {
     files: Arc<()>,
 }
 
-/// Memory that files take beyond the bytes that somebody has of them: the rest of huge pages that are claimed in part.
+/// Memory that files take beyond the bytes that are claimed of them: the rest of huge pages that are claimed in part.
 #[derive(Debug, Default)]
 pub struct Rests(AtomicU64);
 
@@ -74,7 +74,8 @@ impl Memory {
         self.rests.clone()
     }
 
-    /// A file of `len` bytes, all of them holes. It takes memory as it is written to, and goes when it is dropped. Fails
+    /// A file of `len` bytes, all of them holes. It takes memory as it is written to, and goes when it is dropped.
+    /// Fails
     /// with EMFILE when there are as many as there may be.
     pub fn file(&self, len: u64) -> io::Result<Arc<MemoryFile>> {
         if Arc::strong_count(&self.files) > self.max_files {
@@ -99,7 +100,7 @@ pub struct MemoryFile {
     claimed: Mutex<Claims>,
 }
 
-/// The stretches that somebody has, by start; they do not overlap.
+/// The stretches that are claimed, by start; they do not overlap.
 #[derive(Debug, Default)]
 struct Claims(BTreeMap<u64, u64>);
 
@@ -108,7 +109,7 @@ impl Claims {
         self.0.range(..range.end).next_back().is_some_and(|(_, &end)| end > range.start)
     }
 
-    /// A claim, and all that nobody has of the huge pages that it lies in, in a file of `len` bytes.
+    /// A claim, and all that is unclaimed of the huge pages that it lies in, in a file of `len` bytes.
     fn with_rests(&self, claim: ByteRange, len: u64) -> ByteRange {
         let before = self.0.range(..claim.start).next_back().map_or(0, |(_, &end)| end);
         let after = self.0.range(claim.end..).next().map_or(len, |(&start, _)| start);
@@ -116,7 +117,7 @@ impl Claims {
         ByteRange::new(pages.start.max(before), pages.end.min(after))
     }
 
-    /// The memory, in bytes, of those huge pages of a claim in which nobody else has anything.
+    /// The memory, in bytes, of those huge pages of a claim in which no other claim has a byte.
     fn own_bytes(&self, claim: ByteRange, len: u64) -> u64 {
         let (first, last) = (page_of(claim.start, len), page_of(claim.end - 1, len));
         let start = if self.is_shared(first, claim) { first.end } else { first.start };
@@ -124,7 +125,7 @@ impl Claims {
         end.saturating_sub(start)
     }
 
-    /// Whether somebody else has bytes of a page that a claim lies in.
+    /// Whether another claim has bytes of a page that a claim lies in.
     fn is_shared(&self, page: ByteRange, claim: ByteRange) -> bool {
         let before = ByteRange::new(page.start, claim.start.max(page.start));
         let after = ByteRange::new(claim.end.min(page.end), page.end);
@@ -145,7 +146,7 @@ fn pages_of(range: ByteRange, len: u64) -> ByteRange {
 }
 
 impl MemoryFile {
-    /// These bytes, for the caller alone; `None` where somebody still has some of them, or where they do not lie
+    /// These bytes, for the caller alone; `None` where some of them are still claimed, or where they do not lie
     /// within the file.
     pub fn claim(self: &Arc<Self>, range: ByteRange) -> Option<Stretch> {
         if range.is_empty() || !ByteRange::new(0, self.len()).contains(range) {
@@ -195,7 +196,7 @@ impl AsFd for MemoryFile {
     }
 }
 
-/// Bytes of a file that nobody else has. Dropped, they become a hole again, and their memory is given back.
+/// Bytes of a file that belong to its owner alone. Dropped, they become a hole again, and their memory is given back.
 #[derive(Debug)]
 pub struct Stretch {
     file: Arc<MemoryFile>,

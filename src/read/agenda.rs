@@ -1,8 +1,8 @@
 //! What waits for a turn to be fetched before a program asks for it: a queue for each degree of urgency, and the places
 //! that all of them share.
 //!
-//! What holds for each reason stands in the table of `why`; `pump` gives the turns. The queues are locked one at a time.
-//! How many wait is known without a lock, since every read asks.
+//! What holds for each reason stands in the table of `why`; `pump` gives the turns. The queues are locked one at a
+//! time. How many wait is known without a lock, since every read asks.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

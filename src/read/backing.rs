@@ -17,8 +17,8 @@ impl Reader {
     /// Memory for a part that is about to arrive.
     pub(super) fn buffer(&self, inode: &Inode, range: ByteRange, grant: Grant) -> (Arc<Buffer>, Tail) {
         // Pieces of a few KiB would take a huge page each.
-        let home = if range.len() < POOLED_BYTES as u64 { None } else { self.backing_file(inode) };
-        match home.and_then(|home| home.claim(range)) {
+        let file = if range.len() < POOLED_BYTES as u64 { None } else { self.backing_file(inode) };
+        match file.and_then(|file| file.claim(range)) {
             Some(stretch) => Buffer::in_file(stretch, grant),
             None => Buffer::new(range.len(), grant),
         }
@@ -35,6 +35,7 @@ impl Reader {
         inode.backing_file.get_or_init(made).as_ref()
     }
 
+    /// The object as a file that the kernel reads by itself, where all of it is in memory and may stay there.
     pub(super) fn whole(self: &Arc<Self>, inode: &Arc<Inode>) -> Option<Arc<Whole>> {
         if inode.broken().is_some() {
             return None;

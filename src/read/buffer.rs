@@ -1,10 +1,10 @@
 //! Memory that object bytes arrive in: one writer appends, any number of readers see what it has published.
 //!
 //! Parts of an object that may be kept whole lie in its file in memory, from which the kernel can read by itself later.
-//! Other large buffers are anonymous mappings on 2 MiB boundaries, with huge pages asked for: replies written from
-//! 4 KiB pages cost the kernel half as much CPU again, because it pins them one by one. They are recycled through a
-//! [`Pool`](super::pool::Pool), since touching fresh memory costs more than the copy into it. Small ones come from the heap. How much
-//! memory may be held at all is not decided here but by `budget`.
+//! Other large buffers are anonymous mappings on 2 MiB boundaries, with huge pages asked for: replies written from 4
+//! KiB pages cost the kernel half as much CPU again, because it pins them one by one. They are recycled through a
+//! [`Pool`](super::pool::Pool), since touching fresh memory costs more than the copy into it. Small ones come from the
+//! heap. How much memory may be held at all is not decided here but by `budget`.
 
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -26,9 +26,10 @@ pub(super) struct Buffer {
     grant: Grant,
 }
 
-// SAFETY: `start` points into `block`, which the buffer owns and which does not move when the buffer does (a mapping,
-// a stretch of one that is nobody else's, or a vector's heap memory). Bytes below `published` are never written again, bytes above it are touched by the
-// single `Tail` alone, so references to the buffer may be used from several threads at once.
+// SAFETY: `start` points into `block`, which the buffer owns and which does not move when the buffer does (a mapping, a
+// stretch of one that belongs to this buffer alone, or a vector's heap memory). Bytes below `published` are never
+// written again, bytes above it are touched by the single `Tail` alone, so references to the buffer may be used from
+// several threads at once.
 unsafe impl Send for Buffer {}
 // SAFETY: as above.
 unsafe impl Sync for Buffer {}
@@ -51,8 +52,8 @@ impl Buffer {
     pub(super) fn copied_to_file(bytes: &[u8], stretch: Stretch, grant: Grant) -> Arc<Buffer> {
         let (buffer, mut tail) = Buffer::in_file(stretch, grant);
         tail.written = bytes.len().min(buffer.capacity);
-        // SAFETY: so many bytes lie within the capacity, no reader looks there before they are published, and the memory
-        // is nobody else's, so that `bytes` cannot overlap it.
+        // SAFETY: so many bytes lie within the capacity, no reader looks there before they are published, and the
+        // memory belongs to this buffer alone, so that `bytes` cannot overlap it.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), buffer.start.as_ptr(), tail.written) };
         tail.publish();
         buffer
@@ -69,8 +70,8 @@ impl Buffer {
     /// The bytes that have arrived and been published.
     pub(super) fn head(&self) -> &[u8] {
         let len = self.published.load(Ordering::Acquire);
-        // SAFETY: the tail wrote these `len` bytes before it published them with `Release`, nobody writes them again,
-        // and they stay mapped while `self` lives.
+        // SAFETY: the tail wrote these `len` bytes before it published them with `Release`, they are never written
+        // again, and they stay mapped while `self` lives.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), len) }
     }
 
@@ -124,8 +125,8 @@ impl Tail {
 
     /// What was written so far, published or not.
     pub(super) fn bytes(&self) -> &[u8] {
-        // SAFETY: this tail has written so many bytes from the start on, within the capacity; nothing writes them again,
-        // and the buffer lives as long as the tail.
+        // SAFETY: this tail has written so many bytes from the start on, within the capacity; they are never written
+        // again, and the buffer lives as long as the tail.
         unsafe { std::slice::from_raw_parts(self.buffer.start.as_ptr(), self.written) }
     }
 

@@ -1,10 +1,10 @@
-//! Bytes that turn out to be wrong after they were handed out: everything that holds them is told, and where they lay is
-//! found out.
+//! Bytes that turn out to be wrong after they were handed out: everything that holds them is told, and where they lay
+//! is found out.
 //!
-//! The order matters. First whoever opens files is told not to believe what the kernel holds ([`WrongBytes::distrust`]);
-//! then reads begin to fail and nothing that had come is handed out any more; last the kernel's pages are dropped
-//! ([`WrongBytes::discard`]). So no open that begins after a read has failed sees a wrong byte, and no read under way puts
-//! one back.
+//! The order matters. First the part of the program that opens files is told not to believe what the kernel holds
+//! ([`WrongBytes::distrust`]); then reads begin to fail and nothing that had come is handed out any more; last the
+//! kernel's pages are dropped ([`WrongBytes::discard`]). So no open that begins after a read has failed sees a wrong
+//! byte, and no read under way puts one back.
 //!
 //! The store keeps a checksum of the whole alone. Which bytes were wrong is found by fetching the object again in other
 //! GETs and comparing each stretch with its checksum of the first time: that tells an accident on the way from an

@@ -10,11 +10,11 @@ use crate::store::Result;
 /// Where the bytes of a read were when it came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Source {
-    /// All in buffers.
+    /// All of them were in buffers.
     Buffer,
-    /// Some on their way, the others in buffers.
+    /// Some of them were on their way, and the others in buffers.
     UnderWay,
-    /// Some nowhere: a request was made for them.
+    /// Some of them were nowhere, and a request was made for them.
     Store,
 }
 

@@ -1,4 +1,4 @@
-//! How much may be fetched for files that nobody has opened yet: the account of guesses, and what they have earned.
+//! How much may be fetched for files that no program has opened yet: the account of guesses, and what they have earned.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::base::Ino;
 
 /// GETs on account at most: those for small files are cheap, and each is looked through when a file is opened.
 const MOST_CHARGES: usize = 512;
-/// Account of what was fetched for files that nobody has opened yet.
+/// The account of what was fetched for files that no program has opened yet.
 #[derive(Default)]
 pub(super) struct Credit {
     tuning: Arc<Tuning>,
@@ -43,8 +43,8 @@ impl Credit {
         since_ms + self.tuning.guess_write_off_ms
     }
 
-    /// Charges a GET for an object that nobody has opened, or refuses where too much waits already for a memory limit in
-    /// bytes.
+    /// Charges a GET for an object that no program has opened, or refuses where too much waits already for a memory
+    /// limit in bytes.
     pub(super) fn charge(&self, ino: Ino, bytes: u64, now_ms: u64, memory_limit: u64) -> bool {
         let mut account = self.account.lock();
         while account.charges.front().is_some_and(|charge| self.written_off_at_ms(charge.at_ms) <= now_ms) {

@@ -1,11 +1,11 @@
-//! Files that nobody has opened yet and somebody will probably open next: what is fetched of them, and how much.
+//! Files that no program has opened yet and one will probably open next: what is fetched of them, and how much.
 //!
 //! An expected object is an inode without handles. Its GETs come after those of everything else, and take half of the
 //! places at most; its parts may be given up, beside those that were read, the least recently used first to go, until
-//! it is opened and they are what a reader finds. [`Credit`](super::credit::Credit) keeps account: what was fetched and not opened counts
-//! against what may be fetched further, wherever its bytes are, until it is opened or a while has gone by. So guesses
-//! that are wrong cost no more than that much in that time. And credit has to be earned: the first guess fetches what
-//! hides the wait for a file's first bytes, and no more until some guess came true.
+//! it is opened and they are what a reader finds. [`Credit`](super::credit::Credit) keeps account: what was fetched and
+//! not opened counts against what may be fetched further, wherever its bytes are, until it is opened or a while has
+//! gone by. So guesses that are wrong cost no more than that much in that time. And credit has to be earned: the first
+//! guess fetches what hides the wait for a file's first bytes, and no more until some guess came true.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

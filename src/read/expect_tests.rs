@@ -1,4 +1,4 @@
-//! Tests of fetching what nobody has opened yet: what is expected goes in, GETs and what they cost come out.
+//! Tests of fetching what no program has opened yet: what is expected goes in, GETs and what they cost come out.
 
 use std::time::Duration;
 

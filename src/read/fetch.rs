@@ -1,9 +1,9 @@
-//! Objects that somebody asked for by name: fetched whole before they are read, kept, or let go.
+//! Objects that were asked for by name: fetched whole before they are read, kept, or let go.
 //!
 //! What is asked for is fetched as files opened under `prefetch=open` are, in the order of the requests, behind what
-//! readers wait for and the windows ahead of them. Bytes that did not come so (a guess that failed is nobody's error)
-//! are fetched like those that a program waits for, and then an error is one. At the end all of it may be given up
-//! as if it had been read; of a [`Pin`] nothing does, and so nothing is given up.
+//! readers wait for and the windows ahead of them. Bytes that did not come so (no program is told of a guess that
+//! failed) are fetched like those that a program waits for, and then an error is one. At the end all of it may be given
+//! up as if it had been read; of a [`Pin`] nothing may.
 
 use std::fmt;
 use std::sync::Arc;
@@ -41,7 +41,8 @@ impl Drop for Asked<'_> {
 
 impl File {
     /// Fetches all of the object, behind what readers wait for. It stays in memory afterwards, also when this was
-    /// closed, while nothing else wants the memory. Dropped before its end, it calls off what nobody else wants.
+    /// closed, while nothing else wants the memory. Dropped before its end, it calls off what is wanted for nothing
+    /// else.
     ///
     /// Fails as a read does.
     pub async fn fetch(&self) -> Result<()> {
@@ -124,7 +125,7 @@ impl fmt::Debug for Pin {
 }
 
 impl Pin {
-    /// What is kept.
+    /// The object that is kept.
     pub fn object(&self) -> &Object {
         &self.file.inode.object
     }
@@ -147,7 +148,7 @@ impl Reader {
         self.options.memory_cache == MemoryCache::Auto
     }
 
-    /// The most memory that may be filled before anybody reads, in bytes.
+    /// The most memory that may be filled before a program reads, in bytes.
     pub fn warm_bytes_limit(&self) -> u64 {
         self.budget.limit_bytes() / 4 * 3 - self.pinned_bytes().min(self.budget.limit_bytes() / PINNED_SHARE)
     }

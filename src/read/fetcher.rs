@@ -1,4 +1,4 @@
-//! Runs the GETs: one task per part, each receiving its body into the part's buffer and waking whoever waits.
+//! Runs the GETs: one task per part, each receiving its body into the part's buffer and waking the reads that wait.
 //!
 //! When a GET is started is decided elsewhere: by the read that waits for it (`file`), or by `pump`.
 
@@ -63,7 +63,7 @@ struct FetchTask {
 impl Drop for FetchTask {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // Not dropped, or whoever waits would start the same GET, and the same panic, for ever.
+            // Not dropped, or the reads that wait would start the same GET, and the same panic, for ever.
             self.part.fail(self.inode.error(ErrorKind::Protocol, "the fetching of a part panicked"));
         } else if self.part.is_running() {
             self.part.drop_out();
@@ -103,7 +103,7 @@ impl FetchTask {
                 self.inode.break_with(error.clone());
                 return self.part.fail(error);
             }
-            // A guess that failed is nobody's error, unless somebody has come to rely on it: then it is tried once
+            // No program is told of a guess that failed, unless a read has come to rely on it: then it is tried once
             // more as what it has become, for as long as is left of the time that a wait may take.
             if self.part.drop_out_unless_waited_for() {
                 return;

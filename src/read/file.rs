@@ -93,7 +93,7 @@ impl File {
     }
 
     /// The object as a file that the kernel can read, if all of it is in memory and has been compared with the store's
-    /// checksum (where there is one). It stays there while anybody has this.
+    /// checksum (where there is one). It stays there as long as this lives.
     pub fn whole(&self) -> Option<Arc<Whole>> {
         let whole = self.reader.whole(&self.inode)?;
         self.reader.seen_whole(&self.inode.object);
@@ -129,7 +129,7 @@ impl File {
                     self.inode.failures.add(read, self.reader.clock.elapsed(), &error);
                     return Err(error);
                 }
-                // Somebody called the GET off before this read came to wait for it; the next one knows of us.
+                // The GET was called off before this read came to wait for it; the next one knows of this read.
                 Err(Lost::Dropped) => {}
             }
         }
@@ -198,7 +198,7 @@ async fn arrive(parts: &[Arc<Part>], read: ByteRange) -> std::result::Result<(),
 impl Drop for File {
     fn drop(&mut self) {
         let closed = {
-            // Under the lock of the map, so that nobody opens the object while it is closed.
+            // Under the lock of the map, so that the object is not opened while it is closed.
             let _inodes = self.reader.inodes.lock();
             if self.inode.handles.fetch_sub(1, Ordering::Relaxed) > 1 {
                 return;

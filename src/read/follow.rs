@@ -1,10 +1,10 @@
 //! Recording what programs read, and following what was recorded.
 //!
 //! The deciding is done by [`Recorder`](super::recorder::Recorder) and [`Replay`]; here they are told what happens, and
-//! what they say is done. An object of the plan that nobody has open is an inode without handles, found by its number:
-//! that is a function of bucket, key and entity tag, so that no listing is needed, and GETs are pinned to the tag, so
-//! that an object that has changed since is known by the first answer. GETs for the plan come after those of windows, at
-//! the priority of warm-up; until the plan has proved right they leave half of the places to others.
+//! what they say is done. An object of the plan that is not open is an inode without handles, found by its number: that
+//! is a function of bucket, key and entity tag, so that no listing is needed, and GETs are pinned to the tag, so that
+//! an object that has changed since is known by the first answer. GETs for the plan come after those of windows, at the
+//! priority of warm-up; until the plan has proved right they leave half of the places to others.
 //!
 //! The locks of recorder and plan are taken alone.
 
@@ -33,8 +33,8 @@ pub(super) struct PlanStep {
 }
 
 impl Reader {
-    /// From now on what is read is recorded. Files that are read without the daemon, because the kernel has all of their
-    /// bytes, are recorded as read whole when they are opened.
+    /// From now on what is read is recorded. Files that are read without the daemon, because the kernel has all of
+    /// their bytes, are recorded as read whole when they are opened.
     pub fn record(&self) {
         self.recorder.get_or_init(Mutex::default);
     }
@@ -62,6 +62,7 @@ impl Reader {
         replay.covers(object)
     }
 
+    /// A program wants these bytes: they are noted, where that is done.
     pub(super) fn record_read(&self, object: &Object, read: ByteRange) {
         if let Some(recorder) = self.recorder.get() {
             recorder.lock().observe(object, read);

@@ -1,4 +1,5 @@
-//! Tests of recording and replaying, over a store in memory: loads go in, GETs and the time that programs wait come out.
+//! Tests of recording and replaying, over a store in memory: loads go in, GETs and the time that programs wait come
+//! out.
 
 use std::time::Duration;
 

@@ -3,8 +3,8 @@
 //! Methods here decide and record under one short lock; they send nothing and wait for nothing. What must be fetched
 //! comes back as [`FetchOrder`]s for `fetcher`.
 //!
-//! Locks, in the order they may be taken: the reader's map of inodes, [`Inode::state`], then any one of `LruParts`, a
-//! part's progress, the pool. Two inodes are never locked at once.
+//! Locks, in the order they may be taken: the reader's map of inodes, a queue of the agenda, [`Inode::state`], then any
+//! one of `LruParts`, a part's progress, the pool, the account of guesses. Two inodes are never locked at once.
 
 mod ahead;
 mod asked;
@@ -57,9 +57,9 @@ pub(super) enum Coverage {
 /// What to do where memory lacks for the bytes of a read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum OnShortage {
-    /// Say so.
+    /// Say how much of it lacks.
     Ask,
-    /// Fetch exactly the bytes asked for all the same.
+    /// Fetch exactly the bytes that were asked for all the same.
     Overdraw,
 }
 
@@ -80,7 +80,7 @@ pub(super) struct Inode {
 
     /// Where its bytes lie, if they may be kept whole. Made when the first of them come.
     pub(super) backing_file: OnceLock<Option<Arc<MemoryFile>>>,
-    /// While somebody reads the home by himself.
+    /// Set while the kernel may read the backing file by itself.
     pub(super) whole: Mutex<Weak<Whole>>,
     /// Open handles; changes under the lock of the reader's map.
     pub(super) handles: AtomicUsize,
@@ -106,11 +106,11 @@ pub(super) struct Inode {
 
 /// What is known of a model file's layout.
 enum HeaderParse {
-    /// No model, or all that will ever be known.
+    /// It is no model, or all that will ever be known of it is.
     Done,
     /// The header is in the first so many bytes, or begins there.
     Needs(u64),
-    /// Somebody is at it.
+    /// It is being parsed.
     Busy,
 }
 
@@ -143,6 +143,7 @@ struct State {
 }
 
 impl Inode {
+    /// An object of which nothing is held yet.
     pub(super) fn new(
         object: Object,
         prefetch: Prefetch,
@@ -305,8 +306,8 @@ impl Inode {
             && (self.object.size > self.tuning.small_object_bytes || self.prefetch.is(Prefetch::Off))
     }
 
-    /// Where a part stands among those that may be given up that was fetched ahead, has just completed, and has no reader: the object is
-    /// to be opened yet, or the reader has gone elsewhere.
+    /// Where a part stands among those that may be given up, if it was fetched ahead, has just completed, and has no
+    /// reader: the object is to be opened yet, or the reader has gone elsewhere.
     pub(super) fn place_of_unread(&self, part: &Part) -> Option<Place> {
         let state = self.state.lock();
         let is_guess = part.is_ahead() && !part.is_touched() && !part.was_waited_for();
@@ -336,7 +337,7 @@ impl Inode {
         let State { parts, streams, goals, .. } = &mut *state;
         streams.retire(reads);
         if goals.want_whole() {
-            // Fetched before anybody read it, and meant to be.
+            // It was fetched before a program read it, and meant to be.
             return Vec::new();
         }
         parts.retain(|_, part| {
@@ -357,8 +358,8 @@ impl Inode {
         }
     }
 
-    /// The last handle is gone: GETs on their way are called off, and bytes that nobody read are let go, but for those
-    /// that a recorded load says will be wanted.
+    /// The last handle is gone: GETs on their way are called off, and bytes that no program read are let go, but for
+    /// those that a recorded load says will be wanted.
     pub(super) fn close(&self) -> Closed {
         let mut state = self.state.lock();
         state.streams.retire(0);
@@ -394,7 +395,7 @@ fn is_planned(goals: &Goals, part: &Part) -> bool {
     part.is_ahead() && goals.of(Why::Recorded) != Goal::None && !part.is_lost()
 }
 
-/// What remains of an object that nobody has open any more.
+/// What remains of an object that is not open any more.
 pub(super) struct Closed {
     /// Parts that stay for the next open, and are not among those that may be given up yet.
     pub(super) kept: Vec<Arc<Part>>,

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use crate::base::{ByteRange, Ino};
 use crate::store::crc64::{combine, crc64};
 
-/// More stretches than this are joined with their neighbours. As many that do not touch are the trace of random reading:
-/// such a pass will never be whole.
+/// More stretches than this are joined with their neighbours. As many that do not touch are the trace of random
+/// reading: such a pass will never be whole.
 const MAX_STRETCHES: usize = 4096;
 
 /// What has been checked of one object.

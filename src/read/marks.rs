@@ -1,5 +1,5 @@
-//! What answers are known by: the size, the entity tags and the time of the version that is open, and what was found out
-//! of a store's tags. Pure but for the record of tags; what is asked of the store in a doubt is asked by `version`.
+//! What answers are known by: the size, the entity tags and the time of the version that is open, and what was found
+//! out of a store's tags. Pure but for the record of tags; what is asked of the store in a doubt is asked by `version`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -31,6 +31,7 @@ pub(super) struct TagUse {
 }
 
 impl TagUse {
+    /// A store of which nothing was found out.
     pub(super) fn new() -> Self {
         TagUse {
             several: AtomicBool::new(false),
@@ -41,14 +42,17 @@ impl TagUse {
         }
     }
 
+    /// Whether one version has several tags in this store.
     pub(super) fn has_several(&self) -> bool {
         self.several.load(Ordering::Relaxed)
     }
 
+    /// The tags of the answers for an object, where those are of any use.
     pub(super) fn known(&self, ino: Ino) -> Vec<ETag> {
         if self.has_several() { self.known.lock().get(&ino).cloned().unwrap_or_default() } else { Vec::new() }
     }
 
+    /// Remembers the tags of the answers for an object.
     pub(super) fn know(&self, ino: Ino, tags: Vec<ETag>) {
         let mut known = self.known.lock();
         known.put(ino, tags);
@@ -65,7 +69,7 @@ pub(super) struct Marks {
     /// As it was listed, or recorded by an earlier load.
     pub(super) listed: Option<ETag>,
     pub(super) mtime: Option<Timestamp>,
-    /// Tags of answers.
+    /// The tags of the answers so far.
     pub(super) seen: Vec<ETag>,
     /// The service refused the tag of a version that is still there: GETs ask for none.
     pub(super) is_loose: bool,
@@ -76,7 +80,7 @@ pub(super) struct Marks {
 pub(super) enum Verdict {
     Same,
     Changed,
-    /// Somebody must look.
+    /// The store must be asked.
     Doubt,
 }
 
@@ -100,20 +104,23 @@ fn other_second(a: Option<Timestamp>, b: Option<Timestamp>) -> bool {
 }
 
 impl Marks {
+    /// What is known of an object when it is opened.
     pub(super) fn new(object: &Object) -> Self {
         let Object { size, etag, mtime, .. } = object;
         Marks { size: *size, listed: etag.clone(), mtime: *mtime, seen: Vec::new(), is_loose: false }
     }
 
+    /// When the version was last modified, where that is known.
     pub(super) fn mtime(&self) -> Option<Timestamp> {
         self.mtime
     }
 
-    /// Somebody who opens the object knows its time, which those before may not.
+    /// The object is opened once more, with a time that may not have been known before.
     pub(super) fn was_modified(&mut self, at: Option<Timestamp>) {
         self.mtime = self.mtime.or(at);
     }
 
+    /// The tag that GETs ask for, unless they ask for none.
     pub(super) fn pin(&self) -> Option<ETag> {
         if self.is_loose { None } else { self.listed.as_ref().or(self.seen.first()).cloned() }
     }
@@ -122,6 +129,7 @@ impl Marks {
         self.seen.contains(tag) || self.listed.as_ref() == Some(tag)
     }
 
+    /// An answer of this version carried this tag.
     pub(super) fn learn(&mut self, tag: Option<&ETag>) {
         self.seen.extend(tag.filter(|tag| !self.seen.contains(tag)).cloned());
     }

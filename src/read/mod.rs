@@ -1,17 +1,49 @@
 //! Reading objects: streams, windows, fetching, the memory budget, integrity.
 //!
-//! A [`File`] is a handle on an inode's shared state (`inode`). A read is shown to the inode's table of streams
-//! (`stream`, `window`), which says how to fetch what it misses; `planner` cuts that into GETs; `fetcher` runs them into
-//! parts (`part`, `buffer`), from which the read, and whoever else waits for the same bytes, is answered as soon as its
-//! bytes are in. Ahead of readers, GETs start as places, memory (`budget`) and the network (`pipe`) allow, last of all
-//! those for objects that will probably be opened next (`expect`), unless a recorded load (`trace`, `recorder`) says what
-//! comes next (`replay`, `follow`); what was read stays until memory is wanted (`keep`), or the machine is short of it
-//! (`pressure`). What somebody asks for by name is fetched whole (`fetch`). Whole objects are compared with the store's
-//! checksum (`integrity`), and what is wrong is taken back (`corrupt`); answers with the version that was opened
-//! (`version`). Objects that are all there can be read by the kernel itself from then on (`whole`). `counted` says how
-//! reads are counted, `waiter` what becomes of those that are given up.
+//! A [`File`] is a handle on an inode's shared state. A read is shown to the inode's streams, which say how to fetch
+//! what it misses; that is cut into GETs, which fill parts, and the read, with all others that wait for the same bytes,
+//! is answered as soon as its bytes are in. Ahead of readers, GETs start as places, memory and the network allow, in
+//! the order of their reasons (`why`). What was read stays until memory is wanted. Whole objects are compared with the
+//! store's checksum, and the kernel may read by itself those that are all in memory.
 //!
 //! Errors of the store pass through as they are; what they mean to a program is decided in `fs`.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `options`, `object` | how a mount reads; which version of an object is opened, and what is held of it |
+//! | `tuning` | the tuned numbers, each with its reason |
+//! | `reader` | what all open objects share, and which there are |
+//! | `file` | an open object: how a read is answered |
+//! | `inode` | what the handles of one object share: its parts, its goals, its lock |
+//! | `inode/ahead` | which part of the object is fetched next, for each reason |
+//! | `inode/asked` | what was asked for by name, and what is held |
+//! | `inode/checked` | what has come, compared with the checksum |
+//! | `stream`, `streams` | what one sequential reader has shown; which reader a read belongs to |
+//! | `layout`, `tensors` | where the tensors of a model lie; what that promises of its reader |
+//! | `planner` | how gaps are cut into GETs |
+//! | `why` | the reasons to fetch early, in one table; goals and seats |
+//! | `agenda` | the queues for them, and the places they share |
+//! | `pump` | whose turn it is |
+//! | `expect`, `credit` | objects that will probably be opened; the account of such guesses |
+//! | `trace`, `recorder` | a recorded load as text; how it is recorded |
+//! | `replay`, `follow` | what comes next of a recorded load; how it is followed |
+//! | `fetch` | what was asked for by name: fetched, pinned, let go |
+//! | `mode` | what is fetched early, for each object |
+//! | `fetcher` | the task that runs a GET |
+//! | `part` | the bytes of one GET, and which reads wait for them |
+//! | `slice` | the bytes that a read answers with |
+//! | `waiter` | reads that are given up while they wait |
+//! | `failures` | errors that were just paid for |
+//! | `counted` | how reads are counted |
+//! | `pipe` | what the network has shown of itself |
+//! | `buffer`, `pool` | memory that bytes arrive in; blocks kept for the next buffers |
+//! | `budget` | the memory limit, and who may fill how much of it |
+//! | `reclaim`, `shortage` | the parts that may be given up, in order; when they are |
+//! | `pressure` | how much may be held while the machine is short of memory |
+//! | `backing`, `whole` | files in memory that parts arrive in; those that the kernel reads by itself |
+//! | `marks`, `version` | what the version that is open is known by; how a doubt is settled |
+//! | `integrity` | checksums of stretches and of the whole |
+//! | `corrupt` | what happens once bytes were found wrong |
 
 mod agenda;
 mod backing;

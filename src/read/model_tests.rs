@@ -1,4 +1,4 @@
-//! Model files: tensors in any order come in few waits, and nothing much is fetched that nobody reads.
+//! Model files: tensors in any order come in few waits, and little is fetched that no program reads.
 
 use std::time::Duration;
 

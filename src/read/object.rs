@@ -7,13 +7,13 @@ use crate::base::{ETag, Ino, Key, Timestamp};
 pub struct Object {
     /// The inode number; it changes with the entity tag, so equal numbers mean equal bytes.
     pub ino: Ino,
-    /// The key.
+    /// The key in its bucket.
     pub key: Key,
     /// A version asked for by name; `None` means the current one.
     pub version: Option<String>,
     /// Every GET is pinned to this tag; where the listing had none, to that of the first answer.
     pub etag: Option<ETag>,
-    /// Size in bytes.
+    /// The size in bytes.
     pub size: u64,
     /// When it was last modified, where that is known. It tells versions apart where tags do not.
     pub mtime: Option<Timestamp>,
@@ -23,7 +23,7 @@ pub struct Object {
 }
 
 impl PartialEq for Object {
-    /// The time aside: who opens an object from a record of an earlier load does not know it.
+    /// Objects are equal whatever their times: that of one opened from a record of an earlier load is not known.
     fn eq(&self, other: &Self) -> bool {
         let Object { ino, key, version, etag, size, mtime: _, archived } = self;
         (ino, key, version, etag, size, archived)
@@ -34,17 +34,17 @@ impl PartialEq for Object {
 /// What is held of one object.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Held {
-    /// The inode number.
+    /// The number of the inode.
     pub ino: Ino,
-    /// The key.
+    /// The key in its bucket.
     pub key: String,
-    /// Bytes of the object.
+    /// The size of the object, in bytes.
     pub size: u64,
     /// Bytes of it that are in memory.
     pub held_bytes: u64,
     /// Bytes that programs have read of it since it was opened or bytes of it are held, each time counted.
     pub read_bytes: u64,
-    /// Open handles.
+    /// How many handles are open.
     pub handles: usize,
     /// Readers that go through it, each at its own place.
     pub streams: usize,

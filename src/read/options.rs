@@ -1,6 +1,6 @@
 //! How reading behaves: the settings of a mount that this room takes.
 
-/// How reading behaves.
+/// How the reading of a mount behaves.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// What is fetched before it is asked for.
@@ -48,7 +48,7 @@ pub enum Prefetch {
     Auto,
     /// As `Auto`; besides, fetching begins at open, in the order of the opens, as far as memory allows.
     Open,
-    /// The bytes asked for and no more.
+    /// Only the bytes that are asked for.
     Off,
 }
 
@@ -58,7 +58,7 @@ pub enum Verify {
     /// The CRC-64 of every byte that passed through, against the one the store keeps.
     #[default]
     Crc64,
-    /// Not at all.
+    /// They are not checked.
     Off,
 }
 
@@ -68,7 +68,7 @@ pub enum MemoryCache {
     /// They stay while nothing else wants the memory.
     #[default]
     Auto,
-    /// They go.
+    /// They are given up at once.
     Off,
 }
 
@@ -78,6 +78,6 @@ pub enum Passthrough {
     /// Where this process may make file systems, which it must for that.
     #[default]
     Auto,
-    /// No.
+    /// The kernel asks for every read.
     Off,
 }

@@ -1,9 +1,9 @@
 //! What the network has shown of itself: how much arrives, how long a GET takes, and so how much is worth having on
 //! its way ahead of a reader.
 //!
-//! 1. *How much arrives.* While a GET is on its way, bytes arrive for it and for all others; those, divided by its life,
-//!    are a sample of the rate. Lives overlap, so there is no slice of time that was only partly busy. The best sample
-//!    of the last minute or two counts: what arrives while readers are slow says nothing of the network.
+//! 1. *How much arrives.* While a GET is on its way, bytes arrive for it and for all others; those, divided by its
+//!    life, are a sample of the rate. Lives overlap, so there is no slice of time that was only partly busy. The best
+//!    sample of the last minute or two counts: what arrives while readers are slow says nothing of the network.
 //! 2. *How long a GET takes* where the network is not full: that shows when it is alone, as the first one of a load is.
 //!    Among many others it takes as long as they make it; what is in flight then is always rate times life.
 //! 3. *How much is worth having.* Rate times life keeps the network full. Twice that leaves room for parts that come
@@ -77,7 +77,7 @@ impl Pipe {
         Pipe { tuning, ..Pipe::default() }
     }
 
-    /// A GET begins.
+    /// A GET begins now.
     pub(super) fn begin(&self, now: Duration) -> Flight<'_> {
         let began_alone = self.in_flight.fetch_add(1, Ordering::Relaxed) == 0;
         let received_before = self.received_bytes.load(Ordering::Relaxed);
@@ -86,7 +86,7 @@ impl Pipe {
 
     /// A reader waits for bytes.
     pub(super) fn waited(&self) {
-        // Read first: while it is set, nobody need own its cache line.
+        // Read first: while it is set, no processor need own its cache line.
         if !self.has_waited.load(Ordering::Relaxed) {
             self.has_waited.store(true, Ordering::Relaxed);
         }
@@ -146,7 +146,7 @@ impl Shown {
         self.best_of_slot = self.best_of_slot.max(rate);
     }
 
-    /// Time passes.
+    /// Takes the time in: what is old is forgotten.
     fn pass(&mut self, now: Duration, has_waited: &AtomicBool, tuning: &Tuning) {
         let (period, slot) = (Duration::from_millis(tuning.pipe_period_ms), Duration::from_millis(tuning.pipe_slot_ms));
         if now.saturating_sub(self.last) > period {

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use crate::cache::Stretch;
 
 const PAGE_BYTES: usize = 4 << 10;
+/// The size of a huge page, in bytes.
 pub(super) const HUGE_BYTES: usize = 2 << 20;
 /// Buffers from this size on are mapped and recycled.
 pub(super) const POOLED_BYTES: usize = 1 << 20;
@@ -29,6 +30,7 @@ pub(super) enum Block {
 }
 
 impl Block {
+    /// A fresh block of so many bytes.
     pub(super) fn new(capacity: usize) -> Self {
         if capacity >= POOLED_BYTES
             && let Ok(map) = MmapMut::map_anon(capacity + HUGE_BYTES)
@@ -69,6 +71,7 @@ struct Free {
 }
 
 impl Pool {
+    /// A kept block of just this capacity, if there is one.
     pub(super) fn take(&self, capacity: usize) -> Option<Block> {
         let mut free = self.free.lock();
         let block = free.blocks.get_mut(&capacity)?.pop()?;
@@ -76,6 +79,7 @@ impl Pool {
         Some(block)
     }
 
+    /// Keeps a block, unless more than `keep_bytes` would be kept then.
     pub(super) fn put(&self, block: Block, capacity: usize, keep_bytes: u64) {
         let mut free = self.free.lock();
         if free.bytes + capacity as u64 <= keep_bytes {

@@ -60,6 +60,7 @@ pub(super) struct Pressure {
 }
 
 impl Pressure {
+    /// Memory is plentiful: all that is configured may be held.
     pub(super) fn new(configured_bytes: u64) -> Self {
         Pressure { configured_bytes, limit_bytes: configured_bytes, calm: Duration::ZERO }
     }
@@ -117,21 +118,21 @@ impl Observation {
 const IDLE: Duration = Duration::from_secs(60);
 /// The longest time between two observations while something is held, and the shortest.
 const BETWEEN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
-/// Where the kernel does not say when somebody stands still, and while the limit is to grow back.
+/// Where the kernel does not say when a task stands still, and while the limit is to grow back.
 const REGULARLY: Duration = Duration::from_secs(1);
 
 /// What wakes the observer before its time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Alarm {
-    /// The kernel tells when somebody stands still for lack of memory.
+    /// The kernel tells when a task stands still for lack of memory.
     Kernel,
-    /// Nothing does.
+    /// Nothing wakes it before its time.
     None,
 }
 
 impl Observation {
-    /// How long it may take until the next one. A neighbour that takes a twentieth of a limit each second is seen before
-    /// it has taken what must be free; near the limit that means looking again at once.
+    /// How long it may take until the next one. A neighbour that takes a twentieth of a limit each second is seen
+    /// before it has taken what must be free; near the limit that means looking again at once.
     fn pause(&self, alarm: Alarm) -> Duration {
         let left = |room: &Headroom| {
             let step = (room.limit_bytes / SCARCE_SHARE).clamp(1, SCARCE_BYTES);

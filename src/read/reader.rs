@@ -41,18 +41,18 @@ pub struct Reader {
     pub(super) options: Options,
     pub(super) tuning: Arc<Tuning>,
 
-    /// Where objects have their homes, if they have any.
+    /// Where objects have their backing files, if they have any.
     pub(super) memory: Option<Memory>,
     pub(super) budget: Arc<Budget>,
     pub(super) pressure: Mutex<Pressure>,
-    /// Of that, what must stay because the kernel reads it by itself.
+    /// What must stay because the kernel reads it by itself, in bytes.
     pub(super) held_bytes: AtomicU64,
-    /// What must stay because somebody said so.
+    /// What must stay because it is pinned, in bytes.
     pub(super) pinned_bytes: AtomicU64,
     pub(super) agenda: Agenda,
     pub(super) tags: TagUse,
     pub(super) pipe: Pipe,
-    /// For fetching what nobody has opened.
+    /// The account of what is fetched before it is opened.
     pub(super) credit: Credit,
     pub(super) lru_parts: LruParts,
     pub(super) last_search_ms: AtomicU64,
@@ -67,7 +67,7 @@ pub struct Reader {
     pub(super) inodes: Mutex<HashMap<Ino, Arc<Inode>>>,
     /// Checksums of objects that were read in part, of which no byte is kept any more: the kernel may keep some.
     pub(super) unfinished: Mutex<LruCache<Ino, Checksums>>,
-    /// Who is told of bytes that are wrong.
+    /// What is told of bytes that are wrong.
     pub(super) wrong_bytes: OnceLock<Arc<dyn WrongBytes>>,
     /// When wrong bytes were last looked for.
     pub(super) last_corrupt_search_ms: AtomicU64,
@@ -87,7 +87,7 @@ impl fmt::Debug for Reader {
 impl Reader {
     /// An engine over a store. Must be called within a tokio runtime, which then runs the GETs.
     pub fn new(store: Arc<dyn Store>, options: Options, metrics: Arc<Metrics>) -> Arc<Self> {
-        Reader::with_clock(store, options, metrics, Clock::system())
+        Reader::tuned(store, options, Tuning::default(), metrics)
     }
 
     /// The same with other tuned numbers, for benchmarks.
@@ -95,6 +95,8 @@ impl Reader {
         Reader::with(store, options, tuning, metrics, Clock::system())
     }
 
+    /// The same on another clock, for tests.
+    #[cfg(test)]
     pub(super) fn with_clock(
         store: Arc<dyn Store>,
         options: Options,
@@ -104,7 +106,14 @@ impl Reader {
         Reader::with(store, options, Tuning::default(), metrics, clock)
     }
 
-    fn with(store: Arc<dyn Store>, options: Options, tuning: Tuning, metrics: Arc<Metrics>, clock: Clock) -> Arc<Self> {
+    /// The same with all that it is made of.
+    pub(super) fn with(
+        store: Arc<dyn Store>,
+        options: Options,
+        tuning: Tuning,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+    ) -> Arc<Self> {
         let tuning = Arc::new(tuning);
         let memory = memory_for(options.passthrough);
         let rests = memory.as_ref().map(Memory::rests).unwrap_or_default();
@@ -151,8 +160,8 @@ impl Reader {
         inode
     }
 
-    /// Changes [`Options::part_bytes`], for what is opened from now on. What is open, or kept after reading, goes on as it
-    /// began: its parts must meet.
+    /// Changes [`Options::part_bytes`], for what is opened from now on. What is open, or kept after reading, goes on as
+    /// it began: its parts must meet.
     pub fn set_part_bytes(&self, bytes: u64) {
         self.part_bytes.store(bytes, Ordering::Relaxed);
     }
@@ -184,6 +193,7 @@ impl Reader {
         }
     }
 
+    /// All of an object was compared with the store's checksum, and is right.
     pub(super) fn found_good(&self, object: &Object) {
         // Without a tag the number may come to stand for another version.
         if object.etag.is_none() {
@@ -202,7 +212,7 @@ impl Reader {
     }
 }
 
-/// Where objects have their homes; `None` where this process may not make file systems.
+/// Where objects have their backing files; `None` where this process may not make file systems.
 fn memory_for(passthrough: Passthrough) -> Option<Memory> {
     if passthrough == Passthrough::Off {
         return None;

@@ -18,6 +18,7 @@ pub(super) struct LruParts {
 }
 
 impl LruParts {
+    /// A list of no parts.
     pub(super) fn new() -> Self {
         LruParts { parts: Mutex::new(LruCache::unbounded()) }
     }

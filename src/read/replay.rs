@@ -1,12 +1,12 @@
 //! Follows a recorded load: what to fetch next of it, given what the program reads. Pure: opens and reads in, pieces
 //! out.
 //!
-//! Pieces are taken in the order of the recording, a bounded distance ahead of what the program has used of them. A read
-//! of a piece whose turn has not come calls it out of turn where that is near, and moves the plan there where it is far,
-//! so that a program that skips, or goes through its files in another order, is followed. What was fetched and not read
-//! may be a window, as much as was left behind by one such move, and a share of what was read, and nothing is fetched beyond that: so a plan that is wrong stops by
-//! itself, wherever the program has gone. Reads that the plan did not serve are counted, and end it for good when they
-//! are many.
+//! Pieces are taken in the order of the recording, a bounded distance ahead of what the program has used of them. A
+//! read of a piece whose turn has not come calls it out of turn where that is near, and moves the plan there where it
+//! is far, so that a program that skips, or goes through its files in another order, is followed. What was fetched and
+//! not read may be a window, as much as was left behind by one such move, and a share of what was read, and nothing is
+//! fetched beyond that: so a plan that is wrong stops by itself, wherever the program has gone. Reads that the plan did
+//! not serve are counted, and end it for good when they are many.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub(super) struct Replay {
     called: VecDeque<usize>,
     fetched_bytes: u64,
     used_bytes: u64,
-    /// What nobody had read when the program was found elsewhere, at most.
+    /// What no program had read when the program was found elsewhere, at most.
     left_bytes: u64,
     served_bytes: u64,
     missed_bytes: u64,
@@ -45,7 +45,7 @@ pub(super) struct Replay {
     /// Whether the last read was one of the plan's, or one that happens beside it.
     is_serving: bool,
     is_over: bool,
-    /// Whether somebody knows of that.
+    /// Whether it was told that the plan is over.
     was_told: bool,
 }
 
@@ -102,7 +102,7 @@ impl Step {
 /// What the plan says of a read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Guidance {
-    /// Nothing: whoever reads is on his own.
+    /// Nothing: the read is answered as any other.
     None,
     /// The plan does nothing for it, and goes on all the same: nothing follows from it.
     Stray,
@@ -176,7 +176,7 @@ impl Replay {
         self.used_bytes >= self.tuning.replay_first_window_bytes
     }
 
-    /// Bytes fetched for the plan that nobody has read.
+    /// Bytes fetched for the plan that no program has read.
     pub(super) fn unread_bytes(&self) -> u64 {
         self.fetched_bytes - self.used_bytes
     }
@@ -186,8 +186,8 @@ impl Replay {
         (subject.object == *object && !subject.is_lost).then_some(subject)
     }
 
-    /// An object was opened. Any of the plan begins the load, at its beginning: many programs open all files before they
-    /// read the first one. One whose pieces were all read begins it anew, if it was nearly through.
+    /// An object was opened. Any of the plan begins the load, at its beginning: many programs open all files before
+    /// they read the first one. One whose pieces were all read begins it anew, if it was nearly through.
     pub(super) fn opened(&mut self, object: &Object) {
         if self.is_over {
             return;
@@ -539,6 +539,7 @@ mod tests {
         ) {
             let mut dice = StdRng::seed_from_u64(seed);
             let mut course = Course::new(trace(400), memory);
+            let tuning = tuning();
             let mut seen = std::collections::HashSet::new();
             let mut at = 0;
             for _ in 0..most_reads {
@@ -546,11 +547,13 @@ mod tests {
                 let range = ByteRange::at(at * 4096, read_bytes);
                 course.read((dice.random_range(0..2), range));
                 seen.extend(range.start / 4096..range.end / 4096);
-                let allowed = course.replay.window_bytes(memory) + tuning().replay_most_left_bytes + course.replay.used_bytes / tuning().replay_waste_share;
+                let wasted = course.replay.used_bytes / tuning.replay_waste_share;
+                let allowed = course.replay.window_bytes(memory) + tuning.replay_most_left_bytes + wasted;
                 prop_assert!(course.replay.unread_bytes() <= allowed);
             }
             let read = 2 * seen.len() as u64 * 4096;
-            let most = tuning().replay_most_window_bytes.min(memory / tuning().replay_memory_share) + tuning().replay_most_left_bytes + read + read / tuning().replay_waste_share;
+            let window = tuning.replay_most_window_bytes.min(memory / tuning.replay_memory_share);
+            let most = window + tuning.replay_most_left_bytes + read + read / tuning.replay_waste_share;
             prop_assert!(course.fetched_bytes <= most, "{} of {}", course.fetched_bytes, most);
         }
     }

@@ -68,7 +68,7 @@ impl Reader {
         }
     }
 
-    /// Drops the record of an object that nobody has open or is expected to, and of which no byte is kept.
+    /// Drops the record of an object that is neither open nor expected to be, and of which no byte is kept.
     pub(super) fn forget_if_unused(&self, inode: &Arc<Inode>) {
         let mut inodes = self.inodes.lock();
         let is_ours = inodes.get(&inode.object.ino).is_some_and(|known| Arc::ptr_eq(known, inode));
@@ -116,7 +116,7 @@ impl Reader {
         self.budget.limit_bytes()
     }
 
-    /// Changes the option `memory_limit`, in bytes: what is held beyond it is given up, as far as nobody waits for it.
+    /// Changes the option `memory_limit`, in bytes: what is held beyond it is given up, as far as no read waits for it.
     pub fn set_memory_limit(&self, bytes: u64) {
         let limit_bytes = {
             let mut pressure = self.pressure.lock();

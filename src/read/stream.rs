@@ -37,7 +37,7 @@ pub(super) struct Stream {
 /// Whether a read carried a stream on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Course {
-    /// It did.
+    /// It carried the stream on.
     Sequential,
     /// Too much was skipped: the run is over, and a new one begins with this read.
     Random,

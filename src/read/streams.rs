@@ -14,7 +14,7 @@ use crate::base::ByteRange;
 /// What the streams say about one read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Plan {
-    /// How to fetch those bytes of the read that nobody has fetched yet.
+    /// How to fetch those bytes of the read that were not fetched yet.
     pub(super) fetch: Fetch,
     /// Bytes fetched ahead of a reader that is gone.
     pub(super) abandoned: Option<ByteRange>,
@@ -39,7 +39,7 @@ pub(super) enum Fetch {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Wanted {
     stream: usize,
-    /// The part of its window that nobody has looked at yet; never empty.
+    /// The part of its window that was not looked at yet; never empty.
     pub(super) range: ByteRange,
     /// GETs are cut on multiples of this.
     pub(super) part_bytes: u64,
@@ -50,8 +50,8 @@ pub(super) struct Wanted {
 /// What bounds the windows of all objects.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Most {
-    /// Memory allows so many bytes ahead of a reader. GETs are cut for a window of this size: where less is worth having
-    /// on its way, shorter GETs would bring it more slowly.
+    /// Memory allows so many bytes ahead of a reader. GETs are cut for a window of this size: where less is worth
+    /// having on its way, shorter GETs would bring it more slowly.
     pub(super) allowed_bytes: u64,
     /// More than this would only wait in the network.
     pub(super) worth_bytes: u64,
@@ -83,6 +83,7 @@ pub(super) struct Streams {
 }
 
 impl Streams {
+    /// An object that nothing has read yet.
     pub(super) fn new(bounds: Bounds) -> Self {
         Streams { bounds, streams: Vec::new(), reads: 0, tensors: Tensors::default() }
     }

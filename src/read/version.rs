@@ -7,8 +7,8 @@
 //! store that was seen to do this is remembered for the mount: its GETs go without `If-Match`, and what they
 //! themselves tell is compared instead, with the size and the time of the listing and with each other.
 //!
-//! An open object never takes bytes of another version: its [`Marks`](super::marks::Marks) hold the tags that answers may carry, the first
-//! answer of an object adds one at most without a look, and every further one is looked at.
+//! An open object never takes bytes of another version: its [`Marks`](super::marks::Marks) hold the tags that answers
+//! may carry, the first answer of an object adds one at most without a look, and every further one is looked at.
 
 use std::sync::atomic::Ordering;
 

@@ -9,14 +9,14 @@ use crate::read::part::Part;
 use crate::read::why::{Goal, Why};
 
 impl Inode {
-    /// Somebody wants all of it: fetching may begin now, from the first byte.
+    /// All of it is asked for: fetching may begin now, from the first byte.
     pub(in crate::read) fn ask_for_all(&self) {
         let mut state = self.state.lock();
         state.asked += 1;
         state.goals.begin(Why::AskedFor);
     }
 
-    /// They have it, or no longer want it. What is fetched for the object's readers goes on.
+    /// What asked for it has it, or no longer wants it. What is fetched for the object's readers goes on.
     pub(in crate::read) fn ask_no_more(&self) {
         let mut state = self.state.lock();
         state.asked -= 1;
@@ -31,6 +31,7 @@ impl Inode {
         state.broken.is_none() && matches!(state.goals.of(Why::AskedFor), Goal::Below(_))
     }
 
+    /// The longest GET that it is fetched in, in bytes.
     pub(in crate::read) fn max_part_bytes(&self) -> u64 {
         self.max_part_bytes
     }
