@@ -74,7 +74,8 @@ impl Memory {
         self.rests.clone()
     }
 
-    /// A file of `len` bytes, all of them holes. It takes memory as it is written to, and goes when it is dropped. Fails
+    /// A file of `len` bytes, all of them holes. It takes memory as it is written to, and goes when it is dropped.
+    /// Fails
     /// with EMFILE when there are as many as there may be.
     pub fn file(&self, len: u64) -> io::Result<Arc<MemoryFile>> {
         if Arc::strong_count(&self.files) > self.max_files {
@@ -116,7 +117,7 @@ impl Claims {
         ByteRange::new(pages.start.max(before), pages.end.min(after))
     }
 
-    /// The memory, in bytes, of those huge pages of a claim in which no other claim lies.
+    /// The memory, in bytes, of those huge pages of a claim in which no other claim has a byte.
     fn own_bytes(&self, claim: ByteRange, len: u64) -> u64 {
         let (first, last) = (page_of(claim.start, len), page_of(claim.end - 1, len));
         let start = if self.is_shared(first, claim) { first.end } else { first.start };
@@ -195,7 +196,7 @@ impl AsFd for MemoryFile {
     }
 }
 
-/// Bytes of a file that no other claim has. Dropped, they become a hole again, and their memory is given back.
+/// Bytes of a file that belong to its owner alone. Dropped, they become a hole again, and their memory is given back.
 #[derive(Debug)]
 pub struct Stretch {
     file: Arc<MemoryFile>,

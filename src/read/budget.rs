@@ -3,13 +3,13 @@
 //! Four priorities, and each may fill less of the limit than the one before it, so that a guess never takes the room
 //! of a promise: demand (a program waits for these bytes; never refused), the next window of a proven stream,
 //! speculation (a first window), warm-up (files opened and not read yet). What to give up when the limit is reached is
-//! decided in `keep`.
+//! decided in `shortage`.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::buffer::Pool;
+use super::pool::Pool;
 use crate::cache::Rests;
 use crate::metrics::{Metric, Metrics};
 
@@ -37,7 +37,7 @@ pub(super) struct Budget {
     metrics: Arc<Metrics>,
     /// What files in memory take besides what was granted for them.
     rests: Arc<Rests>,
-    /// Charged: granted to somebody.
+    /// What was charged, in bytes: all grants that are held.
     used_bytes: AtomicU64,
     /// Of that, what buffers have taken: a GET holds its grant for a round trip before bytes need memory.
     taken_bytes: AtomicU64,
@@ -75,7 +75,7 @@ impl Budget {
         before
     }
 
-    /// Bytes charged now.
+    /// How many bytes are charged now.
     pub(super) fn used_bytes(&self) -> u64 {
         self.used_bytes.load(Ordering::Relaxed) + self.rests.bytes()
     }
@@ -147,6 +147,7 @@ pub(super) struct Grant {
 }
 
 impl Grant {
+    /// The budget that it was charged to.
     pub(super) fn budget(&self) -> &Budget {
         &self.budget
     }

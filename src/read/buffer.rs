@@ -1,119 +1,19 @@
 //! Memory that object bytes arrive in: one writer appends, any number of readers see what it has published.
 //!
 //! Parts of an object that may be kept whole lie in its file in memory, from which the kernel can read by itself later.
-//! Other large buffers are anonymous mappings on 2 MiB boundaries, with huge pages asked for: replies written from
-//! 4 KiB pages cost the kernel half as much CPU again, because it pins them one by one. They are recycled through a
-//! [`Pool`], since touching fresh memory costs more than the copy into it. Small ones come from the heap. How much
-//! memory may be held at all is not decided here but by `budget`.
+//! Other large buffers are anonymous mappings on 2 MiB boundaries, with huge pages asked for: replies written from 4
+//! KiB pages cost the kernel half as much CPU again, because it pins them one by one. They are recycled through a
+//! [`Pool`](super::pool::Pool), since touching fresh memory costs more than the copy into it. Small ones come from the
+//! heap. How much memory may be held at all is not decided here but by `budget`.
 
-use std::collections::BTreeMap;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use memmap2::{Advice, MmapMut};
-use parking_lot::Mutex;
-
 use super::budget::Grant;
+use super::pool::{Block, capacity_for};
 use crate::cache::{MemoryFile, Stretch};
 use crate::store::{Body, Result};
-
-const PAGE_BYTES: usize = 4 << 10;
-const HUGE_BYTES: usize = 2 << 20;
-/// Buffers from this size on are mapped and recycled.
-pub(super) const POOLED_BYTES: usize = 1 << 20;
-
-/// The bytes of memory that a buffer for `len` bytes takes: whole pages, above 1 MiB whole huge pages, so that few
-/// sizes have to be kept apart when memory is recycled.
-pub(super) fn capacity_for(len: u64) -> u64 {
-    let unit = if len <= POOLED_BYTES as u64 { PAGE_BYTES } else { HUGE_BYTES } as u64;
-    len.max(1).next_multiple_of(unit)
-}
-
-/// What a buffer's bytes lie in.
-enum Block {
-    Heap(Vec<u8>),
-    /// 2 MiB longer than the capacity, so that an aligned stretch of it lies inside; the rest is never touched.
-    Map(MmapMut),
-    File(Stretch),
-}
-
-impl Block {
-    fn new(capacity: usize) -> Self {
-        if capacity >= POOLED_BYTES
-            && let Ok(map) = MmapMut::map_anon(capacity + HUGE_BYTES)
-        {
-            // Half a huge page would take a whole one. A kernel without them refuses; the buffer works all the same.
-            if capacity >= HUGE_BYTES {
-                let _ = map.advise(Advice::HugePage);
-            }
-            return Block::Map(map);
-        }
-        Block::Heap(Vec::with_capacity(capacity))
-    }
-
-    /// The first byte that may be used.
-    fn start(&mut self) -> NonNull<u8> {
-        let start = match self {
-            Block::Heap(bytes) => bytes.as_mut_ptr(),
-            Block::Map(map) => {
-                let start = map.as_mut_ptr();
-                start.wrapping_add(start.align_offset(HUGE_BYTES))
-            }
-            Block::File(stretch) => stretch.start().as_ptr(),
-        };
-        NonNull::new(start).unwrap_or(NonNull::dangling())
-    }
-}
-
-/// Mappings no longer used, kept for the next buffer of the same capacity.
-#[derive(Default)]
-pub(super) struct Pool {
-    free: Mutex<Free>,
-}
-
-#[derive(Default)]
-struct Free {
-    blocks: BTreeMap<usize, Vec<Block>>,
-    bytes: u64,
-}
-
-impl Pool {
-    fn take(&self, capacity: usize) -> Option<Block> {
-        let mut free = self.free.lock();
-        let block = free.blocks.get_mut(&capacity)?.pop()?;
-        free.bytes -= capacity as u64;
-        Some(block)
-    }
-
-    fn put(&self, block: Block, capacity: usize, keep_bytes: u64) {
-        let mut free = self.free.lock();
-        if free.bytes + capacity as u64 <= keep_bytes {
-            free.bytes += capacity as u64;
-            free.blocks.entry(capacity).or_default().push(block);
-        }
-    }
-
-    /// Gives memory back to the system until at most `keep_bytes` are kept.
-    pub(super) fn trim(&self, keep_bytes: u64) {
-        let mut freed = Vec::new();
-        let mut free = self.free.lock();
-        while free.bytes > keep_bytes {
-            let Some(mut entry) = free.blocks.last_entry() else { break };
-            let capacity = *entry.key();
-            match entry.get_mut().pop() {
-                Some(block) => {
-                    freed.push(block);
-                    free.bytes -= capacity as u64;
-                }
-                None => drop(entry.remove()),
-            }
-        }
-        // Unmapping takes milliseconds for large blocks: not under the lock.
-        drop(free);
-        drop(freed);
-    }
-}
 
 /// Bytes that have arrived. Shared by everybody who reads them; its memory goes back when the last one lets go.
 pub(super) struct Buffer {
@@ -126,9 +26,10 @@ pub(super) struct Buffer {
     grant: Grant,
 }
 
-// SAFETY: `start` points into `block`, which the buffer owns and which does not move when the buffer does (a mapping,
-// a stretch of one that is nobody else's, or a vector's heap memory). Bytes below `published` are never written again, bytes above it are touched by the
-// single `Tail` alone, so references to the buffer may be used from several threads at once.
+// SAFETY: `start` points into `block`, which the buffer owns and which does not move when the buffer does (a mapping, a
+// stretch of one that belongs to this buffer alone, or a vector's heap memory). Bytes below `published` are never
+// written again, bytes above it are touched by the single `Tail` alone, so references to the buffer may be used from
+// several threads at once.
 unsafe impl Send for Buffer {}
 // SAFETY: as above.
 unsafe impl Sync for Buffer {}
@@ -151,8 +52,8 @@ impl Buffer {
     pub(super) fn copied_to_file(bytes: &[u8], stretch: Stretch, grant: Grant) -> Arc<Buffer> {
         let (buffer, mut tail) = Buffer::in_file(stretch, grant);
         tail.written = bytes.len().min(buffer.capacity);
-        // SAFETY: so many bytes lie within the capacity, no reader looks there before they are published, and the memory
-        // is nobody else's, so that `bytes` cannot overlap it.
+        // SAFETY: so many bytes lie within the capacity, no reader looks there before they are published, and the
+        // memory belongs to this buffer alone, so that `bytes` cannot overlap it.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), buffer.start.as_ptr(), tail.written) };
         tail.publish();
         buffer
@@ -169,8 +70,8 @@ impl Buffer {
     /// The bytes that have arrived and been published.
     pub(super) fn head(&self) -> &[u8] {
         let len = self.published.load(Ordering::Acquire);
-        // SAFETY: the tail wrote these `len` bytes before it published them with `Release`, nobody writes them again,
-        // and they stay mapped while `self` lives.
+        // SAFETY: the tail wrote these `len` bytes before it published them with `Release`, they are never written
+        // again, and they stay mapped while `self` lives.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), len) }
     }
 
@@ -224,8 +125,8 @@ impl Tail {
 
     /// What was written so far, published or not.
     pub(super) fn bytes(&self) -> &[u8] {
-        // SAFETY: this tail has written so many bytes from the start on, within the capacity; nothing writes them again,
-        // and the buffer lives as long as the tail.
+        // SAFETY: this tail has written so many bytes from the start on, within the capacity; they are never written
+        // again, and the buffer lives as long as the tail.
         unsafe { std::slice::from_raw_parts(self.buffer.start.as_ptr(), self.written) }
     }
 
@@ -251,6 +152,7 @@ impl Tail {
 #[cfg(test)]
 mod tests {
     use super::super::budget::{Budget, Priority};
+    use super::super::pool::HUGE_BYTES;
     use super::*;
     use crate::base::Key;
     use crate::metrics::Metrics;
@@ -322,7 +224,7 @@ mod tests {
     #[test]
     fn memory_in_use_and_recycled_stays_within_the_limit() {
         let budget = Budget::new(8 << 20, Arc::default(), Arc::new(Metrics::default()));
-        let kept = |budget: &Budget| budget.pool().free.lock().bytes;
+        let kept = |budget: &Budget| budget.pool().bytes();
         drop([buffer(&budget, 2 << 20), buffer(&budget, 4 << 20)]);
         assert_eq!(kept(&budget), 6 << 20);
         let _large = buffer(&budget, 6 << 20);

@@ -1,10 +1,10 @@
-//! Bytes that turn out to be wrong after they were handed out: everything that holds them is told, and where they lay is
-//! found out.
+//! Bytes that turn out to be wrong after they were handed out: everything that holds them is told, and where they lay
+//! is found out.
 //!
-//! The order matters. First whoever opens files is told not to believe what the kernel holds ([`WrongBytes::distrust`]);
-//! then reads begin to fail and nothing that had come is handed out any more; last the kernel's pages are dropped
-//! ([`WrongBytes::discard`]). So no open that begins after a read has failed sees a wrong byte, and no read under way puts
-//! one back.
+//! The order matters. First the part of the program that opens files is told not to believe what the kernel holds
+//! ([`WrongBytes::distrust`]); then reads begin to fail and nothing that had come is handed out any more; last the
+//! kernel's pages are dropped ([`WrongBytes::discard`]). So no open that begins after a read has failed sees a wrong
+//! byte, and no read under way puts one back.
 //!
 //! The store keeps a checksum of the whole alone. Which bytes were wrong is found by fetching the object again in other
 //! GETs and comparing each stretch with its checksum of the first time: that tells an accident on the way from an
@@ -19,7 +19,8 @@ use tracing::Instrument;
 
 use super::Reader;
 use super::inode::{Evidence, Inode};
-use crate::base::{ByteRange, Ino};
+use super::integrity::WrongBytes;
+use crate::base::ByteRange;
 use crate::metrics::Metric;
 use crate::store::crc64::{Crc64, combine};
 use crate::store::{Error, ErrorKind, GetRequest, Priority, Result};
@@ -34,16 +35,6 @@ const RECEIVE_BYTES: usize = 256 << 10;
 const BETWEEN_SEARCHES: Duration = Duration::from_secs(60);
 /// Ranges named in one line of the log, at most.
 const MOST_NAMED: usize = 8;
-
-/// Who must know that bytes which were handed out are wrong. Called without a lock, from a thread that fetches: it must
-/// return at once.
-pub trait WrongBytes: Send + Sync + 'static {
-    /// Nothing that the kernel holds of this version may be believed from now on. No read has failed yet.
-    fn distrust(&self, ino: Ino);
-
-    /// None of the wrong bytes will be handed out any more: now is the time to drop what others hold of them.
-    fn discard(&self, ino: Ino);
-}
 
 /// What a search has found.
 #[derive(Clone, PartialEq, Debug)]

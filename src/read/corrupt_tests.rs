@@ -1,5 +1,6 @@
 //! Bytes that come wrong: where they are found out, and that nothing of them stays.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,6 +8,8 @@ use parking_lot::Mutex;
 
 use super::tests::{Bed, MIB, content, read_through};
 use super::*;
+use crate::base::Ino;
+use crate::metrics::Metric;
 use crate::store::ErrorKind;
 
 /// Notes what is said of wrong bytes, and what reads of the object do meanwhile.

@@ -10,29 +10,29 @@ use crate::store::Result;
 /// Where the bytes of a read were when it came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Source {
-    /// All in buffers.
+    /// All of them were in buffers.
     Buffer,
-    /// Some on their way, the others in buffers.
+    /// Some of them were on their way, and the others in buffers.
     UnderWay,
-    /// Some nowhere: a request was made for them.
+    /// Some of them were nowhere, and a request was made for them.
     Store,
 }
 
 /// A read that waits, until dropped.
-pub(super) struct Waiting<'a>(&'a Arc<Metrics>);
+pub(super) struct WaitingRead<'a>(&'a Arc<Metrics>);
 
-impl<'a> Waiting<'a> {
+impl<'a> WaitingRead<'a> {
     /// Begins to wait: the bytes are not all in buffers.
     pub(super) fn begin(metrics: &'a Arc<Metrics>, source: &mut Source) -> Self {
         if *source == Source::Buffer {
             *source = Source::UnderWay;
         }
         metrics.add(Metric::ReadsWaiting, 1);
-        Waiting(metrics)
+        WaitingRead(metrics)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingRead<'_> {
     fn drop(&mut self) {
         self.0.subtract(Metric::ReadsWaiting, 1);
     }

@@ -1,106 +1,21 @@
-//! Files that nobody has opened yet and somebody will probably open next: what is fetched of them, and how much.
+//! Files that no program has opened yet and one will probably open next: what is fetched of them, and how much.
 //!
 //! An expected object is an inode without handles. Its GETs come after those of everything else, and take half of the
-//! places at most; its parts lie on the shelf beside those that were read, the least recently used first to go, until
-//! it is opened and they are what a reader finds. [`Credit`] keeps account: what was fetched and not opened counts
-//! against what may be fetched further, wherever its bytes are, until it is opened or a while has gone by. So guesses
-//! that are wrong cost no more than that much in that time. And credit has to be earned: the first guess fetches what
-//! hides the wait for a file's first bytes, and no more until some guess came true.
+//! places at most; its parts may be given up, beside those that were read, the least recently used first to go, until
+//! it is opened and they are what a reader finds. [`Credit`](super::credit::Credit) keeps account: what was fetched and
+//! not opened counts against what may be fetched further, wherever its bytes are, until it is opened or a while has
+//! gone by. So guesses that are wrong cost no more than that much in that time. And credit has to be earned: the first
+//! guess fetches what hides the wait for a file's first bytes, and no more until some guess came true.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use parking_lot::Mutex;
-use tokio::sync::OwnedSemaphorePermit;
-
-use super::inode::{Ahead, Inode};
+use super::agenda::{Cause, Entry, Guess};
+use super::why::{Queue, Why};
 use super::{Object, Prefetch, Reader};
-use crate::base::Ino;
 
 /// Files that wait for their turn, at most.
 const MOST_WAITING: usize = 256;
-/// A guess is written off when nobody has opened it for so long, in milliseconds.
-const WRITE_OFF_MS: u64 = 60_000;
-/// GETs on account at most: those for small files are cheap, and each is looked through when a file is opened.
-const MOST_CHARGES: usize = 512;
-/// Bytes on account at most before any guess came true: at 1.5 GB/s, what comes in the 20 ms until the first byte of
-/// a file that was opened unguessed.
-const FIRST_BYTES: u64 = 32 << 20;
-/// Each byte that was opened earns credit for so many, each that was not takes it away.
-const EARNED: u64 = 2;
-/// Bytes on account at most, however much memory there is; the part of it that they may be.
-const MOST_BYTES: u64 = 1 << 30;
-const MEMORY_SHARE: u64 = 4;
-
-/// Account of what was fetched for files that nobody has opened yet.
-#[derive(Default)]
-pub(super) struct Credit {
-    account: Mutex<Account>,
-}
-
-#[derive(Default)]
-struct Account {
-    bytes: u64,
-    /// Credit beyond the first, in bytes.
-    earned: u64,
-    /// In the order in which they were made.
-    charges: VecDeque<Charge>,
-}
-
-struct Charge {
-    ino: Ino,
-    bytes: u64,
-    at_ms: u64,
-}
-
-impl Credit {
-    /// Charges a GET for an object that nobody has opened, or refuses where too much waits already for a memory limit in
-    /// bytes.
-    pub(super) fn charge(&self, ino: Ino, bytes: u64, now_ms: u64, memory_limit: u64) -> bool {
-        let mut account = self.account.lock();
-        while account.charges.front().is_some_and(|charge| charge.at_ms + WRITE_OFF_MS <= now_ms) {
-            let lost = account.charges.pop_front().map_or(0, |charge| charge.bytes);
-            account.bytes -= lost;
-            account.earned = account.earned.saturating_sub(EARNED * lost);
-        }
-        let most_bytes = (memory_limit / MEMORY_SHARE).min(MOST_BYTES);
-        account.earned = account.earned.min(most_bytes);
-        let limit_bytes = (FIRST_BYTES + account.earned).min(most_bytes);
-        if account.bytes + bytes > limit_bytes || account.charges.len() >= MOST_CHARGES {
-            return false;
-        }
-        account.bytes += bytes;
-        account.charges.push_back(Charge { ino, bytes, at_ms: now_ms });
-        true
-    }
-
-    /// The object was opened.
-    pub(super) fn settle(&self, ino: Ino) {
-        let mut account = self.account.lock();
-        let Account { bytes, earned, charges } = &mut *account;
-        charges.retain(|charge| {
-            let is_open = charge.ino == ino;
-            if is_open {
-                *bytes -= charge.bytes;
-                *earned += EARNED * charge.bytes;
-            }
-            !is_open
-        });
-    }
-}
-
-/// Why objects are expected: what was expected for one cause may be withdrawn together.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Cause(pub u64);
-
-/// An inode that waits for its turn to be fetched before it is opened.
-pub(super) struct Expected {
-    /// Milliseconds on the reader's clock.
-    since_ms: u64,
-    cause: Cause,
-    inode: Arc<Inode>,
-}
 
 impl Reader {
     /// Whether anything is ever fetched before it is asked for.
@@ -115,18 +30,16 @@ impl Reader {
         if !self.looks_ahead() || self.is_following() {
             return;
         }
-        let now_ms = self.now_ms();
+        let since_ms = self.now_ms();
         for (cause, object) in objects {
             // Without a tag the next open may mean another version.
             if object.size == 0 || object.etag.is_none() || object.archived {
                 continue;
             }
-            if self.turns.expected.lock().len() >= MOST_WAITING {
+            if self.agenda.len(Queue::Guesses) >= MOST_WAITING {
                 break;
             }
-            if let Some(inode) = self.newly_expected(object) {
-                self.turns.expected.lock().push_back(Expected { since_ms: now_ms, cause, inode });
-            }
+            self.expect_one(object, Guess { cause, since_ms });
         }
         self.pump();
     }
@@ -134,66 +47,30 @@ impl Reader {
     /// Objects that were expected for these causes will not be opened soon. What is on its way of them comes all the
     /// same, and those of which nothing was asked for yet are forgotten.
     pub fn withdraw(self: &Arc<Self>, causes: &[Cause]) {
-        let all = std::mem::take(&mut *self.turns.expected.lock());
-        let is_withdrawn = |expected: &Expected| causes.contains(&expected.cause) && !expected.inode.has_begun();
-        let (withdrawn, others): (VecDeque<_>, VecDeque<_>) = all.into_iter().partition(is_withdrawn);
-        // What came in between waits behind.
-        let mut expected = self.turns.expected.lock();
-        for other in others.into_iter().rev() {
-            expected.push_front(other);
-        }
-        drop(expected);
-        for Expected { inode, .. } in withdrawn {
-            inode.is_expected.store(false, Ordering::Relaxed);
+        let is_withdrawn = |entry: &Entry| {
+            entry.guess.is_some_and(|guess| causes.contains(&guess.cause)) && !entry.inode.has_begun(entry.why)
+        };
+        for Entry { inode, .. } in self.agenda.withdraw(Queue::Guesses, is_withdrawn) {
             self.forget_if_unused(&inode);
         }
         self.pump();
     }
 
-    /// The inode of an object that nobody has open, unless it waits for its turn already.
-    fn newly_expected(&self, object: Object) -> Option<Arc<Inode>> {
+    /// Gives an object its turns, unless it is open or waits for them already.
+    fn expect_one(&self, object: Object, guess: Guess) {
+        let why = Why::Expected;
+        // Until it has its seat, so that the inode is not forgotten in between.
         let mut inodes = self.inodes.lock();
         let known = inodes.get(&object.ino);
         if known.is_some_and(|inode| inode.handles.load(Ordering::Relaxed) > 0 || inode.object != object) {
-            return None;
+            return;
         }
         let inode = known.cloned().unwrap_or_else(|| self.new_inode(object));
-        if inode.prefetch.is(Prefetch::Off) || inode.is_expected.swap(true, Ordering::Relaxed) {
-            return None;
+        if inode.prefetch.is(Prefetch::Off) || inode.seat(why).is_taken() {
+            return;
         }
         inodes.insert(inode.object.ino, inode.clone());
-        inode.expect();
-        Some(inode)
-    }
-
-    /// The turn of an object that nobody has open, when nobody else wants one; says whether another may bring
-    /// something.
-    pub(super) fn pump_expected(self: &Arc<Self>, place: OwnedSemaphorePermit) -> bool {
-        if self.turns.are_scarce() {
-            return false;
-        }
-        let Some(expected) = self.turns.expected.lock().pop_front() else { return false };
-        let Expected { since_ms, ref inode, .. } = expected;
-        let inode = inode.clone();
-        let now_ms = self.now_ms();
-        let ahead = match since_ms + WRITE_OFF_MS <= now_ms {
-            true => Ahead::Nothing,
-            false => inode.next_expected(&self.credit, now_ms, &self.budget),
-        };
-        let (more, order) = match ahead {
-            Ahead::Nothing => {
-                inode.is_expected.store(false, Ordering::Relaxed);
-                self.forget_if_unused(&inode);
-                return true;
-            }
-            Ahead::Withheld => (false, None),
-            Ahead::Lacking(bytes, priority) => (self.make_room(bytes, priority), None),
-            Ahead::Fetch(order) => (true, Some(order)),
-        };
-        self.turns.expected.lock().push_front(expected);
-        if let Some(order) = order {
-            self.start(&inode, order, Some(place));
-        }
-        more
+        inode.begin_anew(why);
+        self.agenda.add(Entry { why, inode, guess: Some(guess) });
     }
 }

@@ -1,12 +1,16 @@
-//! Tests of fetching what nobody has opened yet: what is expected goes in, GETs and what they cost come out.
+//! Tests of fetching what no program has opened yet: what is expected goes in, GETs and what they cost come out.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::expect::Credit;
+use super::budget::Priority;
+use super::credit::Credit;
 use super::tests::{Bed, MIB, content, read_through};
+use super::why::Queue;
 use super::*;
+use crate::base::Ino;
+use crate::metrics::Metric;
 use crate::store::ErrorKind;
 use crate::store::layers::Fault;
 
@@ -154,7 +158,7 @@ async fn what_is_withdrawn_and_not_begun_makes_room_for_others() {
     assert_eq!(bed.gets().len(), 4, "a quarter of the memory");
     bed.reader.expect([(Cause(2), objects[8].0.clone())]);
     bed.reader.withdraw(&[Cause(1), Cause(7)]);
-    assert_eq!((bed.reader.turns.expected.lock().len(), bed.reader.inodes.lock().len()), (1, 5));
+    assert_eq!((bed.reader.agenda.len(Queue::Guesses), bed.reader.inodes.lock().len()), (1, 5));
     drop(bed.reader.open(objects[0].0.clone()));
     settle().await;
     assert_eq!(bed.gets().len(), 1);

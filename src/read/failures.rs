@@ -1,8 +1,8 @@
 //! Failures that were just paid for.
 //!
-//! When a readahead fails, the kernel asks once more for the page that the program waits for, before it tells the program.
-//! That read would wait for as long as the first one did, so it gets the same error at once. Each failure is told so only
-//! once: a program that reads again has all of the time again.
+//! When a readahead fails, the kernel asks once more for the page that the program waits for, before it tells the
+//! program. That read would wait for as long as the first one did, so it gets the same error at once. Each failure is
+//! told so only once: a program that reads again has all of the time again.
 
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
-//! Objects that somebody asked for by name: fetched whole before they are read, kept, or let go.
+//! Objects that were asked for by name: fetched whole before they are read, kept, or let go.
 //!
 //! What is asked for is fetched as files opened under `prefetch=open` are, in the order of the requests, behind what
-//! readers wait for and the windows ahead of them. Bytes that did not come so (a guess that failed is nobody's error)
-//! are fetched like those that a program waits for, and then an error is one. At the end all of it lies on the shelf
-//! as if it had been read; of a [`Pin`] nothing does, and so nothing is given up.
+//! readers wait for and the windows ahead of them. Bytes that did not come so (no program is told of a guess that
+//! failed) are fetched like those that a program waits for, and then an error is one. At the end all of it may be given
+//! up as if it had been read; of a [`Pin`] nothing may.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,11 +11,12 @@ use std::sync::atomic::Ordering;
 
 use super::counted::Source;
 use super::inode::Inode;
-use super::keep::Place;
-use super::part::{Lost, Part};
+use super::object::{Held, Object};
+use super::part::{Lost, Part, Place};
 use super::replay::Guidance;
-use super::stream::{Fetch, Plan};
-use super::{File, MemoryCache, Object, Reader};
+use super::streams::{Fetch, Plan};
+use super::why::Why;
+use super::{File, MemoryCache, Reader};
 use crate::base::{ByteRange, Ino};
 use crate::store::Result;
 
@@ -40,7 +41,8 @@ impl Drop for Asked<'_> {
 
 impl File {
     /// Fetches all of the object, behind what readers wait for. It stays in memory afterwards, also when this was
-    /// closed, while nothing else wants the memory. Dropped before its end, it calls off what nobody else wants.
+    /// closed, while nothing else wants the memory. Dropped before its end, it calls off what is wanted for nothing
+    /// else.
     ///
     /// Fails as a read does.
     pub async fn fetch(&self) -> Result<()> {
@@ -50,7 +52,7 @@ impl File {
         drop(asked);
         for part in &parts {
             part.deliver(part.range);
-            self.reader.shelf.put(&self.inode, part, Place::Recent);
+            self.reader.lru_parts.put(&self.inode, part, Place::Recent);
         }
         Ok(())
     }
@@ -65,7 +67,7 @@ impl File {
             if !self.inode.is_warming_up() {
                 return;
             }
-            self.reader.enqueue_warm_up(&self.inode);
+            self.reader.want_whole(&self.inode, Why::AskedFor);
             self.reader.pump();
             turn.await;
         }
@@ -123,7 +125,7 @@ impl fmt::Debug for Pin {
 }
 
 impl Pin {
-    /// What is kept.
+    /// The object that is kept.
     pub fn object(&self) -> &Object {
         &self.file.inode.object
     }
@@ -135,30 +137,9 @@ impl Drop for Pin {
         inode.is_pinned.store(false, Ordering::Relaxed);
         reader.pinned_bytes.fetch_sub(inode.object.size, Ordering::Relaxed);
         if inode.whole.lock().upgrade().is_none() {
-            inode.complete_parts().iter().for_each(|part| reader.shelf.put(inode, part, Place::Recent));
+            inode.complete_parts().iter().for_each(|part| reader.lru_parts.put(inode, part, Place::Recent));
         }
     }
-}
-
-/// What is held of one object.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Held {
-    /// The inode number.
-    pub ino: Ino,
-    /// The key.
-    pub key: String,
-    /// Bytes of the object.
-    pub size: u64,
-    /// Bytes of it that are in memory.
-    pub held_bytes: u64,
-    /// Bytes that programs have read of it since it was opened or bytes of it are held, each time counted.
-    pub read_bytes: u64,
-    /// Open handles.
-    pub handles: usize,
-    /// Readers that go through it, each at its own place.
-    pub streams: usize,
-    /// Whether it is kept until it is let go.
-    pub is_pinned: bool,
 }
 
 impl Reader {
@@ -167,7 +148,7 @@ impl Reader {
         self.options.memory_cache == MemoryCache::Auto
     }
 
-    /// The most memory that may be filled before anybody reads, in bytes.
+    /// The most memory that may be filled before a program reads, in bytes.
     pub fn warm_bytes_limit(&self) -> u64 {
         self.budget.limit_bytes() / 4 * 3 - self.pinned_bytes().min(self.budget.limit_bytes() / PINNED_SHARE)
     }
@@ -191,7 +172,7 @@ impl Reader {
         }
         let parts = inode.complete_parts();
         for part in &parts {
-            self.shelf.hold(part);
+            self.lru_parts.hold(part);
             inode.remove(part.range.start, part.id);
         }
         self.forget_if_unused(&inode);

@@ -3,8 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::budget::Priority;
 use super::tests::{Bed, MIB, content, read_through};
 use super::*;
+use crate::base::Ino;
 use crate::store::ErrorKind;
 use crate::store::layers::Fault;
 
@@ -79,7 +81,7 @@ async fn a_pin_holds_against_everything_and_ends() {
         let refused = bed.reader.open(bed.object("c", &content(9 * MIB, 8))).pin().await.unwrap();
         assert!(refused.is_none(), "it does not fit");
         bed.gets();
-        // Also after it was read, and left to the kernel, which is what puts other files on the shelf.
+        // Also after it was read, and left to the kernel, which is what lets other files be given up.
         let file = bed.reader.open(object.clone());
         read_through(&file, &bytes, 1 << 20).await;
         drop((file.whole(), file));

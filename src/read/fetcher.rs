@@ -1,173 +1,50 @@
-//! Runs the GETs: one task per part, each receiving its body into the part's buffer and waking whoever waits.
+//! Runs the GETs: one task per part, each receiving its body into the part's buffer and waking the reads that wait.
 //!
-//! GETs that a program waits for start at once; which of them goes first when there are too many is decided by the
-//! store's limiter. GETs ahead of readers are held back here instead: a window is only a wish until a place and the
-//! memory are free, and files take turns for both, one part each. What waits holds no memory.
+//! When a GET is started is decided elsewhere: by the read that waits for it (`file`), or by `pump`.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument;
 
 use super::Reader;
 use super::budget::Grant;
 use super::buffer::Tail;
-use super::expect::Expected;
-use super::inode::{Ahead, Arrival, Inode, Order};
+use super::inode::{Arrival, FetchOrder, Inode};
 use super::part::{Origin, Part};
-use super::stream::Most;
 use crate::base::ByteRange;
 use crate::metrics::Metric;
 use crate::store::crc64::Crc64;
 use crate::store::{Error, ErrorKind, GetRequest, GetResponse, Priority, Result};
 
-/// No window is larger, in bytes, before the network has shown that it holds more: more in flight than it holds only
-/// delays what is wanted next.
-const MAX_WINDOW_BYTES: u64 = 256 << 20;
-
-/// The most that is received at once, in bytes. More would no longer lie in the second-level cache when its checksum is
-/// computed; less means more wake-ups.
-const RECEIVE_BYTES: u64 = 512 << 10;
-
 /// So often the fetching of a part looks whether an object that seems to have changed has.
 const MOST_DOUBTS: u32 = 4;
 
-/// Who waits for a turn to fetch ahead.
-pub(super) struct Turns {
-    /// Places for GETs ahead of readers.
-    places: Arc<Semaphore>,
-    /// Inodes whose windows are not full, each once.
-    hungry: Mutex<VecDeque<Arc<Inode>>>,
-    /// Inodes opened under `prefetch=open`, in the order of the opens, each once.
-    warming: Mutex<VecDeque<Arc<Inode>>>,
-    /// Inodes that nobody has opened, in the order in which they will be, each once.
-    pub(super) expected: Mutex<VecDeque<Expected>>,
-    /// Places that those leave to the others.
-    reserved: usize,
-}
-
-impl Turns {
-    pub(super) fn new(max_connections: usize) -> Self {
-        // The store's limiter keeps one place in eight for demand as well: what starts here never waits there.
-        let places = max_connections - max_connections.div_ceil(8).min(max_connections - 1);
-        Turns {
-            places: Arc::new(Semaphore::new(places)),
-            hungry: Mutex::default(),
-            warming: Mutex::default(),
-            expected: Mutex::default(),
-            reserved: places / 2,
-        }
-    }
-
-    /// Whether no place is left but those for open files.
-    pub(super) fn are_scarce(&self) -> bool {
-        self.places.available_permits() < self.reserved
-    }
-}
-
 impl Reader {
-    /// The largest window that a stream may have now: the inode in question, and those that wait for a turn (it does
-    /// not while it is looked at), share three quarters of the memory; of that, what the network is worth.
-    fn most(&self) -> Most {
-        let sharers = self.turns.hungry.lock().len() as u64 + 1;
-        let share_bytes = self.budget.limit_bytes() / 4 * 3 / sharers;
-        let worth_bytes = self.pipe.worth_bytes(self.clock.elapsed()).unwrap_or(MAX_WINDOW_BYTES);
-        Most { allowed_bytes: share_bytes.min(worth_bytes.max(MAX_WINDOW_BYTES)), worth_bytes }
-    }
-
-    /// Gives an inode its turns until its windows are full.
-    pub(super) fn enqueue(&self, inode: &Arc<Inode>) {
-        let wants = !inode.is_queued.load(Ordering::Relaxed) && inode.wants_more(self.most());
-        if wants && !inode.is_queued.swap(true, Ordering::Relaxed) {
-            self.turns.hungry.lock().push_back(inode.clone());
-        }
-    }
-
-    /// Fetching the whole object may begin after those that were opened before.
-    pub(super) fn enqueue_warm_up(&self, inode: &Arc<Inode>) {
-        inode.warm_up();
-        if !inode.is_warming.swap(true, Ordering::Relaxed) {
-            self.turns.warming.lock().push_back(inode.clone());
-        }
-    }
-
     /// Looks at a model's header once it is there.
-    pub(super) fn study(&self, inode: &Arc<Inode>) {
-        let Some((format, parts)) = inode.to_study() else { return };
+    pub(super) fn header_parse(&self, inode: &Arc<Inode>) {
+        let Some((format, parts)) = inode.header_to_parse() else { return };
         let inode = inode.clone();
         // Headers of many megabytes take a while.
         self.runtime.spawn_blocking(move || {
             let head = parts.iter().map(|part| part.head()).collect::<Vec<_>>().concat();
-            inode.studied(format.layout(&head, inode.object.size));
+            inode.header_parsed(format.layout(&head, inode.object.size));
         });
     }
 
-    /// Starts GETs ahead of readers while there are places, memory and wishes.
-    pub(super) fn pump(self: &Arc<Self>) {
-        while self.pump_one() {}
-    }
-
-    /// One turn; says whether another may bring something.
-    fn pump_one(self: &Arc<Self>) -> bool {
-        let Ok(place) = self.turns.places.clone().try_acquire_owned() else { return false };
-        let hungry = self.turns.hungry.lock().pop_front();
-        if let Some(inode) = hungry {
-            // Out of the queue before its windows are looked at: a read that widens them later puts it back in.
-            inode.is_queued.store(false, Ordering::Relaxed);
-            let (turn, more) = self.fetch_ahead(&inode, place);
-            if turn != Turn::Declined && !inode.is_queued.swap(true, Ordering::Relaxed) {
-                let mut hungry = self.turns.hungry.lock();
-                match turn {
-                    Turn::Blocked => hungry.push_front(inode),
-                    _ => hungry.push_back(inode),
-                }
-            }
-            return more;
-        }
-        let warming = self.turns.warming.lock().pop_front();
-        let Some(inode) = warming else {
-            return match self.pump_planned(place) {
-                Ok(more) => more,
-                Err(place) => self.pump_expected(place),
-            };
-        };
-        let (turn, more) = self.fetch_ahead(&inode, place);
-        match turn {
-            Turn::Declined => {
-                inode.is_warming.store(false, Ordering::Relaxed);
-                inode.warmed.notify_waiters();
-            }
-            _ => self.turns.warming.lock().push_front(inode),
-        }
-        more
-    }
-
-    fn fetch_ahead(self: &Arc<Self>, inode: &Arc<Inode>, place: OwnedSemaphorePermit) -> (Turn, bool) {
-        match inode.next_ahead(self.most(), &self.budget) {
-            Ahead::Nothing | Ahead::Withheld => (Turn::Declined, true),
-            Ahead::Lacking(bytes, priority) => (Turn::Blocked, self.make_room(bytes, priority)),
-            Ahead::Fetch(order) => {
-                self.start(inode, order, Some(place));
-                (Turn::Taken, true)
-            }
-        }
-    }
-
     /// Starts the GET of a part.
-    pub(super) fn start(self: &Arc<Self>, inode: &Arc<Inode>, order: Order, place: Option<OwnedSemaphorePermit>) {
+    pub(super) fn start(self: &Arc<Self>, inode: &Arc<Inode>, order: FetchOrder, place: Option<OwnedSemaphorePermit>) {
         let part = order.part.clone();
         let (object, range) = (&inode.object, part.range);
-        let span = tracing::debug_span!("fetch", ino = object.ino.0, key = object.key.as_str(), ?range);
-        let fetch = Fetch { reader: self.clone(), inode: inode.clone(), part: order.part };
+        let (ino, key, origin) = (object.ino.0, object.key.as_str(), part.origin);
+        let span = tracing::debug_span!("fetch", ino, key, ?range, ?origin);
+        let fetch = FetchTask { reader: self.clone(), inode: inode.clone(), part: order.part };
         let fetching = async move {
             fetch.run(order.grant).await;
             drop(place);
             if fetch.inode.fetches_few_at_once() {
-                fetch.reader.enqueue(&fetch.inode);
+                fetch.reader.want_windows(&fetch.inode);
             }
             fetch.reader.pump();
         };
@@ -176,28 +53,17 @@ impl Reader {
     }
 }
 
-/// What came of a turn.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    /// A GET was started.
-    Taken,
-    /// Neither place nor memory was free.
-    Blocked,
-    /// Nothing was wanted.
-    Declined,
-}
-
 /// The fetching of one part. Whatever happens, also when the task is called off, the part ends.
-struct Fetch {
+struct FetchTask {
     reader: Arc<Reader>,
     inode: Arc<Inode>,
     part: Arc<Part>,
 }
 
-impl Drop for Fetch {
+impl Drop for FetchTask {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // Not dropped, or whoever waits would start the same GET, and the same panic, for ever.
+            // Not dropped, or the reads that wait would start the same GET, and the same panic, for ever.
             self.part.fail(self.inode.error(ErrorKind::Protocol, "the fetching of a part panicked"));
         } else if self.part.is_running() {
             self.part.drop_out();
@@ -225,7 +91,7 @@ impl Filling {
     }
 }
 
-impl Fetch {
+impl FetchTask {
     async fn run(&self, grant: Grant) {
         let mut filling = Filling { grant: Some(grant), tail: None, crc: None, failing_for: Duration::ZERO };
         let (mut is_retry, mut doubts) = (false, 0);
@@ -237,7 +103,7 @@ impl Fetch {
                 self.inode.break_with(error.clone());
                 return self.part.fail(error);
             }
-            // A guess that failed is nobody's error, unless somebody has come to rely on it: then it is tried once
+            // No program is told of a guess that failed, unless a read has come to rely on it: then it is tried once
             // more as what it has become, for as long as is left of the time that a wait may take.
             if self.part.drop_out_unless_waited_for() {
                 return;
@@ -302,12 +168,12 @@ impl Fetch {
             && tail.written() < range.len()
         {
             let missing = range.len() - tail.written();
-            let piece = tail.receive(&mut body, missing.min(RECEIVE_BYTES)).await?;
+            let piece = tail.receive(&mut body, missing.min(self.reader.tuning.receive_bytes)).await?;
             if piece.is_empty() {
                 return Err(self.inode.error(ErrorKind::Network, "the answer ended early"));
             }
             flight.received(piece.len() as u64);
-            if self.part.origin == Origin::Ahead {
+            if self.part.is_ahead() {
                 self.reader.metrics.add(Metric::PrefetchedBytes, piece.len() as u64);
             }
             if let Some(crc) = &mut filling.crc {
@@ -327,7 +193,7 @@ impl Fetch {
         let object = &self.inode.object;
         let priority = match self.part.origin {
             Origin::Demand => Priority::Demand,
-            Origin::Ahead => Priority::Background,
+            Origin::Ahead(_) => Priority::Background,
         };
         let is_whole = want.len() == object.size;
         GetRequest {
@@ -361,7 +227,7 @@ impl Fetch {
         }
         self.part.complete();
         if let Some(place) = self.inode.place_of_unread(&self.part) {
-            self.reader.shelf.put(&self.inode, &self.part, place);
+            self.reader.lru_parts.put(&self.inode, &self.part, place);
         }
     }
 }

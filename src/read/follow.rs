@@ -1,10 +1,10 @@
 //! Recording what programs read, and following what was recorded.
 //!
 //! The deciding is done by [`Recorder`](super::recorder::Recorder) and [`Replay`]; here they are told what happens, and
-//! what they say is done. An object of the plan that nobody has open is an inode without handles, found by its number:
-//! that is a function of bucket, key and entity tag, so that no listing is needed, and GETs are pinned to the tag, so
-//! that an object that has changed since is known by the first answer. GETs for the plan come after those of windows, at
-//! the priority of warm-up; until the plan has proved right they leave half of the places to others.
+//! what they say is done. An object of the plan that is not open is an inode without handles, found by its number: that
+//! is a function of bucket, key and entity tag, so that no listing is needed, and GETs are pinned to the tag, so that
+//! an object that has changed since is known by the first answer. GETs for the plan come after those of windows, at the
+//! priority of warm-up; until the plan has proved right they leave half of the places to others.
 //!
 //! The locks of recorder and plan are taken alone.
 
@@ -12,20 +12,29 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::inode::{Ahead, Inode, Order};
+use super::inode::{FetchOrder, Inode, Next, Terms};
 use super::replay::{Guidance, Replay};
-use super::stream::Plan;
+use super::streams::Plan;
 use super::trace::Trace;
+use super::why::Why;
 use super::{Object, Reader};
 use crate::base::ByteRange;
 use crate::metrics::Metric;
 use crate::store::ErrorKind;
 
+/// A step of a recorded load whose turn it is.
+pub(super) struct PlanStep {
+    index: usize,
+    object: Object,
+    range: ByteRange,
+    /// Whether the plan has proved right.
+    pub(super) is_proven: bool,
+}
+
 impl Reader {
-    /// From now on what is read is recorded. Files that are read without the daemon, because the kernel has all of their
-    /// bytes, are recorded as read whole when they are opened.
+    /// From now on what is read is recorded. Files that are read without the daemon, because the kernel has all of
+    /// their bytes, are recorded as read whole when they are opened.
     pub fn record(&self) {
         self.recorder.get_or_init(Mutex::default);
     }
@@ -37,7 +46,7 @@ impl Reader {
 
     /// Follows a recorded load, once the first of its objects is opened. Only the first call counts.
     pub fn replay(&self, trace: Trace) {
-        self.replay.get_or_init(|| Mutex::new(Replay::new(trace, self.options.memory_limit)));
+        self.replay.get_or_init(|| Mutex::new(Replay::new(trace, self.options.memory_limit, self.tuning.clone())));
     }
 
     /// Whether what is read is what a recorded load foretold.
@@ -53,6 +62,7 @@ impl Reader {
         replay.covers(object)
     }
 
+    /// A program wants these bytes: they are noted, where that is done.
     pub(super) fn record_read(&self, object: &Object, read: ByteRange) {
         if let Some(recorder) = self.recorder.get() {
             recorder.lock().observe(object, read);
@@ -86,7 +96,7 @@ impl Reader {
     }
 
     /// A read that was foretold led to these GETs of its own.
-    pub(super) fn came_late(&self, guidance: Guidance, orders: &[Order]) {
+    pub(super) fn came_late(&self, guidance: Guidance, orders: &[FetchOrder]) {
         let (Some(replay), Guidance::Below { step, was_done, .. }) = (self.replay.get(), guidance) else { return };
         let bytes: u64 = orders.iter().map(|order| order.part.range.len()).sum();
         if bytes == 0 {
@@ -111,45 +121,42 @@ impl Reader {
         }
     }
 
-    /// A turn of the recorded load; says whether another may bring something, or hands the place back where there is
-    /// nothing to fetch.
-    pub(super) fn pump_planned(
-        self: &Arc<Self>,
-        place: OwnedSemaphorePermit,
-    ) -> std::result::Result<bool, OwnedSemaphorePermit> {
-        let Some(replay) = self.replay.get() else { return Err(place) };
-        let (turn, is_proven) = {
-            let mut replay = replay.lock();
-            (replay.turn(self.budget.limit_bytes()), replay.is_proven())
-        };
-        let Some((step, object, range)) = turn else { return Err(place) };
-        if self.turns.are_scarce() && !is_proven {
-            return Ok(false);
-        }
-        match self.next_planned(object, range) {
-            (_, Ahead::Nothing | Ahead::Withheld) => replay.lock().done(step),
-            (_, Ahead::Lacking(bytes, priority)) => return Ok(self.make_room(bytes, priority)),
-            (inode, Ahead::Fetch(order)) => {
-                replay.lock().fetched(step, order.part.range.len());
-                self.start(&inode, order, Some(place));
-            }
-        }
-        Ok(true)
+    /// The step of the recorded load whose turn it is; none while enough is ahead of the program.
+    pub(super) fn next_step(&self) -> Option<PlanStep> {
+        let mut replay = self.replay.get()?.lock();
+        let (index, object, range) = replay.turn(self.budget.limit_bytes())?;
+        Some(PlanStep { index, object, range, is_proven: replay.is_proven() })
     }
 
-    fn next_planned(&self, object: Object, range: ByteRange) -> (Arc<Inode>, Ahead) {
-        // Under the lock of the map, so that nobody forgets the inode before it has a part.
+    /// What a step brings next, and the inode that it is of.
+    pub(super) fn look_at_step(&self, step: &PlanStep, terms: &Terms<'_>) -> (Arc<Inode>, Next) {
+        let object = &step.object;
+        // Under the lock of the map, so that the inode is not forgotten before it has a part.
         let mut inodes = self.inodes.lock();
         let known = inodes.get(&object.ino).cloned();
         let inode = known.unwrap_or_else(|| self.new_inode(object.clone()));
-        if inode.object != object {
-            return (inode, Ahead::Nothing);
+        if inode.object != *object {
+            return (inode, Next::Nothing);
         }
-        let ahead = inode.next_planned(range, &self.budget);
-        if matches!(ahead, Ahead::Fetch(_)) {
+        let next = inode.next(Why::Recorded, Some(step.range), terms);
+        if matches!(next, Next::Fetch(_)) {
             inodes.insert(object.ino, inode.clone());
         }
-        (inode, ahead)
+        (inode, next)
+    }
+
+    /// A GET of so many bytes was started for a step.
+    pub(super) fn step_fetched(&self, step: &PlanStep, bytes: u64) {
+        if let Some(replay) = self.replay.get() {
+            replay.lock().fetched(step.index, bytes);
+        }
+    }
+
+    /// All that a step wants is there, or on its way.
+    pub(super) fn step_done(&self, step: &PlanStep) {
+        if let Some(replay) = self.replay.get() {
+            replay.lock().done(step.index);
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Tests of recording and replaying, over a store in memory: loads go in, GETs and the time that programs wait come out.
+//! Tests of recording and replaying, over a store in memory: loads go in, GETs and the time that programs wait come
+//! out.
 
 use std::time::Duration;
 
@@ -7,9 +8,11 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
+use super::budget::Priority;
 use super::tests::{Bed, MIB, content};
 use super::*;
-use crate::base::{BucketName, Timestamp};
+use crate::base::{BucketName, Clock, Timestamp};
+use crate::metrics::Metric;
 use crate::store::ErrorKind;
 use crate::store::layers::Fault;
 

@@ -1,10 +1,10 @@
 //! What all open handles of one object share: its parts, its streams, the version it is pinned to, its checksum.
 //!
 //! Methods here decide and record under one short lock; they send nothing and wait for nothing. What must be fetched
-//! comes back as [`Order`]s for `fetcher`.
+//! comes back as [`FetchOrder`]s for `fetcher`.
 //!
-//! Locks, in the order they may be taken: the reader's map of inodes, [`Inode::state`], then any one of the shelf, a
-//! part's progress, the pool. Two inodes are never locked at once.
+//! Locks, in the order they may be taken: the reader's map of inodes, a queue of the agenda, [`Inode::state`], then any
+//! one of `LruParts`, a part's progress, the pool, the account of guesses. Two inodes are never locked at once.
 
 mod ahead;
 mod asked;
@@ -17,61 +17,56 @@ use std::sync::{Arc, OnceLock, Weak};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-pub(super) use ahead::Ahead;
+pub(super) use ahead::{Next, Terms};
 pub(super) use checked::{Arrival, Evidence};
 
 use super::budget::{Budget, Grant, Priority};
-use super::buffer::capacity_for;
 use super::failures::Failures;
-use super::integrity::Coverage;
-use super::keep::Place;
+use super::integrity::Checksums;
 use super::layout::Format;
+use super::marks::Marks;
 use super::mode::Mode;
-use super::part::{Origin, Part};
+use super::object::Object;
+use super::options::{MemoryCache, Options, Prefetch, Verify};
+use super::part::{Origin, Part, Place};
 use super::planner;
-use super::stream::{Bounds, Fetch, Plan, Table};
-use super::version::Marks;
+use super::pool::capacity_for;
+use super::streams::{Bounds, Fetch, Plan, Streams};
+use super::tuning::Tuning;
 use super::whole::Whole;
-use super::{MemoryCache, Object, Options, Prefetch, Verify};
+use super::why::{Goal, Goals, ROWS, Seat, Why};
 use crate::base::ByteRange;
 use crate::cache::MemoryFile;
 use crate::store::{Error, ErrorKind, Expected, Result};
 
-/// Objects up to this size come whole with their first read.
-const SMALL_BYTES: u64 = 1 << 20;
-/// Parts of random reads below this size are forgotten once they were handed out: the page cache has them, and a map
-/// full of crumbs would cut later windows into as many GETs.
-const CRUMB_BYTES: u64 = 64 << 10;
-
-/// The first read of a model is for its header, which says more than any guess.
-const MODEL_HEAD_BYTES: u64 = 2 << 20;
 /// A part to be fetched and the memory for it.
 #[derive(Debug)]
-pub(super) struct Order {
+pub(super) struct FetchOrder {
     pub(super) part: Arc<Part>,
     pub(super) grant: Grant,
 }
 
 /// What a read is answered from.
-pub(super) enum Cover {
+pub(super) enum Coverage {
     /// These parts, in order and without a gap; the orders among them are to be fetched now.
-    Parts(Vec<Arc<Part>>, Vec<Order>),
-    /// This much memory should be given up first; then ask again, with [`Room::Overdraw`].
+    Parts(Vec<Arc<Part>>, Vec<FetchOrder>),
+    /// This much memory should be given up first; then ask again, with [`OnShortage::Overdraw`].
     Lacking(u64),
 }
 
 /// What to do where memory lacks for the bytes of a read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Room {
-    /// Say so.
+pub(super) enum OnShortage {
+    /// Say how much of it lacks.
     Ask,
-    /// Fetch exactly the bytes asked for all the same.
+    /// Fetch exactly the bytes that were asked for all the same.
     Overdraw,
 }
 
 /// The state of one object that is open, or of which bytes are kept.
 pub(super) struct Inode {
     pub(super) object: Object,
+    tuning: Arc<Tuning>,
     max_part_bytes: u64,
     /// What is fetched before it is asked for.
     pub(super) prefetch: Mode,
@@ -84,23 +79,17 @@ pub(super) struct Inode {
     may_be_swept: bool,
 
     /// Where its bytes lie, if they may be kept whole. Made when the first of them come.
-    pub(super) home: OnceLock<Option<Arc<MemoryFile>>>,
-    /// While somebody reads the home by himself.
+    pub(super) backing_file: OnceLock<Option<Arc<MemoryFile>>>,
+    /// Set while the kernel may read the backing file by itself.
     pub(super) whole: Mutex<Weak<Whole>>,
     /// Open handles; changes under the lock of the reader's map.
     pub(super) handles: AtomicUsize,
-    /// Whether it waits for a turn to fill its windows.
-    pub(super) is_queued: AtomicBool,
-    /// Whether it waits for a turn to be fetched before it is read.
-    pub(super) is_warming: AtomicBool,
-    /// Rings when it has had its turns.
+    /// Whether it waits for a turn to be fetched ahead, for each reason.
+    seats: [Seat; ROWS.len()],
+    /// Rings when nothing is left to start of what was wanted of all of it.
     pub(super) warmed: Notify,
     /// Whether it is kept in memory.
     pub(super) is_pinned: AtomicBool,
-    /// Whether it waits for a turn to be fetched before it is opened.
-    pub(super) is_expected: AtomicBool,
-    /// Whether something of it was fetched because a recorded load says so.
-    is_planned: AtomicBool,
     /// Whether its last read was one that a recorded load foretold, so that no window is needed.
     pub(super) is_guided: AtomicBool,
     /// Milliseconds on the reader's clock.
@@ -115,36 +104,25 @@ pub(super) struct Inode {
     state: Mutex<State>,
 }
 
-/// Fetching before anybody reads, with `prefetch=open`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Warmth {
-    Cold,
-    /// Everything below is there or on its way.
-    Below(u64),
-    /// All of it is, or was.
-    Whole,
-}
-
 /// What is known of a model file's layout.
-enum Study {
-    /// No model, or all that will ever be known.
+enum HeaderParse {
+    /// It is no model, or all that will ever be known of it is.
     Done,
     /// The header is in the first so many bytes, or begins there.
     Needs(u64),
-    /// Somebody is at it.
+    /// It is being parsed.
     Busy,
 }
 
 struct State {
     /// By start; no two overlap.
     parts: BTreeMap<u64, Arc<Part>>,
-    streams: Table,
-    warmth: Warmth,
+    streams: Streams,
+    /// What is fetched ahead, and how far that has come. Of windows the streams know.
+    goals: Goals,
     /// How many have asked for all of it.
     asked: u32,
-    /// For an object that will probably be opened: everything below is there or on its way.
-    expected_below: Option<u64>,
-    study: Study,
+    header_parse: HeaderParse,
     /// Bytes asked for since it was opened.
     asked_bytes: u64,
     /// Bytes fetched because all of the object is likely to be wanted.
@@ -154,9 +132,9 @@ struct State {
     /// The store's checksum of the whole object, once an answer told it.
     crc64: Option<u64>,
     /// What has come since the object was last found good.
-    coverage: Coverage,
+    coverage: Checksums,
     /// What had come when it was.
-    good: Coverage,
+    good: Checksums,
     verified: bool,
     /// Whether a mismatch was answered with fetching everything again.
     refetched: bool,
@@ -165,33 +143,41 @@ struct State {
 }
 
 impl Inode {
-    pub(super) fn new(object: Object, prefetch: Prefetch, part_bytes: u64, options: &Options) -> Arc<Self> {
-        let max_part_bytes = part_bytes.max(1).next_multiple_of(super::window::GRAIN_BYTES);
-        let small_bytes = SMALL_BYTES.min(max_part_bytes);
+    /// An object of which nothing is held yet.
+    pub(super) fn new(
+        object: Object,
+        prefetch: Prefetch,
+        part_bytes: u64,
+        options: &Options,
+        tuning: &Arc<Tuning>,
+    ) -> Arc<Self> {
+        let max_part_bytes = part_bytes.max(1).next_multiple_of(super::stream::GRAIN_BYTES);
+        let small_bytes = tuning.small_object_bytes.min(max_part_bytes);
         let format = Format::of(object.key.as_str());
-        let first_window_bytes = if format.is_some() { MODEL_HEAD_BYTES } else { u64::MAX };
+        let first_window_bytes = if format.is_some() { tuning.model_head_bytes } else { u64::MAX };
         let (size, part_bytes, proof_bytes) = (object.size, max_part_bytes, options.prefetch_threshold);
-        let bounds = Bounds { size, part_bytes, proof_bytes, small_bytes, first_window_bytes };
+        let tuning = tuning.clone();
+        let bounds = Bounds { size, part_bytes, proof_bytes, small_bytes, first_window_bytes, tuning: tuning.clone() };
         let may_be_swept = object.size <= options.memory_limit / 2;
         let state = State {
             parts: BTreeMap::new(),
-            streams: Table::new(bounds),
-            warmth: Warmth::Cold,
+            streams: Streams::new(bounds),
+            goals: Goals::default(),
             asked: 0,
-            expected_below: None,
-            study: if format.is_some() { Study::Needs(8) } else { Study::Done },
+            header_parse: if format.is_some() { HeaderParse::Needs(8) } else { HeaderParse::Done },
             asked_bytes: 0,
             swept_bytes: 0,
             marks: Marks::new(&object),
             crc64: None,
-            coverage: Coverage::default(),
-            good: Coverage::default(),
+            coverage: Checksums::default(),
+            good: Checksums::default(),
             verified: false,
             refetched: false,
             broken: None,
         };
         Arc::new(Inode {
             object,
+            tuning,
             max_part_bytes,
             prefetch: Mode::new(prefetch),
             prefetch_parts: options.prefetch_parts,
@@ -199,15 +185,12 @@ impl Inode {
             keep: options.memory_cache,
             format,
             may_be_swept,
-            home: OnceLock::new(),
+            backing_file: OnceLock::new(),
             whole: Mutex::default(),
             handles: AtomicUsize::new(0),
-            is_queued: AtomicBool::new(false),
-            is_warming: AtomicBool::new(false),
+            seats: Default::default(),
             warmed: Notify::new(),
             is_pinned: AtomicBool::new(false),
-            is_expected: AtomicBool::new(false),
-            is_planned: AtomicBool::new(false),
             is_guided: AtomicBool::new(false),
             last_read_ms: AtomicU64::new(0),
             read_bytes: AtomicU64::new(0),
@@ -216,6 +199,11 @@ impl Inode {
             failures: Failures::default(),
             state: Mutex::new(state),
         })
+    }
+
+    /// Whether it waits for a turn for this reason.
+    pub(super) fn seat(&self, why: Why) -> &Seat {
+        &self.seats[why as usize]
     }
 
     /// Takes in a read and says how to fetch what it misses.
@@ -227,11 +215,17 @@ impl Inode {
         state.asked_bytes += read.len();
         let plan = state.streams.observe(read);
         // What does not fit would push itself out before it is read.
-        Plan { wants_all: plan.wants_all && self.may_be_swept && state.warmth != Warmth::Whole, ..plan }
+        Plan { wants_all: plan.wants_all && self.may_be_swept && !state.goals.had_whole(), ..plan }
     }
 
     /// The parts that hold a read, those that must be fetched for it included.
-    pub(super) fn cover(&self, read: ByteRange, fetch: Fetch, room: Room, budget: &Arc<Budget>) -> Result<Cover> {
+    pub(super) fn cover(
+        &self,
+        read: ByteRange,
+        fetch: Fetch,
+        room: OnShortage,
+        budget: &Arc<Budget>,
+    ) -> Result<Coverage> {
         let mut state = self.state.lock();
         if let Some(error) = &state.broken {
             return Err(error.clone());
@@ -250,17 +244,19 @@ impl Inode {
             }
             let hole = state.hole_around(at, self.object.size);
             let gap = ByteRange::new(at, read.end.min(hole.end));
-            let want = planner::demanded(gap, hole, fetch);
+            let want = planner::demanded(gap, hole, fetch, &self.tuning);
             let order = match budget.reserve(capacity_for(want.len()), Priority::Demand) {
                 Some(grant) => state.insert(want, Origin::Demand, grant),
-                None if room == Room::Ask && orders.is_empty() => return Ok(Cover::Lacking(capacity_for(want.len()))),
+                None if room == OnShortage::Ask && orders.is_empty() => {
+                    return Ok(Coverage::Lacking(capacity_for(want.len())));
+                }
                 None => state.insert(gap, Origin::Demand, budget.overdraw(capacity_for(gap.len()))),
             };
             at = order.part.range.end;
             parts.push(order.part.clone());
             orders.push(order);
         }
-        Ok(Cover::Parts(parts, orders))
+        Ok(Coverage::Parts(parts, orders))
     }
 
     /// Looks at what answers are compared with, or changes it.
@@ -300,37 +296,32 @@ impl Inode {
             self.remove(part.range.start, part.id);
             return Delivery::Keep;
         }
-        Delivery::Shelve
+        Delivery::MayGo
     }
 
     /// Whether a part is forgotten once it was handed out.
     fn is_crumb(&self, part: &Part) -> bool {
         part.origin == Origin::Demand
-            && part.range.len() < CRUMB_BYTES
-            && (self.object.size > SMALL_BYTES || self.prefetch.is(Prefetch::Off))
+            && part.range.len() < self.tuning.crumb_bytes
+            && (self.object.size > self.tuning.small_object_bytes || self.prefetch.is(Prefetch::Off))
     }
 
-    /// Where on the shelf a part belongs that was fetched ahead, has just completed, and has no reader: the object is
-    /// to be opened yet, or the reader has gone elsewhere.
+    /// Where a part stands among those that may be given up, if it was fetched ahead, has just completed, and has no
+    /// reader: the object is to be opened yet, or the reader has gone elsewhere.
     pub(super) fn place_of_unread(&self, part: &Part) -> Option<Place> {
         let state = self.state.lock();
-        let is_guess = part.origin == Origin::Ahead && !part.is_touched() && !part.was_waited_for();
+        let is_guess = part.is_ahead() && !part.is_touched() && !part.was_waited_for();
         let is_closed = self.handles.load(Ordering::Relaxed) == 0;
-        if self.is_planned(part) && (is_guess || is_closed) {
+        if is_planned(&state.goals, part) && (is_guess || is_closed) {
             return Some(Place::Recent);
         }
-        if !is_guess || state.warmth != Warmth::Cold || state.streams.covers(part.range) {
+        if !is_guess || state.goals.want_whole() || state.streams.covers(part.range) {
             return None;
         }
-        Some(if state.expected_below.is_some() { Place::Recent } else { Place::Coldest })
+        Some(if state.goals.of(Why::Expected) == Goal::None { Place::Coldest } else { Place::Recent })
     }
 
-    /// Whether a recorded load may still want a part that nobody has read to its end.
-    fn is_planned(&self, part: &Part) -> bool {
-        part.origin == Origin::Ahead && self.is_planned.load(Ordering::Relaxed) && !part.is_lost()
-    }
-
-    /// Parts that were fetched ahead in this range, untouched and now in nobody's window: for the shelf. Those still
+    /// Parts that were fetched ahead in this range, untouched and now in no window: they may be given up. Those still
     /// on their way end there by themselves.
     pub(super) fn strays(&self, range: ByteRange) -> Vec<Arc<Part>> {
         let state = self.state.lock();
@@ -340,21 +331,21 @@ impl Inode {
     }
 
     /// Memory lacks: ends the streams that saw none of the last `reads` reads, calls off GETs ahead that are in
-    /// nobody's window, and returns the parts that are not, for the shelf.
+    /// no window, and returns the parts that are not, which may be given up.
     pub(super) fn give_up(&self, reads: u64) -> Vec<Arc<Part>> {
         let mut state = self.state.lock();
-        let State { parts, streams, warmth, .. } = &mut *state;
+        let State { parts, streams, goals, .. } = &mut *state;
         streams.retire(reads);
-        if *warmth != Warmth::Cold {
-            // Fetched before anybody read it, and meant to be.
+        if goals.want_whole() {
+            // It was fetched before a program read it, and meant to be.
             return Vec::new();
         }
         parts.retain(|_, part| {
-            let is_guess = part.origin == Origin::Ahead && !self.is_planned(part) && !streams.covers(part.range);
+            let is_guess = part.is_ahead() && !is_planned(goals, part) && !streams.covers(part.range);
             !(is_guess && part.drop_out_unless_waited_for())
         });
         let is_idle = |part: &&Arc<Part>| {
-            part.is_complete() && !part.shelved.load(Ordering::Relaxed) && !streams.is_near(part.range)
+            part.is_complete() && !part.is_placed.load(Ordering::Relaxed) && !streams.is_near(part.range)
         };
         parts.values().filter(is_idle).cloned().collect()
     }
@@ -367,24 +358,25 @@ impl Inode {
         }
     }
 
-    /// The last handle is gone: GETs on their way are called off, and bytes that nobody read are let go, but for those
-    /// that a recorded load says will be wanted.
+    /// The last handle is gone: GETs on their way are called off, and bytes that no program read are let go, but for
+    /// those that a recorded load says will be wanted.
     pub(super) fn close(&self) -> Closed {
         let mut state = self.state.lock();
         state.streams.retire(0);
-        (state.warmth, state.expected_below) = (Warmth::Cold, None);
+        state.goals.end_with_readers();
         (state.asked_bytes, state.swept_bytes) = (0, 0);
         // Without a tag in the listing the next open may mean another version under the same inode number.
         let is_unsafe = state.broken.is_some() || self.object.etag.is_none();
+        let State { parts, goals, .. } = &mut *state;
         let is_kept = |part: &Part| match part.is_touched() {
             _ if is_unsafe => false,
             true if self.keep == MemoryCache::Off => false,
-            true => part.is_complete() || self.is_planned(part),
-            false => self.is_planned(part),
+            true => part.is_complete() || is_planned(goals, part),
+            false => is_planned(goals, part),
         };
-        let gone: Vec<_> = state.parts.extract_if(.., |_, part| !is_kept(part)).map(|(_, part)| part).collect();
-        let is_new = |part: &&Arc<Part>| part.is_complete() && !part.shelved.load(Ordering::Relaxed);
-        Closed { kept: state.parts.values().filter(is_new).cloned().collect(), gone }
+        let gone: Vec<_> = parts.extract_if(.., |_, part| !is_kept(part)).map(|(_, part)| part).collect();
+        let is_new = |part: &&Arc<Part>| part.is_complete() && !part.is_placed.load(Ordering::Relaxed);
+        Closed { kept: parts.values().filter(is_new).cloned().collect(), gone }
     }
 
     /// Whether no part is held.
@@ -398,9 +390,14 @@ impl Inode {
     }
 }
 
-/// What remains of an object that nobody has open any more.
+/// Whether a recorded load may still want a part that no program has read to its end.
+fn is_planned(goals: &Goals, part: &Part) -> bool {
+    part.is_ahead() && goals.of(Why::Recorded) != Goal::None && !part.is_lost()
+}
+
+/// What remains of an object that is not open any more.
 pub(super) struct Closed {
-    /// Parts that stay for the next open, and are not on the shelf yet.
+    /// Parts that stay for the next open, and are not among those that may be given up yet.
     pub(super) kept: Vec<Arc<Part>>,
     /// Parts to be dropped, outside of all locks: giving memory back to the system takes milliseconds.
     pub(super) gone: Vec<Arc<Part>>,
@@ -412,14 +409,14 @@ pub(super) enum Delivery {
     /// Nothing: there is more to hand out, or it is gone.
     Keep,
     /// Every byte was handed out: it may be given up when memory is wanted.
-    Shelve,
+    MayGo,
 }
 
 impl State {
-    fn insert(&mut self, range: ByteRange, origin: Origin, grant: Grant) -> Order {
+    fn insert(&mut self, range: ByteRange, origin: Origin, grant: Grant) -> FetchOrder {
         let part = Part::new(range, origin, grant.budget().metrics());
         self.parts.insert(range.start, part.clone());
-        Order { part, grant }
+        FetchOrder { part, grant }
     }
 
     fn part_at(&self, at: u64) -> Option<Arc<Part>> {
@@ -431,7 +428,7 @@ impl State {
     fn running(&self, ahead: ByteRange) -> usize {
         let parts = self.parts.range(..ahead.end).rev().map(|(_, part)| part);
         let parts = parts.take_while(|part| part.range.end > ahead.start);
-        parts.filter(|part| part.origin == Origin::Ahead && part.is_running()).count()
+        parts.filter(|part| part.is_ahead() && part.is_running()).count()
     }
 
     /// What no part holds around an offset that no part holds.

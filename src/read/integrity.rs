@@ -9,11 +9,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::ByteRange;
+use crate::base::{ByteRange, Ino};
 use crate::store::crc64::{combine, crc64};
 
-/// More stretches than this are joined with their neighbours. As many that do not touch are the trace of random reading:
-/// such a pass will never be whole.
+/// More stretches than this are joined with their neighbours. As many that do not touch are the trace of random
+/// reading: such a pass will never be whole.
 const MAX_STRETCHES: usize = 4096;
 
 /// What has been checked of one object.
@@ -25,6 +25,16 @@ pub enum Verified {
     Partial,
     /// The whole object passed through and its checksum is the store's.
     Yes,
+}
+
+/// Who must know that bytes which were handed out are wrong. Called without a lock, from a thread that fetches: it must
+/// return at once.
+pub trait WrongBytes: Send + Sync + 'static {
+    /// Nothing that the kernel holds of this version may be believed from now on. No read has failed yet.
+    fn distrust(&self, ino: Ino);
+
+    /// None of the wrong bytes will be handed out any more: now is the time to drop what others hold of them.
+    fn discard(&self, ino: Ino);
 }
 
 /// What the checksums known before say of bytes that have come.
@@ -40,13 +50,13 @@ pub(super) enum Agreement {
 
 /// Checksums of stretches of an object that do not overlap.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Coverage {
+pub(super) struct Checksums {
     /// By start: the end, and the checksum of the bytes between.
     stretches: BTreeMap<u64, (u64, u64)>,
     covered_bytes: u64,
 }
 
-impl Coverage {
+impl Checksums {
     /// Compares a stretch with those known that lie within it. `bytes` are all of it, and `crc` is their checksum.
     pub(super) fn compare(&self, range: ByteRange, crc: u64, bytes: &[u8]) -> Agreement {
         let known = self.overlapping(range);
@@ -143,7 +153,7 @@ impl Coverage {
     }
 
     /// The same in as few stretches as there can be; `None` where those are more than `most`.
-    pub(super) fn in_brief(mut self, most: usize) -> Option<Coverage> {
+    pub(super) fn in_brief(mut self, most: usize) -> Option<Checksums> {
         self.join(usize::MAX);
         (self.stretches.len() <= most).then_some(self)
     }
@@ -166,7 +176,7 @@ impl Coverage {
 
     /// Forgets everything: the next pass begins anew.
     pub(super) fn clear(&mut self) {
-        *self = Coverage::default();
+        *self = Checksums::default();
     }
 }
 
@@ -191,7 +201,7 @@ mod tests {
     }
 
     /// Adds stretches of the same bytes; says what each was compared with, and when they cover the object.
-    fn add(coverage: &mut Coverage, start: usize, end: usize) -> (Agreement, bool) {
+    fn add(coverage: &mut Checksums, start: usize, end: usize) -> (Agreement, bool) {
         let bytes = &bytes()[start..end];
         let agreement = coverage.add(ByteRange::new(start as u64, end as u64), crc64(bytes), bytes);
         (agreement, coverage.whole(100) == Some(crc64(&self::bytes())))
@@ -200,7 +210,7 @@ mod tests {
     #[test]
     fn stretches_cover_the_object_in_any_order_and_however_they_overlap() {
         use Agreement::{Same, Unknown};
-        let mut coverage = Coverage::default();
+        let mut coverage = Checksums::default();
         let adds = [
             ((10, 20), Unknown),
             ((30, 40), Unknown),
@@ -221,7 +231,7 @@ mod tests {
 
     #[test]
     fn bytes_that_come_again_and_differ_are_found_at_once() {
-        let mut coverage = Coverage::default();
+        let mut coverage = Checksums::default();
         add(&mut coverage, 10, 20);
         add(&mut coverage, 20, 30);
         for (start, end, at) in [(10, 20, 10), (10, 30, 29), (0, 100, 15), (20, 40, 25)] {
@@ -238,7 +248,7 @@ mod tests {
 
     #[test]
     fn many_stretches_are_joined_and_scattered_ones_forgotten() {
-        let mut coverage = Coverage::default();
+        let mut coverage = Checksums::default();
         let byte = |at: u64| [(at % 251) as u8];
         for at in 0..20_000u64 {
             coverage.add(ByteRange::at(at, 1), crc64(&byte(at)), &byte(at));
@@ -251,7 +261,7 @@ mod tests {
             coverage.add(ByteRange::at(30_000 + at * 2, 1), crc64(&byte(at)), &byte(at));
         }
         assert!(coverage.stretches.len() > 1, "there was room once the first ones had been joined");
-        let mut scattered = Coverage::default();
+        let mut scattered = Checksums::default();
         for at in 0..MAX_STRETCHES as u64 + 1 {
             scattered.add(ByteRange::at(at * 2, 1), crc64(&byte(at)), &byte(at));
         }
@@ -281,7 +291,7 @@ mod tests {
             // A permutation drawn from the seed.
             parts.sort_by_key(|part| (part.start ^ part.end << 32).wrapping_mul(order | 1).rotate_left(17));
             let of = |bytes: &[u8], part: ByteRange| bytes[part.start as usize..part.end as usize].to_vec();
-            let mut coverage = Coverage::default();
+            let mut coverage = Checksums::default();
             for part in parts {
                 let came = of(&bytes, part);
                 prop_assert_ne!(coverage.add(part, crc64(&came), &came), Agreement::Differs);

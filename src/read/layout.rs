@@ -134,7 +134,7 @@ fn gguf(head: &[u8], size: u64) -> Layout {
             ordered(starts.into_iter().zip(ends), data, size)
         }
         Ok(None) => Layout::Unknown,
-        // Room for what follows, or each short string would ask for a few bytes more.
+        // OnShortage for what follows, or each short string would ask for a few bytes more.
         Err(Short(need)) => Layout::Unfinished(need.max(head.len() as u64 * 2).min(size.max(need))),
     }
 }

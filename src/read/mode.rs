@@ -17,14 +17,17 @@ const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 pub(super) struct Mode(AtomicU8);
 
 impl Mode {
+    /// What holds when the object is opened.
     pub(super) fn new(prefetch: Prefetch) -> Self {
         Mode(AtomicU8::new(prefetch as u8))
     }
 
+    /// Changes what holds from now on.
     pub(super) fn set(&self, prefetch: Prefetch) {
         self.0.store(prefetch as u8, Ordering::Relaxed);
     }
 
+    /// Whether this holds now.
     pub(super) fn is(&self, prefetch: Prefetch) -> bool {
         self.0.load(Ordering::Relaxed) == prefetch as u8
     }
@@ -43,14 +46,17 @@ pub(super) struct Modes {
 }
 
 impl Modes {
+    /// Nothing was set for any object yet.
     pub(super) fn new(of_others: Prefetch) -> Self {
         Modes { of_others: Mode::new(of_others), set: Mutex::new(LruCache::new(REMEMBERED)) }
     }
 
+    /// Sets what holds for one object.
     pub(super) fn set(&self, ino: Ino, prefetch: Prefetch) {
         self.set.lock().put(ino, prefetch);
     }
 
+    /// What holds for an object that is opened now.
     pub(super) fn of(&self, ino: Ino) -> Prefetch {
         self.set.lock().peek(&ino).copied().unwrap_or_else(|| self.of_others.now())
     }

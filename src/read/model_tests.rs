@@ -1,4 +1,4 @@
-//! Model files: tensors in any order come in few waits, and nothing much is fetched that nobody reads.
+//! Model files: tensors in any order come in few waits, and little is fetched that no program reads.
 
 use std::time::Duration;
 
@@ -8,6 +8,8 @@ use rand::{RngCore, SeedableRng};
 
 use super::tests::{Bed, MIB};
 use super::*;
+use crate::base::ByteRange;
+use crate::metrics::Metric;
 
 /// A file of 60 tensors of 1 to 5 MiB, with their places.
 fn model() -> (bytes::Bytes, Vec<ByteRange>) {

@@ -1,7 +1,7 @@
 //! One GET's bytes, from the moment they are asked for: who waits for them, how far they have come, who had them.
 //!
 //! Bytes are handed out as soon as they are in, not when the part is whole. A part ends in one of three ways:
-//! complete, failed (whoever waits gets the error), or dropped (whoever waits asks again).
+//! complete, failed (the reads that wait get the error), or dropped (they ask again).
 
 use std::fmt;
 use std::future::Future;
@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
 use super::buffer::Buffer;
+use super::why::Why;
 use crate::base::ByteRange;
 use crate::cache::MemoryFile;
 use crate::metrics::{Metric, Metrics};
@@ -25,11 +26,20 @@ use crate::store::Error;
 pub(super) enum Origin {
     /// A program waited for it.
     Demand,
-    /// Ahead of a reader.
-    Ahead,
+    /// It was fetched before a program asked for it, for this reason.
+    Ahead(Why),
 }
 
-/// One GET's bytes.
+/// Where a part stands among those that may be given up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It is the last to go.
+    Recent,
+    /// It is the first to go.
+    Coldest,
+}
+
+/// The bytes of one GET, as they come.
 pub(super) struct Part {
     /// Which bytes of the object.
     pub(super) range: ByteRange,
@@ -40,13 +50,13 @@ pub(super) struct Part {
     buffer: OnceLock<Arc<Buffer>>,
     /// One bit for each 64th of the range whose last byte was handed out.
     delivered: AtomicU64,
-    /// Whether the part lies on the shelf, to be given up when memory is wanted; or is held, and must not come there.
-    pub(super) shelved: AtomicBool,
+    /// Whether it was settled what becomes of the part: it is among those that may be given up, or must not come there.
+    pub(super) is_placed: AtomicBool,
     /// The checksum of all its bytes, once they are in.
     crc: OnceLock<u64>,
     /// Since when a program waits for it, on the reader's clock.
     waited_for_since: OnceLock<Duration>,
-    /// Where bytes that nobody has read are counted when they go: of what was fetched ahead.
+    /// Where bytes that no program has read are counted when they go, if they were fetched ahead.
     unread: Option<Arc<Metrics>>,
     progress: Mutex<Progress>,
 }
@@ -75,7 +85,7 @@ struct Waiting {
 /// Why a wait brought no bytes.
 #[derive(Debug)]
 pub(super) enum Lost {
-    /// The GET failed.
+    /// The GET failed with this error.
     Failed(Error),
     /// The part was given up: ask again.
     Dropped,
@@ -88,9 +98,10 @@ impl fmt::Debug for Part {
 }
 
 impl Part {
-    /// A part that is wanted by whom `origin` says. Of one fetched ahead, the bytes that are let go unread are counted.
+    /// A part that is wanted for what `origin` says. Of one fetched ahead, the bytes that are let go unread are
+    /// counted.
     pub(super) fn new(range: ByteRange, origin: Origin, metrics: &Arc<Metrics>) -> Arc<Self> {
-        let unread = (origin == Origin::Ahead).then(|| metrics.clone());
+        let unread = matches!(origin, Origin::Ahead(_)).then(|| metrics.clone());
         Part::with(range, origin, unread)
     }
 
@@ -103,12 +114,17 @@ impl Part {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             buffer: OnceLock::new(),
             delivered: AtomicU64::new(0),
-            shelved: AtomicBool::new(false),
+            is_placed: AtomicBool::new(false),
             crc: OnceLock::new(),
             waited_for_since: OnceLock::new(),
             unread,
             progress: Mutex::new(progress),
         })
+    }
+
+    /// Whether it was fetched before a program asked for it.
+    pub(super) fn is_ahead(&self) -> bool {
+        matches!(self.origin, Origin::Ahead(_))
     }
 
     /// Gives the part its memory. Done once, by the task that fetches it.
@@ -195,12 +211,12 @@ impl Part {
         self.finish(|_| Some(End::Failed(error)));
     }
 
-    /// Gives the part up, whether somebody waits for it or not, and calls its GET off.
+    /// Gives the part up, whether a read waits for it or not, and calls its GET off.
     pub(super) fn drop_out(&self) {
         self.finish(|_| Some(End::Dropped));
     }
 
-    /// Gives the part up unless somebody waits for it; says whether it did.
+    /// Gives the part up unless a read waits for it; says whether it did.
     pub(super) fn drop_out_unless_waited_for(&self) -> bool {
         self.finish(|waiting| (waiting == 0).then_some(End::Dropped))
     }
@@ -227,7 +243,7 @@ impl Part {
         self.progress.lock().end.is_none()
     }
 
-    /// Whether somebody ever had to wait for it.
+    /// Whether a read ever had to wait for it.
     pub(super) fn was_waited_for(&self) -> bool {
         self.progress.lock().next_ticket > 0
     }
@@ -304,7 +320,7 @@ impl Future for Wait<'_> {
             return Poll::Ready(Ok(()));
         }
         let mut progress = part.progress.lock();
-        // Bytes may have come in before the lock was had; after it, whoever brings more finds the ticket.
+        // Bytes may have come in before the lock was had; after it, the task that brings more finds the ticket.
         if part.head().len() as u64 >= self.need {
             return Poll::Ready(Ok(()));
         }

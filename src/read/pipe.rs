@@ -1,9 +1,9 @@
 //! What the network has shown of itself: how much arrives, how long a GET takes, and so how much is worth having on
 //! its way ahead of a reader.
 //!
-//! 1. *How much arrives.* While a GET is on its way, bytes arrive for it and for all others; those, divided by its life,
-//!    are a sample of the rate. Lives overlap, so there is no slice of time that was only partly busy. The best sample
-//!    of the last minute or two counts: what arrives while readers are slow says nothing of the network.
+//! 1. *How much arrives.* While a GET is on its way, bytes arrive for it and for all others; those, divided by its
+//!    life, are a sample of the rate. Lives overlap, so there is no slice of time that was only partly busy. The best
+//!    sample of the last minute or two counts: what arrives while readers are slow says nothing of the network.
 //! 2. *How long a GET takes* where the network is not full: that shows when it is alone, as the first one of a load is.
 //!    Among many others it takes as long as they make it; what is in flight then is always rate times life.
 //! 3. *How much is worth having.* Rate times life keeps the network full. Twice that leaves room for parts that come
@@ -15,31 +15,18 @@
 //! Nothing is bound before enough has been seen, or when nothing has been seen for long: short loads are over before
 //! anything could be learned from them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
-/// The best rate of this one and the last counts.
-const PERIOD: Duration = Duration::from_secs(60);
-/// How the bound works out is looked at so often.
-const SLOT: Duration = Duration::from_secs(1);
-/// Nothing is bound before so many GETs have ended...
-const FIRST_GETS: u64 = 64;
-/// ... and so much time has passed since the first of them.
-const FIRST_TIME: Duration = Duration::from_secs(1);
-/// The bound is this many times rate times life at first, in eighths...
-const FIRST_GAIN: u64 = 16;
-/// ... and at most.
-const MOST_GAIN: u64 = 128;
-/// Less is never worth having, in bytes: it is soon there, and soon asked for.
-const LEAST_BYTES: u64 = 32 << 20;
-/// GETs shorter than this show nothing: their lives are all delay.
-const LEAST_GET_BYTES: u64 = 1 << 20;
+use super::tuning::Tuning;
 
 /// What the network has shown lately. One for the whole daemon.
 #[derive(Debug, Default)]
 pub(super) struct Pipe {
+    tuning: Arc<Tuning>,
     received_bytes: AtomicU64,
     in_flight: AtomicU64,
     /// Some reader has waited for bytes since this was last looked at.
@@ -64,7 +51,7 @@ struct Alone {
     per_mib: Duration,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shown {
     alone: Option<Alone>,
     /// Of the GET that ended last.
@@ -80,11 +67,17 @@ struct Shown {
     /// When period and slot began.
     period: Duration,
     slot: Duration,
-    gain: u64,
+    /// In eighths; `None` at first.
+    gain: Option<u64>,
 }
 
 impl Pipe {
-    /// A GET begins.
+    /// A network that has shown nothing yet.
+    pub(super) fn new(tuning: Arc<Tuning>) -> Self {
+        Pipe { tuning, ..Pipe::default() }
+    }
+
+    /// A GET begins now.
     pub(super) fn begin(&self, now: Duration) -> Flight<'_> {
         let began_alone = self.in_flight.fetch_add(1, Ordering::Relaxed) == 0;
         let received_before = self.received_bytes.load(Ordering::Relaxed);
@@ -93,7 +86,7 @@ impl Pipe {
 
     /// A reader waits for bytes.
     pub(super) fn waited(&self) {
-        // Read first: while it is set, nobody need own its cache line.
+        // Read first: while it is set, no processor need own its cache line.
         if !self.has_waited.load(Ordering::Relaxed) {
             self.has_waited.store(true, Ordering::Relaxed);
         }
@@ -102,8 +95,8 @@ impl Pipe {
     /// So many bytes are worth having ahead of a reader; `None` while too little is known.
     pub(super) fn worth_bytes(&self, now: Duration) -> Option<u64> {
         let mut shown = self.shown.lock();
-        shown.pass(now, &self.has_waited);
-        shown.worth()
+        shown.pass(now, &self.has_waited, &self.tuning);
+        shown.worth(&self.tuning)
     }
 }
 
@@ -121,7 +114,7 @@ impl Flight<'_> {
     /// All of its bytes are, so many.
     pub(super) fn ended(self, bytes: u64, now: Duration) {
         let life = now.saturating_sub(self.began);
-        if bytes < LEAST_GET_BYTES || life.is_zero() {
+        if bytes < self.pipe.tuning.pipe_least_get_bytes || life.is_zero() {
             return;
         }
         let arrived = self.pipe.received_bytes.load(Ordering::Relaxed).saturating_sub(self.received_before);
@@ -131,7 +124,7 @@ impl Flight<'_> {
         let is_alone = self.began_alone && arrived < bytes * 2;
         let alone = is_alone.then(|| Alone { wait, per_mib: (life - wait).mul_f64((1 << 20) as f64 / bytes as f64) });
         let mut shown = self.pipe.shown.lock();
-        shown.pass(now, &self.pipe.has_waited);
+        shown.pass(now, &self.pipe.has_waited, &self.pipe.tuning);
         shown.add(u64::try_from(rate).unwrap_or(u64::MAX), bytes, alone, now);
     }
 }
@@ -139,15 +132,6 @@ impl Flight<'_> {
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
         self.pipe.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Default for Shown {
-    fn default() -> Self {
-        let (first, last, period, slot) = Default::default();
-        let (best_before, best, best_of_slot) = Default::default();
-        let (alone, get_bytes, gets, gain) = (None, 0, 0, FIRST_GAIN);
-        Shown { alone, get_bytes, first, last, gets, best_before, best, best_of_slot, period, slot, gain }
     }
 }
 
@@ -162,22 +146,23 @@ impl Shown {
         self.best_of_slot = self.best_of_slot.max(rate);
     }
 
-    /// Time passes.
-    fn pass(&mut self, now: Duration, has_waited: &AtomicBool) {
-        if now.saturating_sub(self.last) > PERIOD {
+    /// Takes the time in: what is old is forgotten.
+    fn pass(&mut self, now: Duration, has_waited: &AtomicBool, tuning: &Tuning) {
+        let (period, slot) = (Duration::from_millis(tuning.pipe_period_ms), Duration::from_millis(tuning.pipe_slot_ms));
+        if now.saturating_sub(self.last) > period {
             *self = Shown { alone: self.alone, ..Shown::default() };
             return;
         }
-        if now.saturating_sub(self.slot) >= SLOT {
+        if now.saturating_sub(self.slot) >= slot {
             let falls_short = self.best_of_slot < self.rate() / 10 * 9;
             // Not before it was bound.
-            if has_waited.swap(false, Ordering::Relaxed) && falls_short && self.worth().is_some() {
-                self.gain = (self.gain * 3 / 2).min(MOST_GAIN);
+            if has_waited.swap(false, Ordering::Relaxed) && falls_short && self.worth(tuning).is_some() {
+                self.gain = Some((self.gain(tuning) * 3 / 2).min(tuning.pipe_most_gain));
             }
             (self.slot, self.best_of_slot) = (now, 0);
         }
-        if now.saturating_sub(self.period) >= PERIOD {
-            (self.period, self.best_before, self.best, self.gain) = (now, self.best, 0, FIRST_GAIN);
+        if now.saturating_sub(self.period) >= period {
+            (self.period, self.best_before, self.best, self.gain) = (now, self.best, 0, None);
         }
     }
 
@@ -185,15 +170,20 @@ impl Shown {
         self.best.max(self.best_before)
     }
 
-    fn worth(&self) -> Option<u64> {
+    fn gain(&self, tuning: &Tuning) -> u64 {
+        self.gain.unwrap_or(tuning.pipe_first_gain)
+    }
+
+    fn worth(&self, tuning: &Tuning) -> Option<u64> {
         let alone = self.alone?;
-        if self.gets < FIRST_GETS || self.last.saturating_sub(self.first) < FIRST_TIME {
+        let seen_for = self.last.saturating_sub(self.first);
+        if self.gets < tuning.pipe_first_gets || seen_for < Duration::from_millis(tuning.pipe_first_ms) {
             return None;
         }
         let life = alone.wait + alone.per_mib.mul_f64(self.get_bytes as f64 / (1 << 20) as f64);
         let held = u128::from(self.rate()) * life.as_nanos() / 1_000_000_000;
-        let worth = held * u128::from(self.gain) / 8;
-        Some(u64::try_from(worth).unwrap_or(u64::MAX).max(LEAST_BYTES))
+        let worth = held * u128::from(self.gain(tuning)) / 8;
+        Some(u64::try_from(worth).unwrap_or(u64::MAX).max(tuning.pipe_least_bytes))
     }
 }
 
@@ -382,7 +372,7 @@ mod tests {
         let mut woken = network(&pipe, 20, 100, 2500, 50);
         // The best rate of its beginning, before anything was bound, is forgotten.
         woken.run(180);
-        assert_eq!(woken.window(), LEAST_BYTES);
+        assert_eq!(woken.window(), Tuning::default().pipe_least_bytes);
         woken.reader_rate = 10_000_000;
         woken.run(1);
         let mut quick = network(&other, 20, 100, 2500, 10_000);

@@ -2,14 +2,9 @@
 //!
 //! Pure: parts come in as a sequence of ranges, GETs go out as ranges. Two parts never overlap.
 
-use super::stream::Fetch;
+use super::streams::Fetch;
+use super::tuning::Tuning;
 use crate::base::ByteRange;
-
-/// What a program asks for beyond this, in one request, comes in several GETs side by side: one GET is as slow as one
-/// connection. Requests are so large only where the kernel is told that they may be.
-const LARGE_BYTES: u64 = 4 << 20;
-/// The GETs that it is cut into, unless a window says how.
-const LARGE_PART_BYTES: u64 = 2 << 20;
 
 /// The first stretch of `within` that no part holds. `held` are the ranges of parts in order of their start, from the
 /// last one that starts at or before `within` on.
@@ -29,22 +24,22 @@ pub(super) fn first_gap(within: ByteRange, held: impl Iterator<Item = ByteRange>
 
 /// The GET for a gap in what a program asked for. `hole` is the gap with all that is missing around it, within the
 /// object.
-pub(super) fn demanded(gap: ByteRange, hole: ByteRange, fetch: Fetch) -> ByteRange {
+pub(super) fn demanded(gap: ByteRange, hole: ByteRange, fetch: Fetch, tuning: &Tuning) -> ByteRange {
     match fetch {
         Fetch::Whole => hole,
-        Fetch::Exact { .. } if gap.len() > LARGE_BYTES => {
-            ByteRange::new(gap.start, cut(gap.start, LARGE_PART_BYTES, hole.end).min(gap.end))
+        Fetch::Exact { .. } if gap.len() > tuning.large_request_bytes => {
+            ByteRange::new(gap.start, cut(gap.start, tuning.large_request_part_bytes, hole.end).min(gap.end))
         }
         Fetch::Exact { reach_bytes } => {
             // Of a large request this may be the rest.
-            let reach = gap.start.saturating_add(reach_bytes.min(LARGE_BYTES));
+            let reach = gap.start.saturating_add(reach_bytes.min(tuning.large_request_bytes));
             ByteRange::new(gap.start, gap.end.max(reach).min(hole.end))
         }
         Fetch::Until { end } => ByteRange::new(gap.start, gap.end.max(end).min(hole.end)),
         Fetch::Windowed { part_bytes } => {
             let end = cut(gap.start, part_bytes, hole.end);
             // A small read that lies across a border comes as one.
-            let is_large = gap.len() > LARGE_BYTES.max(part_bytes);
+            let is_large = gap.len() > tuning.large_request_bytes.max(part_bytes);
             ByteRange::new(gap.start, if is_large { end } else { end.max(gap.end) })
         }
     }

@@ -5,10 +5,6 @@
 
 use std::time::Duration;
 
-use super::Reader;
-use super::budget::Priority;
-use crate::metrics::Metric;
-
 /// The limit is never lowered below this, in bytes: a part for each of a few readers. What programs wait for is fetched
 /// in any case.
 const FLOOR_BYTES: u64 = 32 << 20;
@@ -64,19 +60,25 @@ pub(super) struct Pressure {
 }
 
 impl Pressure {
+    /// Memory is plentiful: all that is configured may be held.
     pub(super) fn new(configured_bytes: u64) -> Self {
         Pressure { configured_bytes, limit_bytes: configured_bytes, calm: Duration::ZERO }
     }
 
+    /// How much may be held now, in bytes.
+    pub(super) fn limit_bytes(&self) -> u64 {
+        self.limit_bytes
+    }
+
     /// Another limit is configured. Where memory is short, what is short stays so.
-    fn configure(&mut self, bytes: u64) {
+    pub(super) fn configure(&mut self, bytes: u64) {
         let is_short = self.limit_bytes < self.configured_bytes;
         self.configured_bytes = bytes;
         self.limit_bytes = if is_short { self.limit_bytes.min(bytes) } else { bytes };
     }
 
     /// Takes an observation in.
-    fn observe(&mut self, seen: &Observation) -> Option<Change> {
+    pub(super) fn observe(&mut self, seen: &Observation) -> Option<Change> {
         let before = self.limit_bytes;
         if seen.is_want(1) {
             self.calm = Duration::ZERO;
@@ -116,21 +118,21 @@ impl Observation {
 const IDLE: Duration = Duration::from_secs(60);
 /// The longest time between two observations while something is held, and the shortest.
 const BETWEEN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
-/// Where the kernel does not say when somebody stands still, and while the limit is to grow back.
+/// Where the kernel does not say when a task stands still, and while the limit is to grow back.
 const REGULARLY: Duration = Duration::from_secs(1);
 
 /// What wakes the observer before its time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Alarm {
-    /// The kernel tells when somebody stands still for lack of memory.
+    /// The kernel tells when a task stands still for lack of memory.
     Kernel,
-    /// Nothing does.
+    /// Nothing wakes it before its time.
     None,
 }
 
 impl Observation {
-    /// How long it may take until the next one. A neighbour that takes a twentieth of a limit each second is seen before
-    /// it has taken what must be free; near the limit that means looking again at once.
+    /// How long it may take until the next one. A neighbour that takes a twentieth of a limit each second is seen
+    /// before it has taken what must be free; near the limit that means looking again at once.
     fn pause(&self, alarm: Alarm) -> Duration {
         let left = |room: &Headroom| {
             let step = (room.limit_bytes / SCARCE_SHARE).clamp(1, SCARCE_BYTES);
@@ -143,63 +145,14 @@ impl Observation {
     }
 }
 
-impl Reader {
-    /// When to observe memory again after `seen`, unless the alarm rings before.
-    pub fn next_observation(&self, seen: &Observation, alarm: Alarm) -> Duration {
-        let is_reduced = {
-            let pressure = self.pressure.lock();
-            pressure.limit_bytes < pressure.configured_bytes
-        };
+impl Pressure {
+    /// When to observe memory again after `seen`, unless the alarm rings before; `used_bytes` are held.
+    pub(super) fn next_observation(&self, seen: &Observation, alarm: Alarm, used_bytes: u64) -> Duration {
         match () {
             // It grows back by the time that has passed.
-            () if is_reduced => seen.pause(alarm).min(REGULARLY),
-            () if self.budget.used_bytes() <= FLOOR_BYTES => IDLE,
+            () if self.limit_bytes < self.configured_bytes => seen.pause(alarm).min(REGULARLY),
+            () if used_bytes <= FLOOR_BYTES => IDLE,
             () => seen.pause(alarm),
-        }
-    }
-
-    /// Memory that is accounted for here: read buffers and what their pages take beyond them, in bytes.
-    pub fn accounted_bytes(&self) -> u64 {
-        self.budget.used_bytes()
-    }
-
-    /// Gives back to the system what is kept of freed buffers, so that new ones come sooner.
-    pub fn give_back_freed(&self) {
-        self.budget.pool().trim(0);
-    }
-
-    /// Holds less memory where there is little, and more again when there is enough. Fails no read.
-    pub fn observe_memory(&self, seen: &Observation) -> Option<Change> {
-        let (change, limit_bytes) = {
-            let mut pressure = self.pressure.lock();
-            (pressure.observe(seen), pressure.limit_bytes)
-        };
-        self.hold_at_most(limit_bytes);
-        if change.is_some_and(|change| matches!(change, Change::Short(_))) {
-            self.metrics.add(Metric::MemoryShortages, 1);
-        }
-        change
-    }
-
-    /// How much may be held now, in bytes.
-    pub fn memory_limit(&self) -> u64 {
-        self.budget.limit_bytes()
-    }
-
-    /// Changes the option `memory_limit`, in bytes: what is held beyond it is given up, as far as nobody waits for it.
-    pub fn set_memory_limit(&self, bytes: u64) {
-        let limit_bytes = {
-            let mut pressure = self.pressure.lock();
-            pressure.configure(bytes);
-            pressure.limit_bytes
-        };
-        self.hold_at_most(limit_bytes);
-    }
-
-    fn hold_at_most(&self, limit_bytes: u64) {
-        self.metrics.set(Metric::MemoryLimit, limit_bytes);
-        if limit_bytes != self.budget.set_limit_bytes(limit_bytes) {
-            self.make_room(0, Priority::Window);
         }
     }
 }
@@ -209,6 +162,7 @@ mod tests {
     use super::super::Options;
     use super::super::tests::{Bed, MIB, content, read_through};
     use super::*;
+    use crate::metrics::Metric;
 
     const SECOND: Duration = Duration::from_secs(1);
 

@@ -1,8 +1,8 @@
 //! Records what is wanted of which objects, in order, as a [`Trace`]. Pure: reads in, a trace out.
 //!
 //! Each byte is noted once, when it is first wanted. Reads that follow each other grow one piece, however many readers
-//! take turns; what came out of order, or with small gaps, is joined when the load is to be followed, within as much of it
-//! as memory allows.
+//! take turns; what came out of order, or with small gaps, is joined when the load is to be followed, within as much of
+//! it as memory allows.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -142,8 +142,8 @@ fn take(held: &mut BTreeMap<u64, u64>, range: ByteRange) -> Vec<ByteRange> {
 }
 
 impl Trace {
-    /// The same load in larger pieces: those within `batch_bytes` of it that follow each other within an object are joined, with gaps
-    /// that nobody wanted where they are small, and stand where the first of them stood.
+    /// The same load in larger pieces: those within `batch_bytes` of it that follow each other within an object are
+    /// joined, with gaps that no program wanted where they are small, and stand where the first of them stood.
     pub(super) fn joined(mut self, batch_bytes: u64) -> Trace {
         let mut sorted: Vec<Piece> = self.pieces.clone();
         sorted.sort_unstable_by_key(|piece| (piece.object, piece.range.start));

@@ -1,35 +1,21 @@
 //! Follows a recorded load: what to fetch next of it, given what the program reads. Pure: opens and reads in, pieces
 //! out.
 //!
-//! Pieces are taken in the order of the recording, a bounded distance ahead of what the program has used of them. A read
-//! of a piece whose turn has not come calls it out of turn where that is near, and moves the plan there where it is far,
-//! so that a program that skips, or goes through its files in another order, is followed. What was fetched and not read
-//! may be a window, as much as was left behind by one such move, and a share of what was read, and nothing is fetched beyond that: so a plan that is wrong stops by
-//! itself, wherever the program has gone. Reads that the plan did not serve are counted, and end it for good when they
-//! are many.
+//! Pieces are taken in the order of the recording, a bounded distance ahead of what the program has used of them. A
+//! read of a piece whose turn has not come calls it out of turn where that is near, and moves the plan there where it
+//! is far, so that a program that skips, or goes through its files in another order, is followed. What was fetched and
+//! not read may be a window, as much as was left behind by one such move, and a share of what was read, and nothing is
+//! fetched beyond that: so a plan that is wrong stops by itself, wherever the program has gone. Reads that the plan did
+//! not serve are counted, and end it for good when they are many.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use super::Object;
 use super::trace::{Piece, Trace};
+use super::tuning::Tuning;
 use crate::base::{ByteRange, Ino};
 
-/// The window of a plan that has proved nothing, in bytes: what 2 GB/s bring in 30 ms. Each byte that is used adds one.
-const FIRST_WINDOW_BYTES: u64 = 64 << 20;
-/// No window is larger, in bytes.
-const MOST_WINDOW_BYTES: u64 = 256 << 20;
-/// Windows take this share of the memory limit at most. What is fetched is given up after everything that was fetched or
-/// read within a window before it and behind it, so that it is still there when it is wanted.
-const MEMORY_SHARE: u64 = 4;
-/// What was used allows for this part of it to be fetched in vain.
-const WASTE_SHARE: u64 = 8;
-/// Where the program is found far from where fetching was, what was fetched there allows for as much again, up to this.
-const MOST_LEFT_BYTES: u64 = 64 << 20;
-/// The plan is given up when so many more bytes were read without its help than half of those it served.
-const MOST_MISSED_BYTES: u64 = 64 << 20;
-/// So many bytes may be read in a row that the plan does nothing for, and yet it goes on beside them: the kernel reads on
-/// behind what a program maps, and does so differently each time.
-const MOST_STRAY_BYTES: u64 = 4 << 20;
 /// Pieces called out of turn at most.
 const MOST_CALLED: usize = 64;
 /// The load may begin anew once this many quarters of it were used.
@@ -38,6 +24,7 @@ const NEARLY_DONE_QUARTERS: u64 = 3;
 /// A plan and how far it was followed.
 #[derive(Debug)]
 pub(super) struct Replay {
+    tuning: Arc<Tuning>,
     objects: Vec<Subject>,
     places: HashMap<Ino, usize>,
     steps: Vec<Step>,
@@ -49,7 +36,7 @@ pub(super) struct Replay {
     called: VecDeque<usize>,
     fetched_bytes: u64,
     used_bytes: u64,
-    /// What nobody had read when the program was found elsewhere, at most.
+    /// What no program had read when the program was found elsewhere, at most.
     left_bytes: u64,
     served_bytes: u64,
     missed_bytes: u64,
@@ -58,7 +45,7 @@ pub(super) struct Replay {
     /// Whether the last read was one of the plan's, or one that happens beside it.
     is_serving: bool,
     is_over: bool,
-    /// Whether somebody knows of that.
+    /// Whether it was told that the plan is over.
     was_told: bool,
 }
 
@@ -115,7 +102,7 @@ impl Step {
 /// What the plan says of a read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Guidance {
-    /// Nothing: whoever reads is on his own.
+    /// Nothing: the read is answered as any other.
     None,
     /// The plan does nothing for it, and goes on all the same: nothing follows from it.
     Stray,
@@ -132,9 +119,9 @@ pub(super) enum Guidance {
 
 impl Replay {
     /// A plan of which nothing was followed yet, in pieces that are worth a GET.
-    pub(super) fn new(trace: Trace, memory_limit: u64) -> Self {
+    pub(super) fn new(trace: Trace, memory_limit: u64, tuning: Arc<Tuning>) -> Self {
         // Within half of a window: what is fetched early for the sake of its neighbours takes part of that.
-        let trace = trace.joined(FIRST_WINDOW_BYTES.min(memory_limit / MEMORY_SHARE) / 2);
+        let trace = trace.joined(tuning.replay_first_window_bytes.min(memory_limit / tuning.replay_memory_share) / 2);
         let subject = |object| Subject { object, steps: Vec::new(), is_lost: false };
         let mut objects: Vec<Subject> = trace.objects.into_iter().map(subject).collect();
         let mut total_bytes = 0;
@@ -150,6 +137,7 @@ impl Replay {
         }
         let places = objects.iter().enumerate().map(|(place, subject)| (subject.object.ino, place)).collect();
         Replay {
+            tuning,
             objects,
             places,
             steps,
@@ -185,10 +173,10 @@ impl Replay {
 
     /// Whether it has proved right for more than its first window.
     pub(super) fn is_proven(&self) -> bool {
-        self.used_bytes >= FIRST_WINDOW_BYTES
+        self.used_bytes >= self.tuning.replay_first_window_bytes
     }
 
-    /// Bytes fetched for the plan that nobody has read.
+    /// Bytes fetched for the plan that no program has read.
     pub(super) fn unread_bytes(&self) -> u64 {
         self.fetched_bytes - self.used_bytes
     }
@@ -198,8 +186,8 @@ impl Replay {
         (subject.object == *object && !subject.is_lost).then_some(subject)
     }
 
-    /// An object was opened. Any of the plan begins the load, at its beginning: many programs open all files before they
-    /// read the first one. One whose pieces were all read begins it anew, if it was nearly through.
+    /// An object was opened. Any of the plan begins the load, at its beginning: many programs open all files before
+    /// they read the first one. One whose pieces were all read begins it anew, if it was nearly through.
     pub(super) fn opened(&mut self, object: &Object) {
         if self.is_over {
             return;
@@ -255,7 +243,8 @@ impl Replay {
     /// A read that the plan does nothing for.
     fn stray(&mut self, read: ByteRange) -> Guidance {
         self.stray_bytes += read.len();
-        self.is_serving = self.served_bytes > 0 && self.stray_bytes <= MOST_STRAY_BYTES && !self.is_over;
+        self.is_serving =
+            self.served_bytes > 0 && self.stray_bytes <= self.tuning.replay_most_stray_bytes && !self.is_over;
         if self.is_serving { Guidance::Stray } else { Guidance::None }
     }
 
@@ -277,7 +266,7 @@ impl Replay {
             true => self.called.push_back(index),
             false if index == next => {}
             false => {
-                self.left_bytes = self.unread_bytes().max(self.left_bytes).min(MOST_LEFT_BYTES);
+                self.left_bytes = self.unread_bytes().max(self.left_bytes).min(self.tuning.replay_most_left_bytes);
                 self.next = Some(index);
             }
         }
@@ -286,17 +275,20 @@ impl Replay {
     /// Bytes were read for which the plan did nothing.
     pub(super) fn missed(&mut self, bytes: u64) {
         self.missed_bytes += bytes;
-        self.is_over |= self.missed_bytes > MOST_MISSED_BYTES + self.served_bytes / 2;
+        self.is_over |= self.missed_bytes > self.tuning.replay_most_missed_bytes + self.served_bytes / 2;
     }
 
     fn window_bytes(&self, memory_limit: u64) -> u64 {
-        (FIRST_WINDOW_BYTES + self.used_bytes).min(MOST_WINDOW_BYTES).min(memory_limit / MEMORY_SHARE)
+        (self.tuning.replay_first_window_bytes + self.used_bytes)
+            .min(self.tuning.replay_most_window_bytes)
+            .min(memory_limit / self.tuning.replay_memory_share)
     }
 
     /// Whether a step that nothing was fetched of has to wait until more was used.
     fn is_held_back(&self, memory_limit: u64, index: usize) -> bool {
         let step = &self.steps[index];
-        let allowed = self.window_bytes(memory_limit) + self.left_bytes + self.used_bytes / WASTE_SHARE;
+        let allowed =
+            self.window_bytes(memory_limit) + self.left_bytes + self.used_bytes / self.tuning.replay_waste_share;
         !step.is_done && self.unread_bytes() + step.piece.range.len() > allowed
     }
 
@@ -374,6 +366,10 @@ mod tests {
     const MIB: u64 = 1 << 20;
     const MEMORY: u64 = 2 << 30;
 
+    fn tuning() -> Tuning {
+        Tuning::default()
+    }
+
     fn object(index: u64) -> Object {
         let (key, etag) = (Key::new(format!("k{index}")), ETag::parse(&format!("e{index}")));
         Object { ino: Ino(index + 2), key, version: None, etag, size: 1 << 40, mtime: None, archived: false }
@@ -397,7 +393,13 @@ mod tests {
 
     impl Course {
         fn new(trace: Trace, memory: u64) -> Self {
-            Course { replay: Replay::new(trace, memory), memory, fetched_bytes: 0, read_bytes: 0, ready_bytes: 0 }
+            Course {
+                replay: Replay::new(trace, memory, Arc::default()),
+                memory,
+                fetched_bytes: 0,
+                read_bytes: 0,
+                ready_bytes: 0,
+            }
         }
 
         fn fetch(&mut self) {
@@ -475,7 +477,10 @@ mod tests {
         assert_eq!(course.fetched_bytes, 0);
         course.replay.opened(&object(1));
         course.fetch();
-        assert_eq!((course.fetched_bytes, course.replay.steps[0].fetched_bytes), (FIRST_WINDOW_BYTES, 8 * MIB));
+        assert_eq!(
+            (course.fetched_bytes, course.replay.steps[0].fetched_bytes),
+            (tuning().replay_first_window_bytes, 8 * MIB)
+        );
     }
 
     #[test]
@@ -488,7 +493,7 @@ mod tests {
         }
         assert!(course.replay.ends() && !course.replay.ends());
         course.read((0, ByteRange::at(0, MIB)));
-        assert!(!course.replay.covers(&object(0)) && course.fetched_bytes == FIRST_WINDOW_BYTES);
+        assert!(!course.replay.covers(&object(0)) && course.fetched_bytes == tuning().replay_first_window_bytes);
     }
 
     #[test]
@@ -515,9 +520,9 @@ mod tests {
         course.replay.opened(&object(0));
         course.fetch();
         assert!(course.replay.lost(&object(0)) && !course.replay.lost(&object(0)) && !course.replay.lost(&object(7)));
-        assert_eq!(course.replay.unread_bytes(), FIRST_WINDOW_BYTES / 2);
+        assert_eq!(course.replay.unread_bytes(), tuning().replay_first_window_bytes / 2);
         course.fetch();
-        assert_eq!(course.replay.unread_bytes(), FIRST_WINDOW_BYTES);
+        assert_eq!(course.replay.unread_bytes(), tuning().replay_first_window_bytes);
         assert!(course.replay.steps[16..].iter().all(|step| step.piece.object == 1 || step.fetched_bytes == 0));
     }
 
@@ -534,6 +539,7 @@ mod tests {
         ) {
             let mut dice = StdRng::seed_from_u64(seed);
             let mut course = Course::new(trace(400), memory);
+            let tuning = tuning();
             let mut seen = std::collections::HashSet::new();
             let mut at = 0;
             for _ in 0..most_reads {
@@ -541,11 +547,13 @@ mod tests {
                 let range = ByteRange::at(at * 4096, read_bytes);
                 course.read((dice.random_range(0..2), range));
                 seen.extend(range.start / 4096..range.end / 4096);
-                let allowed = course.replay.window_bytes(memory) + MOST_LEFT_BYTES + course.replay.used_bytes / WASTE_SHARE;
+                let wasted = course.replay.used_bytes / tuning.replay_waste_share;
+                let allowed = course.replay.window_bytes(memory) + tuning.replay_most_left_bytes + wasted;
                 prop_assert!(course.replay.unread_bytes() <= allowed);
             }
             let read = 2 * seen.len() as u64 * 4096;
-            let most = MOST_WINDOW_BYTES.min(memory / MEMORY_SHARE) + MOST_LEFT_BYTES + read + read / WASTE_SHARE;
+            let window = tuning.replay_most_window_bytes.min(memory / tuning.replay_memory_share);
+            let most = window + tuning.replay_most_left_bytes + read + read / tuning.replay_waste_share;
             prop_assert!(course.fetched_bytes <= most, "{} of {}", course.fetched_bytes, most);
         }
     }

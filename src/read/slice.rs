@@ -20,7 +20,7 @@ enum Bytes {
 }
 
 impl Slice {
-    /// No bytes.
+    /// A slice of no bytes.
     pub(super) fn empty() -> Self {
         Slice(Bytes::Copied(Vec::new()))
     }

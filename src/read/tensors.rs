@@ -5,14 +5,8 @@
 
 use std::collections::VecDeque;
 
+use super::tuning::Tuning;
 use crate::base::ByteRange;
-
-/// A promise is judged when so many newer ones have been made: their readers take turns.
-const OPEN_PROMISES: usize = 8;
-/// So many more broken than kept, and none is believed any more.
-const MAX_BROKEN: u32 = 4;
-/// Tensors begun, after which the others are expected to be wanted too.
-const MANY: u64 = 2;
 
 /// The tensors of an object, and what became of those that were begun.
 #[derive(Debug, Default)]
@@ -32,13 +26,13 @@ impl Tensors {
     }
 
     /// Takes in a read. Where a tensor begins in it that goes on behind it, says where that ends.
-    pub(super) fn observe(&mut self, read: ByteRange) -> Option<u64> {
+    pub(super) fn observe(&mut self, read: ByteRange, tuning: &Tuning) -> Option<u64> {
         for (range, bytes) in &mut self.open {
             *bytes += range.intersect(read).len();
         }
         let behind = self.ranges.partition_point(|tensor| tensor.start < read.end);
         let tensor = *self.ranges.get(behind.checked_sub(1)?)?;
-        if tensor.start < read.start || !self.are_read_whole() {
+        if tensor.start < read.start || !self.are_read_whole(tuning) {
             return None;
         }
         self.begun += 1;
@@ -49,7 +43,7 @@ impl Tensors {
         if self.open.iter().all(|(open, _)| open.intersect(rest).is_empty()) {
             self.open.push_back((rest, 0));
         }
-        if self.open.len() > OPEN_PROMISES {
+        if self.open.len() as u64 > tuning.open_promises {
             self.judge();
         }
         Some(tensor.end)
@@ -60,13 +54,13 @@ impl Tensors {
         self.broken = if bytes * 2 < range.len() { self.broken + 1 } else { self.broken.saturating_sub(1) };
     }
 
-    fn are_read_whole(&self) -> bool {
-        self.broken < MAX_BROKEN
+    fn are_read_whole(&self, tuning: &Tuning) -> bool {
+        u64::from(self.broken) < tuning.broken_promises
     }
 
     /// Whether all of the object is likely to be wanted.
-    pub(super) fn are_all_wanted(&self) -> bool {
-        self.begun >= MANY && self.are_read_whole()
+    pub(super) fn are_all_wanted(&self, tuning: &Tuning) -> bool {
+        self.begun >= tuning.begun_tensors && self.are_read_whole(tuning)
     }
 }
 
@@ -84,26 +78,29 @@ mod tests {
     }
 
     fn read(tensors: &mut Tensors, mib: u64) -> Option<u64> {
-        tensors.observe(ByteRange::at(mib * MIB, MIB)).map(|end| end / MIB)
+        tensors.observe(ByteRange::at(mib * MIB, MIB), &Tuning::default()).map(|end| end / MIB)
     }
 
     #[test]
     fn who_begins_a_tensor_wants_the_rest() {
         let mut tensors = tensors();
         assert_eq!([0, 31, 32, 45, 100].map(|mib| read(&mut tensors, mib)), [None, Some(41), None, None, None]);
-        assert!(!tensors.are_all_wanted());
+        assert!(!tensors.are_all_wanted(&Tuning::default()));
         // Around the page wanted, as the kernel reads for a mapping.
-        assert_eq!(tensors.observe(ByteRange::at(10 * MIB + 4096, MIB)), Some(21 * MIB));
-        assert!(tensors.are_all_wanted());
-        assert_eq!(Tensors::default().observe(ByteRange::at(0, MIB)), None);
+        assert_eq!(tensors.observe(ByteRange::at(10 * MIB + 4096, MIB), &Tuning::default()), Some(21 * MIB));
+        assert!(tensors.are_all_wanted(&Tuning::default()));
+        assert_eq!(Tensors::default().observe(ByteRange::at(0, MIB), &Tuning::default()), None);
     }
 
     #[test]
     fn who_leaves_tensors_halfway_is_not_believed_for_long() {
-        let mut tensors = tensors();
+        let (mut tensors, tuning) = (tensors(), Tuning::default());
         let promised: Vec<bool> = (0..30).map(|i| read(&mut tensors, 1 + i % 10 * 10).is_some()).collect();
-        assert_eq!(promised.iter().rposition(|&promised| promised), Some(OPEN_PROMISES + MAX_BROKEN as usize - 1));
-        assert!(!tensors.are_all_wanted());
+        assert_eq!(
+            promised.iter().rposition(|&promised| promised),
+            Some((tuning.open_promises + tuning.broken_promises) as usize - 1)
+        );
+        assert!(!tensors.are_all_wanted(&Tuning::default()));
     }
 
     #[test]
@@ -117,6 +114,6 @@ mod tests {
                 }
             }
         }
-        assert!(tensors.are_all_wanted());
+        assert!(tensors.are_all_wanted(&Tuning::default()));
     }
 }

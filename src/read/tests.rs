@@ -1,5 +1,6 @@
 //! Tests of the room as a whole: reads in, exact bytes and GETs out, over a store in memory.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,9 +8,11 @@ use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 
+use super::budget::Priority;
 use super::whole_tests::on_disk;
 use super::*;
-use crate::base::{Clock, Timestamp};
+use crate::base::{ByteRange, Clock, Ino, Key, Timestamp};
+use crate::metrics::{Metric, Metrics};
 use crate::store::ErrorKind;
 use crate::store::layers::{At, Fault, FaultStore, Operation};
 use crate::store::memory::{MemoryStore, Request};
@@ -33,11 +36,15 @@ pub(super) struct Bed {
 
 impl Bed {
     pub(super) fn new(options: Options) -> Self {
+        Bed::tuned(options, Tuning::default())
+    }
+
+    fn tuned(options: Options, tuning: Tuning) -> Self {
         let store = MemoryStore::new().latency(Duration::from_millis(20)).chunk_bytes(256 << 10);
         let (store, metrics) = (Arc::new(store), Arc::new(Metrics::default()));
         let faults = Arc::new(FaultStore::new(store.clone()));
         let clock = Clock::manual(Timestamp::from_unix(1_000_000));
-        let reader = Reader::with_clock(faults.clone(), options, metrics.clone(), clock);
+        let reader = Reader::with(faults.clone(), options, tuning, metrics.clone(), clock);
         Bed { store, faults, metrics, reader }
     }
 
@@ -104,6 +111,16 @@ async fn a_sequential_reader_fetches_each_byte_once_and_the_next_none() {
         assert_eq!(bed.count(Metric::Verified), 1);
         read_through(&bed.reader.open(object), &bytes, step).await;
         assert_eq!(bed.gets(), [], "the second reading of a file costs no request");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tuned_number_holds_for_what_is_fetched() {
+    let bytes = content(20 * MIB, 1);
+    for (head_fetch_bytes, expected) in [(128 << 10, 128 << 10), (64 << 10, 64 << 10), (1, 16 << 10)] {
+        let bed = Bed::tuned(Options::default(), Tuning { head_fetch_bytes, ..Tuning::default() });
+        bed.reader.open(bed.object("a", &bytes)).read(0, 16 << 10).await.unwrap();
+        assert_eq!(bed.gets(), [ByteRange::new(0, expected)]);
     }
 }
 
@@ -278,7 +295,7 @@ async fn no_more_gets_run_ahead_of_a_reader_than_may() {
     let read = tokio::time::timeout(Duration::from_millis(10), file.read(0, 1 << 20));
     assert!(read.await.is_err());
     assert_eq!(bed.gets().len(), 3, "the one that was waited for, and two");
-    // Time goes on, and nobody reads: as one ends, the next begins, until the window is full.
+    // Time goes on, and nothing reads: as one ends, the next begins, until the window is full.
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(bed.gets().len(), 14);
     read_through(&file, &bytes, 1 << 20).await;

@@ -1,7 +1,7 @@
 //! A recorded load: which bytes of which objects were wanted, in what order; and how it is written down.
 //!
-//! The text is JSON, a line for each fact: what it is and of which bucket, then objects and pieces in the order in which
-//! they were first wanted, and last how many of them there are, so that a file which was cut short is known.
+//! The text is JSON, a line for each fact: what it is and of which bucket, then objects and pieces in the order in
+//! which they were first wanted, and last how many of them there are, so that a file which was cut short is known.
 
 use std::fmt;
 
@@ -37,7 +37,7 @@ pub(super) struct Piece {
 /// Why a text is no trace that can be followed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TraceError {
-    /// Counted from 1.
+    /// The line, counted from 1.
     line: usize,
     what: String,
 }

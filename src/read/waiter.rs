@@ -14,6 +14,7 @@ pub(super) struct Waiter<'a> {
 }
 
 impl<'a> Waiter<'a> {
+    /// A read that begins to wait for these parts.
     pub(super) fn new(parts: &'a [Arc<Part>], read: ByteRange) -> Self {
         Waiter { parts, read, is_over: false }
     }

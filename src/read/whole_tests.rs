@@ -2,9 +2,12 @@
 
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
+use super::budget::Priority;
 use super::tests::{Bed, MIB, content, read_through};
 use super::*;
+use crate::metrics::Metric;
 use crate::store::layers::{At, Fault};
 
 /// What the kernel would read.

@@ -4,32 +4,53 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Inode, Order, SMALL_BYTES, State, Study, Warmth};
+use super::{FetchOrder, HeaderParse, Inode, State};
 use crate::base::ByteRange;
 use crate::read::Prefetch;
 use crate::read::budget::{Budget, Priority};
-use crate::read::buffer::capacity_for;
-use crate::read::expect::Credit;
+use crate::read::credit::Credit;
 use crate::read::layout::{Format, Layout};
 use crate::read::part::{Origin, Part};
 use crate::read::planner;
-use crate::read::stream::{Fetch, Most, Plan};
+use crate::read::pool::capacity_for;
+use crate::read::streams::{Fetch, Most, Plan, Wanted};
+use crate::read::why::{Cost, Cut, Goal, Queue, Why};
 
-/// Where all of a model is likely to be wanted, so many times what was asked for is fetched at most...
-const SWEEP_GROWTH: u64 = 8;
-/// ... in GETs of at most this, which somebody may have to wait for.
-const SWEEP_PART_BYTES: u64 = 4 << 20;
-
-/// What to fetch next for an inode that somebody reads.
-pub(in crate::read) enum Ahead {
-    /// Nothing for now.
+/// What a turn of an inode brings.
+pub(in crate::read) enum Next {
+    /// Nothing is wanted for now.
     Nothing,
-    /// More memory at this priority first.
+    /// More memory at this priority is wanted first.
     Lacking(u64, Priority),
-    /// Something, once less has been fetched for nobody.
+    /// Something is wanted, once fewer bytes are held that no program has asked for.
     Withheld,
-    /// This.
-    Fetch(Order),
+    /// This part is to be fetched.
+    Fetch(FetchOrder),
+}
+
+/// What bounds a turn.
+pub(in crate::read) struct Terms<'a> {
+    /// The largest window that a stream may have.
+    pub(in crate::read) most: Most,
+    pub(in crate::read) budget: &'a Arc<Budget>,
+    pub(in crate::read) credit: &'a Credit,
+    /// Milliseconds on the reader's clock.
+    pub(in crate::read) now_ms: u64,
+}
+
+/// A part that is wanted and has no memory yet.
+struct Candidate {
+    why: Why,
+    range: ByteRange,
+    memory: Priority,
+    /// The window that it lies in, if it is wanted for one.
+    window: Option<Wanted>,
+}
+
+impl Candidate {
+    fn new(why: Why, range: ByteRange) -> Self {
+        Candidate { why, range, memory: why.row().memory, window: None }
+    }
 }
 
 impl Inode {
@@ -40,166 +61,157 @@ impl Inode {
         state.broken.is_none() && !is_guided && !state.streams.wanted(most).is_empty()
     }
 
-    /// The next part to fetch ahead of the readers.
-    pub(in crate::read) fn next_ahead(&self, most: Most, budget: &Arc<Budget>) -> Ahead {
-        let mut state = self.state.lock();
-        if state.broken.is_some() {
-            return Ahead::Nothing;
-        }
-        let windows = match self.is_guided.load(Ordering::Relaxed) {
-            true => Vec::new(),
-            false => state.streams.wanted(most),
-        };
-        for wanted in windows {
-            let priority = if wanted.proven { Priority::Window } else { Priority::Speculation };
-            let Some(hole) = state.first_hole(wanted.range.start, self.object.size) else {
-                state.streams.fetched(&wanted, wanted.range.end);
-                continue;
-            };
-            if hole.start >= wanted.range.end {
-                state.streams.fetched(&wanted, wanted.range.end);
-                continue;
-            }
-            if self.prefetch_parts.is_some_and(|most| state.running(state.streams.ahead(&wanted)) >= most) {
-                continue;
-            }
-            let Some(range) = planner::ahead(hole, wanted.range.end, wanted.part_bytes) else { continue };
-            let bytes = capacity_for(range.len());
-            let Some(grant) = budget.reserve(bytes, priority) else { return Ahead::Lacking(bytes, priority) };
-            state.streams.fetched(&wanted, range.end);
-            return Ahead::Fetch(state.insert(range, Origin::Ahead, grant));
-        }
-        self.next_warm(&mut state, budget)
-    }
-
     /// Whether a GET that ends makes room for another one ahead of the same reader.
     pub(in crate::read) fn fetches_few_at_once(&self) -> bool {
         self.prefetch_parts.is_some()
     }
 
-    /// The next part of a file that was opened and is fetched though nobody reads it yet.
-    fn next_warm(&self, state: &mut State, budget: &Arc<Budget>) -> Ahead {
-        let Warmth::Below(from) = state.warmth else { return Ahead::Nothing };
-        let size = self.object.size;
-        let is_swept = state.asked == 0 && !self.prefetch.is(Prefetch::Open);
-        if is_swept && state.swept_bytes >= state.asked_bytes.saturating_mul(SWEEP_GROWTH) {
-            return Ahead::Nothing;
-        }
-        let part_bytes = if is_swept { self.max_part_bytes.min(SWEEP_PART_BYTES) } else { self.max_part_bytes };
-        let Some(range) = state.part_from(from, size, part_bytes) else {
-            state.warmth = Warmth::Whole;
-            return Ahead::Nothing;
-        };
-        let bytes = capacity_for(range.len());
-        let Some(grant) = budget.reserve(bytes, Priority::WarmUp) else {
-            return Ahead::Lacking(bytes, Priority::WarmUp);
-        };
-        state.warmth = Warmth::Below(range.end);
-        state.swept_bytes += range.len();
-        Ahead::Fetch(state.insert(range, Origin::Ahead, grant))
+    /// Fetching may begin for this reason, from the first byte, unless it has.
+    pub(in crate::read) fn begin(&self, why: Why) {
+        self.state.lock().goals.begin(why);
     }
 
-    /// Somebody will probably open it.
-    pub(in crate::read) fn expect(&self) {
-        self.state.lock().expected_below = Some(0);
+    /// Fetching for this reason begins from the first byte, also where that was done before.
+    pub(in crate::read) fn begin_anew(&self, why: Why) {
+        self.state.lock().goals.set(why, Goal::Below(0));
     }
 
-    /// Whether something was fetched of it because it will probably be opened.
-    pub(in crate::read) fn has_begun(&self) -> bool {
-        self.state.lock().expected_below.is_some_and(|below| below > 0)
+    /// Whether something was fetched for this reason.
+    pub(in crate::read) fn has_begun(&self, why: Why) -> bool {
+        !matches!(self.state.lock().goals.of(why), Goal::None | Goal::Below(0))
     }
 
-    /// The next part of a file that nobody has opened yet. Once it is open its readers say what they want.
-    pub(in crate::read) fn next_expected(&self, credit: &Credit, now_ms: u64, budget: &Arc<Budget>) -> Ahead {
-        let mut state = self.state.lock();
-        let is_open = self.handles.load(Ordering::Relaxed) > 0;
-        let Some(from) = state.expected_below.filter(|_| !is_open && state.broken.is_none()) else {
-            return Ahead::Nothing;
-        };
-        let size = self.object.size;
-        let part_bytes = self.max_part_bytes.min(SWEEP_PART_BYTES);
-        let Some(range) = state.part_from(from, size, part_bytes) else { return Ahead::Nothing };
-        let bytes = capacity_for(range.len());
-        let Some(grant) = budget.reserve(bytes, Priority::WarmUp) else {
-            return Ahead::Lacking(bytes, Priority::WarmUp);
-        };
-        if !credit.charge(self.object.ino, bytes, now_ms, budget.limit_bytes()) {
-            return Ahead::Withheld;
-        }
-        state.expected_below = Some(range.end);
-        Ahead::Fetch(state.insert(range, Origin::Ahead, grant))
-    }
-
-    /// The next part of a stretch that a recorded load will want.
-    pub(in crate::read) fn next_planned(&self, range: ByteRange, budget: &Arc<Budget>) -> Ahead {
+    /// The next part to fetch for this reason, with its memory. `within` says which bytes are wanted, where the reason
+    /// does not.
+    pub(in crate::read) fn next(&self, why: Why, within: Option<ByteRange>, terms: &Terms<'_>) -> Next {
         let mut state = self.state.lock();
         if state.broken.is_some() {
-            return Ahead::Nothing;
+            return Next::Nothing;
         }
-        // Small objects come whole, and are checked before they are handed out.
-        let is_small = self.object.size <= SMALL_BYTES;
-        let range = if is_small { ByteRange::new(0, self.object.size) } else { range };
-        let hole = state.first_hole(range.start, range.end);
-        let part_bytes = self.max_part_bytes.min(SWEEP_PART_BYTES);
-        let Some(range) = hole.and_then(|hole| planner::ahead(hole, range.end, part_bytes)) else {
-            return Ahead::Nothing;
+        let candidate = match why.row().queue {
+            // Objects that are read share what is fetched of all of them: windows first, one part each.
+            Queue::Readers => self.in_window(&mut state, terms.most).or_else(|| self.toward_whole(&mut state)),
+            Queue::Wholes => self.toward_whole(&mut state),
+            Queue::Steps => within.and_then(|within| self.in_stretch(&state, why, within)),
+            Queue::Guesses => self.before_open(&state, why),
         };
+        let Some(Candidate { why, range, memory, window }) = candidate else { return Next::Nothing };
         let bytes = capacity_for(range.len());
-        let Some(grant) = budget.reserve(bytes, Priority::WarmUp) else {
-            return Ahead::Lacking(bytes, Priority::WarmUp);
-        };
-        self.is_planned.store(true, Ordering::Relaxed);
-        Ahead::Fetch(state.insert(range, Origin::Ahead, grant))
+        let Some(grant) = terms.budget.reserve(bytes, memory) else { return Next::Lacking(bytes, memory) };
+        let limit_bytes = terms.budget.limit_bytes();
+        if why.row().cost == Cost::Charged && !terms.credit.charge(self.object.ino, bytes, terms.now_ms, limit_bytes) {
+            return Next::Withheld;
+        }
+        match window {
+            Some(window) => state.streams.fetched(&window, range.end),
+            None => state.goals.set(why, Goal::Below(range.end)),
+        }
+        if why.row().queue == Queue::Wholes {
+            state.swept_bytes += range.len();
+        }
+        Next::Fetch(state.insert(range, Origin::Ahead(why), grant))
+    }
+
+    /// The next part ahead of the readers.
+    fn in_window(&self, state: &mut State, most: Most) -> Option<Candidate> {
+        if self.is_guided.load(Ordering::Relaxed) {
+            return None;
+        }
+        for wanted in state.streams.wanted(most) {
+            let hole = state.first_hole(wanted.range.start, self.object.size);
+            let Some(hole) = hole.filter(|hole| hole.start < wanted.range.end) else {
+                state.streams.fetched(&wanted, wanted.range.end);
+                continue;
+            };
+            if self.prefetch_parts.is_some_and(|most| state.running(state.streams.ahead(&wanted)) >= most) {
+                continue;
+            }
+            let Some(range) = planner::ahead(hole, wanted.range.end, wanted.part_bytes) else { continue };
+            let memory = if wanted.proven { Why::Window.row().memory } else { Priority::Speculation };
+            return Some(Candidate { memory, window: Some(wanted), ..Candidate::new(Why::Window, range) });
+        }
+        None
+    }
+
+    /// The next part of an object of which all is wanted.
+    fn toward_whole(&self, state: &mut State) -> Option<Candidate> {
+        for (why, from) in state.goals.whole_on_its_way() {
+            // Also where the option was set otherwise since the object was opened.
+            let is_sweep = why == Why::Model || why == Why::Opened && !self.prefetch.is(Prefetch::Open);
+            if is_sweep && state.swept_bytes >= state.asked_bytes.saturating_mul(self.tuning.sweep_growth) {
+                continue;
+            }
+            match state.part_from(from, self.object.size, self.part_bytes(why)) {
+                Some(range) => return Some(Candidate::new(why, range)),
+                None => state.goals.set(why, Goal::Reached),
+            }
+        }
+        None
+    }
+
+    /// The next part of a stretch. Small objects come whole, and are checked before they are handed out.
+    fn in_stretch(&self, state: &State, why: Why, within: ByteRange) -> Option<Candidate> {
+        let is_small = self.object.size <= self.tuning.small_object_bytes;
+        let within = if is_small { ByteRange::new(0, self.object.size) } else { within };
+        let range = state.part_from(within.start, within.end, self.part_bytes(why))?;
+        Some(Candidate::new(why, range))
+    }
+
+    /// The next part of an object that nothing has opened yet. Once it is open its readers say what they want.
+    fn before_open(&self, state: &State, why: Why) -> Option<Candidate> {
+        let Goal::Below(from) = state.goals.of(why) else { return None };
+        let is_open = self.handles.load(Ordering::Relaxed) > 0;
+        let range = state.part_from(from, self.object.size, self.part_bytes(why)).filter(|_| !is_open)?;
+        Some(Candidate::new(why, range))
+    }
+
+    fn part_bytes(&self, why: Why) -> u64 {
+        match why.row().cut {
+            Cut::Long => self.max_part_bytes,
+            Cut::Short => self.max_part_bytes.min(self.tuning.short_part_bytes),
+        }
     }
 
     /// What becomes of a plan for a read where a recorded load says that all below `end` will be wanted.
     pub(in crate::read) fn guided(&self, plan: Plan, read: ByteRange, end: u64) -> Plan {
-        let end = end.min(read.start.saturating_add(SWEEP_PART_BYTES));
-        let fetch = if self.object.size <= SMALL_BYTES { plan.fetch } else { Fetch::Until { end } };
+        let end = end.min(read.start.saturating_add(self.tuning.short_part_bytes));
+        let fetch = if self.object.size <= self.tuning.small_object_bytes { plan.fetch } else { Fetch::Until { end } };
         Plan { fetch, wants_all: false, ..plan }
     }
 
-    /// Fetching may begin now, from the first byte.
-    pub(in crate::read) fn warm_up(&self) {
-        let mut state = self.state.lock();
-        if state.warmth == Warmth::Cold {
-            state.warmth = Warmth::Below(0);
-        }
-    }
-
     /// The parts that hold what must be known of a model's header next, if they are all there. Answer with
-    /// [`Inode::studied`].
-    pub(in crate::read) fn to_study(&self) -> Option<(Format, Vec<Arc<Part>>)> {
+    /// [`Inode::header_parsed`].
+    pub(in crate::read) fn header_to_parse(&self) -> Option<(Format, Vec<Arc<Part>>)> {
         let format = self.format?;
         let mut state = self.state.lock();
-        let Study::Needs(need) = state.study else { return None };
+        let HeaderParse::Needs(need) = state.header_parse else { return None };
         let (mut parts, mut at) = (Vec::new(), 0);
         while at < need {
             let part = state.part_at(at).filter(|part| part.is_complete())?;
             at = part.range.end;
             parts.push(part);
         }
-        state.study = Study::Busy;
+        state.header_parse = HeaderParse::Busy;
         Some((format, parts))
     }
 
     /// What the header said.
-    pub(in crate::read) fn studied(&self, layout: Layout) {
+    pub(in crate::read) fn header_parsed(&self, layout: Layout) {
         let mut state = self.state.lock();
-        state.study = match layout {
-            Layout::Unfinished(need) => Study::Needs(need),
+        state.header_parse = match layout {
+            Layout::Unfinished(need) => HeaderParse::Needs(need),
             Layout::Tensors(tensors) => {
                 state.streams.learn(tensors);
-                Study::Done
+                HeaderParse::Done
             }
-            Layout::Unknown => Study::Done,
+            Layout::Unknown => HeaderParse::Done,
         };
     }
 }
 
 impl State {
-    /// The next part where all from an offset on is to be fetched, in parts of `part_bytes`.
-    fn part_from(&self, from: u64, size: u64, part_bytes: u64) -> Option<ByteRange> {
-        planner::ahead(self.first_hole(from, size)?, size, part_bytes)
+    /// The next part where all between two offsets is to be fetched, in parts of `part_bytes`.
+    fn part_from(&self, from: u64, end: u64, part_bytes: u64) -> Option<ByteRange> {
+        planner::ahead(self.first_hole(from, end)?, end, part_bytes)
     }
 }

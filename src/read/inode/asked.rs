@@ -3,35 +3,35 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Inode, Warmth};
-use crate::read::fetch::Held;
+use super::Inode;
+use crate::read::object::Held;
 use crate::read::part::Part;
+use crate::read::why::{Goal, Why};
 
 impl Inode {
-    /// Somebody wants all of it: fetching may begin now, from the first byte.
+    /// All of it is asked for: fetching may begin now, from the first byte.
     pub(in crate::read) fn ask_for_all(&self) {
         let mut state = self.state.lock();
         state.asked += 1;
-        if state.warmth == Warmth::Cold {
-            state.warmth = Warmth::Below(0);
-        }
+        state.goals.begin(Why::AskedFor);
     }
 
-    /// They have it, or no longer want it. What is fetched for the object's readers goes on.
+    /// What asked for it has it, or no longer wants it. What is fetched for the object's readers goes on.
     pub(in crate::read) fn ask_no_more(&self) {
         let mut state = self.state.lock();
         state.asked -= 1;
         if state.asked == 0 {
-            state.warmth = Warmth::Cold;
+            state.goals.set(Why::AskedFor, Goal::None);
         }
     }
 
     /// Whether GETs that were asked for are yet to be started.
     pub(in crate::read) fn is_warming_up(&self) -> bool {
         let state = self.state.lock();
-        state.broken.is_none() && matches!(state.warmth, Warmth::Below(_))
+        state.broken.is_none() && matches!(state.goals.of(Why::AskedFor), Goal::Below(_))
     }
 
+    /// The longest GET that it is fetched in, in bytes.
     pub(in crate::read) fn max_part_bytes(&self) -> u64 {
         self.max_part_bytes
     }

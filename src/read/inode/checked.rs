@@ -3,24 +3,25 @@
 //!
 //! Bytes that come again (what was given up meanwhile, what the kernel dropped) are compared with those that came
 //! before, as far as their borders meet; all of them are part of a new pass over the object, which is compared as the
-//! first one was. What is held of an object is good only if those bytes are: that an earlier pass was good says nothing of
-//! a part that came since.
+//! first one was. What is held of an object is good only if those bytes are: that an earlier pass was good says nothing
+//! of a part that came since.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Inode, SMALL_BYTES, State};
+use super::{Inode, State};
 use crate::base::ByteRange;
 use crate::read::Verify;
 use crate::read::budget::Budget;
-use crate::read::buffer::{Buffer, capacity_for};
-use crate::read::integrity::{Agreement, Coverage, Verified};
+use crate::read::buffer::Buffer;
+use crate::read::integrity::{Agreement, Checksums, Verified};
 use crate::read::part::Part;
+use crate::read::pool::capacity_for;
 use crate::store::ErrorKind;
 use crate::store::crc64::combine;
 
-/// So much of an object may have come in pieces too small for its home, and is moved there when all else is. Copying it
-/// takes a millisecond, under the lock.
+/// So much of an object may have come in pieces too small for its backing file, and is moved there when all else is.
+/// Copying it takes a millisecond, under the lock.
 const MOVED_BYTES: u64 = 8 << 20;
 /// A forgotten object's checksums are kept where they are so few at most: of what was read in order there is one.
 const MOST_KEPT: usize = 64;
@@ -28,9 +29,9 @@ const MOST_KEPT: usize = 64;
 /// What became of a part whose last byte has come.
 #[derive(Debug)]
 pub(in crate::read) enum Arrival {
-    /// Hand it out.
+    /// Its last bytes may be handed out.
     Good,
-    /// Hand it out; with it the whole object has been checked.
+    /// The same, and with it the whole object has been checked.
     Verified,
     /// Some bytes that have come are wrong: nothing of the object may be handed out any more.
     Corrupt(Evidence),
@@ -42,7 +43,7 @@ pub(in crate::read) struct Evidence {
     /// These bytes came twice, and not the same.
     pub(in crate::read) contradiction: Option<ByteRange>,
     /// The whole object as it came, stretch by stretch; empty where it did not all come.
-    pub(in crate::read) pass: Coverage,
+    pub(in crate::read) pass: Checksums,
     /// The checksum that the store keeps of the whole.
     pub(in crate::read) expected: u64,
 }
@@ -62,9 +63,9 @@ impl Inode {
     }
 
     /// Whether a part should be handed out only once it was checked: it is the whole of a small object, so that the
-    /// check delays nothing and a garbled answer can be replaced before anybody saw it.
+    /// check delays nothing and a garbled answer can be replaced before a program saw it.
     pub(in crate::read) fn is_checked_first(&self, part: &Part) -> bool {
-        part.range.len() == self.object.size && self.object.size <= SMALL_BYTES
+        part.range.len() == self.object.size && self.object.size <= self.tuning.small_object_bytes
     }
 
     /// Records a part's checksum, before its last bytes are handed out; `bytes` are all of them. Compares when it
@@ -76,7 +77,7 @@ impl Inode {
         let before = state.good.compare(part.range, crc, bytes);
         if before == Agreement::Differs || state.coverage.add(part.range, crc, bytes) == Agreement::Differs {
             let contradiction = Some(part.range);
-            return Arrival::Corrupt(Evidence { contradiction, pass: Coverage::default(), expected });
+            return Arrival::Corrupt(Evidence { contradiction, pass: Checksums::default(), expected });
         }
         if let Some(whole) = state.coverage.whole(self.object.size) {
             let pass = std::mem::take(&mut state.coverage);
@@ -133,9 +134,9 @@ impl Inode {
         }
     }
 
-    /// What is worth knowing of the object when it is opened again: the kernel may hold the pages of what has come. `None`
-    /// where that is nothing, or where the next open may mean another version.
-    pub(in crate::read) fn unfinished(&self) -> Option<Coverage> {
+    /// What is worth knowing of the object when it is opened again: the kernel may hold the pages of what has come.
+    /// `None` where that is nothing, or where the next open may mean another version.
+    pub(in crate::read) fn unfinished(&self) -> Option<Checksums> {
         let mut state = self.state.lock();
         let is_of_use = self.handed_out.load(Ordering::SeqCst) && self.object.etag.is_some();
         if state.broken.is_some() || state.verified || !is_of_use {
@@ -146,16 +147,19 @@ impl Inode {
     }
 
     /// What had come of the object, and was handed out, before it was forgotten.
-    pub(in crate::read) fn go_on(&self, coverage: Coverage) {
+    pub(in crate::read) fn go_on(&self, coverage: Checksums) {
         self.state.lock().coverage = coverage;
         self.handed_out.store(true, Ordering::SeqCst);
     }
 
-    /// Every part of the object, in order and all of them in its home: those that came in small pieces are moved
-    /// there, in memory from `budget`. `None` while bytes are missing or were not compared with the checksum that the
-    /// store keeps. `Err` where these very bytes differ from it.
-    pub(in crate::read) fn all_at_home(&self, budget: &Arc<Budget>) -> Result<Option<Vec<Arc<Part>>>, Evidence> {
-        let Some(Some(home)) = self.home.get() else { return Ok(None) };
+    /// Every part of the object, in order and all of them in its backing file: those that came in small pieces are
+    /// moved there, in memory from `budget`. `None` while bytes are missing or were not compared with the checksum that
+    /// the store keeps. `Err` where these very bytes differ from it.
+    pub(in crate::read) fn all_in_backing_file(
+        &self,
+        budget: &Arc<Budget>,
+    ) -> Result<Option<Vec<Arc<Part>>>, Evidence> {
+        let Some(Some(file)) = self.backing_file.get() else { return Ok(None) };
         let mut state = self.state.lock();
         if state.broken.is_some() || !state.is_whole(self.object.size) {
             return Ok(None);
@@ -168,19 +172,19 @@ impl Inode {
                 None => return Ok(None),
             }
         }
-        let strangers: Vec<Arc<Part>> = state.parts.values().filter(|part| !part.is_in(home)).cloned().collect();
+        let strangers: Vec<Arc<Part>> = state.parts.values().filter(|part| !part.is_in(file)).cloned().collect();
         if strangers.iter().map(|part| part.range.len()).sum::<u64>() > MOVED_BYTES {
             return Ok(None);
         }
         for part in strangers {
-            let Some(stretch) = home.claim(part.range) else { return Ok(None) };
+            let Some(stretch) = file.claim(part.range) else { return Ok(None) };
             let grant = budget.overdraw(capacity_for(part.range.len()));
             let moved = Part::complete_with(part.range, Buffer::copied_to_file(part.head(), stretch, grant));
             part.crc().into_iter().for_each(|crc| moved.checked(crc));
             state.parts.insert(part.range.start, moved);
         }
         let parts: Vec<_> = state.parts.values().cloned().collect();
-        // Whoever gets them reads all of it unseen.
+        // The kernel reads all of it unseen.
         for part in &parts {
             part.deliver(part.range);
         }
@@ -195,8 +199,8 @@ impl State {
         self.parts.values().try_fold(0, next) == Some(size)
     }
 
-    /// The checksum of all `size` bytes as they are held, `last` counted in, which is complete but for saying so. `None`
-    /// where some are missing or were not checked.
+    /// The checksum of all `size` bytes as they are held, `last` counted in, which is complete but for saying so.
+    /// `None` where some are missing or were not checked.
     fn held(&self, size: u64, last: Option<&Part>) -> Option<u64> {
         let next = |(at, joined): (u64, u64), part: &Arc<Part>| {
             let is_there = part.is_complete() || last.is_some_and(|last| last.id == part.id);

@@ -1,0 +1,214 @@
+//! An open object: how a read is answered.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tracing::Instrument;
+
+use super::Reader;
+use super::budget::Priority;
+use super::counted::{Source, WaitingRead};
+use super::inode::{Coverage, Delivery, Inode, OnShortage};
+use super::integrity::Verified;
+use super::object::Object;
+use super::options::Prefetch;
+use super::part::{Lost, Part, Place};
+use super::replay::Guidance;
+use super::slice::Slice;
+use super::streams::Plan;
+use super::waiter::Waiter;
+use super::whole::Whole;
+use super::why::Why;
+use crate::base::ByteRange;
+use crate::store::Result;
+
+/// An open object. Reads may run at the same time and at any offset.
+pub struct File {
+    pub(super) reader: Arc<Reader>,
+    pub(super) inode: Arc<Inode>,
+}
+
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("File").field(&self.inode.object).finish()
+    }
+}
+
+impl Reader {
+    /// Opens an object. Handles of one inode share their buffers; the last one to go calls off what is on its way.
+    pub fn open(self: &Arc<Self>, object: Object) -> File {
+        let inode = {
+            let mut inodes = self.inodes.lock();
+            let known = inodes.get(&object.ino).filter(|inode| inode.broken().is_none() && inode.object == object);
+            let inode = match known.cloned() {
+                Some(inode) => {
+                    inode.marks(|marks| marks.was_modified(object.mtime));
+                    inode
+                }
+                None => self.new_inode(object),
+            };
+            inode.handles.fetch_add(1, Ordering::Relaxed);
+            inodes.insert(inode.object.ino, inode.clone());
+            inode
+        };
+        self.credit.settle(inode.object.ino);
+        let is_planned = self.opened(&inode.object);
+        if inode.prefetch.is(Prefetch::Open) && !is_planned && !inode.object.archived {
+            self.want_whole(&inode, Why::Opened);
+        }
+        if is_planned || inode.prefetch.is(Prefetch::Open) {
+            self.pump();
+        }
+        File { reader: self.clone(), inode }
+    }
+}
+
+impl File {
+    /// Reads up to `len` bytes at `offset`; fewer only at the end of the object, none past it. Ready on the first poll
+    /// when the bytes are in a buffer. Counts reads, bytes read and read errors.
+    ///
+    /// Fails with what the store failed with, after its retries; with `Changed`, from then on, once the object was
+    /// seen to be another version than the one opened; with `Corrupt`, from then on, once its bytes were seen to
+    /// differ from the store's checksum.
+    pub async fn read(&self, offset: u64, len: usize) -> Result<Slice> {
+        let object = &self.inode.object;
+        let span = tracing::debug_span!("read", ino = object.ino.0, key = object.key.as_str(), offset, len);
+        self.counted_read(offset, len).instrument(span).await
+    }
+
+    async fn counted_read(&self, offset: u64, len: usize) -> Result<Slice> {
+        let read = ByteRange::at(offset, len as u64).intersect(ByteRange::new(0, self.inode.object.size));
+        let (began, mut source) = (self.reader.clock.elapsed(), Source::Buffer);
+        let result = if read.is_empty() { Ok(Slice::empty()) } else { self.answer(read, began, &mut source).await };
+        let took = self.reader.clock.elapsed().saturating_sub(began);
+        self.reader.count_read(&result, source, took);
+        result
+    }
+
+    /// How much of the object has been compared with the store's checksum.
+    pub fn verified(&self) -> Verified {
+        self.inode.verified()
+    }
+
+    /// The object as a file that the kernel can read, if all of it is in memory and has been compared with the store's
+    /// checksum (where there is one). It stays there as long as this lives.
+    pub fn whole(&self) -> Option<Arc<Whole>> {
+        let whole = self.reader.whole(&self.inode)?;
+        self.reader.seen_whole(&self.inode.object);
+        Some(whole)
+    }
+
+    async fn answer(&self, read: ByteRange, now: Duration, source: &mut Source) -> Result<Slice> {
+        if let Some(error) = self.inode.failures.take(read, now) {
+            return Err(error);
+        }
+        self.inode.last_read_ms.store(now.as_millis() as u64, Ordering::Relaxed);
+        self.reader.record_read(&self.inode.object, read);
+        let (plan, guidance) = self.reader.guided(&self.inode, self.inode.observe(read), read);
+        if plan.wants_all {
+            self.reader.want_whole(&self.inode, Why::Model);
+        }
+        if let Some(range) = plan.abandoned {
+            self.place(self.inode.strays(range), Place::Coldest);
+        }
+        loop {
+            let generation = self.inode.generation();
+            let parts = self.parts(read, plan, guidance, source)?;
+            self.reader.want_windows(&self.inode);
+            self.reader.pump();
+            let is_ready = parts.iter().all(|part| part.has(read));
+            parts.iter().filter(|part| !part.has(read)).for_each(|part| part.waited_for(now));
+            let _waiting = (!is_ready).then(|| WaitingRead::begin(&self.reader.metrics, source));
+            match arrive(&parts, read).await {
+                Ok(()) if self.inode.hand_out(generation) => return Ok(self.deliver(&parts, read)),
+                // Some of what had come was found to be wrong since: asked for again, or this read fails.
+                Ok(()) => {}
+                Err(Lost::Failed(error)) => {
+                    self.inode.failures.add(read, self.reader.clock.elapsed(), &error);
+                    return Err(error);
+                }
+                // The GET was called off before this read came to wait for it; the next one knows of this read.
+                Err(Lost::Dropped) => {}
+            }
+        }
+    }
+
+    /// The parts that hold a read; what is missing is on its way.
+    pub(super) fn parts(
+        &self,
+        read: ByteRange,
+        plan: Plan,
+        guidance: Guidance,
+        source: &mut Source,
+    ) -> Result<Vec<Arc<Part>>> {
+        let mut room = OnShortage::Ask;
+        loop {
+            match self.inode.cover(read, plan.fetch, room, &self.reader.budget)? {
+                Coverage::Parts(parts, orders) => {
+                    self.reader.came_late(guidance, &orders);
+                    if !orders.is_empty() {
+                        *source = Source::Store;
+                    }
+                    orders.into_iter().for_each(|order| self.reader.start(&self.inode, order, None));
+                    return Ok(parts);
+                }
+                Coverage::Lacking(bytes) => {
+                    self.reader.make_room(bytes, Priority::Demand);
+                    room = OnShortage::Overdraw;
+                }
+            }
+        }
+    }
+
+    fn deliver(&self, parts: &[Arc<Part>], read: ByteRange) -> Slice {
+        let slice = Slice::new(parts, read);
+        self.inode.read_bytes.fetch_add(read.len(), Ordering::Relaxed);
+        self.reader.header_parse(&self.inode);
+        for part in parts {
+            if self.inode.delivered(part, read.intersect(part.range)) == Delivery::MayGo {
+                self.reader.lru_parts.put(&self.inode, part, Place::Recent);
+            } else if part.is_placed.load(Ordering::Relaxed) {
+                self.reader.lru_parts.touch(part);
+            }
+        }
+        slice
+    }
+
+    fn place(&self, parts: Vec<Arc<Part>>, place: Place) {
+        parts.iter().for_each(|part| self.reader.lru_parts.put(&self.inode, part, place));
+    }
+}
+
+/// Waits until all bytes of a read are in.
+async fn arrive(parts: &[Arc<Part>], read: ByteRange) -> std::result::Result<(), Lost> {
+    let waiter = Waiter::new(parts, read);
+    let arrive = async {
+        for part in parts {
+            part.wait(read.end.min(part.range.end)).await?;
+        }
+        Ok(())
+    };
+    let arrived = arrive.await;
+    waiter.over();
+    arrived
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let closed = {
+            // Under the lock of the map, so that the object is not opened while it is closed.
+            let _inodes = self.reader.inodes.lock();
+            if self.inode.handles.fetch_sub(1, Ordering::Relaxed) > 1 {
+                return;
+            }
+            self.inode.close()
+        };
+        closed.gone.iter().for_each(|part| part.drop_out());
+        drop(closed.gone);
+        self.place(closed.kept, Place::Recent);
+        self.reader.forget_if_unused(&self.inode);
+        self.reader.pump();
+    }
+}

@@ -1,0 +1,53 @@
+//! What an object is to the rest of the program: the version that a file is opened for, and what is held of it.
+
+use crate::base::{ETag, Ino, Key, Timestamp};
+
+/// One version of an object, as the tree knows it when a file is opened.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// The inode number; it changes with the entity tag, so equal numbers mean equal bytes.
+    pub ino: Ino,
+    /// The key in its bucket.
+    pub key: Key,
+    /// A version asked for by name; `None` means the current one.
+    pub version: Option<String>,
+    /// Every GET is pinned to this tag; where the listing had none, to that of the first answer.
+    pub etag: Option<ETag>,
+    /// The size in bytes.
+    pub size: u64,
+    /// When it was last modified, where that is known. It tells versions apart where tags do not.
+    pub mtime: Option<Timestamp>,
+    /// Whether its storage class is one that must be restored before it can be read. Nothing is fetched of it before a
+    /// read has brought bytes.
+    pub archived: bool,
+}
+
+impl PartialEq for Object {
+    /// Objects are equal whatever their times: that of one opened from a record of an earlier load is not known.
+    fn eq(&self, other: &Self) -> bool {
+        let Object { ino, key, version, etag, size, mtime: _, archived } = self;
+        (ino, key, version, etag, size, archived)
+            == (&other.ino, &other.key, &other.version, &other.etag, &other.size, &other.archived)
+    }
+}
+
+/// What is held of one object.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Held {
+    /// The number of the inode.
+    pub ino: Ino,
+    /// The key in its bucket.
+    pub key: String,
+    /// The size of the object, in bytes.
+    pub size: u64,
+    /// Bytes of it that are in memory.
+    pub held_bytes: u64,
+    /// Bytes that programs have read of it since it was opened or bytes of it are held, each time counted.
+    pub read_bytes: u64,
+    /// How many handles are open.
+    pub handles: usize,
+    /// Readers that go through it, each at its own place.
+    pub streams: usize,
+    /// Whether it is kept until it is let go.
+    pub is_pinned: bool,
+}

@@ -1,0 +1,83 @@
+//! How reading behaves: the settings of a mount that this room takes.
+
+/// How the reading of a mount behaves.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What is fetched before it is asked for.
+    pub prefetch: Prefetch,
+    /// How many bytes a reader must have asked for in sequence before more is fetched ahead of it.
+    pub prefetch_threshold: u64,
+    /// GETs in flight ahead of one reader, at most; `None` means as many as there are connections.
+    pub prefetch_parts: Option<usize>,
+    /// Largest GET of a prefetch, in bytes; rounded up to whole MiB. A file that fits is fetched whole.
+    pub part_bytes: u64,
+    /// GETs in flight at once, those of waiting readers included.
+    pub max_connections: usize,
+    /// Bytes of read buffers for the whole daemon: windows, waiting parts, and files kept after reading. Less while
+    /// memory is short.
+    pub memory_limit: u64,
+    /// Whether whole objects are compared with the CRC-64 that the store keeps.
+    pub verify: Verify,
+    /// What becomes of a file's bytes after its last descriptor was closed.
+    pub memory_cache: MemoryCache,
+    /// Whether files that are all in memory are left to the kernel to read.
+    pub passthrough: Passthrough,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            prefetch: Prefetch::Auto,
+            prefetch_threshold: 128 << 10,
+            prefetch_parts: None,
+            part_bytes: 8 << 20,
+            max_connections: 64,
+            memory_limit: 1 << 30,
+            verify: Verify::Crc64,
+            memory_cache: MemoryCache::Auto,
+            passthrough: Passthrough::Auto,
+        }
+    }
+}
+
+/// What is fetched before it is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Prefetch {
+    /// Windows ahead of sequential readers, small files whole, and the files that will probably be opened next.
+    #[default]
+    Auto,
+    /// As `Auto`; besides, fetching begins at open, in the order of the opens, as far as memory allows.
+    Open,
+    /// Only the bytes that are asked for.
+    Off,
+}
+
+/// How whole objects are checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Verify {
+    /// The CRC-64 of every byte that passed through, against the one the store keeps.
+    #[default]
+    Crc64,
+    /// They are not checked.
+    Off,
+}
+
+/// What becomes of a file's bytes after its last descriptor was closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum MemoryCache {
+    /// They stay while nothing else wants the memory.
+    #[default]
+    Auto,
+    /// They are given up at once.
+    Off,
+}
+
+/// Whether files that are all in memory are left to the kernel to read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Passthrough {
+    /// Where this process may make file systems, which it must for that.
+    #[default]
+    Auto,
+    /// The kernel asks for every read.
+    Off,
+}

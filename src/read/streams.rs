@@ -1,0 +1,516 @@
+//! The streams of one inode: which reader a read belongs to, and what to fetch for all of them.
+//!
+//! Streams are matched by offset and belong to the inode, not to a descriptor: ranks in several processes, threads on
+//! one descriptor and page faults of a mapping each get a stream of their own, and two readers of the same stretch
+//! share one. The table is small; the least recently useful stream makes room for a new one.
+
+use std::sync::Arc;
+
+use super::stream::{GRAIN_BYTES, Stream};
+use super::tensors::Tensors;
+use super::tuning::Tuning;
+use crate::base::ByteRange;
+
+/// What the streams say about one read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Plan {
+    /// How to fetch those bytes of the read that were not fetched yet.
+    pub(super) fetch: Fetch,
+    /// Bytes fetched ahead of a reader that is gone.
+    pub(super) abandoned: Option<ByteRange>,
+    /// Whether all of the object is likely to be wanted, in whatever order.
+    pub(super) wants_all: bool,
+}
+
+/// How the missing bytes of a read are fetched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fetch {
+    /// As one GET of this many bytes from where the gap begins, at least.
+    Exact { reach_bytes: u64 },
+    /// As a part of a window, cut on multiples of this.
+    Windowed { part_bytes: u64 },
+    /// With all of the object that is missing around them.
+    Whole,
+    /// As one GET that ends here, at least.
+    Until { end: u64 },
+}
+
+/// What to fetch ahead of a reader.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Wanted {
+    stream: usize,
+    /// The part of its window that was not looked at yet; never empty.
+    pub(super) range: ByteRange,
+    /// GETs are cut on multiples of this.
+    pub(super) part_bytes: u64,
+    /// Whether the reader has proved to be sequential.
+    pub(super) proven: bool,
+}
+
+/// What bounds the windows of all objects.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Most {
+    /// Memory allows so many bytes ahead of a reader. GETs are cut for a window of this size: where less is worth
+    /// having on its way, shorter GETs would bring it more slowly.
+    pub(super) allowed_bytes: u64,
+    /// More than this would only wait in the network.
+    pub(super) worth_bytes: u64,
+}
+
+/// What bounds the windows of one object.
+#[derive(Clone, Debug)]
+pub(super) struct Bounds {
+    /// The size of the object, in bytes.
+    pub(super) size: u64,
+    /// The largest GET, in bytes.
+    pub(super) part_bytes: u64,
+    /// How much a reader must have asked for before it is fetched ahead of it, in bytes.
+    pub(super) proof_bytes: u64,
+    /// Objects up to this size are fetched whole by their first read, in bytes.
+    pub(super) small_bytes: u64,
+    /// The largest window that the first read at the head of the object opens, in bytes.
+    pub(super) first_window_bytes: u64,
+    pub(super) tuning: Arc<Tuning>,
+}
+
+/// The streams of one inode.
+#[derive(Debug)]
+pub(super) struct Streams {
+    bounds: Bounds,
+    streams: Vec<Stream>,
+    reads: u64,
+    tensors: Tensors,
+}
+
+impl Streams {
+    /// An object that nothing has read yet.
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Streams { bounds, streams: Vec::new(), reads: 0, tensors: Tensors::default() }
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// The object is a model file, and these are its tensors, in order.
+    pub(super) fn learn(&mut self, tensors: Vec<ByteRange>) {
+        self.tensors.learn(tensors);
+    }
+
+    /// Takes in a read, not empty and within the object, and says how to fetch what it misses.
+    pub(super) fn observe(&mut self, read: ByteRange) -> Plan {
+        self.reads += 1;
+        let tuning = &*self.bounds.tuning;
+        let closest =
+            self.streams.iter().enumerate().filter_map(|(i, s)| s.distance(read, tuning).map(|d| (d, i))).min();
+        let (index, abandoned) = match closest {
+            Some((_, index)) => (index, self.follow(index, read)),
+            None => self.begin(read),
+        };
+        let tuning = &*self.bounds.tuning;
+        let promised = self.tensors.observe(read, tuning);
+        let stream = &mut self.streams[index];
+        stream.used = self.reads;
+        if let Some(end) = promised {
+            // What shares the last megabyte is wanted next, or was fetched; a part that ends there would be waited for.
+            let end = end.checked_next_multiple_of(GRAIN_BYTES).unwrap_or(u64::MAX);
+            stream.promise(end.min(self.bounds.size));
+        }
+        let fetch = match stream.window_bytes(tuning) {
+            _ if self.bounds.size <= self.bounds.small_bytes => Fetch::Whole,
+            0 => Fetch::Exact { reach_bytes: stream.reach_bytes(read.len(), tuning) },
+            _ if self.bounds.size <= self.bounds.part_bytes => Fetch::Whole,
+            window_bytes => {
+                let part_bytes = Stream::part_bytes(window_bytes, self.bounds.part_bytes, tuning);
+                Fetch::Windowed { part_bytes }
+            }
+        };
+        let abandoned = abandoned.filter(|range| !range.is_empty());
+        Plan { fetch, abandoned, wants_all: self.tensors.are_all_wanted(tuning) }
+    }
+
+    fn follow(&mut self, index: usize, read: ByteRange) -> Option<ByteRange> {
+        let ahead = self.streams[index].ahead();
+        match self.streams[index].follow(read, &self.bounds.tuning) {
+            super::stream::Course::Sequential => None,
+            super::stream::Course::Random => Some(ahead),
+        }
+    }
+
+    fn begin(&mut self, read: ByteRange) -> (usize, Option<ByteRange>) {
+        if (self.streams.len() as u64) < self.bounds.tuning.streams {
+            self.streams.push(Stream::new(read, self.bounds.proof_bytes));
+            return (self.streams.len() - 1, None);
+        }
+        // Streams that never proved anything go first: a thousand random reads must not push out the one reader that
+        // goes through the object.
+        let worth = |stream: &Stream| (stream.is_proven(&self.bounds.tuning), stream.used);
+        // The table is full, hence not empty.
+        let index = (0..self.streams.len()).min_by_key(|&i| worth(&self.streams[i])).unwrap_or(0);
+        let gone = std::mem::replace(&mut self.streams[index], Stream::new(read, self.bounds.proof_bytes));
+        (index, Some(gone.ahead()))
+    }
+
+    /// What to fetch ahead, for the reader with the least ahead of it first. Answer with [`Streams::fetched`].
+    pub(super) fn wanted(&self, most: Most) -> Vec<Wanted> {
+        let tuning = &*self.bounds.tuning;
+        let wanted = |(stream, s): (usize, &Stream)| {
+            let window_bytes = s.window_bytes(tuning).min(most.allowed_bytes).min(match s.is_proven(tuning) {
+                true => u64::MAX,
+                false => self.bounds.first_window_bytes,
+            });
+            let end = s.position().saturating_add(window_bytes.min(most.worth_bytes)).min(self.end_before(s));
+            (s.frontier < end).then(|| Wanted {
+                stream,
+                range: ByteRange::new(s.frontier, end),
+                part_bytes: Stream::part_bytes(window_bytes, self.bounds.part_bytes, tuning),
+                proven: s.is_proven(tuning),
+            })
+        };
+        let mut wanted: Vec<Wanted> = self.streams.iter().enumerate().filter_map(wanted).collect();
+        wanted.sort_by_key(|wanted| self.streams[wanted.stream].ahead().len());
+        wanted
+    }
+
+    /// Where a window must end: with the object, or where another reader began, because what lies behind that was read
+    /// and may have been given up. The readers of four quarters of a file would fetch the seams twice.
+    fn end_before(&self, stream: &Stream) -> u64 {
+        let began = |other: &&Stream| other.is_proven(&self.bounds.tuning) && other.start() >= stream.position();
+        self.streams.iter().filter(began).map(Stream::start).min().unwrap_or(self.bounds.size)
+    }
+
+    /// What was fetched ahead of the reader in question.
+    pub(super) fn ahead(&self, wanted: &Wanted) -> ByteRange {
+        self.streams.get(wanted.stream).map_or(ByteRange::at(wanted.range.start, 0), Stream::ahead)
+    }
+
+    /// The bytes of `wanted` below `end` are there or on their way.
+    pub(super) fn fetched(&mut self, wanted: &Wanted, end: u64) {
+        if let Some(stream) = self.streams.get_mut(wanted.stream) {
+            stream.frontier = stream.frontier.max(end);
+        }
+    }
+
+    /// Ends the streams that saw none of the last `reads` reads of the object.
+    pub(super) fn retire(&mut self, reads: u64) {
+        let oldest = self.reads.saturating_sub(reads);
+        self.streams.retain(|stream| stream.used > oldest);
+    }
+
+    /// Whether some of these bytes were fetched ahead of a reader that has not come to them yet.
+    pub(super) fn covers(&self, range: ByteRange) -> bool {
+        self.streams.iter().any(|stream| !stream.ahead().intersect(range).is_empty())
+    }
+
+    /// Whether a reader is at these bytes, or soon will be.
+    pub(super) fn is_near(&self, range: ByteRange) -> bool {
+        self.streams.iter().any(|stream| !stream.surroundings(&self.bounds.tuning).intersect(range).is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use expect_test::{Expect, expect};
+
+    use super::super::planner;
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    const MOST: Most = Most { allowed_bytes: 256 * MIB, worth_bytes: u64::MAX };
+
+    fn bounds(size: u64) -> Bounds {
+        let (part_bytes, small_bytes, first_window_bytes) = (8 * MIB, MIB, u64::MAX);
+        Bounds { size, part_bytes, proof_bytes: MIB / 8, small_bytes, first_window_bytes, tuning: Arc::default() }
+    }
+
+    /// The GETs that a pattern of reads leads to: what each read makes go out, in KiB, with every GET answered at once.
+    fn check(size: u64, reads: &[(u64, u64)], expect: Expect) {
+        let mut streams = Streams::new(bounds(size));
+        let mut held: Vec<ByteRange> = Vec::new();
+        let mut shown = String::new();
+        for &(offset, len) in reads {
+            let read = ByteRange::at(offset, len);
+            let plan = streams.observe(read);
+            let mut gets = Vec::new();
+            while let Some(gap) = first_hole(&held, read) {
+                let start = held.iter().rev().find(|part| part.end <= gap.start).map_or(0, |part| part.end);
+                let end = held.iter().find(|part| part.start >= gap.end).map_or(size, |part| part.start);
+                hold(
+                    &mut held,
+                    &mut gets,
+                    planner::demanded(gap, ByteRange::new(start, end), plan.fetch, &Tuning::default()),
+                );
+            }
+            while ahead(&mut streams, &mut held, &mut gets, size) {}
+            let gets: Vec<String> = gets.iter().map(|get| format!("{}+{}", get.start >> 10, get.len() >> 10)).collect();
+            writeln!(shown, "{}+{}: {}", offset >> 10, len >> 10, squeeze(&gets)).unwrap();
+        }
+        expect.assert_eq(&shown);
+    }
+
+    /// Long rows of GETs by their ends.
+    fn squeeze(gets: &[String]) -> String {
+        match gets {
+            [first, second, .., last] if gets.len() > 5 => format!("{first} {second} ..{}.. {last}", gets.len() - 3),
+            _ => gets.join(" "),
+        }
+    }
+
+    fn first_hole(held: &[ByteRange], within: ByteRange) -> Option<ByteRange> {
+        let from = held.iter().rposition(|part| part.start <= within.start).unwrap_or(0);
+        planner::first_gap(within, held[from..].iter().copied())
+    }
+
+    fn hold(held: &mut Vec<ByteRange>, gets: &mut Vec<ByteRange>, get: ByteRange) {
+        gets.push(get);
+        held.push(get);
+        held.sort_by_key(|part| part.start);
+        assert!(held.windows(2).all(|pair| pair[0].end <= pair[1].start), "parts overlap: {held:?}");
+    }
+
+    fn ahead(streams: &mut Streams, held: &mut Vec<ByteRange>, gets: &mut Vec<ByteRange>, size: u64) -> bool {
+        for wanted in streams.wanted(MOST) {
+            let hole = first_hole(held, ByteRange::new(wanted.range.start, size));
+            let Some(hole) = hole.filter(|hole| hole.start < wanted.range.end) else {
+                streams.fetched(&wanted, wanted.range.end);
+                continue;
+            };
+            if let Some(get) = planner::ahead(hole, wanted.range.end, wanted.part_bytes) {
+                streams.fetched(&wanted, get.end);
+                hold(held, gets, get);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn row(start: u64, step: u64, len: u64, count: u64) -> Vec<(u64, u64)> {
+        (0..count).map(|i| (start + i * step, len)).collect()
+    }
+
+    #[test]
+    fn a_copy_fills_the_pipe_within_a_few_reads() {
+        check(
+            1 << 30,
+            &row(0, MIB, MIB, 10),
+            expect![[r#"
+                0+1024: 0+1024 1024+1024 ..14.. 16384+1024
+                1024+1024: 17408+1024 18432+2048 ..22.. 65536+2048
+                2048+1024: 67584+2048 69632+2048 ..13.. 98304+2048
+                3072+1024: 100352+2048 102400+4096 ..6.. 131072+4096
+                4096+1024: 135168+4096 139264+4096 ..5.. 163840+4096
+                5120+1024: 167936+4096 172032+4096 ..5.. 196608+4096
+                6144+1024: 200704+4096 204800+4096 ..5.. 229376+4096
+                7168+1024: 233472+4096 237568+4096 ..6.. 266240+4096
+                8192+1024: 
+                9216+1024: 
+            "#]],
+        );
+    }
+
+    #[test]
+    fn nothing_is_fetched_ahead_before_the_threshold() {
+        let ahead = |proof_bytes: u64, reads: u64| {
+            let mut streams = Streams::new(Bounds { proof_bytes, ..bounds(1 << 30) });
+            for i in 0..reads {
+                streams.observe(ByteRange::at(i * MIB, MIB));
+            }
+            !streams.wanted(MOST).is_empty()
+        };
+        assert_eq!([1, 2, 3, 4].map(|reads| ahead(4 * MIB, reads)), [false, false, false, true]);
+        assert_eq!([1, 2].map(|reads| ahead(0, reads)), [true, true]);
+    }
+
+    #[test]
+    fn a_window_ends_with_the_last_byte() {
+        check(
+            20 * MIB + 100_000,
+            &row(0, MIB, MIB, 4),
+            expect![[r#"
+            0+1024: 0+1024 1024+1024 ..14.. 16384+1024
+            1024+1024: 17408+1024 18432+2145
+            2048+1024: 
+            3072+1024: 
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_file_of_one_part_comes_whole_once_it_is_read_in_earnest() {
+        check(
+            6 * MIB,
+            &[(0, 128 << 10), (128 << 10, 128 << 10)],
+            expect![[r#"
+            0+128: 0+6144
+            128+128: 
+        "#]],
+        );
+        check(
+            100 << 10,
+            &[(50 << 10, 4 << 10)],
+            expect![[r#"
+            50+4: 0+100
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_header_costs_little() {
+        check(
+            1 << 30,
+            &[(0, 16 << 10), (16 << 10, 32 << 10), (500 * MIB, 4 << 10)],
+            expect![[r#"
+            0+16: 0+128
+            16+32: 
+            512000+4: 512000+4
+        "#]],
+        );
+    }
+
+    #[test]
+    fn kernel_readahead_may_come_in_any_order() {
+        let reads: Vec<_> = [1, 0, 3, 2, 5, 7, 6, 4, 9, 8].iter().map(|i| (i * (MIB / 4), MIB / 4)).collect();
+        check(
+            1 << 30,
+            &reads,
+            expect![[r#"
+                256+256: 256+256
+                0+256: 0+256 512+512 ..14.. 15360+1024
+                768+256: 16384+1024 17408+1024 ..6.. 24576+1024
+                512+256: 25600+1024 26624+2048 28672+2048 30720+2048
+                1280+256: 32768+2048 34816+2048 36864+2048 38912+2048
+                1792+256: 40960+2048 43008+2048 45056+2048 47104+2048 49152+2048
+                1536+256: 51200+2048 53248+2048 55296+2048 57344+2048
+                1024+256: 59392+2048 61440+2048 63488+2048 65536+2048
+                2304+256: 67584+2048 69632+2048 71680+2048 73728+2048
+                2048+256: 75776+2048 77824+2048 79872+2048 81920+2048
+            "#]],
+        );
+    }
+
+    #[test]
+    fn random_reads_fetch_what_they_ask_for() {
+        let reads: Vec<_> = (1..20u64).map(|i| (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 43 << 12, 4096)).collect();
+        check(
+            8 << 30,
+            &reads[..6],
+            expect![[r#"
+            5184444+4: 5184444+4
+            1980280+4: 1980280+4
+            7164724+4: 7164724+4
+            3960560+4: 3960560+4
+            756400+4: 756400+4
+            5940844+4: 5940844+4
+        "#]],
+        );
+        let mut streams = Streams::new(bounds(8 << 30));
+        for (offset, len) in reads {
+            streams.observe(ByteRange::at(offset, len));
+            assert_eq!(streams.wanted(MOST), []);
+        }
+    }
+
+    #[test]
+    fn a_reader_that_starts_in_the_middle_is_trusted_by_and_by() {
+        check(
+            1 << 30,
+            &row(100 * MIB, MIB, MIB, 6),
+            expect![[r#"
+            102400+1024: 102400+1024
+            103424+1024: 103424+1024 104448+1024 105472+1024 106496+1024 107520+1024
+            104448+1024: 108544+1024 109568+1024 110592+1024
+            105472+1024: 111616+1024 112640+1024 113664+1024
+            106496+1024: 114688+1024 115712+1024 116736+1024
+            107520+1024: 117760+1024 118784+1024 119808+1024
+        "#]],
+        );
+    }
+
+    #[test]
+    fn four_threads_on_one_file_keep_four_windows() {
+        let reads: Vec<_> = (0..3).flat_map(|i| (0..4).map(move |t| (t * 256 * MIB + i * MIB, MIB))).collect();
+        check(
+            1 << 30,
+            &reads,
+            expect![[r#"
+            0+1024: 0+1024 1024+1024 ..14.. 16384+1024
+            262144+1024: 262144+1024
+            524288+1024: 524288+1024
+            786432+1024: 786432+1024
+            1024+1024: 17408+1024 18432+2048 ..22.. 65536+2048
+            263168+1024: 263168+1024 264192+1024 265216+1024 266240+1024 267264+1024
+            525312+1024: 525312+1024 526336+1024 527360+1024 528384+1024 529408+1024
+            787456+1024: 787456+1024 788480+1024 789504+1024 790528+1024 791552+1024
+            2048+1024: 67584+2048 69632+2048 ..13.. 98304+2048
+            264192+1024: 268288+1024 269312+1024 270336+1024
+            526336+1024: 530432+1024 531456+1024 532480+1024
+            788480+1024: 792576+1024 793600+1024 794624+1024
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_window_ends_where_another_reader_began() {
+        let mut streams = Streams::new(bounds(1 << 30));
+        for i in 0..4 {
+            streams.observe(ByteRange::at(i * MIB, MIB));
+            streams.observe(ByteRange::at(20 * MIB + i * MIB, MIB));
+        }
+        let ends: Vec<u64> = streams.wanted(MOST).iter().map(|wanted| wanted.range.end / MIB).collect();
+        assert_eq!(ends, [20, 32]);
+    }
+
+    #[test]
+    fn small_skips_and_steps_back_keep_the_stream() {
+        let reads = [0, 1, 2, 4, 3, 6, 7].map(|i| (i * MIB, MIB));
+        check(
+            64 * MIB,
+            &reads,
+            expect![[r#"
+            0+1024: 0+1024 1024+1024 ..14.. 16384+1024
+            1024+1024: 17408+1024 18432+2048 ..21.. 63488+2048
+            2048+1024: 
+            4096+1024: 
+            3072+1024: 
+            6144+1024: 
+            7168+1024: 
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_sequential_reader_that_turns_random_stops_and_starts_again() {
+        let mut streams = Streams::new(bounds(1 << 30));
+        let wants = |streams: &mut Streams, offset, len| {
+            let plan = streams.observe(ByteRange::at(offset, len));
+            for wanted in streams.wanted(MOST) {
+                streams.fetched(&wanted, wanted.range.end);
+            }
+            matches!(plan.fetch, Fetch::Windowed { .. })
+        };
+        assert!((0..8).all(|i| wants(&mut streams, i * MIB, MIB)));
+        // Sparse reads within the window: not sequential, though each lies ahead of the one before.
+        let sparse: Vec<bool> = (0..12).map(|i| wants(&mut streams, (10 + 3 * i) * MIB, 4096)).collect();
+        assert_eq!(sparse.iter().rposition(|&windowed| windowed), Some(0), "{sparse:?}");
+        let again: Vec<bool> = (0..4).map(|i| wants(&mut streams, 600 * MIB + i * MIB, MIB)).collect();
+        assert_eq!(again, [false, true, true, true]);
+    }
+
+    #[test]
+    fn a_proven_stream_survives_a_thousand_random_reads() {
+        let mut streams = Streams::new(bounds(64 << 30));
+        for i in 0..4 {
+            streams.observe(ByteRange::at(i * MIB, MIB));
+        }
+        for i in 1..1000u64 {
+            streams.observe(ByteRange::at((i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 29 << 12) + (1 << 30), 4096));
+        }
+        let plan = streams.observe(ByteRange::at(4 * MIB, MIB));
+        assert!(matches!(plan.fetch, Fetch::Windowed { .. }), "{plan:?}");
+        assert!(streams.wanted(MOST).iter().any(|wanted| wanted.range.start == 5 * MIB));
+    }
+}

@@ -1,0 +1,213 @@
+//! The tuned numbers of reading: what decides how early, how much and in which pieces bytes are fetched, and what is
+//! given up for it.
+//!
+//! They are no options: what a mount needs stands in [`Options`](super::Options), and most of these make sense only to
+//! those who know how they work together. The defaults are what measurements, or the arithmetic beside each number, led
+//! to; benchmarks may set others. Numbers that only bound a list or a loop stay beside it.
+
+/// Declares the numbers once: documentation, name and default.
+macro_rules! tuning {
+    ($($(#[$doc:meta])* $name:ident = $default:expr;)*) => {
+        /// The tuned numbers of reading. Each is 1 or more, and names end in their unit, if they have one: a number is
+        /// set by [`Tuning::set`], and explained where it is declared.
+        #[derive(Clone, PartialEq, Eq, Debug)]
+        pub struct Tuning {
+            $($(#[$doc])* pub(super) $name: u64,)*
+        }
+
+        impl Default for Tuning {
+            fn default() -> Self {
+                Tuning { $($name: $default,)* }
+            }
+        }
+
+        impl Tuning {
+            /// The names of all numbers, in the order in which they are explained.
+            pub const NAMES: &[&str] = &[$(stringify!($name),)*];
+
+            /// Sets a number by its name. Fails with a sentence that says what to do.
+            pub fn set(&mut self, name: &str, value: u64) -> Result<(), String> {
+                if value == 0 {
+                    return Err(format!("{name} must be 1 or more"));
+                }
+                match name {
+                    $(stringify!($name) => self.$name = value,)*
+                    _ => return Err(format!("{name} is no tuned number of reading: see read::Tuning::NAMES")),
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+tuning! {
+    // ---- what one reader earns (`stream`) ----
+
+    /// The first read at the head of an object fetches so many bytes at least: headers lie there, and a GET of 128 KiB
+    /// takes no longer than one of 4.
+    head_fetch_bytes = 128 * KIB;
+    /// A run that began below this offset, in bytes, began at the head, where nearly every program reads on.
+    head_bytes = MIB;
+    /// The first window at the head, in bytes: 16 GETs of 1 MiB, so that the first megabytes arrive side by side.
+    head_window_bytes = 16 * MIB;
+    /// The window at the head is so many times what was read: after three reads of 1 MiB the network is full.
+    head_growth = 32;
+    /// The window of a run in the middle of an object is so many times what was read of it: it may be one tensor or one
+    /// record, and at most twice of that is fetched in vain.
+    middle_growth = 2;
+    /// The least window of a run in the middle, in bytes: two GETs side by side. Chosen, not measured.
+    middle_window_bytes = 2 * MIB;
+    /// From this length on, in bytes, a run in the middle is no record, and its window grows faster. Chosen, not
+    /// measured.
+    long_run_bytes = 32 * MIB;
+    /// The window of a long run is so many times what was read of it. Chosen, not measured.
+    long_run_growth = 8;
+    /// How much of a run was skipped is looked at once in so many bytes, so that requests which overtake each other do
+    /// not look like skips. Chosen, not measured.
+    lap_bytes = 4 * MIB;
+    /// A read may lie so far from where its stream expects it, in bytes, at most: the whole flight of requests that the
+    /// kernel or an asynchronous program keeps. Chosen, not measured.
+    slack_bytes = 32 * MIB;
+    /// Windows are cut into about so many GETs: half of the 64 connections that a mount has by default.
+    parts_per_window = 32;
+    /// From this window on, in bytes, GETs are 2 MiB long at least: at 20 ms to the first byte and 100 MB/s, GETs of 1
+    /// MiB leave two thirds of a connection's time unused, and 56 connections bring 1.9 GB/s at best (measured: 1.6 to
+    /// 1.8).
+    earnest_window_bytes = 32 * MIB;
+    /// Up to a window of 64 times this many bytes GETs are no longer than this: longer ones make the end of a file
+    /// wait.
+    moderate_part_bytes = 4 * MIB;
+    /// Readers of one object that are told apart, at most: more at different places share windows poorly, and each
+    /// costs a comparison per read.
+    streams = 32;
+
+    // ---- how what a program waits for is cut (`planner`, `inode`) ----
+
+    /// What a program asks for beyond so many bytes in one request comes in several GETs side by side: one GET is as
+    /// slow as one connection. Requests are so large only where the kernel is told that they may be.
+    large_request_bytes = 4 * MIB;
+    /// The GETs that a large request is cut into, in bytes, unless a window says how.
+    large_request_part_bytes = 2 * MIB;
+    /// Objects up to this size, in bytes, come whole with their first read: at 100 MB/s 1 MiB takes 10 ms, and another
+    /// GET 20 ms until its first byte.
+    small_object_bytes = MIB;
+    /// Parts of random reads below this size, in bytes, are forgotten once they were handed out: the page cache has
+    /// them, and a map full of crumbs would cut later windows into as many GETs.
+    crumb_bytes = 64 * KIB;
+    /// So many bytes are received at once, at most: more would no longer lie in the second-level cache when their
+    /// checksum is computed, and less means more wake-ups.
+    receive_bytes = 512 * KIB;
+
+    // ---- models (`inode`, `tensors`) ----
+
+    /// The window that the first read of a model opens, in bytes: it is for the header, which says more than any guess.
+    model_head_bytes = 2 * MIB;
+    /// Where all of a model is likely to be wanted, so many times what was asked for is fetched at most, so that a
+    /// program that looks at a few tensors costs a few tensors. Chosen, not measured.
+    sweep_growth = 8;
+    /// Tensors begun, after which the others are expected to be wanted too: one may be a look at the file. Chosen.
+    begun_tensors = 2;
+    /// Readers of tensors that take turns: a promise is judged when so many newer ones were made.
+    open_promises = 8;
+    /// So many more tensors left halfway than read to their end, and none is expected to be read to its end any more.
+    /// Chosen.
+    broken_promises = 4;
+
+    // ---- turns (`pump`) ----
+
+    /// No window is larger, in bytes, before the network has shown that it holds more: more in flight than it holds
+    /// only delays what is wanted next.
+    unproven_window_bytes = 256 * MIB;
+    /// The longest GET of those that a program may turn out to wait for, in bytes: it takes 40 ms at 100 MB/s.
+    short_part_bytes = 4 * MIB;
+
+    // ---- guesses (`credit`) ----
+
+    /// Bytes that may be fetched for objects that nothing has opened, before any guess came true: at 1.5 GB/s, what
+    /// comes in the 20 ms until the first byte of a file that was opened unguessed.
+    guess_first_bytes = 32 * MIB;
+    /// Each byte that was opened earns credit for so many, and each that was not takes it away.
+    guess_earned = 2;
+    /// Bytes that guesses may hold at most, however much memory there is.
+    guess_most_bytes = GIB;
+    /// Guesses hold this part of the memory at most, as divisor: the rest is for what was read.
+    guess_memory_share = 4;
+    /// A guess is written off when its object was not opened for so long, in milliseconds.
+    guess_write_off_ms = 60_000;
+
+    // ---- what the network is worth (`pipe`) ----
+
+    /// The best rate of so long, in milliseconds, and of as long before it counts: a minute of slow readers must not
+    /// hide what the network can bring.
+    pipe_period_ms = 60_000;
+    /// How the bound works out is looked at so often, in milliseconds.
+    pipe_slot_ms = 1000;
+    /// Nothing is bound before so many GETs have ended: short loads are over before anything could be learned from
+    /// them.
+    pipe_first_gets = 64;
+    /// Nothing is bound before so much time has passed since the first GET, in milliseconds.
+    pipe_first_ms = 1000;
+    /// The bound is so many eighths of rate times life at first: twice that leaves room for parts out of order, and
+    /// finds out when more could arrive.
+    pipe_first_gain = 16;
+    /// The bound is so many eighths of rate times life at most.
+    pipe_most_gain = 128;
+    /// Fewer bytes are never worth having ahead of a reader: they are soon there, and soon asked for.
+    pipe_least_bytes = 32 * MIB;
+    /// GETs shorter than this, in bytes, show nothing: their lives are all delay.
+    pipe_least_get_bytes = MIB;
+
+    // ---- recorded loads (`replay`) ----
+
+    /// The window of a plan that has proved nothing, in bytes: what 2 GB/s bring in 30 ms. Each byte that is used adds
+    /// one.
+    replay_first_window_bytes = 64 * MIB;
+    /// No window of a plan is larger, in bytes.
+    replay_most_window_bytes = 256 * MIB;
+    /// Windows of a plan take this part of the memory at most, as divisor: what is fetched is given up after everything
+    /// that was fetched or read within a window before it and behind it, so that it is still there when it is wanted.
+    replay_memory_share = 4;
+    /// What was used allows for this part of it to be fetched in vain, as divisor.
+    replay_waste_share = 8;
+    /// Where the program is found far from where fetching was, what was fetched there allows for as much again, up to
+    /// so many bytes.
+    replay_most_left_bytes = 64 * MIB;
+    /// The plan is given up when so many more bytes were read without its help than half of those it served.
+    replay_most_missed_bytes = 64 * MIB;
+    /// So many bytes may be read in a row that the plan does nothing for, and yet it goes on beside them: the kernel
+    /// reads on behind what a program maps, and does so differently each time.
+    replay_most_stray_bytes = 4 * MIB;
+
+    // ---- what stays in memory (`backing`, `shortage`) ----
+
+    /// Smaller objects, in bytes, have no file in memory: it takes a descriptor, and the kernel's page cache serves
+    /// them as well.
+    backing_file_least_bytes = 16 * MIB;
+    /// A reader is quiet when it has read nothing for so long, in milliseconds: what was fetched ahead of it may go.
+    quiet_ms = 1000;
+    /// A stream is quiet when its object was read this often since.
+    quiet_reads = 256;
+    /// Quiet readers are looked for once in so many milliseconds at most: looking goes through all open files.
+    quiet_search_ms = 50;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_can_be_set_by_its_name_and_by_no_other() {
+        for name in Tuning::NAMES {
+            let mut tuning = Tuning::default();
+            tuning.set(name, 7).unwrap();
+            assert_ne!(tuning, Tuning::default(), "{name}");
+            assert_eq!(tuning.set(name, 0).unwrap_err(), format!("{name} must be 1 or more"));
+        }
+        let unknown = Tuning::default().set("head", 7).unwrap_err();
+        assert!(unknown.starts_with("head is no tuned number of reading"), "{unknown}");
+    }
+}
