@@ -45,6 +45,7 @@ mod runs;
 mod successors;
 #[cfg(test)]
 mod successors_tests;
+mod suspects;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -71,6 +72,7 @@ pub use ledger::{Ledger, LedgerError, Past};
 pub use notifier::Notifier;
 pub use options::{DIRECT_IO_BYTES, DirectIo, KeepPageCache, ListingMode, OddKeys, Options, Symlinks, Ttl};
 pub use resume::StillOpen;
+pub use suspects::{Suspects, Taken};
 pub use types::{
     Attr, Backing, Counting, DirEntry, DirHandle, Entry, FileHandle, FileKind, Opened, PageCache, Room, Statfs,
     XattrReply,
@@ -139,6 +141,7 @@ pub struct Fs {
     /// Handles from an earlier life, by the requests that opened them.
     asked: Mutex<HashMap<u64, u64>>,
     ledger: OnceLock<Arc<Ledger>>,
+    suspects: Arc<Suspects>,
     /// Answers to HEAD by inode number, so by version.
     heads: Mutex<LruCache<Ino, Arc<ObjectMeta>>>,
     /// Tags by inode number, encoded; tags may change without the version, and are then seen late.
@@ -215,6 +218,7 @@ impl Fs {
             resumed: Mutex::default(),
             asked: Mutex::default(),
             ledger: OnceLock::new(),
+            suspects: Arc::default(),
             heads: Mutex::new(LruCache::new(REMEMBERED_HEADS)),
             tags: Mutex::new(LruCache::new(REMEMBERED_HEADS)),
             absent: Mutex::new(LruCache::new(REMEMBERED_ABSENT)),

@@ -57,6 +57,7 @@ mod namespace;
 mod odd_stores;
 mod paths;
 mod planted;
+mod poisonous;
 mod radosgw;
 mod restart;
 mod scarcity;
