@@ -10,6 +10,8 @@
 //!
 //! Errors of the store become an errno here, and one line in the log.
 
+#[cfg(test)]
+mod broken_tests;
 mod changes;
 mod control;
 mod directory;
@@ -55,9 +57,12 @@ mod xattr;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::num::NonZeroUsize;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
 
 use lru::LruCache;
@@ -351,6 +356,18 @@ impl Fs {
             _ => self.report(doing, error),
         }
     }
+}
+
+/// The operation of one request: EIO where it comes upon a mistake of the tree's own, whatever it would have made of it.
+pub async fn unless_broken<T>(operation: impl Future<Output = Result<T>>) -> Result<T> {
+    let mut operation = pin!(operation);
+    poll_fn(|context| {
+        // What was left on this thread by what went on before is not this request's.
+        tree::broken::take();
+        let polled = operation.as_mut().poll(context);
+        if tree::broken::take() { Poll::Ready(Err(Errno::EIO)) } else { polled }
+    })
+    .await
 }
 
 fn believed(metadata_ttl: Ttl, negative_ttl: Duration) -> Believed {

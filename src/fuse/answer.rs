@@ -97,6 +97,7 @@ impl Answers {
         let Some(turn) = self.in_flight.enter() else {
             return settle(&request, Ok(Err(Errno(libc::ENOTCONN))), reply);
         };
+        let operation = fs::unless_broken(operation);
         if let Some(again) = request.again.clone() {
             return self.answer_again(request, &again, turn, operation, reply);
         }
