@@ -45,6 +45,7 @@ mod hung;
 mod listing;
 mod listing_order;
 mod manual;
+mod mount_addresses;
 mod mount_corrupt;
 mod mount_faults;
 mod mount_handles;
