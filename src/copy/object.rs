@@ -11,10 +11,10 @@ use super::plan::{Plan, Setting, plan};
 use super::request::{Directive, Source};
 use super::status::Manner;
 use super::{Bucket, parts};
-use crate::base::{ETag, Key};
+use crate::base::{ETag, Key, Timestamp};
 use crate::store::{
-    Copied, CopyRequest, CopySource, Dialect, Error, ErrorKind, HeadRequest, Metadata, ObjectKind, ObjectMeta,
-    Overwrite, Result, Tags,
+    Copied, CopyRequest, CopySource, Dialect, Error, ErrorKind, HeadRequest, ListRequest, Metadata, ObjectKind,
+    ObjectMeta, Overwrite, Result, Tags,
 };
 
 /// How long one request may take for an object above the threshold: where the service only writes down a name it
@@ -57,6 +57,25 @@ pub(super) async fn copy(work: &Work, source: &Source, key: &str) -> std::result
     Ok(copied)
 }
 
+/// Whether a listing shows the version that was just looked at with this tag: some stores have a second tag there for one
+/// version, which is the one that a mount shows where nothing was read yet.
+async fn is_listed_with(from: &Bucket, source: &Source, tag: &ETag, meta: &ObjectMeta) -> Result<bool> {
+    if source.version.is_some() {
+        return Ok(false);
+    }
+    // Of the keys that begin like this one it is the first.
+    let request = ListRequest { prefix: source.key.clone(), max_keys: 1, ..ListRequest::default() };
+    let page = from.store.list(request).await?;
+    let second = |time: Option<Timestamp>| time.map(|time| time.seconds);
+    Ok(page.entries.iter().any(|entry| {
+        entry.key == source.key
+            && entry.etag.as_ref() == Some(tag)
+            && entry.size == meta.size
+            && second(entry.last_modified).is_some()
+            && second(entry.last_modified) == second(meta.last_modified)
+    }))
+}
+
 impl<'w> Copying<'w> {
     /// Looks at the source, and pins it.
     async fn look(work: &'w Work, source: &Source, key: &str) -> Result<Self> {
@@ -64,7 +83,10 @@ impl<'w> Copying<'w> {
         let to = work.buckets.bucket(&work.request.destination.bucket)?;
         let request = HeadRequest { key: Key::new(source.key.as_str()), version: source.version.clone() };
         let meta = from.store.head(request).await?;
-        if source.if_match.is_some() && source.if_match != meta.etag {
+        let wanted = source.if_match.as_ref().filter(|&wanted| meta.etag.as_ref() != Some(wanted));
+        if let Some(wanted) = wanted
+            && !is_listed_with(&from, source, wanted, &meta).await?
+        {
             let has = meta.etag.as_ref().map_or("none", |etag| etag.as_str());
             let message = format!("the source does not carry the tag that was asked for, but {has:?}");
             return Err(Error::new(ErrorKind::Changed, message).with_key(source.key.clone()));

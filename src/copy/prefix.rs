@@ -115,7 +115,7 @@ fn is_of_all(error: &Error) -> bool {
 }
 
 /// Whether the same object is there already: of the same size, and of the same checksum, or the same tag where a
-/// server keeps none.
+/// server keeps none. Some tell another tag in a listing than in an answer about the object alone.
 async fn is_there(work: &Work, to: &Bucket, entry: &ListEntry, key: &str) -> Result<bool> {
     let there = match to.store.head(HeadRequest::new(Key::new(key))).await {
         Ok(there) => there,
@@ -131,7 +131,11 @@ async fn is_there(work: &Work, to: &Bucket, entry: &ListEntry, key: &str) -> Res
     // Objects copied in parts carry another tag than their source.
     let from = work.buckets.bucket(&work.request.source.bucket)?;
     let here = from.store.head(HeadRequest::new(Key::new(entry.key.as_str()))).await;
-    Ok(here.is_ok_and(|here| same_sum(&here, &there)))
+    Ok(here.is_ok_and(|here| same_sum(&here, &there) || same_tag(&here, &there)))
+}
+
+fn same_tag(here: &ObjectMeta, there: &ObjectMeta) -> bool {
+    here.etag.is_some() && here.etag == there.etag
 }
 
 fn same_sum(here: &ObjectMeta, there: &ObjectMeta) -> bool {

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::base::{BucketName, Clock, Timestamp};
+use crate::base::{BucketName, Clock, ETag, Timestamp};
 use crate::store::layers::{Fault, FaultStore, LayerOptions, Operation, layered};
 use crate::store::memory::MemoryStore;
-use crate::store::{Dialect, ErrorKind};
+use crate::store::{
+    Dialect, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Store,
+};
 
 /// One bucket, whatever its name.
 #[derive(Debug)]
@@ -73,6 +75,51 @@ async fn a_shallow_copy_that_takes_too_long_goes_on_in_parts() {
     bench.faults.once(Operation::Write, Fault::Error(ErrorKind::Conflict));
     let (status, _) = bench.run().await;
     assert_eq!((status.state, status.manner), (State::Failed, Some(Manner::Shallow)));
+}
+
+/// Lists every object with another tag than the one that answers about it carry.
+#[derive(Debug)]
+struct TwoTags(Arc<dyn Store>);
+
+/// The tag that listings tell.
+const LISTED: &str = "listed";
+
+#[async_trait::async_trait]
+impl Store for TwoTags {
+    async fn get(&self, request: GetRequest) -> crate::store::Result<GetResponse> {
+        self.0.get(request).await
+    }
+
+    async fn head(&self, request: HeadRequest) -> crate::store::Result<ObjectMeta> {
+        self.0.head(request).await
+    }
+
+    async fn list(&self, request: ListRequest) -> crate::store::Result<ListPage> {
+        let mut page = self.0.list(request).await?;
+        page.entries.iter_mut().for_each(|entry| entry.etag = ETag::parse(LISTED));
+        Ok(page)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_is_taken_by_the_tag_that_a_listing_tells_of_it_too() {
+    let Bench { memory, faults, clock, .. } = bench();
+    let mutable = layered(faults, &LayerOptions::default(), &Arc::default(), &clock);
+    let bucket = Bucket { store: Arc::new(TwoTags(mutable.clone())), mutable, dialect: Dialect::Oss };
+    let copier = Copier::new(Arc::new(One(bucket)), Options::default());
+    let name = BucketName::new("b");
+    let copied = async |key: &str, tag: &str| {
+        let source = Source { bucket: name.clone(), key: key.into(), version: None, if_match: ETag::parse(tag) };
+        let destination = Destination { bucket: name.clone(), key: "to".into() };
+        let job = copier.start(Request::new(source, destination)).unwrap();
+        copier.ended(job).await.unwrap()
+    };
+    let status = copied("from", LISTED).await;
+    assert_eq!((status.state, status.bytes.done), (State::Done, SIZE as u64), "{status:?}");
+    let status = copied("from", "neither").await;
+    assert_eq!(status.state, State::Failed);
+    memory.put("from2", "its key begins like the source's");
+    assert_eq!(copied("from", LISTED).await.state, State::Done);
 }
 
 #[tokio::test(start_paused = true)]

@@ -36,6 +36,8 @@
 //! | `walk` | recognising a program that walks the tree |
 //! | `xattr` | extended attributes |
 
+#[cfg(test)]
+mod broken_tests;
 mod changes;
 mod control;
 mod directory;
@@ -71,6 +73,7 @@ mod runs;
 mod successors;
 #[cfg(test)]
 mod successors_tests;
+mod suspects;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -80,9 +83,12 @@ mod xattr;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::num::NonZeroUsize;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
 
 use lru::LruCache;
@@ -97,6 +103,7 @@ pub use ledger::{Ledger, LedgerError, Past};
 pub use notifier::Notifier;
 pub use options::{DIRECT_IO_BYTES, DirectIo, KeepPageCache, ListingMode, OddKeys, Options, Symlinks, Ttl};
 pub use resume::StillOpen;
+pub use suspects::{Suspects, Taken};
 pub use types::{
     Attr, Backing, Counting, DirEntry, DirHandle, Entry, FileHandle, FileKind, Opened, PageCache, Room, Statfs,
     XattrReply,
@@ -165,6 +172,7 @@ pub struct Fs {
     /// Handles from an earlier life, by the requests that opened them.
     asked: Mutex<HashMap<u64, u64>>,
     ledger: OnceLock<Arc<Ledger>>,
+    suspects: Arc<Suspects>,
     /// Answers to HEAD by inode number, so by version.
     heads: Mutex<LruCache<Ino, Arc<ObjectMeta>>>,
     /// Tags by inode number, encoded; tags may change without the version, and are then seen late.
@@ -241,6 +249,7 @@ impl Fs {
             resumed: Mutex::default(),
             asked: Mutex::default(),
             ledger: OnceLock::new(),
+            suspects: Arc::default(),
             heads: Mutex::new(LruCache::new(REMEMBERED_HEADS)),
             tags: Mutex::new(LruCache::new(REMEMBERED_HEADS)),
             absent: Mutex::new(LruCache::new(REMEMBERED_ABSENT)),
@@ -373,6 +382,18 @@ impl Fs {
             _ => self.report(doing, error),
         }
     }
+}
+
+/// The operation of one request: EIO where it comes upon a mistake of the tree's own, whatever it would have made of it.
+pub async fn unless_broken<T>(operation: impl Future<Output = Result<T>>) -> Result<T> {
+    let mut operation = pin!(operation);
+    poll_fn(|context| {
+        // What was left on this thread by what went on before is not this request's.
+        tree::broken::take();
+        let polled = operation.as_mut().poll(context);
+        if tree::broken::take() { Poll::Ready(Err(Errno::EIO)) } else { polled }
+    })
+    .await
 }
 
 fn believed(metadata_ttl: Ttl, negative_ttl: Duration) -> Believed {

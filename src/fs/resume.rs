@@ -13,7 +13,7 @@ use super::directory::{OpenDirectory, Opening};
 use super::file::{OpenFile, to_read};
 use super::ledger::PastListing;
 use super::listing::Since;
-use super::{DirHandle, Errno, FileHandle, Fs, Ledger, Past, Result, State};
+use super::{DirHandle, Errno, FileHandle, Fs, Ledger, Past, Result, State, Suspects};
 use crate::base::{Ino, Timestamp};
 use crate::metrics::Metric;
 use crate::tree::Shape;
@@ -86,6 +86,7 @@ impl Fs {
         let life = past.note(LIFE).and_then(|life| life.parse::<u64>().ok()).unwrap_or(0) % LIVES + 1;
         ledger.note(LIFE, &life.to_string());
         self.metrics.set(Metric::Restarts, life);
+        self.suspects.begin(ledger.clone(), &past);
         self.keep(ledger);
         let Past { directories, files, listings, asked, .. } = past;
         self.asked.lock().extend(asked.into_iter().map(|(handle, request)| (request, handle)));
@@ -131,6 +132,17 @@ impl Fs {
     /// nobody will close it.
     pub fn never_told(&self, request: u64) -> Option<u64> {
         self.asked.lock().remove(&request)
+    }
+
+    /// What is known of requests that the kernel sends again.
+    pub fn suspects(&self) -> &Arc<Suspects> {
+        &self.suspects
+    }
+
+    /// The key of an object, or the prefix of a directory, to name it in the log.
+    pub fn key(&self, ino: Ino) -> Option<String> {
+        let tree = &self.state.lock().tree;
+        tree.object(ino).map(|object| object.key).or_else(|| tree.prefix(ino))
     }
 
     /// The kernel reads an open file by itself, under this number.

@@ -2,7 +2,8 @@
 //!
 //! A future is polled once on the thread that received the request, which costs no hand-over when the bytes are there;
 //! if it has to wait, it moves to the runtime and answers from there, and no thread waits with it. A panic answers EIO
-//! and takes nothing else along; every wait has an end.
+//! and takes nothing else along; every wait has an end. A request that the kernel sends again, because the daemon before
+//! died with it, is served from the runtime, where it may have to wait for others that are suspected of that death.
 
 use std::any::Any;
 use std::future::Future;
@@ -19,10 +20,10 @@ use tokio::sync::Notify;
 
 use super::caller::{Caller, LOOK};
 use crate::base::Ino;
-use crate::fs::{self, Errno};
+use crate::fs::{self, Errno, Suspects};
 
 /// What a request asks, and who.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Request {
     /// The operation's name in the FUSE protocol.
     pub(super) op: &'static str,
@@ -30,6 +31,29 @@ pub(super) struct Request {
     pub(super) ino: Ino,
     /// The thread that waits for the answer.
     pub(super) caller: Caller,
+    /// What is known of it where an earlier life of the daemon took it and did not answer.
+    pub(super) again: Option<Arc<Again>>,
+}
+
+/// A request that the kernel has sent again, as the log names it.
+#[derive(Clone, Debug)]
+pub(super) struct Again {
+    /// The same whichever time it is sent.
+    pub(super) number: u64,
+    /// The key that it concerns, if that is known.
+    pub(super) key: Option<String>,
+    /// Its arguments.
+    pub(super) what: String,
+}
+
+impl Request {
+    /// The same with its arguments, which are put in words only where they may be needed.
+    pub(super) fn with(mut self, what: impl FnOnce() -> String) -> Self {
+        if let Some(again) = &mut self.again {
+            Arc::make_mut(again).what = what();
+        }
+        self
+    }
 }
 
 /// Answers the requests of a session.
@@ -38,12 +62,13 @@ pub(super) struct Answers {
     runtime: Handle,
     limit: Duration,
     in_flight: Arc<InFlight>,
+    suspects: Arc<Suspects>,
 }
 
 impl Answers {
     /// Answers wait on `runtime`, which must have its timer enabled, and for at most `limit`.
-    pub(super) fn new(runtime: Handle, limit: Duration, in_flight: Arc<InFlight>) -> Self {
-        Answers { runtime, limit, in_flight }
+    pub(super) fn new(runtime: Handle, limit: Duration, in_flight: Arc<InFlight>, suspects: Arc<Suspects>) -> Self {
+        Answers { runtime, limit, in_flight, suspects }
     }
 
     /// Runs an operation and hands its result to `reply`, exactly once.
@@ -53,12 +78,13 @@ impl Answers {
         operation: impl Future<Output = fs::Result<T>> + Send + 'static,
         reply: impl FnOnce(fs::Result<T>) + Send + 'static,
     ) {
-        self.answer_watched(request, self.watching(request).over(operation), reply);
+        let watching = self.watching(&request);
+        self.answer_watched(request, watching.over(operation), reply);
     }
 
     /// What watches over the waits of a request.
-    pub(super) fn watching(&self, request: Request) -> Watching {
-        Watching { request, limit: self.limit }
+    pub(super) fn watching(&self, request: &Request) -> Watching {
+        Watching { op: request.op, ino: request.ino, caller: request.caller, limit: self.limit }
     }
 
     /// Runs an operation whose waits are watched already.
@@ -69,33 +95,77 @@ impl Answers {
         reply: impl FnOnce(fs::Result<T>) + Send + 'static,
     ) {
         let Some(turn) = self.in_flight.enter() else {
-            return settle(request, Ok(Err(Errno(libc::ENOTCONN))), reply);
+            return settle(&request, Ok(Err(Errno(libc::ENOTCONN))), reply);
         };
+        let operation = fs::unless_broken(operation);
+        if let Some(again) = request.again.clone() {
+            return self.answer_again(request, &again, turn, operation, reply);
+        }
         let _inside = self.runtime.enter();
         // Boxed, because it moves to the runtime after its first poll.
         let mut operation = Box::pin(AssertUnwindSafe(operation).catch_unwind());
         match operation.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(outcome) => settle(request, outcome, reply),
+            Poll::Ready(outcome) => settle(&request, outcome, reply),
             Poll::Pending => {
                 self.runtime.spawn(async move {
-                    settle(request, operation.await, reply);
+                    settle(&request, operation.await, reply);
                     drop(turn);
                 });
             }
         }
     }
 
+    /// The same for a request with which an earlier life of the daemon died.
+    fn answer_again<T: Send + 'static>(
+        &self,
+        request: Request,
+        again: &Again,
+        turn: Turn,
+        operation: impl Future<Output = fs::Result<T>> + Send + 'static,
+        reply: impl FnOnce(fs::Result<T>) + Send + 'static,
+    ) {
+        let mut taken = self.suspects.take(again.number);
+        if let Some(deaths) = taken.guilty_of() {
+            let Again { key, what, .. } = again;
+            tracing::warn!(
+                op = request.op,
+                ino = request.ino.0,
+                key,
+                what,
+                "the daemon died {deaths} times while it served this request, the last time without another one that \
+                 could be to blame: EIO"
+            );
+        }
+        let watching = self.watching(&request);
+        self.runtime.spawn(async move {
+            let served = async {
+                watching
+                    .over(async {
+                        taken.wait().await;
+                        Ok(())
+                    })
+                    .await?;
+                taken.serve(operation).await
+            };
+            settle(&request, AssertUnwindSafe(served).catch_unwind().await, reply);
+            // It is over only when the kernel has its answer.
+            drop((taken, turn));
+        });
+    }
+
     /// Runs an operation that never waits, and survives its panic; `None` then.
     pub(super) fn at_once<T>(&self, request: Request, operation: impl FnOnce() -> T) -> Option<T> {
         let _inside = self.runtime.enter();
-        catch_unwind(AssertUnwindSafe(operation)).map_err(|panic| report(request, &*panic)).ok()
+        catch_unwind(AssertUnwindSafe(operation)).map_err(|panic| report(&request, &*panic)).ok()
     }
 }
 
 /// What ends the waits of a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Watching {
-    request: Request,
+    op: &'static str,
+    ino: Ino,
+    caller: Caller,
     limit: Duration,
 }
 
@@ -103,14 +173,14 @@ impl Watching {
     /// The operation, until its time is over (EIO) or the thread that waits for it is told to end (EINTR): what it waits
     /// for is given up then. Must be polled a second time when the first poll brings nothing.
     pub(super) async fn over<T>(self, operation: impl Future<Output = fs::Result<T>>) -> fs::Result<T> {
-        let Watching { request, limit } = self;
+        let Watching { op, ino, caller, limit } = self;
         let mut operation = pin!(operation);
         // The first poll is on the thread that received the request, and nearly always the last one: no timer yet.
         if let Poll::Ready(result) = futures::poll!(operation.as_mut()) {
             return result;
         }
         futures::pending!();
-        let (mut left, mut watch) = (limit, request.caller.watch());
+        let (mut left, mut watch) = (limit, caller.watch());
         while !left.is_zero() {
             let wait = LOOK.min(left);
             if let Ok(result) = tokio::time::timeout(wait, operation.as_mut()).await {
@@ -118,16 +188,20 @@ impl Watching {
             }
             left -= wait;
             if watch.is_ending() {
-                tracing::debug!(op = request.op, ino = request.ino.0, "the caller is told to end: EINTR");
+                tracing::debug!(op, ino = ino.0, "the caller is told to end: EINTR");
                 return Err(Errno::EINTR);
             }
         }
-        tracing::error!(op = request.op, ino = request.ino.0, ?limit, "no answer in time: EIO");
+        tracing::error!(op, ino = ino.0, ?limit, "no answer in time: EIO");
         Err(Errno::EIO)
     }
 }
 
-fn settle<T>(request: Request, outcome: Result<fs::Result<T>, Box<dyn Any + Send>>, reply: impl FnOnce(fs::Result<T>)) {
+fn settle<T>(
+    request: &Request,
+    outcome: Result<fs::Result<T>, Box<dyn Any + Send>>,
+    reply: impl FnOnce(fs::Result<T>),
+) {
     let result = outcome.unwrap_or_else(|panic| {
         report(request, &*panic);
         Err(Errno::EIO)
@@ -138,7 +212,7 @@ fn settle<T>(request: Request, outcome: Result<fs::Result<T>, Box<dyn Any + Send
     }
 }
 
-fn report(request: Request, panic: &(dyn Any + Send)) {
+fn report(request: &Request, panic: &(dyn Any + Send)) {
     let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
     let text = text.unwrap_or("no message");
     tracing::error!(op = request.op, ino = request.ino.0, panic = text, "an operation panicked: EIO");
@@ -209,7 +283,7 @@ mod tests {
     use super::*;
 
     fn read() -> Request {
-        Request { op: "read", ino: Ino(7), caller: Caller::new(0, Sight::Clear) }
+        Request { op: "read", ino: Ino(7), caller: Caller::new(0, Sight::Clear), again: None }
     }
 
     fn runtime() -> tokio::runtime::Runtime {
@@ -217,7 +291,7 @@ mod tests {
     }
 
     fn answers(runtime: &tokio::runtime::Runtime, limit: Duration) -> Answers {
-        Answers::new(runtime.handle().clone(), limit, Arc::default())
+        Answers::new(runtime.handle().clone(), limit, Arc::default(), Arc::default())
     }
 
     /// The result of an operation, and the thread that answered.

@@ -18,7 +18,7 @@ use fuser::{
     ReplyIoctl, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, TimeOrNow, WriteFlags,
 };
 
-use super::answer::{Answers, Request};
+use super::answer::{Again, Answers, Request};
 use super::caller::{Caller as Thread, Sight};
 use super::kept::{self, Registered, Terms};
 use super::passthrough::Passing;
@@ -90,7 +90,10 @@ impl Kernel {
     }
 
     fn request(&self, op: &'static str, ino: INodeNo, caller: &fuser::Request) -> Request {
-        Request { op, ino: Ino(ino.0), caller: Thread::new(caller.pid(), self.sight) }
+        let ino = Ino(ino.0);
+        let again = || Again { number: number(caller), key: self.fs.key(ino), what: String::new() };
+        let again = is_again(caller).then(|| Arc::new(again()));
+        Request { op, ino, caller: Thread::new(caller.pid(), self.sight), again }
     }
 
     /// Where the kernel can read files by itself, it may.
@@ -113,8 +116,7 @@ impl Kernel {
 
     /// What an earlier life opened for a request that is sent again, because it was not answered.
     fn never_told(&self, caller: &fuser::Request) -> Option<u64> {
-        let is_again = u64::from(caller.unique()) & SENT_AGAIN != 0;
-        is_again.then(|| self.fs.never_told(number(caller))).flatten()
+        is_again(caller).then(|| self.fs.never_told(number(caller))).flatten()
     }
 
     fn close(&self, ino: Ino, handle: FileHandle) {
@@ -150,6 +152,10 @@ impl Opener for Process {
 /// Set in the number of a request that the kernel has sent again.
 const SENT_AGAIN: u64 = 1 << 63;
 
+fn is_again(request: &fuser::Request) -> bool {
+    u64::from(request.unique()) & SENT_AGAIN != 0
+}
+
 /// The number of a request, whichever time it is sent.
 fn number(request: &fuser::Request) -> u64 {
     u64::from(request.unique()) & !SENT_AGAIN
@@ -179,7 +185,8 @@ impl Filesystem for Kernel {
 
     fn lookup(&self, caller: &fuser::Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let lookup = self.fs().lookup(Ino(parent.0), name.as_bytes().to_vec());
-        self.answers.answer(self.request("lookup", parent, caller), lookup, |result| match result {
+        let request = self.request("lookup", parent, caller).with(|| format!("name {name:?}"));
+        self.answers.answer(request, lookup, |result| match result {
             Ok(Entry::Found(attr)) => reply.entry(&attr.ttl, &attributes(&attr), GENERATION),
             Ok(Entry::Missing(Duration::ZERO)) => reply.error(Code::ENOENT),
             Ok(Entry::Missing(ttl)) => reply.entry_with_ttls(&Duration::ZERO, &ttl, &nothing(), GENERATION),
@@ -253,6 +260,7 @@ impl Filesystem for Kernel {
     ) {
         let read = self.fs().read(FileHandle(handle.0), offset, size as usize);
         let mut request = self.request("read", ino, caller);
+        request = request.with(|| format!("handle {}, {size} bytes from {offset} on", handle.0));
         if flags.0 & libc::O_DIRECT == 0 {
             request.caller = Thread::of_pages(caller.pid(), self.sight);
         }
@@ -295,7 +303,8 @@ impl Filesystem for Kernel {
 
     fn readdir(&self, caller: &fuser::Request, ino: INodeNo, handle: Fh, offset: u64, mut reply: ReplyDirectory) {
         let (fs, request) = (self.fs(), self.request("readdir", ino, caller));
-        let watching = self.answers.watching(request);
+        let request = request.with(|| format!("handle {}, from {offset} on", handle.0));
+        let watching = self.answers.watching(&request);
         let fill = async move {
             // Watched here, inside: the buffer is needed for the answer.
             Ok((watching.over(fill(fs, DirHandle(handle.0), offset, &mut reply)).await, reply))
@@ -317,7 +326,8 @@ impl Filesystem for Kernel {
         mut reply: ReplyDirectoryPlus,
     ) {
         let (fs, request) = (self.fs(), self.request("readdirplus", ino, caller));
-        let watching = self.answers.watching(request);
+        let request = request.with(|| format!("handle {}, from {offset} on", handle.0));
+        let watching = self.answers.watching(&request);
         let fill = async move {
             // Watched here, inside: the buffer is needed for the answer.
             Ok((watching.over(fill(fs, DirHandle(handle.0), offset, &mut reply)).await, reply))
@@ -352,15 +362,14 @@ impl Filesystem for Kernel {
     }
 
     fn getxattr(&self, caller: &fuser::Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        let request = self.request("getxattr", ino, caller).with(|| format!("name {name:?}"));
         if self.takes_calls && name.as_bytes() == control::RESULT {
             let asker = asking(caller, ino);
             let result = self.fs().control_result(asker, size);
-            return self
-                .answers
-                .answer(self.request("getxattr", ino, caller), result, |result| Kernel::xattr(reply, result));
+            return self.answers.answer(request, result, |result| Kernel::xattr(reply, result));
         }
         let value = self.fs().getxattr(Ino(ino.0), name.as_bytes().to_vec(), size);
-        self.answers.answer(self.request("getxattr", ino, caller), value, |result| Kernel::xattr(reply, result));
+        self.answers.answer(request, value, |result| Kernel::xattr(reply, result));
     }
 
     fn listxattr(&self, caller: &fuser::Request, ino: INodeNo, size: u32, reply: ReplyXattr) {

@@ -33,7 +33,7 @@ pub fn mount(fs: Arc<Fs>, target: Target, options: Options, runtime: Handle) -> 
     let sight = Sight::of_mount_in(pid_namespace.as_deref());
     note_spot(&fs, point.as_ref(), pid_namespace);
     let in_flight = Arc::new(InFlight::default());
-    let answers = Answers::new(runtime, options.answer_limit, in_flight.clone());
+    let answers = Answers::new(runtime, options.answer_limit, in_flight.clone(), fs.suspects().clone());
     let device = Arc::new(device);
     let kernel = Kernel::new(fs.clone(), device.clone(), &open, answers, sight, &options);
     // The kernel lets in all but the owner unless told; between the others only the crate can tell.
@@ -179,6 +179,14 @@ impl Mounted {
     /// Leaves the mount to a later life: it stays, and what is not answered will be asked again. The process must end.
     pub fn leave(mut self) {
         self.point = None;
+    }
+
+    /// The same where this process ends because it was asked to, and not because of what it was asked for.
+    pub fn hand_over(self) {
+        if let Some(ledger) = self.fs.ledger() {
+            ledger.hands_over();
+        }
+        self.leave();
     }
 
     /// Takes the mount out of the tree of names. Programs that have files open keep reading until they close them,

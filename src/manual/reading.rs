@@ -223,4 +223,5 @@
 //!
 //! A GET that a program waits for, and whose first byte takes more than twice as long as 95 in 100 of the last 256 did
 //! (and 50 ms at least), is sent a second time, and the first answer is taken. At most one GET in fifty is, so that a
-//! service that is slow as a whole is not asked for more; `hedges` and `hedges_won` count them.
+//! service that is slow as a whole is not asked for more; `hedges` and `hedges_won` count them. So are pages of listings and
+//! HEADs, after a second at least.

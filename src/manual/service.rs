@@ -82,6 +82,12 @@
 //! next one is started at once; after three in a row that lived less than a minute, after a pause that doubles, up to 30 s.
 //! `restarts` in `ossmount status` and `restarts_total` among the figures count them.
 //!
+//! A request that kills the daemon would be asked again of each that follows. So one that was under way at two deaths is
+//! served without another of its kind beside it, and if the daemon dies a third time then, it fails with EIO, and the log
+//! names operation, key and handle in a warning; all others go on. It makes no difference how the daemon died, since the
+//! kernel sends SIGKILL for want of memory; a hand-over is no death. Who kills a daemon on purpose, again and again, before
+//! it has answered, makes one request fail at most for each death from the third on.
+//!
 //! What survives: open files, also those that the kernel reads by itself; mappings; working directories, directories held
 //! by descriptors, bind mounts of directories; directories being read, which give each name once; inode numbers. An object
 //! that changed meanwhile gives ESTALE, as ever.

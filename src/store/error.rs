@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::base::Foreign;
+
 /// What a caller can branch on. Closed on purpose: `fs` maps every kind to an errno and the compiler keeps that whole.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ErrorKind {
@@ -222,10 +224,10 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {}
 
-/// What a service says, trimmed, on one line and without control characters: it goes into logs and onto terminals, where
-/// it must not look like lines of ours.
+/// What a service says, trimmed, as it goes into logs and onto terminals: on one line, so that it does not look like
+/// lines of ours, and without what acts there.
 pub(super) fn one_line(said: &str) -> String {
-    said.trim().chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+    Foreign(&said.trim().replace(['\n', '\r', '\t'], " ")).to_string()
 }
 
 #[cfg(test)]

@@ -5,7 +5,10 @@
 //! allocator for every entry that comes or goes. Growing never copies more than one block. A slot whose entry is gone
 //! is used again; a block without entries gives its memory back.
 
-use super::node::{Node, NodeId};
+use super::ino::PathHash;
+use super::node::{Body, Directory, Flags, Node, NodeId};
+use super::{Kind, broken};
+use crate::base::Ino;
 
 /// Slots of a block.
 const BLOCK: usize = 4096;
@@ -16,13 +19,37 @@ pub(super) const NAME_BYTES: usize = u16::MAX as usize;
 /// Bytes of names that are gone and that a block does not clean up for.
 const GARBAGE_BYTES: usize = 4096;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Arena {
     blocks: Vec<Block>,
     /// Blocks, but for the last, that have room. The one that is filled next stands last.
     roomy: Vec<u32>,
     live: usize,
     name_bytes: usize,
+    /// What stands for an entry that is not there, where one must be: an empty directory that has gone.
+    ghost: Node,
+    /// The same for one that is no directory.
+    ghost_directory: Directory,
+}
+
+impl Default for Arena {
+    fn default() -> Self {
+        Arena {
+            blocks: Vec::new(),
+            roomy: Vec::new(),
+            live: 0,
+            name_bytes: 0,
+            ghost: ghost(),
+            ghost_directory: Directory::new(),
+        }
+    }
+}
+
+fn ghost() -> Node {
+    let mut flags = Flags::new(Kind::Normal);
+    flags.set(Flags::REMOVED, true);
+    let body = Body::Directory(PathHash::default(), Box::new(Directory::new()));
+    Node::new(Ino(0), NodeId::ROOT, flags, body)
 }
 
 #[derive(Debug, Default)]
@@ -111,21 +138,55 @@ impl Arena {
         self.blocks.get_mut(block)?.slots.get_mut(slot)?.as_mut()
     }
 
-    /// The node of an id that the caller knows to be alive: one that stands in a directory, or that was just found.
+    /// The node of an id that the caller knows to be alive: one that stands in a directory, or that was just found. See
+    /// [`broken`] for what comes of one that is not.
     pub(super) fn at(&self, id: NodeId) -> &Node {
-        self.get(id).expect("ids in children, orders and the index are alive until they are taken out there")
+        self.get(id).unwrap_or_else(|| {
+            broken::note(id, "an entry");
+            &self.ghost
+        })
     }
 
     /// As [`Arena::at`], to change it.
     pub(super) fn at_mut(&mut self, id: NodeId) -> &mut Node {
-        self.get_mut(id).expect("ids in children, orders and the index are alive until they are taken out there")
+        let (block, slot) = place(id);
+        match self.blocks.get_mut(block).and_then(|block| block.slots.get_mut(slot)) {
+            Some(Some(node)) => node,
+            _ => {
+                broken::note(id, "an entry");
+                self.ghost = ghost();
+                &mut self.ghost
+            }
+        }
+    }
+
+    /// What a directory has, by an id that the caller knows to be a directory's.
+    pub(super) fn directory(&self, id: NodeId) -> &Directory {
+        self.at(id).directory().unwrap_or_else(|| {
+            broken::note(id, "a directory");
+            &self.ghost_directory
+        })
+    }
+
+    /// As [`Arena::directory`], to change it.
+    pub(super) fn directory_mut(&mut self, id: NodeId) -> &mut Directory {
+        let (block, slot) = place(id);
+        match self.blocks.get_mut(block).and_then(|block| block.slots.get_mut(slot)) {
+            Some(Some(Node { body: Body::Directory(_, directory), .. })) => directory,
+            _ => {
+                broken::note(id, "a directory");
+                self.ghost_directory = Directory::new();
+                &mut self.ghost_directory
+            }
+        }
     }
 
     /// The component of the key that a node stands for, raw, without any `/`. As [`Arena::at`].
     pub(super) fn name(&self, id: NodeId) -> &str {
         let node = self.at(id);
         let from = node.name_at as usize;
-        &self.blocks[place(id).0].names[from..from + usize::from(node.name_bytes)]
+        let names = self.blocks.get(place(id).0).map_or("", |block| &block.names);
+        names.get(from..from + usize::from(node.name_bytes)).unwrap_or_default()
     }
 
     /// The ids of all nodes alive.
@@ -186,9 +247,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::base::Ino;
-    use crate::tree::Kind;
-    use crate::tree::node::{Body, Flags, PackedTime, Tag};
+    use crate::tree::node::{PackedTime, Tag};
 
     fn node(ino: u64) -> Node {
         let body = Body::Object { size: 0, mtime: PackedTime::UNKNOWN, tag: Tag::Absent };

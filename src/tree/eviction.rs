@@ -8,9 +8,9 @@
 //! A directory that is in use, or in which nothing is left to drop, leaves the list; it comes back when the last handle
 //! or listing ends, the kernel forgets an entry of it, or a directory below it has become empty.
 
-use super::Tree;
 use super::lookup::Role;
 use super::node::{Directory, Flags, NodeId};
+use super::{Tree, broken};
 
 /// Entries that one call looks at: below a millisecond.
 const LOOKED_AT_AT_ONCE: usize = 1024;
@@ -67,6 +67,12 @@ impl Tree {
         let mut left = LOOKED_AT_AT_ONCE;
         while self.bytes() > bytes {
             if self.recency.oldest == NodeId::NONE {
+                return Evicted::InUse;
+            }
+            if self.nodes.get(self.recency.oldest).is_none() {
+                // The order is lost, and builds up again.
+                broken::note(self.recency.oldest, "a directory");
+                self.recency = Recency::default();
                 return Evicted::InUse;
             }
             if left == 0 {

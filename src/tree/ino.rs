@@ -7,7 +7,7 @@
 use crate::base::Ino;
 
 /// A hash of a bucket and a key prefix; what lies below continues from it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct PathHash(u64);
 
 const START: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -126,7 +126,7 @@ impl Tree {
         if node.flags.has(Flags::REMOVED) || !node.is_directory() {
             return None;
         }
-        let listing = Listing { id: ListingId(self.id()), directory, prefix: self.key_of(id), depth };
+        let listing = Listing { id: ListingId(self.id()), directory, prefix: self.key_of(id)?, depth };
         self.listings.insert(listing.id, Ongoing { directory: id, oldest, fed: Vec::new() });
         self.directory_mut(id).extras_mut().listings += 1;
         self.round(id, listing.id, now);
@@ -203,7 +203,8 @@ impl Tree {
             }
         }
         let state = self.directory_mut(ongoing.directory);
-        state.extras_mut().listings -= 1;
+        let extras = state.extras_mut();
+        extras.listings = extras.listings.saturating_sub(1);
         state.drop_unused_extras();
         self.offer(ongoing.directory);
         self.free_if_unused(ongoing.directory);
@@ -226,7 +227,7 @@ impl Tree {
             Some(_) => self.break_off(id),
             None => {}
         }
-        let round = &mut self.directory_mut(id).extras_mut().round;
+        let round = &mut self.nodes.directory_mut(id).extras_mut().round;
         let round = round.get_or_insert_with(|| Round {
             began: now,
             oldest,
@@ -244,8 +245,7 @@ impl Tree {
                 ongoing.fed.push(id);
             }
         }
-        // Taken again: the borrow above ends where the listings are looked at.
-        self.directory_mut(id).round_mut().expect("it was put there just above")
+        round
     }
 
     /// A page has settled this part of a directory: its children are up to date there. Whether that was the last part,
@@ -511,8 +511,7 @@ impl Tree {
                 let node = self.nodes.at_mut(id);
                 if !node.flags.has(Flags::REPORTED) {
                     node.flags.set(Flags::REPORTED, true);
-                    let key = self.key_of(id);
-                    changes.odd.push(super::OddKey { key, odd });
+                    changes.odd.extend(self.key_of(id).map(|key| super::OddKey { key, odd }));
                 }
                 None
             }

@@ -137,7 +137,7 @@ impl Tree {
             false => self.known_at(id, component).max(directory.and_then(|directory| self.proven_at(directory))),
         };
         let plain = matches!(parsed, Parsed::Plain(_)) && !self.nodes.at(id).flags.has(Flags::PART);
-        let key = || plain.then(|| self.key_of(id) + component);
+        let key = || plain.then(|| self.key_of(id)).flatten().map(|key| key + component);
         let Some(known_at) = known_at else { return Lookup::Unknown { key: key() } };
         match directory.or(file.filter(named)) {
             Some(found) if self.is_fresh(known_at, now, since) => Lookup::Found(self.view_of(found, now, since)),
@@ -256,8 +256,13 @@ impl Tree {
 
     /// The entry of a component in a directory.
     pub(super) fn find(&self, id: NodeId, component: &str, role: Role) -> Option<NodeId> {
-        let at = self.place(id, component, role).ok()?;
-        self.directory(id).children.entry(at)
+        self.placed(id, component, role).ok().map(|(_, id)| id)
+    }
+
+    /// Where a component stands in the children, and its entry; or where it would stand.
+    pub(super) fn placed(&self, id: NodeId, component: &str, role: Role) -> Result<(At, NodeId), At> {
+        let at = self.place(id, component, role)?;
+        self.directory(id).children.entry(at).map(|id| (at, id)).ok_or(at)
     }
 
     /// Where a component stands in the children, or where it would.

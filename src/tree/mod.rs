@@ -43,6 +43,7 @@
 #[cfg(test)]
 mod age_tests;
 mod arena;
+pub mod broken;
 mod children;
 pub mod escape;
 mod eviction;
@@ -361,7 +362,7 @@ impl Tree {
         let id = self.find_ino(ino)?;
         let node = self.nodes.at(id);
         let Body::Object { size, mtime, tag } = &node.body else { return None };
-        let (key, version) = self.key_and_version(id);
+        let (key, version) = self.key_and_version(id)?;
         let class = Some(&self.classes[node.class as usize]).filter(|class| !class.is_empty());
         let mut object = Object {
             key,
@@ -390,15 +391,19 @@ impl Tree {
     /// The key prefix of a directory; `None` for objects and unknown numbers.
     pub fn prefix(&self, ino: Ino) -> Option<String> {
         let id = self.find_ino(ino)?;
-        self.nodes.at(id).directory().map(|_| self.key_of(id))
+        self.nodes.at(id).directory().and_then(|_| self.key_of(id))
     }
 
-    /// The raw key, or the prefix of a directory.
-    fn key_of(&self, id: NodeId) -> String {
+    /// The raw key, or the prefix of a directory; `None` where a directory on the way to it is not there.
+    fn key_of(&self, id: NodeId) -> Option<String> {
         let mut way = Vec::new();
         let mut at = id;
         while at != NodeId::ROOT {
             way.push(at);
+            if self.nodes.get(at).is_none() {
+                broken::note(at, "a directory");
+                return None;
+            }
             at = self.nodes.at(at).parent;
         }
         let mut key = self.options.prefix.clone();
@@ -409,33 +414,35 @@ impl Tree {
                 key.push('/');
             }
         }
-        key
+        Some(key)
     }
 
-    fn key_and_version(&self, id: NodeId) -> (String, Option<String>) {
-        let key = self.key_of(id);
-        match lookup::split_version(&key) {
+    fn key_and_version(&self, id: NodeId) -> Option<(String, Option<String>)> {
+        let key = self.key_of(id)?;
+        Some(match lookup::split_version(&key) {
             Some((plain, version)) if self.nodes.at(id).flags.has(Flags::VERSION) => {
                 (plain.to_owned(), Some(version.to_owned()))
             }
             _ => (key, None),
-        }
+        })
     }
 
     fn directory(&self, id: NodeId) -> &Directory {
-        self.nodes.at(id).directory().expect("the caller took the id from a parent link or checked the kind")
+        self.nodes.directory(id)
     }
 
     fn path_hash(&self, id: NodeId) -> PathHash {
         match self.nodes.at(id).body {
             Body::Directory(hash, _) => hash,
-            Body::Object { .. } => unreachable!("the caller took the id from a parent link or checked the kind"),
+            Body::Object { .. } => {
+                broken::note(id, "a directory");
+                PathHash::default()
+            }
         }
     }
 
     fn directory_mut(&mut self, id: NodeId) -> &mut Directory {
-        let state = self.nodes.at_mut(id).directory_mut();
-        state.expect("the caller took the id from a parent link or checked the kind")
+        self.nodes.directory_mut(id)
     }
 
     fn change_children<T>(&mut self, id: NodeId, change: impl FnOnce(&mut Children) -> T) -> T {
@@ -508,7 +515,7 @@ impl Tree {
     }
 
     fn find_ino(&self, ino: Ino) -> Option<NodeId> {
-        let same = |id: &NodeId| self.nodes.at(*id).ino == ino;
+        let same = |id: &NodeId| self.nodes.get(*id).is_some_and(|node| node.ino == ino);
         self.index[part_of(ino)].find(hash_of(ino), same).copied()
     }
 
@@ -552,7 +559,7 @@ impl Tree {
             }
             self.free(id);
             let state = self.directory_mut(parent);
-            state.alive -= 1;
+            state.alive = state.alive.saturating_sub(1);
             if state.alive == 0 {
                 // Now it can be dropped itself.
                 self.offer(parent);
@@ -583,7 +590,7 @@ impl Tree {
     fn release(&mut self, directory: NodeId) {
         let state = self.directory_mut(directory);
         let extras = state.extras_mut();
-        extras.holds -= 1;
+        extras.holds = extras.holds.saturating_sub(1);
         if extras.holds == 0 {
             let unfreed = std::mem::take(&mut extras.unfreed);
             state.drop_unused_extras();

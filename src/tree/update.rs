@@ -347,9 +347,8 @@ impl Tree {
         now: Duration,
         changes: &mut Changes,
     ) -> NodeId {
-        let id = match self.place(parent, component, role) {
-            Ok(at) => {
-                let known = self.directory(parent).children.entry(at).expect("a place that was found holds an entry");
+        let id = match self.placed(parent, component, role) {
+            Ok((at, known)) => {
                 let id = self.refresh(known, facts, now, changes);
                 if id != known {
                     self.change_children(parent, |children| children.replace(at, id));
@@ -371,8 +370,7 @@ impl Tree {
     }
 
     pub(super) fn take_out(&mut self, parent: NodeId, component: &str, role: Role, changes: &mut Changes) {
-        let Ok(at) = self.place(parent, component, role) else { return };
-        let id = self.directory(parent).children.entry(at).expect("a place that was found holds an entry");
+        let Ok((at, id)) = self.placed(parent, component, role) else { return };
         self.change_children(parent, |children| children.splice(at..children.next(at), &[]));
         self.detach(id, changes);
         if role == Role::Directory {

@@ -343,7 +343,7 @@ impl Tree {
                 assert!(node.parent == id && !node.flags.has(Flags::REMOVED));
                 if !node.is_directory() {
                     let taken = self.find(id, self.nodes.name(child), lookup::Role::Directory).is_some();
-                    assert_eq!(node.flags.has(Flags::SHADOWED), taken, "{}", self.key_of(child));
+                    assert_eq!(node.flags.has(Flags::SHADOWED), taken, "{:?}", self.key_of(child));
                 }
             }
         }

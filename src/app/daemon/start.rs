@@ -374,7 +374,7 @@ impl Live {
                     }
                     Wish::HandOver if self.is_kept => {
                         tracing::info!("the mount is left to the next daemon");
-                        self.mounted.leave();
+                        self.mounted.hand_over();
                         return Ok(());
                     }
                     Wish::HandOver => tracing::warn!("nobody keeps this mount for another daemon: it stays with this one"),

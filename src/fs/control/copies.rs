@@ -224,7 +224,7 @@ impl Fs {
         let asked_at = self.clock.elapsed();
         match self.store.head(HeadRequest::new(Key::new(key))).await {
             Ok(meta) => {
-                self.learn(parent, key, &Probe::Object(crate::fs::probe::facts(&meta)), asked_at);
+                self.learn(parent, key, &Probe::Object(self.listed_facts(None, &meta)), asked_at);
                 self.kernel_forgets([(parent, name.into_bytes())]).await;
             }
             Err(error) => tracing::debug!(%error, "a copy is not there"),

@@ -30,7 +30,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use parking_lot::Mutex;
 
 pub use self::past::Past;
-pub(super) use self::past::PastListing;
+pub(super) use self::past::{PastListing, UnderWay};
 use self::record::Record;
 use crate::base::{Ino, Timestamp};
 use crate::tree::Object;
@@ -182,6 +182,16 @@ impl Ledger {
     /// A file or directory is closed.
     pub(super) fn closed(&self, handle: u64) {
         self.append([Record::Closed { handle }]);
+    }
+
+    /// A request that was sent again is about to be served.
+    pub(super) fn under_way(&self, request: u64, UnderWay { lives, is_alone }: UnderWay) {
+        self.append([Record::UnderWay { request, lives, is_alone }]);
+    }
+
+    /// A request that was sent again is answered.
+    pub(super) fn answered(&self, request: u64) {
+        self.append([Record::Answered { request }]);
     }
 
     fn append(&self, records: impl IntoIterator<Item = Record>) {

@@ -17,6 +17,17 @@ pub struct Past {
     pub(in super::super) listings: BTreeMap<u64, PastListing>,
     /// The requests that opened them, by handle.
     pub(in super::super) asked: BTreeMap<u64, u64>,
+    /// Requests that were sent again and not answered then, by number.
+    pub(in super::super) under_way: HashMap<u64, UnderWay>,
+}
+
+/// A request that was sent again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in super::super) struct UnderWay {
+    /// Lives in which it was under way.
+    pub(in super::super) lives: u32,
+    /// Whether no other suspect was served beside it in the last of them.
+    pub(in super::super) is_alone: bool,
 }
 
 /// A directory that the kernel knows.
@@ -87,6 +98,10 @@ impl Past {
                     self.asked.insert(handle, request);
                 }
             }
+            Record::UnderWay { request, lives, is_alone } => {
+                self.under_way.insert(request, UnderWay { lives, is_alone });
+            }
+            Record::Answered { request } => drop(self.under_way.remove(&request)),
         }
     }
 
@@ -105,7 +120,10 @@ impl Past {
             std::iter::once(Record::Listing { handle, ino }).chain(given)
         });
         let asked = self.asked.into_iter().map(|(handle, request)| Record::Asked { handle, request });
-        notes.chain(directories).chain(files).chain(listings).chain(asked)
+        let under_way = self.under_way.into_iter();
+        let under_way =
+            under_way.map(|(request, UnderWay { lives, is_alone })| Record::UnderWay { request, lives, is_alone });
+        notes.chain(directories).chain(files).chain(listings).chain(asked).chain(under_way)
     }
 }
 
@@ -155,9 +173,14 @@ mod tests {
             Record::Given { handle: 3, entries: vec![(5, 50)] },
             Record::Forgotten { ino: Ino(3) },
             Record::Closed { handle: 2 },
+            Record::UnderWay { request: 30, lives: 1, is_alone: false },
+            Record::UnderWay { request: 32, lives: 1, is_alone: false },
+            Record::UnderWay { request: 30, lives: 2, is_alone: true },
+            Record::Answered { request: 32 },
             // Of nothing that is known.
             Record::Closed { handle: 99 },
             Record::Asked { handle: 99, request: 24 },
+            Record::Answered { request: 99 },
             Record::Passed { handle: 99, backing: 1 },
             Record::Given { handle: 99, entries: vec![] },
         ]
@@ -172,13 +195,15 @@ mod tests {
         assert_eq!(past.files[&1].backing, Some(6));
         assert_eq!(past.asked.iter().collect::<Vec<_>>(), [(&1, &20)]);
         assert_eq!(past.listings[&3].given, [(3, 30), (4, 40), (5, 50)]);
+        let under_way = UnderWay { lives: 2, is_alone: true };
+        assert_eq!(past.under_way.iter().collect::<Vec<_>>(), [(&30, &under_way)]);
     }
 
     #[test]
     fn its_own_records_come_to_the_same() {
         let once = past(some());
         assert_eq!(past(once.clone().into_records()), once);
-        assert_eq!(once.into_records().count(), 7);
+        assert_eq!(once.into_records().count(), 8);
     }
 
     #[test]

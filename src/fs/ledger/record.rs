@@ -24,6 +24,10 @@ pub(super) enum Record {
     Given { handle: u64, entries: Vec<(u64, u64)> },
     /// A file or a directory was closed.
     Closed { handle: u64 },
+    /// A request that was sent again is under way in so many lives, this one with them.
+    UnderWay { request: u64, lives: u32, is_alone: bool },
+    /// It is answered.
+    Answered { request: u64 },
 }
 
 impl Record {
@@ -78,6 +82,16 @@ impl Record {
                 put(to, *handle);
                 put(to, *request);
             }
+            Record::UnderWay { request, lives, is_alone } => {
+                to.push(10);
+                put(to, *request);
+                put(to, u64::from(*lives));
+                to.push(u8::from(*is_alone));
+            }
+            Record::Answered { request } => {
+                to.push(11);
+                put(to, *request);
+            }
         }
     }
 
@@ -95,6 +109,12 @@ impl Record {
             7 => Record::Given { handle: from.number()?, entries: from.pairs()? },
             8 => Record::Closed { handle: from.number()? },
             9 => Record::Asked { handle: from.number()?, request: from.number()? },
+            10 => Record::UnderWay {
+                request: from.number()?,
+                lives: u32::try_from(from.number()?).ok()?,
+                is_alone: from.byte()? != 0,
+            },
+            11 => Record::Answered { request: from.number()? },
             _ => return None,
         };
         from.0.is_empty().then_some(record)
@@ -234,6 +254,8 @@ pub(super) mod tests {
             Record::Given { handle: 8, entries: vec![(3, 1), (4, u64::MAX)] },
             Record::Given { handle: 8, entries: vec![] },
             Record::Closed { handle: 8 },
+            Record::UnderWay { request: 20, lives: u32::MAX, is_alone: true },
+            Record::Answered { request: 20 },
         ] {
             let mut bytes = Vec::new();
             record.write(&mut bytes);

@@ -7,6 +7,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::chunked::Chunks;
+use crate::base::Foreign;
 
 /// More would be an attack: stores send a few dozen, and user metadata is limited to 8 KiB.
 const MAX_HEADERS: usize = 400;
@@ -206,8 +207,8 @@ impl Lines {
 
 /// Bytes of a header for people.
 fn shown(bytes: &[u8]) -> String {
-    let cut = &bytes[..bytes.len().min(MAX_SHOWN_BYTES)];
-    format!("{}{}", cut.escape_ascii(), if cut.len() < bytes.len() { "..." } else { "" })
+    let cut = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_SHOWN_BYTES)]);
+    format!("{}{}", Foreign(&cut), if bytes.len() > MAX_SHOWN_BYTES { "..." } else { "" })
 }
 
 fn not_http() -> Garbled {

@@ -1,4 +1,4 @@
-//! Asking twice: a GET that a program waits for, or a listing, that takes far longer than others did lately is sent a
+//! Asking twice: a GET that a program waits for, a HEAD or a listing, that takes far longer than others did lately is sent a
 //! second time, and the first of the two to answer is taken. Bodies that begin and then crawl are the business of
 //! `crawl`; both take their leave to ask twice here.
 //!
@@ -23,7 +23,7 @@ use crate::store::{
 };
 
 /// From when on answers of one kind are late.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Lateness {
     /// No answer is late before this, whatever others took.
     floor: Duration,
@@ -36,6 +36,9 @@ struct Lateness {
 
 const GETS: Lateness = Lateness { floor: Duration::from_millis(50), times: 2, recent: 256 };
 
+/// One waits for a HEAD beside a page of a single name, when a name is looked up: the same holds for both.
+const HEADS: Lateness = LISTINGS;
+
 /// Pages differ more than answers to GETs do, and a listing may be over before many have come.
 const LISTINGS: Lateness = Lateness { floor: Duration::from_secs(1), times: 4, recent: 16 };
 
@@ -45,7 +48,7 @@ const SHARE: u32 = 50;
 /// At most so many second tries in a row.
 const BURST: u32 = 4;
 
-/// Sends late GETs and listings a second time. Stands under [`Limit`](super::Limit): the second try takes no place of its
+/// Sends late GETs, HEADs and listings a second time. Stands under [`Limit`](super::Limit): the second try takes no place of its
 /// own.
 #[derive(Debug)]
 pub struct Hedge<S: ?Sized = dyn Store> {
@@ -54,6 +57,7 @@ pub struct Hedge<S: ?Sized = dyn Store> {
     leave: Leave,
 
     gets: Mutex<Recent>,
+    heads: Mutex<Recent>,
     /// Pages, and those of a single name, which come sooner.
     listings: [Mutex<Recent>; 2],
 }
@@ -124,8 +128,9 @@ impl<S: ?Sized> Hedge<S> {
     pub fn new(inner: Arc<S>, metrics: Arc<Metrics>, clock: Clock) -> Self {
         let credit = Arc::new(Mutex::new(SHARE * BURST));
         let leave = Leave { speeds: Arc::default(), metrics, credit };
-        let (gets, listings) = (Mutex::new(Recent::new(GETS)), [(); 2].map(|()| Mutex::new(Recent::new(LISTINGS))));
-        Hedge { inner, clock, leave, gets, listings }
+        let recent = |rule| Mutex::new(Recent::new(rule));
+        let (gets, heads, listings) = (recent(GETS), recent(HEADS), [LISTINGS; 2].map(recent));
+        Hedge { inner, clock, leave, gets, heads, listings }
     }
 
     /// The answer to a request, which is sent a second time where it is late.
@@ -177,7 +182,7 @@ impl<S: Store + ?Sized> Store for Hedge<S> {
     }
 
     async fn head(&self, request: HeadRequest) -> Result<ObjectMeta> {
-        self.inner.head(request).await
+        self.hedged(&self.heads, Priority::Demand, || self.inner.head(request.clone())).await
     }
 
     async fn list(&self, request: ListRequest) -> Result<ListPage> {
@@ -285,6 +290,22 @@ mod tests {
         assert_eq!(bench.counts(), (1, 1));
         bench.faults.once(Operation::List, Fault::Late(Duration::from_secs(60)));
         assert_eq!(list(1).await, 60_040, "of single names nothing is known yet");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_head_is_asked_for_twice_too() {
+        let bench = bench();
+        let head = async || {
+            let began = bench.clock.elapsed();
+            assert_eq!(bench.hedge.head(HeadRequest::new(Key::new("k"))).await.unwrap().size, 5);
+            (bench.clock.elapsed() - began).as_millis()
+        };
+        for _ in 0..HEADS.recent {
+            assert_eq!(head().await, 40);
+        }
+        bench.faults.once(Operation::Head, Fault::Late(Duration::from_secs(60)));
+        assert_eq!(head().await, 1040);
+        assert_eq!(bench.counts(), (1, 1));
     }
 
     #[tokio::test(start_paused = true)]

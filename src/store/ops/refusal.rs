@@ -209,11 +209,10 @@ mod tests {
 
     #[test]
     fn what_a_service_says_stays_on_one_line() {
-        let body =
-            "<Error><Code>Odd\nCode</Code><Message>no.\n2026-01-01T00:00:00Z  INFO \u{1b}[2Jmounted</Message></Error>";
+        let body = "<Error><Code>Odd\nCode</Code><Message>no.\n2026-01-01T00:00:00Z  INFO \u{1b}[2J\u{202e}mounted</Message></Error>";
         let said = error(Dialect::Oss, 403, &[], body).to_string();
         assert!(said.contains("no. 2026") && said.contains("Odd Code"), "{said}");
-        assert!(!said.contains(char::is_control), "{said:?}");
+        assert!(!said.contains(char::is_control) && !said.contains('\u{202e}'), "{said:?}");
     }
 
     #[test]
