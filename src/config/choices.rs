@@ -19,8 +19,7 @@ pub(super) trait Choice: Copy + PartialEq + Sized + 'static {
 
     /// The variant of a word; `None` for any other text.
     fn of_word(word: &str) -> Option<Self> {
-        let at = Self::WORDS.iter().position(|known| *known == word)?;
-        Self::VARIANTS.get(at).copied()
+        Self::VARIANTS.iter().copied().find(|variant| variant.word() == word)
     }
 }
 

@@ -1,7 +1,6 @@
 //! From what was given to what the rooms want.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 

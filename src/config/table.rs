@@ -307,7 +307,7 @@ table! {
         "Copying requests under way at once, all copies together, 1 to 1024.";
     LeavePartsOnError = "leave-parts-on-error", Copy, Switch, Default "off",
         "Keep the parts of a copy that fails or is cancelled, so that a later one can go on from them. They are paid \
-         for until somebody aborts the upload.";
+         for until the upload is aborted.";
     ShallowCopy = "shallow-copy", Copy, Switch, Default "on",
         "Try larger objects in one request first where the service may only have to write down a name: in the same \
          bucket, storage class and without encryption.";
@@ -329,7 +329,7 @@ table! {
     ControlSocket = "control-socket", Run, Path, Unset "in the runtime directory",
         "Take control requests on a Unix socket here, or nowhere with off; only its owner and root may ask.";
     FuseFd = "fuse-fd", Run, Count, Unset "none",
-        "Serve this descriptor of /dev/fuse, which whoever started the program has mounted on DIR and will unmount; the \
+        "Serve this descriptor of /dev/fuse, which the caller has mounted on DIR and will unmount; the \
          same as /dev/fd/N for DIR. Stays in the foreground.";
     MetricsListen = "metrics-listen", Run, Text("ADDRESS"), Unset "none",
         "Serve /metrics for Prometheus, /healthz and /readyz over HTTP on this host and port, as in 127.0.0.1:9464, or on \

@@ -12,7 +12,7 @@ use crate::base::{Ino, fnv1a};
 use crate::list::Trust;
 use crate::tree::{OrderId, OrderState, Take};
 
-/// An open directory.
+/// A directory that is open.
 #[derive(Debug)]
 pub(super) struct OpenDirectory {
     pub(super) ino: Ino,
@@ -312,7 +312,7 @@ impl Fs {
         }
     }
 
-    /// Closes a directory.
+    /// Closes an open directory.
     pub fn releasedir(&self, handle: DirHandle) {
         if let Some(ledger) = self.ledger() {
             ledger.closed(handle.0);

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::control;
 use crate::store::{Error, ErrorKind};
 
-/// An errno value.
+/// An error number of the system.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Errno(pub i32);
 
@@ -26,37 +26,37 @@ macro_rules! errnos {
 }
 
 errnos! {
-    /// No such file.
+    /// There is no such file.
     ENOENT,
     /// Not allowed, or archived.
     EACCES,
     /// The object changed under an open descriptor.
     ESTALE,
-    /// Read-only file system.
+    /// The file system is read-only.
     EROFS,
     /// The store failed for good.
     EIO,
     /// No such extended attribute.
     ENODATA,
-    /// Unknown ioctl.
+    /// The ioctl is not known.
     ENOTTY,
     /// Name over 255 bytes.
     ENAMETOOLONG,
-    /// Not a directory.
+    /// It is not a directory.
     ENOTDIR,
-    /// Is a directory.
+    /// It is a directory.
     EISDIR,
-    /// Unknown handle.
+    /// The handle is not known.
     EBADF,
-    /// Bad argument.
+    /// An argument is not valid.
     EINVAL,
     /// Offset past the end.
     ENXIO,
-    /// Buffer too small.
+    /// The buffer is too small.
     ERANGE,
     /// Not allowed for this caller.
     EPERM,
-    /// Not supported here.
+    /// It is not supported here.
     ENOSYS,
     /// Not supported for this object.
     EOPNOTSUPP,
@@ -64,7 +64,7 @@ errnos! {
     ENOSPC,
     /// Too long for the way it goes.
     EMSGSIZE,
-    /// Under way already.
+    /// It is under way already.
     EBUSY,
     /// Who waited is told to end.
     EINTR,

@@ -29,7 +29,7 @@ pub(super) struct OpenFile {
     watched: Option<Watched>,
     /// The object was seen to have changed: this descriptor reads no more.
     changed: AtomicBool,
-    /// Bytes asked for.
+    /// Bytes that were asked for.
     asked_bytes: AtomicU64,
 }
 
@@ -176,7 +176,7 @@ impl Fs {
         }
     }
 
-    /// Closes a file.
+    /// Closes an open file.
     pub fn release(&self, handle: FileHandle) {
         // The buffers of a last handle are freed without the lock.
         let closed = self.files.write().remove(&handle);

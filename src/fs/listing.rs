@@ -166,7 +166,7 @@ impl Behind {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Progress {
     pub(super) pages: u64,
-    /// How it ended.
+    /// How the listing ended; `None` while it goes on.
     pub(super) ended: Option<Result<()>>,
 }
 

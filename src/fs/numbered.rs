@@ -12,7 +12,7 @@ pub(super) struct Numbered<'a> {
     digits: &'a str,
     /// What stands behind it.
     pub(super) suffix: &'a str,
-    /// The number.
+    /// The number in the name.
     pub(super) number: u64,
     /// Of how many it is one, where the name says that.
     pub(super) total: Option<u64>,

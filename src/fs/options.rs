@@ -34,9 +34,9 @@ pub struct Options {
     pub symlinks: Symlinks,
     /// Who may control the mount, besides root: who mounted it.
     pub owner: u32,
-    /// Owner of everything.
+    /// The owner of every entry.
     pub uid: u32,
-    /// Group of everything.
+    /// The group of every entry.
     pub gid: u32,
     /// Permission bits of files.
     pub file_mode: u16,
@@ -152,9 +152,9 @@ pub enum DirectIo {
     /// Those of at least [`DIRECT_IO_BYTES`], for programs that read in large pieces.
     #[default]
     Auto,
-    /// All.
+    /// Every file is read past the page cache.
     On,
-    /// None.
+    /// No file is read past the page cache.
     Off,
 }
 
@@ -167,7 +167,7 @@ pub const DIRECT_IO_BYTES: u64 = 16 << 20;
 /// What becomes of a file's pages in the kernel between two opens of the same version.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum KeepPageCache {
-    /// They stay.
+    /// Pages stay from open to open.
     #[default]
     On,
     /// They are dropped at each open.

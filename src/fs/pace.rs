@@ -61,7 +61,7 @@ impl Pace {
         new
     }
 
-    /// Entries were read.
+    /// Counts entries that were read.
     pub(super) fn read(&mut self, entries: u64) {
         self.earned += entries * PER_ENTRY;
     }

@@ -31,7 +31,7 @@ const LIVES: u64 = 1 << 20;
 /// A file that is open from an earlier life: its number, and that under which the kernel reads it by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StillOpen {
-    /// The inode number.
+    /// The inode number of the file.
     pub ino: Ino,
     /// The number of the kernel's backing file, if it has one.
     pub backing: Option<u32>,

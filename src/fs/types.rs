@@ -10,9 +10,9 @@ use crate::read;
 /// The kinds of entries a bucket can show.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FileKind {
-    /// An object.
+    /// A file, which is an object.
     File,
-    /// A common prefix.
+    /// A directory, which is a common prefix.
     Directory,
     /// A symlink object, where they are shown as links.
     Symlink,
@@ -21,19 +21,19 @@ pub enum FileKind {
 /// Attributes of an entry.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Attr {
-    /// Inode number.
+    /// The inode number of the entry.
     pub ino: Ino,
-    /// Kind.
+    /// The kind of the entry.
     pub kind: FileKind,
     /// Bytes; 0 for directories.
     pub size: u64,
     /// Modification time; the other times show the same.
     pub mtime: Timestamp,
-    /// Permission bits.
+    /// The permission bits of the entry.
     pub mode: u16,
-    /// Owner.
+    /// The owner of the entry.
     pub uid: u32,
-    /// Group.
+    /// The group of the entry.
     pub gid: u32,
     /// 1 for files, 2 for directories.
     pub nlink: u32,
@@ -44,7 +44,7 @@ pub struct Attr {
 /// The answer to a look-up.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Entry {
-    /// It exists.
+    /// The name exists in the directory.
     Found(Attr),
     /// It does not, and the kernel may believe so this long (zero: do not cache).
     Missing(Duration),
@@ -85,7 +85,7 @@ impl AsFd for Backing {
 /// The answer to an open.
 #[derive(Clone, Debug)]
 pub struct Opened {
-    /// The new handle.
+    /// The handle of the open file.
     pub handle: FileHandle,
     /// What to tell the kernel, if it is to ask for the bytes.
     pub page_cache: PageCache,
@@ -108,7 +108,7 @@ pub struct DirEntry<'a> {
 /// Whether whoever takes an entry has room for more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Room {
-    /// It was taken.
+    /// The entry was taken, and another may be.
     Left,
     /// It was not taken, for lack of room.
     Full,
@@ -123,18 +123,18 @@ pub enum Counting {
     Plus,
 }
 
-/// What statfs(2) shows.
+/// The figures that statfs(2) shows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Statfs {
     /// Blocks of `block_size` in all.
     pub blocks: u64,
-    /// Free blocks.
+    /// Blocks that are free.
     pub blocks_free: u64,
-    /// Inodes in all.
+    /// Inodes that there are in all.
     pub files: u64,
-    /// Free inodes.
+    /// Inodes that are free.
     pub files_free: u64,
-    /// Bytes.
+    /// The size of a block, in bytes.
     pub block_size: u32,
     /// Longest name in bytes.
     pub name_max: u32,
@@ -145,6 +145,6 @@ pub struct Statfs {
 pub enum XattrReply {
     /// The length asked for.
     Size(u32),
-    /// The value.
+    /// The value of the attribute.
     Data(Vec<u8>),
 }

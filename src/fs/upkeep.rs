@@ -55,7 +55,7 @@ struct Use {
 /// How old a listing is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Age {
-    /// There is time.
+    /// It need not be listed again yet.
     Young,
     /// It should be made again now, if it is worth its pages.
     Old { pages: usize },
@@ -68,7 +68,7 @@ impl Uses {
         Uses { directories: LruCache::new(WATCHED), any: false, wake }
     }
 
-    /// Something was used.
+    /// Notes that something was used.
     pub(super) fn used(&mut self) {
         if !std::mem::replace(&mut self.any, true) {
             self.wake.notify_one();

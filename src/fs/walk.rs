@@ -28,7 +28,7 @@ const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 /// What was known of a directory when it was opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Known {
-    /// All: nobody waits.
+    /// All of it: the walk does not wait.
     Complete,
     /// A listing of a directory above it is on its way here.
     Coming,
@@ -52,7 +52,7 @@ pub(super) struct Ahead {
 pub(super) enum Outcome {
     /// The walk read much of what was listed.
     Followed,
-    /// It went elsewhere.
+    /// The walk went elsewhere.
     Ignored,
 }
 

@@ -42,7 +42,7 @@ pub(super) struct Again {
     pub(super) number: u64,
     /// The key that it concerns, if that is known.
     pub(super) key: Option<String>,
-    /// Its arguments.
+    /// The arguments of the request.
     pub(super) what: String,
 }
 

@@ -94,7 +94,7 @@
 //! | option | taken over |
 //! |---|---|
 //! | `log-level`, `max-bandwidth`, `drain-timeout` | at once |
-//! | `memory-limit` | at once; a lower one gives up what nobody waits for, the rest as it is read |
+//! | `memory-limit` | at once; a lower one gives up what no program waits for, the rest as it is read |
 //! | `prefetch`, `part-size` | by files opened from then on; files in memory keep the parts they began with |
 //! | `metadata-ttl`, `negative-ttl` | at once, also for what is known; the kernel goes on believing what it was told for as long as it was told. A view that was frozen (`indefinite`) stays so |
 //! | all others | by a new mount; the log names those that have changed, with their places |

@@ -73,7 +73,7 @@
 //! | `copy-cancel` | `job` | as `copy-status` |
 //!
 //! Sizes are numbers of bytes or texts such as `"512MiB"`. `wait` holds the answer until the job has ended, or for 10 s, so
-//! who waits asks again: the kernel lets nobody go, not even to be killed, before an ioctl is answered.
+//! who waits asks again: the kernel does not let a process go, not even to be killed, before an ioctl is answered.
 //!
 //! **prefetch** takes files, and directories with all below them, in the order given, behind what programs wait for. What it
 //! fetches stays as files stay that were read. A job fills three quarters of `memory-limit` at most: more would push out

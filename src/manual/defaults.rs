@@ -28,7 +28,7 @@
 //! `metadata-ttl`: 60 s, `negative-ttl`: 5 s. Training data and models are written once. The absence of a name that a
 //! program looks for again is believed for a shorter time, because waiting for a file to appear is a habit of scripts.
 //!
-//! `listing`: auto. Whoever looks into two directories pays for what lies ahead, at most 32 pages; whoever walks a
+//! `listing`: auto. A program that looks into two directories pays for what lies ahead, at most 32 pages; one that walks a
 //! million small directories pays for a thousand pages instead of a million.
 //!
 //! `list-concurrency`: 64, as `max-connections`. With 50 ms a page that is more than a million keys a second.
@@ -49,10 +49,10 @@
 //! `verify`: crc64. Comparing costs little beside receiving, and only whole objects can be compared.
 //!
 //! `file-mode`, `dir-mode`: 0444 and 0555. Nothing can be written, and a mode that says otherwise misleads programs;
-//! owner and group are whoever mounts. Execution is a matter of `file-mode=0555`.
+//! owner and group are those of the user who mounts. Execution is a matter of `file-mode=0555`.
 //!
 //! `odd-keys`: hide. Keys that make no safe path are rare and mostly mistakes; what is left out is counted, and named
 //! once in the log.
 //!
 //! The first request at the start has about 15 s to succeed, and gives up after some 6 s of failures; every later one
-//! is retried for a minute. Whoever waits for a mount can act on a sentence; whoever reads a file cannot act on EIO.
+//! is retried for a minute. A user who waits for a mount can act on a sentence; a program that reads a file cannot act on EIO.

@@ -53,7 +53,7 @@
 //!
 //! A mount in use is taken out of the tree of names at once, and serves the files that are open until they are closed,
 //! or until the daemon ends; after that they fail with ENOTCONN. The daemon unmounts its own mount, known by its
-//! number, not whatever is mounted on the directory by then. A mount that somebody has mounted something else over
+//! number, not whatever is mounted on the directory by then. A mount over which something else was mounted
 //! cannot be removed before that is gone.
 //!
 //! After `kill -9` of the daemon the directory answers ENOTCONN ("Transport endpoint is not connected") to everybody;

@@ -4,10 +4,10 @@
 //!
 //! A bucket gives its keys in byte order, a thousand per request, each page behind the one before. Alone that is 20
 //! pages a second at 50 ms: a million keys in 50 s. But a listing may also begin behind any text. So the span of keys
-//! is cut into segments that are listed side by side, `list-concurrency` (64) at most, and whoever is done early takes
+//! is cut into segments that are listed side by side, `list-concurrency` (64) at most, and a worker that is done early takes
 //! half of the longest remainder left.
 //!
-//! Where to cut is guessed, since nobody knows the keys: from the characters seen so far, from how much of that space
+//! Where to cut is guessed, since the keys are not known: from the characters seen so far, from how much of that space
 //! the last page took, and from the names at the top, which two or three requests with a delimiter show. A cut in the
 //! wrong place costs a request that finds nothing, or half a page that two segments both get. Such waste is bounded by
 //! a share of what was listed: a hundred pages take at most some 160 requests, a thousand at most 1200. Directories of

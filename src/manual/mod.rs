@@ -4,7 +4,7 @@
 //! - [`commands`]: what each command does, with examples.
 //! - [`install`]: packages, what is in them, upgrading and removing, images, which systems.
 //! - [`running`]: starting, stopping, signals, the log, exit statuses, mount(8) and fstab.
-//! - [`service`]: systemd, fstab, mounts by users, restarts that nobody notices.
+//! - [`service`]: systemd, fstab, mounts by users, restarts that programs do not notice.
 //! - [`configuration`]: files, examples, what holds and why, what changes while a mount lives.
 //! - [`credentials`]: where access keys come from, and how a mount outlives them.
 //! - [`kernel`]: what is asked of the kernel, and what it does not let us change.

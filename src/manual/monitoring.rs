@@ -102,7 +102,7 @@
 //!
 //! Reads that the kernel answers from its page cache, or from a file that is left to it, never reach the daemon and are in
 //! none of these. A read counts as answered from a `buffer` where all of its bytes were there when it came, as
-//! `under-way` where it waited for a request that somebody else had caused, and as `store` where it caused one itself.
+//! `under-way` where it waited for a request that another had caused, and as `store` where it caused one itself.
 //!
 //! What to look at first:
 //!

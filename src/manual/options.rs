@@ -96,7 +96,7 @@
 //! | `copy-parallel` | N | `3` | Parts of one object copied at once, 1 to 1000. |
 //! | `copy-threshold` | SIZE | `200MiB` | Objects up to this size are copied in one request, larger ones in parts; at most 5GiB. |
 //! | `copy-requests` | N | `32` | Copying requests under way at once, all copies together, 1 to 1024. |
-//! | `leave-parts-on-error` | on off | `off` | Keep the parts of a copy that fails or is cancelled, so that a later one can go on from them. They are paid for until somebody aborts the upload. |
+//! | `leave-parts-on-error` | on off | `off` | Keep the parts of a copy that fails or is cancelled, so that a later one can go on from them. They are paid for until the upload is aborted. |
 //! | `shallow-copy` | on off | `on` | Try larger objects in one request first where the service may only have to write down a name: in the same bucket, storage class and without encryption. |
 //!
 //! # run
@@ -111,7 +111,7 @@
 //! | `log-format` | text json | `text` | How lines of the log look. |
 //! | `pid-file` | PATH | none | Write the daemon's process id here while it runs. |
 //! | `control-socket` | PATH | in the runtime directory | Take control requests on a Unix socket here, or nowhere with off; only its owner and root may ask. |
-//! | `fuse-fd` | N | none | Serve this descriptor of /dev/fuse, which whoever started the program has mounted on DIR and will unmount; the same as /dev/fd/N for DIR. Stays in the foreground. |
+//! | `fuse-fd` | N | none | Serve this descriptor of /dev/fuse, which the caller has mounted on DIR and will unmount; the same as /dev/fd/N for DIR. Stays in the foreground. |
 //! | `metrics-listen` | ADDRESS | none | Serve /metrics for Prometheus, /healthz and /readyz over HTTP on this host and port, as in 127.0.0.1:9464, or on a Unix socket at a path. There is no password: keep it on the loopback or where only those come who may know. |
 //! | `supervise` | on off | `off` | Start the daemon again when it dies, and let it go on with the mount, so that open files stay readable. systemd does so without this option. |
 //! | `drain-timeout` | TIME | `10s` | How long SIGTERM waits for reads under way before unmounting. |

@@ -40,7 +40,7 @@
 //! in. From then on a read that holds the first byte of a tensor makes all of it come, in GETs side by side, and once two
 //! tensors were begun the whole file follows in the order of its bytes: behind what readers wait for, in GETs of 4 MiB, up
 //! to eight times what was read, and only of files that take less than half of the memory limit. So tensors may be
-//! read in any order, through mappings too, and there is little that nobody wants. Who leaves tensors halfway, as a rank
+//! read in any order, through mappings too, and there is little that is not wanted. Who leaves tensors halfway, as a rank
 //! does that takes a slice of each, is believed no more after a few; such files are then read like any other.
 //!
 //! The first read of a model opens a window of 2 MiB and not of 16: it is for the header, which says more than a guess.
@@ -78,11 +78,11 @@
 //!
 //! `prefetch=off` fetches the bytes asked for and nothing else; reads of the same bytes still share a GET.
 //! `prefetch=open` begins with the first byte at open, file after file in the order of the opens, in up to three
-//! quarters of the memory; closing a file frees what nobody read of it and gives up its place.
+//! quarters of the memory; closing a file frees what was not read of it and gives up its place.
 //!
 //! # Loads that are recorded and replayed
 //!
-//! A program that loads a model or a data set mostly reads the same bytes each time, in an order that nobody can guess.
+//! A program that loads a model or a data set mostly reads the same bytes each time, in an order that cannot be guessed.
 //! `record=FILE` writes down which bytes of which objects are read, in the order in which they are first wanted;
 //! `replay=FILE` makes the next mount fetch them in that order, ahead of the program. The same file may be named by both:
 //! a mount in a pod then follows the last load and records the present one, and the first time there is nothing to
@@ -166,7 +166,7 @@
 //! Where the daemon runs as root, objects of 16 MiB up to half of the memory limit lie in files of a file system in
 //! memory that is mounted nowhere, in huge pages. When all of an object is there, and its checksum was found right, the
 //! next open is passed through to that file: the kernel reads and maps it at the speed of memory, and asks the daemon for
-//! nothing. For as long as somebody has it open like that, none of it is given up; at most three quarters of the memory
+//! nothing. For as long as a program has it open like that, none of it is given up; at most three quarters of the memory
 //! limit are held this way. A file that is open in another way is not passed through until it was closed. Where the kernel
 //! or the daemon's rights do not allow it (`passthrough=off` has the same effect), second reads come from the daemon's
 //! memory or the page cache, also without a request.
@@ -215,7 +215,7 @@
 //! # Errors
 //!
 //! A GET is resumed and retried by the store until its budget is spent. A failure of a GET that was made ahead of a
-//! reader is nobody's error: it is forgotten, or, where a read had come to wait for it, tried once more from the byte
+//! reader is not an error: it is forgotten, or, where a read had come to wait for it, tried once more from the byte
 //! where it broke. A failure that reaches a program is not remembered: the next read tries again.
 //!
 //! A service that throttles gets half as many requests at a time for each round of them that met a busy service, and one

@@ -33,7 +33,7 @@
 //! Every option may stand after `-o`, with `-` or `_` between its words; a comma within a value is written `\,`.
 //! mount(8)'s own words are accepted. `noexec` is obeyed; the rest says nothing that is not so anyway: the mount is
 //! always read-only, without devices and without set-uid programs, and its times never change. `rw` is refused from
-//! people and passed over from mount(8), which says it whenever nobody says `ro`. Words that are unknown are errors,
+//! people and passed over from mount(8), which says it whenever `ro` is not given. Words that are unknown are errors,
 //! unless mount(8) is told `-s`.
 //!
 //! Credentials never stand on a command line, where everybody could read them: they come from the environment,
@@ -56,7 +56,7 @@
 //! |---|---|
 //! | SIGTERM, SIGINT | unmounts (lazily where busy), answers what is under way within `drain-timeout`, exits with 0; a second one cuts the wait short |
 //! | SIGHUP | reads the configuration again and takes over [what can change](super::configuration#while-it-is-mounted). A credentials file is read again by itself whenever it changes |
-//! | SIGUSR1 | ends, and leaves the mount to the next daemon, where somebody keeps it: see [`service`](super::service) |
+//! | SIGUSR1 | ends, and leaves the mount to the next daemon, where it is kept: see [`service`](super::service) |
 //! | SIGUSR2 | the next log level: error, warn, info, debug, trace, and round again |
 //!
 //! While it lives, a daemon has a file in `/run/ossmount` (for users, in `$XDG_RUNTIME_DIR/ossmount`) with its process

@@ -1,7 +1,7 @@
 //! Security: who could do what, and what stands against it.
 //!
 //! ossmount is one process that holds access keys, talks to a service, and answers the kernel. Four parties meet there: who
-//! mounts (the *owner*), other users of the machine, who writes objects into the bucket, and whoever answers at the other end
+//! mounts (the *owner*), other users of the machine, who writes objects into the bucket, and the services at the other end
 //! of the network.
 //!
 //! # What is not defended against
@@ -31,7 +31,7 @@
 //!
 //! # Other users of the machine
 //!
-//! - The kernel lets nobody but the owner into a mount, not even root, until `allow-root` or `allow-other` says so; then the
+//! - The kernel lets only the owner into a mount, not even root, until `allow-root` or `allow-other` says so; then the
 //!   modes hold (`uid`, `gid`, `file-mode`, `dir-mode`), and the kernel checks them. With `control-xattr` it does not, which is
 //!   why that option is refused beside `allow-other`.
 //! - There are no devices and no set-uid programs on a mount (`nodev`, `nosuid`), whatever an object says; `noexec` forbids
@@ -54,7 +54,7 @@
 //!
 //! # Who writes objects
 //!
-//! Keys, metadata and bytes are somebody else's words.
+//! Keys, metadata and bytes are written by others.
 //!
 //! | they write | what happens |
 //! |---|---|
@@ -63,7 +63,7 @@
 //! | a symlink object | shown as a file; with `symlinks=on` as a relative link that never leads out of the mount, else as a file |
 //! | control characters or bidirectional marks in names, classes, tags, or in what the service says | escaped in the log, in errors, and wherever a command prints to a terminal; the log is one line an event |
 //! | a key, or a message of the service, of megabytes | log lines and errors show the first 4096 bytes |
-//! | a million directories, a directory of millions | names take bounded memory (`metadata-memory`); a walk ahead ends when nobody follows |
+//! | a million directories, a directory of millions | names take bounded memory (`metadata-memory`); a walk ahead ends when no program follows |
 //! | a file that calls itself safetensors or GGUF, with a header full of lies | the header is a hint about what to fetch next: at worst some requests for nothing, within `memory-limit` |
 //! | an object that changes while it is read | one descriptor shows one version; ESTALE otherwise |
 //!

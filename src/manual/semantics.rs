@@ -228,7 +228,7 @@
 //!
 //! Under a time for `metadata-ttl`, directories in use are listed again in the background when three quarters of it
 //! are over, so that a program that polls never waits: those used last, 256 at most, 8 at once, and only where
-//! somebody has opened the directory since, or looked up or opened as many names in it as it has pages, after a quarter
+//! a program has opened the directory since, or looked up or opened as many names in it as it has pages, after a quarter
 //! of that time: what a program does with a listing that it has just waited for is no reason for another. Entries that
 //! have not changed keep their inode numbers and their pages; what has changed the kernel is told.
 //!
@@ -236,7 +236,7 @@
 //!
 //! | `listing` | |
 //! |---|---|
-//! | `lazy` | nothing: a directory is listed when somebody looks into it |
+//! | `lazy` | nothing: a directory is listed when a program looks into it |
 //! | `eager` | the whole mount from the start on, in the background; again when three quarters of `metadata-ttl` are over, if any of it was used meanwhile |
 //! | `auto` | what lies ahead of a walk |
 //!
@@ -244,7 +244,7 @@
 //! listed, the rest of that subtree is listed at once: 1000 keys a request, however many directories they lie in. It
 //! runs ahead of the walk by 32,000 entries, four times what the walk has read, and four pages for each directory that
 //! it has opened; and ends when the walk does not follow for 10 s. A directory that it has not come to is listed by
-//! itself, so that nobody waits for the whole.
+//! itself, so that no program waits for the whole.
 //!
 //! What `lazy` asks for, one request for the bucket itself at the start and one for each of three directories:
 //!
@@ -264,9 +264,9 @@
 //!
 //! # Memory
 //!
-//! Names and attributes take some 100 bytes a file. Past `metadata-memory`, directories that nobody has used for longest
+//! Names and attributes take some 100 bytes a file. Past `metadata-memory`, the directories that were not used for longest
 //! are forgotten, except for what programs, or the kernel's own memory of names, still refer to. They are listed again
-//! when somebody looks into them, and inode numbers stay the same.
+//! when a program looks into them, and inode numbers stay the same.
 //!
 //! # When an object changes
 //!

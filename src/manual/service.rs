@@ -1,4 +1,4 @@
-//! Running as a service: systemd, fstab, mounts by users, mounts that somebody else makes, and restarts that nobody notices.
+//! Running as a service: systemd, fstab, mounts by users, mounts that others make, and restarts that programs do not notice.
 //!
 //! # A service of systemd
 //!
@@ -36,8 +36,8 @@
 //!   away. `systemctl reload` reads the configuration too, and leaves all as it was where something is wrong with it: what
 //!   comes from a file named by `OSSMOUNT_CONFIG` can be tried so before a restart. The variables of the service are read
 //!   at a start alone.
-//! - `systemctl restart` fails while the bucket is out of reach, and the service goes on trying; whoever reads waits. A
-//!   `systemctl stop` between two tries finds nobody who could unmount: the directory stays dead until the next start or an
+//! - `systemctl restart` fails while the bucket is out of reach, and the service goes on trying; readers wait. A
+//!   `systemctl stop` between two tries finds no daemon that could unmount: the directory stays dead until the next start or an
 //!   `umount`.
 //!
 //! # fstab, mount units, automount
@@ -60,15 +60,15 @@
 //! included, see such a mount only with `allow-other`, which needs `user_allow_other` in `/etc/fuse.conf`. The kernel does
 //! not read files by itself (passthrough) for users, and its readahead stays at 128 KiB.
 //!
-//! # Mounts that somebody else makes
+//! # Mounts that others make
 //!
 //! A container storage driver opens `/dev/fuse`, mounts it, and starts the daemon with the descriptor: as `/dev/fd/N` in
 //! place of the directory, or with `fuse-fd=N` beside it. The daemon needs no privileges then. It stays in the
 //! foreground, says on stderr why it cannot serve, and ends when the mount does; who has mounted unmounts.
 //!
-//! # Restarts that nobody notices
+//! # Restarts that programs do not notice
 //!
-//! Where somebody keeps the device of a mount and its ledger, the mount outlives its daemon. With the unit above that is
+//! Where the device of a mount and its ledger are kept, the mount outlives its daemon. With the unit above that is
 //! systemd's descriptor store; with `supervise` it is a small process that does nothing but hold both and start the daemon
 //! again. `systemctl restart`, an upgrade followed by a restart, a crash, and `kill -9` then show as a pause: reads that
 //! were under way are asked again of the next daemon, and answered by it. SIGUSR1 asks a daemon to hand over so.

@@ -39,7 +39,7 @@
 //!
 //! > the credentials are not accepted by ...: ...: renew them
 //!
-//! Temporary keys that have ended. A file that somebody renews is read again by itself; keys in the environment cannot be
+//! Temporary keys that have ended. A file that is renewed is read again by itself; keys in the environment cannot be
 //! renewed, so use a role or `credentials-process` instead.
 //!
 //! > access to bucket ... is denied at ...: allow this key to list it (oss:ListObjects, or s3:ListBucket) and to read its objects, or name a prefix that it may list
@@ -107,7 +107,7 @@
 //!
 //! # A file is missing
 //!
-//! A new object may stay unseen for `metadata-ttl` (60 s), or `negative-ttl` (5 s) where somebody looked for it in vain. To
+//! A new object may stay unseen for `metadata-ttl` (60 s), or `negative-ttl` (5 s) where a program looked for it in vain. To
 //! see it now: `ossmount control DIR '{"op":"refresh","path":"..."}'`.
 //!
 //! > left out: its name ...; see odd-keys=escape
@@ -160,7 +160,7 @@
 //! |---|---|---|
 //! | `metrics.throttled` | the service asks to slow down; fewer requests are made by themselves | spread the load, or ask for a higher limit |
 //! | `metrics.retries`, `metrics.body_resumes` | broken connections, failures of the service | look at the network; each is a line at `debug` |
-//! | `metrics.bytes_fetched` far faster than `metrics.bytes_read` | reading ahead that nobody uses: small reads here and there | `--prefetch off`, or `--prefetch-threshold 8MiB` |
+//! | `metrics.bytes_fetched` far faster than `metrics.bytes_read` | read-ahead that is not used: small reads here and there | `--prefetch off`, or `--prefetch-threshold 8MiB` |
 //! | `metrics.memory_shortages` | the machine is short of memory, and buffers are given up | a smaller `memory-limit`, or more memory |
 //! | `metrics.list_requests` while nothing is looked into | an `eager` listing, or directories in use that are kept fresh | `--metadata-ttl indefinite` |
 //! | `metrics.head_requests` | names looked up one at a time | read the directory once before: `ls` it |

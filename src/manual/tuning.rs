@@ -1,7 +1,7 @@
 //! Tuning: what each option changes, measured, and when to touch it.
 //!
 //! Mostly nothing has to be tuned: windows, connections, caches and listings follow what programs do. What follows says what
-//! an option costs or gains against its default, so that whoever does touch one knows what for.
+//! an option costs or gains against its default, so that a user who does change one knows what for.
 //!
 //! # How it was measured
 //!
@@ -67,7 +67,7 @@
 //! | `prefetch-threshold=16MiB` | 256 MiB in order | 1.49 |
 //!
 //! `off` suits programs that look into many files and read little of each, and networks that are paid for by the byte: nothing
-//! is fetched that nobody asked for. `open` suits loaders that open all that they will read, in the order in which they read it.
+//! is fetched that was not asked for. `open` suits loaders that open all that they will read, in the order in which they read it.
 //! A larger threshold is a middle way: headers are read without consequence, whole files a little later. A load that is
 //! always the same is better served by `record` and `replay` ([`reading`](super::reading)).
 //!
@@ -80,7 +80,7 @@
 //! | `passthrough=off` | 1.0, from the daemon: 0.6 instead of 0.25 s of its processor time for both reads |
 //!
 //! By default what was read stays with the daemon while there is memory, and the kernel reads it there by itself. With
-//! `memory-cache=off` a file that nobody has open is forgotten; `direct-io=off` then leaves second reads to the page cache,
+//! `memory-cache=off` a file that no program has open is forgotten; `direct-io=off` then leaves second reads to the page cache,
 //! which the kernel shares out among all programs. Filling it costs more processor time at the first read
 //! ([`defaults`](super::defaults) has the figures).
 //!

@@ -6,18 +6,18 @@ const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.'
 const PATH: &AsciiSet = &VALUE.remove(b'/');
 
 /// Encodes a name or a value of the query; the slash is encoded too.
-pub fn value(text: &str) -> PercentEncode<'_> {
+pub(super) fn value(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, VALUE)
 }
 
 /// Encodes a path, keeping its slashes. Dot segments and doubled slashes stay what they are.
-pub fn path(text: &str) -> PercentEncode<'_> {
+pub(super) fn path(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, PATH)
 }
 
 /// What stands for a parameter without a value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Valueless {
+pub(super) enum Valueless {
     /// `acl`, as OSS wants it.
     Bare,
     /// `acl=`, as S3 wants it.
@@ -25,7 +25,7 @@ pub enum Valueless {
 }
 
 /// The query in canonical form: encoded, then sorted by name and value, joined by `&`.
-pub fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>, valueless: Valueless) -> String {
+pub(super) fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>, valueless: Valueless) -> String {
     let mut encoded: Vec<(String, String)> =
         pairs.into_iter().map(|(name, text)| (value(name).to_string(), value(text).to_string())).collect();
     encoded.sort();

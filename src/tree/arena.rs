@@ -204,7 +204,7 @@ impl Arena {
         Some(slots.filter(|(_, node)| node.is_some()).map(move |(slot, _)| NodeId((block * BLOCK + slot) as u32)))
     }
 
-    /// Nodes alive.
+    /// The number of nodes alive.
     pub(super) fn len(&self) -> usize {
         self.live
     }

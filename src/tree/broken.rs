@@ -1,6 +1,6 @@
 //! What becomes of a reference to an entry that is not there, which would be a mistake of the tree's own.
 //!
-//! Nothing panics: a panic in the middle of a change would leave more of the tree wrong, and whoever comes next would
+//! Nothing panics: a panic in the middle of a change would leave more of the tree wrong, and the next request would
 //! meet it again. The reference is told in the log, and leads to an empty directory that has gone. Who asks for what
 //! it concerns must not be told anything made of that: [`take`] says whether something was missing.
 

@@ -1,6 +1,6 @@
 //! The children of one directory in the order of their keys, in chunks that never change.
 //!
-//! A chunk holds up to [`CHUNK`] entries and is shared by whoever reads a directory: a new handle takes the chunks and
+//! A chunk holds up to [`CHUNK`] entries and is shared by all readers of a directory: a new handle takes the chunks and
 //! not a copy of the entries, and a change makes new chunks for the place that it touches. So a page costs what it
 //! holds however large the directory is and wherever the page lies, and an entry costs little over its four bytes:
 //! chunks have no room to spare.

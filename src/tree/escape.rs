@@ -37,7 +37,7 @@ pub enum Role {
     File,
     /// The end of a key, beside a directory of the same component.
     Shadowed,
-    /// Further components follow.
+    /// Further components follow this one.
     Directory,
 }
 
@@ -46,11 +46,11 @@ pub enum Role {
 pub enum Shown<'a> {
     /// Under its own name.
     Plain(&'a str),
-    /// Under another name.
+    /// It is shown under another name.
     Escaped(String),
     /// In a part directory that starts with this piece of the component, which is never all of it.
     InPart(&'a str),
-    /// Nowhere.
+    /// It is not shown anywhere.
     Hidden(Odd),
 }
 
@@ -59,11 +59,11 @@ pub enum Shown<'a> {
 pub enum Odd {
     /// A marker object that has content, or a doubled or leading `/`.
     Empty,
-    /// `.` or `..`.
+    /// The component is `.` or `..`.
     Dots,
-    /// Over 255 bytes.
+    /// The component has more than 255 bytes.
     TooLong,
-    /// A NUL byte.
+    /// The component holds a NUL byte.
     Nul,
     /// An object beside a directory of the same name.
     Shadowed,

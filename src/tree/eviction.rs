@@ -3,7 +3,7 @@
 //! Directories that have anything to forget stand in a list, the least recently used one last: a look-up in one, a
 //! handle and a listing are uses. [`Tree::evict`] goes through the last one's children and drops those that nothing
 //! refers to: no kernel, no handle, no listing, no entry below them. The directory counts as unlisted from then on,
-//! and is listed again when somebody looks into it; what comes back has the same inode numbers.
+//! and is listed again when a program looks into it; what comes back has the same inode numbers.
 //!
 //! A directory that is in use, or in which nothing is left to drop, leaves the list; it comes back when the last handle
 //! or listing ends, the kernel forgets an entry of it, or a directory below it has become empty.

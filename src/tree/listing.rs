@@ -2,7 +2,7 @@
 //!
 //! A listing comes in pages, each of which settles a span of keys; in which order is the store's affair, and several
 //! listings can be on their way over the same directories. So it is the directory that keeps account: its [`Round`]
-//! knows which part of its keys pages have settled since the round began, whoever brought them. A round whose spans
+//! knows which part of its keys pages have settled since the round began, whichever listing brought them. A round whose spans
 //! are all there is ends in a complete directory at once; one that no listing feeds any more breaks off, and what
 //! it has shown stays known but is not settled.
 //!
@@ -36,7 +36,7 @@ use crate::base::Ino;
 pub enum Depth {
     /// What lies directly in it: keys up to the next `/`.
     Directory,
-    /// All below it.
+    /// The directory and all below it.
     Subtree,
 }
 
@@ -79,7 +79,7 @@ pub struct TreePart(usize);
 /// Whether a listing still has something to bring.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Standing {
-    /// Yes.
+    /// It has more to bring.
     Wanted,
     /// The round that it was begun for is over, by its own pages or by others: the listing can end.
     Settled,

@@ -14,7 +14,7 @@ use crate::base::Ino;
 /// What the tree knows of a name.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Lookup {
-    /// It is there.
+    /// The name is there.
     Found(View),
     /// It is not; for how long that may be believed, `None` meaning for ever.
     Missing(Option<Duration>),
@@ -44,7 +44,7 @@ pub struct Believed {
     pub fresh_for: Option<Duration>,
     /// What it does not.
     pub absent_for: Option<Duration>,
-    /// The absence of a name that somebody has looked for.
+    /// The absence of a name that was looked up.
     pub missing_for: Option<Duration>,
 }
 
@@ -52,7 +52,7 @@ pub struct Believed {
 #[derive(Clone, Copy)]
 struct Asked {
     now: Duration,
-    /// When it began.
+    /// When the operation began.
     since: Duration,
     /// When the name was said to be missing before.
     told: Option<Duration>,
@@ -61,7 +61,7 @@ struct Asked {
 /// The last listing of a directory that came to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LastListing {
-    /// When that was.
+    /// The time that the listing shows the store as of.
     pub at: Duration,
     /// Entries that it showed, those included that have come and gone one by one since.
     pub entries: usize,
@@ -85,14 +85,14 @@ impl Tree {
         self.find_ino(ino).is_some_and(|id| self.nodes.at(id).references > 0)
     }
 
-    /// Looks a name up for somebody who has begun at `since`: what is known must have been fresh then, whatever its age
+    /// Looks a name up for a request that has begun at `since`: what is known must have been fresh then, whatever its age
     /// is `now`, for a caller that has waited for an answer of the store must be able to use it.
     pub fn lookup(&mut self, parent: Ino, name: &[u8], now: Duration, since: Duration) -> Lookup {
         self.lookup_again(parent, name, now, since, None)
     }
 
     /// The same of a name that was said to be missing at `told`. Who looks for it again waits for it to appear: that
-    /// is believed for a shorter time than what a listing does not show of names that nobody has looked for.
+    /// is believed for a shorter time than what a listing does not show of names that were not looked up.
     pub fn lookup_again(
         &mut self,
         parent: Ino,

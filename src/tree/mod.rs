@@ -111,7 +111,7 @@ pub struct Options {
     pub fresh_for: Option<Duration>,
     /// How long it is believed in what it does not show; `None` means for ever.
     pub absent_for: Option<Duration>,
-    /// How long a name is believed to be missing that was asked for alone, or that somebody has looked for before;
+    /// How long a name is believed to be missing that was asked for alone, or that was looked up before;
     /// `None` means for ever.
     pub missing_for: Option<Duration>,
     /// The time of entries whose own is unknown.
@@ -125,11 +125,11 @@ pub enum Kind {
     /// Put in one piece, or of a kind that the server does not tell.
     #[default]
     Normal = 0,
-    /// Put in parts.
+    /// An object that was put in parts.
     Multipart = 1,
-    /// Grown by appending.
+    /// An object that grows by appending.
     Appendable = 2,
-    /// Names another object.
+    /// An object that names another one.
     Symlink = 3,
 }
 
@@ -151,13 +151,13 @@ pub struct Facts<'a> {
 /// An entry as the kernel sees it.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct View {
-    /// Inode number.
+    /// The inode number of the entry.
     pub ino: Ino,
     /// Directory, file or link.
     pub shape: Shape,
     /// Bytes; 0 for directories.
     pub size: u64,
-    /// Modification time.
+    /// The time of the last modification.
     pub mtime: Timestamp,
     /// How long this may be believed from now on; `None` means for ever.
     pub fresh_for: Option<Duration>,
@@ -166,7 +166,7 @@ pub struct View {
 /// What an entry is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Shape {
-    /// A directory.
+    /// The entry is a directory.
     Directory,
     /// An object, or a symlink object shown with its target's bytes.
     File,
@@ -179,7 +179,7 @@ pub enum Shape {
 /// An object of the tree, with all that is known of it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Object {
-    /// The raw key.
+    /// The raw key of the object.
     pub key: String,
     /// The version asked for by name.
     pub version: Option<String>,
@@ -211,7 +211,7 @@ pub struct Changes {
 pub struct OddKey {
     /// The key, or the prefix of a directory.
     pub key: String,
-    /// Why.
+    /// Why it has no name.
     pub odd: Odd,
 }
 
@@ -220,7 +220,7 @@ pub struct OddKey {
 pub enum Outdated {
     /// The name leads elsewhere, or nowhere.
     Entry {
-        /// The directory.
+        /// The directory of the name.
         parent: Ino,
         /// The name in it.
         name: Box<[u8]>,
@@ -542,7 +542,7 @@ impl Tree {
         self.index_bytes += part.allocation_size();
     }
 
-    /// Takes an entry out of the arena when it is in no directory and nobody refers to it; then its directory, if
+    /// Takes an entry out of the arena when it is in no directory and nothing refers to it; then its directory, if
     /// that waited for it.
     fn free_if_unused(&mut self, id: NodeId) {
         let mut next = Some(id);

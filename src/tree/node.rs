@@ -17,7 +17,7 @@ pub(super) struct NodeId(pub(super) u32);
 
 impl NodeId {
     pub(super) const ROOT: NodeId = NodeId(0);
-    /// No place.
+    /// The id that stands for no place.
     pub(super) const NONE: NodeId = NodeId(u32::MAX);
 }
 
@@ -89,7 +89,7 @@ pub(super) struct Directory {
     pub(super) extras: Option<Box<Extras>>,
 }
 
-/// See [`Directory::extras`].
+/// What few directories have; see [`Directory::extras`].
 #[derive(Debug, Default)]
 pub(super) struct Extras {
     /// Part directories, which stand for no single key, in the order of their pieces.
@@ -99,7 +99,7 @@ pub(super) struct Extras {
     pub(super) probed: HashMap<Box<str>, Duration>,
     /// The last of those times.
     pub(super) probed_last: Duration,
-    /// What those take.
+    /// The memory that those take, in bytes.
     pub(super) probed_bytes: usize,
     /// Requests for single names since the last listing.
     pub(super) probes: u64,
@@ -108,11 +108,11 @@ pub(super) struct Extras {
     pub(super) holds: u32,
     /// Listings that began here; while there are any, the directory itself stays.
     pub(super) listings: u32,
-    /// Removed entries that nobody refers to, kept because of `holds`.
+    /// Removed entries that nothing refers to, kept because of `holds`.
     pub(super) unfreed: Vec<NodeId>,
 }
 
-/// A part directory.
+/// The id of a part directory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part {
     pub(super) id: NodeId,
@@ -202,7 +202,7 @@ impl Flags {
     const KIND: u8 = 3;
     /// An object beside a directory of the same name.
     pub(super) const SHADOWED: u8 = 1 << 2;
-    /// No longer in its directory; it goes when nobody refers to it.
+    /// No longer in its directory; it goes when nothing refers to it.
     pub(super) const REMOVED: u8 = 1 << 3;
     /// Known to be out of date: the next look-up asks the store.
     pub(super) const STALE: u8 = 1 << 4;

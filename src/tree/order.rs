@@ -43,9 +43,9 @@ impl Order {
 /// Whether more entries will come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OrderState {
-    /// As pages come.
+    /// The list grows as pages come.
     Growing,
-    /// No.
+    /// The list does not grow any more.
     Complete,
     /// No: the listing broke off.
     Broken,
@@ -60,7 +60,7 @@ pub enum OrderState {
 pub struct Row<'a> {
     /// Where it stands in the list. The next entry has some greater index.
     pub index: usize,
-    /// Its name there.
+    /// The name of the entry in the directory.
     pub name: &'a str,
     /// What is known of it.
     pub view: View,

@@ -3,7 +3,7 @@
 //! A directory of millions can go at once: its page is empty, or it is gone itself. Taking each of its entries out of
 //! the arena takes time, and nothing may wait for that. So an entry that is gone leaves the children of its directory
 //! at once, by the chunk, and is *buried*: it lies in a queue until [`Tree::sweep`] comes to it, some thousand entries
-//! at a time, says to the kernel what it must forget, and frees what nobody refers to.
+//! at a time, says to the kernel what it must forget, and frees what nothing refers to.
 //!
 //! An entry can come back before its turn: it is put among the children again under its old number, and the sweep
 //! passes it over.

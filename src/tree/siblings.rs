@@ -10,7 +10,7 @@ use crate::base::Ino;
 /// Where a file stands among the entries of its directory that are known now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Position<'a> {
-    /// The directory.
+    /// The directory of the file.
     pub directory: Ino,
     /// How many entries of it stand before the file, in the order of their keys.
     pub index: usize,

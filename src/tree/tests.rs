@@ -213,7 +213,7 @@ pub(super) struct Listed {
 }
 
 impl Tree {
-    /// The list of a complete directory, or of the round that is going on, whoever feeds it.
+    /// The list of a complete directory, or of the round that is going on, whatever feeds it.
     pub(super) fn open_directory(
         &mut self,
         directory: Ino,

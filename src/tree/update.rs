@@ -16,7 +16,7 @@ pub enum Probe<'a> {
     Directory,
     /// There is an object, and nothing below it.
     Object(Facts<'a>),
-    /// Neither.
+    /// There is neither an object nor a directory.
     Missing,
 }
 
@@ -34,9 +34,9 @@ pub enum Renewed {
 pub enum Target {
     /// Bytes: the object is shown as a file.
     Bytes {
-        /// Their number.
+        /// The number of the bytes.
         size: u64,
-        /// Their tag.
+        /// The entity tag of the bytes.
         etag: Option<ETag>,
         /// The later time of link and target.
         mtime: Option<Timestamp>,

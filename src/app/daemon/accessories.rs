@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::beside::{Beside, Readiness, Served};
 use super::registry::{self, Registration};
 use super::socket::Door;
-use crate::config::{ControlSocket, MetricsListen, Problem, Result};
+use crate::config::{ControlSocket, MetricsListen, Problem, Result, Run};
 use crate::files;
 use crate::fs::Fs;
 
@@ -72,15 +72,32 @@ struct Had {
 /// What cannot be had, and why.
 type Missing = Vec<Problem>;
 
+impl Wanted {
+    /// Those that the options of a mount name.
+    pub(super) fn of(run: &Run) -> Self {
+        let Run { pid_file, control_socket, metrics_listen, .. } = run.clone();
+        Wanted { pid_file, control_socket, metrics_listen }
+    }
+}
+
 impl Accessories {
-    /// Makes all of them for the first life of a mount. `beside` listens already. Fails where one that was named cannot be
-    /// had.
-    pub(super) async fn demand(
+    /// Makes those of a mount that goes on, or of a new one.
+    pub(super) async fn of(
+        goes_on: bool,
         wanted: Wanted,
         about: About,
         beside: Option<Beside>,
         addresses: Addresses,
     ) -> Result<Self> {
+        match goes_on {
+            true => Ok(Self::gather(wanted, about, beside, addresses).await),
+            false => Self::demand(wanted, about, beside, addresses).await,
+        }
+    }
+
+    /// Makes all of them for the first life of a mount. `beside` listens already. Fails where one that was named cannot be
+    /// had.
+    async fn demand(wanted: Wanted, about: About, beside: Option<Beside>, addresses: Addresses) -> Result<Self> {
         let shared = Shared::new(wanted, about, beside, addresses);
         match shared.complete().await.into_iter().next() {
             Some(problem) => Err(problem),
@@ -89,7 +106,7 @@ impl Accessories {
     }
 
     /// Makes what can be had now for a later life of a mount, and the others as soon as they can.
-    pub(super) async fn gather(wanted: Wanted, about: About, beside: Option<Beside>, addresses: Addresses) -> Self {
+    async fn gather(wanted: Wanted, about: About, beside: Option<Beside>, addresses: Addresses) -> Self {
         let shared = Shared::new(wanted, about, beside, addresses);
         let missing = shared.complete().await;
         for problem in &missing {

@@ -29,6 +29,7 @@ use crate::fuse::{self, Drained, Mounted, Place, Target};
 use crate::metrics::{Metric, Metrics};
 use crate::read::{Prefetch, Reader};
 use crate::store::layers::Rate;
+use crate::store::{self, Connected};
 
 /// What to mount where.
 pub(in crate::app) struct Plan {
@@ -44,6 +45,14 @@ impl Plan {
     /// Whether another process has mounted, and will unmount.
     pub(in crate::app) fn is_handed_over(&self) -> bool {
         self.mounting.run.fuse_fd.is_some() || Place::is_descriptor(&self.dir)
+    }
+
+    /// Goes on with the mount of an earlier daemon, or begins one that can be gone on with, where one is kept.
+    fn begin_life(&self, place: &Place, manager: &Manager) -> Life {
+        match place {
+            Place::Directory(_) if manager.keeps() => Life::begin(manager, &self.what(), &self.dir),
+            _ => Life::Only,
+        }
     }
 
     /// Where the mount is served.
@@ -113,24 +122,13 @@ pub(in crate::app) struct Live {
 /// A life that goes on with a mount has users who wait, so that it fails for nothing that serving them does not need.
 pub(in crate::app) async fn start(plan: Plan, level: Arc<Level>, manager: &Manager) -> Result<Live> {
     let place = plan.place()?;
-    let life = match place {
-        Place::Directory(_) if manager.keeps() => Life::begin(manager, &plan.what(), &plan.dir),
-        _ => Life::Only,
-    };
+    let life = plan.begin_life(&place, manager);
     let goes_on = life.goes_on();
-    match manager.deaths() {
-        Some(deaths) if deaths.was_replaced() => tracing::info!("{deaths}"),
-        Some(deaths) => tracing::warn!("{deaths}"),
-        None => {}
-    }
+    report_deaths(manager);
     let Plan { source, dir, mounting } = plan;
     let (metrics, clock) = (Arc::new(Metrics::default()), Clock::system());
     metrics.set(Metric::Began, clock.now().seconds.max(0) as u64);
-    let wanted = Wanted {
-        pid_file: mounting.run.pid_file,
-        control_socket: mounting.run.control_socket,
-        metrics_listen: mounting.run.metrics_listen,
-    };
+    let wanted = Wanted::of(&mounting.run);
     // From the first moment on, so that a starter of many sees which is not ready yet.
     let beside = match &wanted.metrics_listen {
         Some(listen) if !goes_on => Some(Beside::open(listen).await?),
@@ -140,30 +138,15 @@ pub(in crate::app) async fn start(plan: Plan, level: Arc<Level>, manager: &Manag
     options.mount_time = life.mount_time().unwrap_or_else(|| clock.now());
     let (record, replay) = (mounting.run.record, mounting.run.replay);
     let bucket = mounting.store.bucket.clone();
-    let trace = match replay {
-        Some(path) => bearable(goes_on, recording::load(&path, record.as_deref(), &bucket))?.flatten(),
-        None => None,
-    };
+    let load = |path: PathBuf| bearable(goes_on, recording::load(&path, record.as_deref(), &bucket));
+    let trace = replay.map(load).transpose()?.flatten().flatten();
     tracing::info!(from = mounting.store.credentials.describe(), "credentials");
     let store_options = mounting.store.clone();
     let requests_to = Reached { addresses: mounting.store.addresses.clone(), clock: clock.clone() };
-    let connected = match goes_on {
-        true => {
-            look_at_bucket(mounting.store.clone(), options.prefix.clone(), metrics.clone(), clock.clone());
-            reach::connect(mounting.store, &metrics, &clock)?
-        }
-        false => {
-            let (connected, below) = reach::reach(mounting.store, &options.prefix, &metrics, &clock).await?;
-            if below == Below::Nothing {
-                tracing::warn!("no key begins with {:?} yet; the mount is empty until one does", options.prefix);
-            }
-            connected
-        }
-    };
-    let copying = mounting.copy_reach.map(|reach| {
-        let account = Account::new(store_options, metrics.clone(), clock.clone()).sharing(&connected);
-        Copying { copier: Copier::new(Arc::new(account), mounting.copy), reach }
-    });
+    let connected = connect(mounting.store, &options.prefix, goes_on, &metrics, &clock).await?;
+    let account = Account::new(store_options, metrics.clone(), clock.clone()).sharing(&connected);
+    let copying =
+        mounting.copy_reach.map(|reach| Copying { copier: Copier::new(Arc::new(account), mounting.copy), reach });
     let copier = copying.as_ref().map(|copying| copying.copier.clone());
     let reader = Reader::new(connected.store.clone(), mounting.read, metrics.clone());
     if let Some(trace) = trace {
@@ -175,32 +158,13 @@ pub(in crate::app) async fn start(plan: Plan, level: Arc<Level>, manager: &Manag
     let readiness = Readiness::new(connected.store.clone(), options.prefix.clone(), metrics.clone(), clock.clone());
     let adjusted_reader = reader.clone();
     let file_system = Fs::new(connected.store, reader, options, metrics, clock.clone());
-    let watched = pressure::Watched {
-        reader: adjusted_reader.clone(),
-        names: Arc::downgrade(&file_system),
-        clock: clock.clone(),
-    };
-    let watch = match Watch::begin(watched.clone()) {
-        Ok(watch) => watch,
-        Err(error) if goes_on => Watch::later(&Handle::current(), watched, error),
-        Err(error) => {
-            let sentence =
-                format!("memory cannot be watched, no thread can be made: {error}; raise the limit of tasks");
-            return Err(Problem::failure(sentence));
-        }
-    };
+    let watch = watch_memory(&adjusted_reader, &file_system, &clock, goes_on)?;
     let target = Target { source: source.clone(), place: life.take_up(&file_system, place) };
     let mounted = fuse::mount(file_system.clone(), target, mounting.fuse, Handle::current())
         .map_err(|error| Problem::failure(error.to_string()))?;
     let addresses = Addresses::default();
-    file_system.settle_in(Surroundings {
-        source: source.clone(),
-        dir: mounted.dir().map(PathBuf::from),
-        socket: addresses.socket.clone(),
-        metrics: addresses.metrics.clone(),
-        copying,
-        daemon: Arc::new(Rest { level, max_bandwidth: connected.max_bandwidth.clone(), addresses: requests_to }),
-    });
+    let rest = Rest { level, max_bandwidth: connected.max_bandwidth.clone(), addresses: requests_to };
+    file_system.settle_in(surroundings(&mounted, &source, &addresses, copying, rest));
     let about = About {
         file_system: file_system.clone(),
         dir: mounted.dir().map(PathBuf::from),
@@ -208,15 +172,11 @@ pub(in crate::app) async fn start(plan: Plan, level: Arc<Level>, manager: &Manag
         ended: mounted.ended(),
         readiness,
     };
-    let accessories = match goes_on {
-        true => Accessories::gather(wanted, about, beside, addresses).await,
-        false => Accessories::demand(wanted, about, beside, addresses).await?,
-    };
+    let accessories = Accessories::of(goes_on, wanted, about, beside, addresses).await?;
     let is_kept = goes_on || handover::keep(&mounted, &file_system, manager);
     let how = if goes_on { "the mount goes on" } else { "mounted" };
     tracing::info!(source, dir = %dir.display(), endpoint = connected.endpoint, "{how}");
-    let drain_timeout = mounting.run.drain_timeout.into();
-    let max_bandwidth = connected.max_bandwidth;
+    let (max_bandwidth, drain_timeout) = (connected.max_bandwidth, mounting.run.drain_timeout.into());
     let adjust = Adjust { reader: adjusted_reader, file_system, max_bandwidth, drain_timeout };
     Ok(Live {
         mounted,
@@ -231,6 +191,66 @@ pub(in crate::app) async fn start(plan: Plan, level: Arc<Level>, manager: &Manag
     })
 }
 
+/// What control requests speak of beside the file system.
+fn surroundings(
+    mounted: &Mounted,
+    source: &str,
+    addresses: &Addresses,
+    copying: Option<Copying>,
+    rest: Rest,
+) -> Surroundings {
+    Surroundings {
+        source: source.to_owned(),
+        dir: mounted.dir().map(PathBuf::from),
+        socket: addresses.socket.clone(),
+        metrics: addresses.metrics.clone(),
+        copying,
+        daemon: Arc::new(rest),
+    }
+}
+
+/// Says in the log how the daemons before this one have ended.
+fn report_deaths(manager: &Manager) {
+    match manager.deaths() {
+        Some(deaths) if deaths.was_replaced() => tracing::info!("{deaths}"),
+        Some(deaths) => tracing::warn!("{deaths}"),
+        None => {}
+    }
+}
+
+/// Reaches the bucket; in the background where a mount that stands is gone on with.
+async fn connect(
+    options: store::Options,
+    prefix: &str,
+    goes_on: bool,
+    metrics: &Arc<Metrics>,
+    clock: &Clock,
+) -> Result<Connected> {
+    if goes_on {
+        look_at_bucket(options.clone(), prefix.to_owned(), metrics.clone(), clock.clone());
+        return reach::connect(options, metrics, clock);
+    }
+    let (connected, below) = reach::reach(options, prefix, metrics, clock).await?;
+    if below == Below::Nothing {
+        tracing::warn!("no key begins with {prefix:?} yet; the mount is empty until one does");
+    }
+    Ok(connected)
+}
+
+/// Watches the memory of the machine; later, where a mount that stands is gone on with and no thread can be made.
+fn watch_memory(reader: &Arc<Reader>, file_system: &Arc<Fs>, clock: &Clock, goes_on: bool) -> Result<Watch> {
+    let watched =
+        pressure::Watched { reader: reader.clone(), names: Arc::downgrade(file_system), clock: clock.clone() };
+    match Watch::begin(watched.clone()) {
+        Err(error) if goes_on => Ok(Watch::later(&Handle::current(), watched, error)),
+        watch => watch.map_err(|error| {
+            let sentence =
+                format!("memory cannot be watched, no thread can be made: {error}; raise the limit of tasks");
+            Problem::failure(sentence)
+        }),
+    }
+}
+
 /// What failed is only told where a mount goes on, which does not need it.
 fn bearable<T>(goes_on: bool, outcome: Result<T>) -> Result<Option<T>> {
     match outcome {
@@ -243,7 +263,7 @@ fn bearable<T>(goes_on: bool, outcome: Result<T>) -> Result<Option<T>> {
 }
 
 /// Says in the log where the bucket does not answer a life that goes on with a mount, and so does not wait for it.
-fn look_at_bucket(options: crate::store::Options, prefix: String, metrics: Arc<Metrics>, clock: Clock) {
+fn look_at_bucket(options: store::Options, prefix: String, metrics: Arc<Metrics>, clock: Clock) {
     tokio::spawn(async move {
         if let Err(problem) = reach::reach(options, &prefix, &metrics, &clock).await {
             tracing::warn!("{problem}; the mount is served, and what needs the bucket waits for it");

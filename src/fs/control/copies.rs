@@ -38,7 +38,7 @@ impl Fs {
         self.copying().map(|copying| &copying.copier)
     }
 
-    /// Begins a copy.
+    /// Begins a copy, and answers its number.
     pub(super) async fn begin_copy(self: &Arc<Self>, copy: Copy, on: Ino) -> Done<Started> {
         let Copying { copier, reach } = self.copying()?;
         let source = self.copy_source(&copy, on).await?;

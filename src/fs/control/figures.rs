@@ -98,7 +98,7 @@ impl Fs {
         figures
     }
 
-    /// Who answers.
+    /// Which daemon answers the request.
     pub(super) fn health(&self) -> Health {
         let mut health = Health::new(std::process::id());
         health.uptime_seconds = self.clock.elapsed().saturating_sub(self.began).as_secs();

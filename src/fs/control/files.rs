@@ -13,7 +13,7 @@ const BATCH: usize = 256;
 /// Directories within each other that are gone into. Keys have at most 1023 bytes, so that there are no more than 512.
 const MOST_DEPTH: usize = 1024;
 
-/// Goes through files.
+/// Goes through files below a path.
 pub(super) struct Files {
     fs: Arc<Fs>,
     /// The directories on the way, the innermost last.

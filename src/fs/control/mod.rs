@@ -102,7 +102,7 @@ fn line(answer: &impl Serialize) -> String {
 
 /// What serves a mount and that control requests speak of.
 pub struct Surroundings {
-    /// What is mounted.
+    /// The URL of what is mounted.
     pub source: String,
     /// Where, absolute and without links; `None` where somebody else mounted for us.
     pub dir: Option<PathBuf>,
@@ -119,7 +119,7 @@ pub struct Surroundings {
 /// What makes the copies of a mount.
 #[derive(Clone, Debug)]
 pub struct Copying {
-    /// It makes them.
+    /// The copier that makes copies.
     pub copier: Copier,
     /// Which objects they may read and write.
     pub reach: Reach,

@@ -31,7 +31,7 @@ const MOST_FAILURES: usize = 16;
 const MOST_RUNNING: usize = 16;
 const MOST_ENDED: usize = 64;
 
-/// All jobs.
+/// All jobs of the mount.
 #[derive(Debug, Default)]
 pub(super) struct Prefetches {
     jobs: Mutex<Jobs>,

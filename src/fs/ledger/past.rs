@@ -37,7 +37,7 @@ pub(in super::super) struct PastDirectory {
     pub(in super::super) mtime: Option<Timestamp>,
 }
 
-/// An open file.
+/// A file that was open.
 #[derive(Clone, PartialEq, Debug)]
 pub(in super::super) struct PastFile {
     pub(in super::super) ino: Ino,
@@ -46,7 +46,7 @@ pub(in super::super) struct PastFile {
     pub(in super::super) backing: Option<u32>,
 }
 
-/// An open directory.
+/// A directory that was open.
 #[derive(Clone, PartialEq, Debug)]
 pub(in super::super) struct PastListing {
     pub(in super::super) ino: Ino,

@@ -26,7 +26,7 @@ pub(super) enum Record {
     Closed { handle: u64 },
     /// A request that was sent again is under way in so many lives, this one with them.
     UnderWay { request: u64, lives: u32, is_alone: bool },
-    /// It is answered.
+    /// A request was answered.
     Answered { request: u64 },
 }
 
