@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, SemaphorePermit, broadcast, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 use tracing::Instrument;
 
 use super::request::{Request, Scope, invalid};
-use super::status::{JobId, Manner, Objects, Place, Problem, Progress, State, Status};
+use super::status::{JobId, Objects, Place, Problem, Progress, State, Status};
+use super::work::{Stopped, Work, Written};
 use super::{Buckets, Options};
 use super::{object, prefix};
-use crate::base::{BucketName, Key};
-use crate::store::{Error, Result, Upload};
+use crate::store::Result;
 
 /// Jobs under way at once; others wait in the order they came.
 const RUNNING: usize = 8;
@@ -26,15 +26,6 @@ const KEPT: usize = 256;
 
 /// Objects that may be written before who listens hears of the first; later listeners are told that they missed some.
 const UNHEARD: usize = 1024;
-
-/// An object that a job has written.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Written {
-    /// The bucket of the object.
-    pub bucket: BucketName,
-    /// The key of the object.
-    pub key: Key,
-}
 
 /// Makes copies. Clones share their jobs.
 #[derive(Clone, Debug)]
@@ -189,7 +180,7 @@ impl Shared {
         let outcome = match work.unless_cancelled(self.running.acquire()).await {
             Ok(_turn) => {
                 status.send_modify(|status| status.state = State::Running);
-                work.run().await
+                run(&work).await
             }
             Err(stopped) => Err(stopped),
         };
@@ -217,96 +208,13 @@ impl Shared {
     }
 }
 
-/// Why a job ends before it is done.
-#[derive(Debug)]
-pub(super) enum Stopped {
-    /// It was cancelled by a request.
-    Cancelled,
-    /// The copy failed with an error.
-    Failed(Error),
-}
-
-impl From<Error> for Stopped {
-    fn from(error: Error) -> Self {
-        Stopped::Failed(error)
+/// Does a job: one object, or all below a prefix.
+async fn run(work: &Work) -> std::result::Result<(), Stopped> {
+    let Request { source, destination, scope, .. } = &work.request;
+    if *scope == Scope::Prefix {
+        return prefix::copy(work).await;
     }
-}
-
-/// A job as those see it who do it.
-#[derive(Debug)]
-pub(super) struct Work {
-    pub(super) buckets: Arc<dyn Buckets>,
-    pub(super) request: Request,
-    /// What the request and the options say together.
-    pub(super) options: Options,
-    /// A permit for each copying request under way, all jobs together.
-    pub(super) requests: Arc<Semaphore>,
-    pub(super) written: broadcast::Sender<Written>,
-    pub(super) status: watch::Sender<Status>,
-    cancelled: watch::Receiver<bool>,
-}
-
-impl Work {
-    async fn run(&self) -> std::result::Result<(), Stopped> {
-        let Request { source, destination, scope, .. } = &self.request;
-        if *scope == Scope::Prefix {
-            return prefix::copy(self).await;
-        }
-        let made = object::copy(self, source, &destination.key).await?;
-        self.status.send_modify(|status| status.result = Some(made.into()));
-        Ok(())
-    }
-
-    /// Does this, unless or until the job is cancelled.
-    pub(super) async fn unless_cancelled<T>(&self, doing: impl Future<Output = T>) -> std::result::Result<T, Stopped> {
-        let mut cancelled = self.cancelled.clone();
-        tokio::select! {
-            biased;
-            // It also ends when no holder is left that could cancel.
-            Ok(_) = cancelled.wait_for(|cancelled| *cancelled) => Err(Stopped::Cancelled),
-            done = doing => Ok(done),
-        }
-    }
-
-    /// Tells that an object has been written.
-    pub(super) fn has_written(&self, key: &str) {
-        let written = Written { bucket: self.request.destination.bucket.clone(), key: Key::new(key) };
-        // There need not be a listener.
-        let _ = self.written.send(written);
-    }
-
-    /// Tells how an object is copied, and how much there is to do. Below a prefix that is the sum over all objects, and
-    /// their bytes were counted when they were found.
-    pub(super) fn goes(&self, manner: Manner, bytes: u64, parts: u64) {
-        self.status.send_modify(|status| {
-            status.parts.total += parts;
-            if self.request.scope == Scope::Object {
-                status.manner = Some(manner);
-                status.bytes.total = bytes;
-            }
-        });
-    }
-
-    /// Tells that so many more bytes and parts are done.
-    pub(super) fn advance(&self, bytes: u64, parts: u64) {
-        self.status.send_modify(|status| {
-            status.bytes.done = status.bytes.done.saturating_add(bytes);
-            status.parts.done += parts;
-        });
-    }
-
-    /// Tells that an upload was left with its parts.
-    pub(super) fn has_left(&self, upload: Upload) {
-        self.status.send_modify(|status| {
-            if self.request.scope == Scope::Object {
-                status.upload_id = Some(upload.id);
-            }
-        });
-    }
-
-    /// Waits for the right to send one copying request.
-    pub(super) async fn permit(&self) -> Option<SemaphorePermit<'_>> {
-        // It is never closed.
-        self.requests.acquire().await.ok()
-    }
+    let made = object::copy(work, source, &destination.key).await?;
+    work.status.send_modify(|status| status.result = Some(made.into()));
+    Ok(())
 }

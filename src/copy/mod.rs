@@ -11,16 +11,19 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `buckets` | which buckets there are, and how they are reached |
+//! | `copying` | one object on its way: the requests that copy it, and whether the copy is right |
 //! | `jobs` | the jobs: queued, run, told about, cancelled, forgotten |
-//! | `object` | one object |
+//! | `object` | copying one object |
 //! | `parts` | copying an object in parts: begin or go on, complete, or abort |
 //! | `plan` | how an object is copied: a pure function |
 //! | `prefix` | copying all objects below a prefix |
 //! | `reach` | which objects the copies of a mount may read and write |
 //! | `request` | what to copy where, and how |
 //! | `status` | what is told of a job, and its JSON |
+//! | `work` | a job as those see it who do it |
 
 mod buckets;
+mod copying;
 mod jobs;
 mod object;
 mod parts;
@@ -31,13 +34,15 @@ mod request;
 mod status;
 #[cfg(test)]
 mod tests;
+mod work;
 
 pub use crate::store::{Metadata, Overwrite, StorageClass, Tags};
 pub use buckets::{Account, Bucket, Buckets};
-pub use jobs::{Copier, Written};
+pub use jobs::Copier;
 pub use reach::{Area, Reach};
 pub use request::{Destination, Directive, Existing, Request, Scope, Source, parse_tagging};
 pub use status::{Failure, JobId, Made, Manner, Objects, Place, Problem, Progress, State, Status};
+pub use work::Written;
 
 /// How copies are made where a request does not say.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -8,10 +8,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use md5::{Digest, Md5};
 
 use super::LeftParts;
-use super::jobs::Stopped;
-use super::object::Copying;
+use super::copying::Copying;
 use super::plan::Parts;
 use super::status::Manner;
+use super::work::Stopped;
 use crate::base::ETag;
 use crate::store::{
     CompleteRequest, Copied, CopyPartRequest, ErrorKind, ListPartsRequest, Result, Upload, UploadRequest, UploadedPart,

@@ -6,10 +6,10 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::Bucket;
-use super::jobs::{Stopped, Work};
 use super::object;
 use super::request::{Existing, Source};
 use super::status::{Failure, Objects, Problem};
+use super::work::{Stopped, Work};
 use crate::base::Key;
 use crate::list::{self, ListScope};
 use crate::store::{Error, ErrorKind, HeadRequest, ListEntry, ObjectKind, ObjectMeta, Result};

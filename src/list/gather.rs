@@ -7,7 +7,8 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::empty::EmptyRow;
-use super::splitter::{Ask, reached};
+use super::splitter::Ask;
+use super::tops::reached;
 use super::{ListScope, Options, Page};
 use crate::base::KeySpan;
 use crate::store::{Error, ErrorKind, ListEntry, ListPage, ListRequest, Result};

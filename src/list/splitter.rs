@@ -20,7 +20,7 @@ use self::joints::Joints;
 use super::empty::EmptyRow;
 use super::findings::Trust;
 use super::guess::Samples;
-use super::tops::Tops;
+use super::tops::{Tops, reached, shown};
 use super::{ListScope, Options, Page};
 use crate::base::{KeySpan, after, behind};
 use crate::store::{Error, ErrorKind, ListPage, ListRequest};
@@ -395,23 +395,6 @@ fn keep<T>(span: &KeySpan, things: &mut Vec<T>, key: impl Fn(&T) -> &str) {
         things.truncate(things.partition_point(|thing| key(thing) < before.as_str()));
     }
     things.drain(..things.partition_point(|thing| key(thing) < span.from.as_str()));
-}
-
-/// The keys and common prefixes of a page, in order.
-pub(super) fn shown(page: &ListPage) -> Vec<&str> {
-    let mut shown: Vec<&str> = page.entries.iter().map(|entry| entry.key.as_str()).collect();
-    if !page.prefixes.is_empty() {
-        shown.extend(page.prefixes.iter().map(String::as_str));
-        shown.sort_unstable();
-    }
-    shown
-}
-
-/// What a page has come to.
-pub(super) fn reached(page: &ListPage, from: &str) -> String {
-    let key = page.entries.last().map(|entry| after(&entry.key)).unwrap_or_default();
-    let prefix = page.prefixes.last().and_then(|prefix| behind(prefix)).unwrap_or_default();
-    key.max(prefix).max(from.to_owned())
 }
 
 /// A text behind which everything from a place on comes, and little else.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use super::splitter::{reached, shown};
+use crate::base::{after, behind};
 use crate::store::ListPage;
 
 /// Directories whose names are asked for, from the top down.
@@ -82,4 +82,21 @@ impl Tops {
     pub(super) fn end(&self) -> Option<&str> {
         self.end.as_deref()
     }
+}
+
+/// The keys and common prefixes of a page, in order.
+pub(super) fn shown(page: &ListPage) -> Vec<&str> {
+    let mut shown: Vec<&str> = page.entries.iter().map(|entry| entry.key.as_str()).collect();
+    if !page.prefixes.is_empty() {
+        shown.extend(page.prefixes.iter().map(String::as_str));
+        shown.sort_unstable();
+    }
+    shown
+}
+
+/// What a page has come to.
+pub(super) fn reached(page: &ListPage, from: &str) -> String {
+    let key = page.entries.last().map(|entry| after(&entry.key)).unwrap_or_default();
+    let prefix = page.prefixes.last().and_then(|prefix| behind(prefix)).unwrap_or_default();
+    key.max(prefix).max(from.to_owned())
 }

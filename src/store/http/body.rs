@@ -7,8 +7,9 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::ReadBuf;
 
+use super::chunked::Garbled;
 use super::chunked::Piece;
-use super::head::{Framing, Garbled, Reuse};
+use super::head::{Framing, Reuse};
 use super::pool::Pool;
 use super::stream::Connection;
 use crate::store::{Error, ErrorKind, Receive, Result};

@@ -1,6 +1,16 @@
 //! The chunked transfer coding, taken off. Pure: bytes go in, and what they are comes out.
 
-use super::head::Garbled;
+use std::borrow::Cow;
+
+/// Why bytes are not what the protocol has there.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Garbled(pub(super) Cow<'static, str>);
+
+impl Garbled {
+    pub(super) fn of(why: &'static str) -> Garbled {
+        Garbled(Cow::Borrowed(why))
+    }
+}
 
 /// The longest line that says a chunk's size, in bytes; servers send a few digits.
 const MAX_SIZE_LINE_BYTES: usize = 4 << 10;

@@ -1,12 +1,11 @@
 //! The head of an answer: status, headers, and what they say of the bytes that follow. Nothing here waits.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use super::chunked::Chunks;
+use super::chunked::{Chunks, Garbled};
 use crate::base::Foreign;
 
 /// More would be an attack: stores send a few dozen, and user metadata is limited to 8 KiB.
@@ -33,16 +32,6 @@ pub(super) struct Head {
     pub(super) skipped: Vec<Skipped>,
     /// The minor version of HTTP/1.
     version: u8,
-}
-
-/// Why a head is none.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Garbled(pub(super) Cow<'static, str>);
-
-impl Garbled {
-    pub(super) fn of(why: &'static str) -> Garbled {
-        Garbled(Cow::Borrowed(why))
-    }
 }
 
 /// A header that could not be used. Its name and value are escaped, and cut where they are long.

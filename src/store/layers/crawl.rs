@@ -20,10 +20,16 @@ use parking_lot::Mutex;
 use tokio::io::ReadBuf;
 use tokio::time::{Sleep, sleep};
 
-use super::hedge::Leave;
 use super::resume::rest_of;
 use crate::base::{ByteRange, Clock};
+use crate::metrics::{Metric, Metrics};
 use crate::store::{Body, Error, Expected, GetRequest, GetResponse, ObjectMeta, Receive, Result, Store};
+
+/// One request in so many may be sent a second time.
+const SHARE: u32 = 50;
+
+/// At most so many second tries in a row.
+const BURST: u32 = 4;
 
 /// No body crawls that brings this many bytes per second, whatever others do.
 const FLOOR_RATE: u64 = 1 << 20;
@@ -45,6 +51,41 @@ const LATELY: Duration = Duration::from_secs(60);
 
 /// Of those, this many tell enough.
 const ENOUGH: usize = 3;
+
+/// Leave to ask twice, within what all requests have earned.
+#[derive(Clone, Debug)]
+pub(super) struct Leave {
+    pub(super) speeds: Arc<Speeds>,
+    metrics: Arc<Metrics>,
+    /// Each request earns one; a second try costs [`SHARE`].
+    credit: Arc<Mutex<u32>>,
+}
+
+impl Leave {
+    /// Leave for the requests of one store, with all that may be saved up.
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        Leave { speeds: Arc::default(), metrics, credit: Arc::new(Mutex::new(SHARE * BURST)) }
+    }
+
+    /// Takes leave to send a second try.
+    pub(super) fn take(&self) -> bool {
+        let mut credit = self.credit.lock();
+        let left = credit.checked_sub(SHARE);
+        *credit = left.unwrap_or(*credit);
+        self.metrics.add(Metric::Hedges, u64::from(left.is_some()));
+        left.is_some()
+    }
+
+    /// The second try was the first to deliver.
+    pub(super) fn won(&self) {
+        self.metrics.add(Metric::HedgesWon, 1);
+    }
+
+    pub(super) fn earn(&self) {
+        let mut credit = self.credit.lock();
+        *credit = (*credit + 1).min(SHARE * BURST);
+    }
+}
 
 /// How fast bodies come.
 #[derive(Debug, Default)]

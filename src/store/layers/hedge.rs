@@ -14,9 +14,9 @@ use async_trait::async_trait;
 use futures::future::{Either, select};
 use parking_lot::Mutex;
 
-use super::crawl::{Racing, Speeds};
+use super::crawl::{Leave, Racing};
 use crate::base::{Clock, Key};
-use crate::metrics::{Metric, Metrics};
+use crate::metrics::Metrics;
 use crate::store::{
     Change, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Outcome, Priority, Result, Store,
     StoreMut, Tags,
@@ -42,12 +42,6 @@ const HEADS: Lateness = LISTINGS;
 /// Pages differ more than answers to GETs do, and a listing may be over before many have come.
 const LISTINGS: Lateness = Lateness { floor: Duration::from_secs(1), times: 4, recent: 16 };
 
-/// One request in so many may be sent a second time.
-const SHARE: u32 = 50;
-
-/// At most so many second tries in a row.
-const BURST: u32 = 4;
-
 /// Sends late GETs, HEADs and listings a second time. Stands under [`Limit`](super::Limit): the second try takes no place of its
 /// own.
 #[derive(Debug)]
@@ -60,36 +54,6 @@ pub struct Hedge<S: ?Sized = dyn Store> {
     heads: Mutex<Recent>,
     /// Pages, and those of a single name, which come sooner.
     listings: [Mutex<Recent>; 2],
-}
-
-/// Leave to ask twice, within what all requests have earned.
-#[derive(Clone, Debug)]
-pub(super) struct Leave {
-    pub(super) speeds: Arc<Speeds>,
-    metrics: Arc<Metrics>,
-    /// Each request earns one; a second try costs [`SHARE`].
-    credit: Arc<Mutex<u32>>,
-}
-
-impl Leave {
-    /// Takes leave to send a second try.
-    pub(super) fn take(&self) -> bool {
-        let mut credit = self.credit.lock();
-        let left = credit.checked_sub(SHARE);
-        *credit = left.unwrap_or(*credit);
-        self.metrics.add(Metric::Hedges, u64::from(left.is_some()));
-        left.is_some()
-    }
-
-    /// The second try was the first to deliver.
-    pub(super) fn won(&self) {
-        self.metrics.add(Metric::HedgesWon, 1);
-    }
-
-    fn earn(&self) {
-        let mut credit = self.credit.lock();
-        *credit = (*credit + 1).min(SHARE * BURST);
-    }
 }
 
 /// What the last answers took.
@@ -126,8 +90,7 @@ impl Recent {
 impl<S: ?Sized> Hedge<S> {
     /// Learns from the answers of `inner` which of them are late.
     pub fn new(inner: Arc<S>, metrics: Arc<Metrics>, clock: Clock) -> Self {
-        let credit = Arc::new(Mutex::new(SHARE * BURST));
-        let leave = Leave { speeds: Arc::default(), metrics, credit };
+        let leave = Leave::new(metrics);
         let recent = |rule| Mutex::new(Recent::new(rule));
         let (gets, heads, listings) = (recent(GETS), recent(HEADS), [LISTINGS; 2].map(recent));
         Hedge { inner, clock, leave, gets, heads, listings }
