@@ -290,6 +290,7 @@ fn connections(raw: &Raw) -> Result<usize> {
 mod tests {
     use super::*;
     use crate::config::Caller;
+    use crate::config::LogFormat;
     use crate::store::credentials::Source;
 
     const MACHINE: Machine = Machine { memory: 8 << 30, installed: 8 << 30, uid: 7, gid: 8 };

@@ -173,6 +173,7 @@ impl<S: StoreMut + ?Sized> StoreMut for Hedge<S> {
 mod tests {
     use super::*;
     use crate::base::Timestamp;
+    use crate::metrics::Metric;
     use crate::store::ErrorKind;
     use crate::store::layers::{Fault, FaultStore, Operation};
     use crate::store::memory::MemoryStore;

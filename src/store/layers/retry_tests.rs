@@ -1,5 +1,7 @@
 //! Tests of asking again, in paused time.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use proptest::prelude::*;
 
