@@ -6,6 +6,9 @@
  * extended attributes, directories) is taken from the same path below $SUITE_READER, a mount of that bucket or, for
  * comparison, a local read-only bind mount. One line in $SUITE_LOG tells of each path that was taken there.
  *
+ * What is read by a descriptor that can write too is read from a descriptor of the reader's, opened for that one call: bytes,
+ * size and attributes, and maps that nothing is written through. The position is that of the program's descriptor.
+ *
  * What a bucket does not hold stays in place: symbolic links, devices, FIFOs, sockets, and directories without a file.
  * What is named from a descriptor stays where the descriptor is, and a directory opened with O_NOFOLLOW stays too: so
  * programs remove their trees.
@@ -25,10 +28,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -198,6 +204,114 @@ int unlink(const char *path)
 {
 	return getenv("SUITE_UNLINKED") ? NEXT(access)(path, F_OK) : NEXT(unlink)(path);
 }
+
+/* A descriptor of the reader's for what this one, which can write, reads; or -1, and it reads by itself. errno stays. */
+static int reading(int fd)
+{
+	char name[64], path[PATH_MAX], room[PATH_MAX];
+	int before = errno, flags = NEXT(fcntl)(fd, F_GETFL), found = -1;
+	long length;
+	const char *target;
+
+	if (flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && !(flags & O_PATH)) {
+		snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+		length = kernel(SYS_readlinkat, AT_FDCWD, (long)name, (long)path, sizeof path - 1);
+		if (length > 0) {
+			path[length] = 0;
+			target = reader("read", AT_FDCWD, path, room);
+			if (target == room)
+				found = kernel(SYS_openat, AT_FDCWD, (long)room, O_RDONLY | O_CLOEXEC | (flags & O_DIRECT), 0);
+		}
+	}
+	errno = before;
+	return found;
+}
+
+static bool can_read(int fd)
+{
+	int before = errno, flags = NEXT(fcntl)(fd, F_GETFL);
+
+	errno = before;
+	return flags >= 0 && (flags & O_ACCMODE) == O_RDWR;
+}
+
+/* Closes what `reading` gave; errno stays that of the call. */
+static void read_on(int own)
+{
+	int before = errno;
+
+	if (own >= 0)
+		kernel(SYS_close, own, 0, 0, 0);
+	errno = before;
+}
+
+/* NAME(fd, ARGUMENTS), at an offset that the call names. */
+#define AT(type, name, is_read, parameters, ...) \
+	type name parameters \
+	{ \
+		int own = is_read ? reading(fd) : -1; \
+		type done = NEXT(name)(own < 0 ? fd : own, __VA_ARGS__); \
+		read_on(own); \
+		return done; \
+	}
+AT(ssize_t, pread, can_read(fd), (int fd, void *data, size_t size, off_t at), data, size, at)
+AT(ssize_t, pread64, can_read(fd), (int fd, void *data, size_t size, off64_t at), data, size, at)
+AT(ssize_t, preadv, can_read(fd), (int fd, const struct iovec *parts, int count, off_t at), parts, count, at)
+AT(ssize_t, preadv64, can_read(fd), (int fd, const struct iovec *parts, int count, off64_t at), parts, count, at)
+AT(ssize_t, preadv2, at >= 0 && can_read(fd), (int fd, const struct iovec *parts, int count, off_t at, int flags), parts, count, at, flags)
+AT(ssize_t, preadv64v2, at >= 0 && can_read(fd), (int fd, const struct iovec *parts, int count, off64_t at, int flags), parts, count, at, flags)
+AT(int, fstat, true, (int fd, struct stat *status), status)
+AT(int, fstat64, true, (int fd, struct stat64 *status), status)
+AT(ssize_t, readahead, can_read(fd), (int fd, off64_t at, size_t size), at, size)
+AT(int, posix_fadvise, can_read(fd), (int fd, off_t at, off_t size, int advice), at, size, advice)
+AT(int, posix_fadvise64, can_read(fd), (int fd, off64_t at, off64_t size, int advice), at, size, advice)
+
+/* NAME(fd, ARGUMENTS), at the descriptor's position, which moves. */
+#define HERE(name, fd, parameters, ...) \
+	ssize_t name parameters \
+	{ \
+		int own = can_read(fd) ? reading(fd) : -1, program = fd; \
+		ssize_t done; \
+		if (own < 0) \
+			return NEXT(name)(__VA_ARGS__); \
+		kernel(SYS_lseek, own, kernel(SYS_lseek, program, 0, SEEK_CUR, 0), SEEK_SET, 0); \
+		fd = own; \
+		done = NEXT(name)(__VA_ARGS__); \
+		kernel(SYS_lseek, program, kernel(SYS_lseek, own, 0, SEEK_CUR, 0), SEEK_SET, 0); \
+		read_on(own); \
+		return done; \
+	}
+HERE(read, fd, (int fd, void *data, size_t size), fd, data, size)
+HERE(readv, fd, (int fd, const struct iovec *parts, int count), fd, parts, count)
+HERE(sendfile, fd, (int to, int fd, off_t *at, size_t size), to, fd, at, size)
+HERE(sendfile64, fd, (int to, int fd, off64_t *at, size_t size), to, fd, at, size)
+HERE(splice, fd, (int fd, off64_t *at, int to, off64_t *there, size_t size, unsigned flags), fd, at, to, there, size, flags)
+
+#define SEEK(name, type) \
+	type name(int fd, type by, int from) \
+	{ \
+		int own = from == SEEK_SET || from == SEEK_CUR ? -1 : reading(fd); \
+		type to; \
+		if (own < 0) \
+			return NEXT(name)(fd, by, from); \
+		to = NEXT(name)(own, by, from); \
+		read_on(own); \
+		return to < 0 ? to : NEXT(name)(fd, to, SEEK_SET); \
+	}
+SEEK(lseek, off_t)
+SEEK(lseek64, off64_t)
+
+#define MAP(name, type) \
+	void *name(void *place, size_t size, int protection, int flags, int fd, type at) \
+	{ \
+		bool reads = fd >= 0 && !(flags & MAP_ANONYMOUS) && ((flags & MAP_PRIVATE) || !(protection & PROT_WRITE)); \
+		int own = reads && can_read(fd) ? reading(fd) : -1; \
+		void *mapped = NEXT(name)(place, size, protection, flags, own < 0 ? fd : own, at); \
+		read_on(own); \
+		return mapped; \
+	}
+MAP(mmap, off_t)
+MAP(mmap64, off64_t)
 
 /* Calls by number: those of them that take a path and read. */
 long syscall(long number, ...)
