@@ -47,7 +47,13 @@
 //!
 //! `name_to_handle_at` and `open_by_handle_at` work, also after the kernel has forgotten the inode, for as long as the
 //! daemon knows the name: it forgets names under `metadata-memory`, and a new mount knows none that it has not listed.
-//! Then a handle is ESTALE, as it is for an object that was replaced.
+//! Then a handle is ESTALE, as it is for an object that was replaced. A daemon that goes on where another died knows
+//! directories and open files by their numbers; the handle of another file is ESTALE until its directory is listed again.
+//!
+//! A mount can be served over NFS by these handles: NFS-Ganesha does it (its FSAL_VFS; `tests/suites/nfs` tries it), with
+//! `allow-other`. After the death of a daemon a server that keeps handles of its own (Ganesha does) answers ESTALE, and
+//! then "no such file", for files that nobody had open, until something lists their directories on the mount, as `find`
+//! does. The kernel's own server (knfsd) has not been tried.
 //!
 //! # Unmounting
 //!

@@ -130,7 +130,7 @@
 //! | EACCES with plain permissions | `file-mode`, `dir-mode`, `uid`, or no `allow-other` | set them |
 //! | ESTALE | the object was overwritten or removed while it was open | open it again |
 //! | EINTR | the program was told to end while it waited | nothing |
-//! | wrong order or bytes with io_uring, `O_DIRECT` and a ring of provided buffers | a fault of the kernel (seen on Linux 6.18), on every FUSE mount that reads asynchronously past the page cache: the reads under way all get one buffer. Without such reads it is not there, and 16 reads under way take five times as long | a buffer of its own for each read, or no `O_DIRECT` |
+//! | wrong order or bytes with io_uring, a ring of provided buffers, and `O_DIRECT` or `direct-io=on` | a fault of the kernel (seen on Linux 6.18), on every FUSE mount that reads asynchronously past the page cache: the reads under way all get one buffer. Without such reads it is not there, and 16 reads under way take five times as long | a buffer of its own for each read, or no `O_DIRECT` (and no `direct-io=on`) |
 //! | EIO after 60 to 75 s | the service failed for so long | look at the service and the network; the next read tries anew |
 //! | EIO at the end of a file | the bytes are not those of the checksum | open and read it again; the log names the bytes that were wrong; if it stays, the object itself is damaged: `ossmount stat` shows its CRC-64 |
 //! | EROFS | something writes | it cannot be |

@@ -251,14 +251,19 @@ impl Bucket {
         });
     }
 
-    /// Whether nothing is left in the bucket, versions and markers included.
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether no object is left in the bucket, versions and markers included.
+    pub(super) fn holds_no_object(&self) -> bool {
         let mut empty = true;
         self.walk_versions("", |_, _| {
             empty = false;
             false
         });
-        empty && self.uploads.lock().is_empty()
+        empty
+    }
+
+    /// Whether no upload in parts is under way.
+    pub(super) fn holds_no_upload(&self) -> bool {
+        self.uploads.lock().is_empty()
     }
 }
 

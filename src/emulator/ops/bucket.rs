@@ -68,10 +68,11 @@ pub(super) fn put_bucket(call: &Call<'_>) -> Result<Reply, Failure> {
     Ok(Reply::ok().header("location", format!("/{name}")))
 }
 
-/// Answers DeleteBucket by removing it.
+/// Answers DeleteBucket. Parts of an upload under way keep a bucket of OSS; in S3 they go with it.
 pub(super) fn delete_bucket(call: &Call<'_>) -> Result<Reply, Failure> {
     let bucket = call.bucket()?;
-    if !bucket.is_empty() {
+    let is_empty = bucket.holds_no_object() && (call.dialect() == Dialect::S3 || bucket.holds_no_upload());
+    if !is_empty {
         let message = "The bucket you tried to delete is not empty.";
         return Err(Failure::new(409, "BucketNotEmpty", message).ec("0015-00000301"));
     }

@@ -12,7 +12,7 @@ use crate::emulator::object::Facts;
 use crate::emulator::operation::Operation;
 use crate::emulator::options::Dialect;
 use crate::emulator::reply::Reply;
-use crate::emulator::text::encode;
+use crate::emulator::text::{encode, encode_path};
 use crate::emulator::time::iso_date;
 use crate::emulator::xml::Writer;
 
@@ -26,25 +26,37 @@ const TOO_LONG: usize = 1024;
 
 /// How texts are written: percent-encoded when the request asks for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Encoding {
-    is_url: bool,
+pub(super) enum Encoding {
+    /// As they are.
+    Plain,
+    /// As OSS encodes: the slash too.
+    Slash,
+    /// As S3 encodes: all but the slash.
+    Path,
 }
 
 impl Encoding {
     pub(super) fn of(call: &Call<'_>) -> Result<Self, Failure> {
         match call.request.query.filled("encoding-type") {
-            None => Ok(Encoding { is_url: false }),
-            Some(kind) if kind.eq_ignore_ascii_case("url") => Ok(Encoding { is_url: true }),
+            None => Ok(Encoding::Plain),
+            Some(kind) if kind.eq_ignore_ascii_case("url") => Ok(match call.dialect() {
+                Dialect::Oss => Encoding::Slash,
+                Dialect::S3 => Encoding::Path,
+            }),
             Some(_) => Err(invalid_argument("Invalid Encoding Method specified in Request.")),
         }
     }
 
     pub(super) fn text(self, text: &str) -> Cow<'_, str> {
-        if self.is_url { encode(text) } else { Cow::Borrowed(text) }
+        match self {
+            Encoding::Plain => Cow::Borrowed(text),
+            Encoding::Slash => encode(text),
+            Encoding::Path => encode_path(text),
+        }
     }
 
     pub(super) fn write(self, w: &mut Writer) {
-        if self.is_url {
+        if self != Encoding::Plain {
             w.leaf("EncodingType", "url");
         }
     }
@@ -204,7 +216,7 @@ impl Listing<'_> {
     fn second_head(&self, w: &mut Writer) {
         self.shared_head(w);
         let (call, dialect) = (self.call, self.call.dialect());
-        let encoding = if dialect == Dialect::Oss { self.encoding } else { Encoding { is_url: false } };
+        let encoding = if dialect == Dialect::Oss { self.encoding } else { Encoding::Plain };
         let start = call.request.query.value("start-after").unwrap_or("");
         if !start.is_empty() || dialect == Dialect::Oss {
             w.leaf("StartAfter", self.encoding.text(start));

@@ -125,6 +125,23 @@ fn pages_have_the_default_size_of_their_dialect() {
     oss.ask("GET", ("b", ""), &[("encoding-type", "base64")], &[], b"").unwrap().expect(400);
 }
 
+/// S3 leaves the slash of an encoded key, OSS does not; clients that compare texts notice.
+#[test]
+fn a_slash_is_encoded_in_the_dialect_of_oss_alone() {
+    let emulator = emulator();
+    emulator.put("b", "a b/c+d", "x");
+    for (sign, keys, prefix) in [(Sign::S3, "a%20b/c%2Bd", "a%20b/"), (Sign::Oss, "a%20b%2Fc%2Bd", "a%20b%2F")] {
+        let client = Client::new(&emulator, sign);
+        let query = [("encoding-type", "url"), ("prefix", "a b/")];
+        let page = client.ask("GET", ("b", ""), &query, &[], b"").unwrap().expect(200);
+        assert_eq!((page.element("Key"), page.element("Prefix")), (keys.into(), prefix.into()));
+        let query = [("list-type", "2"), ("encoding-type", "url"), ("delimiter", "/")];
+        let page = client.ask("GET", ("b", ""), &query, &[], b"").unwrap().expect(200);
+        assert_eq!(page.all("CommonPrefixes"), [format!("<Prefix>{prefix}</Prefix>")]);
+        assert_eq!(page.element("Delimiter"), if client.sign == Sign::S3 { "/" } else { "%2F" });
+    }
+}
+
 #[test]
 fn owners_come_when_asked_for() {
     let emulator = emulator();

@@ -235,6 +235,18 @@ fn small_parts_are_refused_at_the_end_and_all_parts_can_be_taken() {
     client.ask("DELETE", ("b", "k"), &[("uploadId", &id)], &[], b"").unwrap().expect(404);
 }
 
+/// An upload under way keeps a bucket of OSS, and none of S3.
+#[test]
+fn a_bucket_goes_with_its_uploads_in_the_dialect_of_s3_alone() {
+    let emulator = emulator();
+    let (oss, s3) = (Client::new(&emulator, Sign::Oss), Client::new(&emulator, Sign::S3));
+    begin(&oss, "k");
+    let refused = oss.ask("DELETE", ("b", ""), &[], &[], b"").unwrap().expect(409);
+    assert_eq!(refused.element("Code"), "BucketNotEmpty");
+    s3.ask("DELETE", ("b", ""), &[], &[], b"").unwrap().expect(204);
+    s3.ask("GET", ("b", ""), &[], &[], b"").unwrap().expect(404);
+}
+
 #[test]
 fn copies_carry_metadata_as_the_directives_say() {
     let emulator = emulator();
