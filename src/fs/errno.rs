@@ -42,6 +42,8 @@ errnos! {
     ENOTTY,
     /// Name over 255 bytes.
     ENAMETOOLONG,
+    /// More names than memory holds.
+    ENOMEM,
     /// Not a directory.
     ENOTDIR,
     /// Is a directory.

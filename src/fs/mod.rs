@@ -24,6 +24,7 @@ mod given_up_tests;
 mod habits;
 #[cfg(test)]
 mod histories;
+mod large;
 mod ledger;
 mod listing;
 #[cfg(test)]
@@ -40,6 +41,9 @@ mod order_tests;
 mod outage_tests;
 mod pace;
 mod probe;
+mod rest;
+#[cfg(test)]
+mod rest_tests;
 mod resume;
 mod runs;
 mod successors;
@@ -83,8 +87,10 @@ use self::distrust::{Distrusted, Ear};
 use self::failures::Failures;
 use self::file::OpenFile;
 use self::habits::Habits;
+use self::large::LargeDirectories;
 use self::listing::Run;
 use self::options::LiveTtl;
+use self::rest::Streams;
 use self::resume::Resumed;
 use self::successors::Successors;
 use self::upkeep::Uses;
@@ -134,6 +140,8 @@ pub struct Fs {
     state: Mutex<State>,
     files: RwLock<HashMap<FileHandle, Arc<OpenFile>>>,
     directories: Mutex<HashMap<DirHandle, Arc<OpenDirectory>>>,
+    /// Directories that are read straight from the store.
+    streams: Streams,
     /// Directories open from an earlier life that were not read on yet.
     resumed: Mutex<HashMap<DirHandle, Resumed>>,
     /// Handles from an earlier life, by the requests that opened them.
@@ -171,6 +179,8 @@ struct State {
     walks: Walks,
     uses: Uses,
     successors: Successors,
+    /// Directories that are too large to be held.
+    large: LargeDirectories,
     /// Entries as the gauge knows them.
     counted: u64,
 }
@@ -208,10 +218,12 @@ impl Fs {
                 walks: Walks::new(),
                 uses: Uses::new(wake.clone()),
                 successors: Successors::new(),
+                large: LargeDirectories::new(),
                 counted: 0,
             }),
             files: RwLock::default(),
             directories: Mutex::default(),
+            streams: Streams::new(),
             resumed: Mutex::default(),
             asked: Mutex::default(),
             ledger: OnceLock::new(),

@@ -265,8 +265,10 @@
 //! # Memory
 //!
 //! Names and attributes take some 100 bytes a file. Past `metadata-memory`, directories that nobody has used for longest
-//! are forgotten, except for what programs, or the kernel's own memory of names, still refer to. They are listed again
-//! when somebody looks into them, and inode numbers stay the same.
+//! are forgotten, except for what programs, or the kernel's own memory of names, still refer to; the kernel is asked to
+//! forget files that nobody has open. They are listed again when somebody looks into them, and inode numbers stay the same.
+//! A directory that is too large for that memory is read straight from the store, for each program and each name
+//! ([listing](super::listing)).
 //!
 //! # When an object changes
 //!

@@ -20,7 +20,7 @@
 //! 6. *Millions of entries in one directory, and all of them gone at once.* `children` keeps them in chunks that a page
 //!    replaces and a handle shares; `removal` takes entries out of the tree bit by bit.
 //! 7. *More entries than memory.* `eviction` forgets what nothing refers to, in the least recently used directories
-//!    first; `Tree::bytes` says what is left.
+//!    first; `Tree::bytes` says what is left. A directory that alone has more than that is not held: `unheld`.
 
 #[cfg(test)]
 mod age_tests;
@@ -42,6 +42,7 @@ mod siblings;
 mod spans;
 #[cfg(test)]
 mod tests;
+mod unheld;
 mod update;
 #[cfg(test)]
 mod walk_tests;
@@ -62,11 +63,12 @@ use self::order::Order;
 use self::removal::Graves;
 use crate::base::{BucketName, ETag, Ino, Timestamp};
 
-pub use self::eviction::Evicted;
+pub use self::eviction::{Evicted, Referred};
 pub use self::listing::{Depth, Item, Listing, Standing};
 pub use self::lookup::{Believed, LastListing, Lookup, split_version};
 pub use self::order::{OrderId, OrderState, Row, Take};
 pub use self::siblings::Position;
+pub use self::unheld::{Nameable, Remainder, Unheld};
 pub use self::update::{Probe, Renewed, Target};
 
 /// What becomes of keys that are no safe names.
