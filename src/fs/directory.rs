@@ -4,22 +4,28 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use super::listing::{Behind, Bells, Joined, Run, Since};
+use super::rest::{Rest, TOO_LARGE};
 use super::resume::Resumed;
 use super::walk::Known;
-use super::{Counting, DirEntry, DirHandle, Errno, Fs, ListingMode, Result, Room, Shape, State, Ttl};
+use super::{Attr, Counting, DirEntry, DirHandle, Errno, Fs, ListingMode, Result, Room, Shape, State, Ttl};
 use crate::base::{Ino, fnv1a};
 use crate::list::Trust;
-use crate::tree::{OrderId, OrderState, Take};
+use crate::tree::{OrderId, OrderState, Take, View};
 
 /// A directory that is open.
 #[derive(Debug)]
 pub(super) struct OpenDirectory {
     pub(super) ino: Ino,
-    prefix: String,
-    order: OrderId,
+    pub(super) prefix: String,
+    /// The list of what is held of it, until that was read and more is not held.
+    pub(super) order: Mutex<Option<OrderId>>,
+    /// What is read straight from the store.
+    pub(super) rest: Mutex<Option<Arc<Rest>>>,
     /// Ring while the list grows. Kept for the handle's life, so that the listing knows that somebody wants it.
-    bells: Option<Bells>,
+    pub(super) bells: Option<Bells>,
     /// Listings that bring this directory as part of a walk, which comes further as it is read.
     ahead: Vec<Arc<Run>>,
     /// Whether opening it was a step that may be part of a walk.
@@ -30,7 +36,7 @@ pub(super) struct OpenDirectory {
 
 impl OpenDirectory {
     /// The offset of the first entry behind `.` and `..`.
-    fn base(&self) -> u64 {
+    pub(super) fn base(&self) -> u64 {
         self.resumed.as_ref().map_or(DOTS, |resumed| resumed.base)
     }
 }
@@ -43,19 +49,21 @@ pub(super) enum Opening {
 }
 
 /// A call of readdir on its way.
-struct Reading {
-    at: u64,
+pub(super) struct Reading {
+    pub(super) at: u64,
     /// Entries given, without `.` and `..`: the offset behind each and a hash of its name, if they are written down.
     given: Vec<(u64, u64)>,
-    count: u64,
+    pub(super) count: u64,
     counting: Counting,
-    left_out: Option<Arc<HashSet<u64>>>,
+    pub(super) left_out: Option<Arc<HashSet<u64>>>,
 }
 
 /// What a new handle reads.
 enum Ordered {
     /// This list, and what rings while it grows.
     Now(OrderId, Option<Bells>),
+    /// The store: the directory is too large to be held.
+    Store,
     Behind(Behind),
 }
 
@@ -112,7 +120,8 @@ impl Fs {
         let prefix = state.tree.prefix(ino).ok_or(Errno::ESTALE)?;
         let coming = state.wide_over(&prefix).next().is_some();
         let (order, bells) = match self.order(state, ino, since)? {
-            Ordered::Now(order, bells) => (order, bells),
+            Ordered::Now(order, bells) => (Some(order), bells),
+            Ordered::Store => (None, None),
             Ordered::Behind(behind) => return Ok(Opening::Behind(behind)),
         };
         let known = match (&bells, coming) {
@@ -125,7 +134,8 @@ impl Fs {
             self.recognise(state, ino, &prefix, known);
         }
         let ahead = state.wide_over(&prefix).filter(|run| run.opened(ino)).cloned().collect();
-        Ok(Opening::Open(OpenDirectory { ino, prefix, order, bells, ahead, step, resumed: None }))
+        let (order, rest) = (Mutex::new(order), Mutex::new(None));
+        Ok(Opening::Open(OpenDirectory { ino, prefix, order, rest, bells, ahead, step, resumed: None }))
     }
 
     /// Lists ahead where this directory is a step of a walk.
@@ -152,6 +162,9 @@ impl Fs {
     fn order(self: &Arc<Self>, state: &mut State, ino: Ino, since: &Since) -> Result<Ordered> {
         if let Some(order) = state.tree.open_complete(ino, since.moment, since.younger_than()) {
             return Ok(Ordered::Now(order, None));
+        }
+        if state.is_too_large(ino, self.clock.elapsed()) {
+            return Ok(Ordered::Store);
         }
         match self.listing(state, ino, since).ok_or(Errno::ESTALE)? {
             Joined::Behind(behind) => Ok(Ordered::Behind(behind)),
@@ -186,10 +199,19 @@ impl Fs {
                 }
                 return Ok(());
             }
+            if (state == OrderState::Broken || directory.rest.lock().is_some())
+                && let Some(rest) = self.rest_of(&directory, &mut reading.at)
+            {
+                let given = self.give_rest(handle, &directory, &rest, &mut reading, &mut take).await;
+                self.count_use(&directory, reading.count);
+                return given;
+            }
             let bells = bells.get_or_insert_with(|| directory.bells.clone());
             match (state, bells.as_mut()) {
                 (OrderState::Growing, Some(bells)) => {
-                    if let Some(Err(error)) = bells.next().await.ended {
+                    if let Some(Err(error)) = bells.next().await.ended
+                        && bells.left.get().is_none()
+                    {
                         return Err(error);
                     }
                 }
@@ -198,7 +220,10 @@ impl Fs {
                     // It came to an end, and left out a part of the directory.
                     _ => return Err(Errno::EIO),
                 },
-                (OrderState::Doubted, _) => self.catch_up(&directory).await?,
+                (OrderState::Doubted, _) => match self.catch_up(&directory).await {
+                    Err(TOO_LARGE) => self.read_anew(&directory),
+                    caught_up => caught_up?,
+                },
                 (_, _) => return Ok(()),
             }
         }
@@ -210,8 +235,11 @@ impl Fs {
         for _ in 0..MOST_DOUBTS {
             let joined = {
                 let mut state = self.state.lock();
-                if state.tree.catch_up(directory.order) {
+                if directory.order.lock().is_none_or(|order| state.tree.catch_up(order)) {
                     return Ok(());
+                }
+                if state.is_too_large(directory.ino, since.moment) {
+                    return Err(TOO_LARGE);
                 }
                 self.listing(&mut state, directory.ino, &since).ok_or(Errno::ESTALE)?
             };
@@ -242,9 +270,18 @@ impl Fs {
             }
             let base = directory.base();
             let from = usize::try_from(reading.at.saturating_sub(base)).map_err(|_| Errno::EINVAL)?;
+            let Some(order) = *directory.order.lock() else { return Ok((Room::Left, OrderState::Broken)) };
             let (mut room, mut left) = (Room::Left, BATCH);
+            // Where memory is full, the kernel gets names that it must look up, and that need not be kept for it.
+            let is_counted =
+                reading.counting == Counting::Plus && state.tree.bytes() as u64 <= self.options.metadata_bytes;
+            let is_believed = is_counted || reading.counting == Counting::Names;
+            let attr = |view: &View| match is_believed {
+                true => self.attr(view),
+                false => Attr { ttl: Duration::ZERO, ..self.attr(view) },
+            };
             let mut directories = Vec::new();
-            let shown = state.tree.show_entries(directory.order, from, self.clock.elapsed(), |row| {
+            let shown = state.tree.show_entries(order, from, self.clock.elapsed(), |row| {
                 if left == 0 {
                     return Take::Enough;
                 }
@@ -255,7 +292,7 @@ impl Fs {
                     reading.at = next_offset;
                     return Take::Seen;
                 }
-                room = take(&DirEntry { next_offset, name, attr: self.attr(&row.view) });
+                room = take(&DirEntry { next_offset, name, attr: attr(&row.view), is_held: true });
                 if room == Room::Full {
                     return Take::Enough;
                 }
@@ -263,11 +300,11 @@ impl Fs {
                 reading.count += 1;
                 if keeps {
                     reading.given.push((next_offset, fnv1a(name)));
-                    if row.view.shape == Shape::Directory && reading.counting == Counting::Plus {
+                    if row.view.shape == Shape::Directory && is_counted {
                         directories.push(row.view.ino);
                     }
                 }
-                if reading.counting == Counting::Plus { Take::Counted } else { Take::Seen }
+                if is_counted { Take::Counted } else { Take::Seen }
             });
             self.write_directories(&state, &directories);
             let order = shown.ok_or(Errno::EBADF)?;
@@ -292,7 +329,7 @@ impl Fs {
             };
             let next_offset = *at + 1;
             if let Some(view) = ino.and_then(|ino| state.tree.view(ino, self.clock.elapsed()))
-                && take(&DirEntry { next_offset, name, attr: self.attr(&view) }) == Room::Full
+                && take(&DirEntry { next_offset, name, attr: self.attr(&view), is_held: true }) == Room::Full
             {
                 return Room::Full;
             }
@@ -319,8 +356,9 @@ impl Fs {
         }
         self.resumed.lock().remove(&handle);
         let Some(directory) = self.directories.lock().remove(&handle) else { return };
+        self.streams.closed(handle);
         let mut state = self.state.lock();
-        state.tree.close_directory(directory.order);
+        directory.order.lock().take().into_iter().for_each(|order| state.tree.close_directory(order));
         self.count_entries(&mut state);
     }
 }

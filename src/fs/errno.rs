@@ -42,6 +42,8 @@ errnos! {
     ENOTTY,
     /// Name over 255 bytes.
     ENAMETOOLONG,
+    /// There are more names than memory holds.
+    ENOMEM,
     /// It is not a directory.
     ENOTDIR,
     /// It is a directory.

@@ -22,7 +22,7 @@ const LEFT_BYTES: u64 = 64 << 20;
 /// An open file: one version of an object, whatever becomes of its name.
 #[derive(Debug)]
 pub(super) struct OpenFile {
-    ino: Ino,
+    pub(super) ino: Ino,
     size: u64,
     file: read::File,
     /// Of a big file: how it is read.

@@ -21,13 +21,15 @@ use tracing::Instrument;
 
 use super::changes::OddLog;
 use super::pace::Pace;
+use super::probe::entry_facts;
+use super::rest::{LeftSlot, TOO_LARGE};
 use super::walk::Ahead;
 use super::{Errno, Fs, Result, State};
 use crate::base::{Ino, KeySpan};
 use crate::list::{self, ListScope, Order, Page, Trust};
 use crate::metrics::Metric;
-use crate::store::{Error, ObjectKind, StorageClass};
-use crate::tree::{Changes, Depth, Facts, Item, Kind, Listing, Standing};
+use crate::store::Error;
+use crate::tree::{Changes, Depth, Item, Listing, Standing};
 
 /// Pages that a directory's own listing goes on for while nobody waits.
 const UNATTENDED_PAGES: u64 = 1000;
@@ -71,6 +73,7 @@ pub(super) struct Run {
     bell: watch::Sender<Progress>,
     /// How it ended, for those who wait behind it. They want none of it.
     over: watch::Sender<Option<Result<()>>>,
+    pub(super) left: LeftSlot,
     /// Turns for asking the store about one name beside the listing.
     pub(super) questions: Arc<Semaphore>,
     odd: OddLog,
@@ -156,7 +159,8 @@ impl Behind {
     /// Waits for it. Its failure is a failure of all who have waited: to try again costs them another such time.
     pub(super) async fn over(mut self) -> Result<()> {
         match self.0.wait_for(Option::is_some).await {
-            Ok(ended) => ended.unwrap_or(Ok(())),
+            // What one listing has no room for, those who wait behind it need not hold.
+            Ok(ended) => ended.filter(|ended| *ended != Err(TOO_LARGE)).unwrap_or(Ok(())),
             Err(_) => Err(Errno::EIO),
         }
     }
@@ -175,6 +179,8 @@ pub(super) struct Progress {
 pub(super) struct Bells {
     own: watch::Receiver<Progress>,
     wide: Vec<watch::Receiver<Progress>>,
+    /// What the directory's own listing has left, where it came to the limit of memory.
+    pub(super) left: LeftSlot,
 }
 
 impl Bells {
@@ -217,6 +223,11 @@ impl Run {
         let Some(walk) = &self.walk else { return };
         walk.pace.lock().read(entries);
         walk.step.notify_one();
+    }
+
+    /// Whether it goes on however much it brings, so that the limit of memory must end it.
+    fn limits_itself(&self) -> bool {
+        self.listing.depth == Depth::Directory || self.purpose == Purpose::Refresh
     }
 
     /// Whether it brings the whole of a directory.
@@ -271,6 +282,8 @@ enum End {
     Whole,
     /// Nobody wants the rest.
     Unwanted,
+    /// It brings more than memory holds.
+    TooLarge,
     Failed(Errno),
 }
 
@@ -344,6 +357,7 @@ impl Fs {
             order,
             bell: watch::Sender::new(Progress::default()),
             over: watch::Sender::new(None),
+            left: LeftSlot::default(),
             questions: Arc::new(Semaphore::new(QUESTIONS)),
             odd: OddLog::default(),
             walk,
@@ -366,10 +380,14 @@ impl Fs {
             tracing::debug!(prefix = run.listing.prefix, purpose = ?run.purpose, "a listing that nobody wants stops");
         }
         self.change_for(&run.odd, |state| {
+            let ended = match end {
+                End::Failed(errno) => Err(errno),
+                End::TooLarge => Err(self.leave_off(state, directory, &run)),
+                End::Whole | End::Unwanted => Ok(()),
+            };
             state.tree.end_listing(&run.listing);
             // Under the lock: who looks after it finds no listing here.
             state.end_run(directory, &run);
-            let ended = if let End::Failed(errno) = end { Err(errno) } else { Ok(()) };
             run.bell.send_modify(|progress| progress.ended = Some(ended));
             run.over.send_replace(Some(ended));
             ((), Changes::default())
@@ -416,6 +434,9 @@ impl Fs {
                 Applied::More => {}
                 Applied::Whole => return End::Whole,
             }
+            if run.limits_itself() && self.outgrows_memory(directory, run).await {
+                return End::TooLarge;
+            }
             run.bell.send_modify(|progress| progress.pages += 1);
             let cost = if page.entries.is_empty() && page.prefixes.is_empty() { NAMELESS_COST } else { 1 };
             unattended = if run.bell.receiver_count() > 0 { 0 } else { unattended + cost };
@@ -448,7 +469,7 @@ impl Fs {
     }
 
     fn list_options(&self, purpose: Purpose) -> list::Options {
-        let given = list::Options { held_bytes: self.options.metadata_bytes, ..self.options.list.clone() };
+        let given = list::Options { held_bytes: self.options.metadata_bytes / 2, ..self.options.list.clone() };
         match purpose {
             // In the background, and nobody waits.
             Purpose::Upkeep => list::Options { concurrency: given.concurrency.div_ceil(4), ..given },
@@ -539,7 +560,7 @@ impl State {
     /// To be called under the lock under which the tree was looked at, so that no page is missed.
     pub(super) fn bells(&self, run: &Run) -> Bells {
         let wide = self.wide_over(&run.listing.prefix).map(|wide| wide.bell.subscribe()).collect();
-        Bells { own: run.bell.subscribe(), wide }
+        Bells { own: run.bell.subscribe(), wide, left: run.left.clone() }
     }
 
     /// The wide listings that bring a directory.
@@ -561,29 +582,5 @@ impl State {
 
 /// What a page shows, as the tree takes it.
 fn items(page: &Page) -> impl Iterator<Item = Item<'_>> {
-    page.items().map(|(key, entry)| entry.map_or(Item::Prefix(key), object_item))
-}
-
-fn object_item(entry: &crate::store::ListEntry) -> Item<'_> {
-    let facts = Facts {
-        size: entry.size,
-        etag: entry.etag.as_ref().map(|etag| etag.as_str()),
-        mtime: entry.last_modified,
-        kind: kind(entry.kind),
-        class: class(entry.storage_class.as_ref()),
-    };
-    Item::Object(&entry.key, facts)
-}
-
-pub(super) fn kind(kind: ObjectKind) -> Kind {
-    match kind {
-        ObjectKind::Normal => Kind::Normal,
-        ObjectKind::Multipart => Kind::Multipart,
-        ObjectKind::Appendable => Kind::Appendable,
-        ObjectKind::Symlink => Kind::Symlink,
-    }
-}
-
-pub(super) fn class(class: Option<&StorageClass>) -> Option<&str> {
-    class.map(|class| &*class.0)
+    page.items().map(|(key, entry)| entry.map_or(Item::Prefix(key), |entry| Item::Object(key, entry_facts(entry))))
 }

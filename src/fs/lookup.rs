@@ -14,6 +14,8 @@ use futures::{FutureExt, pin_mut};
 use tokio::sync::Semaphore;
 
 use super::listing::{Behind, Bells, Joined, Progress, Since};
+use super::probe::Question;
+use super::rest::TOO_LARGE;
 use super::{Entry, Errno, Fs, Result, Shape, State, Ttl};
 use crate::base::{Ino, Key};
 use crate::metrics::Metric;
@@ -40,7 +42,7 @@ enum Look {
     /// The target of a symlink object must be looked at.
     Resolve(Ino),
     Ask {
-        key: Option<String>,
+        question: Option<Question>,
         listing: Option<Waiting>,
     },
     /// Only a listing can tell, and one is going on that began too early.
@@ -134,7 +136,7 @@ impl Fs {
         let mut has_waited = false;
         loop {
             let look = self.look(parent, name, looking, &asking)?;
-            let (key, waiting) = match look {
+            let (question, waiting) = match look {
                 Look::Settled(entry) => {
                     self.metrics.add(Metric::LookupsKnown, u64::from(!has_waited));
                     return Ok(entry);
@@ -153,10 +155,10 @@ impl Fs {
                     behind.over().await?;
                     continue;
                 }
-                Look::Ask { key, listing } => (key, listing),
+                Look::Ask { question, listing } => (question, listing),
             };
-            if let (Asking::NotYet, Some(key)) = (&asking, key) {
-                asking = Asking::Now(self.clone().ask_in_turn(parent, key, waiting.as_ref()).boxed());
+            if let (Asking::NotYet, Some(question)) = (&asking, question) {
+                asking = Asking::Now(self.clone().ask_in_turn(parent, question, waiting.as_ref()).boxed());
             }
             has_waited = true;
             let left = LONGEST.saturating_sub(self.clock.elapsed().saturating_sub(since)).max(LAST_MOMENT);
@@ -167,7 +169,7 @@ impl Fs {
     fn ask_in_turn(
         self: Arc<Self>,
         parent: Ino,
-        key: String,
+        question: Question,
         waiting: Option<&Waiting>,
     ) -> impl Future<Output = Result<bool>> + use<> {
         let begun = waiting.is_some_and(|waiting| waiting.bells.progress().pages == 0);
@@ -180,7 +182,7 @@ impl Fs {
                 Some(turns) => turns.acquire_owned().await.ok(),
                 None => None,
             };
-            self.ask(parent, key).await
+            self.ask(parent, question).await
         }
     }
 
@@ -196,23 +198,34 @@ impl Fs {
             Lookup::NotDirectory => Err(Errno::ENOTDIR),
             Lookup::Gone => Err(Errno::ESTALE),
             Lookup::TooLong => Err(Errno::ENAMETOOLONG),
+            Lookup::Unknown { key } if state.is_too_large(parent, self.clock.elapsed()) => {
+                let escaped = || state.tree.key_of_escaped(parent, name).map(|key| Question { key, both: true });
+                let question = key.map(|key| Question { key, both: false }).or_else(escaped);
+                // The name of a part directory, which only a listing could tell, or what the store does not tell at all.
+                match asking {
+                    Asking::Done => Err(Errno::EIO),
+                    _ if question.is_none() => Err(TOO_LARGE),
+                    _ => Ok(Look::Ask { question, listing: None }),
+                }
+            }
             Lookup::Unknown { key } => {
+                let question = key.map(|key| Question { key, both: false });
                 let going_on = state.going_on(parent).is_some();
-                let must_list = matches!(asking, Asking::Done | Asking::Late(_)) || key.is_none();
+                let must_list = matches!(asking, Asking::Done | Asking::Late(_)) || question.is_none();
                 if !must_list && !going_on && !state.tree.worth_listing(parent, since) {
-                    return Ok(Look::Ask { key, listing: None });
+                    return Ok(Look::Ask { question, listing: None });
                 }
                 let since = Since::new(since, self.believed_for());
                 match self.listing(state, parent, &since).ok_or(Errno::ESTALE)? {
                     Joined::Run(run) => {
                         let waiting = Waiting { bells: state.bells(&run), turns: run.questions.clone() };
-                        Ok(Look::Ask { key, listing: Some(waiting) })
+                        Ok(Look::Ask { question, listing: Some(waiting) })
                     }
-                    Joined::Behind(behind) if matches!(asking, Asking::Done) || key.is_none() => {
+                    Joined::Behind(behind) if matches!(asking, Asking::Done) || question.is_none() => {
                         Ok(Look::Behind(behind))
                     }
                     // What is asked for alone is answered sooner than that is over, and goes on only while it is waited for.
-                    Joined::Behind(_) => Ok(Look::Ask { key, listing: None }),
+                    Joined::Behind(_) => Ok(Look::Ask { question, listing: None }),
                 }
             }
         }
@@ -319,6 +332,8 @@ async fn wait(asking: Asking, listing: Option<Bells>, left: Duration) -> Result<
             }
         }
         asking => match page.await.and_then(|progress| progress.ended) {
+            // The listing decides nothing: the name is asked for alone.
+            Some(Err(TOO_LARGE)) => Ok(Asking::NotYet),
             Some(Err(error)) => Err(error),
             _ => Ok(asking),
         },

@@ -21,6 +21,7 @@
 //! | `file` | file handles |
 //! | `habits` | how programs read: in small pieces or large ones |
 //! | `ledger` | what the next life of the daemon needs to know |
+//! | `large` | directories that are too large to be kept, and how that is told |
 //! | `listing` | listings going on |
 //! | `lookup` | looking a name up: from the tree, by a listing, or by asking for the name |
 //! | `notifier` | the seam by which the kernel is told what is no longer so |
@@ -28,9 +29,11 @@
 //! | `options` | how a mount behaves |
 //! | `pace` | how far a listing may run ahead of a walk |
 //! | `probe` | requests for one name or one object, and what the tree learns from them |
+//! | `rest` | reading a directory that is too large to be kept, page by page |
 //! | `resume` | going on where an earlier life of the daemon stopped |
 //! | `runs` | recognising who takes the files of a directory one after the other |
 //! | `successors` | which files will be wanted next |
+//! | `suspects` | requests under way at several deaths of the daemon |
 //! | `types` | what operations answer, in terms of neither the kernel interface nor the store |
 //! | `upkeep` | the background: listing again what is in use, forgetting what is not; refreshes |
 //! | `walk` | recognising a program that walks the tree |
@@ -52,6 +55,7 @@ mod given_up_tests;
 mod habits;
 #[cfg(test)]
 mod histories;
+mod large;
 mod ledger;
 mod listing;
 #[cfg(test)]
@@ -68,6 +72,9 @@ mod order_tests;
 mod outage_tests;
 mod pace;
 mod probe;
+mod rest;
+#[cfg(test)]
+mod rest_tests;
 mod resume;
 mod runs;
 mod successors;
@@ -116,8 +123,10 @@ use self::distrust::{Distrusted, Ear};
 use self::failures::Failures;
 use self::file::OpenFile;
 use self::habits::Habits;
+use self::large::LargeDirectories;
 use self::listing::Run;
 use self::options::LiveTtl;
+use self::rest::Streams;
 use self::resume::Resumed;
 use self::successors::Successors;
 use self::upkeep::Uses;
@@ -167,6 +176,8 @@ pub struct Fs {
     state: Mutex<State>,
     files: RwLock<HashMap<FileHandle, Arc<OpenFile>>>,
     directories: Mutex<HashMap<DirHandle, Arc<OpenDirectory>>>,
+    /// Directories that are read straight from the store.
+    streams: Streams,
     /// Directories open from an earlier life that were not read on yet.
     resumed: Mutex<HashMap<DirHandle, Resumed>>,
     /// Handles from an earlier life, by the requests that opened them.
@@ -205,6 +216,8 @@ struct State {
     walks: Walks,
     uses: Uses,
     successors: Successors,
+    /// Directories that are too large to be held.
+    large: LargeDirectories,
     /// Entries as the gauge knows them.
     counted: u64,
 }
@@ -242,10 +255,12 @@ impl Fs {
                 walks: Walks::new(),
                 uses: Uses::new(wake.clone()),
                 successors: Successors::new(),
+                large: LargeDirectories::new(),
                 counted: 0,
             }),
             files: RwLock::default(),
             directories: Mutex::default(),
+            streams: Streams::new(),
             resumed: Mutex::default(),
             asked: Mutex::default(),
             ledger: OnceLock::new(),

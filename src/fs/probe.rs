@@ -6,11 +6,10 @@ use std::time::Duration;
 use futures::future::{Either, select};
 use futures::pin_mut;
 
-use super::listing::{class, kind};
 use super::{Errno, Fs, Result, Symlinks};
 use crate::base::{ETag, Ino, Key};
 use crate::list;
-use crate::store::{Error, ErrorKind, HeadRequest, ObjectKind, ObjectMeta};
+use crate::store::{Error, ErrorKind, HeadRequest, ListEntry, ObjectKind, ObjectMeta, StorageClass};
 use crate::tree::{Facts, Kind, OddKeys, Probe, Renewed, Target, View, escape};
 
 /// The facts of an object as the tree takes them.
@@ -22,6 +21,39 @@ pub(super) fn facts(meta: &ObjectMeta) -> Facts<'_> {
         kind: kind(meta.kind),
         class: class(meta.storage_class.as_ref()),
     }
+}
+
+/// The same of what a listing tells.
+pub(super) fn entry_facts(entry: &ListEntry) -> Facts<'_> {
+    Facts {
+        size: entry.size,
+        etag: entry.etag.as_ref().map(ETag::as_str),
+        mtime: entry.last_modified,
+        kind: kind(entry.kind),
+        class: class(entry.storage_class.as_ref()),
+    }
+}
+
+fn kind(kind: ObjectKind) -> Kind {
+    match kind {
+        ObjectKind::Normal => Kind::Normal,
+        ObjectKind::Multipart => Kind::Multipart,
+        ObjectKind::Appendable => Kind::Appendable,
+        ObjectKind::Symlink => Kind::Symlink,
+    }
+}
+
+fn class(class: Option<&StorageClass>) -> Option<&str> {
+    class.map(|class| &*class.0)
+}
+
+/// A question for one name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Question {
+    /// The key that the name stands for.
+    pub(super) key: String,
+    /// Whether it matters what object there is where a directory takes the name.
+    pub(super) both: bool,
 }
 
 /// Whether a failure came only after all the time that a wait may take: another request would be paid for once more.
@@ -44,7 +76,8 @@ impl Fs {
     /// Asks for one name: is there an object of this key, and do keys lie below it? Whether the tree knows now; where
     /// it does not, the listing of the directory must decide. Fails where the service did, until the time that a wait
     /// may take was over.
-    pub(super) async fn ask(self: Arc<Self>, parent: Ino, key: String) -> Result<bool> {
+    pub(super) async fn ask(self: Arc<Self>, parent: Ino, question: Question) -> Result<bool> {
+        let Question { key, both } = question;
         let asked_at = self.clock.elapsed();
         let learn = |probe: &Probe<'_>| self.learn(parent, &key, probe, asked_at);
         let prefix = format!("{key}/");
@@ -53,14 +86,20 @@ impl Fs {
         pin_mut!(below, object);
         let (below, object) = match select(below, object).await {
             // The directory takes the name: what the object says does not matter.
-            Either::Left((Ok(true), _)) => return Ok(learn(&Probe::Directory)),
+            Either::Left((Ok(true), _)) if !both => return Ok(learn(&Probe::Directory)),
             Either::Left((below, object)) => (below, object.await),
             Either::Right((object, below)) => (below.await, object),
         };
         Ok(match (&below, &object) {
-            (Ok(true), _) => learn(&Probe::Directory),
+            (Ok(true), _) if !both => learn(&Probe::Directory),
+            (Ok(true), Ok(meta)) if meta.kind != ObjectKind::Symlink => {
+                learn(&Probe::Beside(Some(self.listed_facts(None, meta))))
+            }
+            (Ok(true), Err(error)) if error.kind() == ErrorKind::NotFound => learn(&Probe::Beside(None)),
             // A link's own facts are in the listing alone.
-            (Ok(_), Ok(meta)) if meta.kind == ObjectKind::Symlink => false,
+            (Ok(is_directory), Ok(meta)) if meta.kind == ObjectKind::Symlink => {
+                self.ask_by_listing(parent, &key, *is_directory, asked_at).await?
+            }
             (Ok(_), Ok(meta)) => learn(&Probe::Object(self.listed_facts(None, meta))),
             (Ok(_), Err(error)) if error.kind() == ErrorKind::NotFound => learn(&Probe::Missing),
             (Ok(_), Err(error)) | (Err(error), _) if has_spent_its_time(error) => {
@@ -68,9 +107,29 @@ impl Fs {
             }
             (Ok(_), Err(error)) | (Err(error), _) => {
                 tracing::debug!(%error, "asking for one name failed; the listing decides");
-                false
+                match below {
+                    Ok(is_directory) => self.ask_by_listing(parent, &key, is_directory, asked_at).await?,
+                    Err(_) => false,
+                }
             }
         })
+    }
+
+    /// Asks for one name by listing it alone, where its directory is too large to be listed for it.
+    async fn ask_by_listing(&self, parent: Ino, key: &str, is_directory: bool, asked_at: Duration) -> Result<bool> {
+        if !self.state.lock().is_too_large(parent, asked_at) {
+            return Ok(false);
+        }
+        let options = list::Options { held_bytes: self.options.metadata_bytes / 2, ..self.options.list.clone() };
+        let entry = list::one(self.store.clone(), key, &options, self.findings.clone()).await;
+        let entry = entry.map_err(|error| self.report("looking a name up", &error))?;
+        let facts = entry.as_ref().map(entry_facts);
+        let probe = match facts {
+            object if is_directory => Probe::Beside(object),
+            Some(facts) => Probe::Object(facts),
+            None => Probe::Missing,
+        };
+        Ok(self.learn(parent, key, &probe, asked_at))
     }
 
     /// Takes in what asking for a name has shown, of the store as of when it was asked.

@@ -103,6 +103,9 @@ pub struct DirEntry<'a> {
     /// Attributes. Where not all is known without a request (a symlink object whose target was not looked at) the
     /// time to live is zero, so that the kernel looks the name up before it believes any of it.
     pub attr: Attr,
+    /// Whether its number means anything before the name was looked up. That of a directory with more names than memory
+    /// holds does not.
+    pub is_held: bool,
 }
 
 /// Whether whoever takes an entry has room for more.

@@ -10,6 +10,7 @@
 //!
 //! With `listing=eager` it is all of the mount that is listed again, if any of it was used.
 
+use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -18,9 +19,10 @@ use lru::LruCache;
 use tokio::sync::Notify;
 
 use super::listing::{Joined, Purpose, Run, Since};
+use super::rest::TOO_LARGE;
 use super::{Errno, Fs, ListingMode, Result, State, Ttl};
 use crate::base::Ino;
-use crate::tree::{Depth, Evicted, LastListing, TreePart};
+use crate::tree::{Depth, Evicted, LastListing, Referred, TreePart};
 
 /// Directories that are watched: those used last.
 const WATCHED: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
@@ -33,6 +35,9 @@ const PERIODS: (Duration, Duration) = (Duration::from_millis(20), Duration::from
 
 /// Listings of one directory in a row that a refresh waits for where others take them over.
 const MOST_TAKEN_OVER: usize = 8;
+
+/// Entries that are looked at together for whether the kernel refers to them.
+const SHED_AT_ONCE: usize = 4096;
 
 /// Entries of a page, about.
 const PAGE: usize = 1000;
@@ -149,7 +154,11 @@ impl Fs {
             // How that ends is the affair of those who want it.
             let _ = behind.over().await;
         };
-        run.end().await?;
+        match run.end().await {
+            // Nothing is kept of it that could be too old.
+            Err(TOO_LARGE) if depth == Depth::Directory => {}
+            ended => ended?,
+        }
         self.refresh_left_out(ino, depth, &since).await?;
         self.kernel_forgets_absent().await;
         Ok(())
@@ -278,6 +287,28 @@ impl Fs {
         tracing::debug!(?evicted, "names and attributes took more memory than they may");
     }
 
+    /// Asks the kernel to forget files, where they alone keep the tree from fitting: what it does not use any more it
+    /// remembers without end while the machine has memory. Those that are open it could only forget the names of. What
+    /// this has come to: whether there may be more to ask for at once.
+    pub(super) fn shed(&self) -> bool {
+        let Some(notifier) = self.notifier.read().clone() else { return false };
+        let referred = {
+            let mut state = self.state.lock();
+            if state.tree.bytes() as u64 <= self.options.metadata_bytes {
+                return false;
+            }
+            state.tree.referred_files(SHED_AT_ONCE)
+        };
+        let Some(referred) = referred else { return false };
+        let open: HashSet<Ino> = self.files.read().values().map(|file| file.ino).collect();
+        for Referred { ino, directory, name } in referred {
+            if !open.contains(&ino) {
+                notifier.invalidate_entry(directory, &name);
+            }
+        }
+        true
+    }
+
     /// Begins to list again what is in use and will be too old soon.
     pub(super) fn renew(self: &Arc<Self>) {
         let Ttl::For(ttl) = self.ttl.get() else { return };
@@ -332,7 +363,7 @@ async fn keep_up(fs: Weak<Fs>, wake: Arc<Notify>) {
         let Some(fs) = fs.upgrade() else { return };
         fs.renew();
         fs.evict().await;
-        let pause = fs.pause();
+        let pause = if fs.shed() { Some(PERIODS.0) } else { fs.pause() };
         drop(fs);
         match pause {
             // Woken or not: there may be something to do.

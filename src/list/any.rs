@@ -1,7 +1,33 @@
-//! Whether any key begins with a prefix: one request, or a few where the server answers with pages that show no name.
+//! Questions for little of a listing: whether any key begins with a prefix, and what a listing tells of one key. Each is
+//! one request, or a few where the server answers with pages that show no name.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
 
 use super::empty::EmptyRow;
-use crate::store::{ListRequest, Result, Store};
+use super::findings::Findings;
+use super::{ListScope, Options};
+use crate::base::KeySpan;
+use crate::store::{ListEntry, ListRequest, Result, Store};
+
+/// What a listing tells of one key, if it shows it.
+pub async fn one(
+    store: Arc<dyn Store>,
+    key: &str,
+    options: &Options,
+    findings: Arc<Findings>,
+) -> Result<Option<ListEntry>> {
+    let within = KeySpan { from: key.to_owned(), before: Some(format!("{key}\0")) };
+    let scope = ListScope::directory(key).within(within);
+    let mut pages = super::pages(store, scope, &Options { concurrency: 1, ..options.clone() }).sharing(findings);
+    while let Some(page) = pages.next().await {
+        if let Some(entry) = page?.entries.into_iter().find(|entry| entry.key == key) {
+            return Ok(Some(entry));
+        }
+    }
+    Ok(None)
+}
 
 /// Whether any key begins with a prefix. A page without a name that is not the last says nothing.
 pub async fn any_below(store: &dyn Store, prefix: &str) -> Result<bool> {
@@ -19,8 +45,6 @@ pub async fn any_below(store: &dyn Store, prefix: &str) -> Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::store::ErrorKind;
     use crate::store::layers::{EmptyPages, QuirkStore, Quirks};

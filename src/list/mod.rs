@@ -41,7 +41,7 @@ use std::time::Duration;
 use crate::base::KeySpan;
 use crate::store::{ListEntry, Store};
 
-pub use self::any::any_below;
+pub use self::any::{any_below, one};
 pub use self::findings::{Findings, Trust};
 pub use self::pages::Pages;
 

@@ -80,6 +80,7 @@
 //! | `list_pages_total` | counter |  | Pages of listings taken in. |
 //! | `listed_names_total` | counter |  | Keys and directories that those pages had. |
 //! | `tree_entries` | gauge |  | Entries held in the tree now. |
+//! | `large_directories` | gauge |  | Directories with more names than there is memory for: they are read straight from the store. |
 //! | `odd_keys_total` | counter |  | Keys left out of the tree because no safe name exists for them. |
 //! | `open_files` | gauge |  | Files open now. |
 //! | `held_files` | gauge |  | Files of which bytes are held now, open or not. |

@@ -264,9 +264,11 @@
 //!
 //! # Memory
 //!
-//! Names and attributes take some 100 bytes a file. Past `metadata-memory`, the directories that were not used for longest
-//! are forgotten, except for what programs, or the kernel's own memory of names, still refer to. They are listed again
-//! when a program looks into them, and inode numbers stay the same.
+//! Names and attributes take some 100 bytes a file. Past `metadata-memory`, the directories that were not used for
+//! longest are forgotten, except for what programs, or the kernel's own memory of names, still refer to; the kernel is
+//! asked to forget files that no program has open. They are listed again when a program looks into them, and inode
+//! numbers stay the same. A directory that is too large for that memory is read straight from the store, for each
+//! program and each name ([listing](super::listing)).
 //!
 //! # When an object changes
 //!

@@ -131,6 +131,8 @@ table! {
     ListedNames = "listed_names", Counter, "names" => "listed_names_total";
     /// Entries held in the tree now.
     TreeEntries = "tree_entries", Gauge, "entries" => "tree_entries";
+    /// Directories with more names than there is memory for: they are read straight from the store.
+    LargeDirectories = "large_directories", Gauge, "directories" => "large_directories";
     /// Keys left out of the tree because no safe name exists for them.
     OddKeys = "odd_keys", Counter, "keys" => "odd_keys_total";
     /// Files that are open now.

@@ -204,6 +204,14 @@ impl Arena {
         Some(slots.filter(|(_, node)| node.is_some()).map(move |(slot, _)| NodeId((block * BLOCK + slot) as u32)))
     }
 
+    /// Up to `most` places from one on, round and round: the nodes alive there, and the place behind.
+    pub(super) fn ids_from(&self, place_from: u32, most: usize) -> (Vec<NodeId>, u32) {
+        let end = (self.blocks.len() * BLOCK) as u32;
+        let from = if place_from < end { place_from } else { 0 };
+        let behind = end.min(from.saturating_add(most as u32));
+        ((from..behind).map(NodeId).filter(|&id| self.get(id).is_some()).collect(), behind)
+    }
+
     /// The number of nodes alive.
     pub(super) fn len(&self) -> usize {
         self.live

@@ -11,6 +11,7 @@
 use super::lookup::Role;
 use super::node::{Directory, Flags, NodeId};
 use super::{Tree, broken};
+use crate::base::Ino;
 
 /// Entries that one call looks at: below a millisecond.
 const LOOKED_AT_AT_ONCE: usize = 1024;
@@ -26,6 +27,17 @@ pub enum Evicted {
     InUse,
 }
 
+/// A file that the kernel refers to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Referred {
+    /// Its number.
+    pub ino: Ino,
+    /// The directory that it is in.
+    pub directory: Ino,
+    /// Its name there.
+    pub name: Box<[u8]>,
+}
+
 /// The order in which directories were used last.
 #[derive(Debug)]
 pub(super) struct Recency {
@@ -35,11 +47,14 @@ pub(super) struct Recency {
     at: (NodeId, usize),
     /// Whether something that was passed there may be dropped by now.
     again: bool,
+    /// The place in the arena from which on entries are looked for that the kernel refers to.
+    looked_for_references: u32,
 }
 
 impl Default for Recency {
     fn default() -> Self {
-        Recency { newest: NodeId::NONE, oldest: NodeId::NONE, at: (NodeId::NONE, 0), again: false }
+        let (newest, oldest) = (NodeId::NONE, NodeId::NONE);
+        Recency { newest, oldest, at: (NodeId::NONE, 0), again: false, looked_for_references: 0 }
     }
 }
 
@@ -135,6 +150,23 @@ impl Tree {
         if id != NodeId::ROOT && !self.is_linked(parent) && self.is_droppable(parent, id) {
             self.offer(parent);
         }
+    }
+
+    /// Files that the kernel refers to, of so many places from the last call's on, with their directories and names:
+    /// what could be dropped if the kernel forgot it. `None` where the last place has been passed: the next call begins
+    /// again.
+    pub fn referred_files(&mut self, places: usize) -> Option<Vec<Referred>> {
+        let (ids, behind) = self.nodes.ids_from(self.recency.looked_for_references, places);
+        let is_end = behind <= self.recency.looked_for_references;
+        self.recency.looked_for_references = if is_end { 0 } else { behind };
+        let referred = ids.into_iter().filter_map(|id| {
+            let node = self.nodes.at(id);
+            let is_file = !node.is_directory() && !node.flags.has(Flags::REMOVED);
+            let name = self.name_of(id).filter(|_| is_file && node.references > 0)?;
+            Some(Referred { ino: node.ino, directory: self.nodes.at(node.parent).ino, name: name.into_boxed_bytes() })
+        });
+        let referred: Vec<_> = referred.collect();
+        (!is_end).then_some(referred)
     }
 
     fn is_droppable(&self, parent: NodeId, id: NodeId) -> bool {

@@ -113,7 +113,7 @@ pub(super) struct Round {
     /// What handles read that were opened in this round.
     pub(super) order: Option<OrderId>,
     /// Entries that are in the order though not all that they stand for is settled.
-    announced: HashSet<NodeId>,
+    pub(super) announced: HashSet<NodeId>,
 }
 
 impl Tree {

@@ -20,11 +20,12 @@
 //! 6. *Millions of entries in one directory, and all of them gone at once.* `children` keeps them in chunks that a page
 //!    replaces and a handle shares; `removal` takes entries out of the tree bit by bit.
 //! 7. *More entries than memory.* `eviction` forgets what nothing refers to, in the least recently used directories
-//!    first; `Tree::bytes` says what is left.
+//!    first; `Tree::bytes` says what is left. A directory that alone has more than that is not held: `unheld`.
 //!
 //! | file | what it owns |
 //! |---|---|
 //! | `arena` | where entries live: blocks of slots, and their names |
+//! | `broken` | mistakes of the tree's own: one request fails, and nothing panics |
 //! | `children` | the children of one directory, sorted, in chunks |
 //! | `escape` | names for key components |
 //! | `eviction` | forgetting what was not used for long |
@@ -38,6 +39,7 @@
 //! | `restore` | what an earlier life of the daemon has told the kernel |
 //! | `siblings` | the files beside a file |
 //! | `spans` | which part of a directory's keys is settled |
+//! | `unheld` | directories that are too large to be held |
 //! | `update` | changing single entries |
 
 #[cfg(test)]
@@ -61,6 +63,7 @@ mod siblings;
 mod spans;
 #[cfg(test)]
 mod tests;
+mod unheld;
 mod update;
 #[cfg(test)]
 mod walk_tests;
@@ -81,11 +84,12 @@ use self::order::Order;
 use self::removal::Graves;
 use crate::base::{BucketName, ETag, Ino, Timestamp};
 
-pub use self::eviction::Evicted;
+pub use self::eviction::{Evicted, Referred};
 pub use self::listing::{Depth, Item, Listing, Standing, TreePart};
 pub use self::lookup::{Believed, LastListing, Lookup, split_version};
 pub use self::order::{OrderId, OrderState, Row, Take};
 pub use self::siblings::Position;
+pub use self::unheld::{Nameable, Remainder, Unheld};
 pub use self::update::{Probe, Renewed, Target};
 
 /// What becomes of keys that are no safe names.

@@ -160,6 +160,11 @@ impl Tree {
         show(&Row { index, name: &name, view: self.view_of(id, now, now) })
     }
 
+    /// A number above every index in a list that grows no more.
+    pub fn order_end(&self, id: OrderId) -> usize {
+        self.orders.get(&id).map_or(0, |order| order.chunks.len() * CHUNK)
+    }
+
     /// Whether more entries will come into a list.
     pub fn order_state(&self, id: OrderId) -> Option<OrderState> {
         self.orders.get(&id).map(|order| order.state)

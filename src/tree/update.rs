@@ -16,6 +16,8 @@ pub enum Probe<'a> {
     Directory,
     /// There is an object, and nothing below it.
     Object(Facts<'a>),
+    /// Keys lie below it, and there is an object of the same name, or none.
+    Beside(Option<Facts<'a>>),
     /// There is neither an object nor a directory.
     Missing,
 }
@@ -61,6 +63,13 @@ impl Tree {
             Probe::Object(facts) => {
                 self.take_out(id, component, Role::Directory, &mut changes);
                 self.put(id, component, Role::File, facts, now, &mut changes);
+            }
+            Probe::Beside(object) => {
+                self.put(id, component, Role::Directory, &Facts::default(), now, &mut changes);
+                match object {
+                    Some(facts) => drop(self.put(id, component, Role::File, facts, now, &mut changes)),
+                    None => self.take_out(id, component, Role::File, &mut changes),
+                }
             }
             Probe::Missing => {
                 self.take_out(id, component, Role::Directory, &mut changes);
@@ -420,7 +429,7 @@ fn version_of(facts: &Facts<'_>) -> String {
 }
 
 /// The same without a string of its own for the usual tag.
-fn with_version<T>(facts: &Facts<'_>, then: impl FnOnce(&[u8]) -> T) -> T {
+pub(super) fn with_version<T>(facts: &Facts<'_>, then: impl FnOnce(&[u8]) -> T) -> T {
     let mut lower = [0; 64];
     match facts.etag.and_then(|etag| Some((etag, lower.get_mut(..etag.len())?))) {
         Some((etag, lower)) => {

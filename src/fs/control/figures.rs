@@ -29,11 +29,15 @@ impl Fs {
 
     /// Sets the gauges that would be costly to keep up to date: what only somebody who asks needs to know.
     fn sample(&self) -> Vec<Held> {
-        let tree_bytes = self.state.lock().tree.bytes();
+        let (tree_bytes, large) = {
+            let state = self.state.lock();
+            (state.tree.bytes(), state.large.len())
+        };
         let files = self.reader.held();
         let set = |metric, value| self.metrics.set(metric, value);
         set(Metric::TreeBytes, tree_bytes as u64);
         set(Metric::TreeBytesLimit, self.options.metadata_bytes);
+        set(Metric::LargeDirectories, large as u64);
         set(Metric::PinnedBytes, self.reader.pinned_bytes());
         set(Metric::HeldFiles, files.len() as u64);
         set(Metric::Streams, files.iter().map(|file| file.streams as u64).sum());
@@ -88,12 +92,30 @@ impl Fs {
         if let Some(surroundings) = self.desk.surroundings.get() {
             figures.insert("addresses".to_owned(), surroundings.daemon.addresses());
         }
-        figures.insert("tree".to_owned(), json!({"entries": self.metrics.value(Metric::TreeEntries)}));
+        figures.insert("tree".to_owned(), self.tree_figures());
         figures.insert("listing".to_owned(), listing_figures(self.findings.trust()));
         figures
             .insert("jobs".to_owned(), json!({"copy": self.copy_counts(), "prefetch": self.desk.prefetches.counts()}));
         if which.files {
             figures.insert("files".to_owned(), files.iter().take(MOST_FILES).map(file_figures).collect());
+        }
+        figures
+    }
+
+    /// How much is known, and where directories are too large for that, what follows.
+    fn tree_figures(&self) -> Value {
+        let large = self.metrics.value(Metric::LargeDirectories);
+        let mut figures = json!({"entries": self.metrics.value(Metric::TreeEntries), "large-directories": large});
+        if large > 0 {
+            let (limit, s, have) = match large {
+                1 => (self.options.metadata_bytes >> 20, "y", "has"),
+                _ => (self.options.metadata_bytes >> 20, "ies", "have"),
+            };
+            figures["finding"] = json!(format!(
+                "{large} director{s} {have} more names than metadata-memory ({limit} MiB) has room for: they are listed for each \
+                 program that reads them, and each name that is looked up costs a request or two; raise metadata-memory \
+                 where that is too slow (the log names them)"
+            ));
         }
         figures
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::base::Ino;
-use crate::fs::{Counting, DirHandle, Errno, FileKind, Fs, Result, Room};
+use crate::fs::{Counting, DirHandle, Entry, Errno, FileKind, Fs, Result, Room};
 
 /// Entries that are taken at a time.
 const BATCH: usize = 256;
@@ -25,10 +25,19 @@ pub(super) struct Files {
 /// A directory on the way.
 struct Level {
     fs: Arc<Fs>,
+    ino: Ino,
     handle: DirHandle,
     offset: u64,
-    batch: VecDeque<(Ino, FileKind)>,
+    batch: VecDeque<Found>,
     is_over: bool,
+}
+
+/// An entry of a directory.
+struct Found {
+    ino: Ino,
+    kind: FileKind,
+    /// Its directory, and its name there, where it must be looked up before it is used.
+    unheld: Option<(Ino, Box<[u8]>)>,
 }
 
 impl Drop for Level {
@@ -57,15 +66,25 @@ impl Files {
         loop {
             let depth = self.way.len();
             let Some(level) = self.way.last_mut() else { return Ok(None) };
-            match level.batch.pop_front() {
+            let found = match level.batch.pop_front() {
+                Some(Found { unheld: Some((directory, name)), .. }) => match look_up(&self.fs, directory, &name).await?
+                {
+                    Some(found) => Some(found),
+                    None => continue,
+                },
+                found => found.map(|Found { ino, kind, .. }| (ino, kind)),
+            };
+            match found {
                 Some((ino, FileKind::Directory)) if depth < MOST_DEPTH => match self.enter(ino).await {
                     Ok(()) | Err(Errno::ESTALE | Errno::ENOENT | Errno::ENOTDIR) => {}
                     Err(errno) => return Err(errno),
                 },
                 Some((ino, FileKind::File)) => return Ok(Some(ino)),
                 Some(_) => {}
-                None if level.is_over => drop(self.way.pop()),
-                None => level.take_more().await?,
+                None => match self.way.last_mut() {
+                    Some(level) if !level.is_over => level.take_more().await?,
+                    _ => drop(self.way.pop()),
+                },
             }
         }
     }
@@ -73,20 +92,34 @@ impl Files {
     async fn enter(&mut self, ino: Ino) -> Result<()> {
         let handle = self.fs.clone().opendir(ino).await?;
         // Behind `.` and `..`.
-        let level = Level { fs: self.fs.clone(), handle, offset: 2, batch: VecDeque::new(), is_over: false };
+        let level = Level { fs: self.fs.clone(), ino, handle, offset: 2, batch: VecDeque::new(), is_over: false };
         self.way.push(level);
         Ok(())
     }
 }
 
+/// Looks an entry up; `None` where it has gone since its directory was read.
+async fn look_up(fs: &Arc<Fs>, directory: Ino, name: &[u8]) -> Result<Option<(Ino, FileKind)>> {
+    match fs.clone().lookup(directory, name.to_vec()).await {
+        Ok(Entry::Found(attr)) => {
+            // It stays known for as long as it takes to use it, as others do that nobody holds.
+            fs.forget(attr.ino, 1);
+            Ok(Some((attr.ino, attr.kind)))
+        }
+        Ok(Entry::Missing(_)) | Err(Errno::ENOENT | Errno::ESTALE) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
 impl Level {
     async fn take_more(&mut self) -> Result<()> {
-        let (from, batch, offset) = (self.offset, &mut self.batch, &mut self.offset);
+        let (from, batch, offset, directory) = (self.offset, &mut self.batch, &mut self.offset, self.ino);
         let take = |entry: &crate::fs::DirEntry<'_>| {
             if batch.len() >= BATCH {
                 return Room::Full;
             }
-            batch.push_back((entry.attr.ino, entry.attr.kind));
+            let unheld = (!entry.is_held).then(|| (directory, entry.name.into()));
+            batch.push_back(Found { ino: entry.attr.ino, kind: entry.attr.kind, unheld });
             *offset = entry.next_offset;
             Room::Left
         };

@@ -237,6 +237,11 @@ impl Fs {
         match tokio::time::timeout(MOST_WAIT, listing).await {
             Err(_) => Ok(Freshness { state: JobState::Running }),
             Ok(Ok(Ok(()))) => Ok(Freshness { state: JobState::Done }),
+            Ok(Ok(Err(Errno::ENOMEM))) => {
+                let sentence = "more names lie below the directory than metadata-memory has room for: refresh a directory \
+                                further down, or raise metadata-memory";
+                Err(Refusal::new(Kind::NoRoom, sentence))
+            }
             Ok(Ok(Err(errno))) => Err(refusal(errno, "the directory")),
             Ok(Err(_)) => Err(refusal(Errno::EIO, "the directory")),
         }

@@ -26,10 +26,10 @@ use crate::metrics::{Metric, Metrics};
 use crate::store::{Body, Error, Expected, GetRequest, GetResponse, ObjectMeta, Receive, Result, Store};
 
 /// One request in so many may be sent a second time.
-const SHARE: u32 = 50;
+pub(super) const SHARE: u32 = 50;
 
 /// At most so many second tries in a row.
-const BURST: u32 = 4;
+pub(super) const BURST: u32 = 4;
 
 /// No body crawls that brings this many bytes per second, whatever others do.
 const FLOOR_RATE: u64 = 1 << 20;

@@ -175,6 +175,7 @@ mod tests {
     use crate::base::Timestamp;
     use crate::metrics::Metric;
     use crate::store::ErrorKind;
+    use crate::store::layers::crawl::{BURST, SHARE};
     use crate::store::layers::{Fault, FaultStore, Operation};
     use crate::store::memory::MemoryStore;
 

@@ -71,7 +71,7 @@ pub(super) fn lines(before: &Look, now: &Look, rows: usize) -> Vec<String> {
     let mut lines = head(now);
     lines.extend(rates(&between));
     lines.extend(standing(now));
-    lines.extend(finding(now));
+    lines.extend(findings(now));
     lines.push(String::new());
     lines.push(format!("{:>12} {:>10} {:>10} {:>7}  file", "read/s", "held", "size", "open"));
     let room = rows.saturating_sub(lines.len() + 1);
@@ -167,10 +167,13 @@ fn standing(now: &Look) -> Vec<String> {
     ]
 }
 
-/// What listings have found out about the server, if anything.
-fn finding(now: &Look) -> Option<String> {
-    let sentence = now.figures.pointer("/listing/finding")?.as_str()?;
-    Some(format!("listing   {}", shown(sentence)))
+/// What listings have found out about the server and about directories, if anything.
+fn findings(now: &Look) -> impl Iterator<Item = String> {
+    let found = [("listing", "/listing/finding"), ("names", "/tree/finding")];
+    found.into_iter().filter_map(|(about, at)| {
+        let sentence = now.figures.pointer(at)?.as_str()?;
+        Some(format!("{about:<10}{}", shown(sentence)))
+    })
 }
 
 /// The files that were read most between the looks; then those of which most is held.
@@ -246,7 +249,10 @@ mod tests {
         let mut look = look(0, 100, &json!([]));
         assert!(!lines(&look, &look, 24).iter().any(|line| line.starts_with("listing ")));
         look.figures["listing"] = json!({"server": "no-order", "finding": "the server keeps no order"});
-        assert!(lines(&look, &look, 24).iter().any(|line| line == "listing   the server keeps no order"));
+        look.figures["tree"] = json!({"entries": 5, "finding": "1 directory has more names"});
+        for line in ["listing   the server keeps no order", "names     1 directory has more names"] {
+            assert!(lines(&look, &look, 24).iter().any(|other| other == line), "{line}");
+        }
     }
 
     #[test]
