@@ -471,6 +471,22 @@ async fn fetching_at_open_goes_in_the_order_of_the_opens_and_waits_for_memory() 
     assert_eq!(fetched, 48 * MIB);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_file_that_waits_for_memory_to_come_whole_does_not_hold_up_another_reader() {
+    let bed = Bed::new(Options { memory_limit: 64 * MIB, ..Options::default() });
+    let (whole, read) = (content(100 * MIB, 1), content(24 * MIB, 2));
+    let object = bed.object("whole", &whole);
+    bed.reader.set_prefetch(object.ino, Prefetch::Open);
+    let file = bed.reader.open(object);
+    file.read(0, MIB as usize).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!((36 * MIB..=48 * MIB).contains(&bed.held()), "{} held: three quarters of the memory", bed.held());
+    let before = bed.count(Metric::PrefetchedBytes);
+    read_through(&bed.reader.open(bed.object("read", &read)), &read, MIB as usize).await;
+    let ahead = bed.count(Metric::PrefetchedBytes) - before;
+    assert!(ahead >= 12 * MIB, "{ahead} bytes came ahead of the reader");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 

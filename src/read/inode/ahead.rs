@@ -95,9 +95,13 @@ impl Inode {
             Queue::Steps => within.and_then(|within| self.in_stretch(&state, why, within)),
             Queue::Guesses => self.before_open(&state, why),
         };
+        let queue = why.row().queue;
         let Some(Candidate { why, range, memory, window }) = candidate else { return Next::Nothing };
         let bytes = capacity_for(range.len());
-        let Some(grant) = terms.budget.reserve(bytes, memory) else { return Next::Lacking(bytes, memory) };
+        let Some(grant) = terms.budget.reserve(bytes, memory) else {
+            // What is wanted of all of it waits in its own queue, and must not hold up the windows of other readers.
+            return if why.row().queue == queue { Next::Lacking(bytes, memory) } else { Next::Nothing };
+        };
         let limit_bytes = terms.budget.limit_bytes();
         if why.row().cost == Cost::Charged && !terms.credit.charge(self.object.ino, bytes, terms.now_ms, limit_bytes) {
             return Next::Withheld;
