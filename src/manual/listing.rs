@@ -77,7 +77,8 @@
 //! - A daemon that is started again does not go on with such a listing: the program that reads it gets an error, and opens
 //!   the directory anew.
 //! - A directory that has become small is kept again as soon as a program has read all of it.
-//! - A server that does not list from a given key on (`no-start-after`) is read the same way, one page after the other. One
+//! - A server that does not list from a given key on (`no-start-after`) is read the same way, one page after the other; the
+//!   first read, in which that is found out, may fail and has to be repeated. One
 //!   that keeps no order is not: without an order there is no place to go on from, and no way to tell that each name came
 //!   once. Such a directory is refused with EIO, and the log says why.
 //! - `refresh` of such a directory forgets what is known of it. A recursive one over more names than fit fails.
