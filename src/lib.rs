@@ -21,8 +21,8 @@
 //! | [`emulator`] | an OSS and S3 server for the demo, the tests and the benchmarks | `files`, `base` |
 //! | [`app`] | the commands, and the daemon that serves a mount | all |
 //!
-//! `tree` never awaits; `cache` never fetches; `list` knows no inode; no room below `fs` knows errno; no room below `config`
-//! sees a flag, a file or the environment; only `fuse` names the FUSE crate and only `store::http` those for
+//! `tree` never awaits; `cache` never fetches; `list` knows no inode; no room below `fs` knows errno; no room below
+//! `config` sees a flag, a file or the environment; only `fuse` names the FUSE crate and only `store::http` those for
 //! TLS and for reading HTTP; no clock is read outside `base`. `store` and `emulator` share no code on purpose: two
 //! readings of the protocol check each other.
 //!
@@ -75,10 +75,10 @@
 //! index in the list of the handle, and waits for the next page only where it has none to give.
 //!
 //! **A copy.** The bytes of an ioctl, of a line on the socket or of an extended attribute reach `Fs::control`;
-//! `control::Request::parse` reads them and `control::may` says whether the caller is served. `fs/control/copies.rs` turns
-//! paths into keys and versions and calls `copy::Copier::start`, which checks `copy::Reach` and answers a job number.
-//! `copy/jobs.rs` runs the job: `copy/object.rs` looks at the source, `copy/plan.rs` decides how, `copy/parts.rs` copies
-//! parts, and what was written appears in the tree.
+//! `control::Request::parse` reads them and `control::may` says whether the caller is served. `fs/control/copies.rs`
+//! turns paths into keys and versions and calls `copy::Copier::start`, which checks `copy::Reach` and answers a job
+//! number. `copy/jobs.rs` runs the job: `copy/object.rs` looks at the source, `copy/plan.rs` decides how,
+//! `copy/parts.rs` copies parts, and what was written appears in the tree.
 //!
 //! The [`manual`] holds the essays: semantics, reading, listing, control, defaults and why, kernel traps.
 // These macros panic where the output is closed or full, and no output may end a daemon whose mount stands.

@@ -1,4 +1,5 @@
-//! Passwords on the command line, where every user of the machine can read them: found, and blanked once they were read.
+//! Passwords on the command line, where every user of the machine can read them: found, and blanked once they were
+//! read.
 //!
 //! A URL may carry a user and a password (`proxy`). The caller is told the other ways; what can still be
 //! hidden, is.

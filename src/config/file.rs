@@ -57,8 +57,8 @@ impl Raw {
         self.read_bytes(path, &bytes, facts.distrust(path).as_deref())
     }
 
-    /// Takes the text of a file. Where it is not to be believed, which `distrust` says, it may change nothing but how fast
-    /// a mount is and what it shows.
+    /// Takes the text of a file. Where it is not to be believed, which `distrust` says, it may change nothing but how
+    /// fast a mount is and what it shows.
     fn read_bytes(&mut self, path: &Path, bytes: &[u8], distrust: Option<&str>) -> Result<()> {
         let fail = |at: Place, what: String| Err(Problem::usage(format!("{}:{at}: {what}", path.display())));
         let text = match std::str::from_utf8(bytes) {

@@ -61,9 +61,9 @@ pub struct MemoryShares {
 }
 
 impl MemoryShares {
-    /// Shares for what is not set by hand. A quarter for read buffers, but at least 64 MiB: windows need that much to go
-    /// at the speed of the network. An eighth for names, but at least 256 MiB: a million files with their names. Where
-    /// that is more than there is, less: being slower is better than being killed.
+    /// Shares for what is not set by hand. A quarter for read buffers, but at least 64 MiB: windows need that much to
+    /// go at the speed of the network. An eighth for names, but at least 256 MiB: a million files with their names.
+    /// Where that is more than there is, less: being slower is better than being killed.
     pub fn of(allowed: u64, buffers: Option<u64>, names: Option<u64>) -> Self {
         let reserved = (allowed / 8).saturating_add(16 << 20).min(allowed / 2);
         let usable = allowed - reserved;

@@ -146,8 +146,8 @@ pub fn resolve_copy(raw: &Raw) -> Result<copy::Options> {
     })
 }
 
-/// Which objects the copies of a mount may touch. A mount for every user makes none unless it is asked to: a process that is root
-/// in a container that sees it must not get the use of its key.
+/// Which objects the copies of a mount may touch. A mount for every user makes none unless it is asked to: a process
+/// that is root in a container that sees it must not get the use of its key.
 fn resolve_copy_reach(raw: &Raw, url: &BucketUrl, fuse: &fuse::Options) -> Result<Option<copy::Reach>> {
     let is_for_everyone = fuse.access == fuse::Access::Everyone;
     let makes_copies = raw.read(Name::Copy, value::switch)?.unwrap_or(!is_for_everyone);

@@ -347,8 +347,9 @@ impl Name {
         &TABLE[self as usize]
     }
 
-    /// Whether the option has power over more than the mount it is given for: it names keys or a program to run, chooses
-    /// which services to believe, lets others in, or names files that are written. A file that others may write does not choose it.
+    /// Whether the option has power over more than the mount it is given for: it names keys or a program to run,
+    /// chooses which services to believe, lets others in, or names files that are written. A file that others may write
+    /// does not choose it.
     pub fn needs_trust(self) -> bool {
         let row = self.row();
         row.group == Group::Who

@@ -67,8 +67,8 @@ impl Request {
 /// Whether `asker` may have an effect on a mount of the user `owner`.
 ///
 /// The owner and root are served; another user is refused, whether or not it may read the mount. Users of other user
-/// namespaces are known by their number in the daemon's; those who have none there are refused, also where the owner has
-/// the number that the kernel shows for them. What reaches further than reading is refused to processes in other
+/// namespaces are known by their number in the daemon's; those who have none there are refused, also where the owner
+/// has the number that the kernel shows for them. What reaches further than reading is refused to processes in other
 /// namespaces: there, user number 0 is not the machine's root.
 pub fn may(asker: Asker, owner: u32, effect: Effect) -> Result<(), Refusal> {
     let forbidden = |sentence: String| Err(Refusal::new(Kind::Forbidden, sentence));

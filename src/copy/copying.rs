@@ -34,8 +34,8 @@ pub(super) struct Copying<'w> {
     pub(super) meta: ObjectMeta,
 }
 
-/// Whether a listing shows the version that was just looked at with this tag: some stores have a second tag there for one
-/// version, which is the one that a mount shows where nothing was read yet.
+/// Whether a listing shows the version that was just looked at with this tag: some stores have a second tag there for
+/// one version, which is the one that a mount shows where nothing was read yet.
 async fn is_listed_with(from: &Bucket, source: &Source, tag: &ETag, meta: &ObjectMeta) -> Result<bool> {
     if source.version.is_some() {
         return Ok(false);

@@ -3,7 +3,8 @@
 //! A [`Copier`] takes a [`Request`] and answers a job number at once; [`Status`] tells how far the job is. What has to
 //! be decided is `plan`, a pure function: one request up to a threshold; above it a shallow copy where the service may
 //! only have to write down a name; else parts, several at a time. `object` does it for one object, `prefix` for all
-//! below a prefix, and `jobs` keeps the jobs: their queue, their limits, their end. `reach` says which objects a mount's copies may touch.
+//! below a prefix, and `jobs` keeps the jobs: their queue, their limits, their end. `reach` says which objects a
+//! mount's copies may touch.
 //!
 //! Which buckets there are, and with whose credentials, is behind [`Buckets`]. Nothing here knows of paths, of JSON
 //! requests, or of who may ask.

@@ -122,7 +122,8 @@ async fn complete(copying: &Copying<'_>, begun: &Begun) -> Result<Copied> {
     }
 }
 
-/// The tag that S3 gives an object of these parts: the MD5 of their MD5s, and their number. `None` where a tag is no MD5.
+/// The tag that S3 gives an object of these parts: the MD5 of their MD5s, and their number. `None` where a tag is no
+/// MD5.
 fn tag_of_parts<'e>(tags: impl Iterator<Item = &'e ETag>) -> Option<ETag> {
     let (mut sum, mut parts) = (Md5::new(), 0);
     for tag in tags {

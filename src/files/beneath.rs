@@ -1,7 +1,7 @@
 //! A tree of files that is never left: what lies below a folder, whatever links lie in it.
 //!
-//! Links to folders are not followed at all. A link to a file is, where it stays within the tree and the kernel can tell
-//! (`openat2`); elsewhere it counts as absent.
+//! Links to folders are not followed at all. A link to a file is, where it stays within the tree and the kernel can
+//! tell (`openat2`); elsewhere it counts as absent.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

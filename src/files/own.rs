@@ -41,8 +41,8 @@ impl Drop for Own {
     }
 }
 
-/// Puts a file with these bytes under a name, at once and whole, in place of the regular file that may be there. Its mode is
-/// this one as far as the umask allows.
+/// Puts a file with these bytes under a name, at once and whole, in place of the regular file that may be there. Its
+/// mode is this one as far as the umask allows.
 ///
 /// Fails with a sentence where something else is there, a link for instance. On failure nothing is left.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<Own> {
@@ -111,8 +111,8 @@ fn check_regular(stat: &Stat) -> io::Result<()> {
     }
 }
 
-/// Opens a file to append to, and makes it where there is none, with this mode as far as the umask allows. A named pipe or
-/// a device is taken where root or this user owns it, and so are descriptors of this process (`/dev/stderr`).
+/// Opens a file to append to, and makes it where there is none, with this mode as far as the umask allows. A named pipe
+/// or a device is taken where root or this user owns it, and so are descriptors of this process (`/dev/stderr`).
 ///
 /// Fails with a sentence where a link or such a file is another user's, or has a second name in a folder.
 pub fn append(path: &Path, mode: u32) -> io::Result<File> {

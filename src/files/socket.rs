@@ -27,8 +27,8 @@ pub struct Peer {
     pub uid: u32,
 }
 
-/// Listens under a name, which cannot be opened before it has this mode. What a daemon that was killed has left there is
-/// replaced. The listener does not block.
+/// Listens under a name, which cannot be opened before it has this mode. What a daemon that was killed has left there
+/// is replaced. The listener does not block.
 ///
 /// Fails with a sentence where a process listens there, where something else is there, and where it is another user's.
 pub fn bind(path: &Path, mode: u32) -> io::Result<(UnixListener, Own)> {

@@ -1,7 +1,7 @@
 //! The way to a file, descriptor by descriptor.
 //!
-//! A link is followed only where root or this user made it: then no other user chose where it leads. What the kernel does
-//! so for links in `/tmp` (`fs.protected_symlinks`) holds here in every folder.
+//! A link is followed only where root or this user made it: then no other user chose where it leads. What the kernel
+//! does so for links in `/tmp` (`fs.protected_symlinks`) holds here in every folder.
 
 use std::ffi::{OsStr, OsString};
 use std::io;

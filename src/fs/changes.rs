@@ -89,7 +89,8 @@ impl Fs {
         }
     }
 
-    /// The kernel forgets the names that it was told to be absent: some may be there now. Returns once it has been told.
+    /// The kernel forgets the names that it was told to be absent: some may be there now. Returns once it has been
+    /// told.
     pub(super) async fn kernel_forgets_absent(&self) {
         let absent: Vec<_> = {
             let mut absent = self.absent.lock();

@@ -1,9 +1,9 @@
 //! How programs read: in small pieces, which the page cache serves best, or in large ones, which are cheaper past it.
 //!
 //! Past the page cache each read(2) is a request of its own: 4.7 GB/s in pieces of 64 KiB and more, but 0.23 GB/s in
-//! pieces of 4 KiB, for which the page cache gives 3.1 GB/s. How a file is read shows once it is open, and then it is too
-//! late; but programs have habits, and what they show holds for later opens by that program, and of that file. Who is
-//! not known gets the page cache: if that is wrong, it costs half as much time again at worst, and the other error
+//! pieces of 4 KiB, for which the page cache gives 3.1 GB/s. How a file is read shows once it is open, and then it is
+//! too late; but programs have habits, and what they show holds for later opens by that program, and of that file. Who
+//! is not known gets the page cache: if that is wrong, it costs half as much time again at worst, and the other error
 //! seven times.
 //!
 //! Past the page cache requests show how a program reads. Through it they do not, but the kernel counts the calls of
@@ -131,7 +131,8 @@ impl Habits {
         }
     }
 
-    /// Whether all is known of how this program will read this file: in large pieces, so that its calls need not be counted.
+    /// Whether all is known of how this program will read this file: in large pieces, so that its calls need not be
+    /// counted.
     pub(super) fn shows_large(&mut self, program: Option<&Program>, ino: Ino) -> bool {
         self.habit(program, ino).is_some_and(|habit| habit.pieces == Pieces::Large)
     }

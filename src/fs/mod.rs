@@ -3,10 +3,10 @@
 //! Every operation is an `async fn` that is ready on its first poll when no request to the store is needed, so that
 //! `fuse` can answer it on the thread that received it; otherwise it waits without holding a thread.
 //!
-//! One lock guards the tree and the listings going on (`State`); it is held for the time of a look-up or of one page
-//! of a listing, and never across an await. Open files and directories have locks of their own, which are taken
-//! alone; the ledger's is taken last of all. Whatever waits, waits for a listing's next page (a `watch` channel, subscribed to under the lock, so that no
-//! page is missed) or for a request of its own.
+//! One lock guards the tree and the listings going on (`State`); it is held for the time of a look-up or of one page of
+//! a listing, and never across an await. Open files and directories have locks of their own, which are taken alone; the
+//! ledger's is taken last of all. Whatever waits, waits for a listing's next page (a `watch` channel, subscribed to
+//! under the lock, so that no page is missed) or for a request of its own.
 //!
 //! Errors of the store become an errno here, and one line in the log.
 //!
@@ -151,8 +151,8 @@ const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// for name by name. That one is missing is not believed at all.
 const GLANCE: Duration = Duration::from_secs(1);
 
-/// Names that were said to be absent, the last ones: the kernel can be told about them again, and who looks for one again
-/// is answered from the store once `negative-ttl` is over.
+/// Names that were said to be absent, the last ones: the kernel can be told about them again, and who looks for one
+/// again is answered from the store once `negative-ttl` is over.
 const REMEMBERED_ABSENT: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 
 /// Objects whose HEAD is remembered for extended attributes.
@@ -292,8 +292,8 @@ impl Fs {
         self.ttl.get() == Ttl::Indefinite
     }
 
-    /// Changes [`Options::metadata_ttl`] and [`Options::negative_ttl`], also for what is known already. The kernel goes on
-    /// believing what it was told for as long as it was told. A frozen view is left as it is.
+    /// Changes [`Options::metadata_ttl`] and [`Options::negative_ttl`], also for what is known already. The kernel goes
+    /// on believing what it was told for as long as it was told. A frozen view is left as it is.
     pub fn set_ttls(&self, metadata_ttl: Ttl, negative_ttl: Duration) {
         let mut state = self.state.lock();
         if self.is_frozen() {
@@ -386,8 +386,8 @@ impl Fs {
         errno
     }
 
-    /// The same for an object that was found before: that it is gone is ESTALE then, as on NFS. ENOENT is for look-ups and
-    /// opens.
+    /// The same for an object that was found before: that it is gone is ESTALE then, as on NFS. ENOENT is for look-ups
+    /// and opens.
     fn report_of_version(&self, doing: &'static str, error: &Error) -> Errno {
         match Errno::from(error) {
             Errno::ENOENT => {
@@ -399,7 +399,8 @@ impl Fs {
     }
 }
 
-/// The operation of one request: EIO where it comes upon a mistake of the tree's own, whatever it would have made of it.
+/// The operation of one request: EIO where it comes upon a mistake of the tree's own, whatever it would have made of
+/// it.
 pub async fn unless_broken<T>(operation: impl Future<Output = Result<T>>) -> Result<T> {
     let mut operation = pin!(operation);
     poll_fn(|context| {

@@ -19,8 +19,8 @@ pub trait Notifier: Send + Sync + 'static {
     /// The pages of this file shall be given back; they are still right.
     fn invalidate_pages(&self, ino: Ino);
 
-    /// The pages of this file are wrong. `done` is sent when the kernel has dropped all that it had when this was called,
-    /// and dropped where it did not.
+    /// The pages of this file are wrong. `done` is sent when the kernel has dropped all that it had when this was
+    /// called, and dropped where it did not.
     fn drop_pages(&self, ino: Ino, done: oneshot::Sender<()>);
 
     /// `done` is sent, or dropped, when all that was said before of names and attributes has been passed on.

@@ -62,8 +62,8 @@ fn has_spent_its_time(error: &Error) -> bool {
 }
 
 impl Fs {
-    /// The facts as a listing would tell them. Where it has tags of its own, size and time tell versions apart, and a tag
-    /// that is none of those which came with the bytes that were read.
+    /// The facts as a listing would tell them. Where it has tags of its own, size and time tell versions apart, and a
+    /// tag that is none of those which came with the bytes that were read.
     pub(super) fn listed_facts<'a>(&self, ino: Option<Ino>, meta: &'a ObjectMeta) -> Facts<'a> {
         let mut facts = facts(meta);
         if self.reader.listing_has_own_tags() {

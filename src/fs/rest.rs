@@ -106,7 +106,7 @@ struct Stretch {
     /// The present page, and the index of its first row.
     rows: Vec<(Box<str>, View)>,
     first: u64,
-    /// What follows it.
+    /// What follows after it.
     next: Mark,
     pages: Option<Pages>,
 }

@@ -1,8 +1,8 @@
 //! Going on where an earlier life of the daemon stopped: its numbers and handles mean the same.
 //!
-//! What the [`Ledger`] has of directories and open files is put back at once, before the first request. Directories that
-//! were being read are listed anew when they are read on. The new list may have another order, so that its entries get
-//! offsets of their own, above all that were given before, and those that the reader has had are left out.
+//! What the [`Ledger`] has of directories and open files is put back at once, before the first request. Directories
+//! that were being read are listed anew when they are read on. The new list may have another order, so that its entries
+//! get offsets of their own, above all that were given before, and those that the reader has had are left out.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -128,8 +128,8 @@ impl Fs {
         }
     }
 
-    /// The handle that an earlier life gave to this request, which the kernel has sent again: it was never told, so that
-    /// nobody will close it.
+    /// The handle that an earlier life gave to this request, which the kernel has sent again: it was never told, so
+    /// that nobody will close it.
     pub fn never_told(&self, request: u64) -> Option<u64> {
         self.asked.lock().remove(&request)
     }

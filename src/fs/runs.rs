@@ -3,9 +3,10 @@
 //!
 //! A *run* is a reader, or several that share the work, going upwards through the order. Like a stream of bytes it
 //! accepts steps some way before and behind where it stands, and insists on density: half of what it has passed must
-//! have been read, and nearly all of it at first. So workers that take every fourth file, or overtake each other, are one run, and a sampler in random
-//! order is none. How far ahead files are named grows with the length of the run, so that what is named in vain stays in
-//! proportion to what was read; a run that broke off short makes the next ones prove themselves for longer.
+//! have been read, and nearly all of it at first. So workers that take every fourth file, or overtake each other, are
+//! one run, and a sampler in random order is none. How far ahead files are named grows with the length of the run, so
+//! that what is named in vain stays in proportion to what was read; a run that broke off short makes the next ones
+//! prove themselves for longer.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,7 +45,7 @@ pub(super) struct RunId(pub(super) u64);
 #[derive(Debug)]
 pub(super) struct Runs {
     trust: Trust,
-    runs: Vec<Run>,
+    runs: Vec<FileRun>,
     patience: u64,
 }
 
@@ -58,7 +59,7 @@ pub(super) struct Named {
 }
 
 #[derive(Clone, Debug)]
-struct Run {
+struct FileRun {
     id: RunId,
     start: u64,
     /// Behind the furthest that was read.
@@ -77,12 +78,12 @@ struct Run {
     used: u64,
 }
 
-impl Run {
+impl FileRun {
     fn new(at: u64, used: u64) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let id = RunId(NEXT_ID.fetch_add(1, Ordering::Relaxed));
         let (end, frontier) = (at + 1, at + 1);
-        Run { id, start: at, end, frontier, withdrawn: 0, recent: 1, read: 1, passed: 1, length: 1, used }
+        FileRun { id, start: at, end, frontier, withdrawn: 0, recent: 1, read: 1, passed: 1, length: 1, used }
     }
 
     /// How far a step is from where the run stands; `None` where it is none of its steps.
@@ -95,7 +96,7 @@ impl Run {
     }
 
     /// The run after a step; `None` where that was taken before.
-    fn stepped(&self, at: u64) -> Option<Run> {
+    fn stepped(&self, at: u64) -> Option<FileRun> {
         let mut run = self.clone();
         run.step(at).then_some(run)
     }
@@ -142,7 +143,7 @@ impl Runs {
     /// The file at a place, below `end`, was read, as the `now`th file of any order: which ones to fetch ahead. With
     /// earned trust each is named once in a run, unless it was withdrawn.
     pub(super) fn read(&mut self, at: u64, end: u64, now: u64) -> Option<Named> {
-        let near = |(index, run): (usize, &Run)| Some((run.distance(at, self.patience)?, index));
+        let near = |(index, run): (usize, &FileRun)| Some((run.distance(at, self.patience)?, index));
         let nearest = self.runs.iter().enumerate().filter_map(near).min();
         let Some((stepped, index)) = nearest.map(|(_, index)| (self.runs[index].stepped(at), index)) else {
             return self.begin(at, end, now);
@@ -150,7 +151,7 @@ impl Runs {
         match stepped {
             None => None,
             Some(run) if run.is_dense(self.patience) => {
-                self.runs[index] = Run { used: now, ..run };
+                self.runs[index] = FileRun { used: now, ..run };
                 self.ahead(index, end)
             }
             // Too far for this run, which may go on where it was.
@@ -161,8 +162,8 @@ impl Runs {
     /// The runs that named files and read none while [`QUIET_READS`] were read elsewhere. What they named is named anew
     /// when they go on.
     pub(super) fn withdraw(&mut self, now: u64) -> Vec<RunId> {
-        let is_quiet = |run: &&mut Run| run.frontier > run.end && run.used + QUIET_READS <= now;
-        let withdraw = |run: &mut Run| {
+        let is_quiet = |run: &&mut FileRun| run.frontier > run.end && run.used + QUIET_READS <= now;
+        let withdraw = |run: &mut FileRun| {
             run.withdrawn = run.frontier;
             run.frontier = run.end;
             run.id
@@ -178,18 +179,18 @@ impl Runs {
     fn begin(&mut self, at: u64, end: u64, now: u64) -> Option<Named> {
         if self.runs.len() >= RUNS {
             // Steps at random must not push out a run that goes on.
-            let worth = |run: &Run| (run.length >= self.patience, run.used);
+            let worth = |run: &FileRun| (run.length >= self.patience, run.used);
             if let Some(index) = (0..self.runs.len()).min_by_key(|&index| worth(&self.runs[index])) {
                 let run = self.runs.swap_remove(index);
                 self.is_over(&run);
             }
         }
-        self.runs.push(Run::new(at, now));
+        self.runs.push(FileRun::new(at, now));
         self.ahead(self.runs.len() - 1, end)
     }
 
     /// Learns from a run that has ended.
-    fn is_over(&mut self, run: &Run) {
+    fn is_over(&mut self, run: &FileRun) {
         if self.trust == Trust::Given {
             return;
         }

@@ -2,14 +2,14 @@
 //!
 //! The kernel sends again, to the next daemon, what the one before took and did not answer. A request that kills every
 //! daemon that takes it would hold all the others for ever, so that the ledger counts the lives that each request sent
-//! again has been under way in. The first time that it comes again it is served like any other. Of those that were under
-//! way at two deaths each is a suspect: they are served one at a time, so that a third death names the guilty one, which
-//! the next life answers with EIO. Requests that merely waited while somebody killed daemons lose one of their number at
-//! most for each death from the third on.
+//! again has been under way in. The first time that it comes again it is served like any other. Of those that were
+//! under way at two deaths each is a suspect: they are served one at a time, so that a third death names the guilty
+//! one, which the next life answers with EIO. Requests that merely waited while somebody killed daemons lose one of
+//! their number at most for each death from the third on.
 //!
-//! How the daemon died makes no difference. The kernel sends SIGKILL for want of memory, which a request may have taken,
-//! and an operator sends it to a daemon that a request has made hang. Only a daemon that hands over has not died: it
-//! clears everybody.
+//! How the daemon died makes no difference. The kernel sends SIGKILL for want of memory, which a request may have
+//! taken, and an operator sends it to a daemon that a request has made hang. Only a daemon that hands over has not
+//! died: it clears everybody.
 
 use std::collections::HashMap;
 use std::future::Future;

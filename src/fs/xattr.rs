@@ -94,8 +94,8 @@ impl Fs {
         }
     }
 
-    /// The tags of the version that the inode stands for, as `name=value&name2=value2`, percent-encoded; `None` where it
-    /// has none.
+    /// The tags of the version that the inode stands for, as `name=value&name2=value2`, percent-encoded; `None` where
+    /// it has none.
     async fn tags(self: &Arc<Self>, ino: Ino, object: &Object) -> Result<Option<String>> {
         if let Some(tags) = self.tags.lock().get(&ino) {
             return Ok(tags.clone());

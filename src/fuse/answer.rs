@@ -2,8 +2,9 @@
 //!
 //! A future is polled once on the thread that received the request, which costs no hand-over when the bytes are there;
 //! if it has to wait, it moves to the runtime and answers from there, and no thread waits with it. A panic answers EIO
-//! and takes nothing else along; every wait has an end. A request that the kernel sends again, because the daemon before
-//! died with it, is served from the runtime, where it may have to wait for others that are suspected of that death.
+//! and takes nothing else along; every wait has an end. A request that the kernel sends again, because the daemon
+//! before died with it, is served from the runtime, where it may have to wait for others that are suspected of that
+//! death.
 
 use std::any::Any;
 use std::future::Future;
@@ -170,8 +171,8 @@ pub(super) struct Watching {
 }
 
 impl Watching {
-    /// The operation, until its time is over (EIO) or the thread that waits for it is told to end (EINTR): what it waits
-    /// for is given up then. Must be polled a second time when the first poll brings nothing.
+    /// The operation, until its time is over (EIO) or the thread that waits for it is told to end (EINTR): what it
+    /// waits for is given up then. Must be polled a second time when the first poll brings nothing.
     pub(super) async fn over<T>(self, operation: impl Future<Output = fs::Result<T>>) -> fs::Result<T> {
         let Watching { op, ino, caller, limit } = self;
         let mut operation = pin!(operation);

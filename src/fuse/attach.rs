@@ -56,8 +56,8 @@ pub(super) fn attach(dir: &Path, source: &str, options: &Options) -> Result<(Own
     }
 }
 
-/// What to tell where neither this process nor `fusermount3` may mount. Of root, which nothing else stops, it is told what
-/// root lacks: a bare "Operation not permitted" of another program leads nowhere.
+/// What to tell where neither this process nor `fusermount3` may mount. Of root, which nothing else stops, it is told
+/// what root lacks: a bare "Operation not permitted" of another program leads nowhere.
 fn not_permitted(dir: &Path, is_root: bool, inner: MountError) -> MountError {
     match inner {
         MountError::Fusermount(words) if is_root => MountError::NoPrivilege(dir.to_owned(), words),

@@ -8,18 +8,18 @@
 //! The thread's pending signals are read from `/proc`, every [`LOOK`] of a wait. The kernel's own notice,
 //! FUSE_INTERRUPT, was weighed against that:
 //!
-//! - The FUSE crate answers it ENOSYS, upon which the kernel sends no other. The crate reads requests and writes answers
-//!   through one descriptor, so that something of our own between kernel and crate would have to pass all of it on: a
-//!   socket costs 15 us of CPU time for each request and its answer, and 700 us for each MiB that an answer holds, where
-//!   a read of 1 MiB takes 120 us in all.
+//! - The FUSE crate answers it ENOSYS, upon which the kernel sends no other. The crate reads requests and writes
+//!   answers through one descriptor, so that something of our own between kernel and crate would have to pass all of it
+//!   on: a socket costs 15 us of CPU time for each request and its answer, and 700 us for each MiB that an answer
+//!   holds, where a read of 1 MiB takes 120 us in all.
 //! - It is sent for each signal and does not say which: `/proc` would be read all the same.
 //! - It is not sent for what the kernel asks in the background though a thread waits for it: a read with O_DIRECT of a
 //!   file that goes through the page cache, and asynchronous reads of a process that ends.
 //!
-//! A look costs 19 us, and none is made for requests that are answered within [`LOOK`]: what is in memory costs nothing,
-//! what waits for the store costs the timer that it had before. Where numbers of threads mean nothing, because the mount
-//! or the caller is in a PID namespace that is not seen from here, they are not looked at, and a wait lasts as long as the
-//! budgets of the store do.
+//! A look costs 19 us, and none is made for requests that are answered within [`LOOK`]: what is in memory costs
+//! nothing, what waits for the store costs the timer that it had before. Where numbers of threads mean nothing, because
+//! the mount or the caller is in a PID namespace that is not seen from here, they are not looked at, and a wait lasts
+//! as long as the budgets of the store do.
 
 use std::fs;
 use std::time::Duration;
@@ -84,8 +84,8 @@ pub(super) fn own_namespace() -> Option<String> {
 pub(super) struct Caller {
     /// None where it cannot be seen.
     thread: Option<u32>,
-    /// Whether nothing waits for the answer when the thread is no more. Of a thread that was never seen this is not known
-    /// otherwise: what it has asked for in the background may be for its process.
+    /// Whether nothing waits for the answer when the thread is no more. Of a thread that was never seen this is not
+    /// known otherwise: what it has asked for in the background may be for its process.
     goes_alone: bool,
 }
 

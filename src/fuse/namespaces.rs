@@ -1,8 +1,9 @@
 //! Whether a process that asks through the mount lives in the daemon's own namespaces.
 //!
-//! A mount with `allow-other` may be bound into containers, whose root has user number 0 in the machine's user namespace
-//! unless the engine maps users. The kernel passes that number on, so the number alone does not tell the machine's root
-//! from a container's. The user and mount namespaces do: a container engine always makes a mount namespace.
+//! A mount with `allow-other` may be bound into containers, whose root has user number 0 in the machine's user
+//! namespace unless the engine maps users. The kernel passes that number on, so the number alone does not tell the
+//! machine's root from a container's. The user and mount namespaces do: a container engine always makes a mount
+//! namespace.
 //!
 //! The process cannot end, and its number cannot be given to another one, before its request is answered.
 
@@ -11,11 +12,11 @@ use std::os::unix::fs::MetadataExt;
 
 use crate::fs::Way;
 
-/// The way that a request of the process or thread `pid` came, through the mount. Number 0 is what the kernel gives for a
-/// process outside the daemon's process namespace.
+/// The way that a request of the process or thread `pid` came, through the mount. Number 0 is what the kernel gives for
+/// a process outside the daemon's process namespace.
 ///
-/// Where the kernel does not show the daemon the namespaces of the process, they count as foreign: so it is for a daemon
-/// without privileges and a process of root, and for one with few capabilities and a process with more.
+/// Where the kernel does not show the daemon the namespaces of the process, they count as foreign: so it is for a
+/// daemon without privileges and a process of root, and for one with few capabilities and a process with more.
 pub(super) fn way(pid: u32) -> Way {
     let is_own = |kind: &str| {
         let of = |process: &str| fs::metadata(format!("/proc/{process}/ns/{kind}")).ok().map(|m| (m.dev(), m.ino()));

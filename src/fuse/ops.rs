@@ -30,10 +30,9 @@ use crate::fs::{Asker, Caller, DirHandle, Entry, FileHandle, Fs, Opener, Program
 /// What of the kernel's abilities is used, where it has them. Left out on purpose: remote locks (flock then works
 /// locally), automatic invalidation of pages (an inode number's bytes never change), and asking for attributes only
 /// where they have just been wanted: `find`, `ls -l` and `du` read 100,000 names before they look at the first, and
-/// would then look up each of them alone, for 40 us instead of 2. Nor is its cache of directories used: a
-/// second `find` with stat of 500,000 files takes 2.2 s of CPU either way, names whose attributes the kernel has dropped
-/// meanwhile would be looked up one by one, and a directory that was growing when the cache was filled then lacked an
-/// entry.
+/// would then look up each of them alone, for 40 us instead of 2. Nor is its cache of directories used: a second `find`
+/// with stat of 500,000 files takes 2.2 s of CPU either way, names whose attributes the kernel has dropped meanwhile
+/// would be looked up one by one, and a directory that was growing when the cache was filled then lacked an entry.
 const WANTED: [InitFlags; 7] = [
     InitFlags::FUSE_ASYNC_DIO,
     InitFlags::FUSE_PARALLEL_DIROPS,

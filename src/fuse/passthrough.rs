@@ -1,9 +1,10 @@
 //! Which files the kernel reads by itself.
 //!
 //! The kernel's rules, by inode (each breach fails an open with EIO): while it reads a file by itself, every open must
-//! let it do so, from the same backing file; and it must not begin to while a descriptor is open in another way: through
-//! the page cache, or past it and mapped, of which we hear nothing. So all open handles of an inode are of one kind,
-//! and the first of them decides. What is closed here was closed in the kernel before, so that counts are never too low.
+//! let it do so, from the same backing file; and it must not begin to while a descriptor is open in another way:
+//! through the page cache, or past it and mapped, of which we hear nothing. So all open handles of an inode are of one
+//! kind, and the first of them decides. What is closed here was closed in the kernel before, so that counts are never
+//! too low.
 
 use std::collections::HashMap;
 use std::io;

@@ -195,8 +195,8 @@ impl Mounted {
         self.fs.set_notifier(None);
         self.notifier.stop();
         match &self.point {
-            // After the end of the mount the directory, and even the mount's number, may be another's. One whose session
-            // broke is still there, and would be dead.
+            // After the end of the mount the directory, and even the mount's number, may be another's. One whose
+            // session broke is still there, and would be dead.
             Some(point) if !self.ended.is_set() || self.broke().is_some() => point.detach(),
             _ => Ok(()),
         }

@@ -1,16 +1,16 @@
 //! Commands: what each does, with an example that is run.
 //!
-//! `ossmount COMMAND --help` has every option of a command. Each ends with 0 when it was done, with 1 and one sentence on
-//! stderr when it failed, with 2 when it was not understood. What is printed for people may change; what `--json` prints
-//! keeps its fields.
+//! `ossmount COMMAND --help` has every option of a command. Each ends with 0 when it was done, with 1 and one sentence
+//! on stderr when it failed, with 2 when it was not understood. What is printed for people may change; what `--json`
+//! prints keeps its fields.
 //!
-//! URLs are `oss://BUCKET[/KEY or PREFIX]` and `s3://...`. Every command that asks a service takes the options of the groups
-//! *where* and *who*, by flag, variable or configuration file.
+//! URLs are `oss://BUCKET[/KEY or PREFIX]` and `s3://...`. Every command that asks a service takes the options of the
+//! groups *where* and *who*, by flag, variable or configuration file.
 //!
 //! # mount
 //!
-//! `ossmount mount URL DIR [options]` mounts, and returns once the mount answers. `ossmount URL DIR -o ...` is the same, as
-//! mount(8) calls it. `-f` stays in the foreground, with the log on stderr.
+//! `ossmount mount URL DIR [options]` mounts, and returns once the mount answers. `ossmount URL DIR -o ...` is the
+//! same, as mount(8) calls it. `-f` stays in the foreground, with the log on stderr.
 //!
 //! ```console
 //! $ mkdir mnt
@@ -27,7 +27,8 @@
 //!
 //! # umount
 //!
-//! `ossmount umount DIR` unmounts and waits until the daemon has ended, where that is of the same user. A mount in use is left alone, unless with `--lazy`.
+//! `ossmount umount DIR` unmounts and waits until the daemon has ended, where that is of the same user. A mount in use
+//! is left alone, unless with `--lazy`.
 //!
 //! ```console
 //! $ mkdir mnt
@@ -43,9 +44,9 @@
 //!
 //! # ls
 //!
-//! `ossmount ls URL` lists what lies directly below a prefix, `-r` everything. Pages are printed as they come, from many
-//! requests at once; `--sort` puts them in the order of the keys. `-l` shows size, time and storage class, `--json` an object
-//! a line, `--summary` the sums.
+//! `ossmount ls URL` lists what lies directly below a prefix, `-r` everything. Pages are printed as they come, from
+//! many requests at once; `--sort` puts them in the order of the keys. `-l` shows size, time and storage class,
+//! `--json` an object a line, `--summary` the sums.
 //!
 //! ```console
 //! $ ossmount ls oss://bucket
@@ -84,8 +85,8 @@
 //!
 //! # cp
 //!
-//! `ossmount cp SRC DST` copies an object within the service, `-r` all below a prefix; [`copying`](super::copying) says how.
-//! Each side is a URL or a path under a live mount. `--json` prints an event a line.
+//! `ossmount cp SRC DST` copies an object within the service, `-r` all below a prefix; [`copying`](super::copying) says
+//! how. Each side is a URL or a path under a live mount. `--json` prints an event a line.
 //!
 //! ```console
 //! $ ossmount cp oss://bucket/a.txt oss://bucket/copied/a.txt
@@ -100,8 +101,8 @@
 //!
 //! # prefetch
 //!
-//! `ossmount prefetch PATH...` asks a live mount to fetch files, and directories with all below them, into memory in this
-//! order; `--wait` waits for it.
+//! `ossmount prefetch PATH...` asks a live mount to fetch files, and directories with all below them, into memory in
+//! this order; `--wait` waits for it.
 //!
 //! ```console
 //! $ mkdir mnt && ossmount mount oss://bucket mnt
@@ -113,7 +114,8 @@
 //!
 //! # status
 //!
-//! `ossmount status` shows the live mounts, `ossmount status DIR` the health and all figures of one; `--json` both as JSON.
+//! `ossmount status` shows the live mounts, `ossmount status DIR` the health and all figures of one; `--json` both as
+//! JSON.
 //!
 //! ```console
 //! $ mkdir mnt && ossmount mount oss://bucket mnt && cat mnt/a.txt
@@ -130,8 +132,8 @@
 //!
 //! # config
 //!
-//! Shows what holds for each option and where it comes from; with the URL, DIR and options of a mount it says as well what
-//! stands in the way of one. Nothing is sent, nothing mounted. [`configuration`](super::configuration) has more.
+//! Shows what holds for each option and where it comes from; with the URL, DIR and options of a mount it says as well
+//! what stands in the way of one. Nothing is sent, nothing mounted. [`configuration`](super::configuration) has more.
 //!
 //! ```console
 //! $ ossmount config --part-size 16MiB | grep ^part-size
@@ -140,8 +142,8 @@
 //!
 //! # control
 //!
-//! `ossmount control DIR REQUEST` makes any request to a live mount, and prints the answer; REQUEST is JSON, a file that holds
-//! it, or `-`. [`control`](super::control) has them all.
+//! `ossmount control DIR REQUEST` makes any request to a live mount, and prints the answer; REQUEST is JSON, a file
+//! that holds it, or `-`. [`control`](super::control) has them all.
 //!
 //! ```console
 //! $ mkdir mnt && ossmount mount oss://bucket mnt
@@ -157,14 +159,14 @@
 //!
 //! # demo
 //!
-//! `ossmount demo [DIR]` starts a server with a sample bucket on this machine, mounts it on DIR or a directory of its own,
-//! says what to try, and cleans up on Ctrl-C.
+//! `ossmount demo [DIR]` starts a server with a sample bucket on this machine, mounts it on DIR or a directory of its
+//! own, says what to try, and cleans up on Ctrl-C.
 //!
 //! # emulator
 //!
-//! `ossmount emulator --root DIR` serves the sub-directories of a directory as buckets, in the OSS and S3 dialects, with
-//! signatures checked; `--generate` adds buckets of computed keys, `--ttfb`, `--conn-bandwidth` and `--fault` make it as slow
-//! and as unreliable as wanted. It is for trials and tests.
+//! `ossmount emulator --root DIR` serves the sub-directories of a directory as buckets, in the OSS and S3 dialects,
+//! with signatures checked; `--generate` adds buckets of computed keys, `--ttfb`, `--conn-bandwidth` and `--fault` make
+//! it as slow and as unreliable as wanted. It is for trials and tests.
 //!
 //! ```console
 //! $ mkdir -p root/books && echo once > root/books/tale.txt

@@ -8,29 +8,29 @@
 //!
 //! The same requests go through each:
 //!
-//! - **The ioctl** `_IOWR(0xF5, 1, char[8192])`, which is `0xE000F501`, on any open file or directory of the mount, which is
-//!   read-only all the same. The request is filled up with NULs, and the answer overwrites it; a refusal sets `errno` and
-//!   overwrites it too. An answer of more than 8191 bytes is refused with EMSGSIZE and the path of the socket. Other ioctls
-//!   are ENOTTY.
-//! - **The Unix socket**, whose path `ossmount status` shows: one request a line, one answer a line, in that order. It lies
-//!   beside the daemon's entry in the runtime directory unless `control-socket` names a place, and only its owner can open
-//!   it. A line has at most 256 KiB, and there are at most 64 clients at once; one more gets EBUSY.
-//! - **Extended attributes**, where mounted with `control-xattr`: `setfattr -n user.ossmount.call -v REQUEST FILE`, and the
-//!   answer in `getfattr -n user.ossmount.result FILE`. The kernel is not told `ro` then and checks no modes, which is why
-//!   the option is refused beside `allow-other`; the daemon refuses everything that writes with EROFS.
+//! - **The ioctl** `_IOWR(0xF5, 1, char[8192])`, which is `0xE000F501`, on any open file or directory of the mount,
+//!   which is read-only all the same. The request is filled up with NULs, and the answer overwrites it; a refusal sets
+//!   `errno` and overwrites it too. An answer of more than 8191 bytes is refused with EMSGSIZE and the path of the
+//!   socket. Other ioctls are ENOTTY.
+//! - **The Unix socket**, whose path `ossmount status` shows: one request a line, one answer a line, in that order. It
+//!   lies beside the daemon's entry in the runtime directory unless `control-socket` names a place, and only its owner
+//!   can open it. A line has at most 256 KiB, and there are at most 64 clients at once; one more gets EBUSY.
+//! - **Extended attributes**, where mounted with `control-xattr`: `setfattr -n user.ossmount.call -v REQUEST FILE`, and
+//!   the answer in `getfattr -n user.ossmount.result FILE`. The kernel is not told `ro` then and checks no modes, which
+//!   is why the option is refused beside `allow-other`; the daemon refuses everything that writes with EROFS.
 //!
-//! The commands `ossmount control DIR REQUEST`, `ossmount prefetch PATH...` and `ossmount status DIR` use the socket, else
-//! the ioctl.
+//! The commands `ossmount control DIR REQUEST`, `ossmount prefetch PATH...` and `ossmount status DIR` use the socket,
+//! else the ioctl.
 //!
 //! # Who may ask
 //!
-//! The user who mounted (the owner) and root; every other user gets EPERM, whether or not it may read the mount. Users go by
-//! the number that the kernel gives for them in the daemon's user namespace; users without a number there are refused, and so
-//! is number 65534 (`nobody`), even as the owner, since the kernel shows unknown users by that number.
+//! The user who mounted (the owner) and root; every other user gets EPERM, whether or not it may read the mount. Users
+//! go by the number that the kernel gives for them in the daemon's user namespace; users without a number there are
+//! refused, and so is number 65534 (`nobody`), even as the owner, since the kernel shows unknown users by that number.
 //!
-//! A mount with `allow-other` may be bound into containers whose root has number 0 on the machine too. What changes more than
-//! reading does is therefore served only on the socket, and through the mount only to processes in the daemon's own user and
-//! mount namespaces:
+//! A mount with `allow-other` may be bound into containers whose root has number 0 on the machine too. What changes
+//! more than reading does is therefore served only on the socket, and through the mount only to processes in the
+//! daemon's own user and mount namespaces:
 //!
 //! | operation | socket | ioctl and xattr, daemon's namespaces | ioctl and xattr, another namespace | `metrics-listen` |
 //! |---|---|---|---|---|
@@ -41,16 +41,17 @@
 //! | `copy`, `copy-cancel` | owner, root | owner, root | EPERM | |
 //!
 //! A daemon without the right to look at a process (one of an ordinary user and a process of root, or one with few
-//! capabilities and a process with more) counts it as foreign: use the socket then, as `ossmount control` does by itself.
+//! capabilities and a process with more) counts it as foreign: use the socket then, as `ossmount control` does by
+//! itself.
 //!
-//! Copies are off where `allow-other` is set, unless `copy=on` asks for them. They read and write below what is mounted;
-//! `copy-from` and `copy-to` name further buckets, or prefixes of them, and anything else is refused with EPERM. `ossmount cp`
-//! between two URLs uses the caller's own keys and is not bound by this.
+//! Copies are off where `allow-other` is set, unless `copy=on` asks for them. They read and write below what is
+//! mounted; `copy-from` and `copy-to` name further buckets, or prefixes of them, and anything else is refused with
+//! EPERM. `ossmount cp` between two URLs uses the caller's own keys and is not bound by this.
 //!
 //! # Paths
 //!
-//! Absolute and under the mount, or counted from its root; `..` is refused. Where an operation takes one path and none is
-//! given, it is the file or directory that the ioctl was made on, on the socket the root.
+//! Absolute and under the mount, or counted from its root; `..` is refused. Where an operation takes one path and none
+//! is given, it is the file or directory that the ioctl was made on, on the socket the root.
 //!
 //! # Operations
 //!
@@ -72,29 +73,31 @@
 //! | `copy-list` | | `jobs`: the last 256 that have ended, and all others |
 //! | `copy-cancel` | `job` | as `copy-status` |
 //!
-//! Sizes are numbers of bytes or texts such as `"512MiB"`. `wait` holds the answer until the job has ended, or for 10 s, so
-//! who waits asks again: the kernel does not let a process go, not even to be killed, before an ioctl is answered.
+//! Sizes are numbers of bytes or texts such as `"512MiB"`. `wait` holds the answer until the job has ended, or for 10
+//! s, so who waits asks again: the kernel does not let a process go, not even to be killed, before an ioctl is
+//! answered.
 //!
-//! **prefetch** takes files, and directories with all below them, in the order given, behind what programs wait for. What it
-//! fetches stays as files stay that were read. A job fills three quarters of `memory-limit` at most: more would push out
-//! what it fetched first, so files beyond that are skipped and counted. With `memory-cache=off` it is refused.
+//! **prefetch** takes files, and directories with all below them, in the order given, behind what programs wait for.
+//! What it fetches stays as files stay that were read. A job fills three quarters of `memory-limit` at most: more would
+//! push out what it fetched first, so files beyond that are skipped and counted. With `memory-cache=off` it is refused.
 //!
-//! **pin** fetches a file and keeps it, whatever else is read, until it is dropped or the daemon ends. Half of `memory-limit`
-//! may be kept so; what does not fit is refused with ENOSPC. It is the version that the mount shows now: an object that
-//! changes must be pinned again. Memory that becomes short takes nothing from pins.
+//! **pin** fetches a file and keeps it, whatever else is read, until it is dropped or the daemon ends. Half of
+//! `memory-limit` may be kept so; what does not fit is refused with ENOSPC. It is the version that the mount shows now:
+//! an object that changes must be pinned again. Memory that becomes short takes nothing from pins.
 //!
-//! **drop** ends pins and gives back what the daemon and the kernel hold of a file, or of all files below a directory, but
-//! for what the kernel reads by itself at this moment.
+//! **drop** ends pins and gives back what the daemon and the kernel hold of a file, or of all files below a directory,
+//! but for what the kernel reads by itself at this moment.
 //!
 //! **set** changes all that it names, or nothing. It holds until the daemon ends.
 //!
-//! **copy** works within the service, and no byte comes here. Each side is a path, `oss://bucket/key` or `s3://bucket/key`; a
-//! source may end in `?versionId=V`. A path as source means the version that the mount shows: if the object has changed
-//! since, the copy fails. Before `copy-status` says that a copy is done, what it made can be looked up, listed and read.
-//! Fields: `recursive`, `skip-existing`, `part-size`, `parallel`, `threshold`, `leave-parts-on-error`, `shallow-copy`,
-//! `upload-id`, `metadata-directive` and `tagging-directive` (`copy` or `replace`), `metadata` (an object of texts),
-//! `content-type`, `cache-control`, `content-disposition`, `content-encoding`, `content-language`, `expires`, `tagging`
-//! (`name=value&...`, percent-encoded), `forbid-overwrite`, `storage-class`, `acl`, `if-match`. `copy=off` refuses copies.
+//! **copy** works within the service, and no byte comes here. Each side is a path, `oss://bucket/key` or
+//! `s3://bucket/key`; a source may end in `?versionId=V`. A path as source means the version that the mount shows: if
+//! the object has changed since, the copy fails. Before `copy-status` says that a copy is done, what it made can be
+//! looked up, listed and read. Fields: `recursive`, `skip-existing`, `part-size`, `parallel`, `threshold`,
+//! `leave-parts-on-error`, `shallow-copy`, `upload-id`, `metadata-directive` and `tagging-directive` (`copy` or
+//! `replace`), `metadata` (an object of texts), `content-type`, `cache-control`, `content-disposition`,
+//! `content-encoding`, `content-language`, `expires`, `tagging` (`name=value&...`, percent-encoded),
+//! `forbid-overwrite`, `storage-class`, `acl`, `if-match`. `copy=off` refuses copies.
 //!
 //! # In C
 //!
@@ -156,7 +159,7 @@
 //!
 //! # What it costs
 //!
-//! 1000 requests a second on the socket (`stats`, `stat`, `health` and `prefetch-status` in turn) take the daemon 0.06 to 0.08
-//! of a processor, and a client in Python as much again. On two processors that server, daemon, reader and client shared
-//! with other work, cold sequential reads beside them went at 0.95 (median of nine, in turns) and 0.78 (of seven) of their
-//! speed alone; single runs differed by more than that.
+//! 1000 requests a second on the socket (`stats`, `stat`, `health` and `prefetch-status` in turn) take the daemon 0.06
+//! to 0.08 of a processor, and a client in Python as much again. On two processors that server, daemon, reader and
+//! client shared with other work, cold sequential reads beside them went at 0.95 (median of nine, in turns) and 0.78
+//! (of seven) of their speed alone; single runs differed by more than that.

@@ -15,8 +15,8 @@
 //! 4. Else in parts of `copy-part-size` (64 MiB; S3 takes none below 5 MiB), `copy-parallel` (3) at a time. Objects of
 //!    more than 10,000 such parts get parts of as many times that size as it takes. Metadata and tags are carried over
 //!    by the client, since the service does not do so for parts.
-//! 5. The CRC-64 of the copy is compared with the source's. S3 keeps none: there the source is looked at once more after
-//!    a copy in parts, for not all servers heed the condition on it.
+//! 5. The CRC-64 of the copy is compared with the source's. S3 keeps none: there the source is looked at once more
+//!    after a copy in parts, for not all servers heed the condition on it.
 //!
 //! A copy that is not right is reported with both checksums, and left where it is: what was there before is gone by
 //! then, and nothing is deleted unasked.
@@ -48,8 +48,8 @@
 //!
 //! # Below a prefix
 //!
-//! `cp -r oss://a/x oss://b/y` copies every object below `x/` to the same name below `y/`. The prefix is listed by a few
-//! requests at once, and objects are copied as they are found, so that memory does not grow with their number. What
+//! `cp -r oss://a/x oss://b/y` copies every object below `x/` to the same name below `y/`. The prefix is listed by a
+//! few requests at once, and objects are copied as they are found, so that memory does not grow with their number. What
 //! fails is counted, the first hundred are named, and the rest goes on; only a bucket that is not there, or credentials
 //! that are not accepted, end it. `--skip-existing` leaves out objects that are there with the same size and the same
 //! tag or checksum, and so goes on where an earlier copy ended. `copy-requests` (32) bounds the requests of all copies

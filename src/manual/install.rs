@@ -17,7 +17,8 @@
 //! ```
 //!
 //! Both lay out the same files, by `packaging/stage`, and find out from the binary what it needs. They are built by the
-//! systems' own tools rather than by additions to cargo: those take minutes to build on a fresh machine, these are there.
+//! systems' own tools rather than by additions to cargo: those take minutes to build on a fresh machine, these are
+//! there.
 //!
 //! | file | |
 //! |---|---|
@@ -41,28 +42,28 @@
 //!
 //! # Upgrading and removing
 //!
-//! An upgrade replaces the binary and leaves live mounts alone: each goes on with the binary that it began with, until it
-//! is mounted anew. Removing leaves them alone too; unmount them first (`ossmount status` lists them), and take their
-//! lines out of `/etc/fstab`. `/etc/ossmount/config.json` stays when the package is removed, and goes when it is purged.
-//! Nothing else is ever written outside `/run/ossmount` and the files that options name.
+//! An upgrade replaces the binary and leaves live mounts alone: each goes on with the binary that it began with, until
+//! it is mounted anew. Removing leaves them alone too; unmount them first (`ossmount status` lists them), and take
+//! their lines out of `/etc/fstab`. `/etc/ossmount/config.json` stays when the package is removed, and goes when it is
+//! purged. Nothing else is ever written outside `/run/ossmount` and the files that options name.
 //!
-//! The test command does so with the `.deb` and with the `.rpm`: it installs it, mounts by `/etc/fstab`, puts another in its
-//! place below the mount, removes it, and looks whether anything is left.
+//! The test command does so with the `.deb` and with the `.rpm`: it installs it, mounts by `/etc/fstab`, puts another
+//! in its place below the mount, removes it, and looks whether anything is left.
 //!
 //! # Images
 //!
 //! `packaging/docker/Dockerfile` builds the `.deb` and installs it in a slim Debian; its head says how to run it. In a
-//! container the daemon stays in the foreground (`-f`), which also puts the log on stderr. It can run without root, as the
-//! image's user `ossmount`: fusermount3 mounts only for users that `/etc/passwd` names. The test command builds the image
-//! and mounts from it as both.
+//! container the daemon stays in the foreground (`-f`), which also puts the log on stderr. It can run without root, as
+//! the image's user `ossmount`: fusermount3 mounts only for users that `/etc/passwd` names. The test command builds the
+//! image and mounts from it as both.
 //!
 //! # Which systems
 //!
 //! The packages are linked with the C library, glibc, dynamically, and run on systems with the version that they were
 //! built with or a newer one, roughly: built on Debian 12 the binary asks for 2.34, which Debian 12, Ubuntu 22.04 and
 //! RHEL 9 have. For older systems (Alibaba Cloud Linux 3 has 2.32) build on an older one; nothing in the source needs
-//! anything newer than 2.30, and the Dockerfile does so with the build argument `BASE=bullseye`. Linux 5.4 is enough; newer ones
-//! give more ([`kernel`](super::kernel)).
+//! anything newer than 2.30, and the Dockerfile does so with the build argument `BASE=bullseye`. Linux 5.4 is enough;
+//! newer ones give more ([`kernel`](super::kernel)).
 //!
 //! A static build with musl would run everywhere, and is not what is shipped, because
 //!

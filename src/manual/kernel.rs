@@ -5,8 +5,8 @@
 //! For programs that were seen to read in large pieces, big files are opened for direct I/O: a reply goes straight into
 //! the reader's buffer, for 0.12 CPU seconds per GB where filling the page cache costs 0.37. `mmap` works on such files
 //! all the same (since Linux 6.6; on older kernels every file goes through the page cache). Reads below some 32 KiB are
-//! dearer that way, for each is a round trip; the block size that `stat` shows, 128 KiB, makes C's stdio, Python and `cp`
-//! read in larger pieces.
+//! dearer that way, for each is a round trip; the block size that `stat` shows, 128 KiB, makes C's stdio, Python and
+//! `cp` read in larger pieces.
 //!
 //! Other files go through the page cache, and their pages stay from one open to the next: an inode number stands for
 //! one version of one object, so that its bytes never change. As root the mount's readahead is raised from the
@@ -28,15 +28,15 @@
 //! # A program that waits
 //!
 //! Every wait has an end. While the service does not answer, a call (`open`, `read`, `stat`, `readdir`, a page of a
-//! mapping) fails with EIO when it has waited for 60 to 75 seconds, and no later; what the kernel asks by itself behind that (a name once
-//! more, page by page what readahead has not brought) fails at once. Whatever is left unanswered after ten minutes fails
-//! with EIO too.
+//! mapping) fails with EIO when it has waited for 60 to 75 seconds, and no later; what the kernel asks by itself behind
+//! that (a name once more, page by page what readahead has not brought) fails at once. Whatever is left unanswered
+//! after ten minutes fails with EIO too.
 //!
-//! A program that is to end does not wait for that. The kernel lets go of a thread whose request is with the daemon only
-//! with the answer, even after `kill -9` (state D in `ps`), so that the daemon looks at threads that wait, about three
-//! times a second: one that was killed, or sent a signal that ends it, or SIGINT or SIGTERM that it handles, gets EINTR
-//! within the second, and what it waited for is given up where no other program waits for it. Signals that it blocks
-//! or ignores, or lives with (SIGALRM, SIGCHLD), do not disturb it.
+//! A program that is to end does not wait for that. The kernel lets go of a thread whose request is with the daemon
+//! only with the answer, even after `kill -9` (state D in `ps`), so that the daemon looks at threads that wait, about
+//! three times a second: one that was killed, or sent a signal that ends it, or SIGINT or SIGTERM that it handles, gets
+//! EINTR within the second, and what it waited for is given up where no other program waits for it. Signals that it
+//! blocks or ignores, or lives with (SIGALRM, SIGCHLD), do not disturb it.
 //!
 //! Two things keep a killed program waiting all the same. Programs are seen in the PID namespace of the mount and those
 //! below it: where the daemon runs in a container and its readers in others, let them share one (`hostPID: true`,
@@ -48,12 +48,13 @@
 //! `name_to_handle_at` and `open_by_handle_at` work, also after the kernel has forgotten the inode, for as long as the
 //! daemon knows the name: it forgets names under `metadata-memory`, and a new mount knows none that it has not listed.
 //! Then a handle is ESTALE, as it is for an object that was replaced. A daemon that goes on where another died knows
-//! directories and open files by their numbers; the handle of another file is ESTALE until its directory is listed again.
+//! directories and open files by their numbers; the handle of another file is ESTALE until its directory is listed
+//! again.
 //!
-//! A mount can be served over NFS by these handles: NFS-Ganesha does it (its FSAL_VFS; `tests/suites/nfs` tries it), with
-//! `allow-other`. After the death of a daemon a server that keeps handles of its own (Ganesha does) answers ESTALE, and
-//! then "no such file", for files that nobody had open, until something lists their directories on the mount, as `find`
-//! does. The kernel's own server (knfsd) has not been tried.
+//! A mount can be served over NFS by these handles: NFS-Ganesha does it (its FSAL_VFS; `tests/suites/nfs` tries it),
+//! with `allow-other`. After the death of a daemon a server that keeps handles of its own (Ganesha does) answers
+//! ESTALE, and then "no such file", for files that nobody had open, until something lists their directories on the
+//! mount, as `find` does. The kernel's own server (knfsd) has not been tried.
 //!
 //! # Unmounting
 //!

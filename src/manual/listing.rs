@@ -4,8 +4,8 @@
 //!
 //! A bucket gives its keys in byte order, a thousand per request, each page behind the one before. Alone that is 20
 //! pages a second at 50 ms: a million keys in 50 s. But a listing may also begin behind any text. So the span of keys
-//! is cut into segments that are listed side by side, `list-concurrency` (64) at most, and a worker that is done early takes
-//! half of the longest remainder left.
+//! is cut into segments that are listed side by side, `list-concurrency` (64) at most, and a worker that is done early
+//! takes half of the longest remainder left.
 //!
 //! Where to cut is guessed, since the keys are not known: from the characters seen so far, from how much of that space
 //! the last page took, and from the names at the top, which two or three requests with a delimiter show. A cut in the
@@ -18,28 +18,28 @@
 //!
 //! # Servers that keep no order
 //!
-//! All of this needs byte order, each key once, and listing from a given key on. OSS, S3 and most others promise that; S3
-//! directory buckets, gateways to file systems and some emulators do not. Each page is checked, and so is each place where
-//! two segments meet. What breaks the rules is used from then on, for every prefix of the mount, and said once in the log
-//! and by `status` (`listing.server`, `listing.finding`):
+//! All of this needs byte order, each key once, and listing from a given key on. OSS, S3 and most others promise that;
+//! S3 directory buckets, gateways to file systems and some emulators do not. Each page is checked, and so is each place
+//! where two segments meet. What breaks the rules is used from then on, for every prefix of the mount, and said once in
+//! the log and by `status` (`listing.server`, `listing.finding`):
 //!
 //! - `no-start-after`: the server ignores or refuses `start-after`. Listings go page by page.
 //! - `no-order`: keys come in another order, or again on later pages. Listings go page by page and are held until their
-//!   end; only then are names shown, and a directory known. Nothing is listed ahead of a walk. What one listing holds is
-//!   bounded by half of `metadata-memory`; a directory that does not fit is an error that says so.
+//!   end; only then are names shown, and a directory known. Nothing is listed ahead of a walk. What one listing holds
+//!   is bounded by half of `metadata-memory`; a directory that does not fit is an error that says so.
 //!
-//! Listings on the way begin anew at that moment, and what earlier pages seemed to settle is forgotten, so that no name is
-//! missing for it; directories being read then get what they lack behind what they have shown.
+//! Listings on the way begin anew at that moment, and what earlier pages seemed to settle is forgotten, so that no name
+//! is missing for it; directories being read then get what they lack behind what they have shown.
 //!
-//! Pages without a name that are not the last are asked for more and more slowly, and a thousand in a row end the listing
-//! with an error. A listing that no program waits for ends after some such pages.
+//! Pages without a name that are not the last are asked for more and more slowly, and a thousand in a row end the
+//! listing with an error. A listing that no program waits for ends after some such pages.
 //!
 //! # In a mount
 //!
-//! - Every page bears the time at which it was asked for, and a directory that of its oldest page: the time to live runs
-//!   from there. A page that was asked for before something else was told of a directory, or of one name in it, passes
-//!   that by. `fs/histories` judges this by histories under virtual time: some thousand in the ordinary run, as many as
-//!   one likes with `OSSMOUNT_HISTORIES=100000 cargo nextest run --release histories`.
+//! - Every page bears the time at which it was asked for, and a directory that of its oldest page: the time to live
+//!   runs from there. A page that was asked for before something else was told of a directory, or of one name in it,
+//!   passes that by. `fs/histories` judges this by histories under virtual time: some thousand in the ordinary run, as
+//!   many as one likes with `OSSMOUNT_HISTORIES=100000 cargo nextest run --release histories`.
 //! - Pages are applied to the tree as they arrive, in any order. What a page spans is settled from then on, both what
 //!   is there and what is not; who waits for one name waits for that page at most, or for a request for that name
 //!   alone, whichever comes first. A program that reads a directory gets names as they come.
@@ -50,46 +50,46 @@
 //! - `listing=eager` lists everything at mount, in the background, and again when it gets old and was used.
 //!   `listing=lazy` never lists more than what is looked into.
 //! - Directories in use are listed again before `metadata-ttl` is over, by a quarter of the requests, so that a program
-//!   that opens files now and then never waits; not for what it does with a listing that is new. The kernel is told of what has changed, and keeps the rest: inode
-//!   numbers, attributes and pages stay.
+//!   that opens files now and then never waits; not for what it does with a listing that is new. The kernel is told of
+//!   what has changed, and keeps the rest: inode numbers, attributes and pages stay.
 //! - Names take some 100 bytes each beside their own; `metadata-memory` bounds them. Beyond it, directories that were
 //!   not used for long are forgotten, and listed again when they are wanted. What the kernel refers to stays until it
-//!   forgets it: it is asked to forget files that nobody has open, and gets further names without their attributes, so that
-//!   `ls -l` and `find -size` look each of them up.
+//!   forgets it: it is asked to forget files that nobody has open, and gets further names without their attributes, so
+//!   that `ls -l` and `find -size` look each of them up.
 //!
 //! # Directories larger than memory
 //!
-//! A directory that would alone take more than half of `metadata-memory` (at 128 bytes a name: 262,144 names of 64 MiB), or
-//! that finds no room beside what is in use, is not kept. The log says so once for each, and `status` counts them
-//! (`tree.large-directories`) and says what helps: a larger `metadata-memory`.
+//! A directory that would alone take more than half of `metadata-memory` (at 128 bytes a name: 262,144 names of 64
+//! MiB), or that finds no room beside what is in use, is not kept. The log says so once for each, and `status` counts
+//! them (`tree.large-directories`) and says what helps: a larger `metadata-memory`.
 //!
-//! - The listing that finds it out ends there. Programs that read the directory by then get the part that was listed, and
-//!   each goes on with the keys that were not, page by page in the order of the keys; programs that open it later read all
-//!   of it that way. Each name that is there all the time is shown once to each program, whatever changes meanwhile. All
-//!   programs together have 16 requests on their way; eight of them at a time read ahead.
-//! - A name is asked for alone: by a HEAD and a listing of what lies below it, both at once, and for a symlink object, or
-//!   where HEAD is refused, by a listing of this one name. What that has shown is believed as long as usual. The name of a
-//!   part directory (`odd-keys=escape`, names over 255 bytes) only a whole listing could tell: a look-up of one fails with
-//!   ENOMEM.
-//! - `rewinddir` begins anew. `seekdir` to a place that was read straight from the store goes back to it; where names were
-//!   put or deleted in between meanwhile it may be some names off. To a place before that, which has been given back, it
-//!   shows all names from the first one on once more.
-//! - A daemon that is started again does not go on with such a listing: the program that reads it gets an error, and opens
-//!   the directory anew.
+//! - The listing that finds it out ends there. Programs that read the directory by then get the part that was listed,
+//!   and each goes on with the keys that were not, page by page in the order of the keys; programs that open it later
+//!   read all of it that way. Each name that is there all the time is shown once to each program, whatever changes
+//!   meanwhile. All programs together have 16 requests on their way; eight of them at a time read ahead.
+//! - A name is asked for alone: by a HEAD and a listing of what lies below it, both at once, and for a symlink object,
+//!   or where HEAD is refused, by a listing of this one name. What that has shown is believed as long as usual. The
+//!   name of a part directory (`odd-keys=escape`, names over 255 bytes) only a whole listing could tell: a look-up of
+//!   one fails with ENOMEM.
+//! - `rewinddir` begins anew. `seekdir` to a place that was read straight from the store goes back to it; where names
+//!   were put or deleted in between meanwhile it may be some names off. To a place before that, which has been given
+//!   back, it shows all names from the first one on once more.
+//! - A daemon that is started again does not go on with such a listing: the program that reads it gets an error, and
+//!   opens the directory anew.
 //! - A directory that has become small is kept again as soon as a program has read all of it.
-//! - A server that does not list from a given key on (`no-start-after`) is read the same way, one page after the other; the
-//!   first read, in which that is found out, may fail and has to be repeated. One
-//!   that keeps no order is not: without an order there is no place to go on from, and no way to tell that each name came
-//!   once. Such a directory is refused with EIO, and the log says why.
+//! - A server that does not list from a given key on (`no-start-after`) is read the same way, one page after the other;
+//!   the first read, in which that is found out, may fail and has to be repeated. One that keeps no order is not:
+//!   without an order there is no place to go on from, and no way to tell that each name came once. Such a directory is
+//!   refused with EIO, and the log says why.
 //! - `refresh` of such a directory forgets what is known of it. A recursive one over more names than fit fails.
 //!
 //! Beyond `metadata-memory` the daemon holds for names: pages on their way, at most four for each of the
-//! `list-concurrency` requests of a listing and 64 for all that is read straight from the store (200 KB a page, 13 MB in
-//! all), and for each open directory of this kind one page and where 4096 others began, 1 MiB at most.
-//! A trial on a busy machine (debug build, `metadata-memory=64MiB`): the daemon took 17 MiB before, and 55 MiB at 500,000 names
-//! of one directory as at 1,000,000.
+//! `list-concurrency` requests of a listing and 64 for all that is read straight from the store (200 KB a page, 13 MB
+//! in all), and for each open directory of this kind one page and where 4096 others began, 1 MiB at most. A trial on a
+//! busy machine (debug build, `metadata-memory=64MiB`): the daemon took 17 MiB before, and 55 MiB at 500,000 names of
+//! one directory as at 1,000,000.
 //!
 //! # `ossmount ls`
 //!
-//! `ossmount ls -r URL` lists like this, and prints pages as they arrive; `--sort` prints in the order of the keys, with
-//! a look-ahead of at most 256 pages. Its memory does not grow with the number of keys: 20 to 60 MB in all.
+//! `ossmount ls -r URL` lists like this, and prints pages as they arrive; `--sort` prints in the order of the keys,
+//! with a look-ahead of at most 256 pages. Its memory does not grow with the number of keys: 20 to 60 MB in all.

@@ -2,15 +2,17 @@
 //!
 //! Three differences come before all options:
 //!
-//! - *Mounts are read-only.* What writes through the mount (checkpoints, logs) needs another way: an SDK, or one of those
-//!   programs on another directory. Copies within the bucket can be asked for ([`copying`](super::copying)).
+//! - *Mounts are read-only.* What writes through the mount (checkpoints, logs) needs another way: an SDK, or one of
+//!   those programs on another directory. Copies within the bucket can be asked for ([`copying`](super::copying)).
 //! - *Nothing is kept on disk.* Memory, and the kernel's page cache, is what second reads come from.
-//! - *Fewer options are needed.* Numbers of threads, sizes of windows and of caches for attributes are found by the program;
-//!   where the right-hand column says that something is not needed, leave it out before looking for a replacement.
+//! - *Fewer options are needed.* Numbers of threads, sizes of windows and of caches for attributes are found by the
+//!   program; where the right-hand column says that something is not needed, leave it out before looking for a
+//!   replacement.
 //!
-//! The names on the right work as flags, after `-o`, as variables and in the configuration file. An option that is not known
-//! is an error that names the nearest one, so nothing is silently ignored. A test compares the right-hand column with the
-//! table of options. The left-hand columns are those of ossfs 1.91, ossfs 2.0, Mountpoint 1.x, s3fs 1.9x and rclone 1.6x.
+//! The names on the right work as flags, after `-o`, as variables and in the configuration file. An option that is not
+//! known is an error that names the nearest one, so nothing is silently ignored. A test compares the right-hand column
+//! with the table of options. The left-hand columns are those of ossfs 1.91, ossfs 2.0, Mountpoint 1.x, s3fs 1.9x and
+//! rclone 1.6x.
 //!
 //! # From ossfs 1.x
 //!
@@ -62,8 +64,8 @@
 //! | `fuse_device_fd=N` | `--fuse-fd N`, or `/dev/fd/N` in place of the directory |
 //! | memory for reading ahead | `--memory-limit` |
 //!
-//! What behaves differently: an open file never mixes two versions of an object; `--memory-limit` knows the limit of the
-//! container; 403 is EACCES, and an object that was overwritten ESTALE.
+//! What behaves differently: an open file never mixes two versions of an object; `--memory-limit` knows the limit of
+//! the container; 403 is EACCES, and an object that was overwritten ESTALE.
 //!
 //! # From Mountpoint for Amazon S3
 //!
@@ -151,8 +153,9 @@
 //!
 //! # What to look at after the change
 //!
-//! 1. `ossmount ls -r --summary URL` counts the objects; `find DIR -type f | wc -l` should find as many. What is missing has a
-//!    key that makes no name: `odd_keys` in `ossmount status DIR` counts those, `odd-keys=escape` shows them.
+//! 1. `ossmount ls -r --summary URL` counts the objects; `find DIR -type f | wc -l` should find as many. What is
+//!    missing has a key that makes no name: `odd_keys` in `ossmount status DIR` counts those, `odd-keys=escape` shows
+//!    them.
 //! 2. `md5sum` of a few files, old mount and new.
 //! 3. Programs that test for a mount by its type find `fuse.ossmount` in `/proc/mounts`.
 //! 4. The first line of the log says where the keys came from.

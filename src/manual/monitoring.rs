@@ -18,16 +18,17 @@
 //! is read how much. Figures hold no keys of objects and no credentials. 64 clients are served at once, each for 10 s
 //! at most, and for one more the oldest that has not asked makes room; only GET and HEAD are taken.
 //!
-//! There is one judgement of how well the store answers: silent (requests are sent and nothing comes), failing, throttled, or
-//! stuck (reads wait and none of them goes on), each once it lasts 10 s, until an answer comes or nothing was asked for a
-//! minute. `status` and the control request `health` show it with the number of reads that wait, so do `/healthz`, `/readyz`,
-//! `trouble_seconds` and the status line of a service; the log has a warning when it begins and one when it is over. It goes by
-//! monotonic time: a clock that is set does not change it.
+//! There is one judgement of how well the store answers: silent (requests are sent and nothing comes), failing,
+//! throttled, or stuck (reads wait and none of them goes on), each once it lasts 10 s, until an answer comes or nothing
+//! was asked for a minute. `status` and the control request `health` show it with the number of reads that wait, so do
+//! `/healthz`, `/readyz`, `trouble_seconds` and the status line of a service; the log has a warning when it begins and
+//! one when it is over. It goes by monotonic time: a clock that is set does not change it.
 //!
-//! Ready means that the kernel has had its first answer, and that the store answers. `/readyz` says at once what is known.
-//! Where no request has been answered for 30 s it has the bucket asked for one key below the prefix; from the next time on
-//! it tells what came of that, and that nothing did within 4 s. That is at most one list request every 30 s for a mount that
-//! no program reads from. Credentials that are not accepted any more show here, with the service's own words.
+//! Ready means that the kernel has had its first answer, and that the store answers. `/readyz` says at once what is
+//! known. Where no request has been answered for 30 s it has the bucket asked for one key below the prefix; from the
+//! next time on it tells what came of that, and that nothing did within 4 s. That is at most one list request every 30
+//! s for a mount that no program reads from. Credentials that are not accepted any more show here, with the service's
+//! own words.
 //!
 //! Without HTTP, `ossmount status DIR --prometheus` prints the same figures, as does the control request `metrics`; a
 //! node exporter can pick them up as a text file.
@@ -39,8 +40,8 @@
 //!       - targets: [127.0.0.1:9464]
 //! ```
 //!
-//! `packaging/grafana/ossmount.json` is a dashboard, `packaging/prometheus/ossmount.rules.yml` a set of alerts to begin with.
-//! In Kubernetes, `/healthz` is for the liveness probe and `/readyz` for readiness and start-up.
+//! `packaging/grafana/ossmount.json` is a dashboard, `packaging/prometheus/ossmount.rules.yml` a set of alerts to begin
+//! with. In Kubernetes, `/healthz` is for the liveness probe and `/readyz` for readiness and start-up.
 //!
 //! # Figures
 //!
@@ -101,8 +102,8 @@
 //!
 //! <!-- end of figures -->
 //!
-//! Reads that the kernel answers from its page cache, or from a file that is left to it, never reach the daemon and are in
-//! none of these. A read counts as answered from a `buffer` where all of its bytes were there when it came, as
+//! Reads that the kernel answers from its page cache, or from a file that is left to it, never reach the daemon and are
+//! in none of these. A read counts as answered from a `buffer` where all of its bytes were there when it came, as
 //! `under-way` where it waited for a request that another had caused, and as `store` where it caused one itself.
 //!
 //! What to look at first:
@@ -117,29 +118,31 @@
 //!
 //! # What it costs
 //!
-//! A read costs two looks at the clock and some eight additions without a lock more than it would uncounted; the span of a
-//! read costs nothing to speak of while the log does not ask for it. A scrape took 2.3 ms (median of 27 while files of 1 GiB
-//! were read). Loads of 1 GiB and random reads of 4 KiB with a scrape each second and without `metrics-listen` differed by
-//! less than their runs differed among themselves, on a busy machine with two cores.
+//! A read costs two looks at the clock and some eight additions without a lock more than it would uncounted; the span
+//! of a read costs nothing to speak of while the log does not ask for it. A scrape took 2.3 ms (median of 27 while
+//! files of 1 GiB were read). Loads of 1 GiB and random reads of 4 KiB with a scrape each second and without
+//! `metrics-listen` differed by less than their runs differed among themselves, on a busy machine with two cores.
 //!
 //! # The live view
 //!
-//! `ossmount status DIR` on a terminal shows rates, the files that are read most, memory, what is in flight and what goes
-//! wrong, once a second, until `q` or Ctrl-C. Into a pipe, or with `--json`, it prints all figures once.
+//! `ossmount status DIR` on a terminal shows rates, the files that are read most, memory, what is in flight and what
+//! goes wrong, once a second, until `q` or Ctrl-C. Into a pipe, or with `--json`, it prints all figures once.
 //!
 //! # The log
 //!
-//! Goes to `log-file`; without one, to stderr in the foreground and to the system's log (`/dev/log`) in the background. Where
-//! there is neither, `ossmount mount` says so on a terminal. `log-format=json` prints one object a line.
+//! Goes to `log-file`; without one, to stderr in the foreground and to the system's log (`/dev/log`) in the background.
+//! Where there is neither, `ossmount mount` says so on a terminal. `log-format=json` prints one object a line.
 //!
-//! - **Rotation.** `log-file-size=100MiB` keeps a file that has grown as `FILE.1`, `FILE.2` and so on, `log-file-count` in all.
-//!   With logrotate leave that out, and send SIGHUP after moving the file: it is opened anew. One that was removed is begun
-//!   anew with the next line. Lines that the file does not take, as on a full disk, go to where they would go without
-//!   `log-file`, and end no file. Output that is closed, full or without a reader loses lines and stops nothing.
-//! - **journald.** A service whose stderr goes to the journal prints priorities and no times. To the system's log a line
-//!   that it cannot take at once is lost; reads do not wait for it.
-//! - **Repeats.** Of warnings and errors that say the same of the same key the first five are written, then one a minute
-//!   with the number of those left out. Where no other comes for a minute, a line of its own has the number and the first
-//!   that was left out.
-//! - **Levels.** `log-level`, live by SIGUSR2, SIGHUP or the control request `set`. From `debug` on each read, fetch, listing
-//!   and copy is a span with inode and key, and each answer of the service a line with operation, status, time and request id.
+//! - **Rotation.** `log-file-size=100MiB` keeps a file that has grown as `FILE.1`, `FILE.2` and so on, `log-file-count`
+//!   in all. With logrotate leave that out, and send SIGHUP after moving the file: it is opened anew. One that was
+//!   removed is begun anew with the next line. Lines that the file does not take, as on a full disk, go to where they
+//!   would go without `log-file`, and end no file. Output that is closed, full or without a reader loses lines and
+//!   stops nothing.
+//! - **journald.** A service whose stderr goes to the journal prints priorities and no times. To the system's log a
+//!   line that it cannot take at once is lost; reads do not wait for it.
+//! - **Repeats.** Of warnings and errors that say the same of the same key the first five are written, then one a
+//!   minute with the number of those left out. Where no other comes for a minute, a line of its own has the number and
+//!   the first that was left out.
+//! - **Levels.** `log-level`, live by SIGUSR2, SIGHUP or the control request `set`. From `debug` on each read, fetch,
+//!   listing and copy is a span with inode and key, and each answer of the service a line with operation, status, time
+//!   and request id.

@@ -36,12 +36,13 @@
 //!
 //! # Models
 //!
-//! The header of a `*.safetensors` or `*.gguf` file says where its tensors lie, and is looked at as soon as its bytes are
-//! in. From then on a read that holds the first byte of a tensor makes all of it come, in GETs side by side, and once two
-//! tensors were begun the whole file follows in the order of its bytes: behind what readers wait for, in GETs of 4 MiB, up
-//! to eight times what was read, and only of files that take less than half of the memory limit. So tensors may be
-//! read in any order, through mappings too, and there is little that is not wanted. Who leaves tensors halfway, as a rank
-//! does that takes a slice of each, is believed no more after a few; such files are then read like any other.
+//! The header of a `*.safetensors` or `*.gguf` file says where its tensors lie, and is looked at as soon as its bytes
+//! are in. From then on a read that holds the first byte of a tensor makes all of it come, in GETs side by side, and
+//! once two tensors were begun the whole file follows in the order of its bytes: behind what readers wait for, in GETs
+//! of 4 MiB, up to eight times what was read, and only of files that take less than half of the memory limit. So
+//! tensors may be read in any order, through mappings too, and there is little that is not wanted. Who leaves tensors
+//! halfway, as a rank does that takes a slice of each, is believed no more after a few; such files are then read like
+//! any other.
 //!
 //! The first read of a model opens a window of 2 MiB and not of 16: it is for the header, which says more than a guess.
 //!
@@ -51,9 +52,9 @@
 //!
 //! - *That of the listing.* When three neighbours have been read, the four that stand behind them are fetched, and with
 //!   each further file two more, up to 64 ahead. Steps over a few files, files that come late and workers that share
-//!   the directory between them do not end that, as long as half of the files passed are read (of the first ones, nearly
-//!   all); up to eight readers at different places are told apart. A jump ends it. Runs that break off short make the
-//!   next ones prove themselves for longer, up to 48 files.
+//!   the directory between them do not end that, as long as half of the files passed are read (of the first ones,
+//!   nearly all); up to eight readers at different places are told apart. A jump ends it. Runs that break off short
+//!   make the next ones prove themselves for longer, up to 48 files.
 //! - *Shards*, `model-00003-of-00038.safetensors`: when one of them is read, the next is fetched; then two, up to four
 //!   ahead.
 //! - *Numbers in other names*, where the listing has another order: `part_9.parquet` is followed by `part_10.parquet`.
@@ -65,12 +66,13 @@
 //! Such GETs come after all others and leave half of `max-connections` to files that are open. Files fetched and not
 //! opened may hold a quarter of the memory limit, 1 GiB at most, and count against further ones until they are opened
 //! or a minute has passed, even when their memory was given up before. So wrong guesses cost at most that much a
-//! minute. Until a guess has come true they hold 32 MiB at most, which is as much as the first bytes of the next file are
-//! waited for; each byte that was opened allows for two more, each that was not for two less. Their bytes stay and go as those of files that were read do, the least recently used first. A file that is
-//! opened and closed without a read loses what was fetched of it. Files that wait for their turn are forgotten when sixteen
-//! others were read and none of those that led to them; when their reader goes on they are expected anew.
-//! `prefetched_bytes` and `prefetched_unread_bytes` count what all fetching ahead brought, and what of it was let go
-//! unread. Files of an archive class are never guessed, and no window is opened on them before a read has brought bytes.
+//! minute. Until a guess has come true they hold 32 MiB at most, which is as much as the first bytes of the next file
+//! are waited for; each byte that was opened allows for two more, each that was not for two less. Their bytes stay and
+//! go as those of files that were read do, the least recently used first. A file that is opened and closed without a
+//! read loses what was fetched of it. Files that wait for their turn are forgotten when sixteen others were read and
+//! none of those that led to them; when their reader goes on they are expected anew. `prefetched_bytes` and
+//! `prefetched_unread_bytes` count what all fetching ahead brought, and what of it was let go unread. Files of an
+//! archive class are never guessed, and no window is opened on them before a read has brought bytes.
 //!
 //! At 20 ms to the first byte, 800 files of 128 KiB take one thread 0.9 s instead of 18 s in the order of the listing,
 //! four threads 0.8 s instead of 4.5 s, whether they take every fourth file or batches of 32 in turn. A random quarter
@@ -82,34 +84,34 @@
 //!
 //! # Loads that are recorded and replayed
 //!
-//! A program that loads a model or a data set mostly reads the same bytes each time, in an order that cannot be guessed.
-//! `record=FILE` writes down which bytes of which objects are read, in the order in which they are first wanted;
-//! `replay=FILE` makes the next mount fetch them in that order, ahead of the program. The same file may be named by both:
-//! a mount in a pod then follows the last load and records the present one, and the first time there is nothing to
-//! follow.
+//! A program that loads a model or a data set mostly reads the same bytes each time, in an order that cannot be
+//! guessed. `record=FILE` writes down which bytes of which objects are read, in the order in which they are first
+//! wanted; `replay=FILE` makes the next mount fetch them in that order, ahead of the program. The same file may be
+//! named by both: a mount in a pod then follows the last load and records the present one, and the first time there is
+//! nothing to follow.
 //!
 //! ```text
 //! ossmount mount oss://bucket/models /mnt/models -o record=/var/lib/ossmount/load,replay=/var/lib/ossmount/load
 //! ```
 //!
-//! - *What is recorded.* Key, version, ETag, size and inode number of each object, and stretches of up to 8 MiB. The file
-//!   is JSON, a line each, at most some 16 MiB; a longer load is recorded up to there. It is replaced at once and whole,
-//!   every five seconds while something new was read, and at the end. Objects without an ETag and objects of an archive
-//!   class are not recorded. Of files that the kernel reads by itself all bytes count as read.
-//! - *When it is followed.* From its beginning, at the moment that one of its objects is opened, and not from the mount: a mount may
-//!   be made long before the load, and an open costs no more than a first byte's time. No listing is needed: objects are
-//!   found by their inode numbers, and GETs carry the recorded ETag. An object that has changed, is gone or may not be
-//!   read is left out, and counted in `replay_skipped`.
+//! - *What is recorded.* Key, version, ETag, size and inode number of each object, and stretches of up to 8 MiB. The
+//!   file is JSON, a line each, at most some 16 MiB; a longer load is recorded up to there. It is replaced at once and
+//!   whole, every five seconds while something new was read, and at the end. Objects without an ETag and objects of an
+//!   archive class are not recorded. Of files that the kernel reads by itself all bytes count as read.
+//! - *When it is followed.* From its beginning, at the moment that one of its objects is opened, and not from the
+//!   mount: a mount may be made long before the load, and an open costs no more than a first byte's time. No listing is
+//!   needed: objects are found by their inode numbers, and GETs carry the recorded ETag. An object that has changed, is
+//!   gone or may not be read is left out, and counted in `replay_skipped`.
 //! - *How far ahead.* 64 MiB at first and a byte more for each that was used, up to 256 MiB and a quarter of
 //!   `memory-limit`. The GETs come after those of windows, and leave half of `max-connections` to others until 64 MiB
 //!   were used. Reads that were foretold, and a few beside them, open no window of their own and expect no
 //!   other file. What was fetched stays
 //!   when a file is closed and opened again.
-//! - *When the program does something else.* A stretch that is read before its turn is fetched at once, and where it is far
-//!   from the present place, the plan goes on from there. What is fetched and not read is never more than the window,
-//!   64 MiB and an eighth of what was read; then fetching waits. When 64 MiB and half of what the plan served were read without its
-//!   help, it is followed no more. When a load is nearly through and one of its files that was read is opened again, it
-//!   begins anew.
+//! - *When the program does something else.* A stretch that is read before its turn is fetched at once, and where it is
+//!   far from the present place, the plan goes on from there. What is fetched and not read is never more than the
+//!   window, 64 MiB and an eighth of what was read; then fetching waits. When 64 MiB and half of what the plan served
+//!   were read without its help, it is followed no more. When a load is nearly through and one of its files that was
+//!   read is opened again, it begins anew.
 //!
 //! A file that is no recording, or one of another bucket, is an error at mount.
 //!
@@ -165,11 +167,11 @@
 //!
 //! Where the daemon runs as root, objects of 16 MiB up to half of the memory limit lie in files of a file system in
 //! memory that is mounted nowhere, in huge pages. When all of an object is there, and its checksum was found right, the
-//! next open is passed through to that file: the kernel reads and maps it at the speed of memory, and asks the daemon for
-//! nothing. For as long as a program has it open like that, none of it is given up; at most three quarters of the memory
-//! limit are held this way. A file that is open in another way is not passed through until it was closed. Where the kernel
-//! or the daemon's rights do not allow it (`passthrough=off` has the same effect), second reads come from the daemon's
-//! memory or the page cache, also without a request.
+//! next open is passed through to that file: the kernel reads and maps it at the speed of memory, and asks the daemon
+//! for nothing. For as long as a program has it open like that, none of it is given up; at most three quarters of the
+//! memory limit are held this way. A file that is open in another way is not passed through until it was closed. Where
+//! the kernel or the daemon's rights do not allow it (`passthrough=off` has the same effect), second reads come from
+//! the daemon's memory or the page cache, also without a request.
 //!
 //! # Consistency
 //!
@@ -177,18 +179,18 @@
 //! object turns out to be another version (the service says so, or size or tag of an answer differ), that read and all
 //! later ones on the open handles fail with ESTALE. The next open sees the new version.
 //!
-//! Gateways and stores that encrypt may have several tags for one version: one in listings and another with the bytes, or
-//! another with a part than with the whole. So a tag that does not fit is looked into before it is called a change: a HEAD,
-//! and where that shows a third tag the listing of that key, tell whether the object is what it was. Where it is, the mount
-//! remembers that (one line in the log, `metrics.several_tags` in `status`): from then on its GETs go without `If-Match`, and
-//! size and time are compared with those listed, tags with those of the earlier answers for the same object. Where answers
-//! carry no tag at all, size and Last-Modified stand in for it.
+//! Gateways and stores that encrypt may have several tags for one version: one in listings and another with the bytes,
+//! or another with a part than with the whole. So a tag that does not fit is looked into before it is called a change:
+//! a HEAD, and where that shows a third tag the listing of that key, tell whether the object is what it was. Where it
+//! is, the mount remembers that (one line in the log, `metrics.several_tags` in `status`): from then on its GETs go
+//! without `If-Match`, and size and time are compared with those listed, tags with those of the earlier answers for the
+//! same object. Where answers carry no tag at all, size and Last-Modified stand in for it.
 //!
-//! What an answer leaves out is taken from what was asked for and what was listed, if that leaves no doubt: a body without
-//! Content-Length (chunked, or up to the end of the connection) is whole when it ends at the listed size, a part without
-//! Content-Range (or with `/*`, or called 200) is the one asked for when its length, and its tag or time, say so. A header
-//! that breaks the rules of HTTP is passed over and named in the log, but for Content-Length and Transfer-Encoding. All
-//! else is EIO, with a line in the log that names the header.
+//! What an answer leaves out is taken from what was asked for and what was listed, if that leaves no doubt: a body
+//! without Content-Length (chunked, or up to the end of the connection) is whole when it ends at the listed size, a
+//! part without Content-Range (or with `/*`, or called 200) is the one asked for when its length, and its tag or time,
+//! say so. A header that breaks the rules of HTTP is passed over and named in the log, but for Content-Length and
+//! Transfer-Encoding. All else is EIO, with a line in the log that names the header.
 //!
 //! # Checksums
 //!
@@ -199,18 +201,18 @@
 //! it. For larger ones a mismatch fails all reads on the open handles with EIO; the next open fetches everything again.
 //!
 //! A mismatch is found when the last byte comes, and the others have been handed out by then. So whatever holds them is
-//! emptied: the daemon's memory, and the kernel's page cache, of which mappings are a part. No open that begins after the
-//! first EIO sees a wrong byte: until the kernel has dropped its pages, each open makes it drop them. A file that is
-//! pinned is fetched again and stays pinned.
+//! emptied: the daemon's memory, and the kernel's page cache, of which mappings are a part. No open that begins after
+//! the first EIO sees a wrong byte: until the kernel has dropped its pages, each open makes it drop them. A file that
+//! is pinned is fetched again and stays pinned.
 //!
-//! Bytes that come again (because memory was wanted meanwhile) are compared with those that came before, and a file that
-//! was read in pieces, by several opens, is compared when the last piece comes. The kernel is left to read a file
+//! Bytes that come again (because memory was wanted meanwhile) are compared with those that came before, and a file
+//! that was read in pieces, by several opens, is compared when the last piece comes. The kernel is left to read a file
 //! by itself only if the bytes in memory, as they are then, match the checksum.
 //!
 //! Which bytes were wrong is found in the background: the object is fetched once more, in requests that begin and end
-//! elsewhere, and the ranges that come otherwise are named in the log and counted in `wrong_ranges`. An object that comes
-//! the same again is stored otherwise than its checksum says. That is done for objects of up to 64 GiB, and at most once a
-//! minute.
+//! elsewhere, and the ranges that come otherwise are named in the log and counted in `wrong_ranges`. An object that
+//! comes the same again is stored otherwise than its checksum says. That is done for objects of up to 64 GiB, and at
+//! most once a minute.
 //!
 //! # Errors
 //!
@@ -218,10 +220,10 @@
 //! reader is not an error: it is forgotten, or, where a read had come to wait for it, tried once more from the byte
 //! where it broke. A failure that reaches a program is not remembered: the next read tries again.
 //!
-//! A service that throttles gets half as many requests at a time for each round of them that met a busy service, and one
-//! more for each round that it answered, up to `max-connections` again.
+//! A service that throttles gets half as many requests at a time for each round of them that met a busy service, and
+//! one more for each round that it answered, up to `max-connections` again.
 //!
 //! A GET that a program waits for, and whose first byte takes more than twice as long as 95 in 100 of the last 256 did
 //! (and 50 ms at least), is sent a second time, and the first answer is taken. At most one GET in fifty is, so that a
-//! service that is slow as a whole is not asked for more; `hedges` and `hedges_won` count them. So are pages of listings and
-//! HEADs, after a second at least.
+//! service that is slow as a whole is not asked for more; `hedges` and `hedges_won` count them. So are pages of
+//! listings and HEADs, after a second at least.

@@ -19,8 +19,8 @@
 //!
 //! # mount(8) and fstab
 //!
-//! `packaging/install` and the packages ([`install`](super::install)) link the binary to the names where mount(8) looks,
-//! so that each of these does the same:
+//! `packaging/install` and the packages ([`install`](super::install)) link the binary to the names where mount(8)
+//! looks, so that each of these does the same:
 //!
 //! ```text
 //! ossmount mount oss://bucket/models /mnt/models --region cn-hangzhou
@@ -36,8 +36,9 @@
 //! people and passed over from mount(8), which says it whenever `ro` is not given. Words that are unknown are errors,
 //! unless mount(8) is told `-s`.
 //!
-//! Credentials never stand on a command line, where everybody could read them: they come from the environment,
-//! from `credentials-file`, or from one of the other sources of [`credentials`](super::credentials). For fstab, where there is no environment, use the file, or a configuration file that names it.
+//! Credentials never stand on a command line, where everybody could read them: they come from the environment, from
+//! `credentials-file`, or from one of the other sources of [`credentials`](super::credentials). For fstab, where there
+//! is no environment, use the file, or a configuration file that names it.
 //!
 //! # Options
 //!
@@ -60,9 +61,9 @@
 //! | SIGUSR2 | the next log level: error, warn, info, debug, trace, and round again |
 //!
 //! While it lives, a daemon has a file in `/run/ossmount` (for users, in `$XDG_RUNTIME_DIR/ossmount`) with its process
-//! id, directory and URL, and holds a lock on it; that is what `ossmount umount` waits for, where the daemon is of the same
-//! user. Without `XDG_RUNTIME_DIR` it is `/run/user/UID/ossmount`, and without that `ossmount-UID` in the directory for
-//! temporary files.
+//! id, directory and URL, and holds a lock on it; that is what `ossmount umount` waits for, where the daemon is of the
+//! same user. Without `XDG_RUNTIME_DIR` it is `/run/user/UID/ossmount`, and without that `ossmount-UID` in the
+//! directory for temporary files.
 //!
 //! # The log
 //!
@@ -72,9 +73,9 @@
 //! # What it takes of the machine
 //!
 //! A daemon in the background keeps no descriptor of the program that started it, but for those that an option names as
-//! `/dev/fd/N`: `flock LOCK ossmount mount ...` lets go of the lock when the mount stands. It needs some ten threads and
-//! one more for each processor; they are made for a trial before anything is mounted, so that too low a limit of tasks
-//! (`pids.max`, `TasksMax`, `ulimit -u`) is an error and no dead mount.
+//! `/dev/fd/N`: `flock LOCK ossmount mount ...` lets go of the lock when the mount stands. It needs some ten threads
+//! and one more for each processor; they are made for a trial before anything is mounted, so that too low a limit of
+//! tasks (`pids.max`, `TasksMax`, `ulimit -u`) is an error and no dead mount.
 //!
 //! # Secrets
 //!

@@ -1,14 +1,14 @@
 //! Security: who could do what, and what stands against it.
 //!
-//! ossmount is one process that holds access keys, talks to a service, and answers the kernel. Four parties meet there: who
-//! mounts (the *owner*), other users of the machine, who writes objects into the bucket, and the services at the other end
-//! of the network.
+//! ossmount is one process that holds access keys, talks to a service, and answers the kernel. Four parties meet there:
+//! who mounts (the *owner*), other users of the machine, who writes objects into the bucket, and the services at the
+//! other end of the network.
 //!
 //! # What is not defended against
 //!
-//! Root of the machine, and who can act as the owner: both may read what the owner may. A service that lies about the bytes
-//! of an object together with their checksum. Anything that the bucket's own policies should forbid: give the key no more
-//! than listing and reading, and writing where copies are wanted.
+//! Root of the machine, and who can act as the owner: both may read what the owner may. A service that lies about the
+//! bytes of an object together with their checksum. Anything that the bucket's own policies should forbid: give the key
+//! no more than listing and reading, and writing where copies are wanted.
 //!
 //! # Secrets
 //!
@@ -26,31 +26,32 @@
 //!
 //! A process that is not dumpable cannot be traced or profiled by its owner (`strace`, `gdb`, `perf`): root still can.
 //!
-//! A test runs a daemon with keys from each source, logs all there is while requests fail in every way, and searches what the
-//! daemon printed, wrote down, answered, and passed on.
+//! A test runs a daemon with keys from each source, logs all there is while requests fail in every way, and searches
+//! what the daemon printed, wrote down, answered, and passed on.
 //!
 //! # Other users of the machine
 //!
 //! - The kernel lets only the owner into a mount, not even root, until `allow-root` or `allow-other` says so; then the
-//!   modes hold (`uid`, `gid`, `file-mode`, `dir-mode`), and the kernel checks them. With `control-xattr` it does not, which is
-//!   why that option is refused beside `allow-other`.
-//! - There are no devices and no set-uid programs on a mount (`nodev`, `nosuid`), whatever an object says; `noexec` forbids
-//!   programs, and without the execute bit in `file-mode` there are none anyway.
-//! - Control requests are taken from the owner and from root, by the user number that the kernel vouches for; every other user
-//!   gets EPERM, also one that may read. Root of a container to which the mount is bound may look and read ahead, and do
-//!   nothing else ([`control`](super::control#who-may-ask) has the table). The socket has mode 0600, lines have a bounded
-//!   length, and there are at most 64 clients.
-//! - The runtime directory must belong to the user, and no other user may write to it: daemons and commands use no other.
-//! - What another user planted is not obeyed, also by root: neither an entry of a daemon in their runtime directory, which
-//!   `status` shows as theirs (`by uid N`) and which is neither removed nor waited for, nor a link of theirs on the way to a
-//!   file, a named pipe, a device, or a file without an end. A mount is found in the kernel's table, and asked on a socket
-//!   only where the process that listens there is of the user who mounted it.
-//! - A configuration file that another user owns, or that others may write to, chooses neither keys and programs that print
-//!   them nor hosts, certificates, files that are written or who is let in; other options it may set. A file of keys like
-//!   that is refused whole. The error names owner, mode and cure, as in `chown 0 FILE` or `chmod go-w FILE`.
+//!   modes hold (`uid`, `gid`, `file-mode`, `dir-mode`), and the kernel checks them. With `control-xattr` it does not,
+//!   which is why that option is refused beside `allow-other`.
+//! - There are no devices and no set-uid programs on a mount (`nodev`, `nosuid`), whatever an object says; `noexec`
+//!   forbids programs, and without the execute bit in `file-mode` there are none anyway.
+//! - Control requests are taken from the owner and from root, by the user number that the kernel vouches for; every
+//!   other user gets EPERM, also one that may read. Root of a container to which the mount is bound may look and read
+//!   ahead, and do nothing else ([`control`](super::control#who-may-ask) has the table). The socket has mode 0600,
+//!   lines have a bounded length, and there are at most 64 clients.
+//! - The runtime directory must belong to the user, and no other user may write to it: daemons and commands use no
+//!   other.
+//! - What another user planted is not obeyed, also by root: neither an entry of a daemon in their runtime directory,
+//!   which `status` shows as theirs (`by uid N`) and which is neither removed nor waited for, nor a link of theirs on
+//!   the way to a file, a named pipe, a device, or a file without an end. A mount is found in the kernel's table, and
+//!   asked on a socket only where the process that listens there is of the user who mounted it.
+//! - A configuration file that another user owns, or that others may write to, chooses neither keys and programs that
+//!   print them nor hosts, certificates, files that are written or who is let in; other options it may set. A file of
+//!   keys like that is refused whole. The error names owner, mode and cure, as in `chown 0 FILE` or `chmod go-w FILE`.
 //! - Sockets have their mode before they have a name, and files are never written through links of other users.
-//! - Users without privileges mount through `fusermount3`, whose rules hold. ossmount itself is not set-uid, and gives up
-//!   nothing when it runs as root, so run it as a user where that suffices.
+//! - Users without privileges mount through `fusermount3`, whose rules hold. ossmount itself is not set-uid, and gives
+//!   up nothing when it runs as root, so run it as a user where that suffices.
 //!
 //! # Who writes objects
 //!
@@ -69,33 +70,33 @@
 //!
 //! # Who answers
 //!
-//! - TLS with the machine's certificates, or those of `ca-bundle`, for every endpoint that is not written with `http://`; names
-//!   are checked; there is no option to leave that out. A certificate that `ca-bundle` holds itself, byte for byte, is
-//!   trusted without an authority; its name and its time are checked all the same.
+//! - TLS with the machine's certificates, or those of `ca-bundle`, for every endpoint that is not written with
+//!   `http://`; names are checked; there is no option to leave that out. A certificate that `ca-bundle` holds itself,
+//!   byte for byte, is trusted without an authority; its name and its time are checked all the same.
 //! - Redirects are not followed: a service that names another endpoint is told as an error, and keys go nowhere else.
-//! - Answers are bounded: headers, listings, errors and keys have a most, bodies are as long as was asked for. Ranges, sizes
-//!   and entity tags are compared with what was asked. XML is read by a parser that expands no entity, loads nothing, and is
-//!   fuzzed, as are the parsers of headers, ranges, times and models.
+//! - Answers are bounded: headers, listings, errors and keys have a most, bodies are as long as was asked for. Ranges,
+//!   sizes and entity tags are compared with what was asked. XML is read by a parser that expands no entity, loads
+//!   nothing, and is fuzzed, as are the parsers of headers, ranges, times and models.
 //! - Whole objects are compared with the CRC-64 of the service (`verify`), which finds accidents, not malice.
 //! - Every wait has an end. A service that stalls costs a slow read, in the end EIO.
 //! - The clock of the service is believed for signing alone, by as much as it differs.
 //!
 //! # What reading can change
 //!
-//! Nothing: requests that write are a separate interface in the code, which only copying holds. `copy=off` leaves it out, and
-//! so does `allow-other` unless `copy=on` is given. Copies stay within what is mounted and what `copy-from` and `copy-to` name.
-//! The kernel knows the mount as read-only.
+//! Nothing: requests that write are a separate interface in the code, which only copying holds. `copy=off` leaves it
+//! out, and so does `allow-other` unless `copy=on` is given. Copies stay within what is mounted and what `copy-from`
+//! and `copy-to` name. The kernel knows the mount as read-only.
 //!
 //! # Containers
 //!
-//! A pod that mounts needs `/dev/fuse` and CAP_SYS_ADMIN in its name space. Where a supervisor may hand over a descriptor
-//! of `/dev/fuse` that it has mounted itself (`/dev/fd/N` as the directory), the daemon needs neither. It writes nothing but
-//! what `log-file`, `pid-file` and `record` name, and its runtime directory.
+//! A pod that mounts needs `/dev/fuse` and CAP_SYS_ADMIN in its name space. Where a supervisor may hand over a
+//! descriptor of `/dev/fuse` that it has mounted itself (`/dev/fd/N` as the directory), the daemon needs neither. It
+//! writes nothing but what `log-file`, `pid-file` and `record` name, and its runtime directory.
 //!
 //! # What shows it
 //!
-//! Each promise above, the party it is made against, and a test that plays this party or measures the bound. `ossmount` runs
-//! them all in `tests/run`; the names are those of the functions.
+//! Each promise above, the party it is made against, and a test that plays this party or measures the bound. `ossmount`
+//! runs them all in `tests/run`; the names are those of the functions.
 //!
 //! | promise | against | test |
 //! |---|---|---|

@@ -1,7 +1,7 @@
 //! Semantics: what the tree of files is, how long it is believed, what a program may rely on.
 //!
-//! The examples are run by a test, on a bucket with `a.txt`, `dir/b.txt` and `dir/deep/c.txt`, one that keeps versions, and one
-//! with an archived object and a link; `...` stands for what differs.
+//! The examples are run by a test, on a bucket with `a.txt`, `dir/b.txt` and `dir/deep/c.txt`, one that keeps versions,
+//! and one with an archived object and a link; `...` stands for what differs.
 //!
 //! # Keys and names
 //!
@@ -111,10 +111,10 @@
 //! | `0` | what is there, for a second; what is missing, not at all; a directory is listed anew whenever it is opened | asks the store whether the object is the same |
 //! | `indefinite` | for ever | costs no request |
 //!
-//! A name that a listing does not show is believed to be missing for as long as the listing is. A program that looks for
-//! such a name again waits for it to appear: that name is asked for alone once `negative-ttl` (5 s) is over, and so is
-//! one that was asked for alone before, except under `indefinite`. The kernel is told what is left of these times, so
-//! that nothing is believed twice as long.
+//! A name that a listing does not show is believed to be missing for as long as the listing is. A program that looks
+//! for such a name again waits for it to appear: that name is asked for alone once `negative-ttl` (5 s) is over, and so
+//! is one that was asked for alone before, except under `indefinite`. The kernel is told what is left of these times,
+//! so that nothing is believed twice as long.
 //!
 //! # What is seen
 //!
@@ -122,12 +122,12 @@
 //! time for which such an answer is believed, and its end. An operation is an `open`, a `stat`, a look-up, or an
 //! `opendir` with all that is read from that handle. So:
 //!
-//! - What was put, replaced or deleted before an operation began is seen by it, unless it is younger than what the table
-//!   above lets be believed. Under `metadata-ttl=0` an `open` and an `opendir` see everything that was there before
-//!   them; a `stat` may show the size of a second ago.
-//! - What was there all that time is never missing, and never ESTALE. ESTALE is said only of what has changed meanwhile:
-//!   by a read of an object that was replaced since its `open`, and by an operation on a name that changes again and
-//!   again while it is looked at.
+//! - What was put, replaced or deleted before an operation began is seen by it, unless it is younger than what the
+//!   table above lets be believed. Under `metadata-ttl=0` an `open` and an `opendir` see everything that was there
+//!   before them; a `stat` may show the size of a second ago.
+//! - What was there all that time is never missing, and never ESTALE. ESTALE is said only of what has changed
+//!   meanwhile: by a read of an object that was replaced since its `open`, and by an operation on a name that changes
+//!   again and again while it is looked at.
 //! - A listing is as old as the first of its requests. A program that opens a directory shares a listing that goes on
 //!   only if that began late enough; else it waits until that one is over, and shares the next one with all others who
 //!   wait. A listing that is read by no program any more is not waited for.
@@ -138,9 +138,9 @@
 //! Two requests tell what one name stands for, since it can be an object or a directory: where a name turns from one
 //! into the other, it may be missing for the time of one look-up.
 //!
-//! An open with `O_DIRECT` asks the store whatever the times are, as `metadata-ttl=0` does for every open: who wants what
-//! there is now can have it without another mount. If the object has changed, the name leads to the new version from
-//! then on, for all; if it is gone, the open fails with ENOENT.
+//! An open with `O_DIRECT` asks the store whatever the times are, as `metadata-ttl=0` does for every open: who wants
+//! what there is now can have it without another mount. If the object has changed, the name leads to the new version
+//! from then on, for all; if it is gone, the open fails with ENOENT.
 //!
 //! ```console
 //! $ mkdir mnt && ossmount mount oss://bucket mnt && cat mnt/a.txt mnt/dir/b.txt
@@ -218,19 +218,19 @@
 //! ```
 //!
 //! Directories are listed when they are looked into, 1000 entries a request. All who want the same directory share one
-//! listing, and each answer is given as soon as the listing has come to it. A name that it has not reached within
-//! 10 ms is asked for alone beside it (two requests), and whichever answers first counts; of many names at once in one
+//! listing, and each answer is given as soon as the listing has come to it. A name that it has not reached within 10 ms
+//! is asked for alone beside it (two requests), and whichever answers first counts; of many names at once in one
 //! directory, four at a time. In a directory of more than 2000 entries whose listing has become too old, single names
-//! are asked for alone, until that has cost as many requests as listing it again; while the listing is believed, no name
-//! is a reason to make another.
+//! are asked for alone, until that has cost as many requests as listing it again; while the listing is believed, no
+//! name is a reason to make another.
 //!
 //! A listing goes on when the program that wanted it has gone, for 1000 pages at most, and while pages come.
 //!
-//! Under a time for `metadata-ttl`, directories in use are listed again in the background when three quarters of it
-//! are over, so that a program that polls never waits: those used last, 256 at most, 8 at once, and only where
-//! a program has opened the directory since, or looked up or opened as many names in it as it has pages, after a quarter
-//! of that time: what a program does with a listing that it has just waited for is no reason for another. Entries that
-//! have not changed keep their inode numbers and their pages; what has changed the kernel is told.
+//! Under a time for `metadata-ttl`, directories in use are listed again in the background when three quarters of it are
+//! over, so that a program that polls never waits: those used last, 256 at most, 8 at once, and only where a program
+//! has opened the directory since, or looked up or opened as many names in it as it has pages, after a quarter of that
+//! time: what a program does with a listing that it has just waited for is no reason for another. Entries that have not
+//! changed keep their inode numbers and their pages; what has changed the kernel is told.
 //!
 //! # What is listed before it is asked for
 //!
@@ -272,11 +272,11 @@
 //!
 //! # When an object changes
 //!
-//! An open file is one version of an object: every request for its bytes carries the entity tag that the open saw (where
-//! the store has several tags for one version, see [reading](super::reading), the tags and times of answers are compared). If
-//! the object changes, reads that need the store fail with ESTALE, for that descriptor, once and for all; the next
-//! open of the name sees the new version. What the kernel holds of the old version belongs to the old inode number.
-//! `fstat` of an open file says what was opened.
+//! An open file is one version of an object: every request for its bytes carries the entity tag that the open saw
+//! (where the store has several tags for one version, see [reading](super::reading), the tags and times of answers are
+//! compared). If the object changes, reads that need the store fail with ESTALE, for that descriptor, once and for all;
+//! the next open of the name sees the new version. What the kernel holds of the old version belongs to the old inode
+//! number. `fstat` of an open file says what was opened.
 //!
 //! ```console
 //! $ mkdir mnt && ossmount mount oss://bucket mnt
@@ -333,9 +333,9 @@
 //!
 //! `user.oss.` and one of `key`, `bucket`, `etag`, `size`, `last-modified`, `type`, `storage-class`: known from the
 //! listing, and shown by `getfattr -d`. `crc64` (decimal, as OSS writes it), `content-type`, `version-id` and
-//! `meta.NAME`: answered when asked for, by one request per version of an object. `verified` says how much of the object
-//! has passed through and was compared with the checksum that the store keeps: `no`, `partial` or `yes`. Directories
-//! have `key` and `bucket`.
+//! `meta.NAME`: answered when asked for, by one request per version of an object. `verified` says how much of the
+//! object has passed through and was compared with the checksum that the store keeps: `no`, `partial` or `yes`.
+//! Directories have `key` and `bucket`.
 //!
 //! ```console
 //! $ mkdir mnt && ossmount mount oss://bucket mnt
@@ -375,7 +375,8 @@
 //! | ENAMETOOLONG | a name of more than 255 bytes |
 //! | ENOTCONN | the daemon was killed, or has ended while the file was open |
 //!
-//! Each EIO, EACCES and ESTALE has a line in the log, with the key, the request's id, how often it was tried and how long.
+//! Each EIO, EACCES and ESTALE has a line in the log, with the key, the request's id, how often it was tried and how
+//! long.
 //!
 //! ```console
 //! $ mkdir mnt && ossmount mount oss://special mnt --log-file log

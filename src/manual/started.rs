@@ -1,7 +1,7 @@
 //! Getting started: from nothing to a model that is read through a mount.
 //!
-//! The examples on this page, and those of [`commands`](super::commands) and [`semantics`](super::semantics), are run by a
-//! test, which compares what is printed; `...` stands for what differs from run to run.
+//! The examples on this page, and those of [`commands`](super::commands) and [`semantics`](super::semantics), are run
+//! by a test, which compares what is printed; `...` stands for what differs from run to run.
 //!
 //! # Without an account
 //!
@@ -10,22 +10,23 @@
 //!
 //! # What it needs
 //!
-//! Linux with `/dev/fuse`; 6.6 or later is best, 6.9 lets the kernel read files by itself that are in memory. Either root,
-//! or the package `fuse3`, whose `fusermount3` mounts for users. In a container: `--device /dev/fuse --cap-add SYS_ADMIN`.
+//! Linux with `/dev/fuse`; 6.6 or later is best, 6.9 lets the kernel read files by itself that are in memory. Either
+//! root, or the package `fuse3`, whose `fusermount3` mounts for users. In a container:
+//! `--device /dev/fuse --cap-add SYS_ADMIN`.
 //!
 //! # Keys and where the bucket is
 //!
-//! Two things have to be known: who asks, and where. Keys come from the environment, from a file or from a role, and never
-//! stand on a command line ([`credentials`](super::credentials) lists all the ways):
+//! Two things have to be known: who asks, and where. Keys come from the environment, from a file or from a role, and
+//! never stand on a command line ([`credentials`](super::credentials) lists all the ways):
 //!
 //! ```text
 //! export OSS_ACCESS_KEY_ID=... OSS_ACCESS_KEY_SECRET=...
 //! ```
 //!
-//! The region says where the bucket is: `--region cn-hangzhou`, and on machines of that region `--internal` besides, which
-//! costs nothing for traffic. Servers of one's own, and domains bound to a bucket, are named with `--endpoint`. The key needs
-//! the permissions to list the bucket (`oss:ListObjects`, `s3:ListBucket`) and to read its objects (`oss:GetObject`,
-//! `s3:GetObject`), and no others.
+//! The region says where the bucket is: `--region cn-hangzhou`, and on machines of that region `--internal` besides,
+//! which costs nothing for traffic. Servers of one's own, and domains bound to a bucket, are named with `--endpoint`.
+//! The key needs the permissions to list the bucket (`oss:ListObjects`, `s3:ListBucket`) and to read its objects
+//! (`oss:GetObject`, `s3:GetObject`), and no others.
 //!
 //! Whether that is right can be seen without mounting:
 //!
@@ -97,4 +98,5 @@
 //! # Where to go from here
 //!
 //! [`semantics`](super::semantics) says what programs may rely on; [`troubleshooting`](super::troubleshooting) takes a
-//! message and says what to do; [`migrating`](super::migrating) translates the options of ossfs, Mountpoint, s3fs and rclone.
+//! message and says what to do; [`migrating`](super::migrating) translates the options of ossfs, Mountpoint, s3fs and
+//! rclone.

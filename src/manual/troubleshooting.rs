@@ -1,21 +1,22 @@
 //! Troubleshooting: what is said, why, and what to do.
 //!
-//! Each quotation is said by the program, on stderr or in the log, with `...` for what differs; a test compares them with
-//! the sources. The log is where `log-file` says. Without that a daemon in the background logs nowhere: mount with
+//! Each quotation is said by the program, on stderr or in the log, with `...` for what differs; a test compares them
+//! with the sources. The log is where `log-file` says. Without that a daemon in the background logs nowhere: mount with
 //! `--log-file`, or with `-f` in a terminal, where stderr shows it. More is said after
 //! `ossmount control DIR '{"op":"set","log-level":"debug"}'`, or after each `kill -USR2 PID`.
 //!
 //! # It does not mount
 //!
-//! > no credentials: set ... and ..., name a file with credentials-file, or say credentials=anonymous for a public bucket
+//! > no credentials: set ... and ..., name a file with credentials-file, or say credentials=anonymous for a public
+//! bucket
 //!
 //! No source of keys was found. Variables set in a shell are not those of `sudo`, of mount(8) from `/etc/fstab` or of a
 //! unit: name a file there. [`credentials`](super::credentials) has the order in which sources are looked at.
 //!
 //! > refuses the signature...: the access key's secret is wrong; set it anew
 //!
-//! The id is known and the secret is not its own: often a line end or a blank that was copied along, or the key of another
-//! account in a file that comes first in that order. The first line of the log says where the key came from.
+//! The id is known and the secret is not its own: often a line end or a blank that was copied along, or the key of
+//! another account in a file that comes first in that order. The first line of the log says where the key came from.
 //!
 //! > does not know the access key id...: check the credentials, and whose service this is
 //!
@@ -23,9 +24,9 @@
 //!
 //! > is not taken from this file: ...
 //!
-//! The configuration file belongs to another user, or others may write to it, and the option has power over more than the
-//! mount: it names keys, a program, a host or a file that is written. Do what the sentence says (`chown`, `chmod go-w`), or
-//! give the option in another way. The same is said of a file of keys:
+//! The configuration file belongs to another user, or others may write to it, and the option has power over more than
+//! the mount: it names keys, a program, a host or a file that is written. Do what the sentence says (`chown`,
+//! `chmod go-w`), or give the option in another way. The same is said of a file of keys:
 //!
 //! > is not believed: ...
 //!
@@ -42,10 +43,11 @@
 //! Temporary keys that have ended. A file that is renewed is read again by itself; keys in the environment cannot be
 //! renewed, so use a role or `credentials-process` instead.
 //!
-//! > access to bucket ... is denied at ...: allow this key to list it (oss:ListObjects, or s3:ListBucket) and to read its objects, or name a prefix that it may list
+//! > access to bucket ... is denied at ...: allow this key to list it (oss:ListObjects, or s3:ListBucket) and to read
+//! its objects, or name a prefix that it may list
 //!
-//! The key works, and its policy does not let it list here. Policies for a prefix usually let only that be listed: mount
-//! `oss://bucket/prefix`.
+//! The key works, and its policy does not let it list here. Policies for a prefix usually let only that be listed:
+//! mount `oss://bucket/prefix`.
 //!
 //! > bucket ... does not exist at ...: check its name, and the region or endpoint
 //!
@@ -55,21 +57,22 @@
 //!
 //! > cannot be reached: ...: check endpoint, region and network
 //!
-//! No connection came about, or no answer within 15 s. `--internal` endpoints answer on machines of their region alone; in a
-//! VPC without a way to the Internet only they do. Behind it may be a name that does not resolve, or a proxy that is needed.
-//! A proxy that is set and refuses the connection, or does not answer, is named as such.
+//! No connection came about, or no answer within 15 s. `--internal` endpoints answer on machines of their region alone;
+//! in a VPC without a way to the Internet only they do. Behind it may be a name that does not resolve, or a proxy that
+//! is needed. A proxy that is set and refuses the connection, or does not answer, is named as such.
 //!
 //! > the certificate of ... is signed by an authority that is not trusted... set ca-bundle to a PEM file with ...
 //!
 //! A server of one's own: a PEM file with the authority's certificate, or with the one that the server made for itself,
-//! is enough. A certificate that has expired, is not valid yet or is for other names is told as that, with the date or the
-//! names; no bundle helps there.
+//! is enough. A certificate that has expired, is not valid yet or is for other names is told as that, with the date or
+//! the names; no bundle helps there.
 //!
 //! > this machine's clock and the one of ... differ too much...: set the clock
 //!
 //! Said where signing by the service's clock did not help either.
 //!
-//! > /dev/fuse does not exist: load the kernel module (modprobe fuse), or give the container the device (--device /dev/fuse)
+//! > /dev/fuse does not exist: load the kernel module (modprobe fuse), or give the container the device (--device
+//! /dev/fuse)
 //!
 //! > mounting is not permitted to this user and ... is not installed: run as root, or install fuse3
 //!
@@ -107,13 +110,13 @@
 //!
 //! # A file is missing
 //!
-//! A new object may stay unseen for `metadata-ttl` (60 s), or `negative-ttl` (5 s) where a program looked for it in vain. To
-//! see it now: `ossmount control DIR '{"op":"refresh","path":"..."}'`.
+//! A new object may stay unseen for `metadata-ttl` (60 s), or `negative-ttl` (5 s) where a program looked for it in
+//! vain. To see it now: `ossmount control DIR '{"op":"refresh","path":"..."}'`.
 //!
 //! > left out: its name ...; see odd-keys=escape
 //!
-//! Its key makes no name: an empty component, `.` or `..`, too long, or the object lies beside a directory of that name.
-//! [`semantics`](super::semantics) has the rules; `odd_keys` among the figures counts them.
+//! Its key makes no name: an empty component, `.` or `..`, too long, or the object lies beside a directory of that
+//! name. [`semantics`](super::semantics) has the rules; `odd_keys` among the figures counts them.
 //!
 //! > no key begins with ... yet; the mount is empty until one does
 //!
@@ -143,8 +146,8 @@
 //!
 //! > credentials could not be renewed
 //!
-//! The source of the keys failed; they are valid for a while yet, and it is tried again every five seconds. When they end,
-//! reads fail with EACCES.
+//! The source of the keys failed; they are valid for a while yet, and it is tried again every five seconds. When they
+//! end, reads fail with EACCES.
 //!
 //! > others may read this file of credentials: chmod 600 it
 //!
@@ -165,23 +168,25 @@
 //! | `metrics.list_requests` while nothing is looked into | an `eager` listing, or directories in use that are kept fresh | `--metadata-ttl indefinite` |
 //! | `metrics.head_requests` | names looked up one at a time | read the directory once before: `ls` it |
 //!
-//! Reading by `mmap` without root suffers from the kernel's readahead of 128 KiB: mount as root, or read instead. Reads of
-//! 4 KiB each are round trips on big files; read in larger pieces. [`tuning`](super::tuning) says what each option changes.
+//! Reading by `mmap` without root suffers from the kernel's readahead of 128 KiB: mount as root, or read instead. Reads
+//! of 4 KiB each are round trips on big files; read in larger pieces. [`tuning`](super::tuning) says what each option
+//! changes.
 //!
 //! > memory is short: read buffers are given up, down to ... MiB at first
 //!
 //! > what is read differs from the recorded load: it is followed no more
 //!
-//! The program reads something else than when it was recorded. With `record` naming the same file, the next load is right.
+//! The program reads something else than when it was recorded. With `record` naming the same file, the next load is
+//! right.
 //!
 //! # It does not end
 //!
 //! > unmounted; ... requests were cut short after
 //!
-//! Reads under way at SIGTERM were not answered within `drain-timeout`; a larger one waits longer. Programs that had files
-//! open keep them, and get ENOTCONN.
+//! Reads under way at SIGTERM were not answered within `drain-timeout`; a larger one waits longer. Programs that had
+//! files open keep them, and get ENOTCONN.
 //!
 //! > copies were cut short after ...; parts of them may be left
 //!
-//! A copy was under way. Parts cost money until they are aborted: `ossmount cp --resume` goes on from them, and a lifecycle
-//! rule of the bucket for incomplete uploads removes what is forgotten.
+//! A copy was under way. Parts cost money until they are aborted: `ossmount cp --resume` goes on from them, and a
+//! lifecycle rule of the bucket for incomplete uploads removes what is forgotten.

@@ -1,12 +1,13 @@
 //! Tuning: what each option changes, measured, and when to touch it.
 //!
-//! Mostly nothing has to be tuned: windows, connections, caches and listings follow what programs do. What follows says what
-//! an option costs or gains against its default, so that a user who does change one knows what for.
+//! Mostly nothing has to be tuned: windows, connections, caches and listings follow what programs do. What follows says
+//! what an option costs or gains against its default, so that a user who does change one knows what for.
 //!
 //! # How it was measured
 //!
-//! By mounting twice in turn, with the default and with the option, three times each, and comparing medians: 1.00 is as fast
-//! as the default, 2.00 takes twice the time. The server is on the same machine and behaves like one behind a thin network:
+//! By mounting twice in turn, with the default and with the option, three times each, and comparing medians: 1.00 is as
+//! fast as the default, 2.00 takes twice the time. The server is on the same machine and behaves like one behind a thin
+//! network:
 //!
 //! ```text
 //! ossmount emulator --public-read --ttfb 20ms --page-time 50ms --conn-bandwidth 25MB --total-bandwidth 200MB \
@@ -14,9 +15,10 @@
 //!     --generate flat=flat:100000:1KiB
 //! ```
 //!
-//! The network is what limits there, so that ratios carry over to other machines, and what saves processor time does not
-//! show as time. Other programs ran beside it; ratios within a tenth of 1 mean nothing. To see what an option does on a machine
-//! with the load that matters there, run the benchmark twice, the second time with the option as a variable:
+//! The network is what limits there, so that ratios carry over to other machines, and what saves processor time does
+//! not show as time. Other programs ran beside it; ratios within a tenth of 1 mean nothing. To see what an option does
+//! on a machine with the load that matters there, run the benchmark twice, the second time with the option as a
+//! variable:
 //!
 //! ```text
 //! cargo bench --bench mount -- --bandwidth 600MB seq-1g
@@ -30,9 +32,9 @@
 //! | `memory-limit=64MiB` | 1.02 | 0.86 | 35, all fetched again | 75 MB instead of 267 |
 //!
 //! 64 MiB are enough to keep this network busy; on a faster one, bandwidth times the time of a request must fit several
-//! times: some 50 MB for 10 Gbit/s and 20 ms, and room for them to arrive in any order. What a larger limit buys beyond that
-//! is second reads. Lower it where programs need the memory themselves; what is given up under pressure anyway is written
-//! down in [`defaults`](super::defaults).
+//! times: some 50 MB for 10 Gbit/s and 20 ms, and room for them to arrive in any order. What a larger limit buys beyond
+//! that is second reads. Lower it where programs need the memory themselves; what is given up under pressure anyway is
+//! written down in [`defaults`](super::defaults).
 //!
 //! # Connections
 //!
@@ -42,10 +44,10 @@
 //! | `max-connections=256` | 0.96 | |
 //! | `prefetch-parts=2` | 2.61 | |
 //!
-//! Each connection brought 25 MB/s of 200 here: eight fill the network, and four cannot. More than the default is wanted where
-//! a connection brings less than a 64th of the network, for instance across the world; fewer where the service throttles one
-//! (it is noticed, and requests become fewer by themselves). `prefetch-parts` limits one reader and leaves the
-//! connections to others.
+//! Each connection brought 25 MB/s of 200 here: eight fill the network, and four cannot. More than the default is
+//! wanted where a connection brings less than a 64th of the network, for instance across the world; fewer where the
+//! service throttles one (it is noticed, and requests become fewer by themselves). `prefetch-parts` limits one reader
+//! and leaves the connections to others.
 //!
 //! # Parts
 //!
@@ -54,8 +56,8 @@
 //! | `part-size=1MiB` | 0.92 | 257 instead of 99 |
 //! | `part-size=64MiB` | 1.04 | 99 |
 //!
-//! Requests grow with what is read in order, up to this size. Smaller ones cost more requests, which are paid for one by one,
-//! and bring the first bytes no later.
+//! Requests grow with what is read in order, up to this size. Smaller ones cost more requests, which are paid for one
+//! by one, and bring the first bytes no later.
 //!
 //! # Reading ahead
 //!
@@ -66,10 +68,10 @@
 //! | `prefetch=open` | eight shards of 32 MiB opened, then read | 0.78, and 33 requests instead of 137 |
 //! | `prefetch-threshold=16MiB` | 256 MiB in order | 1.49 |
 //!
-//! `off` suits programs that look into many files and read little of each, and networks that are paid for by the byte: nothing
-//! is fetched that was not asked for. `open` suits loaders that open all that they will read, in the order in which they read it.
-//! A larger threshold is a middle way: headers are read without consequence, whole files a little later. A load that is
-//! always the same is better served by `record` and `replay` ([`reading`](super::reading)).
+//! `off` suits programs that look into many files and read little of each, and networks that are paid for by the byte:
+//! nothing is fetched that was not asked for. `open` suits loaders that open all that they will read, in the order in
+//! which they read it. A larger threshold is a middle way: headers are read without consequence, whole files a little
+//! later. A load that is always the same is better served by `record` and `replay` ([`reading`](super::reading)).
 //!
 //! # What is kept
 //!
@@ -80,8 +82,8 @@
 //! | `passthrough=off` | 1.0, from the daemon: 0.6 instead of 0.25 s of its processor time for both reads |
 //!
 //! By default what was read stays with the daemon while there is memory, and the kernel reads it there by itself. With
-//! `memory-cache=off` a file that no program has open is forgotten; `direct-io=off` then leaves second reads to the page cache,
-//! which the kernel shares out among all programs. Filling it costs more processor time at the first read
+//! `memory-cache=off` a file that no program has open is forgotten; `direct-io=off` then leaves second reads to the
+//! page cache, which the kernel shares out among all programs. Filling it costs more processor time at the first read
 //! ([`defaults`](super::defaults) has the figures).
 //!
 //! # The page cache
@@ -91,7 +93,8 @@
 //! | `direct-io=on` | 0.97 |
 //! | `direct-io=off` | 1.00 |
 //!
-//! A network as thin as this one is what limits either way. [`defaults`](super::defaults) has what they cost in processor time.
+//! A network as thin as this one is what limits either way. [`defaults`](super::defaults) has what they cost in
+//! processor time.
 //!
 //! # Listing
 //!
@@ -100,10 +103,10 @@
 //! | `list-concurrency=8` | 1.12 | 116 instead of 129 |
 //! | `list-concurrency=1` | 1.90 | 100 |
 //!
-//! On this machine client and server shared two busy processors, which hides most of what many requests gain: alone, 100,000
-//! names take 0.7 s and a hundred pages one after the other 5. `list-concurrency=1` is for services that charge for
-//! listings, or that do not list in byte order. `listing=eager` is for programs that will look everywhere, `lazy` for buckets
-//! of which little is ever looked at.
+//! On this machine client and server shared two busy processors, which hides most of what many requests gain: alone,
+//! 100,000 names take 0.7 s and a hundred pages one after the other 5. `list-concurrency=1` is for services that charge
+//! for listings, or that do not list in byte order. `listing=eager` is for programs that will look everywhere, `lazy`
+//! for buckets of which little is ever looked at.
 //!
 //! # Freshness
 //!
@@ -111,13 +114,14 @@
 //! |---|---|
 //! | `metadata-ttl=0` | 130, a request for each: 2.3 s instead of 0.02 |
 //!
-//! `metadata-ttl=indefinite` makes every open and look-up free, for data that does not change while it is mounted; `0` asks
-//! the service at every open, which costs a round trip each. `negative-ttl` matters to programs that look for files in vain.
+//! `metadata-ttl=indefinite` makes every open and look-up free, for data that does not change while it is mounted; `0`
+//! asks the service at every open, which costs a round trip each. `negative-ttl` matters to programs that look for
+//! files in vain.
 //!
 //! # Bandwidth
 //!
-//! `max-bandwidth` is kept to, by all requests together; what a program waits for goes first. It is for machines that serve
-//! something else over the same network, and it can be changed while mounted:
+//! `max-bandwidth` is kept to, by all requests together; what a program waits for goes first. It is for machines that
+//! serve something else over the same network, and it can be changed while mounted:
 //! `ossmount control DIR '{"op":"set","max-bandwidth":"500MiB"}'`.
 //!
 //! # Checksums

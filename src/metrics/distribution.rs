@@ -5,7 +5,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The upper ends of the buckets for times, in nanoseconds: 10 µs is an answer from memory, 20 s a try that was given up.
+/// The upper ends of the buckets for times, in nanoseconds: 10 µs is an answer from memory, 20 s a try that was given
+/// up.
 const TIMES: [u64; 12] = [
     10_000,
     50_000,

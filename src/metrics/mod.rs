@@ -2,8 +2,8 @@
 //! things took and how large they were (`distribution`), and how well the store answers (`pulse`).
 //!
 //! Counters only grow and cost one relaxed atomic addition; gauges go up and down. Every export is made from the same
-//! tables: the JSON of control requests has the names of the rows, [`prometheus()`] their series. What would be costly to
-//! count all the time is a gauge that the exporter sets first.
+//! tables: the JSON of control requests has the names of the rows, [`prometheus()`] their series. What would be costly
+//! to count all the time is a gauge that the exporter sets first.
 //!
 //! | file | what it owns |
 //! |---|---|
@@ -75,7 +75,8 @@ table! {
     Hedges = "hedges", Counter, "requests" => "hedges_total";
     /// GETs sent a second time whose second answer came first.
     HedgesWon = "hedges_won", Counter, "requests" => "hedges_won_total";
-    /// 1 once the store was found to have several entity tags for one version of an object, so that size and time are compared too.
+    /// 1 once the store was found to have several entity tags for one version of an object, so that size and time are
+    /// compared too.
     SeveralTags = "several_tags", Gauge, "stores" => "several_tags";
     /// Answers that told us to slow down.
     Throttled = "throttled", Counter, "answers" => "throttled_total";
@@ -161,7 +162,8 @@ table! {
     CredentialFailures = "credential_failures", Counter, "requests" => "credential_failures_total";
     /// When the bucket last answered a request as it should, in seconds since 1970.
     Answered = "answered", Moment, "seconds" => "last_answer_timestamp_seconds";
-    /// For how long the store has been silent, failing or throttling, or no read that waits has gone on; 0 while all is well.
+    /// For how long the store has been silent, failing or throttling, or no read that waits has gone on; 0 while all is
+    /// well.
     TroubleSeconds = "trouble_seconds", Gauge, "seconds" => "trouble_seconds";
     /// Times that a daemon was started again and went on with this mount.
     Restarts = "restarts", Counter, "times" => "restarts_total";

@@ -1,9 +1,9 @@
-//! How well the store answers, judged in one place and by monotonic time: what `status`, health over HTTP, the figures, the
-//! service manager and the log say of it is this judgement.
+//! How well the store answers, judged in one place and by monotonic time: what `status`, health over HTTP, the figures,
+//! the service manager and the log say of it is this judgement.
 //!
-//! Kept up to date by each request to the store, which says when it is sent and what became of it. A refusal of what cannot
-//! be had is an answer. What is known changes with an answer alone, so that a bucket that is asked nothing for a while is
-//! as well as it was.
+//! Kept up to date by each request to the store, which says when it is sent and what became of it. A refusal of what
+//! cannot be had is an answer. What is known changes with an answer alone, so that a bucket that is asked nothing for a
+//! while is as well as it was.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};

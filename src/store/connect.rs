@@ -23,8 +23,8 @@ pub struct Connected {
 }
 
 impl Connected {
-    /// Waits until there are credentials, for as long as their source takes: that is no time of the service's. Fails with
-    /// [`ErrorKind::Credentials`] and a sentence that names the source.
+    /// Waits until there are credentials, for as long as their source takes: that is no time of the service's. Fails
+    /// with [`ErrorKind::Credentials`] and a sentence that names the source.
     pub async fn credentials_there(&self) -> Result<()> {
         match &self.provider {
             Some(provider) => provider.credentials().await.map(drop),

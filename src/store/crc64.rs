@@ -1,7 +1,7 @@
 //! CRC-64 as OSS keeps it for every object: CRC-64/XZ (which the service calls ECMA), sent as an unsigned decimal.
 //!
-//! The checksum of a whole object comes together from those of its parts, in any order of arrival, by [`combine`]:
-//! that is how ranged reads are verified, since the header of a ranged answer speaks of the whole object. Computing is left
+//! The checksum of a whole object comes together from those of its parts, in any order of arrival, by [`combine`]: that
+//! is how ranged reads are verified, since the header of a ranged answer speaks of the whole object. Computing is left
 //! to a crate (24 GB/s with AVX-512), but for one kind of processor (`fold`); combining is done here, because the crate
 //! needs 280 µs for it, as long as the checksum of 6 MiB.
 

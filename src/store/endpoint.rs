@@ -96,8 +96,8 @@ impl Endpoint {
         endpoint.addressed(options, known.is_some())
     }
 
-    /// The way that a bucket is named there. `is_known` where the host is the service's own, whose names have stricter rules
-    /// than those of compatible servers.
+    /// The way that a bucket is named there. `is_known` where the host is the service's own, whose names have stricter
+    /// rules than those of compatible servers.
     fn addressed(self, options: &Options, is_known: bool) -> Result<Endpoint> {
         let bucket = options.bucket.as_str();
         check_bucket(bucket, options.dialect, is_known)?;
@@ -236,8 +236,8 @@ fn without_bucket(authority: String, options: &Options, rules: &Rules) -> String
     }
 }
 
-/// A compatible server judges the name itself; what could not stand in a host name or a path is refused here, and what the
-/// service has never let a bucket be called, where it is that service that is asked.
+/// A compatible server judges the name itself; what could not stand in a host name or a path is refused here, and what
+/// the service has never let a bucket be called, where it is that service that is asked.
 fn check_bucket(bucket: &str, dialect: Dialect, is_known: bool) -> Result<()> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     if bucket.is_empty() || bucket.starts_with('.') || !bucket.chars().all(fits) {

@@ -8,7 +8,7 @@
 //! A directory that is in use, or in which nothing is left to drop, leaves the list; it comes back when the last handle
 //! or listing ends, the kernel forgets an entry of it, or a directory below it has become empty.
 
-use super::lookup::Role;
+use super::lookup::EntryKind;
 use super::node::{Directory, Flags, NodeId};
 use super::{Tree, broken};
 use crate::base::Ino;
@@ -30,11 +30,11 @@ pub enum Evicted {
 /// A file that the kernel refers to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Referred {
-    /// Its number.
+    /// The inode number of the file.
     pub ino: Ino,
     /// The directory that it is in.
     pub directory: Ino,
-    /// Its name there.
+    /// The name of the file in it.
     pub name: Box<[u8]>,
 }
 
@@ -173,7 +173,7 @@ impl Tree {
         let node = self.nodes.at(id);
         let idle = node.directory().is_none_or(|state| {
             // The kernel knows a file beside it by another name than without it.
-            let beside = || self.find(parent, self.nodes.name(id), Role::File);
+            let beside = || self.find(parent, self.nodes.name(id), EntryKind::File);
             let names_none = || beside().is_none_or(|file| self.nodes.at(file).references == 0);
             state.alive == 0 && state.extras.is_none() && (node.flags.has(Flags::PART) || names_none())
         });
@@ -182,7 +182,7 @@ impl Tree {
 
     fn unshade_beside(&mut self, parent: NodeId, id: NodeId) {
         if self.nodes.at(id).is_directory()
-            && let Some(file) = self.find(parent, self.nodes.name(id), Role::File)
+            && let Some(file) = self.find(parent, self.nodes.name(id), EntryKind::File)
         {
             self.nodes.at_mut(file).flags.set(Flags::SHADOWED, false);
         }

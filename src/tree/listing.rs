@@ -2,8 +2,8 @@
 //!
 //! A listing comes in pages, each of which settles a span of keys; in which order is the store's affair, and several
 //! listings can be on their way over the same directories. So it is the directory that keeps account: its [`Round`]
-//! knows which part of its keys pages have settled since the round began, whichever listing brought them. A round whose spans
-//! are all there is ends in a complete directory at once; one that no listing feeds any more breaks off, and what
+//! knows which part of its keys pages have settled since the round began, whichever listing brought them. A round whose
+//! spans are all there is ends in a complete directory at once; one that no listing feeds any more breaks off, and what
 //! it has shown stays known but is not settled.
 //!
 //! A directory that lies wholly within a page has no round at all: it is complete as the page is applied. So however
@@ -24,7 +24,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::escape::Shown;
-use super::lookup::Role;
+use super::lookup::EntryKind;
 use super::node::{Flags, Moment, NodeId};
 use super::order::{OrderId, OrderState};
 use super::spans::{Span, Spans};
@@ -153,8 +153,8 @@ impl Tree {
         round.feeders.contains(&listing.id).then_some(round.began)
     }
 
-    /// Directories that were listed before a time, or whose round must show the store as of a later one and is not over:
-    /// of `directory` and, with [`Depth::Subtree`], of all below it. Looks at one part of the tree, which
+    /// Directories that were listed before a time, or whose round must show the store as of a later one and is not
+    /// over: of `directory` and, with [`Depth::Subtree`], of all below it. Looks at one part of the tree, which
     /// [`TreePart::default`] begins with, and returns the next part; `None` after the last.
     pub fn listed_before(
         &self,
@@ -288,7 +288,7 @@ impl Tree {
     fn show_cut(&mut self, id: NodeId, span: Span<'_>, now: Duration, changes: &mut Changes) {
         for name in span.cut() {
             let settled = self.directory(id).round().is_some_and(|round| round.spans.settle(name));
-            if let Some(file) = self.find(id, name, Role::File).filter(|_| settled) {
+            if let Some(file) = self.find(id, name, EntryKind::File).filter(|_| settled) {
                 self.show(id, file, now, changes);
             }
         }
@@ -409,7 +409,9 @@ impl Tree {
         }
         let mut cut = Vec::new();
         for name in span.cut() {
-            for child in [Role::File, Role::Directory].into_iter().filter_map(|role| self.find(id, name, role)) {
+            for child in
+                [EntryKind::File, EntryKind::Directory].into_iter().filter_map(|role| self.find(id, name, role))
+            {
                 let settled = self.settled_in(child, &round.spans) && !self.settled_in(child, before);
                 if settled && !self.settled_by(child, span) && !cut.contains(&child) {
                     cut.push(child);
@@ -423,15 +425,15 @@ impl Tree {
 
     pub(super) fn settled_by(&self, id: NodeId, span: Span<'_>) -> bool {
         match self.order_key(id) {
-            (name, Role::File) => span.settles(name),
-            (name, Role::Directory) => span.settles_below(name),
+            (name, EntryKind::File) => span.settles(name),
+            (name, EntryKind::Directory) => span.settles_below(name),
         }
     }
 
     fn settled_in(&self, id: NodeId, spans: &Spans) -> bool {
         match self.order_key(id) {
-            (name, Role::File) => spans.settle(name),
-            (name, Role::Directory) => spans.settle_below(name),
+            (name, EntryKind::File) => spans.settle(name),
+            (name, EntryKind::Directory) => spans.settle_below(name),
         }
     }
 
@@ -449,7 +451,7 @@ impl Tree {
             // Entries that a bound of the span cuts, and that are not settled for it, stand somewhere within.
             let mut left_out = Vec::new();
             for name in span.cut() {
-                for role in [Role::File, Role::Directory] {
+                for role in [EntryKind::File, EntryKind::Directory] {
                     let Ok(at) = self.place(id, name, role) else { continue };
                     let Some(child) = state.children.entry(at) else { continue };
                     if self.settled_in(child, &round.spans) {
@@ -541,7 +543,7 @@ impl Tree {
     fn is_needed(&self, id: NodeId, part: NodeId) -> bool {
         let piece = self.nodes.name(part);
         let children = &self.directory(id).children;
-        let (Ok(mut at) | Err(mut at)) = self.place(id, piece, Role::File);
+        let (Ok(mut at) | Err(mut at)) = self.place(id, piece, EntryKind::File);
         while let Some(child) = children.entry(at).filter(|&child| self.nodes.name(child).starts_with(piece)) {
             if self.shown_of(child) == Some(Shown::InPart(piece)) {
                 return true;

@@ -85,8 +85,8 @@ impl Tree {
         self.find_ino(ino).is_some_and(|id| self.nodes.at(id).references > 0)
     }
 
-    /// Looks a name up for a request that has begun at `since`: what is known must have been fresh then, whatever its age
-    /// is `now`, for a caller that has waited for an answer of the store must be able to use it.
+    /// Looks a name up for a request that has begun at `since`: what is known must have been fresh then, whatever its
+    /// age is `now`, for a caller that has waited for an answer of the store must be able to use it.
     pub fn lookup(&mut self, parent: Ino, name: &[u8], now: Duration, since: Duration) -> Lookup {
         self.lookup_again(parent, name, now, since, None)
     }
@@ -128,8 +128,8 @@ impl Tree {
             return Lookup::Missing(self.options.missing_for);
         };
         let named = |id: &NodeId| self.name_of(*id).is_some_and(|shown| &*shown == name);
-        let found_directory = self.find(id, component, Role::Directory);
-        let file = self.find(id, component, Role::File);
+        let found_directory = self.find(id, component, EntryKind::Directory);
+        let file = self.find(id, component, EntryKind::File);
         let directory = found_directory.filter(named);
         let stale = |id: NodeId| self.nodes.at(id).flags.has(Flags::STALE);
         let known_at = match [found_directory, file].into_iter().flatten().any(stale) {
@@ -246,8 +246,8 @@ impl Tree {
         self.directory(id).extras.as_ref()?.probed.get(component).copied()
     }
 
-    /// The same of listings. A file is settled only when the place of the directory has been passed as well, which would
-    /// take the name.
+    /// The same of listings. A file is settled only when the place of the directory has been passed as well, which
+    /// would take the name.
     fn settled_at(&self, id: NodeId, component: &str) -> Option<Duration> {
         let directory = self.directory(id);
         let settled = directory.round().filter(|round| round.spans.settle(component));
@@ -255,55 +255,55 @@ impl Tree {
     }
 
     /// The entry of a component in a directory.
-    pub(super) fn find(&self, id: NodeId, component: &str, role: Role) -> Option<NodeId> {
+    pub(super) fn find(&self, id: NodeId, component: &str, role: EntryKind) -> Option<NodeId> {
         self.placed(id, component, role).ok().map(|(_, id)| id)
     }
 
     /// Where a component stands in the children, and its entry; or where it would stand.
-    pub(super) fn placed(&self, id: NodeId, component: &str, role: Role) -> Result<(At, NodeId), At> {
+    pub(super) fn placed(&self, id: NodeId, component: &str, role: EntryKind) -> Result<(At, NodeId), At> {
         let at = self.place(id, component, role)?;
         self.directory(id).children.entry(at).map(|id| (at, id)).ok_or(at)
     }
 
     /// Where a component stands in the children, or where it would.
-    pub(super) fn place(&self, id: NodeId, component: &str, role: Role) -> Result<At, At> {
+    pub(super) fn place(&self, id: NodeId, component: &str, role: EntryKind) -> Result<At, At> {
         let wanted = (component, role);
         self.directory(id).children.search(|child| compare(self.order_key(child), wanted))
     }
 
     /// The children whose keys lie in a span: of a directory the key is that of its marker.
     pub(super) fn range(&self, id: NodeId, span: Span<'_>) -> Range<At> {
-        let place = |bound| match self.place(id, bound, Role::File) {
+        let place = |bound| match self.place(id, bound, EntryKind::File) {
             Ok(at) | Err(at) => at,
         };
         let from = if span.from.is_empty() { At::default() } else { place(span.from) };
         from..span.before.map_or_else(|| self.directory(id).children.end(), place).max(from)
     }
 
-    pub(super) fn order_key(&self, id: NodeId) -> (&str, Role) {
+    pub(super) fn order_key(&self, id: NodeId) -> (&str, EntryKind) {
         let node = self.nodes.at(id);
-        (self.nodes.name(id), if node.is_directory() { Role::Directory } else { Role::File })
+        (self.nodes.name(id), if node.is_directory() { EntryKind::Directory } else { EntryKind::File })
     }
 }
 
 /// The two kinds of entries that can have one component.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Role {
+pub(super) enum EntryKind {
     File,
     Directory,
 }
 
 /// The order of a listing: by the bytes of the keys, which for a directory end in `/`. Also takes any bound of a span
 /// as if it were a file.
-pub(super) fn compare(a: (&str, Role), b: (&str, Role)) -> Ordering {
+pub(super) fn compare(a: (&str, EntryKind), b: (&str, EntryKind)) -> Ordering {
     let (name_a, name_b) = (a.0.as_bytes(), b.0.as_bytes());
     let shared = name_a.len().min(name_b.len());
-    let slash = |role| (role == Role::Directory).then_some(b'/');
+    let slash = |role| (role == EntryKind::Directory).then_some(b'/');
     name_a[..shared].cmp(&name_b[..shared]).then_with(|| {
         let next_a = name_a.get(shared).copied().or(slash(a.1));
         let next_b = name_b.get(shared).copied().or(slash(b.1));
         // Where both go on with the same byte, one of them ends with it: the `/` of a directory.
-        let left = |name: &[u8], role| name.len().saturating_sub(shared) + usize::from(role == Role::Directory);
+        let left = |name: &[u8], role| name.len().saturating_sub(shared) + usize::from(role == EntryKind::Directory);
         next_a.cmp(&next_b).then_with(|| left(name_a, a.1).cmp(&left(name_b, b.1)))
     })
 }
@@ -320,8 +320,8 @@ mod tests {
 
     #[test]
     fn entries_stand_in_the_order_of_their_keys() {
-        let directory = |name| (name, Role::Directory);
-        let file = |name| (name, Role::File);
+        let directory = |name| (name, EntryKind::Directory);
+        let file = |name| (name, EntryKind::File);
         let sorted = [
             directory(""),
             file("a"),

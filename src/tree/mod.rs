@@ -39,6 +39,7 @@
 //! | `restore` | what an earlier life of the daemon has told the kernel |
 //! | `siblings` | the files beside a file |
 //! | `spans` | which part of a directory's keys is settled |
+//! | `types` | what callers say and hear: options, facts, views, changes |
 //! | `unheld` | directories that are too large to be held |
 //! | `update` | changing single entries |
 
@@ -60,9 +61,12 @@ mod page;
 mod removal;
 mod restore;
 mod siblings;
+#[cfg(test)]
+mod size_tests;
 mod spans;
 #[cfg(test)]
 mod tests;
+mod types;
 mod unheld;
 mod update;
 #[cfg(test)]
@@ -75,163 +79,23 @@ use hashbrown::HashTable;
 
 use self::arena::Arena;
 use self::children::Children;
-use self::escape::{Odd, Role, Shown};
+use self::escape::{Role, Shown};
 use self::eviction::Recency;
 use self::ino::PathHash;
 use self::listing::{ListingId, Ongoing};
 use self::node::{Body, Directory, Flags, Node, NodeId};
 use self::order::Order;
 use self::removal::Graves;
-use crate::base::{BucketName, ETag, Ino, Timestamp};
+use crate::base::{ETag, Ino, Timestamp};
 
 pub use self::eviction::{Evicted, Referred};
 pub use self::listing::{Depth, Item, Listing, Standing, TreePart};
 pub use self::lookup::{Believed, LastListing, Lookup, split_version};
 pub use self::order::{OrderId, OrderState, Row, Take};
 pub use self::siblings::Position;
+pub use self::types::{Changes, Facts, Kind, Object, OddKey, OddKeys, Options, Outdated, Shape, View};
 pub use self::unheld::{Nameable, Remainder, Unheld};
 pub use self::update::{Probe, Renewed, Target};
-
-/// What becomes of keys that are no safe names.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum OddKeys {
-    /// They are left out.
-    #[default]
-    Hide,
-    /// They get an escaped name.
-    Escape,
-}
-
-/// How a tree behaves.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The bucket; part of every inode number.
-    pub bucket: BucketName,
-    /// The key prefix of the root: empty, or ending in `/`.
-    pub prefix: String,
-    /// What becomes of keys that are no safe names.
-    pub odd_keys: OddKeys,
-    /// How long a listing is believed in what it shows; `None` means for ever.
-    pub fresh_for: Option<Duration>,
-    /// How long it is believed in what it does not show; `None` means for ever.
-    pub absent_for: Option<Duration>,
-    /// How long a name is believed to be missing that was asked for alone, or that was looked up before;
-    /// `None` means for ever.
-    pub missing_for: Option<Duration>,
-    /// The time of entries whose own is unknown.
-    pub default_time: Timestamp,
-}
-
-/// How an object came to be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[repr(u8)]
-pub enum Kind {
-    /// Put in one piece, or of a kind that the server does not tell.
-    #[default]
-    Normal = 0,
-    /// An object that was put in parts.
-    Multipart = 1,
-    /// An object that grows by appending.
-    Appendable = 2,
-    /// An object that names another one.
-    Symlink = 3,
-}
-
-/// What the store tells of an object.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
-pub struct Facts<'a> {
-    /// Size in bytes. Of a symlink object that was listed: the length of its target's name.
-    pub size: u64,
-    /// Entity tag without quotes.
-    pub etag: Option<&'a str>,
-    /// When it was last modified.
-    pub mtime: Option<Timestamp>,
-    /// How it came to be.
-    pub kind: Kind,
-    /// Storage class, in the server's word.
-    pub class: Option<&'a str>,
-}
-
-/// An entry as the kernel sees it.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct View {
-    /// The inode number of the entry.
-    pub ino: Ino,
-    /// Directory, file or link.
-    pub shape: Shape,
-    /// Bytes; 0 for directories.
-    pub size: u64,
-    /// The time of the last modification.
-    pub mtime: Timestamp,
-    /// How long this may be believed from now on; `None` means for ever.
-    pub fresh_for: Option<Duration>,
-}
-
-/// What an entry is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Shape {
-    /// The entry is a directory.
-    Directory,
-    /// An object, or a symlink object shown with its target's bytes.
-    File,
-    /// A symlink object shown as a link.
-    Link,
-    /// A symlink object whose target was not looked at, or too long ago.
-    Unresolved,
-}
-
-/// An object of the tree, with all that is known of it.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Object {
-    /// The raw key of the object.
-    pub key: String,
-    /// The version asked for by name.
-    pub version: Option<String>,
-    /// The tag of the bytes: that of the target for a symlink object shown as a file.
-    pub etag: Option<ETag>,
-    /// Size of the bytes.
-    pub size: u64,
-    /// When it was last modified, if known.
-    pub mtime: Option<Timestamp>,
-    /// How it came to be.
-    pub kind: Kind,
-    /// Storage class, in the server's word.
-    pub class: Option<Box<str>>,
-    /// It was seen to have changed since.
-    pub stale: bool,
-}
-
-/// What applying an answer of the store did.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Changes {
-    /// Keys that have no name, each reported once.
-    pub odd: Vec<OddKey>,
-    /// What the kernel should forget.
-    pub outdated: Vec<Outdated>,
-}
-
-/// A key that has no name.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct OddKey {
-    /// The key, or the prefix of a directory.
-    pub key: String,
-    /// Why it has no name.
-    pub odd: Odd,
-}
-
-/// Something that the kernel remembers wrongly.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Outdated {
-    /// The name leads elsewhere, or nowhere.
-    Entry {
-        /// The directory of the name.
-        parent: Ino,
-        /// The name in it.
-        name: Box<[u8]>,
-    },
-    /// Attributes have changed; the bytes have not.
-    Attributes(Ino),
-}
 
 /// The tree of one mount. See the module's head.
 #[derive(Debug)]
@@ -247,7 +111,8 @@ pub struct Tree {
     recency: Recency,
     /// What symlink objects turned out to be.
     targets: HashMap<NodeId, Resolved>,
-    /// Objects that were seen to have changed, and when: [`Flags::STALE`](node::Flags) stays until something later is told.
+    /// Objects that were seen to have changed, and when: [`Flags::STALE`](node::Flags) stays until something later is
+    /// told.
     stale: HashMap<NodeId, Duration>,
     /// Versions asked for by name: directory and name as it was asked for.
     versions: HashMap<(NodeId, Box<str>), NodeId>,

@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::children::{CHUNK, Chunk, Piece};
 use super::escape::Shown;
 use super::listing::Listing;
-use super::lookup::Role;
+use super::lookup::EntryKind;
 use super::node::{Flags, NodeId};
 use super::{Tree, View};
 use crate::base::Ino;
@@ -27,7 +27,8 @@ pub struct OrderId(pub(super) u64);
 #[derive(Debug)]
 pub(super) struct Order {
     pub(super) directory: NodeId,
-    /// An entry's index is its chunk's times [`CHUNK`] and its own, so indices leave gaps behind chunks that are not full.
+    /// An entry's index is its chunk's times [`CHUNK`] and its own, so indices leave gaps behind chunks that are not
+    /// full.
     chunks: Vec<Chunk>,
     handles: u32,
     state: OrderState,
@@ -235,11 +236,12 @@ impl Tree {
         if state.listed_at().is_none() && !self.nodes.at(directory).flags.has(Flags::REMOVED) {
             return false;
         }
-        // A directory that has taken the name of a file since takes its place too: readers that are past it had the name.
+        // A directory that has taken the name of a file since takes its place too: readers that are past it had the
+        // name.
         let present: HashSet<NodeId> = order.chunks.iter().flat_map(|chunk| chunk.iter()).copied().collect();
         let taken = |&had: &NodeId| {
             let is_taken = self.nodes.at(had).flags.has(Flags::SHADOWED);
-            let taker = is_taken.then(|| self.find(directory, self.nodes.name(had), Role::Directory)).flatten();
+            let taker = is_taken.then(|| self.find(directory, self.nodes.name(had), EntryKind::Directory)).flatten();
             taker.filter(|taker| !present.contains(taker)).unwrap_or(had)
         };
         let chunks: Vec<Chunk> = order.chunks.iter().map(|chunk| chunk.iter().map(taken).collect()).collect();

@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::arena::NAME_BYTES;
 use super::children::{At, Piece};
 use super::listing::{Depth, Item, Listing, ListingId, Settled, Standing};
-use super::lookup::{Role, compare};
+use super::lookup::{EntryKind, compare};
 use super::node::{Flags, NodeId, PackedTime};
 use super::spans::Span;
 use super::{Changes, Facts, Outdated, Tree};
@@ -219,18 +219,18 @@ impl<'p> Page<'p> {
             let Some((component, below)) = from[frame.prefix..].split_once('/') else { return };
             let prefix = frame.prefix + component.len() + 1;
             let shown = first.is_some_and(|first| first.starts_with(&from[..prefix]));
-            if below.is_empty() || !(shown || tree.find(frame.directory, component, Role::Directory).is_some()) {
+            if below.is_empty() || !(shown || tree.find(frame.directory, component, EntryKind::Directory).is_some()) {
                 return;
             }
             if shown && !frame.passive && !tree.is_probed_after(frame.directory, component, self.now) {
-                tree.put(frame.directory, component, Role::Directory, &Facts::default(), self.now, self.changes);
+                tree.put(frame.directory, component, EntryKind::Directory, &Facts::default(), self.now, self.changes);
                 let span = self.span_in(&frame);
                 if let Some(frame) = self.frames.last_mut() {
                     frame.occupied = true;
                     frame.locate(tree, span);
                 }
             }
-            let Some(id) = tree.find(frame.directory, component, Role::Directory) else { return };
+            let Some(id) = tree.find(frame.directory, component, EntryKind::Directory) else { return };
             self.open_below(tree, id, from, prefix);
         }
     }
@@ -243,9 +243,9 @@ impl<'p> Page<'p> {
         }
         while let Some(frame) = self.frames.last().copied().filter(|frame| frame.cut.right) {
             let Some((component, below)) = before[frame.prefix..].split_once('/') else { return };
-            let key = (component, Role::Directory);
+            let key = (component, EntryKind::Directory);
             if frame.passive {
-                let known = tree.find(frame.directory, component, Role::Directory);
+                let known = tree.find(frame.directory, component, EntryKind::Directory);
                 let Some(id) = known.filter(|_| !below.is_empty()) else { return };
                 self.open_below(tree, id, before, frame.prefix + component.len() + 1);
                 continue;
@@ -268,7 +268,7 @@ impl<'p> Page<'p> {
             frame.occupied = true;
             if let Some((component, _)) = rest.split_once('/') {
                 let prefix = frame.prefix + component.len() + 1;
-                let id = self.entry(tree, component, Role::Directory, &Facts::default());
+                let id = self.entry(tree, component, EntryKind::Directory, &Facts::default());
                 let Some(id) = id.filter(|_| self.depth == Depth::Subtree) else { return };
                 self.open_below(tree, id, key, prefix);
                 continue;
@@ -280,14 +280,14 @@ impl<'p> Page<'p> {
                 frame.marker = Some(PackedTime::new(facts.mtime));
             }
             if !rest.is_empty() || (facts.size > 0 && !part) {
-                self.entry(tree, rest, Role::File, facts);
+                self.entry(tree, rest, EntryKind::File, facts);
             }
             return;
         }
     }
 
     /// The page shows an entry in the innermost directory. `None` where something later says that it is not there.
-    fn entry(&mut self, tree: &mut Tree, component: &str, role: Role, facts: &Facts<'_>) -> Option<NodeId> {
+    fn entry(&mut self, tree: &mut Tree, component: &str, role: EntryKind, facts: &Facts<'_>) -> Option<NodeId> {
         let &frame = self.frames.last()?;
         let key = (component, role);
         if frame.passive {
@@ -326,8 +326,8 @@ impl<'p> Page<'p> {
         };
         self.shown.push(id);
         match role {
-            Role::Directory => tree.show(frame.directory, id, self.now, self.changes),
-            Role::File => self.pending.push(id),
+            EntryKind::Directory => tree.show(frame.directory, id, self.now, self.changes),
+            EntryKind::File => self.pending.push(id),
         }
         Some(id)
     }
@@ -359,7 +359,7 @@ impl<'p> Page<'p> {
     }
 
     /// Old children before this place have not been shown again: they are gone.
-    fn pass(&mut self, tree: &mut Tree, key: (&str, Role)) {
+    fn pass(&mut self, tree: &mut Tree, key: (&str, EntryKind)) {
         let Some(&Frame { cursor: from, .. }) = self.frames.last() else { return };
         let mut passed = 0;
         while let Some(id) = self.old(tree)
@@ -377,7 +377,7 @@ impl<'p> Page<'p> {
         }
     }
 
-    fn jump(&mut self, tree: &Tree, key: (&str, Role)) {
+    fn jump(&mut self, tree: &Tree, key: (&str, EntryKind)) {
         if let Some(frame) = self.frames.last_mut() {
             let (Ok(at) | Err(at)) = tree.place(frame.directory, key.0, key.1);
             frame.cursor = at.min(frame.end);
@@ -413,18 +413,18 @@ impl<'p> Page<'p> {
         let name = name.to_owned();
         self.settle_pending(tree, (&name, role));
         self.shown.push(id);
-        if role == Role::File {
+        if role == EntryKind::File {
             self.pending.push(id);
         }
     }
 
     /// Files whose name no directory can take any more, now that the page has come to this place.
-    fn settle_pending(&mut self, tree: &mut Tree, reached: (&str, Role)) {
+    fn settle_pending(&mut self, tree: &mut Tree, reached: (&str, EntryKind)) {
         let Some(&Frame { directory, pending, .. }) = self.frames.last() else { return };
         while self.pending.len() > pending
             && let Some(&id) = self.pending.last()
         {
-            let taken = compare(reached, (tree.order_key(id).0, Role::Directory));
+            let taken = compare(reached, (tree.order_key(id).0, EntryKind::Directory));
             if taken == Ordering::Less {
                 return;
             }
@@ -493,7 +493,7 @@ impl<'p> Page<'p> {
         if frame.cut.left {
             // No line has led back into the directory above so far.
             let name = tree.nodes.name(frame.directory).to_owned();
-            tree.take_out(parent.directory, &name, Role::Directory, self.changes);
+            tree.take_out(parent.directory, &name, EntryKind::Directory, self.changes);
             let span = self.span_in(&parent);
             if let Some(parent) = self.frames.last_mut() {
                 parent.locate(tree, span);
@@ -510,8 +510,8 @@ impl<'p> Page<'p> {
     /// Files that stand on one side of a bound while the directory that takes their name stands on the other.
     fn shade_cut(&mut self, tree: &mut Tree, frame: &Frame, span: Span<'_>) {
         for name in span.cut() {
-            if let Some(file) = tree.find(frame.directory, name, Role::File) {
-                let shadowed = tree.find(frame.directory, name, Role::Directory).is_some();
+            if let Some(file) = tree.find(frame.directory, name, EntryKind::File) {
+                let shadowed = tree.find(frame.directory, name, EntryKind::Directory).is_some();
                 tree.shade(file, shadowed, self.changes);
             }
         }

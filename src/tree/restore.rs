@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::lookup::Role;
+use super::lookup::EntryKind;
 use super::node::{Body, Flags, Node, NodeId, PackedTime, Tag};
 use super::{Changes, Facts, Kind, Object, Tree};
 use crate::base::{ETag, Ino, Timestamp};
@@ -66,12 +66,17 @@ impl Tree {
         let below = below.to_owned();
         let mut at = NodeId::ROOT;
         for component in below.split_terminator('/') {
-            at = match self.find(at, component, Role::Directory) {
+            at = match self.find(at, component, EntryKind::Directory) {
                 Some(known) => known,
                 // What it shades is not known to the kernel either.
-                None => {
-                    self.put(at, component, Role::Directory, &Facts::default(), Duration::ZERO, &mut Changes::default())
-                }
+                None => self.put(
+                    at,
+                    component,
+                    EntryKind::Directory,
+                    &Facts::default(),
+                    Duration::ZERO,
+                    &mut Changes::default(),
+                ),
             };
         }
         Some(at)

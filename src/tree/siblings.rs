@@ -3,7 +3,7 @@
 //! Answers from what is known, whether or not the directory was ever listed whole.
 
 use super::Tree;
-use super::lookup::Role;
+use super::lookup::EntryKind;
 use super::node::NodeId;
 use crate::base::Ino;
 
@@ -25,7 +25,7 @@ impl Tree {
     pub fn position(&self, ino: Ino) -> Option<Position<'_>> {
         let id = self.find_ino(ino).filter(|&id| !self.nodes.at(id).is_directory())?;
         let (directory, component) = (self.nodes.at(id).parent, self.nodes.name(id));
-        let at = self.place(directory, component, Role::File).ok()?;
+        let at = self.place(directory, component, EntryKind::File).ok()?;
         let children = &self.directory(directory).children;
         (children.entry(at) == Some(id)).then(|| Position {
             directory: self.nodes.at(directory).ino,
@@ -48,7 +48,7 @@ impl Tree {
 
     /// The file of this last component in a directory, if it is known.
     pub fn file(&self, directory: Ino, component: &str) -> Option<Ino> {
-        let id = self.find(self.find_directory(directory)?, component, Role::File)?;
+        let id = self.find(self.find_directory(directory)?, component, EntryKind::File)?;
         Some(self.nodes.at(id).ino)
     }
 

@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use super::lookup::{Role, compare};
+use super::lookup::{EntryKind, compare};
 
 /// The keys from one on and before another; `None` for all that follow.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,7 +23,7 @@ impl<'s> Span<'s> {
 
     /// Whether every key that starts with the component and `/` lies within.
     pub(super) fn settles_below(&self, component: &str) -> bool {
-        compare((self.from, Role::File), (component, Role::Directory)) != Ordering::Greater
+        compare((self.from, EntryKind::File), (component, EntryKind::Directory)) != Ordering::Greater
             && self.reaches_over(component)
     }
 
@@ -94,12 +94,12 @@ impl Spans {
     /// Whether it is settled if an object has this component, and if keys lie below it. The two may stand in
     /// different spans: keys can stand between `a` and `a/`.
     pub(super) fn settle(&self, component: &str) -> bool {
-        self.at(component, Role::File).is_some_and(|span| span.from <= component) && self.settle_below(component)
+        self.at(component, EntryKind::File).is_some_and(|span| span.from <= component) && self.settle_below(component)
     }
 
     /// Whether it is settled what lies below a component.
     pub(super) fn settle_below(&self, component: &str) -> bool {
-        self.at(component, Role::Directory).is_some_and(|span| span.settles_below(component))
+        self.at(component, EntryKind::Directory).is_some_and(|span| span.settles_below(component))
     }
 
     /// The part that lies below a component, without that component.
@@ -109,7 +109,7 @@ impl Spans {
             bound.strip_prefix(component)?.strip_prefix('/')
         }
         for span in self.iter() {
-            let to_below = |bound| compare((bound, Role::File), (component, Role::Directory));
+            let to_below = |bound| compare((bound, EntryKind::File), (component, EntryKind::Directory));
             let ends_ahead = span.before.is_some_and(|before| to_below(before) != Ordering::Greater);
             let begins_behind = rest_of(span.from, component).is_none() && to_below(span.from) == Ordering::Greater;
             if !ends_ahead && !begins_behind {
@@ -121,8 +121,8 @@ impl Spans {
     }
 
     /// The one span that can hold a key: the first that ends behind it.
-    fn at(&self, component: &str, role: Role) -> Option<Span<'_>> {
-        let ends_before = |before: &str| compare((before, Role::File), (component, role)) != Ordering::Greater;
+    fn at(&self, component: &str, role: EntryKind) -> Option<Span<'_>> {
+        let ends_before = |before: &str| compare((before, EntryKind::File), (component, role)) != Ordering::Greater;
         let index = self.0.partition_point(|(_, before)| before.as_deref().is_some_and(ends_before));
         self.0.get(index).map(|(from, before)| Span { from, before: before.as_deref() })
     }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::escape::{self, Role, Shown};
 use super::listing::Listing;
-use super::lookup::Role as Entry;
+use super::lookup::EntryKind as Entry;
 use super::node::{Flags, NodeId};
 use super::order::OrderState;
 use super::spans::Spans;
@@ -30,7 +30,7 @@ pub struct Remainder {
 /// What a listing shows under one component of a directory.
 #[derive(Clone, Copy, Debug)]
 pub enum Nameable<'a> {
-    /// An object.
+    /// A file, which is an object.
     File(Facts<'a>),
     /// An object whose name a directory takes.
     Shadowed(Facts<'a>),

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::lookup::Role;
+use super::lookup::EntryKind;
 use super::node::{Body, Directory, Flags, Node, NodeId, PackedTime, Part, Tag};
 use super::{Changes, Facts, Kind, Outdated, Resolved, ResolvedTarget, Tree, View, ino};
 use crate::base::{ETag, Ino, Timestamp};
@@ -48,7 +48,8 @@ pub enum Target {
 }
 
 impl Tree {
-    /// Takes in what asking for the name `component` of a directory at `now` has shown, if nothing later is known of it.
+    /// Takes in what asking for the name `component` of a directory at `now` has shown, if nothing later is known of
+    /// it.
     pub fn probed(&mut self, directory: Ino, component: &str, probe: &Probe<'_>, now: Duration) -> Changes {
         let mut changes = Changes::default();
         let Some(id) = self.find_ino(directory) else { return changes };
@@ -59,21 +60,23 @@ impl Tree {
             return changes;
         }
         match probe {
-            Probe::Directory => drop(self.put(id, component, Role::Directory, &Facts::default(), now, &mut changes)),
+            Probe::Directory => {
+                self.put(id, component, EntryKind::Directory, &Facts::default(), now, &mut changes);
+            }
             Probe::Object(facts) => {
-                self.take_out(id, component, Role::Directory, &mut changes);
-                self.put(id, component, Role::File, facts, now, &mut changes);
+                self.take_out(id, component, EntryKind::Directory, &mut changes);
+                self.put(id, component, EntryKind::File, facts, now, &mut changes);
             }
             Probe::Beside(object) => {
-                self.put(id, component, Role::Directory, &Facts::default(), now, &mut changes);
+                self.put(id, component, EntryKind::Directory, &Facts::default(), now, &mut changes);
                 match object {
-                    Some(facts) => drop(self.put(id, component, Role::File, facts, now, &mut changes)),
-                    None => self.take_out(id, component, Role::File, &mut changes),
+                    Some(facts) => drop(self.put(id, component, EntryKind::File, facts, now, &mut changes)),
+                    None => self.take_out(id, component, EntryKind::File, &mut changes),
                 }
             }
             Probe::Missing => {
-                self.take_out(id, component, Role::Directory, &mut changes);
-                self.take_out(id, component, Role::File, &mut changes);
+                self.take_out(id, component, EntryKind::Directory, &mut changes);
+                self.take_out(id, component, EntryKind::File, &mut changes);
             }
         }
         self.note_probe(id, component, now);
@@ -139,12 +142,12 @@ impl Tree {
                 (Renewed::Same, changes)
             }
             Some(facts) => {
-                self.put(parent, &name, Role::File, facts, now, &mut changes);
+                self.put(parent, &name, EntryKind::File, facts, now, &mut changes);
                 self.note_probe(parent, &name, now);
                 (Renewed::Changed, changes)
             }
             None => {
-                self.take_out(parent, &name, Role::File, &mut changes);
+                self.take_out(parent, &name, EntryKind::File, &mut changes);
                 self.note_probe(parent, &name, now);
                 (Renewed::Changed, changes)
             }
@@ -222,15 +225,15 @@ impl Tree {
     }
 
     /// Adds an entry, without putting it into a list of children. One that the kernel still refers to comes back.
-    pub(super) fn add(&mut self, parent: NodeId, component: &str, role: Role, facts: &Facts<'_>) -> NodeId {
+    pub(super) fn add(&mut self, parent: NodeId, component: &str, role: EntryKind, facts: &Facts<'_>) -> NodeId {
         let hash = self.path_hash(parent);
         match role {
-            Role::Directory => {
+            EntryKind::Directory => {
                 let hash = hash.join_component(component);
                 let body = Body::Directory(hash, Box::new(Directory::new()));
                 self.insert(parent, component, hash.directory(), Flags::new(Kind::Normal), body)
             }
-            Role::File => {
+            EntryKind::File => {
                 let number = with_version(facts, |version| hash.object(component, version));
                 let class = self.class_index(facts.class);
                 let id = self.insert(parent, component, number, Flags::new(facts.kind), object_body(facts));
@@ -300,7 +303,7 @@ impl Tree {
             let (parent, name) = (self.nodes.at(id).parent, self.nodes.name(id).to_owned());
             let shadowed = self.nodes.at(id).flags.has(Flags::SHADOWED);
             self.detach(id, changes);
-            let id = self.add(parent, &name, Role::File, facts);
+            let id = self.add(parent, &name, EntryKind::File, facts);
             self.nodes.at_mut(id).flags.set(Flags::SHADOWED, shadowed);
             return id;
         }
@@ -341,7 +344,7 @@ impl Tree {
         shadowed: bool,
         changes: &mut Changes,
     ) -> Option<NodeId> {
-        let file = self.find(parent, component, Role::File)?;
+        let file = self.find(parent, component, EntryKind::File)?;
         self.shade(file, shadowed, changes);
         Some(file)
     }
@@ -351,7 +354,7 @@ impl Tree {
         &mut self,
         parent: NodeId,
         component: &str,
-        role: Role,
+        role: EntryKind,
         facts: &Facts<'_>,
         now: Duration,
         changes: &mut Changes,
@@ -370,7 +373,7 @@ impl Tree {
                 id
             }
         };
-        let shadowed = role == Role::Directory || self.find(parent, component, Role::Directory).is_some();
+        let shadowed = role == EntryKind::Directory || self.find(parent, component, EntryKind::Directory).is_some();
         if let Some(file) = self.shade_beside(parent, component, shadowed, changes).filter(|&file| file != id) {
             self.show(parent, file, now, changes);
         }
@@ -378,11 +381,11 @@ impl Tree {
         id
     }
 
-    pub(super) fn take_out(&mut self, parent: NodeId, component: &str, role: Role, changes: &mut Changes) {
+    pub(super) fn take_out(&mut self, parent: NodeId, component: &str, role: EntryKind, changes: &mut Changes) {
         let Ok((at, id)) = self.placed(parent, component, role) else { return };
         self.change_children(parent, |children| children.splice(at..children.next(at), &[]));
         self.detach(id, changes);
-        if role == Role::Directory {
+        if role == EntryKind::Directory {
             self.shade_beside(parent, component, false, changes);
         }
     }
@@ -393,7 +396,7 @@ impl Tree {
         let (parent, name) = (node.parent, self.nodes.name(old).to_owned());
         let shadowed = node.flags.has(Flags::SHADOWED);
         self.nodes.at_mut(new).flags.set(Flags::SHADOWED, shadowed);
-        if let Ok(at) = self.place(parent, &name, Role::File) {
+        if let Ok(at) = self.place(parent, &name, EntryKind::File) {
             self.change_children(parent, |children| children.replace(at, new));
         }
         self.detach(old, changes);

@@ -342,7 +342,7 @@ impl Tree {
                 let node = self.nodes.at(child);
                 assert!(node.parent == id && !node.flags.has(Flags::REMOVED));
                 if !node.is_directory() {
-                    let taken = self.find(id, self.nodes.name(child), lookup::Role::Directory).is_some();
+                    let taken = self.find(id, self.nodes.name(child), lookup::EntryKind::Directory).is_some();
                     assert_eq!(node.flags.has(Flags::SHADOWED), taken, "{:?}", self.key_of(child));
                 }
             }

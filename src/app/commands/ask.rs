@@ -1,8 +1,8 @@
 //! Asking a live mount: on its control socket, else by the ioctl on its root.
 //!
 //! A mount is found in the kernel's table, and the socket only where the process that listens there is the user's who
-//! mounted it. Root asks the mounts of other users on their sockets alone, and waits for a while only: an open of a mount
-//! can keep its caller until the one who serves it wishes otherwise.
+//! mounted it. Root asks the mounts of other users on their sockets alone, and waits for a while only: an open of a
+//! mount can keep its caller until the one who serves it wishes otherwise.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};

@@ -1,8 +1,9 @@
-//! Requests to a daemon that may not answer: one that was stopped, or that hangs, must not make the asking process hang too.
+//! Requests to a daemon that may not answer: one that was stopped, or that hangs, must not make the asking process hang
+//! too.
 //!
-//! An answer may take as long as its request does, so that no time alone tells a slow one from none. While none comes it is
-//! found out, every few seconds, whether the daemon answers at all. An ioctl is made by a process of its own: once the
-//! kernel has handed it to a daemon, nothing ends the one who waits but the answer, not even SIGKILL.
+//! An answer may take as long as its request does, so that no time alone tells a slow one from none. While none comes
+//! it is found out, every few seconds, whether the daemon answers at all. An ioctl is made by a process of its own:
+//! once the kernel has handed it to a daemon, nothing ends the one who waits but the answer, not even SIGKILL.
 
 use std::ffi::{CStr, CString};
 use std::fs::{self, File};
@@ -30,8 +31,8 @@ const PROBE: &str = r#"{"op":"health"}"#;
 /// An error number before the answer to an ioctl.
 const HEAD: usize = size_of::<i32>();
 
-/// Asks on a control socket. Fails with `TimedOut` where the daemon, whose process this is, does not answer any more, which
-/// it is asked on a connection made `anew`.
+/// Asks on a control socket. Fails with `TimedOut` where the daemon, whose process this is, does not answer any more,
+/// which it is asked on a connection made `anew`.
 pub(super) fn through_socket(
     socket: &mut BufReader<UnixStream>,
     request: &str,
@@ -59,8 +60,8 @@ fn exchange(socket: &mut BufReader<UnixStream>, request: &str, is_alive: impl Fn
     }
 }
 
-/// Asks by an ioctl on the root of a mount. Fails with `TimedOut` where the daemon, whose process this is, does not answer
-/// any more.
+/// Asks by an ioctl on the root of a mount. Fails with `TimedOut` where the daemon, whose process this is, does not
+/// answer any more.
 pub(super) fn through_ioctl(dir: &Path, request: &str, pid: Option<u32>) -> io::Result<String> {
     let is_alive = || {
         let asked_anew = || AskingProcess::begin(dir, PROBE)?.answer();

@@ -237,14 +237,14 @@ fn needed(goes_on: bool) -> Need {
     if goes_on { Need::Later } else { Need::Must }
 }
 
-/// Lets a runtime end with the process, which must be soon. A task that is dropped on the way answers EIO to the program that waits
-/// for it, and where the mount is left to another daemon that one is to answer.
+/// Lets a runtime end with the process, which must be soon. A task that is dropped on the way answers EIO to the
+/// program that waits for it, and where the mount is left to another daemon that one is to answer.
 fn end_with_process(runtime: Runtime) {
     std::mem::forget(runtime);
 }
 
-/// Descriptors are connections and files in memory; the soft limit is 1024 nearly everywhere, for the sake of programs that
-/// use select(2).
+/// Descriptors are connections and files in memory; the soft limit is 1024 nearly everywhere, for the sake of programs
+/// that use select(2).
 fn allow_descriptors() {
     let raised =
         getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));

@@ -58,8 +58,8 @@ pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
     }
 }
 
-/// The daemon to wait for: one of this user. What another user says of theirs may be made up, and root waits for none of
-/// it.
+/// The daemon to wait for: one of this user. What another user says of theirs may be made up, and root waits for none
+/// of it.
 fn daemon_of(dir: &Path) -> Option<Found> {
     let mount = fuse::mounts().ok()?.into_iter().rfind(|mount| mount.dir == dir)?;
     registry::find(&mount).filter(Found::is_own)

@@ -1,5 +1,5 @@
-//! What a daemon has beside its mount: the pid file, the control socket, the port for figures and health, the entry among
-//! the live mounts.
+//! What a daemon has beside its mount: the pid file, the control socket, the port for figures and health, the entry
+//! among the live mounts.
 //!
 //! A mount fails with an error where one of those that were named cannot be had. A daemon that goes
 //! on with a mount has users who wait: it serves them, says what is missing, and tries again until it has all of it.
@@ -95,8 +95,8 @@ impl Accessories {
         }
     }
 
-    /// Makes all of them for the first life of a mount. `beside` listens already. Fails where one that was named cannot be
-    /// had.
+    /// Makes all of them for the first life of a mount. `beside` listens already. Fails where one that was named cannot
+    /// be had.
     async fn demand(wanted: Wanted, about: About, beside: Option<Beside>, addresses: Addresses) -> Result<Self> {
         let shared = Shared::new(wanted, about, beside, addresses);
         match shared.complete().await.into_iter().next() {
@@ -188,8 +188,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Enters the mount among the live ones, with the socket that it has or shall have: one that does not listen is passed
-    /// over.
+    /// Enters the mount among the live ones, with the socket that it has or shall have: one that does not listen is
+    /// passed over.
     fn enter(&self) {
         let mut had = self.had.lock();
         let (Some(dir), None) = (&self.about.dir, &had.registration) else { return };

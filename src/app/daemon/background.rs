@@ -20,8 +20,8 @@ pub(in crate::app) enum Side {
 pub(in crate::app) struct CallerLine(File);
 
 /// Forks. The caller waits for the daemon's word and returns with it; the daemon returns at once, still in the caller's
-/// session. Of the descriptors that the caller has, the daemon keeps these alone: any other may be a lock, or a pipe whose
-/// end a program waits for.
+/// session. Of the descriptors that the caller has, the daemon keeps these alone: any other may be a lock, or a pipe
+/// whose end a program waits for.
 ///
 /// Must be called by the only thread of the process, which has no descriptors of its own yet.
 pub(in crate::app) fn detach(handed_over: &[RawFd]) -> Result<Side> {
@@ -93,8 +93,8 @@ fn gaps(kept: impl IntoIterator<Item = RawFd>) -> Vec<(libc::c_uint, libc::c_uin
 }
 
 /// Leaves the session of the caller, with its terminal and its process group; for a process that is ready. Where a
-/// directory is mounted on demand (autofs), the kernel keeps all others waiting that look at it, until the process group
-/// which was asked for the mount has made it.
+/// directory is mounted on demand (autofs), the kernel keeps all others waiting that look at it, until the process
+/// group which was asked for the mount has made it.
 pub(in crate::app) fn leave_session() {
     // Fails only where it has been left.
     let _ = setsid();

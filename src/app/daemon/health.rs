@@ -1,5 +1,5 @@
-//! Says when the store does not answer as it should: a warning in the log when that begins and one when it is over, and a
-//! line to the service manager. The judgement itself is that of `metrics`.
+//! Says when the store does not answer as it should: a warning in the log when that begins and one when it is over, and
+//! a line to the service manager. The judgement itself is that of `metrics`.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,11 +1,11 @@
 //! Watches the memory of the machine and of the cgroups that the daemon is in, and tells the reader what it sees.
 //!
 //! What follows from it is for `read` to say. Nothing here needs a right or a kernel feature: what cannot be read is
-//! not observed. Where the kernel can wake who is interested in stalls ([`Alarms`]) it is asked to, so that a daemon that
-//! does nothing sleeps; where it cannot, and near a limit, time does.
+//! not observed. Where the kernel can wake who is interested in stalls ([`Alarms`]) it is asked to, so that a daemon
+//! that does nothing sleeps; where it cannot, and near a limit, time does.
 //!
-//! The watch has a thread of its own: it must go on where no other thread can be made, and the kernel adds up the figures
-//! of a large cgroup for milliseconds.
+//! The watch has a thread of its own: it must go on where no other thread can be made, and the kernel adds up the
+//! figures of a large cgroup for milliseconds.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -27,8 +27,8 @@ use crate::config::{MemoryGroup, meminfo};
 use crate::fs::Fs;
 use crate::read::{Alarm, Change, Headroom, Observation, Reader};
 
-/// Stalls of this length in a window of this length wake the watch, in microseconds: first what needs a right, then what
-/// anybody may ask for.
+/// Stalls of this length in a window of this length wake the watch, in microseconds: first what needs a right, then
+/// what anybody may ask for.
 const TRIGGERS: [&str; 2] = ["some 50000 1000000", "some 150000 2000000"];
 /// When an alarm rings, what was stalled since the last look was so within this.
 const ALARM_WINDOW: Duration = Duration::from_secs(1);
@@ -224,9 +224,9 @@ fn tidy_up(accounted_bytes: u64, give_back: impl FnOnce()) {
     }
 }
 
-/// Keeps the allocator from giving most threads a heap of their own, in which it keeps what they freed, for them alone. As
-/// many heaps as processors are enough, so that no thread waits; it makes up to eight times as many. To be called before there
-/// are threads.
+/// Keeps the allocator from giving most threads a heap of their own, in which it keeps what they freed, for them alone.
+/// As many heaps as processors are enough, so that no thread waits; it makes up to eight times as many. To be called
+/// before there are threads.
 pub(super) fn share_heaps() {
     #[cfg(target_env = "gnu")]
     {

@@ -38,8 +38,8 @@ pub(in crate::app) async fn reach(
     Ok((connect(options, metrics, clock)?, below))
 }
 
-/// Why the bucket cannot be listed below the prefix; never returns when it can. For commands that list at once, as patiently
-/// as a reader, and should still be told soon that no server is there.
+/// Why the bucket cannot be listed below the prefix; never returns when it can. For commands that list at once, as
+/// patiently as a reader, and should still be told soon that no server is there.
 pub(in crate::app) async fn failure(
     options: store::Options,
     prefix: &str,

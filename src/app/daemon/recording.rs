@@ -39,8 +39,8 @@ pub(super) struct Recording {
 }
 
 impl Recording {
-    /// Begins, on this runtime. Fails where the file's directory cannot be written to; where a mount goes on that is only
-    /// told, and tried again with each write. What the file holds stays until something was read.
+    /// Begins, on this runtime. Fails where the file's directory cannot be written to; where a mount goes on that is
+    /// only told, and tried again with each write. What the file holds stays until something was read.
     pub(super) fn begin(
         runtime: &Handle,
         path: PathBuf,

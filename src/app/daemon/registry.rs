@@ -4,9 +4,9 @@
 //! it lives, so a file that can be locked is a leftover, whatever process has that number by now.
 //!
 //! Daemons and commands open the same folders by the same checks: a folder belongs to the user whose daemons enter
-//! themselves there, and no other user may write to it. Root looks into the folders of other users too, to show what they
-//! say; it removes nothing there and waits for nothing. What an entry says is acted on only for a mount that the kernel's
-//! table shows as the same user's.
+//! themselves there, and no other user may write to it. Root looks into the folders of other users too, to show what
+//! they say; it removes nothing there and waits for nothing. What an entry says is acted on only for a mount that the
+//! kernel's table shows as the same user's.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Permissions};
@@ -82,8 +82,8 @@ pub(super) fn socket_path() -> io::Result<PathBuf> {
     Ok(own_folder()?.path().join(format!("{}.sock", std::process::id())))
 }
 
-/// Removes what daemons that were killed have left. Files of live processes are let be: one may just be made. So are those
-/// whose entry is locked, for a process in another name space, as in a container, does not show by its number.
+/// Removes what daemons that were killed have left. Files of live processes are let be: one may just be made. So are
+/// those whose entry is locked, for a process in another name space, as in a container, does not show by its number.
 fn sweep(folder: &Folder) {
     for name in folder.names().unwrap_or_default() {
         let path = Path::new(&name);
@@ -159,8 +159,8 @@ pub(in crate::app) fn all() -> Vec<Found> {
     all
 }
 
-/// The live daemons entered in a folder. What daemons that were killed have left is removed on the way, where the folder
-/// is this user's.
+/// The live daemons entered in a folder. What daemons that were killed have left is removed on the way, where the
+/// folder is this user's.
 fn live_in(folder: &Folder, owner: u32) -> Vec<Found> {
     let is_entry = |name: &OsString| Path::new(name).extension().is_some_and(|end| end == "json");
     let names = folder.names().unwrap_or_default().into_iter().filter(is_entry).take(MOST_ENTRIES);
@@ -197,8 +197,8 @@ fn own_paths() -> Vec<PathBuf> {
     paths
 }
 
-/// The folder that this user's daemons enter themselves in: the first that can be had. Fails with what is wrong with the
-/// last one.
+/// The folder that this user's daemons enter themselves in: the first that can be had. Fails with what is wrong with
+/// the last one.
 fn own_folder() -> io::Result<Folder> {
     let mut outcome = Err(io::ErrorKind::NotFound.into());
     for path in own_paths() {

@@ -1,6 +1,7 @@
 //! SIGHUP: reads the options again, takes over what a live mount can change, and says what it cannot.
 //!
-//! What holds afterwards is what the configuration says, also where a control request or SIGUSR2 had changed it. A mount is only ever changed by options that are right as a whole: with a mistake anywhere all stays as it was.
+//! What holds afterwards is what the configuration says, also where a control request or SIGUSR2 had changed it. A
+//! mount is only ever changed by options that are right as a whole: with a mistake anywhere all stays as it was.
 //! Credentials need no signal; they are read again by themselves.
 
 use std::sync::{Arc, Mutex, PoisonError};

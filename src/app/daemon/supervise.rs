@@ -1,5 +1,5 @@
-//! Keeps a mount alive where no service manager does: a process that holds what the daemon needs to go on, and starts it
-//! again when it dies.
+//! Keeps a mount alive where no service manager does: a process that holds what the daemon needs to go on, and starts
+//! it again when it dies.
 //!
 //! It hears the same messages as systemd would, through a socket of its own, and does nothing else, so that there is
 //! little that could go wrong in it. As long as something is kept, there is a daemon to be started again; who unmounts
@@ -29,8 +29,8 @@ use crate::fuse;
 /// Signals that are passed on to the daemon.
 const PASSED_ON: [Signal; 5] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2];
 
-/// Begins to supervise. Returns in each life of the daemon, in a process of its own; never in the supervisor, which ends
-/// with the last of them.
+/// Begins to supervise. Returns in each life of the daemon, in a process of its own; never in the supervisor, which
+/// ends with the last of them.
 ///
 /// Must be called by the only thread of the process. `first` is for the first life alone; `withdraw` is called in the
 /// supervisor once that has begun.

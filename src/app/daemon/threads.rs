@@ -1,9 +1,9 @@
 //! The threads that a daemon needs: found out before anything is mounted, for what fails afterwards leaves a mount that
 //! does not answer.
 //!
-//! Tasks are few in a container with a limit of processes (`pids.max`), in a unit with `TasksMax`, under `ulimit -u`. The
-//! runtime panics where it cannot make a thread, and waits for ever on the way out; so all threads are made once for a
-//! trial, held at the same time, and let go before it is built.
+//! Tasks are few in a container with a limit of processes (`pids.max`), in a unit with `TasksMax`, under `ulimit -u`.
+//! The runtime panics where it cannot make a thread, and waits for ever on the way out; so all threads are made once
+//! for a trial, held at the same time, and let go before it is built.
 
 use std::fs;
 use std::io;
@@ -22,8 +22,8 @@ use crate::config::{Problem, Result};
 /// kernel, one that looks at the mount, a program that mounts, and two for work that blocks.
 const OTHERS: usize = 6;
 
-/// Threads for work that blocks, at most: names of hosts and small files. They stay once they are there, so that such work
-/// never fails for lack of a thread.
+/// Threads for work that blocks, at most: names of hosts and small files. They stay once they are there, so that such
+/// work never fails for lack of a thread.
 const MOST_BLOCKING: usize = 32;
 
 /// How long threads stay that have nothing to do: for ever, in practice.
@@ -32,8 +32,8 @@ const STAY: Duration = Duration::from_secs(365 * 24 * 3600);
 /// How often it is looked whether the threads of the trial are gone, and how often at most.
 const LOOKS: (Duration, u32) = (Duration::from_millis(1), 1000);
 
-/// The runtime that a mount with so many threads in its session waits on. Fails, with what to do, where too few threads can
-/// be made.
+/// The runtime that a mount with so many threads in its session waits on. Fails, with what to do, where too few threads
+/// can be made.
 ///
 /// Must be called by the only thread of the process.
 pub(in crate::app) fn runtime(session_threads: usize) -> Result<Runtime> {

@@ -1,7 +1,7 @@
 //! A bucket that is a directory: files are objects, and their paths are keys.
 //!
-//! Tags and checksums are computed once for each state of a file (size and modification time) and kept in memory.
-//! Keys that no path can stand for (empty segments, `.` and `..`, a trailing slash, long names) are not found here, and no
+//! Tags and checksums are computed once for each state of a file (size and modification time) and kept in memory. Keys
+//! that no path can stand for (empty segments, `.` and `..`, a trailing slash, long names) are not found here, and no
 //! link leads out of the directory.
 
 use std::collections::HashMap;
@@ -202,8 +202,8 @@ impl Directory {
 /// A name below a directory; directories end in a slash, so that names order as the keys below them do.
 type Name = Box<str>;
 
-/// Links to files within the tree count as files; links to directories are passed over, so that no walk runs in a circle.
-/// Names that are not UTF-8 cannot be keys.
+/// Links to files within the tree count as files; links to directories are passed over, so that no walk runs in a
+/// circle. Names that are not UTF-8 cannot be keys.
 fn name_of((name, entry): (std::ffi::OsString, Entry)) -> Option<Name> {
     let name = name.into_string().ok()?;
     Some(match entry {

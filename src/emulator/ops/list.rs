@@ -27,7 +27,7 @@ const TOO_LONG: usize = 1024;
 /// How texts are written: percent-encoded when the request asks for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Encoding {
-    /// As they are.
+    /// Keys are written as they are.
     Plain,
     /// As OSS encodes: the slash too.
     Slash,

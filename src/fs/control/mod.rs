@@ -1,5 +1,5 @@
-//! Control requests, done: whoever brings one (an ioctl, a line on the socket, an extended attribute) hands its bytes to
-//! [`Fs::control`] and passes on what comes back.
+//! Control requests, done: whoever brings one (an ioctl, a line on the socket, an extended attribute) hands its bytes
+//! to [`Fs::control`] and passes on what comes back.
 //!
 //! `control` reads the request and says who may ask; here paths become inodes (`paths`), what is known is told
 //! (`figures`), files are fetched and kept (`prefetch`, `keep`, over the files that `files` walks), copies made
@@ -133,8 +133,8 @@ pub trait Daemon: Send + Sync + 'static {
     /// Memory of the process that lies in RAM, in bytes.
     fn resident_bytes(&self) -> u64;
 
-    /// The addresses that requests go to, by name: each with the requests sent to it, its share of all, its failures, and
-    /// whether it is passed over now.
+    /// The addresses that requests go to, by name: each with the requests sent to it, its share of all, its failures,
+    /// and whether it is passed over now.
     fn addresses(&self) -> Value;
 
     /// Changes how many bytes of files may come in a second; `None` means no limit.

@@ -40,25 +40,26 @@ pub(super) struct Prefetches {
 #[derive(Debug, Default)]
 struct Jobs {
     last: u64,
-    all: BTreeMap<u64, Entry>,
+    all: BTreeMap<u64, LiveJob>,
 }
 
 #[derive(Debug)]
-struct Entry {
-    progress: Arc<Progress>,
+struct LiveJob {
+    progress: Arc<JobProgress>,
     task: Option<AbortHandle>,
 }
 
 /// How far a job is, for itself and for whoever asks.
 #[derive(Debug)]
-struct Progress {
+struct JobProgress {
     so_far: Mutex<Prefetched>,
-    /// Bytes of the files that fitted. Not what was found less what was skipped: those sums stop at what a number holds.
+    /// Bytes of the files that fitted. Not what was found less what was skipped: those sums stop at what a number
+    /// holds.
     fitting_bytes: AtomicU64,
     state: watch::Sender<JobState>,
 }
 
-impl Progress {
+impl JobProgress {
     fn change(&self, change: impl FnOnce(&mut Prefetched)) {
         change(&mut self.so_far.lock());
     }
@@ -93,9 +94,9 @@ impl Prefetches {
         json!({"running": running, "ended": jobs.all.len() - running})
     }
 
-    fn enter(&self) -> Done<(u64, Arc<Progress>)> {
+    fn enter(&self) -> Done<(u64, Arc<JobProgress>)> {
         let mut jobs = self.jobs.lock();
-        let is_over = |entry: &Entry| entry.progress.state() != JobState::Running;
+        let is_over = |entry: &LiveJob| entry.progress.state() != JobState::Running;
         let ended: Vec<u64> = jobs.all.iter().filter(|(_, entry)| is_over(entry)).map(|(&job, _)| job).collect();
         if jobs.all.len() - ended.len() >= MOST_RUNNING {
             let sentence = format!("{MOST_RUNNING} prefetches go on already: wait for one, or cancel it");
@@ -107,17 +108,17 @@ impl Prefetches {
         }
         jobs.last += 1;
         let job = jobs.last;
-        let progress = Progress {
+        let progress = JobProgress {
             so_far: Mutex::default(),
             fitting_bytes: AtomicU64::new(0),
             state: watch::Sender::new(JobState::Running),
         };
         let progress = Arc::new(progress);
-        jobs.all.insert(job, Entry { progress: progress.clone(), task: None });
+        jobs.all.insert(job, LiveJob { progress: progress.clone(), task: None });
         Ok((job, progress))
     }
 
-    fn get(&self, job: u64) -> Done<Arc<Progress>> {
+    fn get(&self, job: u64) -> Done<Arc<JobProgress>> {
         let jobs = self.jobs.lock();
         let entry = jobs.all.get(&job);
         let missing = || Refusal::new(Kind::Missing, format!("there is no prefetch {job}, or it ended long ago"));
@@ -164,17 +165,17 @@ impl Fs {
 }
 
 /// Ends a job whatever becomes of its task.
-struct End<'a>(&'a Progress);
+struct JobEnd<'a>(&'a JobProgress);
 
-impl Drop for End<'_> {
+impl Drop for JobEnd<'_> {
     fn drop(&mut self) {
         self.0.end(JobState::Cancelled);
     }
 }
 
 /// Fetches all files below these paths, in their order.
-async fn fetch_all(fs: Arc<Fs>, paths: Vec<String>, on: Ino, progress: Arc<Progress>) {
-    let _end = End(&progress);
+async fn fetch_all(fs: Arc<Fs>, paths: Vec<String>, on: Ino, progress: Arc<JobProgress>) {
+    let _end = JobEnd(&progress);
     let mut under_way = FuturesUnordered::new();
     for path in paths {
         let found = match fs.find(Some(&path), on).await {
@@ -212,7 +213,7 @@ async fn fetch_all(fs: Arc<Fs>, paths: Vec<String>, on: Ino, progress: Arc<Progr
 }
 
 /// Fetches a file, if it fits into what the job may fill.
-async fn fetch_one(fs: &Arc<Fs>, ino: Ino, progress: &Progress) {
+async fn fetch_one(fs: &Arc<Fs>, ino: Ino, progress: &JobProgress) {
     let object = match fs.to_fetch(ino).await {
         Ok(object) => object,
         Err(errno) => return progress.failed(refusal(errno, "a file that was listed").sentence),

@@ -1,4 +1,5 @@
-//! The kernel, as far as it remembers: names and attributes for as long as it was told, less what it was told to forget.
+//! The kernel, as far as it remembers: names and attributes for as long as it was told, less what it was told to
+//! forget.
 
 use std::collections::HashMap;
 use std::sync::Arc;

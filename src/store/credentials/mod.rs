@@ -62,8 +62,8 @@ impl Credentials {
         Credentials { access_key_id: access_key_id.into(), secret: secret.into(), token: None, expires: None }
     }
 
-    /// A key as it was written down somewhere, without blanks and line ends around its parts. `Err` is a phrase that names
-    /// the part at fault, by these names, and quotes nothing.
+    /// A key as it was written down somewhere, without blanks and line ends around its parts. `Err` is a phrase that
+    /// names the part at fault, by these names, and quotes nothing.
     pub fn read(names: [&str; 3], id: &str, secret: &str, token: Option<&str>) -> std::result::Result<Self, String> {
         let id = written_part(names[0], id, Part::Id)?;
         let secret = written_part(names[1], secret, Part::Secret)?;
@@ -116,8 +116,8 @@ enum Part {
     Secret,
 }
 
-/// A part of a key without what surrounds it. No service has keys with what is refused here; with it, it would show as a
-/// wrong signature or a header that cannot be sent.
+/// A part of a key without what surrounds it. No service has keys with what is refused here; with it, it would show as
+/// a wrong signature or a header that cannot be sent.
 fn written_part<'a>(name: &str, text: &'a str, part: Part) -> std::result::Result<&'a str, String> {
     let text = text.trim();
     let is_quoted = |quote| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);

@@ -1,7 +1,7 @@
 //! Credentials that a program prints.
 //!
-//! What the shell starts is a process group of its own, which is killed whole when the program is given up, and when this
-//! process ends: a program that hangs leaves nothing behind.
+//! What the shell starts is a process group of its own, which is killed whole when the program is given up, and when
+//! this process ends: a program that hangs leaves nothing behind.
 
 use std::process::Stdio;
 use std::sync::Once;

@@ -28,7 +28,8 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// A failure is told to all who ask within this time, without asking the source again.
 const FAILURE_HOLDS: Duration = Duration::from_secs(1);
 
-/// The end of each time that a source is asked, whatever it waits for: a source ends by itself before, with more to say.
+/// The end of each time that a source is asked, whatever it waits for: a source ends by itself before, with more to
+/// say.
 const DEADLINE: Duration = Duration::from_secs(150);
 
 /// Keys must be this old before they are replaced because the service refused them.

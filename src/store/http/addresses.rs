@@ -2,9 +2,9 @@
 //!
 //! A large store answers at many addresses, each with a limit of its own, and now and then one of them is dead while it
 //! still takes connections. So requests go to the address that has the fewest of ours on their way; one that leaves
-//! requests unanswered is passed over for a while, longer each time, and is then tried again with one request at a time;
-//! one that has just answered with an error of its own is left out for a moment, so that a second try meets another one.
-//! Where all are passed over, none is.
+//! requests unanswered is passed over for a while, longer each time, and is then tried again with one request at a
+//! time; one that has just answered with an error of its own is left out for a moment, so that a second try meets
+//! another one. Where all are passed over, none is.
 //!
 //! Names are resolved anew, beside the requests, when what is known of them is older than [`TIME_TO_LIVE`]; a name that
 //! cannot be resolved just then keeps its addresses.

@@ -88,8 +88,8 @@ impl Received {
                     into.put_slice(&connection.ahead()[..len]);
                     connection.consume(len);
                     chunks.taken(len);
-                    // A caller that knows the length asks no further: the end is looked for where it may have come already.
-                    // What is wrong there is told at the next call.
+                    // A caller that knows the length asks no further: the end is looked for where it may have come
+                    // already. What is wrong there is told at the next call.
                     let _ = self.next_piece();
                     return Poll::Ready(Ok(()));
                 }

@@ -30,8 +30,8 @@ pub struct Proxy {
 impl FromStr for Proxy {
     type Err = String;
 
-    /// Takes `[http://][USER:PASSWORD@]HOST[:PORT]`, user and password percent-encoded. Fails with a phrase that repeats
-    /// nothing of the text, which may hold a password.
+    /// Takes `[http://][USER:PASSWORD@]HOST[:PORT]`, user and password percent-encoded. Fails with a phrase that
+    /// repeats nothing of the text, which may hold a password.
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         let fail = |what: &str| format!("{what}; write http://[USER:PASSWORD@]HOST[:PORT]");
         let rest = match text.split_once("://") {

@@ -1,8 +1,8 @@
 //! Which certificates are trusted, and what is said of those that are not.
 //!
-//! A certificate is trusted when it leads to a root: one of the machine's, or one of the bundle that the user names. What
-//! stands in the bundle byte for byte is trusted as itself too, so that the certificate that a server made for itself can
-//! be named without an authority; its name and its time are checked as those of any other.
+//! A certificate is trusted when it leads to a root: one of the machine's, or one of the bundle that the user names.
+//! What stands in the bundle byte for byte is trusted as itself too, so that the certificate that a server made for
+//! itself can be named without an authority; its name and its time are checked as those of any other.
 
 use std::path::Path;
 use std::sync::Arc;

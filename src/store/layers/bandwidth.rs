@@ -1,8 +1,8 @@
 //! How many bytes of bodies may come in a second, all GETs together, and who goes first.
 //!
 //! A token bucket that may be overdrawn: a body receives what is there as long as something is left in the bucket, and
-//! pays afterwards. That bounds the mean and needs no cutting of pieces. Bodies that no program waits for leave half of the
-//! bucket to those that one does wait for; but none waits for ever.
+//! pays afterwards. That bounds the mean and needs no cutting of pieces. Bodies that no program waits for leave half of
+//! the bucket to those that one does wait for; but none waits for ever.
 
 use std::pin::Pin;
 use std::sync::Arc;

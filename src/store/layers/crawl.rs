@@ -228,7 +228,8 @@ impl<S: Store + ?Sized> Racing<S> {
         self.window = Window { began: now, bytes: 0, waited: Duration::ZERO };
     }
 
-    /// Asks again if the body crawls, and the one that was asked for before it has begun and crawls too; whether it does.
+    /// Asks again if the body crawls, and the one that was asked for before it has begun and crawls too; whether it
+    /// does.
     fn judge(&mut self, now: Duration) -> bool {
         let Window { began, bytes, waited } = self.window;
         let done = rate(bytes, waited);

@@ -1,10 +1,10 @@
-//! Asking twice: a GET that a program waits for, a HEAD or a listing, that takes far longer than others did lately is sent a
-//! second time, and the first of the two to answer is taken. Bodies that begin and then crawl are the business of
-//! `crawl`; both take their leave to ask twice here.
+//! Asking twice: a GET that a program waits for, a HEAD or a listing, that takes far longer than others did lately is
+//! sent a second time, and the first of the two to answer is taken. Bodies that begin and then crawl are the business
+//! of `crawl`; both take their leave to ask twice here.
 //!
-//! One answer in a few hundred is slow for reasons of its own (a busy disk, a lost packet, a connection that a middle box
-//! has forgotten), and a second try meets the same reasons rarely. When the service as a whole is slow, a second try
-//! only adds to the load: so few may be sent that no other request is slowed by them.
+//! One answer in a few hundred is slow for reasons of its own (a busy disk, a lost packet, a connection that a middle
+//! box has forgotten), and a second try meets the same reasons rarely. When the service as a whole is slow, a second
+//! try only adds to the load: so few may be sent that no other request is slowed by them.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -27,8 +27,8 @@ use crate::store::{
 struct Lateness {
     /// No answer is late before this, whatever others took.
     floor: Duration,
-    /// An answer is late after this many times the 95th percentile of those that came lately. Higher ones would be raised
-    /// by the few in a hundred that are late themselves.
+    /// An answer is late after this many times the 95th percentile of those that came lately. Higher ones would be
+    /// raised by the few in a hundred that are late themselves.
     times: u32,
     /// Answers that the percentile is taken of; before so many have come, none is late.
     recent: usize,
@@ -42,8 +42,8 @@ const HEADS: Lateness = LISTINGS;
 /// Pages differ more than answers to GETs do, and a listing may be over before many have come.
 const LISTINGS: Lateness = Lateness { floor: Duration::from_secs(1), times: 4, recent: 16 };
 
-/// Sends late GETs, HEADs and listings a second time. Stands under [`Limit`](super::Limit): the second try takes no place of its
-/// own.
+/// Sends late GETs, HEADs and listings a second time. Stands under [`Limit`](super::Limit): the second try takes no
+/// place of its own.
 #[derive(Debug)]
 pub struct Hedge<S: ?Sized = dyn Store> {
     inner: Arc<S>,

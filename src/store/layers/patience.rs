@@ -1,12 +1,12 @@
 //! How long failures are borne: when a failed request may be sent again, how long to wait before that, and when to give
 //! up.
 //!
-//! The rule is one for all requests, and it is about time, not about tries. An operation that fails is tried again until
-//! it has been failing for [`RetryPolicy::budget`]; a wait that would lead beyond that moment ends there, with one more
-//! try. [`RetryPolicy::grace`] later the operation ends, whatever the last try is doing. It has been failing since its
-//! first failing try was sent, so that a server that says nothing for 20 s has used 20 s of the budget. While no request
-//! at all is answered, the time that an operation waits for a place in the limiter counts too: it began to fail when it
-//! began.
+//! The rule is one for all requests, and it is about time, not about tries. An operation that fails is tried again
+//! until it has been failing for [`RetryPolicy::budget`]; a wait that would lead beyond that moment ends there, with
+//! one more try. [`RetryPolicy::grace`] later the operation ends, whatever the last try is doing. It has been failing
+//! since its first failing try was sent, so that a server that says nothing for 20 s has used 20 s of the budget. While
+//! no request at all is answered, the time that an operation waits for a place in the limiter counts too: it began to
+//! fail when it began.
 
 use std::pin::pin;
 use std::sync::Arc;

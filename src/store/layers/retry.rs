@@ -2,9 +2,10 @@
 //!
 //! A request is tried again while its failure is of a kind that may pass and while the budget lasts, with full-jitter
 //! exponential backoff; a service that says how long to wait is obeyed. Every try goes through the inner store afresh
-//! and is signed anew. A body that breaks is continued with a ranged GET from the first byte that is missing, pinned
-//! to the entity tag of the first answer; the caller sees one body without a seam, or
-//! [`ErrorKind::Changed`](crate::store::ErrorKind::Changed) when the object is no longer the same, or has become shorter.
+//! and is signed anew. A body that breaks is continued with a ranged GET from the first byte that is missing, pinned to
+//! the entity tag of the first answer; the caller sees one body without a seam, or
+//! [`ErrorKind::Changed`](crate::store::ErrorKind::Changed) when the object is no longer the same, or has become
+//! shorter.
 //!
 //! The budget starts anew with every piece of a body: it bounds how long nothing moves, not how long a transfer takes.
 //! What it counts is said in `patience`; how bodies go on, in `resume`.

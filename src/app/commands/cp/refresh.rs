@@ -7,8 +7,8 @@ use crate::app::daemon::registry::{self, Found};
 use crate::config::BucketUrl;
 use crate::copy::Scope;
 
-/// Has this user's mounts list anew where an object, or all below a prefix, was copied to. What cannot be told shows when
-/// what a mount knows is too old.
+/// Has this user's mounts list anew where an object, or all below a prefix, was copied to. What cannot be told shows
+/// when what a mount knows is too old.
 pub(super) fn tell_mounts(to: &BucketUrl, scope: Scope) {
     // Those of other users are not told: what they say of themselves may be made up.
     for entry in registry::all().into_iter().filter(Found::is_own).map(|found| found.entry) {
@@ -34,8 +34,8 @@ pub(super) fn tell_mounts(to: &BucketUrl, scope: Scope) {
     }
 }
 
-/// A directory, the one above it, and so on up to the root, whose path is empty. Keys are no paths of this machine: what
-/// looks like `.` or an empty component is a name.
+/// A directory, the one above it, and so on up to the root, whose path is empty. Keys are no paths of this machine:
+/// what looks like `.` or an empty component is a name.
 fn ancestors(directory: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(directory), |&path| {
         (!path.is_empty()).then(|| path.rsplit_once('/').map_or("", |(above, _)| above))

@@ -35,8 +35,8 @@ use crate::config::{MetricsListen, Problem, Result};
 use crate::files;
 use crate::fs::Fs;
 
-/// Clients at once. For one more the oldest of those that have not asked makes room: who asks about health must not wait
-/// for who says nothing.
+/// Clients at once. For one more the oldest of those that have not asked makes room: who asks about health must not
+/// wait for who says nothing.
 const MOST_CLIENTS: usize = 64;
 
 /// The longest that a client may take over its request and the answer.

@@ -1,8 +1,8 @@
 //! Whether a mount is fit to be used: its bucket answers the programs that read, or a request of this module.
 //!
 //! While programs read, their requests show it and nothing more is sent. Where none has been answered for a while, the
-//! bucket is asked for one key in the background; a request for readiness is told at once what is known, and from the next time
-//! on what came of that. Credentials that are not accepted any more show in the same way.
+//! bucket is asked for one key in the background; a request for readiness is told at once what is known, and from the
+//! next time on what came of that. Credentials that are not accepted any more show in the same way.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,8 +59,8 @@ impl Readiness {
         condition.trouble.map(|_| condition.to_string())
     }
 
-    /// Why the mount should not be used now, in a sentence; `None` when it may be, as far as is known. Must be called within
-    /// a runtime.
+    /// Why the mount should not be used now, in a sentence; `None` when it may be, as far as is known. Must be called
+    /// within a runtime.
     pub(super) fn why_not(self: &Arc<Self>) -> Option<String> {
         let now = self.clock.elapsed();
         let condition = self.metrics.condition(now);

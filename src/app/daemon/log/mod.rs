@@ -124,8 +124,8 @@ fn sink(log: &Log, fallback: Fallback, need: Need) -> Result<(Sink, Option<Probl
     }
 }
 
-/// What a person who starts a daemon in the background should know of its log: that there is none. Only a person is told:
-/// in a container, where this is how things are, it would stand in each log of a start.
+/// What a person who starts a daemon in the background should know of its log: that there is none. Only a person is
+/// told: in a container, where this is how things are, it would stand in each log of a start.
 pub(in crate::app) fn unheard(log: &Log) -> Option<String> {
     let is_heard =
         !std::io::stderr().is_terminal() || log.file.is_some() || SystemLog::at(Path::new(SYSTEM_LOG)).is_ok();
@@ -162,8 +162,8 @@ fn parse(level: &str) -> LevelFilter {
 /// until all is asked for.
 fn targets(level: LevelFilter) -> Targets {
     let others = if level == LevelFilter::TRACE { LevelFilter::DEBUG } else { level.min(LevelFilter::WARN) };
-    // The crate complains where its answer to the kernel's notice that a program was interrupted comes behind the answer to
-    // the program's request itself.
+    // The crate complains where its answer to the kernel's notice that a program was interrupted comes behind the
+    // answer to the program's request itself.
     let replies = if level == LevelFilter::TRACE { others } else { LevelFilter::OFF };
     Targets::new().with_target("ossmount", level).with_target("fuser", replies).with_default(others)
 }

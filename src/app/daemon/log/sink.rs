@@ -51,9 +51,9 @@ impl Write for &Sink {
     }
 }
 
-/// A file that lines are appended to. When it has grown it is kept as `NAME.1`, what was `NAME.1` as `NAME.2` and so on,
-/// and another is begun; a program that has moved it away has it opened anew, and one that was removed is begun anew with
-/// the next line. Lines that the file does not take go elsewhere.
+/// A file that lines are appended to. When it has grown it is kept as `NAME.1`, what was `NAME.1` as `NAME.2` and so
+/// on, and another is begun; a program that has moved it away has it opened anew, and one that was removed is begun
+/// anew with the next line. Lines that the file does not take go elsewhere.
 ///
 /// Its size is asked of the file system for each line, so that what was not written, on a full disk, does not count.
 #[derive(Debug)]
