@@ -41,7 +41,7 @@ impl OddLog {
 
 impl Fs {
     /// Changes the tree under the lock, and says afterwards what has changed. Where very many entries have gone, they
-    /// are seen to bit by bit, so that nobody waits long for the lock.
+    /// are seen to bit by bit, so that no request waits long for the lock.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> (T, Changes)) -> T {
         self.change_for(&self.odd, change)
     }

@@ -13,7 +13,7 @@ use crate::read;
 use crate::store::{Error, ErrorKind, StorageClass};
 use crate::tree::{self, Renewed};
 
-/// Of a larger file, somebody who looks at its kind or its header reads less.
+/// Of a larger file, a program that looks at its kind or its header reads less.
 const EARNEST_BYTES: u64 = 1 << 20;
 /// What comes next is not fetched before this much, or a quarter, is left of a file: it would share the processors with
 /// what is wanted now, and a quarter takes longer than the first byte of another file.

@@ -188,7 +188,7 @@ impl Watched {
         Watched { program, by: By::Requests(Requests::default()) }
     }
 
-    /// A descriptor that goes through the page cache, of somebody who has made these calls until now.
+    /// A descriptor that goes through the page cache, of a program that has made these calls until now.
     pub(super) fn by_calls(program: Option<Program>, opener: Box<dyn Opener>, before: ReadCalls) -> Self {
         Watched { program, by: By::Calls { opener, before, asked_bytes: AtomicU64::new(0) } }
     }

@@ -436,7 +436,7 @@ fn tree_options(options: &Options) -> tree::Options {
 
 impl Drop for Fs {
     fn drop(&mut self) {
-        // What goes on in the background sleeps, and ends when it finds nobody.
+        // What goes on in the background sleeps, and ends when it finds no file system.
         self.wake.notify_one();
     }
 }

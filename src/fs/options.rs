@@ -22,7 +22,7 @@ pub struct Options {
     pub list: list::Options,
     /// What is listed before it is asked for.
     pub listing: ListingMode,
-    /// Memory that the tree of names may take before it forgets what nobody holds.
+    /// Memory that the tree of names may take before it forgets what is not in use.
     pub metadata_bytes: u64,
     /// Bytes of memory that the process may count on; to be shown only. 0 where that is not known.
     pub allowed_bytes: u64,

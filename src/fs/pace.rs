@@ -1,10 +1,10 @@
 //! How far a listing may run ahead of the walk that it serves. Pure: what was listed and what was used in, a budget
 //! out.
 //!
-//! Whoever looks into two directories of a huge bucket must not pay for all of it, and whoever walks it must never
-//! wait. So what is listed ahead stays in proportion to what was used: some times the entries that programs have read,
-//! and some pages for each directory that they have opened, which would have cost one by itself. The latter is what
-//! leads a walk through directories of one file each, in whatever order it visits them.
+//! A program that looks into two directories of a huge bucket must not pay for all of it, and one that walks it must
+//! never wait. So what is listed ahead stays in proportion to what was used: some times the entries that programs have
+//! read, and some pages for each directory that they have opened, which would have cost one by itself. The latter is
+//! what leads a walk through directories of one file each, in whatever order it visits them.
 
 use lru::LruCache;
 

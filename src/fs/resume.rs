@@ -129,7 +129,7 @@ impl Fs {
     }
 
     /// The handle that an earlier life gave to this request, which the kernel has sent again: it was never told, so
-    /// that nobody will close it.
+    /// that it will not be closed.
     pub fn never_told(&self, request: u64) -> Option<u64> {
         self.asked.lock().remove(&request)
     }

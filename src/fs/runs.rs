@@ -23,7 +23,7 @@ const MOST_SHARDS_AHEAD: u64 = 4;
 const PATIENCE: u64 = 3;
 /// The most that it takes, after runs that broke off.
 const MOST_PATIENCE: u64 = 48;
-/// After so many files were read elsewhere, twice as many as there may be readers, nobody waits for what a run named.
+/// After so many files were read elsewhere, twice as many as there may be readers, what a run named is not waited for.
 const QUIET_READS: u64 = 2 * RUNS as u64;
 /// Density is that of the last so many places, more or less.
 const MEMORY: u64 = 128;
@@ -66,7 +66,7 @@ struct FileRun {
     end: u64,
     /// Behind the last that was read or named.
     frontier: u64,
-    /// What the frontier was before nobody seemed to wait any more.
+    /// What the frontier was before the reader seemed to have stopped.
     withdrawn: u64,
     /// Which of the last 64 before `end` were read, the last one in the lowest bit.
     recent: u64,
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(shown, expected);
     }
 
-    /// How many of the files were named before they were read, and how many were named though nobody read them later.
+    /// How many of the files were named before they were read, and how many were named and not read later.
     fn named(read: &[u64], end: u64) -> (usize, usize) {
         let mut runs = Runs::new(Trust::Earned);
         let (mut ahead, mut hits, mut seen) = (HashSet::new(), 0, HashSet::new());

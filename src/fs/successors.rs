@@ -1,8 +1,9 @@
 //! Which files will be wanted next: what stands behind those that were read, in the order of the listing or by the
 //! numbers in their names.
 //!
-//! The tree tells who stands where, `runs` whether somebody goes along there, `numbered` what a name says; the reader
-//! decides how much of it is fetched. Nothing is asked of the store: what the tree does not know is not expected.
+//! The tree tells which file stands where, `runs` whether a reader goes along there, `numbered` what a name says; the
+//! reader decides how much of it is fetched. Nothing is asked of the store: what the tree does not know is not
+//! expected.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -24,7 +25,7 @@ const REMEMBERED: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
 #[derive(Debug)]
 pub(super) struct Successors {
     orders: LruCache<Order, Runs>,
-    /// Orders with files named that nobody has come to, the last to be read at the back.
+    /// Orders with files named that no reader has come to, the last to be read at the back.
     naming: VecDeque<Order>,
     /// Files read in all.
     reads: u64,
@@ -35,7 +36,7 @@ pub(super) struct Successors {
 pub(super) struct Outlook {
     /// Files that will be wanted next, in this order, each on behalf of a run. Some of them may have been named before.
     pub(super) next: Vec<(RunId, Ino)>,
-    /// Runs whose files nobody waits for any more.
+    /// Runs whose files are not waited for any more.
     pub(super) withdrawn: Vec<RunId>,
 }
 

@@ -4,7 +4,7 @@
 //! daemon that takes it would hold all the others for ever, so that the ledger counts the lives that each request sent
 //! again has been under way in. The first time that it comes again it is served like any other. Of those that were
 //! under way at two deaths each is a suspect: they are served one at a time, so that a third death names the guilty
-//! one, which the next life answers with EIO. Requests that merely waited while somebody killed daemons lose one of
+//! one, which the next life answers with EIO. Requests that merely waited while daemons were killed lose one of
 //! their number at most for each death from the third on.
 //!
 //! How the daemon died makes no difference. The kernel sends SIGKILL for want of memory, which a request may have
@@ -184,7 +184,7 @@ mod tests {
     struct Life {
         ledger: Arc<Ledger>,
         suspects: Arc<Suspects>,
-        /// Never dropped: a process that is killed tells nobody.
+        /// Never dropped: a process that is killed says nothing.
         taken: Vec<std::mem::ManuallyDrop<Taken>>,
     }
 

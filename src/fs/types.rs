@@ -108,7 +108,7 @@ pub struct DirEntry<'a> {
     pub is_held: bool,
 }
 
-/// Whether whoever takes an entry has room for more.
+/// Whether the taker of an entry has room for more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Room {
     /// The entry was taken, and another may be.

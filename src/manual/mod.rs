@@ -16,6 +16,7 @@
 //! - [`control`]: requests to a live mount, and how programs make them.
 //! - [`monitoring`]: figures, health, alerts, the live view, the log.
 //! - [`defaults`]: why the defaults are what they are.
+//! - [`decisions`]: what was decided against the usual choice, and the measurement behind it.
 //! - [`tuning`]: what each option changes, measured.
 //! - [`troubleshooting`]: a message, why it is said, and what to do.
 //! - [`migrating`]: what the options of ossfs, Mountpoint, s3fs and rclone are called here.
@@ -26,6 +27,7 @@ pub mod configuration;
 pub mod control;
 pub mod copying;
 pub mod credentials;
+pub mod decisions;
 pub mod defaults;
 pub mod install;
 pub mod kernel;

@@ -65,9 +65,9 @@
 //! | `prefetched_unread_bytes_total` | counter |  | Body bytes received before a program asked for them, and let go before one did. |
 //! | `replay_skipped_total` | counter |  | Objects of a recorded load that have changed, are gone or may not be read. |
 //! | `read_bytes_total` | counter |  | Bytes that programs read through the mount. |
-//! | `reads_total` | counter |  | Read requests answered. |
+//! | `reads_total` | counter |  | Read requests that were answered. |
 //! | `reads_buffered_total` | counter |  | Read requests answered at once from a buffer. |
-//! | `read_errors_total` | counter |  | Reads that failed. |
+//! | `read_errors_total` | counter |  | Read requests that have failed. |
 //! | `reads_waiting` | gauge |  | Read requests that wait for their bytes now. |
 //! | `memory_bytes` | gauge | consumer: read-buffers names | Memory held now, by what it is for. |
 //! | `memory_limit_bytes` | gauge | consumer: read-buffers names | Memory that may be held, by what it is for. |
@@ -83,7 +83,7 @@
 //! | `tree_entries` | gauge |  | Entries held in the tree now. |
 //! | `large_directories` | gauge |  | Directories with more names than there is memory for: they are read straight from the store. |
 //! | `odd_keys_total` | counter |  | Keys left out of the tree because no safe name exists for them. |
-//! | `open_files` | gauge |  | Files open now. |
+//! | `open_files` | gauge |  | Files that are open now. |
 //! | `held_files` | gauge |  | Files of which bytes are held now, open or not. |
 //! | `streams` | gauge |  | Readers that go through a file now, each at its own place. |
 //! | `copies` | gauge | state: queued running done failed cancelled | Copies within the service that are remembered, by state. |

@@ -27,7 +27,7 @@ impl Fs {
         Ok(facts)
     }
 
-    /// Sets the gauges that would be costly to keep up to date: what only somebody who asks needs to know.
+    /// Sets the gauges that would be costly to keep up to date: what is needed only when it is asked for.
     fn sample(&self) -> Vec<Held> {
         let (tree_bytes, large) = {
             let state = self.state.lock();

@@ -102,7 +102,7 @@ impl Files {
 async fn look_up(fs: &Arc<Fs>, directory: Ino, name: &[u8]) -> Result<Option<(Ino, FileKind)>> {
     match fs.clone().lookup(directory, name.to_vec()).await {
         Ok(Entry::Found(attr)) => {
-            // It stays known for as long as it takes to use it, as others do that nobody holds.
+            // It stays known for as long as it takes to use it, as others do that are not in use.
             fs.forget(attr.ino, 1);
             Ok(Some((attr.ino, attr.kind)))
         }

@@ -58,7 +58,7 @@ impl Fs {
                 ),
             ));
         };
-        // Somebody may have dropped it meanwhile.
+        // It may have been dropped meanwhile.
         if let Some(place) = self.desk.pins.lock().get_mut(&ino) {
             *place = Some(pin);
         }

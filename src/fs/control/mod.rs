@@ -1,4 +1,4 @@
-//! Control requests, done: whoever brings one (an ioctl, a line on the socket, an extended attribute) hands its bytes
+//! Control requests, done: the bringer of one (an ioctl, a line on the socket, an extended attribute) hands its bytes
 //! to [`Fs::control`] and passes on what comes back.
 //!
 //! `control` reads the request and says who may ask; here paths become inodes (`paths`), what is known is told
@@ -104,7 +104,7 @@ fn line(answer: &impl Serialize) -> String {
 pub struct Surroundings {
     /// The URL of what is mounted.
     pub source: String,
-    /// Where, absolute and without links; `None` where somebody else mounted for us.
+    /// Where, absolute and without links; `None` where another process mounted.
     pub dir: Option<PathBuf>,
     /// The control socket, from when there is one.
     pub socket: Arc<OnceLock<PathBuf>>,
@@ -159,7 +159,7 @@ pub(super) struct Desk {
 }
 
 impl Fs {
-    /// Says where this file system is mounted, and by whom it is served. Once; a second time changes nothing.
+    /// Says where this file system is mounted, and by which daemon it is served. Once; a second time changes nothing.
     pub fn settle_in(&self, surroundings: Surroundings) {
         let _ = self.desk.surroundings.set(surroundings);
     }

@@ -49,7 +49,7 @@ struct LiveJob {
     task: Option<AbortHandle>,
 }
 
-/// How far a job is, for itself and for whoever asks.
+/// How far a job is, for itself and for status requests.
 #[derive(Debug)]
 struct JobProgress {
     so_far: Mutex<Prefetched>,

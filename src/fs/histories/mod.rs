@@ -249,7 +249,7 @@ impl World {
     }
 }
 
-/// How long somebody thinks: mostly next to nothing, at times as long as things are believed.
+/// How long a program pauses: mostly next to nothing, at times as long as things are believed.
 fn pause(dice: &mut StdRng, ttl: Ttl) -> Duration {
     let long = match ttl {
         Ttl::For(ttl) => ttl.as_millis() as u64 * 5 / 4,

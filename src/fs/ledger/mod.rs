@@ -1,13 +1,13 @@
 //! What must outlive the process, written down as it happens: which directories the kernel knows, what is open.
 //!
 //! A daemon that takes over a live mount has to know what its numbers and handles mean. They are written to a file in
-//! memory, which whoever restarts the daemon keeps, and before the kernel is answered, so that what the kernel knows is
-//! always in it. Files that are not open are left out: the kernel is told that their numbers are stale, looks their
+//! memory, which is kept by what restarts the daemon, and before the kernel is answered, so that what the kernel knows
+//! is always in it. Files that are not open are left out: the kernel is told that their numbers are stale, looks their
 //! names up again, and finds the same numbers.
 //!
 //! The process may be killed at any instant. Records stand one behind the other, each with its length and a sum; one
-//! that is cut short is the last one, and nobody was answered on its strength. When most of the file is about what is
-//! over, the rest is written anew behind it, and one word at the start of the file changes from the old place to the
+//! that is cut short is the last one, and no request was answered on its strength. When most of the file is about what
+//! is over, the rest is written anew behind it, and one word at the start of the file changes from the old place to the
 //! new one.
 //!
 //! | file | what it owns |
@@ -211,7 +211,8 @@ impl Ledger {
         if let Err(error) = appended {
             tracing::error!(%error, "what is open cannot be written down any more: a restart will make a new mount");
             written.is_broken = true;
-            // Nobody must go on with what is not all there. The first page is there, so that this takes no memory.
+            // A ledger that is not all there must not be gone on with. The first page is there, so that this takes no
+            // memory.
             let _ = self.file.write_all_at(&[0; MAGIC.len()], 0);
         }
     }
