@@ -92,9 +92,9 @@ impl Tries {
     }
 
     /// One more page of the same listing is no other try.
-    fn listing(&mut self, waiting: &Waiting) -> bool {
-        if self.listing.as_ref().is_none_or(|last| !Arc::ptr_eq(last, &waiting.turns)) {
-            self.listing = Some(waiting.turns.clone());
+    fn listing(&mut self, turns: &Arc<Semaphore>) -> bool {
+        if self.listing.as_ref().is_none_or(|last| !Arc::ptr_eq(last, turns)) {
+            self.listing = Some(turns.clone());
             self.listings += 1;
         }
         self.listings <= MOST_LISTINGS
@@ -206,7 +206,7 @@ impl Fs {
             };
             // An answer of which nothing is known any more is asked for again where no listing decides instead.
             let asks = matches!(asking, Asking::NotYet) || (matches!(asking, Asking::Done) && waiting.is_none());
-            let mut may_go_on = waiting.as_ref().is_none_or(|waiting| tries.listing(waiting));
+            let mut may_go_on = waiting.as_ref().is_none_or(|waiting| tries.listing(&waiting.turns));
             if let Some(question) = question.filter(|_| asks) {
                 may_go_on &= tries.question();
                 asking = Asking::Now(self.clone().ask_in_turn(parent, question, waiting.as_ref()).boxed());
@@ -215,7 +215,7 @@ impl Fs {
                 tracing::error!(
                     parent = parent.0,
                     name = %name.escape_ascii(),
-                    "a name cannot be looked up: what the store answers is not known any more when it is looked at"
+                    "a name cannot be looked up: the store's answers do not settle it, or are forgotten before they are used"
                 );
                 return Err(Errno::EIO);
             }
@@ -282,8 +282,8 @@ impl Fs {
             Lookup::Unknown { key } if state.is_too_large(parent, self.clock.elapsed()) => {
                 let escaped = || state.tree.key_of_escaped(parent, name).map(|key| Question { key, both: true });
                 let question = key.map(|key| Question { key, both: false }).or_else(escaped);
-                // The name of a part directory, which only a listing could tell, or what the store does not tell at all.
                 match question {
+                    // The name of a part directory, which only a listing could tell.
                     None => Err(TOO_LARGE),
                     question => Ok(Look::Ask { question, listing: None }),
                 }
@@ -419,5 +419,22 @@ async fn wait(asking: Asking, listing: Option<Bells>, left: Duration) -> Result<
             Some(Err(error)) => Err(error),
             _ => Ok(asking),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_up_comes_to_an_end_and_pages_of_one_listing_are_one_try() {
+        let mut tries = Tries::default();
+        let first: Arc<Semaphore> = Arc::new(Semaphore::new(1));
+        assert!((0..1000).all(|_| tries.listing(&first)));
+        let others: Vec<_> = (1..MOST_LISTINGS).map(|_| Arc::new(Semaphore::new(1))).collect();
+        assert!(others.iter().all(|other| tries.listing(other)));
+        assert!(!tries.listing(&first), "whatever is listed now is one listing more");
+        let asked = (0..10).take_while(|_| tries.question()).count();
+        assert_eq!(asked, MOST_QUESTIONS as usize);
     }
 }
