@@ -209,8 +209,11 @@ impl Fs {
             let bells = bells.get_or_insert_with(|| directory.bells.clone());
             match (state, bells.as_mut()) {
                 (OrderState::Growing, Some(bells)) => {
+                    // Where the list is not to be believed any more, the listing that was too large has left nothing of it:
+                    // the next turn sees to that.
                     if let Some(Err(error)) = bells.next().await.ended
                         && bells.left.get().is_none()
+                        && !(error == TOO_LARGE && self.is_doubted(&directory))
                     {
                         return Err(error);
                     }
@@ -227,6 +230,11 @@ impl Fs {
                 (_, _) => return Ok(()),
             }
         }
+    }
+
+    fn is_doubted(&self, directory: &OpenDirectory) -> bool {
+        let order = *directory.order.lock();
+        order.is_some_and(|order| self.state.lock().tree.order_state(order) == Some(OrderState::Doubted))
     }
 
     /// Waits until a directory is known whole whose listing has turned out to be wrong while it was read.

@@ -20,7 +20,7 @@ use super::{Entry, Errno, Fs, Result, Shape, State, Ttl};
 use crate::base::{Ino, Key};
 use crate::metrics::Metric;
 use crate::store::{ErrorKind, HeadRequest};
-use crate::tree::{Lookup, View, split_version};
+use crate::tree::{Lookup, Pin, View, split_version};
 
 /// How long the first page of a listing has before a single name is asked for beside it. Small directories are there
 /// by then; a full page takes several times as long.
@@ -35,6 +35,11 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// Where that is over, both have had the same time: what is left are the last tries.
 const LAST_MOMENT: Duration = Duration::from_secs(5);
+
+/// How often one look-up lists its directory, or asks for its name alone, where what has come is not known any more by
+/// the time it is looked at.
+const MOST_LISTINGS: u32 = 16;
+const MOST_QUESTIONS: u32 = 3;
 
 /// What one look at the tree has brought.
 enum Look {
@@ -54,6 +59,46 @@ struct Waiting {
     bells: Bells,
     /// Turns for questions beside it.
     turns: Arc<Semaphore>,
+}
+
+/// What is known of a directory stays for as long as a look-up in it waits: where memory is full, its answer would else be
+/// forgotten before it is looked at. Must not be dropped under the lock.
+struct Pinned {
+    fs: Arc<Fs>,
+    pin: Option<Pin>,
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        if let Some(pin) = self.pin.take() {
+            self.fs.state.lock().tree.unpin(pin);
+        }
+    }
+}
+
+/// What one look-up has tried, so that it comes to an end whatever becomes of the answers.
+#[derive(Default)]
+struct Tries {
+    /// The turns of the last listing, which tell it from others.
+    listing: Option<Arc<Semaphore>>,
+    listings: u32,
+    questions: u32,
+}
+
+impl Tries {
+    fn question(&mut self) -> bool {
+        self.questions += 1;
+        self.questions <= MOST_QUESTIONS
+    }
+
+    /// One more page of the same listing is no other try.
+    fn listing(&mut self, turns: &Arc<Semaphore>) -> bool {
+        if self.listing.as_ref().is_none_or(|last| !Arc::ptr_eq(last, turns)) {
+            self.listing = Some(turns.clone());
+            self.listings += 1;
+        }
+        self.listings <= MOST_LISTINGS
+    }
 }
 
 /// Who looks for a name.
@@ -134,8 +179,10 @@ impl Fs {
         let since = looking.since;
         let mut asking = Asking::NotYet;
         let mut has_waited = false;
+        let mut tries = Tries::default();
+        let mut pinned = Pinned { fs: self.clone(), pin: None };
         loop {
-            let look = self.look(parent, name, looking, &asking)?;
+            let look = self.look(parent, name, looking, &asking, &mut pinned.pin)?;
             let (question, waiting) = match look {
                 Look::Settled(entry) => {
                     self.metrics.add(Metric::LookupsKnown, u64::from(!has_waited));
@@ -157,8 +204,20 @@ impl Fs {
                 }
                 Look::Ask { question, listing } => (question, listing),
             };
-            if let (Asking::NotYet, Some(question)) = (&asking, question) {
+            // An answer of which nothing is known any more is asked for again where no listing decides instead.
+            let asks = matches!(asking, Asking::NotYet) || (matches!(asking, Asking::Done) && waiting.is_none());
+            let mut may_go_on = waiting.as_ref().is_none_or(|waiting| tries.listing(&waiting.turns));
+            if let Some(question) = question.filter(|_| asks) {
+                may_go_on &= tries.question();
                 asking = Asking::Now(self.clone().ask_in_turn(parent, question, waiting.as_ref()).boxed());
+            }
+            if !may_go_on {
+                tracing::error!(
+                    parent = parent.0,
+                    name = %name.escape_ascii(),
+                    "a name cannot be looked up: the store's answers do not settle it, or are forgotten before they are used"
+                );
+                return Err(Errno::EIO);
             }
             has_waited = true;
             let left = LONGEST.saturating_sub(self.clock.elapsed().saturating_sub(since)).max(LAST_MOMENT);
@@ -186,10 +245,32 @@ impl Fs {
         }
     }
 
-    fn look(self: &Arc<Self>, parent: Ino, name: &[u8], looking: Looking, asking: &Asking) -> Result<Look> {
+    /// Looks at the tree; who must wait then has the directory pinned.
+    fn look(
+        self: &Arc<Self>,
+        parent: Ino,
+        name: &[u8],
+        looking: Looking,
+        asking: &Asking,
+        pin: &mut Option<Pin>,
+    ) -> Result<Look> {
+        let mut state = self.state.lock();
+        let look = self.look_at(&mut state, parent, name, looking, asking)?;
+        if pin.is_none() && !matches!(look, Look::Settled(_)) {
+            *pin = state.tree.pin(parent);
+        }
+        Ok(look)
+    }
+
+    fn look_at(
+        self: &Arc<Self>,
+        state: &mut State,
+        parent: Ino,
+        name: &[u8],
+        looking: Looking,
+        asking: &Asking,
+    ) -> Result<Look> {
         let Looking { since, told } = looking;
-        let mut guard = self.state.lock();
-        let state = &mut *guard;
         self.count_name(state, parent);
         match state.tree.lookup_again(parent, name, self.clock.elapsed(), since, told) {
             Lookup::Found(view) if view.shape == Shape::Unresolved => Ok(Look::Resolve(view.ino)),
@@ -201,18 +282,19 @@ impl Fs {
             Lookup::Unknown { key } if state.is_too_large(parent, self.clock.elapsed()) => {
                 let escaped = || state.tree.key_of_escaped(parent, name).map(|key| Question { key, both: true });
                 let question = key.map(|key| Question { key, both: false }).or_else(escaped);
-                // The name of a part directory, which only a listing could tell, or what the store does not tell at all.
-                match asking {
-                    Asking::Done => Err(Errno::EIO),
-                    _ if question.is_none() => Err(TOO_LARGE),
-                    _ => Ok(Look::Ask { question, listing: None }),
+                match question {
+                    // The name of a part directory, which only a listing could tell.
+                    None => Err(TOO_LARGE),
+                    question => Ok(Look::Ask { question, listing: None }),
                 }
             }
             Lookup::Unknown { key } => {
                 let question = key.map(|key| Question { key, both: false });
                 let going_on = state.going_on(parent).is_some();
                 let must_list = matches!(asking, Asking::Done | Asking::Late(_)) || question.is_none();
-                if !must_list && !going_on && !state.tree.worth_listing(parent, since) {
+                // Where memory is full, the other names that a listing brings would not be kept.
+                let is_full = state.tree.bytes() as u64 > self.options.metadata_bytes;
+                if !must_list && !going_on && (is_full || !state.tree.worth_listing(parent, since)) {
                     return Ok(Look::Ask { question, listing: None });
                 }
                 let since = Since::new(since, self.believed_for());
@@ -337,5 +419,22 @@ async fn wait(asking: Asking, listing: Option<Bells>, left: Duration) -> Result<
             Some(Err(error)) => Err(error),
             _ => Ok(asking),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_up_comes_to_an_end_and_pages_of_one_listing_are_one_try() {
+        let mut tries = Tries::default();
+        let first: Arc<Semaphore> = Arc::new(Semaphore::new(1));
+        assert!((0..1000).all(|_| tries.listing(&first)));
+        let others: Vec<_> = (1..MOST_LISTINGS).map(|_| Arc::new(Semaphore::new(1))).collect();
+        assert!(others.iter().all(|other| tries.listing(other)));
+        assert!(!tries.listing(&first), "whatever is listed now is one listing more");
+        let asked = (0..10).take_while(|_| tries.question()).count();
+        assert_eq!(asked, MOST_QUESTIONS as usize);
     }
 }

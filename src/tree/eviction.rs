@@ -27,6 +27,10 @@ pub enum Evicted {
     InUse,
 }
 
+/// Keeps what is known of a directory, from [`Tree::pin`] to [`Tree::unpin`].
+#[derive(Debug)]
+pub struct Pin(NodeId);
+
 /// A file that the kernel refers to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Referred {
@@ -96,6 +100,19 @@ impl Tree {
             left = left.saturating_sub(self.evict_chunk(self.recency.oldest));
         }
         Evicted::Enough
+    }
+
+    /// Keeps what is known of a directory, and what will be, for somebody who waits for an answer that comes into it. `None`
+    /// if there is no such directory.
+    pub fn pin(&mut self, directory: Ino) -> Option<Pin> {
+        let id = self.find_ino(directory).filter(|&id| self.nodes.at(id).is_directory())?;
+        self.hold(id);
+        Some(Pin(id))
+    }
+
+    /// Whoever waited has the answer, or does not wait any more.
+    pub fn unpin(&mut self, pin: Pin) {
+        self.release(pin.0);
     }
 
     /// Goes through one chunk of a directory's children; says how much work that was.
@@ -323,6 +340,21 @@ mod tests {
         assert_eq!(tree.len(), 1);
         list_directory(&mut tree, &bucket, Ino::ROOT, 1000, |_| {});
         assert_eq!(entries(&mut tree, Ino::ROOT).len(), 3);
+    }
+
+    #[test]
+    fn what_somebody_waits_for_stays() {
+        let (mut tree, _, directories) = listed(2, 100);
+        let pins = [tree.pin(directories[0]).unwrap(), tree.pin(directories[0]).unwrap()];
+        for pin in pins {
+            assert_eq!(evict(&mut tree, 0), Evicted::InUse);
+            assert_eq!(tree.len(), 1 + 1 + 100, "the directory and its files");
+            assert!(is_listed(&mut tree, directories[0]));
+            tree.unpin(pin);
+        }
+        assert_eq!(evict(&mut tree, 0), Evicted::InUse);
+        assert_eq!(tree.len(), 1);
+        assert!(tree.pin(directories[0]).is_none(), "it is gone");
     }
 
     #[test]

@@ -88,7 +88,7 @@ use self::order::Order;
 use self::removal::Graves;
 use crate::base::{ETag, Ino, Timestamp};
 
-pub use self::eviction::{Evicted, Referred};
+pub use self::eviction::{Evicted, Pin, Referred};
 pub use self::listing::{Depth, Item, Listing, Standing, TreePart};
 pub use self::lookup::{Believed, LastListing, Lookup, split_version};
 pub use self::order::{OrderId, OrderState, Row, Take};
