@@ -24,7 +24,7 @@ pub(super) struct OpenDirectory {
     pub(super) order: Mutex<Option<OrderId>>,
     /// What is read straight from the store.
     pub(super) rest: Mutex<Option<Arc<Rest>>>,
-    /// Ring while the list grows. Kept for the handle's life, so that the listing knows that somebody wants it.
+    /// Ring while the list grows. Kept for the handle's life, so that the listing knows that it is wanted.
     pub(super) bells: Option<Bells>,
     /// Listings that bring this directory as part of a walk, which comes further as it is read.
     ahead: Vec<Arc<Run>>,
@@ -209,8 +209,8 @@ impl Fs {
             let bells = bells.get_or_insert_with(|| directory.bells.clone());
             match (state, bells.as_mut()) {
                 (OrderState::Growing, Some(bells)) => {
-                    // Where the list is not to be believed any more, the listing that was too large has left nothing of it:
-                    // the next turn sees to that.
+                    // Where the list is not to be believed any more, the listing that was too large has left nothing of
+                    // it: the next turn sees to that.
                     if let Some(Err(error)) = bells.next().await.ended
                         && bells.left.get().is_none()
                         && !(error == TOO_LARGE && self.is_doubted(&directory))

@@ -1,9 +1,9 @@
 //! Listings going on: tasks that apply page after page to the tree, and ring a bell each time.
 //!
 //! There are two kinds. A directory's own listing is shared by all who wait for that directory; who goes away does not
-//! stop it, but it stops by itself when nobody has waited for [`UNATTENDED_PAGES`] pages, so that one look-up in a
-//! directory of a hundred million objects does not list them all, or when nobody waits and no page comes; pages without
-//! a name count for [`NAMELESS_COST`]. A wide listing brings everything below a directory, for a walk, for
+//! stop it, but it stops by itself when no program has waited for [`UNATTENDED_PAGES`] pages, so that one look-up in a
+//! directory of a hundred million objects does not list them all, or when no program waits and no page comes; pages
+//! without a name count for [`NAMELESS_COST`]. A wide listing brings everything below a directory, for a walk, for
 //! `listing=eager` or because it was asked to be refreshed. No program depends on a wide one alone: one that wants a
 //! directory that it has not come to lists that directory beside it, and is woken by both.
 //!
@@ -31,10 +31,10 @@ use crate::metrics::Metric;
 use crate::store::Error;
 use crate::tree::{Changes, Depth, Item, Listing, Standing};
 
-/// Pages that a directory's own listing goes on for while nobody waits.
+/// Pages that a directory's own listing goes on for while no program waits.
 const UNATTENDED_PAGES: u64 = 1000;
 
-/// How long a listing goes on while nobody waits and no page comes. Pages of slow stores take a second or two.
+/// How long a listing goes on while no program waits and no page comes. Pages of slow stores take a second or two.
 const UNATTENDED_WAIT: Duration = Duration::from_secs(5);
 
 /// As how many pages one counts that shows no name: it may be one of very many.
@@ -50,7 +50,7 @@ const WALK_PAUSE: Duration = Duration::from_secs(10);
 /// What a listing is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Purpose {
-    /// Somebody wants the directory now.
+    /// A program wants the directory now.
     Asked,
     /// A walk will want it.
     Ahead,
@@ -58,7 +58,7 @@ pub(super) enum Purpose {
     Everything,
     /// What is known would soon be too old.
     Upkeep,
-    /// Somebody waits for all of it to be listed anew.
+    /// A refresh waits for all of it to be listed anew.
     Refresh,
 }
 
@@ -151,7 +151,7 @@ pub(super) enum Joined {
     Behind(Behind),
 }
 
-/// The end of a listing that somebody waits behind.
+/// The end of a listing that a request waits behind.
 #[derive(Debug)]
 pub(super) struct Behind(watch::Receiver<Option<Result<()>>>);
 
@@ -239,7 +239,7 @@ impl Run {
         inside && self.span.covers(&KeySpan::below(prefix))
     }
 
-    /// What is rung when it is over, for somebody who wants nothing of it. To be called under the lock.
+    /// What is rung when it is over, for a waiter that wants nothing of it. To be called under the lock.
     pub(super) fn behind(&self) -> Behind {
         Behind(self.over.subscribe())
     }
@@ -253,7 +253,7 @@ impl Run {
         }
     }
 
-    /// Returns when nobody has waited for a page for a while, if it is a listing that serves those who wait.
+    /// Returns when no program has waited for a page for a while, if it is a listing that serves those who wait.
     async fn left_alone(&self) {
         if !matches!(self.purpose, Purpose::Asked | Purpose::Ahead) {
             return std::future::pending().await;
@@ -280,7 +280,7 @@ impl Run {
 enum End {
     /// It has come to its end, or another one has brought the same.
     Whole,
-    /// Nobody wants the rest.
+    /// The rest is not wanted.
     Unwanted,
     /// It brings more than memory holds.
     TooLarge,
@@ -460,7 +460,7 @@ impl Fs {
     /// Takes a listing out of those going on, unless a waiter has come; whether it did.
     fn stops_unattended(&self, directory: Ino, run: &Arc<Run>) -> bool {
         let mut state = self.state.lock();
-        // Under the lock, under which whoever wants to wait subscribes.
+        // Under the lock, under which waiters subscribe.
         let stops = run.bell.receiver_count() == 0;
         if stops {
             state.end_run(directory, run);
@@ -471,14 +471,14 @@ impl Fs {
     fn list_options(&self, purpose: Purpose) -> list::Options {
         let given = list::Options { held_bytes: self.options.metadata_bytes / 2, ..self.options.list.clone() };
         match purpose {
-            // In the background, and nobody waits.
+            // In the background, and no program waits.
             Purpose::Upkeep => list::Options { concurrency: given.concurrency.div_ceil(4), ..given },
             _ => given,
         }
     }
 
-    /// The error that a listing ends with. Of what no program waits for, none is told: whoever wants the names lists
-    /// them again, and is told what comes of that.
+    /// The error that a listing ends with. Of what no program waits for, none is told: a program that wants the names
+    /// lists them again, and is told what comes of that.
     fn listing_failed(&self, purpose: Purpose, error: &Error) -> Errno {
         match purpose {
             Purpose::Asked | Purpose::Refresh => self.report("listing a directory", error),

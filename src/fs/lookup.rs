@@ -61,8 +61,8 @@ struct Waiting {
     turns: Arc<Semaphore>,
 }
 
-/// What is known of a directory stays for as long as a look-up in it waits: where memory is full, its answer would else be
-/// forgotten before it is looked at. Must not be dropped under the lock.
+/// What is known of a directory stays for as long as a look-up in it waits: where memory is full, its answer would else
+/// be forgotten before it is looked at. Must not be dropped under the lock.
 struct Pinned {
     fs: Arc<Fs>,
     pin: Option<Pin>,
@@ -165,7 +165,7 @@ impl Fs {
     }
 
     /// Remembers what the kernel is about to remember, so that it can be told when it is no longer so, and so that it
-    /// is noticed when somebody waits for the name to appear. From when on is what was `told` before, unless the store
+    /// is noticed when a program waits for the name to appear. From when on is what was `told` before, unless the store
     /// was asked since.
     fn absent(&self, parent: Ino, name: Vec<u8>, ttl: Duration, told: Option<Duration>) -> Entry {
         let now = self.clock.elapsed();
@@ -306,7 +306,8 @@ impl Fs {
                     Joined::Behind(behind) if matches!(asking, Asking::Done) || question.is_none() => {
                         Ok(Look::Behind(behind))
                     }
-                    // What is asked for alone is answered sooner than that is over, and goes on only while it is waited for.
+                    // What is asked for alone is answered sooner than that is over, and goes on only while it is waited
+                    // for.
                     Joined::Behind(_) => Ok(Look::Ask { question, listing: None }),
                 }
             }

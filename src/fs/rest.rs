@@ -1,5 +1,5 @@
-//! Directories with more names than memory holds: a handle reads them straight from the store, page by page, and nothing
-//! of that enters the tree.
+//! Directories with more names than memory holds: a handle reads them straight from the store, page by page, and
+//! nothing of that enters the tree.
 //!
 //! A listing that comes to the limit ends. What it has settled by then stays for the handles that have joined it; the
 //! keys that it has not settled are what is left, and each handle lists those for itself, in the order of the keys, so
@@ -9,8 +9,8 @@
 //! The kernel is told to believe nothing of such entries: it looks up those that a program wants more of, and that
 //! look-up is what the tree counts. What it counts itself for having been shown them, it gives back in vain.
 //!
-//! A handle keeps one page, what is on its way behind that, and of pages before it, here and there, where they began, so
-//! that it can go back. All three are bounded, and what is on its way for all handles together.
+//! A handle keeps one page, what is on its way behind that, and of pages before it, here and there, where they began,
+//! so that it can go back. All three are bounded, and what is on its way for all handles together.
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
@@ -491,8 +491,8 @@ impl Fs {
         Some(rest)
     }
 
-    /// A handle whose list was made from listings that are not to be believed reads all of the directory straight from the
-    /// store, but for the names that it has had.
+    /// A handle whose list was made from listings that are not to be believed reads all of the directory straight from
+    /// the store, but for the names that it has had.
     pub(super) fn read_anew(&self, directory: &OpenDirectory) {
         let mut rest = directory.rest.lock();
         let Some(order) = *directory.order.lock() else { return };

@@ -301,8 +301,8 @@ async fn servers_that_keep_no_order_are_refused_and_those_without_start_after_ar
     assert_fits(&bed.fs);
 }
 
-/// Components that keys of a directory begin with: short ones that are beginnings of each other, directories, odd names,
-/// and some too long for a name.
+/// Components that keys of a directory begin with: short ones that are beginnings of each other, directories, odd
+/// names, and some too long for a name.
 fn components(dice: &mut StdRng) -> BTreeSet<String> {
     let text = |dice: &mut StdRng, characters: &[u8], most: usize| -> String {
         (0..dice.random_range(1..=most))

@@ -81,7 +81,7 @@ impl Fs {
     }
 
     /// Takes up what an earlier life has left, once and before the first request. What cannot be put back is stale to
-    /// whoever uses it. Gives the files that are still open.
+    /// the users of it. Gives the files that are still open.
     pub fn resume(&self, ledger: Arc<Ledger>, past: Past) -> Vec<StillOpen> {
         let life = past.note(LIFE).and_then(|life| life.parse::<u64>().ok()).unwrap_or(0) % LIVES + 1;
         ledger.note(LIFE, &life.to_string());

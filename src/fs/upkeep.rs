@@ -1,9 +1,9 @@
 //! What goes on in the background: directories in use are listed again before what is known of them gets too old, and
-//! what nobody holds is forgotten when it takes too much memory.
+//! what is not in use is forgotten when it takes too much memory.
 //!
 //! So a program that polls a directory, or opens files of it regularly, never waits for a listing. What that may cost
 //! is bounded twice: by the number of directories that are watched, and by the rule that a listing in the background
-//! must have been paid for since the last one, by somebody who opened the directory, or by as many look-ups and opens
+//! must have been paid for since the last one, by a program that opened the directory, or by as many look-ups and opens
 //! in it as it has pages. A huge directory is kept fresh for those who read it, not for one name in it. And what a
 //! program does with a listing while that is new is what it was made for, and no reason to make another: only who comes
 //! back later shows that the directory is wanted again.
@@ -64,7 +64,7 @@ enum Age {
     Young,
     /// It should be made again now, if it is worth its pages.
     Old { pages: usize },
-    /// Whoever wants it next waits for a new one.
+    /// The next program that wants it waits for a new one.
     Over,
 }
 
@@ -264,7 +264,7 @@ impl Fs {
         (may_be_due || is_over_budget).then_some(period)
     }
 
-    /// Forgets what was not used for longest and that nobody holds, where the tree takes too much memory: a little more
+    /// Forgets what was not used for longest and is not in use, where the tree takes too much memory: a little more
     /// than it must, so that there is some peace afterwards.
     pub(super) async fn evict(&self) {
         if !self.is_over_budget() {
@@ -356,8 +356,8 @@ fn age(age: Duration, ttl: Duration, entries: usize) -> Age {
     }
 }
 
-/// Holds the file system only while there is something to do, so that it can go. Sleeps until it is woken where nothing was
-/// used lately.
+/// Holds the file system only while there is something to do, so that it can go. Sleeps until it is woken where nothing
+/// was used lately.
 async fn keep_up(fs: Weak<Fs>, wake: Arc<Notify>) {
     loop {
         let Some(fs) = fs.upgrade() else { return };

@@ -1,5 +1,5 @@
-//! Questions for little of a listing: whether any key begins with a prefix, and what a listing tells of one key. Each is
-//! one request, or a few where the server answers with pages that show no name.
+//! Questions for little of a listing: whether any key begins with a prefix, and what a listing tells of one key. Each
+//! is one request, or a few where the server answers with pages that show no name.
 
 use std::sync::Arc;
 

@@ -60,13 +60,14 @@ impl Findings {
         }
     }
 
-    /// Grows with each page that breaks the rules. Listings going on begin anew then, and what was settled before is not
-    /// to be believed.
+    /// Grows with each page that breaks the rules. Listings going on begin anew then, and what was settled before is
+    /// not to be believed.
     pub fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// A page has broken the rules, which a listing has found that knows of this epoch; nothing new if there is another.
+    /// A page has broken the rules, which a listing has found that knows of this epoch; nothing new if there is
+    /// another.
     pub(super) fn doubt(&self, epoch: u64) {
         let _ = self.epoch.compare_exchange(epoch, epoch + 1, Ordering::AcqRel, Ordering::Acquire);
     }

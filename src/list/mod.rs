@@ -2,7 +2,8 @@
 //!
 //! [`pages()`] is the seam: callers say what to list and get pages until the stream ends, each key in exactly one of
 //! them. Every page says which span of keys it settles; the spans of all pages together are everything that was asked
-//! for. A listing that has to begin anew says so, and gives names a second time unless it is told not to. Keys that appear or vanish meanwhile may be shown or not, keys that exist throughout are shown once.
+//! for. A listing that has to begin anew says so, and gives names a second time unless it is told not to. Keys that
+//! appear or vanish meanwhile may be shown or not, keys that exist throughout are shown once.
 //!
 //! `splitter` decides what to ask for, with `guess` (where keys probably are) and `tops` (names at the top) as its
 //! eyes; it is pure. [`Pages`] sends what it asks for, hands the answers in and gives the pages on. No knowledge of

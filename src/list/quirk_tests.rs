@@ -105,8 +105,8 @@ fn all_quirks() -> impl Strategy<Value = Quirks> {
     )
 }
 
-/// What callers list: nothing that ends before the last key of its prefix, and nothing that begins at a key which a server
-/// of another order has elsewhere among the others, where no page could show it.
+/// What callers list: nothing that ends before the last key of its prefix, and nothing that begins at a key which a
+/// server of another order has elsewhere among the others, where no page could show it.
 fn scopes() -> impl Strategy<Value = ListScope> {
     let from = prop::option::of("[abc/0-3]{0,3}");
     ("([ab]/)?", any::<bool>(), any::<bool>(), from).prop_map(|(prefix, directory, sorted, from)| {

@@ -1,14 +1,15 @@
 //! Which requests list a span of keys fastest. Pure: answers go in, requests come out.
 //!
 //! The span is cut into *segments*, each of which is listed from its beginning to its end by requests one after the
-//! other. A segment whose remainder seems to hold several pages is cut in two wherever a request may still be sent,
-//! the largest remainder first, so that a worker that is done early takes over from one that is not. The cuts partition the
+//! other. A segment whose remainder seems to hold several pages is cut in two wherever a request may still be sent, the
+//! largest remainder first, so that a worker that is done early takes over from one that is not. The cuts partition the
 //! keys, so that none is lost and none comes twice, wherever they lie; where they lie decides the number of requests,
 //! and is the business of `cuts`.
 //!
-//! All of this holds only where keys come in byte order, each once, and from any given key on. Every page is checked for
-//! that, and so is every place at which two segments meet (see `joints`). What breaks it is a [`Stop::Distrust`]: what
-//! was given out is no longer to be believed, and the listing begins anew in the way that is right for such a server.
+//! All of this holds only where keys come in byte order, each once, and from any given key on. Every page is checked
+//! for that, and so is every place at which two segments meet (see `joints`). What breaks it is a [`Stop::Distrust`]:
+//! what was given out is no longer to be believed, and the listing begins anew in the way that is right for such a
+//! server.
 
 mod cuts;
 mod joints;
@@ -42,8 +43,8 @@ pub(super) enum Stop {
     Failed(Error),
     /// The server can be relied on no further than this.
     Distrust(Trust),
-    /// Two segments contradict each other: either names have changed there meanwhile, or the server keeps another order.
-    /// Listed page by page, it shows which.
+    /// Two segments contradict each other: either names have changed there meanwhile, or the server keeps another
+    /// order. Listed page by page, it shows which.
     Doubt,
 }
 

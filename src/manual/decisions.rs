@@ -1,5 +1,6 @@
-//! Decisions that a reader of the code may want to undo, each with what was measured when it was made. The machines had two
-//! cores and were shared, so that the ratios count and the times do not. A better measurement is a reason to change one.
+//! Decisions that a reader of the code may want to undo, each with what was measured when it was made. The machines had
+//! two cores and were shared, so that the ratios count and the times do not. A better measurement is a reason to change
+//! one.
 //!
 //! | decision | instead of | what was measured |
 //! |---|---|---|

@@ -53,7 +53,7 @@
 //!
 //! A mount can be served over NFS by these handles: NFS-Ganesha does it (its FSAL_VFS; `tests/suites/nfs` tries it),
 //! with `allow-other`. After the death of a daemon a server that keeps handles of its own (Ganesha does) answers
-//! ESTALE, and then "no such file", for files that nobody had open, until something lists their directories on the
+//! ESTALE, and then "no such file", for files that no program had open, until something lists their directories on the
 //! mount, as `find` does. The kernel's own server (knfsd) has not been tried.
 //!
 //! # Unmounting

@@ -54,9 +54,9 @@
 //!   what has changed, and keeps the rest: inode numbers, attributes and pages stay.
 //! - Names take some 100 bytes each beside their own; `metadata-memory` bounds them. Beyond it, directories that were
 //!   not used for long are forgotten, and listed again when they are wanted. What the kernel refers to stays until it
-//!   forgets it: it is asked to forget files that nobody has open, and gets further names without their attributes, so that
-//!   `ls -l` and `find -size` look each of them up. Until it has, a look-up asks for its name alone rather than list names that
-//!   would not be kept, and what is known of a directory stays for as long as a look-up in it waits.
+//!   forgets it: it is asked to forget files that no program has open, and gets further names without their attributes,
+//!   so that `ls -l` and `find -size` look each of them up. Until it has, a look-up asks for its name alone rather than
+//!   list names that would not be kept, and what is known of a directory stays for as long as a look-up in it waits.
 //!
 //! # Directories larger than memory
 //!
@@ -78,9 +78,9 @@
 //! - A daemon that is started again does not go on with such a listing: the program that reads it gets an error, and
 //!   opens the directory anew.
 //! - A directory that has become small is kept again as soon as a program has read all of it.
-//! - A server that does not list from a given key on (`no-start-after`) is read the same way, one page after the other. One
-//!   that keeps no order is not: without an order there is no place to go on from, and no way to tell that each name came
-//!   once. Such a directory is refused with EIO, and the log says why.
+//! - A server that does not list from a given key on (`no-start-after`) is read the same way, one page after the other.
+//!   One that keeps no order is not: without an order there is no place to go on from, and no way to tell that each
+//!   name came once. Such a directory is refused with EIO, and the log says why.
 //! - `refresh` of such a directory forgets what is known of it. A recursive one over more names than fit fails.
 //!
 //! Beyond `metadata-memory` the daemon holds for names: pages on their way, at most four for each of the

@@ -102,15 +102,15 @@ impl Tree {
         Evicted::Enough
     }
 
-    /// Keeps what is known of a directory, and what will be, for somebody who waits for an answer that comes into it. `None`
-    /// if there is no such directory.
+    /// Keeps what is known of a directory, and what will be, for a request that waits for an answer that comes into it.
+    /// `None` if there is no such directory.
     pub fn pin(&mut self, directory: Ino) -> Option<Pin> {
         let id = self.find_ino(directory).filter(|&id| self.nodes.at(id).is_directory())?;
         self.hold(id);
         Some(Pin(id))
     }
 
-    /// Whoever waited has the answer, or does not wait any more.
+    /// The request has its answer, or does not wait any more.
     pub fn unpin(&mut self, pin: Pin) {
         self.release(pin.0);
     }
