@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 
 use super::tests::Bed;
 use super::*;
-use crate::store::layers::{EmptyPages, KeyOrder, QuirkStore, Quirks, StartAfter};
+use crate::store::layers::{EmptyPages, Fault, KeyOrder, Operation, QuirkStore, Quirks, StartAfter};
 use crate::store::memory::MemoryStore;
 
 fn bucket(keys: &[String]) -> MemoryStore {
@@ -84,6 +86,26 @@ async fn every_name_is_found_once_in_every_mode_again_and_again() {
                 assert!(found == keys, "{server}, {listing:?}, {round}: {} of {}", found.len(), keys.len());
                 assert_eq!(bed.attr("set11/part/004.bin").await.size, 1);
                 bed.pass(61);
+            }
+        }
+    }
+}
+
+/// A wide listing and the root's own one bring the same names, and the answers come late by any time.
+#[tokio::test(start_paused = true)]
+async fn every_name_is_found_in_whatever_order_the_pages_of_two_listings_come() {
+    let keys = sorted(wide_and_deep());
+    for (server, quirks) in servers() {
+        for seed in 0..if quirks.repeated_prefixes { 24 } else { 4 } {
+            let bed = bed(&keys, quirks, ListingMode::Eager);
+            let mut dice = StdRng::seed_from_u64(seed);
+            for _ in 0..50 {
+                bed.faults.once(Operation::List, Fault::Late(Duration::from_millis(dice.random_range(0..200))));
+            }
+            for round in 0..3 {
+                let found = sorted(walk(&bed, Ino::ROOT, String::new()).await);
+                assert!(found == keys, "{server}, {seed}, {round}: {} of {}", found.len(), keys.len());
+                bed.pass(if round == 0 { 0 } else { 61 });
             }
         }
     }

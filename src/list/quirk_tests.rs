@@ -77,6 +77,17 @@ fn believed(pages: &[Page], scope: &ListScope) -> Vec<String> {
     names
 }
 
+/// The first page that does not show all that its span holds, and the names that it should show.
+fn untrue<'p>(pages: &'p [Page], expected: &[String]) -> Option<(&'p Page, Vec<String>)> {
+    let inside = |page: &Page| expected.iter().filter(|name| page.span.holds(name)).cloned().collect::<Vec<_>>();
+    let mut all = pages.iter().map(|page| (page, inside(page)));
+    all.find(|(page, inside)| {
+        let mut shown = names(std::slice::from_ref(page));
+        shown.sort_unstable();
+        shown != *inside
+    })
+}
+
 /// Keys of several directories, with characters that the two orders see differently.
 fn key_sets() -> impl Strategy<Value = BTreeSet<String>> {
     let mixed = prop::collection::btree_set("[ab/\u{e000}\u{ff00}\u{10000}\u{1f600}-]{1,4}", 0..80);
@@ -140,6 +151,10 @@ proptest! {
             prop_assert_eq!(&believed(&listed, &scope), &expected);
             let all: BTreeSet<_> = names(&listed).into_iter().collect();
             prop_assert!(all.into_iter().eq(expected.iter().cloned()), "what is shown is there: {:?}", listed);
+            // Where another order shows, it shows only on a later page.
+            if quirks.order == KeyOrder::Bytes && !(quirks.repeated_prefixes && quirks.duplicates) {
+                prop_assert_eq!(untrue(&listed, &expected), None);
+            }
         }
         let once = pages(store, scope.clone(), &options(page_size, concurrency)).each_once();
         let mut once = names(&paused().block_on(once.try_collect::<Vec<_>>()).unwrap());
@@ -264,5 +279,24 @@ async fn a_page_boundary_between_two_orders_loses_nothing() {
             let listed: Vec<_> = listed.try_collect().await.unwrap();
             assert!(believed(&listed, &ListScope::subtree("")).iter().eq(&present), "{page_size} {concurrency}");
         }
+    }
+}
+
+/// The first page of such a server shows prefixes that lie far behind its last key: keys between them come later.
+#[tokio::test(start_paused = true)]
+async fn common_prefixes_on_each_page_settle_nothing_behind_the_keys_of_the_page() {
+    let files = |n: usize| (0..n).map(|n| format!("file{n:02}"));
+    for (what, keys, settled) in [
+        ("behind the files", files(25).chain((0..4).map(|n| format!("set{n}/x"))).collect::<Vec<_>>(), 10),
+        ("on both sides", files(25).chain(["a/x", "z/x"].map(str::to_owned)).collect(), 10),
+        ("before a file", (0..15).map(|n| format!("dir{n:02}/x")).chain(["dir12-file".to_owned()]).collect(), 0),
+    ] {
+        let store = QuirkStore::new(bucket(&keys), Quirks { repeated_prefixes: true, ..Quirks::default() });
+        let scope = ListScope::directory("");
+        let listed: Vec<_> = pages(Arc::new(store), scope.clone(), &options(10, 4)).try_collect().await.unwrap();
+        let expected = expected(&keys.into_iter().collect(), &scope);
+        assert_eq!(untrue(&listed, &expected), None, "{what}");
+        assert!(listed.iter().any(|page| page.begins_anew), "{what}: the second page shows it");
+        assert_eq!(names(&listed[..1]).len(), settled, "{what}: {listed:?}");
     }
 }

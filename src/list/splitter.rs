@@ -10,6 +10,10 @@
 //! for that, and so is every place at which two segments meet (see `joints`). What breaks it is a [`Stop::Distrust`]:
 //! what was given out is no longer to be believed, and the listing begins anew in the way that is right for such a
 //! server.
+//!
+//! There are servers that repeat all common prefixes on each page, so that the first page shows some that lie behind
+//! keys of later ones. Another listing of the same names may end this one before that shows. So what such a page may
+//! have left out is not settled by it (see `certain`), and waits for the next page.
 
 mod cuts;
 mod joints;
@@ -21,7 +25,7 @@ use self::joints::Joints;
 use super::empty::EmptyRow;
 use super::findings::Trust;
 use super::guess::Samples;
-use super::tops::{Tops, reached, shown};
+use super::tops::{Tops, certain, reached, shown};
 use super::{ListScope, Options, Page};
 use crate::base::{KeySpan, after, behind};
 use crate::store::{Error, ErrorKind, ListPage, ListRequest};
@@ -100,6 +104,8 @@ struct Segment {
     next: Next,
     /// No name of the next page lies before this.
     least: String,
+    /// What pages have shown from `from` on, which the next page must confirm.
+    held: ListPage,
     row: EmptyRow,
     /// The stretch that the last page brought.
     last: Option<Stretch>,
@@ -137,8 +143,8 @@ impl Segment {
             Next::After(key) => after(key),
             Next::First | Next::Token(_) => String::new(),
         };
-        let (last, asked, row) = (None, None, EmptyRow::default());
-        Segment { from, before, next, least, row, last, asked, pages: Some(0.0), spread: false, undecodable: 0 }
+        let (held, row, last, asked) = (ListPage::default(), EmptyRow::default(), None, None);
+        Segment { from, before, next, least, held, row, last, asked, pages: Some(0.0), spread: false, undecodable: 0 }
     }
 
     fn is_guess(&self) -> bool {
@@ -250,15 +256,18 @@ impl Splitter {
         self.segments[at].asked = None;
         drop_repeats(&mut page, &self.segments[at].least);
         self.check(at, &page, next.as_deref())?;
+        let came = page.entries.len() + page.prefixes.len();
+        let certain = next.is_some().then(|| certain(&page, self.page_size, &self.segments[at].from));
+        self.segments[at].least = reached(&page, &self.segments[at].least);
+        let page = joined(std::mem::take(&mut self.segments[at].held), page);
         let shown = shown(&page);
         self.check_joints(at, &shown, next.is_some())?;
-        let (came, first) = (shown.len(), shown.first().map(|key| (*key).to_owned()));
         self.learn(&shown, next.is_some());
         let shown_to = reached(&page, &self.segments[at].from);
-        self.segments[at].least = reached(&page, &self.segments[at].least);
-        let reached = next.is_some().then(|| shown_to.clone());
-        self.take_over(at, reached.as_deref());
-        let settled = self.settle(at, page, reached);
+        self.take_over(at, next.is_some().then_some(shown_to.as_str()));
+        let upto = shown.partition_point(|name| certain.as_deref().is_none_or(|certain| *name < certain));
+        let stretch = shown.first().map(|first| Stretch { first: (*first).to_owned(), keys: upto });
+        let settled = self.settle(at, page, certain);
         self.waste.count(settled.entries.len() + settled.prefixes.len(), came);
         let segment = &mut self.segments[at];
         let open = settled.span.before.is_some() && settled.span.before != segment.before;
@@ -271,7 +280,7 @@ impl Splitter {
         segment.from = settled.span.before.clone().unwrap_or_default();
         segment.pages = None;
         if came > 0 {
-            segment.last = first.map(|first| Stretch { first, keys: came });
+            segment.last = stretch.filter(|stretch| stretch.keys > 0).or(segment.last.take());
             return Ok(vec![settled]);
         }
         // A sign of life. What could not be decoded is told with the next names.
@@ -349,16 +358,23 @@ impl Splitter {
         }
     }
 
-    /// The page as it is delivered: what it settles of its segment.
-    fn settle(&self, at: usize, page: ListPage, reached: Option<String>) -> Page {
-        let segment = &self.segments[at];
-        let ends = |reached: &String| segment.before.as_ref().is_some_and(|before| before <= reached);
-        let before = reached.filter(|reached| !ends(reached)).or(segment.before.clone());
-        let span = KeySpan { from: segment.from.clone(), before };
+    /// The page as it is delivered: what it settles of its segment, up to a place if it is not the last. What it shows
+    /// from there on is held.
+    fn settle(&mut self, at: usize, page: ListPage, certain: Option<String>) -> Page {
+        let segment = &mut self.segments[at];
         let ListPage { mut entries, mut prefixes, undecodable, .. } = page;
+        if let Some(certain) = &certain {
+            let entries = entries.split_off(entries.partition_point(|entry| entry.key < *certain));
+            let prefixes = prefixes.split_off(prefixes.partition_point(|prefix| prefix < certain));
+            segment.held = ListPage { entries, prefixes, ..ListPage::default() };
+        }
+        let ends = |certain: &String| segment.before.as_ref().is_some_and(|before| before <= certain);
+        let before = certain.filter(|certain| !ends(certain)).or(segment.before.clone());
+        let span = KeySpan { from: segment.from.clone(), before };
         keep(&span, &mut entries, |entry| &entry.key);
         keep(&span, &mut prefixes, |prefix| prefix);
-        Page { span, entries, prefixes, undecodable: undecodable + segment.undecodable, ..Page::default() }
+        let undecodable = undecodable + std::mem::take(&mut segment.undecodable);
+        Page { span, entries, prefixes, undecodable, ..Page::default() }
     }
 
     /// The listing has come to the end of all keys: segments from `place` on hold nothing, where nothing was asked for.
@@ -376,6 +392,13 @@ impl Splitter {
         };
         <Vec<Segment>>::into_iter(empty).map(page).collect()
     }
+}
+
+/// What pages have shown, and what the next one shows behind it.
+fn joined(mut held: ListPage, page: ListPage) -> ListPage {
+    held.entries.extend(page.entries);
+    held.prefixes.extend(page.prefixes);
+    ListPage { entries: held.entries, prefixes: held.prefixes, ..page }
 }
 
 /// Leaves out names that the page shows twice, one behind the other, and that the page before has ended with.

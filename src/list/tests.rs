@@ -9,6 +9,8 @@ use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
 use proptest::prelude::*;
 
+use super::findings::Trust;
+use super::splitter::{Reach, Splitter};
 use super::{ListScope, Options, Order, Page, pages};
 use crate::base::{Clock, KeySpan, Timestamp};
 use crate::metrics::Metrics;
@@ -32,6 +34,19 @@ fn options(page_size: u32, concurrency: u32) -> Options {
 
 fn keys(page: &Page) -> Vec<&str> {
     page.entries.iter().map(|entry| entry.key.as_str()).collect()
+}
+
+#[test]
+fn keys_that_cannot_be_decoded_are_told_of_once() {
+    let mut splitter = Splitter::new(ListScope::directory(""), &options(10, 1), Trust::Full);
+    let mut told = Vec::new();
+    for (undecodable, prefixes, next) in [(2, vec![], Some("1")), (1, vec!["a/"], Some("2")), (0, vec!["b/"], None)] {
+        let id = splitter.next(Reach::Everywhere).unwrap().id;
+        let prefixes = prefixes.into_iter().map(str::to_owned).collect();
+        let page = ListPage { prefixes, undecodable, next: next.map(str::to_owned), ..ListPage::default() };
+        told.extend(splitter.arrived(id, page).unwrap().iter().map(|page| page.undecodable));
+    }
+    assert_eq!(told, [0, 3, 0], "of pages without a name with the next names");
 }
 
 #[tokio::test(start_paused = true)]

@@ -305,7 +305,9 @@ impl Splitter {
     fn place(&self, at: usize, text: &str) -> Option<String> {
         let segment = &self.segments[at];
         let from = after(text);
-        let inside = from > segment.from && segment.before.as_ref().is_none_or(|before| from < *before);
+        // What is held is listed already.
+        let begin = segment.from.as_str().max(&segment.least);
+        let inside = *from > *begin && segment.before.as_ref().is_none_or(|before| from < *before);
         let crosses =
             self.scope.delimiter.as_deref().is_some_and(|delimiter| {
                 text.get(self.scope.prefix.len()..).is_none_or(|rest| rest.contains(delimiter))
