@@ -7,8 +7,7 @@
 //!
 //! # It does not mount
 //!
-//! > no credentials: set ... and ..., name a file with credentials-file, or say credentials=anonymous for a public
-//! bucket
+//! > no credentials: set ... and ..., name a file with credentials-file, or say credentials=anonymous for a public bucket
 //!
 //! No source of keys was found. Variables set in a shell are not those of `sudo`, of mount(8) from `/etc/fstab` or of a
 //! unit: name a file there. [`credentials`](super::credentials) has the order in which sources are looked at.
@@ -43,8 +42,7 @@
 //! Temporary keys that have ended. A file that is renewed is read again by itself; keys in the environment cannot be
 //! renewed, so use a role or `credentials-process` instead.
 //!
-//! > access to bucket ... is denied at ...: allow this key to list it (oss:ListObjects, or s3:ListBucket) and to read
-//! its objects, or name a prefix that it may list
+//! > access to bucket ... is denied at ...: allow this key to list it (oss:ListObjects, or s3:ListBucket) and to read its objects, or name a prefix that it may list
 //!
 //! The key works, and its policy does not let it list here. Policies for a prefix usually let only that be listed:
 //! mount `oss://bucket/prefix`.
@@ -71,8 +69,7 @@
 //!
 //! Said where signing by the service's clock did not help either.
 //!
-//! > /dev/fuse does not exist: load the kernel module (modprobe fuse), or give the container the device (--device
-//! /dev/fuse)
+//! > /dev/fuse does not exist: load the kernel module (modprobe fuse), or give the container the device (--device /dev/fuse)
 //!
 //! > mounting is not permitted to this user and ... is not installed: run as root, or install fuse3
 //!

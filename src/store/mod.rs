@@ -22,7 +22,7 @@
 //! | `ops` | one file per operation |
 //! | `options` | what it takes to reach one bucket |
 //! | `sign` | signatures |
-//! | `types` | requests and answers of the [`Store`](super::Store) trait |
+//! | `types` | requests and answers of the [`Store`] trait |
 //! | `xml` | reads the XML of listings and errors as a stream of leaves |
 
 mod body;
