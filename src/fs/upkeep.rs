@@ -190,9 +190,14 @@ impl Fs {
                 let Some(joined) = self.listing(&mut state, directory, since) else { return Ok(()) };
                 joined
             };
-            match joined {
-                Joined::Run(run) => run.end().await?,
-                Joined::Behind(behind) => behind.over().await?,
+            let ended = match joined {
+                Joined::Run(run) => run.end().await,
+                Joined::Behind(behind) => behind.over().await,
+            };
+            match ended {
+                // Nothing is kept of it that could be too old.
+                Err(TOO_LARGE) => return Ok(()),
+                ended => ended?,
             }
         }
         tracing::error!(
@@ -320,15 +325,15 @@ impl Fs {
         let busy = state.runs.values().filter(|run| run.purpose == Purpose::Upkeep).count();
         let now = self.clock.elapsed();
         let age = |ino| match state.tree.last_listing(ino) {
+            // It is being listed, or that listing is about to end.
+            _ if state.runs.contains_key(&ino) => Age::Young,
             Some(last) => age(now.saturating_sub(last.at), ttl, last.entries),
             // It may be on its way.
-            None if state.runs.contains_key(&ino) || !state.wide.is_empty() => Age::Young,
+            None if !state.wide.is_empty() => Age::Young,
             None => Age::Over,
         };
         for ino in state.uses.due(AT_ONCE.saturating_sub(busy), age) {
-            if !state.runs.contains_key(&ino) {
-                self.begin(state, ino, Depth::Directory, Purpose::Upkeep);
-            }
+            self.begin(state, ino, Depth::Directory, Purpose::Upkeep);
         }
     }
 
