@@ -191,11 +191,7 @@ impl Arena {
 
     /// The ids of all nodes alive.
     pub(super) fn ids(&self) -> Vec<NodeId> {
-        let slots = |(index, block): (usize, &Block)| {
-            let alive = block.slots.iter().enumerate().filter(|(_, node)| node.is_some());
-            alive.map(|(slot, _)| NodeId((index * BLOCK + slot) as u32)).collect::<Vec<_>>()
-        };
-        self.blocks.iter().enumerate().flat_map(slots).collect()
+        (0..self.blocks.len()).filter_map(|block| self.ids_in(block)).flatten().collect()
     }
 
     /// The ids of the nodes alive in one block; `None` behind the last block.

@@ -136,17 +136,17 @@ pub(in crate::app) async fn start(plan: Plan, level: Arc<Level>, manager: &Manag
     };
     let mut options = mounting.fs;
     options.mount_time = life.mount_time().unwrap_or_else(|| clock.now());
-    let (record, replay) = (mounting.run.record, mounting.run.replay);
-    let bucket = mounting.store.bucket.clone();
+    let (record, replay, bucket) = (mounting.run.record, mounting.run.replay, mounting.store.bucket.clone());
     let load = |path: PathBuf| bearable(goes_on, recording::load(&path, record.as_deref(), &bucket));
     let trace = replay.map(load).transpose()?.flatten().flatten();
     tracing::info!(from = mounting.store.credentials.describe(), "credentials");
     let store_options = mounting.store.clone();
     let requests_to = Reached { addresses: mounting.store.addresses.clone(), clock: clock.clone() };
     let connected = connect(mounting.store, &options.prefix, goes_on, &metrics, &clock).await?;
-    let account = Account::new(store_options, metrics.clone(), clock.clone()).sharing(&connected);
-    let copying =
-        mounting.copy_reach.map(|reach| Copying { copier: Copier::new(Arc::new(account), mounting.copy), reach });
+    let copying = mounting.copy_reach.map(|reach| {
+        let account = Account::new(store_options, metrics.clone(), clock.clone()).sharing(&connected);
+        Copying { copier: Copier::new(Arc::new(account), mounting.copy), reach }
+    });
     let copier = copying.as_ref().map(|copying| copying.copier.clone());
     let reader = Reader::new(connected.store.clone(), mounting.read, metrics.clone());
     if let Some(trace) = trace {
