@@ -45,15 +45,15 @@
 //! | Which errno does an error become? | `fs/errno.rs` |
 //! | Who may ask for what? | `control/caller.rs`, `fuse/namespaces.rs`, `copy/reach.rs` |
 //! | How is a listing cut into requests? | `list/splitter.rs`; `list/gather.rs` where a server keeps no order |
-//! | How long is a name believed? | `tree/lookup.rs`, `fs/lookup.rs`; `fs/upkeep.rs` lists again in time |
+//! | How long is a name believed? | `tree/lookup.rs`, `fs/names/lookup.rs`; `fs/names/upkeep.rs` lists again in time |
 //! | Which inode number and which name does a key get? | `tree/ino.rs`, `tree/escape.rs` |
 //! | What is forgotten when names take too much memory? | `tree/eviction.rs` |
-//! | What decides direct I/O? | `fs/habits.rs`, asked by `fs/file.rs` at each open |
+//! | What decides direct I/O? | `fs/files/habits.rs`, asked by `fs/files/file.rs` at each open |
 //! | When does the kernel read a file by itself? | `read/whole.rs`, `fuse/passthrough.rs` |
-//! | Which file is fetched next? | `fs/successors.rs` |
+//! | Which file is fetched next? | `fs/files/successors.rs` |
 //! | Who gets memory for reading, and who gives it back? | `read/budget.rs`, `app/daemon/pressure.rs` |
 //! | How are bytes checked? | `read/integrity.rs`, `read/version.rs`, `store/ops/fit.rs` |
-//! | What happens at kill -9? | `app/daemon/supervise.rs`, `fs/ledger/mod.rs`, `fs/resume.rs`, `fuse/kept.rs` |
+//! | What happens at kill -9? | `app/daemon/supervise.rs`, `fs/lives/ledger/mod.rs`, `fs/resume.rs`, `fuse/kept.rs` |
 //! | What happens at SIGTERM and SIGHUP? | `app/daemon/signals.rs`, `app/daemon/reload.rs` |
 //! | When is the store said not to answer? | `metrics/pulse.rs`; `app/daemon/health.rs` tells it |
 //! | What is logged, where and in which form? | `app/daemon/log/mod.rs` |
@@ -61,18 +61,18 @@
 //! # Three walks
 //!
 //! **A read.** `fuse/ops.rs::read` decodes the request and hands a future to `fuse/answer.rs`, which answers at once
-//! where the future is ready on its first poll. `fs/file.rs::Fs::read` finds the handle, shows the read to `habits` and
-//! `successors`, and calls `read::File::read`. The streams of the inode plan: answer from which parts, wait for which,
-//! start which; `planner` cuts what is missing into ranges, and the memory budget and the places for requests decide
-//! how many start. A range goes as `Store::get` with `If-Match` through the layers that `store/connect.rs` stacks up to
-//! `store/http`. Its body is received into the memory where it stays (`Body::receive`), each piece wakes those who wait
-//! for it, and the reply is written from that memory. An error becomes an errno and one line of the log in
-//! `fs/errno.rs`.
+//! where the future is ready on its first poll. `fs/files/file.rs::Files::read` finds the handle, shows the read to
+//! `habits` and `successors`, and calls `read::File::read`. The streams of the inode plan: answer from which parts,
+//! wait for which, start which; `planner` cuts what is missing into ranges, and the memory budget and the places for
+//! requests decide how many start. A range goes as `Store::get` with `If-Match` through the layers that
+//! `store/connect.rs` stacks up to `store/http`. Its body is received into the memory where it stays (`Body::receive`),
+//! each piece wakes those who wait for it, and the reply is written from that memory. An error becomes an errno and one
+//! line of the log in `fs/errno.rs`.
 //!
-//! **A readdir.** `fs/directory.rs::Fs::opendir` asks `Tree::open_complete` for a list that is known and young enough;
-//! else `fs/listing.rs::Fs::listing` joins the directory's listing or begins one. `list::pages` sends the requests that
-//! the splitter asks for; each page is merged by `Tree::apply` under a short lock. `Fs::readdir` gives entries by their
-//! index in the list of the handle, and waits for the next page only where it has none to give.
+//! **A readdir.** `fs/names/directory.rs::Names::opendir` asks `Tree::open_complete` for a list that is known and young
+//! enough; else `fs/names/listing.rs::Names::listing` joins the directory's listing or begins one. `list::pages` sends
+//! the requests that the splitter asks for; each page is merged by `Tree::apply` under a short lock. `Names::readdir`
+//! gives entries by their index in the list of the handle, and waits for the next page only where it has none to give.
 //!
 //! **A copy.** The bytes of an ioctl, of a line on the socket or of an extended attribute reach `Fs::control`;
 //! `control::Request::parse` reads them and `control::may` says whether the caller is served. `fs/control/copies.rs`

@@ -3,140 +3,68 @@
 //! Every operation is an `async fn` that is ready on its first poll when no request to the store is needed, so that
 //! `fuse` can answer it on the thread that received it; otherwise it waits without holding a thread.
 //!
-//! One lock guards the tree and the listings going on (`State`); it is held for the time of a look-up or of one page of
-//! a listing, and never across an await. Open files and directories have locks of their own, which are taken alone; the
-//! ledger's is taken last of all. Whatever waits, waits for a listing's next page (a `watch` channel, subscribed to
-//! under the lock, so that no page is missed) or for a request of its own.
+//! [`Fs`] is the face of four wings. Each has private fields and locks of its own, and uses those named before it only:
+//! `lives`, `names`, `files`, `control`. So their locks are taken in the opposite order: those of a later wing before
+//! those of an earlier one, and the ledger's last of all.
 //!
 //! Errors of the store become an errno here, and one line in the log.
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `changes` | what follows when the store has changed the tree: odd keys, what the kernel forgets |
 //! | `control` | control requests, one file each kind |
-//! | `directory` | directory handles |
-//! | `distrust` | files of which wrong bytes were handed out |
-//! | `errno` | from errors of the store and refusals to errno |
-//! | `failures` | failures that a program has waited for, which are not waited for twice |
-//! | `file` | file handles |
-//! | `habits` | how programs read: in small pieces or large ones |
-//! | `ledger` | what the next life of the daemon needs to know |
-//! | `large` | directories that are too large to be kept, and how that is told |
-//! | `listing` | listings going on |
-//! | `lookup` | looking a name up: from the tree, by a listing, or by asking for the name |
-//! | `notifier` | the seam by which the kernel is told what is no longer so |
-//! | `numbered` | names that carry a number, as shards do |
+//! | `errno` | from errors of the store and refusals to errno, and their line in the log |
+//! | `files` | file handles, the habits of programs, which files will be wanted next |
+//! | `lives` | what outlives the process: the ledger, handles, requests sent again |
+//! | `names` | the tree, listings, look-ups, directory handles, what the kernel is told |
 //! | `options` | how a mount behaves |
-//! | `pace` | how far a listing may run ahead of a walk |
-//! | `probe` | requests for one name or one object, and what the tree learns from them |
-//! | `rest` | reading a directory that is too large to be kept, page by page |
 //! | `resume` | going on where an earlier life of the daemon stopped |
-//! | `runs` | recognising who takes the files of a directory one after the other |
-//! | `successors` | which files will be wanted next |
-//! | `suspects` | requests under way at several deaths of the daemon |
 //! | `types` | what operations answer, in terms of neither the kernel interface nor the store |
-//! | `upkeep` | the background: listing again what is in use, forgetting what is not; refreshes |
-//! | `walk` | recognising a program that walks the tree |
-//! | `xattr` | extended attributes |
 
-#[cfg(test)]
-mod broken_tests;
-mod changes;
 mod control;
-mod directory;
-mod distrust;
 mod errno;
-mod failures;
-mod file;
-#[cfg(test)]
-mod fresh_tests;
-#[cfg(test)]
-mod given_up_tests;
-mod habits;
+mod files;
 #[cfg(test)]
 mod histories;
-mod large;
-mod ledger;
-mod listing;
-#[cfg(test)]
-mod listing_tests;
-mod lookup;
-mod notifier;
-mod numbered;
+mod lives;
+mod names;
 #[cfg(test)]
 mod object_tests;
 mod options;
-#[cfg(test)]
-mod order_tests;
-#[cfg(test)]
-mod outage_tests;
-mod pace;
-mod probe;
-mod rest;
-#[cfg(test)]
-mod rest_tests;
 mod resume;
-mod runs;
-mod successors;
-#[cfg(test)]
-mod successors_tests;
-mod suspects;
 #[cfg(test)]
 mod tests;
 mod types;
-mod upkeep;
-mod walk;
-mod xattr;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::num::NonZeroUsize;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
-use lru::LruCache;
-use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
 
 pub use control::{Answered, Caller, Copying, Daemon, Surroundings};
 pub use errno::Errno;
-pub use habits::{Opener, Program, ReadCalls};
-pub use ledger::{Ledger, LedgerError, Past};
-pub use notifier::Notifier;
+pub use files::{Opener, Program, ReadCalls};
+pub use lives::{Ledger, LedgerError, Past, Suspects, Taken};
+pub use names::Notifier;
 pub use options::{DIRECT_IO_BYTES, DirectIo, KeepPageCache, ListingMode, OddKeys, Options, Symlinks, Ttl};
 pub use resume::StillOpen;
-pub use suspects::{Suspects, Taken};
 pub use types::{
     Attr, Backing, Counting, DirEntry, DirHandle, Entry, FileHandle, FileKind, Opened, PageCache, Room, Statfs,
     XattrReply,
 };
 
-use self::changes::OddLog;
-use self::control::Desk;
-use self::directory::OpenDirectory;
-use self::distrust::{Distrusted, Ear};
-use self::failures::Failures;
-use self::file::OpenFile;
-use self::habits::Habits;
-use self::large::LargeDirectories;
-use self::listing::Run;
-use self::options::LiveTtl;
-use self::rest::Streams;
-use self::resume::Resumed;
-use self::successors::Successors;
-use self::upkeep::Uses;
-use self::walk::Walks;
+use self::control::Control;
+use self::files::Files;
+use self::lives::Lives;
+use self::names::Names;
 use crate::base::{Clock, Ino};
-use crate::list::Findings;
-use crate::metrics::{Metric, Metrics};
-use crate::read;
-use crate::store::{Error, ObjectMeta, Store};
-use crate::tree::{self, Believed, Shape, Tree, View};
+use crate::metrics::Metrics;
+use crate::read::{self, WrongBytes};
+use crate::store::Store;
+use crate::tree;
 
 pub use crate::control::{Asker, Way};
 pub use crate::tree::Depth;
@@ -144,82 +72,24 @@ pub use crate::tree::Depth;
 /// The result of an operation.
 pub type Result<T> = std::result::Result<T, Errno>;
 
-/// What "for ever" is to the kernel.
-const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
-
-/// How long names that are there are believed under [`Ttl::EachOpen`]: a directory that was just read need not be asked
-/// for name by name. That one is missing is not believed at all.
-const GLANCE: Duration = Duration::from_secs(1);
-
-/// Names that were said to be absent, the last ones: the kernel can be told about them again, and who looks for one
-/// again is answered from the store once `negative-ttl` is over.
-const REMEMBERED_ABSENT: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
-
-/// Objects whose HEAD is remembered for extended attributes.
-const REMEMBERED_HEADS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
-
 /// One mounted file system.
 pub struct Fs {
+    options: Arc<Options>,
+    lives: Arc<Lives>,
+    names: Arc<Names>,
+    files: Arc<Files>,
+    control: Arc<Control>,
+}
+
+/// What the wings need of the rest of the daemon.
+#[derive(Clone)]
+struct Context {
     store: Arc<dyn Store>,
     reader: Arc<read::Reader>,
     metrics: Arc<Metrics>,
     clock: Clock,
     runtime: Handle,
-
-    options: Options,
-    /// When it began, on its clock.
-    began: Duration,
-
-    ttl: LiveTtl,
-    /// What listings have found out about the server.
-    findings: Arc<Findings>,
-    state: Mutex<State>,
-    files: RwLock<HashMap<FileHandle, Arc<OpenFile>>>,
-    directories: Mutex<HashMap<DirHandle, Arc<OpenDirectory>>>,
-    /// Directories that are read straight from the store.
-    streams: Streams,
-    /// Directories open from an earlier life that were not read on yet.
-    resumed: Mutex<HashMap<DirHandle, Resumed>>,
-    /// Handles from an earlier life, by the requests that opened them.
-    asked: Mutex<HashMap<u64, u64>>,
-    ledger: OnceLock<Arc<Ledger>>,
-    suspects: Arc<Suspects>,
-    /// Answers to HEAD by inode number, so by version.
-    heads: Mutex<LruCache<Ino, Arc<ObjectMeta>>>,
-    /// Tags by inode number, encoded; tags may change without the version, and are then seen late.
-    tags: Mutex<LruCache<Ino, Option<String>>>,
-    /// Names that were said to be absent, and since when.
-    absent: Mutex<LruCache<(Ino, Vec<u8>), Duration>>,
-    /// Files whose pages in the kernel are wrong.
-    distrusted: Distrusted,
-    notifier: RwLock<Option<Arc<dyn Notifier>>>,
-    next_handle: AtomicU64,
-    habits: Mutex<Habits>,
-    odd: OddLog,
-    failures: Failures,
-    desk: Desk,
-    /// Wakes what goes on in the background.
-    wake: Arc<Notify>,
-}
-
-/// What the tree's lock guards.
-struct State {
-    tree: Tree,
-    /// Listings of single directories going on, by directory.
-    runs: HashMap<Ino, Arc<Run>>,
-    /// Listings of subtrees going on.
-    wide: Vec<Arc<Run>>,
-    /// The findings by which what was settled is doubted already.
-    doubted: u64,
-    /// When the last listing of the whole mount began.
-    everything_at: Option<Duration>,
-    walks: Walks,
-    uses: Uses,
-    successors: Successors,
-    /// Directories that are too large to be held.
-    large: LargeDirectories,
-    /// Entries as the gauge knows them.
-    counted: u64,
+    options: Arc<Options>,
 }
 
 impl Fs {
@@ -235,97 +105,109 @@ impl Fs {
         if !options.prefix.is_empty() && !options.prefix.ends_with('/') {
             options.prefix.push('/');
         }
-        let (tree, wake) = (Tree::new(tree_options(&options)), Arc::new(Notify::new()));
-        let fs = Arc::new(Fs {
-            store,
-            reader,
-            metrics,
-            began: clock.elapsed(),
-            clock,
-            runtime: Handle::current(),
-            ttl: LiveTtl::new(options.metadata_ttl),
-            findings: Arc::default(),
-            options,
-            state: Mutex::new(State {
-                tree,
-                runs: HashMap::new(),
-                wide: Vec::new(),
-                doubted: 0,
-                everything_at: None,
-                walks: Walks::new(),
-                uses: Uses::new(wake.clone()),
-                successors: Successors::new(),
-                large: LargeDirectories::new(),
-                counted: 0,
-            }),
-            files: RwLock::default(),
-            directories: Mutex::default(),
-            streams: Streams::new(),
-            resumed: Mutex::default(),
-            asked: Mutex::default(),
-            ledger: OnceLock::new(),
-            suspects: Arc::default(),
-            heads: Mutex::new(LruCache::new(REMEMBERED_HEADS)),
-            tags: Mutex::new(LruCache::new(REMEMBERED_HEADS)),
-            absent: Mutex::new(LruCache::new(REMEMBERED_ABSENT)),
-            distrusted: Distrusted::default(),
-            notifier: RwLock::default(),
-            next_handle: AtomicU64::new(1),
-            habits: Mutex::new(Habits::new()),
-            odd: OddLog::default(),
-            failures: Failures::new(),
-            desk: Desk::default(),
-            wake,
-        });
-        fs.reader.tell_of_wrong_bytes(Arc::new(Ear(Arc::downgrade(&fs))));
-        fs.start();
-        fs
+        let (runtime, options) = (Handle::current(), Arc::new(options));
+        let lives = Arc::new(Lives::new(metrics.clone()));
+        let context = Context { store, reader, metrics, clock, runtime, options };
+        let names = Names::new(&context, lives.clone());
+        let files = Files::new(&context, lives.clone(), names.clone());
+        let control = Control::new(&context, names.clone());
+        let open_files = Arc::downgrade(&files);
+        names.tell_of_open_files(move || open_files.upgrade().map(|files| files.open_inodes()).unwrap_or_default());
+        let ear = Ear { files: Arc::downgrade(&files), control: Arc::downgrade(&control) };
+        context.reader.tell_of_wrong_bytes(Arc::new(ear));
+        names.start();
+        Arc::new(Fs { options: context.options, lives, names, files, control })
     }
 
     /// Sets who tells the kernel of changes; `None` ends it, as a daemon that is about to unmount must.
     pub fn set_notifier(&self, notifier: Option<Arc<dyn Notifier>>) {
-        *self.notifier.write() = notifier;
+        self.names.set_notifier(notifier);
     }
 
     /// Whether the view is frozen. It stays so: the kernel was told to believe what it has seen for ever.
     pub fn is_frozen(&self) -> bool {
-        self.ttl.get() == Ttl::Indefinite
+        self.names.ttl() == Ttl::Indefinite
     }
 
     /// Changes [`Options::metadata_ttl`] and [`Options::negative_ttl`], also for what is known already. The kernel goes
     /// on believing what it was told for as long as it was told. A frozen view is left as it is.
     pub fn set_ttls(&self, metadata_ttl: Ttl, negative_ttl: Duration) {
-        let mut state = self.state.lock();
-        if self.is_frozen() {
-            return;
-        }
-        self.ttl.set(metadata_ttl);
-        state.tree.set_believed(believed(metadata_ttl, negative_ttl));
-        // Upkeep has another pace now.
-        self.wake.notify_one();
+        self.names.set_ttls(metadata_ttl, negative_ttl);
+    }
+
+    /// Memory that names and attributes take now, in bytes.
+    pub fn names_bytes(&self) -> u64 {
+        self.names.bytes()
+    }
+
+    /// The key of an object, or the prefix of a directory, to name it in the log.
+    pub fn key(&self, ino: Ino) -> Option<String> {
+        self.names.key(ino)
+    }
+}
+
+/// What the kernel asks of names.
+impl Fs {
+    /// `Found` takes one reference of the kernel's look-up count; [`Fs::forget`] gives it back.
+    pub fn lookup(&self, parent: Ino, name: Vec<u8>) -> impl Future<Output = Result<Entry>> + use<> {
+        self.names.clone().lookup(parent, name)
     }
 
     /// The kernel drops `count` references of its look-up count for `ino`.
     pub fn forget(&self, ino: Ino, count: u64) {
-        let mut state = self.state.lock();
-        state.tree.forget(ino, count);
-        self.count_entries(&mut state);
-        if let Some(ledger) = self.ledger()
-            && !state.tree.is_referenced(ino)
-        {
-            ledger.forgotten(ino);
-        }
+        self.names.forget(ino, count);
     }
 
     /// Attributes, from memory: a name that may have changed is looked up anew, an open file stays what it was. Only
     /// a symlink object shown as a file, or as a link, may need a request.
-    pub async fn getattr(self: Arc<Self>, ino: Ino) -> Result<Attr> {
-        let view = self.state.lock().tree.view(ino, self.clock.elapsed()).ok_or(Errno::ESTALE)?;
-        let view = match view.shape {
-            Shape::Unresolved => self.resolve(ino).await?,
-            _ => view,
-        };
-        Ok(Attr { ino, ..self.attr(&view) })
+    pub fn getattr(&self, ino: Ino) -> impl Future<Output = Result<Attr>> + use<> {
+        self.names.clone().getattr(ino)
+    }
+
+    /// The text of a link: a way within the mount.
+    pub fn readlink(&self, ino: Ino) -> impl Future<Output = Result<Vec<u8>>> + use<> {
+        self.names.clone().readlink(ino)
+    }
+
+    /// The value of an attribute. `size` 0 asks for the length only.
+    pub fn getxattr(&self, ino: Ino, name: Vec<u8>, size: u32) -> impl Future<Output = Result<XattrReply>> + use<> {
+        self.names.clone().getxattr(ino, name, size)
+    }
+
+    /// The names of the attributes that cost no request. `size` 0 asks for the length only.
+    pub fn listxattr(&self, ino: Ino, size: u32) -> impl Future<Output = Result<XattrReply>> + use<> {
+        self.names.clone().listxattr(ino, size)
+    }
+
+    /// Opens a directory. One whose listing is too old is listed anew; this does not wait for a page of it, but where a
+    /// listing is going on that began too early to show all that must be seen, for the end of that one.
+    pub fn opendir(&self, ino: Ino) -> impl Future<Output = Result<DirHandle>> + use<> {
+        self.names.clone().opendir(ino)
+    }
+
+    /// Gives entries from `offset` on (0 is `.`, 1 is `..`) to `take`, until that has enough or no more are known;
+    /// waits only while none is known, for one or for the directory's end. No entry given means the end. Offsets stay
+    /// valid for the life of the handle. Of entries taken in the way of [`Counting::Plus`] the kernel holds a
+    /// reference, all but `.` and `..`.
+    pub fn readdir<T: FnMut(&DirEntry<'_>) -> Room + Send>(
+        &self,
+        handle: DirHandle,
+        offset: u64,
+        counting: Counting,
+        take: T,
+    ) -> impl Future<Output = Result<()>> + use<T> {
+        self.names.clone().readdir(handle, offset, counting, take)
+    }
+
+    /// Closes an open directory.
+    pub fn releasedir(&self, handle: DirHandle) {
+        self.names.releasedir(handle);
+    }
+
+    /// Lists a directory, or all below it, anew, and returns when that is done. What has changed is told to the
+    /// kernel; what has not keeps its number and its pages.
+    pub fn refresh(&self, ino: Ino, depth: Depth) -> impl Future<Output = Result<()>> + use<> {
+        self.names.clone().refresh(ino, depth)
     }
 
     /// Room without end: what a bucket holds is not known, and a full file system would raise alarms.
@@ -342,59 +224,90 @@ impl Fs {
             name_max: tree::escape::NAME_BYTES as u32,
         }
     }
+}
 
-    fn attr(&self, view: &View) -> Attr {
-        let options = &self.options;
-        let (kind, mode, nlink) = match view.shape {
-            Shape::Directory => (FileKind::Directory, options.dir_mode, 2),
-            Shape::File => (FileKind::File, options.file_mode, 1),
-            Shape::Unresolved if options.symlinks == Symlinks::Off => (FileKind::File, options.file_mode, 1),
-            Shape::Link | Shape::Unresolved => (FileKind::Symlink, 0o777, 1),
-        };
-        let ttl = match (self.ttl.get(), view.shape) {
-            (_, Shape::Unresolved) | (Ttl::EachOpen, _) => Duration::ZERO,
-            _ => view.fresh_for.unwrap_or(FOR_EVER),
-        };
-        let (uid, gid) = (options.uid, options.gid);
-        Attr { ino: view.ino, kind, size: view.size, mtime: view.mtime, mode, uid, gid, nlink, ttl }
+/// What the kernel asks of files.
+impl Fs {
+    /// `flags` are those of open(2); anything that writes is EROFS. `opener` is asked only where it matters. Costs no
+    /// request, but where every open asks the store, or this one does by O_DIRECT.
+    pub fn open<O: Opener>(&self, ino: Ino, flags: i32, opener: O) -> impl Future<Output = Result<Opened>> + use<O> {
+        self.files.clone().open(ino, flags, opener)
     }
 
-    /// The gauge of entries follows the tree.
-    fn count_entries(&self, state: &mut State) {
-        let entries = state.tree.len() as u64;
-        if entries > state.counted {
-            self.metrics.add(Metric::TreeEntries, entries - state.counted);
-        } else {
-            self.metrics.subtract(Metric::TreeEntries, state.counted - entries);
+    /// Reads up to `len` bytes at `offset`; fewer only at the end of the file.
+    pub fn read(
+        &self,
+        handle: FileHandle,
+        offset: u64,
+        len: usize,
+    ) -> impl Future<Output = Result<read::Slice>> + use<> {
+        self.files.clone().read(handle, offset, len)
+    }
+
+    /// Closes an open file.
+    pub fn release(&self, handle: FileHandle) {
+        self.files.release(handle);
+    }
+
+    /// SEEK_DATA and SEEK_HOLE (objects have no holes but the one at their end).
+    pub fn lseek(&self, handle: FileHandle, offset: i64, whence: i32) -> impl Future<Output = Result<i64>> + use<> {
+        self.files.clone().lseek(handle, offset, whence)
+    }
+}
+
+/// What people and programs ask of the daemon.
+impl Fs {
+    /// Says where this file system is mounted, and by which daemon it is served. Once; a second time changes nothing.
+    pub fn settle_in(&self, surroundings: Surroundings) {
+        self.control.settle_in(surroundings);
+    }
+
+    /// Where longer answers can be had.
+    pub fn control_socket(&self) -> Option<&str> {
+        self.control.control_socket()
+    }
+
+    /// Does what a control request asks for. Ends within some seconds, or when the store's own limits of time do.
+    pub fn control(&self, caller: Caller, request: Vec<u8>) -> impl Future<Output = Answered> + use<> {
+        self.control.clone().control(caller, request)
+    }
+
+    /// Does what a control request asks for, and keeps the answer for [`Fs::control_result`].
+    pub fn call(&self, caller: Caller, request: Vec<u8>) -> impl Future<Output = Result<()>> + use<> {
+        self.control.clone().call(caller, request)
+    }
+
+    /// The answer to the last [`Fs::call`] on an inode, as the value of an extended attribute; `size` 0 asks for its
+    /// length only.
+    pub fn control_result(&self, caller: Caller, size: u32) -> impl Future<Output = Result<XattrReply>> + use<> {
+        self.control.clone().control_result(caller, size)
+    }
+
+    /// The figures as Prometheus reads them.
+    pub fn prometheus(&self) -> String {
+        self.control.prometheus()
+    }
+}
+
+/// Hears of wrong bytes that were handed out.
+struct Ear {
+    files: Weak<Files>,
+    control: Weak<Control>,
+}
+
+impl WrongBytes for Ear {
+    fn distrust(&self, ino: Ino) {
+        if let Some(files) = self.files.upgrade() {
+            files.distrust(ino);
         }
-        state.counted = entries;
     }
 
-    fn handle(&self) -> u64 {
-        self.next_handle.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// The one line that the log has for an error a program sees.
-    fn report(&self, doing: &'static str, error: &Error) -> Errno {
-        let (errno, key) = (Errno::from(error), error.key());
-        match errno {
-            // Not for operators: programs look for what is not there all the time.
-            Errno::ENOENT => tracing::debug!(key, %error, ?errno, "{doing}"),
-            Errno::ESTALE => tracing::warn!(key, %error, ?errno, "{doing}: the object has changed"),
-            _ => tracing::error!(key, %error, ?errno, "{doing}"),
+    fn discard(&self, ino: Ino) {
+        if let Some(files) = self.files.upgrade() {
+            files.drop_wrong_pages(ino);
         }
-        errno
-    }
-
-    /// The same for an object that was found before: that it is gone is ESTALE then, as on NFS. ENOENT is for look-ups
-    /// and opens.
-    fn report_of_version(&self, doing: &'static str, error: &Error) -> Errno {
-        match Errno::from(error) {
-            Errno::ENOENT => {
-                tracing::warn!(key = error.key(), %error, errno = ?Errno::ESTALE, "{doing}: the object is gone");
-                Errno::ESTALE
-            }
-            _ => self.report(doing, error),
+        if let Some(control) = self.control.upgrade() {
+            control.pin_again(ino);
         }
     }
 }
@@ -410,35 +323,6 @@ pub async fn unless_broken<T>(operation: impl Future<Output = Result<T>>) -> Res
         if tree::broken::take() { Poll::Ready(Err(Errno::EIO)) } else { polled }
     })
     .await
-}
-
-fn believed(metadata_ttl: Ttl, negative_ttl: Duration) -> Believed {
-    let (fresh_for, absent_for, missing_for) = match metadata_ttl {
-        Ttl::For(ttl) => (Some(ttl), Some(ttl), Some(negative_ttl)),
-        Ttl::EachOpen => (Some(GLANCE), Some(Duration::ZERO), Some(Duration::ZERO)),
-        Ttl::Indefinite => (None, None, None),
-    };
-    Believed { fresh_for, absent_for, missing_for }
-}
-
-fn tree_options(options: &Options) -> tree::Options {
-    let Believed { fresh_for, absent_for, missing_for } = believed(options.metadata_ttl, options.negative_ttl);
-    tree::Options {
-        bucket: options.bucket.clone(),
-        prefix: options.prefix.clone(),
-        odd_keys: options.odd_keys,
-        fresh_for,
-        absent_for,
-        missing_for,
-        default_time: options.mount_time,
-    }
-}
-
-impl Drop for Fs {
-    fn drop(&mut self) {
-        // What goes on in the background sleeps, and ends when it finds no file system.
-        self.wake.notify_one();
-    }
 }
 
 impl fmt::Debug for Fs {

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use futures::future::join_all;
+use parking_lot::Mutex;
 
 use super::*;
 use crate::base::{BucketName, Clock, Timestamp};
+use crate::metrics::Metric;
 use crate::store::ErrorKind;
 use crate::store::layers::{Fault, FaultStore, Operation};
 use crate::store::memory::{MemoryStore, Request};
@@ -596,7 +598,7 @@ async fn what_the_kernel_forgets_is_freed() {
     bed.pass(60);
     bed.names("").await;
     assert_eq!(bed.metrics.value(Metric::TreeEntries), 4, "the root, and what the kernel refers to");
-    let dir = bed.fs.state.lock().tree.parent(b).unwrap();
+    let dir = bed.fs.names.parent(b).unwrap();
     for ino in [a, b, dir] {
         bed.fs.forget(ino, 1);
     }

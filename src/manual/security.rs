@@ -112,7 +112,7 @@
 //! | copies stay within what the mount names, and are off with `allow-other` | containers | `control_namespaces::copies_stay_within_what_the_mount_names`, `control_namespaces::a_mount_for_everyone_makes_no_copies_unless_asked` |
 //! | a helper for keys that hangs is ended with all it started | a broken helper | `planted::a_program_for_keys_that_hangs_ends_with_the_mount` |
 //! | what others wrote does not act on a terminal, and a log line has a bounded length | writers of keys, services | `base::foreign::tests::what_acts_is_escaped`, `app::daemon::log::lines::tests::a_line_of_either_format_has_a_bounded_length_and_nothing_in_it_acts`, `cli_usage::an_argument_cannot_act_on_the_terminal` |
-//! | a directory larger than `metadata-memory` reads whole and takes no more | writers of keys | `fs::rest_tests::hundreds_of_thousands_of_names_take_no_more_than_the_limit`, `mount_listing::a_directory_larger_than_memory_is_listed_whole_within_it` |
+//! | a directory larger than `metadata-memory` reads whole and takes no more | writers of keys | `fs::names::rest_tests::hundreds_of_thousands_of_names_take_no_more_than_the_limit`, `mount_listing::a_directory_larger_than_memory_is_listed_whole_within_it` |
 //! | redirects are not followed | services | `http_wire::redirects_are_not_followed` |
 //! | certificates are checked, and only the bundle given is trusted | services | `http_wire::tls_trusts_the_bundle_it_is_given_and_no_other` |
 //! | damaged answers become no other bytes than were asked for | services | `fuzz::a_damaged_answer_never_becomes_other_bytes_than_asked_for` |

@@ -54,9 +54,28 @@ fn sources() -> Vec<(PathBuf, String)> {
     found
 }
 
-/// The lines of code: comments and all from the test module on left out.
+/// The lines of code: without comments, without what is for tests alone.
 fn code(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().take_while(|line| line.trim() != "#[cfg(test)]").filter(|line| !line.trim_start().starts_with("//"))
+    let mut is_for_tests = false;
+    let mut lines = text.lines();
+    std::iter::from_fn(move || {
+        loop {
+            let line = lines.next()?;
+            let was_for_tests = std::mem::replace(&mut is_for_tests, line.trim() == "#[cfg(test)]");
+            match line {
+                // The module of tests is a file's last item.
+                _ if was_for_tests && line.ends_with('{') && line.starts_with("mod ") => return None,
+                _ if was_for_tests || is_for_tests || line.trim_start().starts_with("//") => {}
+                line => return Some(line),
+            }
+        }
+    })
+}
+
+/// Whether a file holds tests alone.
+fn is_tests(path: &Path) -> bool {
+    let parts: Vec<_> = path.iter().filter_map(|part| part.to_str()).collect();
+    parts.iter().any(|part| *part == "tests.rs" || part.ends_with("_tests.rs") || *part == "histories")
 }
 
 /// Rooms named by `crate::room` and by the groups of `use crate::{a::…, b::…}`.
@@ -104,6 +123,32 @@ fn rooms_use_only_the_rooms_they_may() {
             }
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The wings of `fs` and the type that is the face of each, in the order in which they may use each other: each names
+/// those before it only.
+const WINGS: [(&str, &str); 5] =
+    [("lives", "Lives"), ("names", "Names"), ("files", "Files"), ("control", "Control"), ("", "Fs")];
+
+#[test]
+fn wings_of_fs_use_only_those_before_them() {
+    let mut wrong = Vec::new();
+    let mut looked_at = [0; WINGS.len() - 1];
+    for (path, text) in sources() {
+        let wing = path.strip_prefix("src/fs").ok().and_then(|below| below.iter().next()?.to_str());
+        let Some(place) = WINGS.iter().position(|(name, _)| Some(*name) == wing).filter(|_| !is_tests(&path)) else {
+            continue;
+        };
+        looked_at[place] += 1;
+        let words: BTreeSet<&str> = code(&text).flat_map(|line| line.split(|c: char| !c.is_alphanumeric())).collect();
+        for (_, face) in &WINGS[place + 1..] {
+            if words.contains(face) {
+                wrong.push(format!("{} must not name {face}", path.display()));
+            }
+        }
+    }
+    assert!(looked_at.iter().all(|files| *files > 2), "{looked_at:?}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

@@ -11,14 +11,14 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Copying, Done, MOST_WAIT, refusal};
-use crate::base::{BucketName, ETag, Ino, Key};
+use super::{Control, Copying, Done, MOST_WAIT, refusal};
+use crate::base::{BucketName, ETag, Ino};
 use crate::control::{Copy, Job, Kind, Place, Refusal, Started};
 use crate::copy::{self, Copier, Directive, Existing, JobId, LeftParts, Scope, Shallow, State};
-use crate::fs::{Errno, Fs};
+use crate::fs::Errno;
 use crate::metrics::Metric;
-use crate::store::{Error, HeadRequest};
-use crate::tree::{self, Depth, Lookup, Probe, escape};
+use crate::store::Error;
+use crate::tree::{self, escape};
 
 /// How long a job that is done may wait for its objects to appear.
 const SHOWING: Duration = Duration::from_secs(5);
@@ -27,9 +27,9 @@ const SHOWING: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(super) struct Copies(Mutex<BTreeMap<JobId, watch::Receiver<bool>>>);
 
-impl Fs {
+impl Control {
     fn copying(&self) -> Done<&Copying> {
-        let copying = self.desk.surroundings.get().and_then(|surroundings| surroundings.copying.as_ref());
+        let copying = self.surroundings.get().and_then(|surroundings| surroundings.copying.as_ref());
         let off = "copies are off on this mount, by copy=off or since it has allow-other: mount with copy=on for them";
         copying.ok_or_else(|| Refusal::new(Kind::Off, off))
     }
@@ -64,7 +64,7 @@ impl Fs {
             let _ = tokio::time::timeout(MOST_WAIT, copier.ended(id)).await;
         }
         let status = copier.status(id).ok_or_else(|| missing(id))?;
-        let shown = self.desk.copies.0.lock().get(&id).cloned();
+        let shown = self.copies.0.lock().get(&id).cloned();
         if let Some(mut shown) = shown.filter(|_| status.state.is_ended()) {
             // Who hears that it is done looks for what it made.
             let _ = tokio::time::timeout(SHOWING, shown.wait_for(|shown| *shown)).await;
@@ -124,13 +124,13 @@ impl Fs {
             }),
             Place::Path(path) if copy.recursive => {
                 let held = self.find(Some(path), on).await?;
-                let prefix = self.state.lock().tree.prefix(held.ino());
+                let prefix = self.names.prefix(held.ino());
                 let key = prefix.ok_or_else(|| refusal(Errno::ENOTDIR, path))?;
                 Ok(copy::Source { bucket: self.options.bucket.clone(), key, version: None, if_match: given })
             }
             Place::Path(path) => {
                 let (held, _) = self.find_file(Some(path), on).await?;
-                let object = self.state.lock().tree.object(held.ino()).ok_or_else(|| refusal(Errno::ESTALE, path))?;
+                let object = self.names.object(held.ino()).ok_or_else(|| refusal(Errno::ESTALE, path))?;
                 // The tag of a symlink object is that of its target.
                 let shown = object.etag.filter(|_| object.kind != tree::Kind::Symlink);
                 let (key, version) = (object.key, object.version);
@@ -164,10 +164,7 @@ impl Fs {
                 Err(refused) if refused.kind == Kind::Missing => continue,
                 Err(refused) => return Err(refused),
             };
-            let (prefix, object) = {
-                let state = self.state.lock();
-                (state.tree.prefix(held.ino()), state.tree.object(held.ino()))
-            };
+            let (prefix, object) = (self.names.prefix(held.ino()), self.names.object(held.ino()));
             return match (prefix, object, &names[known..]) {
                 (Some(prefix), _, []) if is_directory => Ok(prefix),
                 (Some(_), _, []) => Err(Refusal::invalid(format!(
@@ -199,70 +196,21 @@ impl Fs {
         let (shown, seen) = watch::channel(false);
         let kept: Vec<JobId> = copier.list().iter().map(|status| status.job).collect();
         {
-            let mut copies = self.desk.copies.0.lock();
+            let mut copies = self.copies.0.lock();
             copies.retain(|job, _| kept.contains(job));
             copies.insert(job, seen);
         }
-        let fs = self.clone();
+        let (names, bucket) = (self.names.clone(), self.options.bucket.clone());
         self.runtime.spawn(async move {
             copier.ended(job).await;
-            if written.bucket == fs.options.bucket {
+            if written.bucket == bucket {
                 match scope {
-                    Scope::Object => fs.appear(&written.key).await,
-                    Scope::Prefix => fs.list_what_appeared(&written.key).await,
+                    Scope::Object => names.appear(&written.key).await,
+                    Scope::Prefix => names.list_what_appeared(&written.key).await,
                 }
             }
             shown.send_replace(true);
         });
-    }
-
-    /// An object was written: its name, and those of the directories above it, are there now.
-    async fn appear(self: &Arc<Self>, key: &str) {
-        let Some((way, name)) = self.way_to(key) else { return };
-        let parent = self.directories_appear(&way).await;
-        let (Some(parent), false) = (parent, name.is_empty()) else { return };
-        let asked_at = self.clock.elapsed();
-        match self.store.head(HeadRequest::new(Key::new(key))).await {
-            Ok(meta) => {
-                self.learn(parent, key, &Probe::Object(self.listed_facts(None, &meta)), asked_at);
-                self.kernel_forgets([(parent, name.into_bytes())]).await;
-            }
-            Err(error) => tracing::debug!(%error, "a copy is not there"),
-        }
-    }
-
-    /// Objects were written below a prefix: the directory is listed anew.
-    async fn list_what_appeared(self: &Arc<Self>, prefix: &str) {
-        let Some((way, _)) = self.way_to(prefix) else { return };
-        if let Some(directory) = self.directories_appear(&way).await
-            && let Err(errno) = self.clone().refresh(directory, Depth::Subtree).await
-        {
-            tracing::warn!(?errno, prefix, "what was copied will appear when the directory is listed again");
-        }
-    }
-
-    /// The directories from the root on that a key lies in, and what remains of it; `None` for keys outside the mount.
-    fn way_to(&self, key: &str) -> Option<(Vec<String>, String)> {
-        let below = key.strip_prefix(&self.options.prefix)?;
-        let (directories, name) = below.rsplit_once('/').unwrap_or(("", below));
-        let way = directories.split('/').filter(|_| !directories.is_empty()).map(str::to_owned).collect();
-        Some((way, name.to_owned()))
-    }
-
-    /// Makes directories known, each in the one before; returns the last. `None` where one has no plain name.
-    async fn directories_appear(self: &Arc<Self>, way: &[String]) -> Option<Ino> {
-        let mut directory = Ino::ROOT;
-        for name in way {
-            let now = self.clock.elapsed();
-            self.learn(directory, name, &Probe::Directory, now);
-            let found = self.state.lock().tree.lookup(directory, name.as_bytes(), now, now);
-            self.kernel_forgets([(directory, name.clone().into_bytes())]).await;
-            match found {
-                Lookup::Found(view) => directory = view.ino,
-                _ => return None,
-            }
-        }
-        Some(directory)
     }
 }
 

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::{Done, refusal};
+use super::{Control, Done, refusal};
 use crate::base::Ino;
 use crate::control::{self, Health};
-use crate::fs::Fs;
 use crate::list::Trust;
 use crate::metrics::{self, Metric, TABLE};
 use crate::read::Held;
@@ -15,12 +14,12 @@ use crate::read::Held;
 /// The most files that are told of one by one.
 const MOST_FILES: usize = 10_000;
 
-impl Fs {
+impl Control {
     /// All that is known of a file or directory, by the names of the extended attributes.
     pub(super) async fn facts(self: &Arc<Self>, path: Option<String>, on: Ino) -> Done<Map<String, Value>> {
         let held = self.find(path.as_deref(), on).await?;
         let what = path.as_deref().unwrap_or("what this was asked on");
-        let facts = self.all_attributes(held.ino()).await.map_err(|errno| refusal(errno, what))?;
+        let facts = self.names.all_attributes(held.ino()).await.map_err(|errno| refusal(errno, what))?;
         let text = |value: Vec<u8>| Value::String(String::from_utf8_lossy(&value).into_owned());
         let mut facts: Map<String, Value> = facts.into_iter().map(|(name, value)| (name, text(value))).collect();
         facts.insert("inode".to_owned(), json!(held.ino().0));
@@ -29,31 +28,27 @@ impl Fs {
 
     /// Sets the gauges that would be costly to keep up to date: what is needed only when it is asked for.
     fn sample(&self) -> Vec<Held> {
-        let (tree_bytes, large) = {
-            let state = self.state.lock();
-            (state.tree.bytes(), state.large.len())
-        };
         let files = self.reader.held();
         let set = |metric, value| self.metrics.set(metric, value);
-        set(Metric::TreeBytes, tree_bytes as u64);
+        set(Metric::TreeBytes, self.names.bytes());
         set(Metric::TreeBytesLimit, self.options.metadata_bytes);
-        set(Metric::LargeDirectories, large as u64);
+        set(Metric::LargeDirectories, self.names.large_directories() as u64);
         set(Metric::PinnedBytes, self.reader.pinned_bytes());
         set(Metric::HeldFiles, files.len() as u64);
         set(Metric::Streams, files.iter().map(|file| file.streams as u64).sum());
         let trouble = self.metrics.condition(self.clock.elapsed()).trouble;
         set(Metric::TroubleSeconds, trouble.map_or(0, |(_, lasts)| lasts.as_secs()));
         self.sample_copies();
-        if let Some(surroundings) = self.desk.surroundings.get() {
+        if let Some(surroundings) = self.surroundings.get() {
             set(Metric::ResidentBytes, surroundings.daemon.resident_bytes());
         }
         files
     }
 
-    /// The figures as Prometheus reads them.
-    pub fn prometheus(&self) -> String {
+    /// Does what [`crate::fs::Fs::prometheus`] says.
+    pub(in crate::fs) fn prometheus(&self) -> String {
         self.sample();
-        let surroundings = self.desk.surroundings.get();
+        let surroundings = self.surroundings.get();
         let source = surroundings.map(|surroundings| surroundings.source.clone()).unwrap_or_default();
         let directory = surroundings.and_then(|surroundings| Some(surroundings.dir.as_ref()?.display().to_string()));
         let about = [
@@ -89,13 +84,12 @@ impl Fs {
         figures.insert("memory".to_owned(), memory);
         figures
             .insert("reading".to_owned(), json!({"files-open": open, "files-held": files.len(), "streams": streams}));
-        if let Some(surroundings) = self.desk.surroundings.get() {
+        if let Some(surroundings) = self.surroundings.get() {
             figures.insert("addresses".to_owned(), surroundings.daemon.addresses());
         }
         figures.insert("tree".to_owned(), self.tree_figures());
-        figures.insert("listing".to_owned(), listing_figures(self.findings.trust()));
-        figures
-            .insert("jobs".to_owned(), json!({"copy": self.copy_counts(), "prefetch": self.desk.prefetches.counts()}));
+        figures.insert("listing".to_owned(), listing_figures(self.names.trust()));
+        figures.insert("jobs".to_owned(), json!({"copy": self.copy_counts(), "prefetch": self.prefetches.counts()}));
         if which.files {
             figures.insert("files".to_owned(), files.iter().take(MOST_FILES).map(file_figures).collect());
         }
@@ -130,7 +124,7 @@ impl Fs {
         }
         (health.reads_waiting, health.reads_waiting_seconds) = (condition.waiting, condition.stuck.as_secs());
         health.restarts = self.metrics.value(Metric::Restarts);
-        if let Some(surroundings) = self.desk.surroundings.get() {
+        if let Some(surroundings) = self.surroundings.get() {
             let text = |path: &std::path::PathBuf| path.display().to_string();
             health.source = surroundings.source.clone();
             health.directory = surroundings.dir.as_ref().map(text);

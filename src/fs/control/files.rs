@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::base::Ino;
-use crate::fs::{Counting, DirHandle, Entry, Errno, FileKind, Fs, Result, Room};
+use crate::fs::names::Names;
+use crate::fs::{Counting, DirHandle, Entry, Errno, FileKind, Result, Room};
 
 /// Entries that are taken at a time.
 const BATCH: usize = 256;
@@ -14,8 +15,8 @@ const BATCH: usize = 256;
 const MOST_DEPTH: usize = 1024;
 
 /// Goes through files below a path.
-pub(super) struct Files {
-    fs: Arc<Fs>,
+pub(super) struct FilesBelow {
+    names: Arc<Names>,
     /// The directories on the way, the innermost last.
     way: Vec<Level>,
     /// Where it all began, if that is a file.
@@ -24,7 +25,7 @@ pub(super) struct Files {
 
 /// A directory on the way.
 struct Level {
-    fs: Arc<Fs>,
+    names: Arc<Names>,
     ino: Ino,
     handle: DirHandle,
     offset: u64,
@@ -42,14 +43,14 @@ struct Found {
 
 impl Drop for Level {
     fn drop(&mut self) {
-        self.fs.releasedir(self.handle);
+        self.names.releasedir(self.handle);
     }
 }
 
-impl Files {
+impl FilesBelow {
     /// A file, or all below a directory.
-    pub(super) async fn below(fs: &Arc<Fs>, ino: Ino) -> Result<Files> {
-        let mut files = Files { fs: fs.clone(), way: Vec::new(), single: None };
+    pub(super) async fn below(names: &Arc<Names>, ino: Ino) -> Result<FilesBelow> {
+        let mut files = FilesBelow { names: names.clone(), way: Vec::new(), single: None };
         match files.enter(ino).await {
             Ok(()) => {}
             Err(Errno::ENOTDIR) => files.single = Some(ino),
@@ -67,11 +68,12 @@ impl Files {
             let depth = self.way.len();
             let Some(level) = self.way.last_mut() else { return Ok(None) };
             let found = match level.batch.pop_front() {
-                Some(Found { unheld: Some((directory, name)), .. }) => match look_up(&self.fs, directory, &name).await?
-                {
-                    Some(found) => Some(found),
-                    None => continue,
-                },
+                Some(Found { unheld: Some((directory, name)), .. }) => {
+                    match look_up(&self.names, directory, &name).await? {
+                        Some(found) => Some(found),
+                        None => continue,
+                    }
+                }
                 found => found.map(|Found { ino, kind, .. }| (ino, kind)),
             };
             match found {
@@ -90,20 +92,20 @@ impl Files {
     }
 
     async fn enter(&mut self, ino: Ino) -> Result<()> {
-        let handle = self.fs.clone().opendir(ino).await?;
+        let handle = self.names.clone().opendir(ino).await?;
         // Behind `.` and `..`.
-        let level = Level { fs: self.fs.clone(), ino, handle, offset: 2, batch: VecDeque::new(), is_over: false };
+        let level = Level { names: self.names.clone(), ino, handle, offset: 2, batch: VecDeque::new(), is_over: false };
         self.way.push(level);
         Ok(())
     }
 }
 
 /// Looks an entry up; `None` where it has gone since its directory was read.
-async fn look_up(fs: &Arc<Fs>, directory: Ino, name: &[u8]) -> Result<Option<(Ino, FileKind)>> {
-    match fs.clone().lookup(directory, name.to_vec()).await {
+async fn look_up(names: &Arc<Names>, directory: Ino, name: &[u8]) -> Result<Option<(Ino, FileKind)>> {
+    match names.clone().lookup(directory, name.to_vec()).await {
         Ok(Entry::Found(attr)) => {
             // It stays known for as long as it takes to use it, as others do that are not in use.
-            fs.forget(attr.ino, 1);
+            names.forget(attr.ino, 1);
             Ok(Some((attr.ino, attr.kind)))
         }
         Ok(Entry::Missing(_)) | Err(Errno::ENOENT | Errno::ESTALE) => Ok(None),
@@ -123,7 +125,7 @@ impl Level {
             *offset = entry.next_offset;
             Room::Left
         };
-        self.fs.clone().readdir(self.handle, from, Counting::Names, take).await?;
+        self.names.clone().readdir(self.handle, from, Counting::Names, take).await?;
         self.is_over = self.batch.is_empty();
         Ok(())
     }

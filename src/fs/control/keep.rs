@@ -1,13 +1,13 @@
-//! Files that are kept in memory, and what is let go.
+//! FilesBelow that are kept in memory, and what is let go.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::files::Files;
-use super::{Done, refusal};
+use super::files::FilesBelow;
+use super::{Control, Done, refusal, report};
 use crate::base::{ByteSize, Ino};
 use crate::control::{Dropped, Kind, Pinned, Refusal};
-use crate::fs::{Errno, Fs};
+use crate::fs::Errno;
 use crate::read::Pin;
 
 /// What is kept, by inode number; `None` while it is still being fetched.
@@ -15,27 +15,27 @@ pub(super) type Pins = HashMap<Ino, Option<Pin>>;
 
 /// Forgets a file that was to be kept, unless it is.
 struct Claim<'a> {
-    fs: &'a Fs,
+    control: &'a Control,
     ino: Ino,
 }
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        let mut pins = self.fs.desk.pins.lock();
+        let mut pins = self.control.pins.lock();
         if matches!(pins.get(&self.ino), Some(None)) {
             pins.remove(&self.ino);
         }
     }
 }
 
-impl Fs {
+impl Control {
     /// Fetches a file and keeps it in memory until it is dropped.
     pub(super) async fn pin(self: &Arc<Self>, path: Option<String>, on: Ino) -> Done<Pinned> {
         let (held, object) = self.find_file(path.as_deref(), on).await?;
         let (ino, size) = (held.ino(), object.size);
         let what = path.as_deref().unwrap_or("the file that this was asked on");
         let claim = {
-            let mut pins = self.desk.pins.lock();
+            let mut pins = self.pins.lock();
             match pins.get(&ino) {
                 Some(Some(_)) => return Ok(self.pinned(size)),
                 Some(None) => {
@@ -43,10 +43,9 @@ impl Fs {
                 }
                 None => pins.insert(ino, None),
             };
-            Claim { fs: self, ino }
+            Claim { control: self, ino }
         };
-        let pin =
-            self.reader.open(object).pin().await.map_err(|error| refusal(self.report("pinning", &error), what))?;
+        let pin = self.reader.open(object).pin().await.map_err(|error| refusal(report("pinning", &error), what))?;
         let Some(pin) = pin else {
             let (limit, pinned) = (self.reader.pinned_bytes_limit(), self.reader.pinned_bytes());
             return Err(Refusal::new(
@@ -59,7 +58,7 @@ impl Fs {
             ));
         };
         // It may have been dropped meanwhile.
-        if let Some(place) = self.desk.pins.lock().get_mut(&ino) {
+        if let Some(place) = self.pins.lock().get_mut(&ino) {
             *place = Some(pin);
         }
         drop(claim);
@@ -76,7 +75,7 @@ impl Fs {
         let held = self.find(path.as_deref(), on).await?;
         let what = path.as_deref().unwrap_or("what this was asked on");
         let failed = |errno: Errno| refusal(errno, what);
-        let mut files = Files::below(self, held.ino()).await.map_err(failed)?;
+        let mut files = FilesBelow::below(&self.names, held.ino()).await.map_err(failed)?;
         let mut dropped = Dropped::default();
         while let Some(ino) = files.next().await.map_err(failed)? {
             dropped.files += 1;
@@ -90,21 +89,21 @@ impl Fs {
 
     /// What was kept of a file was wrong: it is fetched again, and kept as before.
     pub(in crate::fs) fn pin_again(self: &Arc<Self>, ino: Ino) {
-        let pin = match self.desk.pins.lock().get_mut(&ino) {
+        let pin = match self.pins.lock().get_mut(&ino) {
             // One that is being fetched fails, and is told so.
             Some(place) => place.take(),
             None => None,
         };
         let Some(pin) = pin else { return };
-        let (fs, claim_of) = (self.clone(), self.clone());
+        let control = self.clone();
         self.runtime.spawn(async move {
-            let claim = Claim { fs: &claim_of, ino };
+            let claim = Claim { control: &control, ino };
             let object = pin.object().clone();
             drop(pin);
             let key = object.key.clone();
-            match fs.reader.open(object).pin().await {
+            match control.reader.open(object).pin().await {
                 Ok(Some(pin)) => {
-                    if let Some(place) = fs.desk.pins.lock().get_mut(&ino) {
+                    if let Some(place) = control.pins.lock().get_mut(&ino) {
                         *place = Some(pin);
                     }
                 }
@@ -117,10 +116,11 @@ impl Fs {
 
     fn let_file_go(&self, ino: Ino) -> u64 {
         // Ends without the lock.
-        let pin = self.desk.pins.lock().remove(&ino);
+        let pin = self.pins.lock().remove(&ino);
         drop(pin);
-        let is_known = self.state.lock().tree.is_referenced(ino);
-        if is_known && let Some(notifier) = self.notifier.read().clone() {
+        if self.names.is_referenced(ino)
+            && let Some(notifier) = self.names.notifier()
+        {
             notifier.invalidate_pages(ino);
         }
         self.reader.let_go(ino)

@@ -1,5 +1,5 @@
 //! Control requests, done: the bringer of one (an ioctl, a line on the socket, an extended attribute) hands its bytes
-//! to [`Fs::control`] and passes on what comes back.
+//! to [`Control::control`] and passes on what comes back.
 //!
 //! `control` reads the request and says who may ask; here paths become inodes (`paths`), what is known is told
 //! (`figures`), files are fetched and kept (`prefetch`, `keep`, over the files that `files` walks), copies made
@@ -34,16 +34,21 @@ use lru::LruCache;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::Value;
+use tokio::runtime::Handle;
 
 use self::copies::Copies;
 use self::keep::Pins;
 use self::prefetch::Prefetches;
-use super::{Errno, Fs, XattrReply, xattr};
-use crate::base::{Foreign, Ino};
+use super::errno::report;
+use super::names::{Names, xattr};
+use super::{Context, Errno, Options, XattrReply};
+use crate::base::{Clock, Foreign, Ino};
 use crate::control::{
     self, Asker, Effect, Exposition, Failure, Freshness, JobState, Kind, MOST_WAIT_SECONDS, Refusal, Request,
 };
 use crate::copy::{Copier, Reach};
+use crate::metrics::Metrics;
+use crate::read;
 use crate::tree::{Depth, Shape};
 
 /// The longest that a request is held.
@@ -147,30 +152,56 @@ impl fmt::Debug for Surroundings {
     }
 }
 
-/// What control requests leave behind.
-#[derive(Debug, Default)]
-pub(super) struct Desk {
+/// What does control requests, and what they leave behind.
+pub(super) struct Control {
+    names: Arc<Names>,
+    reader: Arc<read::Reader>,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    runtime: Handle,
+    options: Arc<Options>,
+
+    /// When the file system began, on its clock.
+    began: Duration,
     surroundings: OnceLock<Surroundings>,
-    prefetches: Arc<Prefetches>,
+    prefetches: Prefetches,
     pins: Mutex<Pins>,
     copies: Copies,
     /// Answers to requests by `setxattr`, by the inode that they were made on.
     results: Mutex<Option<LruCache<Ino, String>>>,
 }
 
-impl Fs {
-    /// Says where this file system is mounted, and by which daemon it is served. Once; a second time changes nothing.
-    pub fn settle_in(&self, surroundings: Surroundings) {
-        let _ = self.desk.surroundings.set(surroundings);
+impl Control {
+    pub(super) fn new(context: &Context, names: Arc<Names>) -> Arc<Self> {
+        let Context { reader, metrics, clock, runtime, options, .. } = context.clone();
+        Arc::new(Control {
+            names,
+            reader,
+            metrics,
+            began: clock.elapsed(),
+            clock,
+            runtime,
+            options,
+            surroundings: OnceLock::new(),
+            prefetches: Prefetches::default(),
+            pins: Mutex::default(),
+            copies: Copies::default(),
+            results: Mutex::default(),
+        })
     }
 
-    /// Where longer answers can be had.
-    pub fn control_socket(&self) -> Option<&str> {
-        self.desk.surroundings.get()?.socket.get()?.to_str()
+    /// Does what [`crate::fs::Fs::settle_in`] says.
+    pub(super) fn settle_in(&self, surroundings: Surroundings) {
+        let _ = self.surroundings.set(surroundings);
     }
 
-    /// Does what a control request asks for. Ends within some seconds, or when the store's own limits of time do.
-    pub async fn control(self: Arc<Self>, caller: Caller, request: Vec<u8>) -> Answered {
+    /// Does what [`crate::fs::Fs::control_socket`] says.
+    pub(super) fn control_socket(&self) -> Option<&str> {
+        self.surroundings.get()?.socket.get()?.to_str()
+    }
+
+    /// Does what [`crate::fs::Fs::control`] says.
+    pub(super) async fn control(self: Arc<Self>, caller: Caller, request: Vec<u8>) -> Answered {
         let answer = self.served(caller, &request).await;
         answer.unwrap_or_else(|refusal| {
             tracing::debug!(uid = caller.asker.uid, %refusal, "a control request was not done");
@@ -178,22 +209,21 @@ impl Fs {
         })
     }
 
-    /// Does what a control request asks for, and keeps the answer for [`Fs::control_result`].
-    pub async fn call(self: Arc<Self>, caller: Caller, request: Vec<u8>) -> super::Result<()> {
+    /// Does what [`crate::fs::Fs::call`] says.
+    pub(super) async fn call(self: Arc<Self>, caller: Caller, request: Vec<u8>) -> super::Result<()> {
         let answered = self.clone().control(caller, request).await.within(MOST_VALUE_BYTES, self.control_socket());
         // Who may not ask does not overwrite what others wait for.
         if answered.error != Some(Errno::EPERM) {
-            let mut results = self.desk.results.lock();
+            let mut results = self.results.lock();
             results.get_or_insert_with(|| LruCache::new(RESULTS)).put(caller.on, answered.json);
         }
         answered.error.map_or(Ok(()), Err)
     }
 
-    /// The answer to the last [`Fs::call`] on an inode, as the value of an extended attribute; `size` 0 asks for its
-    /// length only.
-    pub async fn control_result(self: Arc<Self>, caller: Caller, size: u32) -> super::Result<XattrReply> {
+    /// Does what [`crate::fs::Fs::control_result`] says.
+    pub(super) async fn control_result(self: Arc<Self>, caller: Caller, size: u32) -> super::Result<XattrReply> {
         control::may(caller.asker, self.options.owner, Effect::Look).map_err(|refusal| Errno::from(refusal.kind))?;
-        let json = self.desk.results.lock().as_mut().and_then(|results| results.get(&caller.on).cloned());
+        let json = self.results.lock().as_mut().and_then(|results| results.get(&caller.on).cloned());
         xattr::reply(json.ok_or(Errno::ENODATA)?.into_bytes(), size)
     }
 
@@ -225,15 +255,14 @@ impl Fs {
     /// Lists anew; a listing that takes longer than a request may goes on by itself.
     async fn refresh_now(self: &Arc<Self>, what: control::Refresh, on: Ino) -> Done<Freshness> {
         let held = self.find(what.path.as_deref(), on).await?;
-        let directory = {
-            let state = self.state.lock();
-            let shape = state.tree.view(held.ino(), self.clock.elapsed()).map(|view| view.shape);
-            let above = || state.tree.parent(held.ino());
-            if shape == Some(Shape::Directory) { Some(held.ino()) } else { above() }
+        let shape = self.names.view(held.ino()).map(|view| view.shape);
+        let directory = match shape {
+            Some(Shape::Directory) => Some(held.ino()),
+            _ => self.names.parent(held.ino()),
         };
         let directory = directory.ok_or_else(|| refusal(Errno::ESTALE, "what is to be listed"))?;
         let depth = if what.recursive { Depth::Subtree } else { Depth::Directory };
-        let listing = self.runtime.spawn(self.clone().refresh(directory, depth));
+        let listing = self.runtime.spawn(self.names.clone().refresh(directory, depth));
         match tokio::time::timeout(MOST_WAIT, listing).await {
             Err(_) => Ok(Freshness { state: JobState::Running }),
             Ok(Ok(Ok(()))) => Ok(Freshness { state: JobState::Done }),

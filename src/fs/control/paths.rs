@@ -3,16 +3,17 @@
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-use super::{Done, refusal};
+use super::{Control, Done, refusal};
 use crate::base::Ino;
 use crate::control::Refusal;
-use crate::fs::{Entry, Errno, Fs};
+use crate::fs::files::to_read;
+use crate::fs::names::Names;
+use crate::fs::{Entry, Errno};
 use crate::tree::Shape;
 
 /// An inode that stays for as long as this lives.
-#[derive(Debug)]
 pub(super) struct Held {
-    fs: Arc<Fs>,
+    names: Arc<Names>,
     ino: Ino,
     /// Whether it was looked up here, and is to be forgotten.
     is_counted: bool,
@@ -27,22 +28,22 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if self.is_counted {
-            self.fs.forget(self.ino, 1);
+            self.names.forget(self.ino, 1);
         }
     }
 }
 
-impl Fs {
+impl Control {
     /// What a path stands for: absolute and under the mount, or counted from the mount's root. Without one, what the
     /// request was made on.
     pub(super) async fn find(self: &Arc<Self>, path: Option<&str>, on: Ino) -> Done<Held> {
-        let mut held = Held { fs: self.clone(), ino: on, is_counted: false };
+        let mut held = Held { names: self.names.clone(), ino: on, is_counted: false };
         let Some(path) = path else { return Ok(held) };
         held.ino = Ino::ROOT;
         for name in self.components(path)? {
-            let found = self.clone().lookup(held.ino, name.as_bytes().to_vec()).await;
+            let found = self.names.clone().lookup(held.ino, name.as_bytes().to_vec()).await;
             held = match found {
-                Ok(Entry::Found(attr)) => Held { fs: self.clone(), ino: attr.ino, is_counted: true },
+                Ok(Entry::Found(attr)) => Held { names: self.names.clone(), ino: attr.ino, is_counted: true },
                 Ok(Entry::Missing(_)) => return Err(refusal(Errno::ENOENT, path)),
                 Err(errno) => return Err(refusal(errno, path)),
             };
@@ -54,23 +55,22 @@ impl Fs {
     pub(super) async fn find_file(self: &Arc<Self>, path: Option<&str>, on: Ino) -> Done<(Held, crate::read::Object)> {
         let held = self.find(path, on).await?;
         let what = path.unwrap_or("the file that this was asked on");
-        let shape = self.state.lock().tree.view(held.ino, self.clock.elapsed()).map(|view| view.shape);
+        let shape = self.names.view(held.ino).map(|view| view.shape);
         match shape {
             None => return Err(refusal(Errno::ESTALE, what)),
             Some(Shape::Directory) => return Err(refusal(Errno::EISDIR, what)),
-            Some(Shape::Unresolved) => drop(self.resolve(held.ino).await.map_err(|errno| refusal(errno, what))?),
+            Some(Shape::Unresolved) => drop(self.names.resolve(held.ino).await.map_err(|errno| refusal(errno, what))?),
             Some(Shape::File | Shape::Link) => {}
         }
-        let object = self.state.lock().tree.object(held.ino).filter(|object| !object.stale);
-        let object = object.ok_or_else(|| refusal(Errno::ESTALE, what))?;
-        let object = crate::fs::file::to_read(held.ino, object);
+        let object = self.names.object_to_read(held.ino).map_err(|errno| refusal(errno, what))?;
+        let object = to_read(held.ino, object);
         Ok((held, object))
     }
 
     pub(super) fn components<'a>(&self, path: &'a str) -> Done<Vec<&'a str>> {
         let mut below = Path::new(path);
         if below.is_absolute() {
-            let dir = self.desk.surroundings.get().and_then(|surroundings| surroundings.dir.as_deref());
+            let dir = self.surroundings.get().and_then(|surroundings| surroundings.dir.as_deref());
             below = match dir.and_then(|dir| below.strip_prefix(dir).ok()) {
                 Some(below) => below,
                 None => {

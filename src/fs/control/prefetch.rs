@@ -15,15 +15,17 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use super::files::Files;
+use super::files::FilesBelow;
 use super::paths::Held;
-use super::{Done, MOST_WAIT, refusal};
+use super::{Control, Done, MOST_WAIT, refusal, report};
 use crate::base::Ino;
 use crate::control::{Job, JobState, Kind, Prefetch, Prefetched, Prefetching, Refusal};
-use crate::fs::{Errno, Fs};
+use crate::fs::Errno;
+use crate::fs::files::to_read;
 use crate::read;
+use crate::tree::Shape;
 
-/// Files on their way at once. Each is a few requests, and small ones are one.
+/// FilesBelow on their way at once. Each is a few requests, and small ones are one.
 const AT_ONCE: usize = 32;
 /// Of the reasons why files could not be fetched, so many are told.
 const MOST_FAILURES: usize = 16;
@@ -126,16 +128,16 @@ impl Prefetches {
     }
 }
 
-impl Fs {
+impl Control {
     /// Begins to fetch. Whether the paths exist is told by the progress.
     pub(super) async fn begin_prefetch(self: &Arc<Self>, what: Prefetch, on: Ino) -> Done<Prefetching> {
         if !self.reader.keeps_files() {
             return Err(Refusal::new(Kind::Off, "prefetch: with memory-cache=off nothing stays in memory"));
         }
-        let (job, progress) = self.desk.prefetches.enter()?;
+        let (job, progress) = self.prefetches.enter()?;
         let fetching = fetch_all(self.clone(), what.paths, on, progress);
         let task = self.runtime.spawn(fetching).abort_handle();
-        if let Some(entry) = self.desk.prefetches.jobs.lock().all.get_mut(&job) {
+        if let Some(entry) = self.prefetches.jobs.lock().all.get_mut(&job) {
             entry.task = Some(task);
         }
         self.prefetch_status(&Job { job, wait: what.wait }).await
@@ -143,7 +145,7 @@ impl Fs {
 
     /// How far a job is; where it is waited for, at its end if that comes in time.
     pub(super) async fn prefetch_status(&self, job: &Job) -> Done<Prefetching> {
-        let progress = self.desk.prefetches.get(job.job)?;
+        let progress = self.prefetches.get(job.job)?;
         if job.wait {
             let mut state = progress.state.subscribe();
             // Over in time or not, the answer says how far it is.
@@ -155,8 +157,8 @@ impl Fs {
 
     /// Ends a job; what it has fetched stays.
     pub(super) fn cancel_prefetch(&self, job: &Job) -> Done<Prefetching> {
-        let progress = self.desk.prefetches.get(job.job)?;
-        let task = self.desk.prefetches.jobs.lock().all.get_mut(&job.job).and_then(|entry| entry.task.take());
+        let progress = self.prefetches.get(job.job)?;
+        let task = self.prefetches.jobs.lock().all.get_mut(&job.job).and_then(|entry| entry.task.take());
         task.iter().for_each(AbortHandle::abort);
         progress.end(JobState::Cancelled);
         let so_far = progress.so_far.lock().clone();
@@ -174,16 +176,19 @@ impl Drop for JobEnd<'_> {
 }
 
 /// Fetches all files below these paths, in their order.
-async fn fetch_all(fs: Arc<Fs>, paths: Vec<String>, on: Ino, progress: Arc<JobProgress>) {
+async fn fetch_all(control: Arc<Control>, paths: Vec<String>, on: Ino, progress: Arc<JobProgress>) {
     let _end = JobEnd(&progress);
     let mut under_way = FuturesUnordered::new();
     for path in paths {
-        let found = match fs.find(Some(&path), on).await {
-            Ok(held) => Files::below(&fs, held.ino()).await.map(|files| (held, files)).map_err(|no| refusal(no, &path)),
+        let found = match control.find(Some(&path), on).await {
+            Ok(held) => FilesBelow::below(&control.names, held.ino())
+                .await
+                .map(|files| (held, files))
+                .map_err(|no| refusal(no, &path)),
             Err(refused) => Err(refused),
         };
         // Held until its files were found: what is unknown to the kernel could be forgotten.
-        let (_held, mut files): (Held, Files) = match found {
+        let (_held, mut files): (Held, FilesBelow) = match found {
             Ok(found) => found,
             Err(refused) => {
                 progress.failed(refused.sentence);
@@ -193,7 +198,7 @@ async fn fetch_all(fs: Arc<Fs>, paths: Vec<String>, on: Ino, progress: Arc<JobPr
         loop {
             match files.next().await {
                 Ok(Some(ino)) => {
-                    under_way.push(fetch_one(&fs, ino, &progress));
+                    under_way.push(fetch_one(&control, ino, &progress));
                     // Begins now, also where the next file is not known yet.
                     let _ = under_way.next().now_or_never();
                 }
@@ -213,13 +218,13 @@ async fn fetch_all(fs: Arc<Fs>, paths: Vec<String>, on: Ino, progress: Arc<JobPr
 }
 
 /// Fetches a file, if it fits into what the job may fill.
-async fn fetch_one(fs: &Arc<Fs>, ino: Ino, progress: &JobProgress) {
-    let object = match fs.to_fetch(ino).await {
+async fn fetch_one(control: &Arc<Control>, ino: Ino, progress: &JobProgress) {
+    let object = match control.to_fetch(ino).await {
         Ok(object) => object,
         Err(errno) => return progress.failed(refusal(errno, "a file that was listed").sentence),
     };
     let (key, size) = (object.key.clone(), object.size);
-    let room = fs.reader.warm_bytes_limit();
+    let room = control.reader.warm_bytes_limit();
     let more = |bytes: u64| bytes.checked_add(size).filter(|bytes| *bytes <= room);
     let fits = progress.fitting_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
     // Sizes are what a service says they are.
@@ -234,28 +239,27 @@ async fn fetch_one(fs: &Arc<Fs>, ino: Ino, progress: &JobProgress) {
     if !fits {
         return;
     }
-    match fs.reader.open(object).fetch().await {
+    match control.reader.open(object).fetch().await {
         Ok(()) => progress.change(|so_far| {
             so_far.files_done += 1;
             so_far.bytes_done = so_far.bytes_done.saturating_add(size);
         }),
         Err(error) => {
-            let errno = fs.report("prefetching", &error);
+            let errno = report("prefetching", &error);
             progress.failed(refusal(errno, key.as_str()).sentence);
         }
     }
 }
 
-impl Fs {
+impl Control {
     /// What the reader needs to know of a file that a directory shows.
-    async fn to_fetch(self: &Arc<Self>, ino: Ino) -> crate::fs::Result<read::Object> {
-        let view = self.state.lock().tree.view(ino, self.clock.elapsed()).ok_or(Errno::ESTALE)?;
+    async fn to_fetch(&self, ino: Ino) -> crate::fs::Result<read::Object> {
+        let view = self.names.view(ino).ok_or(Errno::ESTALE)?;
         let ino = match view.shape {
-            crate::tree::Shape::Unresolved => self.resolve(ino).await?.ino,
+            Shape::Unresolved => self.names.resolve(ino).await?.ino,
             _ => ino,
         };
-        let object = self.state.lock().tree.object(ino).filter(|object| !object.stale).ok_or(Errno::ESTALE)?;
-        Ok(crate::fs::file::to_read(ino, object))
+        Ok(to_read(ino, self.names.object_to_read(ino)?))
     }
 }
 
@@ -271,7 +275,7 @@ mod tests {
             bed.bucket.amend(key, |meta| meta.size = u64::MAX);
         }
         let what = Prefetch { paths: vec!["dir".to_owned()], wait: true };
-        let told = bed.fs.begin_prefetch(what, Ino::ROOT).await.unwrap();
+        let told = bed.fs.control.begin_prefetch(what, Ino::ROOT).await.unwrap();
         let Prefetched { files, bytes, files_skipped, bytes_skipped, files_done, bytes_done, failed, .. } = told.so_far;
         assert_eq!((files, files_skipped, files_done, failed), (5, 3, 2, 0));
         assert_eq!((bytes, bytes_skipped, bytes_done), (u64::MAX, u64::MAX, 11 + 10));

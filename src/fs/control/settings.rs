@@ -4,22 +4,21 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::Done;
+use super::{Control, Done};
 use crate::base::{ByteSize, Ino};
 use crate::control::{Kind, PrefetchMode, Refusal, Set};
-use crate::fs::Fs;
 use crate::read::Prefetch;
 
 /// The least that the options of these names take at the start as well, in bytes.
 const LEAST_MEMORY: u64 = 64 << 20;
 const LEAST_BANDWIDTH: u64 = 1 << 20;
 
-impl Fs {
+impl Control {
     /// Sets all that a request names, or nothing where one of it cannot be. Answers what holds now.
     pub(super) async fn set(self: &Arc<Self>, set: Set, on: Ino) -> Done<Map<String, Value>> {
         at_least("memory-limit", set.memory_limit, LEAST_MEMORY)?;
         at_least("max-bandwidth", set.max_bandwidth.flatten(), LEAST_BANDWIDTH)?;
-        let daemon = self.desk.surroundings.get().map(|surroundings| &surroundings.daemon);
+        let daemon = self.surroundings.get().map(|surroundings| &surroundings.daemon);
         if daemon.is_none() && (set.log_level.is_some() || set.max_bandwidth.is_some()) {
             return Err(Refusal::new(
                 Kind::Off,

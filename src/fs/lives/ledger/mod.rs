@@ -30,7 +30,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use parking_lot::Mutex;
 
 pub use self::past::Past;
-pub(super) use self::past::{PastListing, UnderWay};
+pub(in crate::fs) use self::past::{PastDirectory, PastFile, PastListing, UnderWay};
 use self::record::Record;
 use crate::base::{Ino, Timestamp};
 use crate::tree::Object;
@@ -134,7 +134,7 @@ impl Ledger {
     }
 
     /// The kernel is about to learn of directories: their numbers, prefixes and times.
-    pub(super) fn directories(&self, known: impl IntoIterator<Item = (Ino, String, Option<Timestamp>)>) {
+    pub(in crate::fs) fn directories(&self, known: impl IntoIterator<Item = (Ino, String, Option<Timestamp>)>) {
         let mut written = self.written.lock();
         let known = known.into_iter().filter(|(ino, ..)| written.directories.insert(*ino));
         let records: Vec<_> = known.map(|(ino, prefix, mtime)| Record::Directory { ino, prefix, mtime }).collect();
@@ -142,12 +142,12 @@ impl Ledger {
     }
 
     /// Whether it says so of a directory.
-    pub(super) fn has(&self, ino: Ino) -> bool {
+    pub(in crate::fs) fn has(&self, ino: Ino) -> bool {
         self.written.lock().directories.contains(&ino)
     }
 
     /// The kernel knows a directory no more.
-    pub(super) fn forgotten(&self, ino: Ino) {
+    pub(in crate::fs) fn forgotten(&self, ino: Ino) {
         let mut written = self.written.lock();
         if written.directories.remove(&ino) {
             self.append_to(&mut written, [Record::Forgotten { ino }]);
@@ -155,42 +155,42 @@ impl Ledger {
     }
 
     /// A file is about to be open.
-    pub(super) fn opened(&self, handle: u64, ino: Ino, object: Object) {
+    pub(in crate::fs) fn opened(&self, handle: u64, ino: Ino, object: Object) {
         self.append([Record::File { handle, ino, object }]);
     }
 
     /// What is about to be open was asked for by this request.
-    pub(super) fn asked(&self, handle: u64, request: u64) {
+    pub(in crate::fs) fn asked(&self, handle: u64, request: u64) {
         self.append([Record::Asked { handle, request }]);
     }
 
     /// The kernel is about to read an open file by itself.
-    pub(super) fn passed(&self, handle: u64, backing: u32) {
+    pub(in crate::fs) fn passed(&self, handle: u64, backing: u32) {
         self.append([Record::Passed { handle, backing }]);
     }
 
     /// A directory is about to be open.
-    pub(super) fn listing(&self, handle: u64, ino: Ino) {
+    pub(in crate::fs) fn listing(&self, handle: u64, ino: Ino) {
         self.append([Record::Listing { handle, ino }]);
     }
 
     /// Entries of an open directory are about to be given out.
-    pub(super) fn given(&self, handle: u64, entries: Vec<(u64, u64)>) {
+    pub(in crate::fs) fn given(&self, handle: u64, entries: Vec<(u64, u64)>) {
         self.append([Record::Given { handle, entries }]);
     }
 
     /// A file or directory is closed.
-    pub(super) fn closed(&self, handle: u64) {
+    pub(in crate::fs) fn closed(&self, handle: u64) {
         self.append([Record::Closed { handle }]);
     }
 
     /// A request that was sent again is about to be served.
-    pub(super) fn under_way(&self, request: u64, UnderWay { lives, is_alone }: UnderWay) {
+    pub(in crate::fs) fn under_way(&self, request: u64, UnderWay { lives, is_alone }: UnderWay) {
         self.append([Record::UnderWay { request, lives, is_alone }]);
     }
 
     /// A request that was sent again is answered.
-    pub(super) fn answered(&self, request: u64) {
+    pub(in crate::fs) fn answered(&self, request: u64) {
         self.append([Record::Answered { request }]);
     }
 

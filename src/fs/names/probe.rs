@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::{Either, select};
 use futures::pin_mut;
 
-use super::{Errno, Fs, Result, Symlinks};
+use super::{Errno, Names, Result, Symlinks, report};
 use crate::base::{ETag, Ino, Key};
 use crate::list;
 use crate::store::{Error, ErrorKind, HeadRequest, ListEntry, ObjectKind, ObjectMeta, StorageClass};
@@ -61,7 +61,7 @@ fn has_spent_its_time(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Server | ErrorKind::Network | ErrorKind::Timeout | ErrorKind::Throttled)
 }
 
-impl Fs {
+impl Names {
     /// The facts as a listing would tell them. Where it has tags of its own, size and time tell versions apart, and a
     /// tag that is none of those which came with the bytes that were read.
     pub(super) fn listed_facts<'a>(&self, ino: Option<Ino>, meta: &'a ObjectMeta) -> Facts<'a> {
@@ -103,7 +103,7 @@ impl Fs {
             (Ok(_), Ok(meta)) => learn(&Probe::Object(self.listed_facts(None, meta))),
             (Ok(_), Err(error)) if error.kind() == ErrorKind::NotFound => learn(&Probe::Missing),
             (Ok(_), Err(error)) | (Err(error), _) if has_spent_its_time(error) => {
-                return Err(self.report("looking a name up", error));
+                return Err(report("looking a name up", error));
             }
             (Ok(_), Err(error)) | (Err(error), _) => {
                 tracing::debug!(%error, "asking for one name failed; the listing decides");
@@ -122,7 +122,7 @@ impl Fs {
         }
         let options = list::Options { held_bytes: self.options.metadata_bytes / 2, ..self.options.list.clone() };
         let entry = list::one(self.store.clone(), key, &options, self.findings.clone()).await;
-        let entry = entry.map_err(|error| self.report("looking a name up", &error))?;
+        let entry = entry.map_err(|error| report("looking a name up", &error))?;
         let facts = entry.as_ref().map(entry_facts);
         let probe = match facts {
             object if is_directory => Probe::Beside(object),
@@ -140,7 +140,7 @@ impl Fs {
     }
 
     /// Asks whether an object is still the version that the tree knows; else the tree has the new one afterwards.
-    pub(super) async fn check(self: &Arc<Self>, ino: Ino) -> Result<Renewed> {
+    pub(in crate::fs) async fn check(self: &Arc<Self>, ino: Ino) -> Result<Renewed> {
         let object = self.state.lock().tree.object(ino).ok_or(Errno::ESTALE)?;
         if object.version.is_some() {
             // Versions do not change.
@@ -155,7 +155,7 @@ impl Fs {
         let meta = match answer {
             Ok(meta) => Some(meta),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(self.report("looking at an object before it is opened", &error)),
+            Err(error) => return Err(report("looking at an object before it is opened", &error)),
         };
         let facts = meta.as_ref().map(|meta| self.listed_facts(Some(ino), meta));
         let renewed = self.change(|state| state.tree.renew(ino, facts.as_ref(), asked_at));
@@ -170,7 +170,7 @@ impl Fs {
     }
 
     /// Finds out what a symlink object stands for.
-    pub(super) async fn resolve(self: &Arc<Self>, ino: Ino) -> Result<View> {
+    pub(in crate::fs) async fn resolve(self: &Arc<Self>, ino: Ino) -> Result<View> {
         let object = self.state.lock().tree.object(ino).ok_or(Errno::ESTALE)?;
         let key = Key::new(object.key);
         let asked_at = self.clock.elapsed();
@@ -179,7 +179,7 @@ impl Fs {
             Symlinks::On => match self.store.symlink_target(&key).await {
                 Ok(target) => self.link_text(&key, &target),
                 Err(error) if error.kind() == ErrorKind::Unsupported => None,
-                Err(error) => return Err(self.report("reading a symlink", &error)),
+                Err(error) => return Err(report("reading a symlink", &error)),
             },
         };
         let target = match link {
@@ -188,7 +188,7 @@ impl Fs {
             None => match self.store.head(HeadRequest::new(key)).await {
                 Ok(meta) => Target::Bytes { size: meta.size, etag: meta.etag, mtime: meta.last_modified },
                 Err(error) if error.kind() == ErrorKind::Invalid => return Err(Errno::ENOENT),
-                Err(error) => return Err(self.report("looking at the target of a symlink", &error)),
+                Err(error) => return Err(report("looking at the target of a symlink", &error)),
             },
         };
         self.change(|state| state.tree.resolve(ino, target, asked_at)).ok_or(Errno::ESTALE)

@@ -1,14 +1,17 @@
 //! Directories with more names than memory holds.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::future::join_all;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::tests::{Bed, readdir};
 use super::*;
 use crate::base::Timestamp;
+use crate::fs::tests::{Bed, readdir};
+use crate::fs::*;
+use crate::store::Error;
 use crate::store::layers::{KeyOrder, QuirkStore, Quirks, StartAfter};
 use crate::store::memory::MemoryStore;
 use crate::store::{
@@ -101,9 +104,9 @@ async fn a_directory_beyond_the_limit_is_read_whole_and_memory_stays_within_it()
         }
         let all = join_all((0..2).map(|_| read(&bed.fs, big))).await;
         all.into_iter().for_each(|names| assert_eq!(each_once(names), expected));
-        assert_eq!(bed.fs.state.lock().large.len(), 1);
+        assert_eq!(bed.fs.names.state.lock().large.len(), 1);
         assert_eq!(bed.names("small").await, ["a"]);
-        let figures = bed.fs.figures(crate::control::Stats { files: false });
+        let figures = bed.fs.control.figures(crate::control::Stats { files: false });
         assert_eq!(figures["tree"]["large-directories"], 1);
         assert!(figures["tree"]["finding"].as_str().unwrap().contains("raise metadata-memory"), "{figures:?}");
     }
@@ -364,7 +367,7 @@ async fn any_directory_is_read_as_if_it_were_held() {
             assert!(seen == expected, "seed {seed}: {:?}", seen.symmetric_difference(&expected).collect::<Vec<_>>());
             bed.fs.releasedir(handle);
         }
-        large += bed.fs.state.lock().large.len();
+        large += bed.fs.names.state.lock().large.len();
     }
     assert!(large >= 20, "{large} were too large");
 }
@@ -552,11 +555,11 @@ async fn a_walk_that_comes_to_the_limit_goes_on_and_takes_no_more() {
             }
             bed.fs.releasedir(handle);
             for _ in 0..16 {
-                bed.fs.evict().await;
-                if !bed.fs.is_over_budget() {
+                bed.fs.names.evict().await;
+                if !bed.fs.names.is_over_budget() {
                     break;
                 }
-                bed.fs.shed();
+                bed.fs.names.shed();
                 kernel.obey(&bed.fs);
             }
             let bytes = bed.fs.names_bytes();
@@ -575,7 +578,7 @@ async fn names_are_asked_for_alone_where_references_alone_fill_the_memory() {
     for n in 0..3000 {
         bed.attr(&format!("full/{n:04}")).await;
     }
-    assert!(bed.fs.is_over_budget());
+    assert!(bed.fs.names.is_over_budget());
     let other = bed.attr("other").await.ino;
     bed.requests();
     for (name, is_there) in [("000", true), ("050", true), ("none", false)] {

@@ -23,8 +23,9 @@ use super::changes::OddLog;
 use super::pace::Pace;
 use super::probe::entry_facts;
 use super::rest::{LeftSlot, TOO_LARGE};
+use super::state::State;
 use super::walk::Ahead;
-use super::{Errno, Fs, Result, State};
+use super::{Errno, Names, Result, report};
 use crate::base::{Ino, KeySpan};
 use crate::list::{self, ListScope, Order, Page, Trust};
 use crate::metrics::Metric;
@@ -287,7 +288,7 @@ enum End {
     Failed(Errno),
 }
 
-impl Fs {
+impl Names {
     /// The listing of a directory that is going on, if it shows what a request must see, or a new one. `None` if there
     /// is no such directory any more.
     pub(super) fn listing(self: &Arc<Self>, state: &mut State, directory: Ino, since: &Since) -> Option<Joined> {
@@ -481,7 +482,7 @@ impl Fs {
     /// lists them again, and is told what comes of that.
     fn listing_failed(&self, purpose: Purpose, error: &Error) -> Errno {
         match purpose {
-            Purpose::Asked | Purpose::Refresh => self.report("listing a directory", error),
+            Purpose::Asked | Purpose::Refresh => report("listing a directory", error),
             Purpose::Ahead | Purpose::Everything | Purpose::Upkeep => {
                 tracing::info!(key = error.key(), %error, ?purpose, "a listing in advance has failed");
                 Errno::from(error)

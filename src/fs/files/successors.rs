@@ -10,10 +10,10 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
+use super::Files;
 use super::file::to_read;
 use super::numbered::Numbered;
 use super::runs::{Named, RunId, Runs, Trust};
-use super::{Fs, State};
 use crate::base::Ino;
 use crate::read;
 use crate::tree::{Position, Shape, Tree};
@@ -102,24 +102,25 @@ impl Successors {
     }
 }
 
-impl Fs {
+impl Files {
     /// A file is read in earnest: those that will be wanted next may be fetched.
     pub(super) fn expect_successors(&self, ino: Ino) {
         if !self.reader.looks_ahead() {
             return;
         }
         let (next, withdrawn) = {
-            let mut state = self.state.lock();
-            let State { tree, successors, .. } = &mut *state;
-            let Outlook { next, withdrawn } = successors.read(tree, ino);
-            let now = self.clock.elapsed();
-            // Symlink objects whose target is not known would cost a request of another kind.
-            let is_file = |(_, ino): &(RunId, Ino)| tree.view(*ino, now).is_some_and(|view| view.shape == Shape::File);
-            let object = |(RunId(run), ino)| {
-                let object = tree.object(ino).filter(|object| !object.stale)?;
-                Some((read::Cause(run), to_read(ino, object)))
-            };
-            (next.into_iter().filter(is_file).filter_map(object).collect::<Vec<_>>(), withdrawn)
+            let mut successors = self.successors.lock();
+            self.names.look_at_tree(|tree, now| {
+                let Outlook { next, withdrawn } = successors.read(tree, ino);
+                // Symlink objects whose target is not known would cost a request of another kind.
+                let is_file =
+                    |(_, ino): &(RunId, Ino)| tree.view(*ino, now).is_some_and(|view| view.shape == Shape::File);
+                let object = |(RunId(run), ino)| {
+                    let object = tree.object(ino).filter(|object| !object.stale)?;
+                    Some((read::Cause(run), to_read(ino, object)))
+                };
+                (next.into_iter().filter(is_file).filter_map(object).collect::<Vec<_>>(), withdrawn)
+            })
         };
         if !withdrawn.is_empty() {
             self.reader.withdraw(&withdrawn.into_iter().map(|RunId(run)| read::Cause(run)).collect::<Vec<_>>());

@@ -8,9 +8,9 @@ use parking_lot::Mutex;
 
 use super::listing::{Behind, Bells, Joined, Run, Since};
 use super::rest::{Rest, TOO_LARGE};
-use super::resume::Resumed;
+use super::resumed::Resumed;
 use super::walk::Known;
-use super::{Attr, Counting, DirEntry, DirHandle, Errno, Fs, ListingMode, Result, Room, Shape, State, Ttl};
+use super::{Attr, Counting, DirEntry, DirHandle, Errno, ListingMode, Names, Result, Room, Shape, State, Ttl};
 use crate::base::{Ino, fnv1a};
 use crate::list::Trust;
 use crate::tree::{OrderId, OrderState, Take, View};
@@ -79,11 +79,10 @@ const BATCH: usize = 256;
 /// Offsets 0 and 1 are `.` and `..`.
 const DOTS: u64 = 2;
 
-impl Fs {
-    /// Opens a directory. One whose listing is too old is listed anew; this does not wait for a page of it, but where a
-    /// listing is going on that began too early to show all that must be seen, for the end of that one.
-    pub async fn opendir(self: Arc<Self>, ino: Ino) -> Result<DirHandle> {
-        let handle = DirHandle(self.handle());
+impl Names {
+    /// Does what [`crate::fs::Fs::opendir`] says.
+    pub(in crate::fs) async fn opendir(self: Arc<Self>, ino: Ino) -> Result<DirHandle> {
+        let handle = DirHandle(self.lives.next_handle());
         let moment = self.clock.elapsed();
         let mut since = match self.ttl.get() {
             // What is known at this moment was asked for before.
@@ -110,7 +109,7 @@ impl Fs {
             }
         };
         self.directories.lock().insert(handle, Arc::new(open));
-        if let Some(ledger) = self.ledger() {
+        if let Some(ledger) = self.lives.ledger() {
             ledger.listing(handle.0, ino);
         }
         Ok(handle)
@@ -175,11 +174,8 @@ impl Fs {
         }
     }
 
-    /// Gives entries from `offset` on (0 is `.`, 1 is `..`) to `take`, until that has enough or no more are known;
-    /// waits only while none is known, for one or for the directory's end. No entry given means the end. Offsets stay
-    /// valid for the life of the handle. Of entries taken in the way of [`Counting::Plus`] the kernel holds a
-    /// reference, all but `.` and `..`.
-    pub async fn readdir(
+    /// Does what [`crate::fs::Fs::readdir`] says.
+    pub(in crate::fs) async fn readdir(
         self: Arc<Self>,
         handle: DirHandle,
         offset: u64,
@@ -194,7 +190,7 @@ impl Fs {
             let (room, state) = self.give(&directory, &mut reading, &mut take)?;
             if room == Room::Full || state == OrderState::Complete || reading.count > 0 {
                 self.count_use(&directory, reading.count);
-                if let Some(ledger) = self.ledger().filter(|_| !reading.given.is_empty()) {
+                if let Some(ledger) = self.lives.ledger().filter(|_| !reading.given.is_empty()) {
                     ledger.given(handle.0, reading.given);
                 }
                 return Ok(());
@@ -270,7 +266,7 @@ impl Fs {
         reading: &mut Reading,
         take: &mut impl FnMut(&DirEntry<'_>) -> Room,
     ) -> Result<(Room, OrderState)> {
-        let keeps = self.ledger().is_some();
+        let keeps = self.lives.ledger().is_some();
         loop {
             let mut state = self.state.lock();
             if self.give_dots(&state, directory, &mut reading.at, take) == Room::Full {
@@ -357,9 +353,9 @@ impl Fs {
         }
     }
 
-    /// Closes an open directory.
-    pub fn releasedir(&self, handle: DirHandle) {
-        if let Some(ledger) = self.ledger() {
+    /// Does what [`crate::fs::Fs::releasedir`] says.
+    pub(in crate::fs) fn releasedir(&self, handle: DirHandle) {
+        if let Some(ledger) = self.lives.ledger() {
             ledger.closed(handle.0);
         }
         self.resumed.lock().remove(&handle);

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use super::listing::{Behind, Bells, Joined, Progress, Since};
 use super::probe::Question;
 use super::rest::TOO_LARGE;
-use super::{Entry, Errno, Fs, Result, Shape, State, Ttl};
+use super::{Entry, Errno, Names, Result, Shape, State, Ttl, report};
 use crate::base::{Ino, Key};
 use crate::metrics::Metric;
 use crate::store::{ErrorKind, HeadRequest};
@@ -64,14 +64,14 @@ struct Waiting {
 /// What is known of a directory stays for as long as a look-up in it waits: where memory is full, its answer would else
 /// be forgotten before it is looked at. Must not be dropped under the lock.
 struct Pinned {
-    fs: Arc<Fs>,
+    names: Arc<Names>,
     pin: Option<Pin>,
 }
 
 impl Drop for Pinned {
     fn drop(&mut self) {
         if let Some(pin) = self.pin.take() {
-            self.fs.state.lock().tree.unpin(pin);
+            self.names.state.lock().tree.unpin(pin);
         }
     }
 }
@@ -119,9 +119,9 @@ enum Asking {
     Done,
 }
 
-impl Fs {
-    /// `Found` takes one reference of the kernel's look-up count; [`Fs::forget`] gives it back.
-    pub async fn lookup(self: Arc<Self>, parent: Ino, name: Vec<u8>) -> Result<Entry> {
+impl Names {
+    /// Does what [`crate::fs::Fs::lookup`] says.
+    pub(in crate::fs) async fn lookup(self: Arc<Self>, parent: Ino, name: Vec<u8>) -> Result<Entry> {
         self.metrics.add(Metric::Lookups, 1);
         match name.as_slice() {
             b"." => return self.by_number(parent).await,
@@ -180,7 +180,7 @@ impl Fs {
         let mut asking = Asking::NotYet;
         let mut has_waited = false;
         let mut tries = Tries::default();
-        let mut pinned = Pinned { fs: self.clone(), pin: None };
+        let mut pinned = Pinned { names: self.clone(), pin: None };
         loop {
             let look = self.look(parent, name, looking, &asking, &mut pinned.pin)?;
             let (question, waiting) = match look {
@@ -362,7 +362,7 @@ impl Fs {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Invalid) => {
                 return Ok(Entry::Missing(ttl));
             }
-            Err(error) => return Err(self.report("looking a version up", &error)),
+            Err(error) => return Err(report("looking a version up", &error)),
         };
         let mut state = self.state.lock();
         let ino = state.tree.add_version(parent, name, version, &super::probe::facts(&meta)).ok_or(Errno::ESTALE)?;

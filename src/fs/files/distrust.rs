@@ -5,14 +5,13 @@
 //! opened in that way: an open that cannot know whether the first is done does the second.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::Fs;
+use super::Files;
 use crate::base::Ino;
-use crate::read::WrongBytes;
 
 /// By inode number, how often its pages are yet to be dropped.
 #[derive(Debug, Default)]
@@ -39,36 +38,23 @@ impl Distrusted {
     }
 }
 
-/// Hears of wrong bytes on behalf of a file system.
-pub(super) struct Ear(pub(super) Weak<Fs>);
-
-impl WrongBytes for Ear {
-    fn distrust(&self, ino: Ino) {
-        if let Some(fs) = self.0.upgrade() {
-            fs.distrusted.add(ino);
-        }
+impl Files {
+    /// Wrong bytes of an inode were handed out: its pages are dropped at each open until all of them are.
+    pub(in crate::fs) fn distrust(&self, ino: Ino) {
+        self.distrusted.add(ino);
     }
 
-    fn discard(&self, ino: Ino) {
-        if let Some(fs) = self.0.upgrade() {
-            fs.clone().drop_wrong_pages(ino);
-            fs.pin_again(ino);
-        }
-    }
-}
-
-impl Fs {
     /// The kernel drops all its pages of an inode. Until it has, or if it does not, opens see to that.
-    fn drop_wrong_pages(self: Arc<Self>, ino: Ino) {
-        let Some(notifier) = self.notifier.read().clone() else { return };
+    pub(in crate::fs) fn drop_wrong_pages(self: &Arc<Self>, ino: Ino) {
+        let Some(notifier) = self.names.notifier() else { return };
         let (done, dropped) = oneshot::channel();
         notifier.drop_pages(ino, done);
-        let fs = Arc::downgrade(&self);
+        let files = Arc::downgrade(self);
         self.runtime.spawn(async move {
             if dropped.await.is_ok()
-                && let Some(fs) = fs.upgrade()
+                && let Some(files) = files.upgrade()
             {
-                fs.distrusted.remove(ino);
+                files.distrusted.remove(ino);
             }
         });
     }

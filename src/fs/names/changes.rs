@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::{Fs, State};
+use super::{Names, State};
 use crate::base::Ino;
 use crate::metrics::Metric;
 use crate::tree::{Changes, OddKey, Outdated};
@@ -39,7 +39,7 @@ impl OddLog {
     }
 }
 
-impl Fs {
+impl Names {
     /// Changes the tree under the lock, and says afterwards what has changed. Where very many entries have gone, they
     /// are seen to bit by bit, so that no request waits long for the lock.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> (T, Changes)) -> T {

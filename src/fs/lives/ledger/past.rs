@@ -10,48 +10,48 @@ use crate::tree::Object;
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Past {
     notes: BTreeMap<String, String>,
-    pub(in super::super) directories: HashMap<Ino, PastDirectory>,
+    pub(in crate::fs) directories: HashMap<Ino, PastDirectory>,
     /// Open files by handle.
-    pub(in super::super) files: BTreeMap<u64, PastFile>,
+    pub(in crate::fs) files: BTreeMap<u64, PastFile>,
     /// Open directories by handle.
-    pub(in super::super) listings: BTreeMap<u64, PastListing>,
+    pub(in crate::fs) listings: BTreeMap<u64, PastListing>,
     /// The requests that opened them, by handle.
-    pub(in super::super) asked: BTreeMap<u64, u64>,
+    pub(in crate::fs) asked: BTreeMap<u64, u64>,
     /// Requests that were sent again and not answered then, by number.
-    pub(in super::super) under_way: HashMap<u64, UnderWay>,
+    pub(in crate::fs) under_way: HashMap<u64, UnderWay>,
 }
 
 /// A request that was sent again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in super::super) struct UnderWay {
+pub(in crate::fs) struct UnderWay {
     /// Lives in which it was under way.
-    pub(in super::super) lives: u32,
+    pub(in crate::fs) lives: u32,
     /// Whether no other suspect was served beside it in the last of them.
-    pub(in super::super) is_alone: bool,
+    pub(in crate::fs) is_alone: bool,
 }
 
 /// A directory that the kernel knows.
 #[derive(Clone, PartialEq, Debug)]
-pub(in super::super) struct PastDirectory {
-    pub(in super::super) prefix: String,
-    pub(in super::super) mtime: Option<Timestamp>,
+pub(in crate::fs) struct PastDirectory {
+    pub(in crate::fs) prefix: String,
+    pub(in crate::fs) mtime: Option<Timestamp>,
 }
 
 /// A file that was open.
 #[derive(Clone, PartialEq, Debug)]
-pub(in super::super) struct PastFile {
-    pub(in super::super) ino: Ino,
-    pub(in super::super) object: Object,
+pub(in crate::fs) struct PastFile {
+    pub(in crate::fs) ino: Ino,
+    pub(in crate::fs) object: Object,
     /// The number under which the kernel reads it by itself.
-    pub(in super::super) backing: Option<u32>,
+    pub(in crate::fs) backing: Option<u32>,
 }
 
 /// A directory that was open.
 #[derive(Clone, PartialEq, Debug)]
-pub(in super::super) struct PastListing {
-    pub(in super::super) ino: Ino,
+pub(in crate::fs) struct PastListing {
+    pub(in crate::fs) ino: Ino,
     /// What was given out: the offset behind each entry, ascending, and a hash of its name.
-    pub(in super::super) given: Vec<(u64, u64)>,
+    pub(in crate::fs) given: Vec<(u64, u64)>,
 }
 
 impl Past {
@@ -138,7 +138,7 @@ impl PastListing {
     }
 
     /// Hashes of the names in front of an offset.
-    pub(in super::super) fn before(&self, offset: u64) -> impl Iterator<Item = u64> {
+    pub(in crate::fs) fn before(&self, offset: u64) -> impl Iterator<Item = u64> {
         let end = self.given.partition_point(|&(behind, _)| behind <= offset);
         self.given[..end].iter().map(|&(_, name)| name)
     }

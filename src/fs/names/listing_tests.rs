@@ -3,8 +3,10 @@
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 
-use super::tests::Bed;
 use super::*;
+use crate::fs::tests::Bed;
+use crate::fs::*;
+use crate::metrics::Metric;
 use crate::store::memory::MemoryStore;
 
 /// A bucket behind 20 ms of network.
@@ -46,7 +48,7 @@ async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 
 async fn settled(bed: &Bed) {
     until("an end to all listings", || {
-        let state = bed.fs.state.lock();
+        let state = bed.fs.names.state.lock();
         state.wide.is_empty() && state.runs.is_empty()
     })
     .await;
@@ -110,11 +112,11 @@ async fn an_eager_mount_is_listed_again_if_it_was_used() {
     settled(&bed).await;
     bed.requests();
     bed.pass(50);
-    bed.fs.renew();
+    bed.fs.names.renew();
     settled(&bed).await;
     assert_eq!(bed.requests(), [""; 0], "nobody has used it");
     bed.attr("a/b").await;
-    bed.fs.renew();
+    bed.fs.names.renew();
     settled(&bed).await;
     assert_eq!(bed.requests(), ["LIST "]);
     bed.pass(50);
@@ -129,7 +131,7 @@ async fn who_polls_never_waits() {
     bed.names("dir").await;
     for _ in 0..20 {
         bed.pass(15);
-        bed.fs.renew();
+        bed.fs.names.renew();
         settled(&bed).await;
         bed.requests();
         assert_eq!(bed.attr("a").await.ino, before);
@@ -138,7 +140,7 @@ async fn who_polls_never_waits() {
     }
     bed.bucket.put("a", "changed");
     bed.pass(45);
-    bed.fs.renew();
+    bed.fs.names.renew();
     settled(&bed).await;
     assert_eq!(bed.attr("a").await.size, 7);
 }
@@ -150,7 +152,7 @@ async fn what_nobody_uses_is_not_listed_again() {
     let mut listed = 0;
     for _ in 0..20 {
         bed.pass(15);
-        bed.fs.renew();
+        bed.fs.names.renew();
         settled(&bed).await;
         listed += bed.requests().iter().filter(|request| *request == "LIST ").count();
     }
@@ -170,7 +172,7 @@ async fn what_does_not_fit_is_forgotten_and_found_again() {
                 assert_eq!(bed.names(&directory).await.len(), 500, "{listing:?}");
             }
             settled(&bed).await;
-            until("a tree that fits", || !bed.fs.is_over_budget()).await;
+            until("a tree that fits", || !bed.fs.names.is_over_budget()).await;
             assert!(bed.metrics.value(Metric::TreeEntries) < 20_000);
         }
         let file = bed.attr("07/some rather long name 007").await.ino;

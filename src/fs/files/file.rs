@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::habits::{Opener, Watched};
-use super::{
-    Backing, DIRECT_IO_BYTES, DirectIo, Errno, FileHandle, Fs, KeepPageCache, Opened, PageCache, Result, Shape, Ttl,
-};
+use super::{Files, report, report_of_version};
 use crate::base::{Ino, Key};
+use crate::fs::{Backing, DIRECT_IO_BYTES, DirectIo, Errno, FileHandle, KeepPageCache, Opened, PageCache, Result, Ttl};
 use crate::metrics::Metric;
 use crate::read;
 use crate::store::{Error, ErrorKind, StorageClass};
-use crate::tree::{self, Renewed};
+use crate::tree::{self, Renewed, Shape};
 
 /// Of a larger file, a program that looks at its kind or its header reads less.
 const EARNEST_BYTES: u64 = 1 << 20;
@@ -51,55 +50,45 @@ impl OpenFile {
 }
 
 /// What the reader needs to know of an object.
-pub(super) fn to_read(ino: Ino, object: tree::Object) -> read::Object {
+pub(in crate::fs) fn to_read(ino: Ino, object: tree::Object) -> read::Object {
     let archived = object.class.as_deref().is_some_and(|class| StorageClass(class.into()).is_archive());
     let tree::Object { key, version, etag, size, mtime, .. } = object;
     read::Object { ino, key: Key::new(key), version, etag, size, mtime, archived }
 }
 
-impl Fs {
-    /// `flags` are those of open(2); anything that writes is EROFS. `opener` is asked only where it matters. Costs no
-    /// request, but where every open asks the store, or this one does by O_DIRECT.
-    pub async fn open(self: Arc<Self>, ino: Ino, flags: i32, opener: impl Opener) -> Result<Opened> {
+impl Files {
+    /// Does what [`crate::fs::Fs::open`] says.
+    pub(in crate::fs) async fn open(self: Arc<Self>, ino: Ino, flags: i32, opener: impl Opener) -> Result<Opened> {
         if flags & libc::O_ACCMODE != libc::O_RDONLY || flags & (libc::O_TRUNC | libc::O_CREAT) != 0 {
             return Err(Errno::EROFS);
         }
-        let view = self.state.lock().tree.view(ino, self.clock.elapsed()).ok_or(Errno::ESTALE)?;
+        let view = self.names.view(ino).ok_or(Errno::ESTALE)?;
         match view.shape {
             Shape::Directory => return Err(Errno::EISDIR),
             // Its number becomes another one; ESTALE makes the kernel look the name up again, which resolves it.
-            Shape::Unresolved if self.resolve(ino).await?.ino != ino => return Err(Errno::ESTALE),
+            Shape::Unresolved if self.names.resolve(ino).await?.ino != ino => return Err(Errno::ESTALE),
             Shape::File | Shape::Link | Shape::Unresolved => {}
         }
         // Who goes past the caches wants what there is now.
-        let asks = self.ttl.get() == Ttl::EachOpen || flags & libc::O_DIRECT != 0;
-        if asks && self.check(ino).await? == Renewed::Changed {
+        let asks = self.names.ttl() == Ttl::EachOpen || flags & libc::O_DIRECT != 0;
+        if asks && self.names.check(ino).await? == Renewed::Changed {
             return Err(Errno::ESTALE);
         }
-        let object = {
-            let mut state = self.state.lock();
-            if let Some(directory) = state.tree.parent(ino) {
-                self.count_name(&mut state, directory);
-            }
-            state.tree.object(ino).ok_or(Errno::ESTALE)?
-        };
-        if object.stale {
-            return Err(Errno::ESTALE);
-        }
+        let object = self.names.object_to_open(ino)?;
         let size = object.size;
-        let kept = self.ledger().map(|ledger| (ledger, object.clone()));
+        let kept = self.lives.ledger().map(|ledger| (ledger, object.clone()));
         let file = self.reader.open(to_read(ino, object));
         let backing = file.whole().map(Backing);
         if backing.is_some() {
             // Its reads will not be seen.
             self.expect_successors(ino);
         }
-        let handle = FileHandle(self.handle());
+        let handle = FileHandle(self.lives.next_handle());
         let watched = self.watch(ino, size, opener);
         let page_cache = self.page_cache(ino, watched.as_ref());
         let (changed, asked_bytes) = (AtomicBool::new(false), AtomicU64::new(0));
         let open = OpenFile { ino, size, file, watched, changed, asked_bytes };
-        self.files.write().insert(handle, Arc::new(open));
+        self.open.write().insert(handle, Arc::new(open));
         if let Some((ledger, object)) = kept {
             ledger.opened(handle.0, ino, object);
         }
@@ -138,9 +127,14 @@ impl Fs {
         }
     }
 
-    /// Reads up to `len` bytes at `offset`; fewer only at the end of the file.
-    pub async fn read(self: Arc<Self>, handle: FileHandle, offset: u64, len: usize) -> Result<read::Slice> {
-        let open = self.files.read().get(&handle).cloned().ok_or(Errno::EBADF)?;
+    /// Does what [`crate::fs::Fs::read`] says.
+    pub(in crate::fs) async fn read(
+        self: Arc<Self>,
+        handle: FileHandle,
+        offset: u64,
+        len: usize,
+    ) -> Result<read::Slice> {
+        let open = self.open.read().get(&handle).cloned().ok_or(Errno::EBADF)?;
         if open.changed.load(Ordering::Relaxed) {
             return Err(Errno::ESTALE);
         }
@@ -159,9 +153,9 @@ impl Fs {
         match error.kind() {
             ErrorKind::Changed | ErrorKind::NotFound | ErrorKind::NoSuchBucket => {
                 if !open.changed.swap(error.kind() == ErrorKind::Changed, Ordering::Relaxed) {
-                    self.change(|state| ((), state.tree.mark_stale(open.ino, self.clock.elapsed())));
+                    self.names.mark_stale(open.ino);
                 }
-                self.report_of_version("reading", error)
+                report_of_version("reading", error)
             }
             ErrorKind::Archived => {
                 tracing::error!(
@@ -172,16 +166,16 @@ impl Fs {
                 );
                 Errno::EACCES
             }
-            _ => self.report("reading", error),
+            _ => report("reading", error),
         }
     }
 
-    /// Closes an open file.
-    pub fn release(&self, handle: FileHandle) {
+    /// Does what [`crate::fs::Fs::release`] says.
+    pub(in crate::fs) fn release(&self, handle: FileHandle) {
         // The buffers of a last handle are freed without the lock.
-        let closed = self.files.write().remove(&handle);
+        let closed = self.open.write().remove(&handle);
         let Some(open) = closed else { return };
-        if let Some(ledger) = self.ledger() {
+        if let Some(ledger) = self.lives.ledger() {
             ledger.closed(handle.0);
         }
         self.metrics.subtract(Metric::OpenFiles, 1);
@@ -192,24 +186,14 @@ impl Fs {
         }
     }
 
-    /// SEEK_DATA and SEEK_HOLE (objects have no holes but the one at their end).
-    pub async fn lseek(self: Arc<Self>, handle: FileHandle, offset: i64, whence: i32) -> Result<i64> {
-        let size = self.files.read().get(&handle).ok_or(Errno::EBADF)?.size as i64;
+    /// Does what [`crate::fs::Fs::lseek`] says.
+    pub(in crate::fs) async fn lseek(self: Arc<Self>, handle: FileHandle, offset: i64, whence: i32) -> Result<i64> {
+        let size = self.open.read().get(&handle).ok_or(Errno::EBADF)?.size as i64;
         match whence {
             libc::SEEK_DATA | libc::SEEK_HOLE if !(0..size).contains(&offset) => Err(Errno::ENXIO),
             libc::SEEK_DATA => Ok(offset),
             libc::SEEK_HOLE => Ok(size),
             _ => Err(Errno::EINVAL),
         }
-    }
-
-    /// The text of a link: a way within the mount.
-    pub async fn readlink(self: Arc<Self>, ino: Ino) -> Result<Vec<u8>> {
-        let text = |fs: &Fs| fs.state.lock().tree.link(ino).map(|text| text.as_bytes().to_vec());
-        if let Some(text) = text(&self) {
-            return Ok(text);
-        }
-        self.resolve(ino).await?;
-        text(&self).ok_or(Errno::EINVAL)
     }
 }

@@ -10,7 +10,6 @@
 //!
 //! With `listing=eager` it is all of the mount that is listed again, if any of it was used.
 
-use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -20,7 +19,7 @@ use tokio::sync::Notify;
 
 use super::listing::{Joined, Purpose, Run, Since};
 use super::rest::TOO_LARGE;
-use super::{Errno, Fs, ListingMode, Result, State, Ttl};
+use super::{Errno, ListingMode, Names, Result, State, Ttl};
 use crate::base::Ino;
 use crate::tree::{Depth, Evicted, LastListing, Referred, TreePart};
 
@@ -136,10 +135,9 @@ impl Use {
     }
 }
 
-impl Fs {
-    /// Lists a directory, or all below it, anew, and returns when that is done. What has changed is told to the
-    /// kernel; what has not keeps its number and its pages.
-    pub async fn refresh(self: Arc<Self>, ino: Ino, depth: Depth) -> Result<()> {
+impl Names {
+    /// Does what [`crate::fs::Fs::refresh`] says.
+    pub(in crate::fs) async fn refresh(self: Arc<Self>, ino: Ino, depth: Depth) -> Result<()> {
         let since = Since::asked(self.clock.elapsed());
         let run = loop {
             let behind = {
@@ -208,7 +206,7 @@ impl Fs {
     }
 
     /// Begins what goes on for as long as the file system lives.
-    pub(super) fn start(self: &Arc<Self>) {
+    pub(in crate::fs) fn start(self: &Arc<Self>) {
         if self.options.listing == ListingMode::Eager {
             self.begin(&mut self.state.lock(), Ino::ROOT, Depth::Subtree, Purpose::Everything);
         }
@@ -246,14 +244,9 @@ impl Fs {
         state.tree.last_listing(directory).map(age).is_some_and(|age| age >= ttl / 4 && age < ttl)
     }
 
-    /// Memory that names and attributes take now, in bytes.
-    pub fn names_bytes(&self) -> u64 {
-        self.state.lock().tree.bytes() as u64
-    }
-
     /// Whether the tree takes more memory than it may.
     pub(super) fn is_over_budget(&self) -> bool {
-        self.names_bytes() > self.options.metadata_bytes
+        self.bytes() > self.options.metadata_bytes
     }
 
     /// How long the background may sleep before it must look; `None` where nothing can become due by time alone.
@@ -305,7 +298,7 @@ impl Fs {
             state.tree.referred_files(SHED_AT_ONCE)
         };
         let Some(referred) = referred else { return false };
-        let open: HashSet<Ino> = self.files.read().values().map(|file| file.ino).collect();
+        let open = self.open_inodes.get().map(|open_inodes| open_inodes()).unwrap_or_default();
         for Referred { ino, directory, name } in referred {
             if !open.contains(&ino) {
                 notifier.invalidate_entry(directory, &name);
@@ -361,15 +354,15 @@ fn age(age: Duration, ttl: Duration, entries: usize) -> Age {
     }
 }
 
-/// Holds the file system only while there is something to do, so that it can go. Sleeps until it is woken where nothing
+/// Holds the names only while there is something to do, so that it can go. Sleeps until it is woken where nothing
 /// was used lately.
-async fn keep_up(fs: Weak<Fs>, wake: Arc<Notify>) {
+async fn keep_up(names: Weak<Names>, wake: Arc<Notify>) {
     loop {
-        let Some(fs) = fs.upgrade() else { return };
-        fs.renew();
-        fs.evict().await;
-        let pause = if fs.shed() { Some(PERIODS.0) } else { fs.pause() };
-        drop(fs);
+        let Some(names) = names.upgrade() else { return };
+        names.renew();
+        names.evict().await;
+        let pause = if names.shed() { Some(PERIODS.0) } else { names.pause() };
+        drop(names);
         match pause {
             // Woken or not: there may be something to do.
             Some(pause) => drop(tokio::time::timeout(pause, wake.notified()).await),

@@ -4,6 +4,7 @@ use tokio::time::{sleep, timeout};
 
 use super::*;
 use crate::base::{BucketName, Clock, Timestamp};
+use crate::fs::*;
 use crate::store::layers::{Fault, FaultStore, LayerOptions, layered};
 use crate::store::memory::MemoryStore;
 
@@ -18,9 +19,9 @@ fn silent() -> Arc<Fs> {
 
 /// How long a look-up waits that fails.
 async fn fails_after(fs: &Arc<Fs>, name: &str) -> Duration {
-    let began = fs.clock.elapsed();
+    let began = fs.names.clock.elapsed();
     assert_eq!(fs.clone().lookup(Ino::ROOT, name.into()).await, Err(Errno::EIO));
-    fs.clock.elapsed() - began
+    fs.names.clock.elapsed() - began
 }
 
 #[tokio::test(start_paused = true)]
@@ -39,7 +40,7 @@ async fn a_name_is_waited_for_once_however_often_the_kernel_asks() {
 #[tokio::test(start_paused = true)]
 async fn a_listing_that_brings_nothing_is_given_up_when_no_program_waits() {
     let fs = silent();
-    let is_listed = || !fs.state.lock().runs.is_empty();
+    let is_listed = || !fs.names.state.lock().runs.is_empty();
     let handle = fs.clone().opendir(Ino::ROOT).await.unwrap();
     assert!(timeout(Duration::from_secs(1), fs.clone().lookup(Ino::ROOT, b"a".to_vec())).await.is_err());
     sleep(Duration::from_secs(20)).await;

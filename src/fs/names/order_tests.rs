@@ -8,8 +8,9 @@ use futures::future::BoxFuture;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::tests::Bed;
 use super::*;
+use crate::fs::tests::Bed;
+use crate::fs::*;
 use crate::store::layers::{EmptyPages, Fault, KeyOrder, Operation, QuirkStore, Quirks, StartAfter};
 use crate::store::memory::MemoryStore;
 
@@ -128,7 +129,7 @@ async fn a_frozen_mount_finds_every_name_too() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_found_out_is_told_and_used() {
-    let figures = |bed: &Bed| bed.fs.figures(crate::control::Stats { files: false })["listing"].clone();
+    let figures = |bed: &Bed| bed.fs.control.figures(crate::control::Stats { files: false })["listing"].clone();
     let keys = wide_and_deep();
     for (server, word) in [(0, "no-order"), (3, "no-start-after"), (4, "no-start-after"), (6, "byte-order")] {
         let bed = bed(&keys, servers()[server].1, ListingMode::Auto);
@@ -165,12 +166,12 @@ async fn a_handle_of_a_directory_that_only_seemed_complete_goes_on_to_the_rest()
     let dir = bed.attr("dir").await.ino;
     bed.names("dir").await;
     let handle = bed.fs.clone().opendir(dir).await.unwrap();
-    let first = super::tests::readdir(&bed.fs, handle, 0, 12).await.unwrap();
+    let first = crate::fs::tests::readdir(&bed.fs, handle, 0, 12).await.unwrap();
     bed.bucket.put("dir/05x", "was there all the time");
-    bed.fs.doubt(1).await;
+    bed.fs.names.doubt(1).await;
     let mut all = first;
     loop {
-        let more = super::tests::readdir(&bed.fs, handle, all.last().unwrap().next_offset, 12).await.unwrap();
+        let more = crate::fs::tests::readdir(&bed.fs, handle, all.last().unwrap().next_offset, 12).await.unwrap();
         if more.is_empty() {
             break;
         }
@@ -195,7 +196,7 @@ async fn a_listing_without_names_ends_when_none_waits_and_fails_when_one_does() 
     let bed = Bed::behind(bucket(&["d/a".to_owned()]), between, |options| options.listing = ListingMode::Lazy);
     let store = store.lock().clone().unwrap();
     let handle = bed.fs.clone().opendir(Ino::ROOT).await.unwrap();
-    let begun = tokio::time::timeout(Duration::from_secs(5), super::tests::readdir(&bed.fs, handle, 2, 10)).await;
+    let begun = tokio::time::timeout(Duration::from_secs(5), crate::fs::tests::readdir(&bed.fs, handle, 2, 10)).await;
     assert!(begun.is_err(), "it goes on for as long as a program waits");
     bed.fs.releasedir(handle);
     tokio::time::sleep(Duration::from_secs(60)).await;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{Errno, Fs, Result, XattrReply};
+use super::{Errno, Names, Result, XattrReply, report_of_version};
 use crate::base::{ETag, Ino, Key, Timestamp};
 use crate::read::Verified;
 use crate::store::{Error, ErrorKind, HeadRequest, ObjectMeta};
@@ -27,9 +27,9 @@ const LISTED: [&str; 7] = ["key", "bucket", "etag", "size", "last-modified", "ty
 /// Those that cost a request, besides the user's own.
 const ON_REQUEST: [&str; 3] = ["crc64", "content-type", "version-id"];
 
-impl Fs {
-    /// The value of an attribute. `size` 0 asks for the length only.
-    pub async fn getxattr(self: Arc<Self>, ino: Ino, name: Vec<u8>, size: u32) -> Result<XattrReply> {
+impl Names {
+    /// Does what [`crate::fs::Fs::getxattr`] says.
+    pub(in crate::fs) async fn getxattr(self: Arc<Self>, ino: Ino, name: Vec<u8>, size: u32) -> Result<XattrReply> {
         let name = std::str::from_utf8(&name).ok().and_then(|name| name.strip_prefix(PREFIX));
         let name = name.ok_or(Errno::ENODATA)?;
         let value = match self.subject(ino)? {
@@ -43,7 +43,7 @@ impl Fs {
     }
 
     /// All attributes by their plain names: those listed, those that cost a request, and what changes while it is read.
-    pub(super) async fn all_attributes(self: &Arc<Self>, ino: Ino) -> Result<Vec<(String, Vec<u8>)>> {
+    pub(in crate::fs) async fn all_attributes(self: &Arc<Self>, ino: Ino) -> Result<Vec<(String, Vec<u8>)>> {
         let subject = self.subject(ino)?;
         let listed = |name: &&str| Some(((*name).to_owned(), self.listed(&subject, name)?.into_bytes()));
         let mut all: Vec<_> = LISTED.iter().filter_map(listed).collect();
@@ -61,8 +61,8 @@ impl Fs {
         Ok(all)
     }
 
-    /// The names of the attributes that cost no request. `size` 0 asks for the length only.
-    pub async fn listxattr(self: Arc<Self>, ino: Ino, size: u32) -> Result<XattrReply> {
+    /// Does what [`crate::fs::Fs::listxattr`] says.
+    pub(in crate::fs) async fn listxattr(self: Arc<Self>, ino: Ino, size: u32) -> Result<XattrReply> {
         let subject = self.subject(ino)?;
         let known = LISTED.iter().filter(|name| self.listed(&subject, name).is_some());
         reply(known.flat_map(|name| format!("{PREFIX}{name}\0").into_bytes()).collect(), size)
@@ -134,7 +134,7 @@ impl Fs {
         if error.kind() == ErrorKind::NotFound {
             self.change(|state| ((), state.tree.mark_stale(ino, self.clock.elapsed())));
         }
-        self.report_of_version(doing, error)
+        report_of_version(doing, error)
     }
 }
 
@@ -177,7 +177,7 @@ fn rfc3339(time: Timestamp) -> Option<String> {
 }
 
 /// A value, as far as there is room for it.
-pub(super) fn reply(value: Vec<u8>, size: u32) -> Result<XattrReply> {
+pub(in crate::fs) fn reply(value: Vec<u8>, size: u32) -> Result<XattrReply> {
     match size {
         0 => Ok(XattrReply::Size(value.len() as u32)),
         size if value.len() > size as usize => Err(Errno::ERANGE),

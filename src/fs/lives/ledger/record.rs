@@ -225,7 +225,7 @@ impl Fields<'_> {
 pub(super) mod tests {
     use super::*;
 
-    pub(in super::super) fn object(key: &str) -> Object {
+    pub(in crate::fs) fn object(key: &str) -> Object {
         Object {
             key: key.to_owned(),
             version: Some("v".to_owned()),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::{BucketName, Clock, Timestamp};
+use crate::fs::*;
 use crate::store::ErrorKind;
 use crate::store::layers::{Fault, FaultStore, LayerOptions, layered};
 use crate::store::memory::MemoryStore;

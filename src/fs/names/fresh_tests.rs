@@ -4,9 +4,10 @@ use futures::FutureExt;
 use futures::future::join_all;
 
 use super::listing::Purpose;
-use super::tests::Bed;
 use super::*;
 use crate::base::KeySpan;
+use crate::fs::tests::Bed;
+use crate::fs::*;
 use crate::store::memory::MemoryStore;
 
 const PAGE: Duration = Duration::from_secs(1);
@@ -72,9 +73,9 @@ async fn a_listing_is_as_old_as_its_first_request() {
 async fn a_listing_that_is_over_and_not_yet_removed_is_not_joined() {
     let bed = Bed::new(&["a", "dir/b"], each_open);
     {
-        let mut guard = bed.fs.state.lock();
+        let mut guard = bed.fs.names.state.lock();
         let state = &mut *guard;
-        let run = bed.fs.begin(state, Ino::ROOT, Depth::Directory, Purpose::Asked).unwrap();
+        let run = bed.fs.names.begin(state, Ino::ROOT, Depth::Directory, Purpose::Asked).unwrap();
         // Its last page is in the tree, and its task has not come to say that it is over.
         state.tree.apply(&run.listing, &KeySpan::all(), [], bed.clock.elapsed());
         assert!(state.runs.contains_key(&Ino::ROOT));
@@ -127,7 +128,7 @@ async fn a_refresh_is_whole_though_another_listing_takes_its_place() {
         bed.bucket.put(format!("b1500-{n}"), "x");
         let refreshed = tokio::spawn(bed.fs.clone().refresh(Ino::ROOT, Depth::Subtree));
         tokio::time::sleep(Duration::from_millis(1500)).await;
-        let began = bed.fs.begin(&mut bed.fs.state.lock(), Ino::ROOT, Depth::Subtree, purpose);
+        let began = bed.fs.names.begin(&mut bed.fs.names.state.lock(), Ino::ROOT, Depth::Subtree, purpose);
         assert!(began.is_some());
         refreshed.await.unwrap().unwrap();
         assert!(bed.names("").await.contains(&format!("b1500-{n}")), "{purpose:?}");
@@ -206,7 +207,7 @@ async fn a_scan_alone_is_no_reason_to_list_again() {
     }
     for _ in 0..15 {
         bed.pass(5);
-        bed.fs.renew();
+        bed.fs.names.renew();
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(bed.requests(), [""; 0]);
@@ -215,7 +216,7 @@ async fn a_scan_alone_is_no_reason_to_list_again() {
     bed.names("").await;
     bed.requests();
     bed.pass(25);
-    bed.fs.renew();
+    bed.fs.names.renew();
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(!bed.requests().is_empty(), "somebody has come back to it");
 }

@@ -8,8 +8,9 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
-use super::tests::Bed;
 use super::*;
+use crate::fs::tests::Bed;
+use crate::fs::*;
 use crate::store::StorageClass;
 use crate::store::memory::MemoryStore;
 
@@ -128,12 +129,12 @@ async fn a_directory_that_was_left_is_not_fetched_any_further() {
     bed.names("a").await;
     bed.names("b").await;
     let inos: Vec<Ino> = join_all(keys.iter().map(|key| bed.attr(key))).await.iter().map(|attr| attr.ino).collect();
-    let mut state = bed.fs.state.lock();
-    let State { tree, successors, .. } = &mut *state;
-    let named: Vec<_> = (0..3).flat_map(|at| successors.read(tree, inos[at]).next).collect();
+    let mut successors = bed.fs.files.successors.lock();
+    let mut read = |at: usize| bed.fs.names.look_at_tree(|tree, _| successors.read(tree, inos[at]));
+    let named: Vec<_> = (0..3).flat_map(|at| read(at).next).collect();
     assert_eq!(named.iter().map(|&(_, ino)| ino).collect::<Vec<_>>(), inos[3..7]);
     // Every second one, from the end: no order.
-    let withdrawn: Vec<_> = (0..17).map(|i| successors.read(tree, inos[79 - 2 * i]).withdrawn).collect();
+    let withdrawn: Vec<_> = (0..17).map(|i| read(79 - 2 * i).withdrawn).collect();
     assert_eq!(withdrawn.concat(), [named[0].0]);
 }
 
@@ -168,16 +169,15 @@ proptest! {
             let keys: Vec<String> = keys.into_iter().collect();
             let bed = bed(&keys, 10).await;
             bed.names("").await;
-            let mut state = bed.fs.state.lock();
-            let State { tree, successors, .. } = &mut *state;
-            let files: Vec<Ino> = tree.files_from(Ino::ROOT, 0).collect();
+            let mut successors = bed.fs.files.successors.lock();
+            let files: Vec<Ino> = bed.fs.names.look_at_tree(|tree, _| tree.files_from(Ino::ROOT, 0).collect());
             let siblings: BTreeSet<Ino> = files.iter().copied().collect();
             let mut dice = StdRng::seed_from_u64(seed);
             let mut at = 0;
             for _ in 0..200 {
                 at = if dice.random_range(0..4) == 0 { dice.random_range(0..files.len().max(1)) } else { at + 1 };
                 let Some(&ino) = files.get(at) else { continue };
-                let named = successors.read(tree, ino);
+                let named = bed.fs.names.look_at_tree(|tree, _| successors.read(tree, ino));
                 assert!(named.next.iter().all(|(_, next)| siblings.contains(next) && *next != ino), "{named:?} after {ino:?}");
             }
         });

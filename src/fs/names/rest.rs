@@ -24,7 +24,7 @@ use tokio::sync::Mutex;
 use super::directory::{OpenDirectory, Reading};
 use super::listing::Run;
 use super::probe::entry_facts;
-use super::{DirEntry, DirHandle, Errno, Fs, Result, Room, State};
+use super::{DirEntry, DirHandle, Errno, Names, Result, Room, State, report};
 use crate::base::{Ino, KeySpan, fnv1a};
 use crate::list::{self, ListScope, Order, Page, Pages, Trust};
 use crate::metrics::Metric;
@@ -266,7 +266,7 @@ impl Rest {
 
 impl Stretch {
     /// Makes the page with this row the present one. False where there is none: the end.
-    async fn find(&mut self, fs: &Fs, rest: &Rest, index: u64) -> Result<bool> {
+    async fn find(&mut self, names: &Names, rest: &Rest, index: u64) -> Result<bool> {
         if index < self.first {
             let at = self.marks.partition_point(|mark| mark.index <= index).saturating_sub(1);
             self.next = self.marks.get(at).cloned().unwrap_or_else(|| Mark::new(&rest.left));
@@ -278,7 +278,7 @@ impl Stretch {
                 return Ok(false);
             }
             self.mark();
-            self.turn(fs, rest).await?;
+            self.turn(names, rest).await?;
         }
         Ok(true)
     }
@@ -300,41 +300,41 @@ impl Stretch {
     }
 
     /// Reads the next page that shows anything.
-    async fn turn(&mut self, fs: &Fs, rest: &Rest) -> Result<()> {
+    async fn turn(&mut self, names: &Names, rest: &Rest) -> Result<()> {
         let mut doubts = 0;
         loop {
             let Some(span) = rest.left.spans.get(self.next.span) else {
                 self.next.is_end = true;
                 let lines: Vec<Line> = std::mem::take(&mut self.next.pending).into_iter().map(Line::File).collect();
-                return self.show(fs, rest, &lines);
+                return self.show(names, rest, &lines);
             };
             let from = self.next.from.as_ref().unwrap_or(&span.from);
-            let pages = self.pages.get_or_insert_with(|| fs.pages_of(rest, from, span));
+            let pages = self.pages.get_or_insert_with(|| names.pages_of(rest, from, span));
             match pages.next().await {
                 Some(Ok(page)) if page.begins_anew => {
                     // What was given so far lies before the place where it goes on, if the server keeps any order.
                     self.pages = None;
                     doubts += 1;
-                    if doubts > MOST_DOUBTS || fs.findings.trust() == Trust::NoOrder {
-                        return Err(fs.cannot_stream(&rest.prefix));
+                    if doubts > MOST_DOUBTS || names.findings.trust() == Trust::NoOrder {
+                        return Err(names.cannot_stream(&rest.prefix));
                     }
                 }
                 Some(Ok(page)) if page.span.is_empty() => {}
                 Some(Ok(page)) => {
-                    fs.metrics.add(Metric::ListPages, 1);
-                    fs.metrics.add(Metric::ListedNames, (page.entries.len() + page.prefixes.len()) as u64);
+                    names.metrics.add(Metric::ListPages, 1);
+                    names.metrics.add(Metric::ListedNames, (page.entries.len() + page.prefixes.len()) as u64);
                     if self.next.go_behind(&page.span, span) {
                         self.pages = None;
                     }
                     let lines = self.next.take(page, &rest.prefix, &rest.left);
-                    self.show(fs, rest, &lines)?;
+                    self.show(names, rest, &lines)?;
                     if !self.rows.is_empty() {
                         return Ok(());
                     }
                 }
                 Some(Err(error)) => {
                     self.pages = None;
-                    return Err(fs.report("listing a directory", &error));
+                    return Err(report("listing a directory", &error));
                 }
                 None => {
                     self.pages = None;
@@ -344,8 +344,8 @@ impl Stretch {
         }
     }
 
-    fn show(&mut self, fs: &Fs, rest: &Rest, lines: &[Line]) -> Result<()> {
-        let state = fs.state.lock();
+    fn show(&mut self, names: &Names, rest: &Rest, lines: &[Line]) -> Result<()> {
+        let state = names.state.lock();
         state.tree.prefix(rest.directory).ok_or(Errno::ESTALE)?;
         self.rows = rest.rows(&state.tree, &mut self.next, lines);
         self.first = self.next.index;
@@ -383,7 +383,7 @@ impl Streams {
     }
 }
 
-impl Fs {
+impl Names {
     fn pages_of(&self, rest: &Rest, from: &str, span: &KeySpan) -> Pages {
         let within = KeySpan { from: from.to_owned(), before: span.before.clone() };
         let scope = ListScope::directory(rest.prefix.as_str()).within(within).order(Order::Key);
@@ -512,7 +512,7 @@ impl Fs {
         if let Some(order) = directory.order.lock().take() {
             state.tree.close_directory(order);
             self.count_entries(&mut state);
-            if let Some(ledger) = self.ledger() {
+            if let Some(ledger) = self.lives.ledger() {
                 // What was given is too much to be written down: a later life does not know the handle.
                 ledger.closed(handle.0);
             }

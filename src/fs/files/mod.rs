@@ -1,0 +1,92 @@
+//! Files: open ones, how programs read them, and which will be wanted next.
+//!
+//! The table of handles and what is remembered of readers have locks of their own. Of names this wing asks the tree
+//! through [`Names`]: with `successors` locked, the tree's lock is taken, never the other way round.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `distrust` | files of which wrong bytes were handed out |
+//! | `file` | file handles: opening, reading, seeking |
+//! | `habits` | how programs read: in small pieces or large ones |
+//! | `numbered` | names that carry a number, as shards do |
+//! | `runs` | recognising who takes the files of a directory one after the other |
+//! | `successors` | which files will be wanted next |
+
+mod distrust;
+mod file;
+mod habits;
+mod numbered;
+mod runs;
+mod successors;
+#[cfg(test)]
+mod successors_tests;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use tokio::runtime::Handle;
+
+pub(super) use self::file::to_read;
+pub use self::habits::{Opener, Program, ReadCalls};
+
+use self::distrust::Distrusted;
+use self::file::OpenFile;
+use self::habits::Habits;
+use self::successors::Successors;
+use super::errno::{report, report_of_version};
+use super::lives::{Lives, PastFile};
+use super::names::Names;
+use super::{Context, FileHandle, Options};
+use crate::base::Ino;
+use crate::metrics::{Metric, Metrics};
+use crate::read;
+
+/// The open files of one mount.
+pub(super) struct Files {
+    lives: Arc<Lives>,
+    names: Arc<Names>,
+    reader: Arc<read::Reader>,
+    metrics: Arc<Metrics>,
+    runtime: Handle,
+    options: Arc<Options>,
+
+    open: RwLock<HashMap<FileHandle, Arc<OpenFile>>>,
+    habits: Mutex<Habits>,
+    successors: Mutex<Successors>,
+    /// Files whose pages in the kernel are wrong.
+    distrusted: Distrusted,
+}
+
+impl Files {
+    pub(super) fn new(context: &Context, lives: Arc<Lives>, names: Arc<Names>) -> Arc<Self> {
+        let Context { reader, metrics, runtime, options, .. } = context.clone();
+        Arc::new(Files {
+            lives,
+            names,
+            reader,
+            metrics,
+            runtime,
+            options,
+            open: RwLock::default(),
+            habits: Mutex::new(Habits::new()),
+            successors: Mutex::new(Successors::new()),
+            distrusted: Distrusted::default(),
+        })
+    }
+
+    /// Files that were open in the life before this one, by handle.
+    pub(super) fn resume(&self, files: BTreeMap<u64, PastFile>) {
+        for (handle, PastFile { ino, object, .. }) in files {
+            let size = object.size;
+            let file = self.reader.open(to_read(ino, object));
+            self.open.write().insert(FileHandle(handle), Arc::new(OpenFile::again(ino, size, file)));
+            self.metrics.add(Metric::OpenFiles, 1);
+        }
+    }
+
+    /// The inodes of all open files.
+    pub(super) fn open_inodes(&self) -> HashSet<Ino> {
+        self.open.read().values().map(|file| file.ino).collect()
+    }
+}

@@ -1,0 +1,267 @@
+//! Names: the tree, the listings that fill it, what the kernel was told of it, and directory handles.
+//!
+//! One lock guards the tree and the listings going on (`State`); it is held for the time of a look-up or of one page of
+//! a listing, and never across an await. Open directories have locks of their own, which are taken alone. Whatever
+//! waits, waits for a listing's next page (a `watch` channel, subscribed to under the lock, so that no page is missed)
+//! or for a request of its own.
+//!
+//! The tree itself is seen here alone: other wings ask for an object, a view or a prefix by its inode number.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `appear` | what a copy has written is made known |
+//! | `changes` | what follows when the store has changed the tree: odd keys, what the kernel forgets |
+//! | `directory` | directory handles |
+//! | `failures` | failures that a program has waited for, which are not waited for twice |
+//! | `large` | directories that are too large to be kept, and how that is told |
+//! | `listing` | listings going on |
+//! | `lookup` | looking a name up: from the tree, by a listing, or by asking for the name |
+//! | `notifier` | the seam by which the kernel is told what is no longer so |
+//! | `pace` | how far a listing may run ahead of a walk |
+//! | `probe` | requests for one name or one object, and what the tree learns from them |
+//! | `rest` | reading a directory that is too large to be kept, page by page |
+//! | `resumed` | directories from an earlier life of the daemon |
+//! | `state` | what the lock guards, and what other wings ask of it |
+//! | `upkeep` | the background: listing again what is in use, forgetting what is not; refreshes |
+//! | `walk` | recognising a program that walks the tree |
+//! | `xattr` | extended attributes |
+
+mod appear;
+#[cfg(test)]
+mod broken_tests;
+mod changes;
+mod directory;
+mod failures;
+#[cfg(test)]
+mod fresh_tests;
+#[cfg(test)]
+mod given_up_tests;
+mod large;
+mod listing;
+#[cfg(test)]
+mod listing_tests;
+mod lookup;
+mod notifier;
+#[cfg(test)]
+mod order_tests;
+#[cfg(test)]
+mod outage_tests;
+mod pace;
+mod probe;
+mod rest;
+#[cfg(test)]
+mod rest_tests;
+mod resumed;
+mod state;
+mod upkeep;
+mod walk;
+pub(super) mod xattr;
+
+use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use lru::LruCache;
+use parking_lot::{Mutex, RwLock};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+pub use self::notifier::Notifier;
+
+use self::changes::OddLog;
+use self::directory::OpenDirectory;
+use self::failures::Failures;
+use self::rest::Streams;
+use self::resumed::Resumed;
+use self::state::State;
+use super::errno::{report, report_of_version};
+use super::lives::Lives;
+use super::options::LiveTtl;
+use super::{
+    Attr, Context, Counting, DirEntry, DirHandle, Entry, Errno, FileKind, ListingMode, Options, Result, Room, Symlinks,
+    Ttl, XattrReply,
+};
+use crate::base::{Clock, Ino};
+use crate::list::Findings;
+use crate::metrics::Metrics;
+use crate::read;
+use crate::store::{ObjectMeta, Store};
+use crate::tree::{self, Believed, Shape, View};
+
+/// What "for ever" is to the kernel.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// How long names that are there are believed under [`Ttl::EachOpen`]: a directory that was just read need not be asked
+/// for name by name. That one is missing is not believed at all.
+const GLANCE: Duration = Duration::from_secs(1);
+
+/// Names that were said to be absent, the last ones: the kernel can be told about them again, and who looks for one
+/// again is answered from the store once `negative-ttl` is over.
+const REMEMBERED_ABSENT: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
+
+/// Objects whose HEAD is remembered for extended attributes.
+const REMEMBERED_HEADS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
+
+/// Says which files are open: what is open is not worth forgetting.
+type OpenInodes = dyn Fn() -> HashSet<Ino> + Send + Sync;
+
+/// The names of one mount.
+pub(super) struct Names {
+    lives: Arc<Lives>,
+    store: Arc<dyn Store>,
+    reader: Arc<read::Reader>,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    runtime: Handle,
+    options: Arc<Options>,
+
+    ttl: LiveTtl,
+    /// What listings have found out about the server.
+    findings: Arc<Findings>,
+    state: Mutex<State>,
+    directories: Mutex<HashMap<DirHandle, Arc<OpenDirectory>>>,
+    /// Directories that are read straight from the store.
+    streams: Streams,
+    /// Directories open from an earlier life that were not read on yet.
+    resumed: Mutex<HashMap<DirHandle, Resumed>>,
+    /// Answers to HEAD by inode number, so by version.
+    heads: Mutex<LruCache<Ino, Arc<ObjectMeta>>>,
+    /// Tags by inode number, encoded; tags may change without the version, and are then seen late.
+    tags: Mutex<LruCache<Ino, Option<String>>>,
+    /// Names that were said to be absent, and since when.
+    absent: Mutex<LruCache<(Ino, Vec<u8>), Duration>>,
+    notifier: RwLock<Option<Arc<dyn Notifier>>>,
+    open_inodes: OnceLock<Box<OpenInodes>>,
+    odd: OddLog,
+    failures: Failures,
+    /// Wakes what goes on in the background.
+    wake: Arc<Notify>,
+}
+
+impl Names {
+    /// Nothing is known yet, and nothing goes on before [`Names::start`].
+    pub(super) fn new(context: &Context, lives: Arc<Lives>) -> Arc<Self> {
+        let Context { store, reader, metrics, clock, runtime, options } = context.clone();
+        let wake = Arc::new(Notify::new());
+        Arc::new(Names {
+            lives,
+            store,
+            reader,
+            metrics,
+            clock,
+            runtime,
+            ttl: LiveTtl::new(options.metadata_ttl),
+            findings: Arc::default(),
+            state: Mutex::new(State::new(&options, wake.clone())),
+            options,
+            directories: Mutex::default(),
+            streams: Streams::new(),
+            resumed: Mutex::default(),
+            heads: Mutex::new(LruCache::new(REMEMBERED_HEADS)),
+            tags: Mutex::new(LruCache::new(REMEMBERED_HEADS)),
+            absent: Mutex::new(LruCache::new(REMEMBERED_ABSENT)),
+            notifier: RwLock::default(),
+            open_inodes: OnceLock::new(),
+            odd: OddLog::default(),
+            failures: Failures::new(),
+            wake,
+        })
+    }
+
+    /// Does what [`crate::fs::Fs::set_notifier`] says.
+    pub(super) fn set_notifier(&self, notifier: Option<Arc<dyn Notifier>>) {
+        *self.notifier.write() = notifier;
+    }
+
+    /// Who tells the kernel of changes, if it listens.
+    pub(super) fn notifier(&self) -> Option<Arc<dyn Notifier>> {
+        self.notifier.read().clone()
+    }
+
+    /// Sets who says which files are open. Once, before the first request.
+    pub(super) fn tell_of_open_files(&self, open: impl Fn() -> HashSet<Ino> + Send + Sync + 'static) {
+        // It is set once.
+        let _ = self.open_inodes.set(Box::new(open));
+    }
+
+    /// How long names are believed.
+    pub(super) fn ttl(&self) -> Ttl {
+        self.ttl.get()
+    }
+
+    /// Does what [`crate::fs::Fs::set_ttls`] says.
+    pub(super) fn set_ttls(&self, metadata_ttl: Ttl, negative_ttl: Duration) {
+        let mut state = self.state.lock();
+        if self.ttl.get() == Ttl::Indefinite {
+            return;
+        }
+        self.ttl.set(metadata_ttl);
+        state.tree.set_believed(believed(metadata_ttl, negative_ttl));
+        // Upkeep has another pace now.
+        self.wake.notify_one();
+    }
+
+    /// The kernel drops `count` references of its look-up count for `ino`.
+    pub(super) fn forget(&self, ino: Ino, count: u64) {
+        let mut state = self.state.lock();
+        state.tree.forget(ino, count);
+        self.count_entries(&mut state);
+        if let Some(ledger) = self.lives.ledger()
+            && !state.tree.is_referenced(ino)
+        {
+            ledger.forgotten(ino);
+        }
+    }
+
+    /// Does what [`crate::fs::Fs::getattr`] says.
+    pub(super) async fn getattr(self: Arc<Self>, ino: Ino) -> Result<Attr> {
+        let view = self.view(ino).ok_or(Errno::ESTALE)?;
+        let view = match view.shape {
+            Shape::Unresolved => self.resolve(ino).await?,
+            _ => view,
+        };
+        Ok(Attr { ino, ..self.attr(&view) })
+    }
+
+    /// Does what [`crate::fs::Fs::readlink`] says.
+    pub(super) async fn readlink(self: Arc<Self>, ino: Ino) -> Result<Vec<u8>> {
+        if let Some(text) = self.link(ino) {
+            return Ok(text);
+        }
+        self.resolve(ino).await?;
+        self.link(ino).ok_or(Errno::EINVAL)
+    }
+
+    fn attr(&self, view: &View) -> Attr {
+        let options = &self.options;
+        let (kind, mode, nlink) = match view.shape {
+            Shape::Directory => (FileKind::Directory, options.dir_mode, 2),
+            Shape::File => (FileKind::File, options.file_mode, 1),
+            Shape::Unresolved if options.symlinks == Symlinks::Off => (FileKind::File, options.file_mode, 1),
+            Shape::Link | Shape::Unresolved => (FileKind::Symlink, 0o777, 1),
+        };
+        let ttl = match (self.ttl.get(), view.shape) {
+            (_, Shape::Unresolved) | (Ttl::EachOpen, _) => Duration::ZERO,
+            _ => view.fresh_for.unwrap_or(FOR_EVER),
+        };
+        let (uid, gid) = (options.uid, options.gid);
+        Attr { ino: view.ino, kind, size: view.size, mtime: view.mtime, mode, uid, gid, nlink, ttl }
+    }
+}
+
+fn believed(metadata_ttl: Ttl, negative_ttl: Duration) -> Believed {
+    let (fresh_for, absent_for, missing_for) = match metadata_ttl {
+        Ttl::For(ttl) => (Some(ttl), Some(ttl), Some(negative_ttl)),
+        Ttl::EachOpen => (Some(GLANCE), Some(Duration::ZERO), Some(Duration::ZERO)),
+        Ttl::Indefinite => (None, None, None),
+    };
+    Believed { fresh_for, absent_for, missing_for }
+}
+
+impl Drop for Names {
+    fn drop(&mut self) {
+        // What goes on in the background sleeps, and ends when it finds no names.
+        self.wake.notify_one();
+    }
+}

@@ -1,0 +1,111 @@
+//! Directories from an earlier life of the daemon: those that the kernel knows are put back before the first request,
+//! those that were being read are listed anew when they are read on.
+//!
+//! The new list may have another order, so that its entries get offsets of their own, above all that were given before,
+//! and those that the reader has had are left out.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::directory::{OpenDirectory, Opening};
+use super::listing::Since;
+use super::state::State;
+use super::{DirHandle, Errno, Names, Result, Shape};
+use crate::base::Ino;
+use crate::fs::lives::{PastDirectory, PastFile, PastListing};
+
+/// Offsets of each life begin above this many of the one before.
+const OFFSETS_BITS: u32 = 40;
+
+/// A directory that was being read when the daemon began anew.
+#[derive(Debug)]
+pub(super) struct Resumed {
+    /// The offset of the first entry in this life.
+    pub(super) base: u64,
+    past: PastListing,
+    /// Hashes of the names that are left out: those the reader has had.
+    had: Mutex<Arc<HashSet<u64>>>,
+}
+
+impl Resumed {
+    /// What is left out when it is read on from an offset.
+    pub(super) fn left_out(&self, offset: u64) -> Arc<HashSet<u64>> {
+        let mut had = self.had.lock();
+        if offset < self.base {
+            *had = Arc::new(self.past.before(offset).collect());
+        }
+        had.clone()
+    }
+}
+
+impl Names {
+    /// Puts back what the kernel knows of directories, and the objects of open files. How many cannot be.
+    pub(in crate::fs) fn restore(
+        &self,
+        directories: HashMap<Ino, PastDirectory>,
+        files: &BTreeMap<u64, PastFile>,
+    ) -> usize {
+        let mut state = self.state.lock();
+        let mut lost = 0;
+        for (ino, directory) in directories {
+            lost += usize::from(!state.tree.restore_directory(ino, &directory.prefix, directory.mtime));
+        }
+        for file in files.values() {
+            lost += usize::from(!state.tree.restore_object(file.ino, &file.object));
+        }
+        self.count_entries(&mut state);
+        lost
+    }
+
+    /// Directories that were open in the life before this one, by handle: they are opened when they are read on.
+    pub(in crate::fs) fn resume(&self, life: u64, listings: BTreeMap<u64, PastListing>) {
+        let base = life << OFFSETS_BITS;
+        let resumed = |past| Resumed { base, past, had: Mutex::default() };
+        self.resumed.lock().extend(listings.into_iter().map(|(handle, past)| (DirHandle(handle), resumed(past))));
+    }
+
+    /// An open directory, also one from an earlier life.
+    pub(super) fn open_handle(self: &Arc<Self>, handle: DirHandle) -> Result<Arc<OpenDirectory>> {
+        if let Some(open) = self.directories.lock().get(&handle) {
+            return Ok(open.clone());
+        }
+        let resumed = self.resumed.lock().remove(&handle).ok_or(Errno::EBADF)?;
+        // It was opened long ago: whatever is known now is younger.
+        let any = Since::new(self.clock.elapsed(), None);
+        let opened = self.open_directory(&mut self.state.lock(), resumed.past.ino, &any);
+        let opened = opened.and_then(|opening| match opening {
+            Opening::Open(open) => Ok(open),
+            Opening::Behind(_) => Err(Errno::ESTALE),
+        });
+        match opened {
+            Ok(mut open) => {
+                open.resumed = Some(resumed);
+                let open = Arc::new(open);
+                self.directories.lock().insert(handle, open.clone());
+                Ok(open)
+            }
+            Err(error) => {
+                self.resumed.lock().insert(handle, resumed);
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes down directories that the kernel is about to learn of.
+    pub(super) fn write_directories(&self, state: &State, inos: &[Ino]) {
+        let Some(ledger) = self.lives.ledger() else { return };
+        let now = self.clock.elapsed();
+        let described = |&ino: &Ino| {
+            let view = state.tree.view(ino, now).filter(|view| view.shape == Shape::Directory)?;
+            let mtime = Some(view.mtime).filter(|&mtime| mtime != self.options.mount_time);
+            Some((ino, state.tree.prefix(ino)?, mtime))
+        };
+        let new: Vec<_> =
+            inos.iter().filter(|&&ino| ino != Ino::ROOT && !ledger.has(ino)).filter_map(described).collect();
+        if !new.is_empty() {
+            ledger.directories(new);
+        }
+    }
+}
