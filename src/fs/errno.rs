@@ -1,4 +1,4 @@
-//! What errors of the store, and refusals of control requests, are to a program, and their one line in the log.
+//! What errors of the store, and refusals of control requests, are to a program.
 
 use std::fmt;
 
@@ -109,29 +109,5 @@ impl From<&Error> for Errno {
             | ErrorKind::TooLarge
             | ErrorKind::Conflict => Errno::EIO,
         }
-    }
-}
-
-/// The one line that the log has for an error a program sees.
-pub(super) fn report(doing: &'static str, error: &Error) -> Errno {
-    let (errno, key) = (Errno::from(error), error.key());
-    match errno {
-        // Not for operators: programs look for what is not there all the time.
-        Errno::ENOENT => tracing::debug!(key, %error, ?errno, "{doing}"),
-        Errno::ESTALE => tracing::warn!(key, %error, ?errno, "{doing}: the object has changed"),
-        _ => tracing::error!(key, %error, ?errno, "{doing}"),
-    }
-    errno
-}
-
-/// The same for an object that was found before: that it is gone is ESTALE then, as on NFS. ENOENT is for look-ups and
-/// opens.
-pub(super) fn report_of_version(doing: &'static str, error: &Error) -> Errno {
-    match Errno::from(error) {
-        Errno::ENOENT => {
-            tracing::warn!(key = error.key(), %error, errno = ?Errno::ESTALE, "{doing}: the object is gone");
-            Errno::ESTALE
-        }
-        _ => report(doing, error),
     }
 }

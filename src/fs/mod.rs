@@ -12,7 +12,8 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `control` | control requests, one file each kind |
-//! | `errno` | from errors of the store and refusals to errno, and their line in the log |
+//! | `errno` | from errors of the store and refusals to errno |
+//! | `failure` | why an operation was not done: an errno and a sentence, and its line in the log |
 //! | `files` | file handles, the habits of programs, which files will be wanted next |
 //! | `lives` | what outlives the process: the ledger, handles, requests sent again |
 //! | `names` | the tree, listings, look-ups, directory handles, what the kernel is told |
@@ -22,6 +23,7 @@
 
 mod control;
 mod errno;
+mod failure;
 mod files;
 #[cfg(test)]
 mod histories;
@@ -42,6 +44,7 @@ use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
+use futures::TryFutureExt;
 use tokio::runtime::Handle;
 
 pub use control::{Answered, Caller, Copying, Daemon, Surroundings};
@@ -150,7 +153,7 @@ impl Fs {
 impl Fs {
     /// `Found` takes one reference of the kernel's look-up count; [`Fs::forget`] gives it back.
     pub fn lookup(&self, parent: Ino, name: Vec<u8>) -> impl Future<Output = Result<Entry>> + use<> {
-        self.names.clone().lookup(parent, name)
+        self.names.clone().lookup(parent, name).err_into()
     }
 
     /// The kernel drops `count` references of its look-up count for `ino`.
@@ -161,28 +164,28 @@ impl Fs {
     /// Attributes, from memory: a name that may have changed is looked up anew, an open file stays what it was. Only
     /// a symlink object shown as a file, or as a link, may need a request.
     pub fn getattr(&self, ino: Ino) -> impl Future<Output = Result<Attr>> + use<> {
-        self.names.clone().getattr(ino)
+        self.names.clone().getattr(ino).err_into()
     }
 
     /// The text of a link: a way within the mount.
     pub fn readlink(&self, ino: Ino) -> impl Future<Output = Result<Vec<u8>>> + use<> {
-        self.names.clone().readlink(ino)
+        self.names.clone().readlink(ino).err_into()
     }
 
     /// The value of an attribute. `size` 0 asks for the length only.
     pub fn getxattr(&self, ino: Ino, name: Vec<u8>, size: u32) -> impl Future<Output = Result<XattrReply>> + use<> {
-        self.names.clone().getxattr(ino, name, size)
+        self.names.clone().getxattr(ino, name, size).err_into()
     }
 
     /// The names of the attributes that cost no request. `size` 0 asks for the length only.
     pub fn listxattr(&self, ino: Ino, size: u32) -> impl Future<Output = Result<XattrReply>> + use<> {
-        self.names.clone().listxattr(ino, size)
+        self.names.clone().listxattr(ino, size).err_into()
     }
 
     /// Opens a directory. One whose listing is too old is listed anew; this does not wait for a page of it, but where a
     /// listing is going on that began too early to show all that must be seen, for the end of that one.
     pub fn opendir(&self, ino: Ino) -> impl Future<Output = Result<DirHandle>> + use<> {
-        self.names.clone().opendir(ino)
+        self.names.clone().opendir(ino).err_into()
     }
 
     /// Gives entries from `offset` on (0 is `.`, 1 is `..`) to `take`, until that has enough or no more are known;
@@ -196,7 +199,7 @@ impl Fs {
         counting: Counting,
         take: T,
     ) -> impl Future<Output = Result<()>> + use<T> {
-        self.names.clone().readdir(handle, offset, counting, take)
+        self.names.clone().readdir(handle, offset, counting, take).err_into()
     }
 
     /// Closes an open directory.
@@ -207,7 +210,7 @@ impl Fs {
     /// Lists a directory, or all below it, anew, and returns when that is done. What has changed is told to the
     /// kernel; what has not keeps its number and its pages.
     pub fn refresh(&self, ino: Ino, depth: Depth) -> impl Future<Output = Result<()>> + use<> {
-        self.names.clone().refresh(ino, depth)
+        self.names.clone().refresh(ino, depth).err_into()
     }
 
     /// Room without end: what a bucket holds is not known, and a full file system would raise alarms.
@@ -231,7 +234,7 @@ impl Fs {
     /// `flags` are those of open(2); anything that writes is EROFS. `opener` is asked only where it matters. Costs no
     /// request, but where every open asks the store, or this one does by O_DIRECT.
     pub fn open<O: Opener>(&self, ino: Ino, flags: i32, opener: O) -> impl Future<Output = Result<Opened>> + use<O> {
-        self.files.clone().open(ino, flags, opener)
+        self.files.clone().open(ino, flags, opener).err_into()
     }
 
     /// Reads up to `len` bytes at `offset`; fewer only at the end of the file.
@@ -241,7 +244,7 @@ impl Fs {
         offset: u64,
         len: usize,
     ) -> impl Future<Output = Result<read::Slice>> + use<> {
-        self.files.clone().read(handle, offset, len)
+        self.files.clone().read(handle, offset, len).err_into()
     }
 
     /// Closes an open file.
@@ -251,7 +254,7 @@ impl Fs {
 
     /// SEEK_DATA and SEEK_HOLE (objects have no holes but the one at their end).
     pub fn lseek(&self, handle: FileHandle, offset: i64, whence: i32) -> impl Future<Output = Result<i64>> + use<> {
-        self.files.clone().lseek(handle, offset, whence)
+        self.files.clone().lseek(handle, offset, whence).err_into()
     }
 }
 

@@ -109,7 +109,7 @@
 //! $ ossmount prefetch --wait mnt/dir
 //! 2 files of 11 are in memory
 //! $ ossmount prefetch --wait mnt/none
-//! ossmount: 1 path could not be fetched: none: No such file or directory (os error 2)
+//! ossmount: 1 path could not be fetched: none: No such file or directory
 //! ```
 //!
 //! # status

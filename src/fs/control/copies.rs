@@ -11,11 +11,11 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Control, Copying, Done, MOST_WAIT, refusal};
+use super::{Control, Copying, Done, MOST_WAIT};
 use crate::base::{BucketName, ETag, Ino};
 use crate::control::{Copy, Job, Kind, Place, Refusal, Started};
 use crate::copy::{self, Copier, Directive, Existing, JobId, LeftParts, Scope, Shallow, State};
-use crate::fs::Errno;
+use crate::fs::failure::Failure;
 use crate::metrics::Metric;
 use crate::store::Error;
 use crate::tree::{self, escape};
@@ -125,12 +125,12 @@ impl Control {
             Place::Path(path) if copy.recursive => {
                 let held = self.find(Some(path), on).await?;
                 let prefix = self.names.prefix(held.ino());
-                let key = prefix.ok_or_else(|| refusal(Errno::ENOTDIR, path))?;
+                let key = prefix.ok_or_else(|| Failure::ENOTDIR.of(path))?;
                 Ok(copy::Source { bucket: self.options.bucket.clone(), key, version: None, if_match: given })
             }
             Place::Path(path) => {
                 let (held, _) = self.find_file(Some(path), on).await?;
-                let object = self.names.object(held.ino()).ok_or_else(|| refusal(Errno::ESTALE, path))?;
+                let object = self.names.object(held.ino()).ok_or_else(|| Failure::ESTALE.of(path))?;
                 // The tag of a symlink object is that of its target.
                 let shown = object.etag.filter(|_| object.kind != tree::Kind::Symlink);
                 let (key, version) = (object.key, object.version);
@@ -175,10 +175,10 @@ impl Control {
                     Ok(directory_key(&format!("{prefix}{}", components.join("/")), is_directory))
                 }
                 (None, Some(object), []) if !is_directory => Ok(object.key),
-                (None, ..) => Err(refusal(Errno::ENOTDIR, path)),
+                (None, ..) => Err(Failure::ENOTDIR.of(path)),
             };
         }
-        Err(refusal(Errno::ENOENT, path))
+        Err(Failure::ENOENT.of(path))
     }
 
     /// The component of a key that a name would show.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::{Control, Done, refusal};
+use super::{Control, Done};
 use crate::base::Ino;
 use crate::control::{self, Health};
 use crate::list::Trust;
@@ -19,7 +19,7 @@ impl Control {
     pub(super) async fn facts(self: &Arc<Self>, path: Option<String>, on: Ino) -> Done<Map<String, Value>> {
         let held = self.find(path.as_deref(), on).await?;
         let what = path.as_deref().unwrap_or("what this was asked on");
-        let facts = self.names.all_attributes(held.ino()).await.map_err(|errno| refusal(errno, what))?;
+        let facts = self.names.all_attributes(held.ino()).await.map_err(|failure| failure.of(what))?;
         let text = |value: Vec<u8>| Value::String(String::from_utf8_lossy(&value).into_owned());
         let mut facts: Map<String, Value> = facts.into_iter().map(|(name, value)| (name, text(value))).collect();
         facts.insert("inode".to_owned(), json!(held.ino().0));

@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::base::Ino;
+use crate::fs::failure::{Failure, Tried};
 use crate::fs::names::Names;
-use crate::fs::{Counting, DirHandle, Entry, Errno, FileKind, Result, Room};
+use crate::fs::{Counting, DirHandle, Entry, Errno, FileKind, Room};
 
 /// Entries that are taken at a time.
 const BATCH: usize = 256;
@@ -49,18 +50,18 @@ impl Drop for Level {
 
 impl FilesBelow {
     /// A file, or all below a directory.
-    pub(super) async fn below(names: &Arc<Names>, ino: Ino) -> Result<FilesBelow> {
+    pub(super) async fn below(names: &Arc<Names>, ino: Ino) -> Tried<FilesBelow> {
         let mut files = FilesBelow { names: names.clone(), way: Vec::new(), single: None };
         match files.enter(ino).await {
             Ok(()) => {}
-            Err(Errno::ENOTDIR) => files.single = Some(ino),
+            Err(Failure { errno: Errno::ENOTDIR, .. }) => files.single = Some(ino),
             Err(errno) => return Err(errno),
         }
         Ok(files)
     }
 
     /// The next file; `None` after the last one. A directory that has gone since it was listed holds none.
-    pub(super) async fn next(&mut self) -> Result<Option<Ino>> {
+    pub(super) async fn next(&mut self) -> Tried<Option<Ino>> {
         if let Some(ino) = self.single.take() {
             return Ok(Some(ino));
         }
@@ -78,7 +79,7 @@ impl FilesBelow {
             };
             match found {
                 Some((ino, FileKind::Directory)) if depth < MOST_DEPTH => match self.enter(ino).await {
-                    Ok(()) | Err(Errno::ESTALE | Errno::ENOENT | Errno::ENOTDIR) => {}
+                    Ok(()) | Err(Failure { errno: Errno::ESTALE | Errno::ENOENT | Errno::ENOTDIR, .. }) => {}
                     Err(errno) => return Err(errno),
                 },
                 Some((ino, FileKind::File)) => return Ok(Some(ino)),
@@ -91,7 +92,7 @@ impl FilesBelow {
         }
     }
 
-    async fn enter(&mut self, ino: Ino) -> Result<()> {
+    async fn enter(&mut self, ino: Ino) -> Tried<()> {
         let handle = self.names.clone().opendir(ino).await?;
         // Behind `.` and `..`.
         let level = Level { names: self.names.clone(), ino, handle, offset: 2, batch: VecDeque::new(), is_over: false };
@@ -101,20 +102,20 @@ impl FilesBelow {
 }
 
 /// Looks an entry up; `None` where it has gone since its directory was read.
-async fn look_up(names: &Arc<Names>, directory: Ino, name: &[u8]) -> Result<Option<(Ino, FileKind)>> {
+async fn look_up(names: &Arc<Names>, directory: Ino, name: &[u8]) -> Tried<Option<(Ino, FileKind)>> {
     match names.clone().lookup(directory, name.to_vec()).await {
         Ok(Entry::Found(attr)) => {
             // It stays known for as long as it takes to use it, as others do that are not in use.
             names.forget(attr.ino, 1);
             Ok(Some((attr.ino, attr.kind)))
         }
-        Ok(Entry::Missing(_)) | Err(Errno::ENOENT | Errno::ESTALE) => Ok(None),
+        Ok(Entry::Missing(_)) | Err(Failure { errno: Errno::ENOENT | Errno::ESTALE, .. }) => Ok(None),
         Err(errno) => Err(errno),
     }
 }
 
 impl Level {
-    async fn take_more(&mut self) -> Result<()> {
+    async fn take_more(&mut self) -> Tried<()> {
         let (from, batch, offset, directory) = (self.offset, &mut self.batch, &mut self.offset, self.ino);
         let take = |entry: &crate::fs::DirEntry<'_>| {
             if batch.len() >= BATCH {

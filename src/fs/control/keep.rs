@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::files::FilesBelow;
-use super::{Control, Done, refusal, report};
+use super::{Control, Done};
 use crate::base::{ByteSize, Ino};
 use crate::control::{Dropped, Kind, Pinned, Refusal};
-use crate::fs::Errno;
+use crate::fs::failure::{Failure, report};
 use crate::read::Pin;
 
 /// What is kept, by inode number; `None` while it is still being fetched.
@@ -45,7 +45,7 @@ impl Control {
             };
             Claim { control: self, ino }
         };
-        let pin = self.reader.open(object).pin().await.map_err(|error| refusal(report("pinning", &error), what))?;
+        let pin = self.reader.open(object).pin().await.map_err(|error| report("pinning", &error).of(what))?;
         let Some(pin) = pin else {
             let (limit, pinned) = (self.reader.pinned_bytes_limit(), self.reader.pinned_bytes());
             return Err(Refusal::new(
@@ -74,7 +74,7 @@ impl Control {
     pub(super) async fn let_go(self: &Arc<Self>, path: Option<String>, on: Ino) -> Done<Dropped> {
         let held = self.find(path.as_deref(), on).await?;
         let what = path.as_deref().unwrap_or("what this was asked on");
-        let failed = |errno: Errno| refusal(errno, what);
+        let failed = |failure: Failure| failure.of(what);
         let mut files = FilesBelow::below(&self.names, held.ino()).await.map_err(failed)?;
         let mut dropped = Dropped::default();
         while let Some(ino) = files.next().await.map_err(failed)? {

@@ -39,7 +39,6 @@ use tokio::runtime::Handle;
 use self::copies::Copies;
 use self::keep::Pins;
 use self::prefetch::Prefetches;
-use super::errno::report;
 use super::names::{Names, xattr};
 use super::{Context, Errno, Options, XattrReply};
 use crate::base::{Clock, Foreign, Ino};
@@ -224,7 +223,7 @@ impl Control {
     pub(super) async fn control_result(self: Arc<Self>, caller: Caller, size: u32) -> super::Result<XattrReply> {
         control::may(caller.asker, self.options.owner, Effect::Look).map_err(|refusal| Errno::from(refusal.kind))?;
         let json = self.results.lock().as_mut().and_then(|results| results.get(&caller.on).cloned());
-        xattr::reply(json.ok_or(Errno::ENODATA)?.into_bytes(), size)
+        Ok(xattr::reply(json.ok_or(Errno::ENODATA)?.into_bytes(), size)?)
     }
 
     async fn served(self: Arc<Self>, caller: Caller, request: &[u8]) -> Done<Answered> {
@@ -260,32 +259,14 @@ impl Control {
             Some(Shape::Directory) => Some(held.ino()),
             _ => self.names.parent(held.ino()),
         };
-        let directory = directory.ok_or_else(|| refusal(Errno::ESTALE, "what is to be listed"))?;
+        let directory = directory.ok_or_else(|| super::failure::Failure::ESTALE.of("what is to be listed"))?;
         let depth = if what.recursive { Depth::Subtree } else { Depth::Directory };
         let listing = self.runtime.spawn(self.names.clone().refresh(directory, depth));
         match tokio::time::timeout(MOST_WAIT, listing).await {
             Err(_) => Ok(Freshness { state: JobState::Running }),
             Ok(Ok(Ok(()))) => Ok(Freshness { state: JobState::Done }),
-            Ok(Ok(Err(Errno::ENOMEM))) => {
-                let sentence = "more names lie below the directory than metadata-memory has room for: refresh a directory \
-                                further down, or raise metadata-memory";
-                Err(Refusal::new(Kind::NoRoom, sentence))
-            }
-            Ok(Ok(Err(errno))) => Err(refusal(errno, "the directory")),
-            Ok(Err(_)) => Err(refusal(Errno::EIO, "the directory")),
+            Ok(Ok(Err(failure))) => Err(failure.of("the directory")),
+            Ok(Err(_)) => Err(super::failure::Failure::EIO.of("the directory")),
         }
     }
-}
-
-/// A refusal for what an operation on `what` failed with; the log has more.
-fn refusal(errno: Errno, what: &str) -> Refusal {
-    let why = std::io::Error::from_raw_os_error(errno.0);
-    let kind = match errno {
-        Errno::ENOENT => Kind::Missing,
-        Errno::ESTALE => Kind::Changed,
-        Errno::ENOTDIR | Errno::EISDIR | Errno::EINVAL | Errno::ENAMETOOLONG => Kind::Invalid,
-        Errno::EACCES => Kind::Denied,
-        _ => Kind::Failed,
-    };
-    Refusal::new(kind, format!("{what}: {why}"))
 }

@@ -3,12 +3,13 @@
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-use super::{Control, Done, refusal};
+use super::{Control, Done};
 use crate::base::Ino;
 use crate::control::Refusal;
+use crate::fs::Entry;
+use crate::fs::failure::Failure;
 use crate::fs::files::to_read;
 use crate::fs::names::Names;
-use crate::fs::{Entry, Errno};
 use crate::tree::Shape;
 
 /// An inode that stays for as long as this lives.
@@ -44,8 +45,8 @@ impl Control {
             let found = self.names.clone().lookup(held.ino, name.as_bytes().to_vec()).await;
             held = match found {
                 Ok(Entry::Found(attr)) => Held { names: self.names.clone(), ino: attr.ino, is_counted: true },
-                Ok(Entry::Missing(_)) => return Err(refusal(Errno::ENOENT, path)),
-                Err(errno) => return Err(refusal(errno, path)),
+                Ok(Entry::Missing(_)) => return Err(Failure::ENOENT.of(path)),
+                Err(failure) => return Err(failure.of(path)),
             };
         }
         Ok(held)
@@ -57,12 +58,12 @@ impl Control {
         let what = path.unwrap_or("the file that this was asked on");
         let shape = self.names.view(held.ino).map(|view| view.shape);
         match shape {
-            None => return Err(refusal(Errno::ESTALE, what)),
-            Some(Shape::Directory) => return Err(refusal(Errno::EISDIR, what)),
-            Some(Shape::Unresolved) => drop(self.names.resolve(held.ino).await.map_err(|errno| refusal(errno, what))?),
+            None => return Err(Failure::ESTALE.of(what)),
+            Some(Shape::Directory) => return Err(Failure::EISDIR.of(what)),
+            Some(Shape::Unresolved) => drop(self.names.resolve(held.ino).await.map_err(|failure| failure.of(what))?),
             Some(Shape::File | Shape::Link) => {}
         }
-        let object = self.names.object_to_read(held.ino).map_err(|errno| refusal(errno, what))?;
+        let object = self.names.object_to_read(held.ino).map_err(|failure| failure.of(what))?;
         let object = to_read(held.ino, object);
         Ok((held, object))
     }

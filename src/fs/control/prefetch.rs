@@ -17,10 +17,10 @@ use tokio::task::AbortHandle;
 
 use super::files::FilesBelow;
 use super::paths::Held;
-use super::{Control, Done, MOST_WAIT, refusal, report};
+use super::{Control, Done, MOST_WAIT};
 use crate::base::Ino;
 use crate::control::{Job, JobState, Kind, Prefetch, Prefetched, Prefetching, Refusal};
-use crate::fs::Errno;
+use crate::fs::failure::{Failure, Tried, report};
 use crate::fs::files::to_read;
 use crate::read;
 use crate::tree::Shape;
@@ -184,7 +184,7 @@ async fn fetch_all(control: Arc<Control>, paths: Vec<String>, on: Ino, progress:
             Ok(held) => FilesBelow::below(&control.names, held.ino())
                 .await
                 .map(|files| (held, files))
-                .map_err(|no| refusal(no, &path)),
+                .map_err(|failure| failure.of(&path)),
             Err(refused) => Err(refused),
         };
         // Held until its files were found: what is unknown to the kernel could be forgotten.
@@ -203,8 +203,8 @@ async fn fetch_all(control: Arc<Control>, paths: Vec<String>, on: Ino, progress:
                     let _ = under_way.next().now_or_never();
                 }
                 Ok(None) => break,
-                Err(errno) => {
-                    progress.failed(refusal(errno, &path).sentence);
+                Err(failure) => {
+                    progress.failed(failure.of(&path).sentence);
                     break;
                 }
             }
@@ -221,7 +221,7 @@ async fn fetch_all(control: Arc<Control>, paths: Vec<String>, on: Ino, progress:
 async fn fetch_one(control: &Arc<Control>, ino: Ino, progress: &JobProgress) {
     let object = match control.to_fetch(ino).await {
         Ok(object) => object,
-        Err(errno) => return progress.failed(refusal(errno, "a file that was listed").sentence),
+        Err(failure) => return progress.failed(failure.of("a file that was listed").sentence),
     };
     let (key, size) = (object.key.clone(), object.size);
     let room = control.reader.warm_bytes_limit();
@@ -245,16 +245,15 @@ async fn fetch_one(control: &Arc<Control>, ino: Ino, progress: &JobProgress) {
             so_far.bytes_done = so_far.bytes_done.saturating_add(size);
         }),
         Err(error) => {
-            let errno = report("prefetching", &error);
-            progress.failed(refusal(errno, key.as_str()).sentence);
+            progress.failed(report("prefetching", &error).of(key.as_str()).sentence);
         }
     }
 }
 
 impl Control {
     /// What the reader needs to know of a file that a directory shows.
-    async fn to_fetch(&self, ino: Ino) -> crate::fs::Result<read::Object> {
-        let view = self.names.view(ino).ok_or(Errno::ESTALE)?;
+    async fn to_fetch(&self, ino: Ino) -> Tried<read::Object> {
+        let view = self.names.view(ino).ok_or(Failure::ESTALE)?;
         let ino = match view.shape {
             Shape::Unresolved => self.names.resolve(ino).await?.ino,
             _ => ino,
@@ -267,6 +266,25 @@ impl Control {
 mod tests {
     use super::*;
     use crate::fs::tests::Bed;
+    use crate::store::ErrorKind;
+    use crate::store::layers::Fault;
+
+    #[tokio::test]
+    async fn a_failure_is_told_in_the_words_of_the_store() {
+        let bed = Bed::new(&["dir/a"], |_| {});
+        bed.names("dir").await;
+        bed.faults.set_random([(1.0, Fault::Error(ErrorKind::AccessDenied))]);
+        let what = Prefetch { paths: vec!["dir".to_owned()], wait: true };
+        let told = bed.fs.control.begin_prefetch(what, Ino::ROOT).await.unwrap();
+        let [denied] = &told.so_far.failures[..] else { panic!("{told:?}") };
+        assert!(denied.starts_with("dir/a: prefetching: ") && denied.contains("injected"), "{denied}");
+        let refused = bed.fs.control.pin(Some("dir/a".to_owned()), Ino::ROOT).await.unwrap_err();
+        assert_eq!(refused.kind, Kind::Denied);
+        assert!(refused.sentence.starts_with("dir/a: pinning: "), "{refused}");
+        bed.faults.set_random([]);
+        let refused = bed.fs.control.pin(Some("absent".to_owned()), Ino::ROOT).await.unwrap_err();
+        assert_eq!((refused.kind, refused.sentence.as_str()), (Kind::Missing, "absent: No such file or directory"));
+    }
 
     #[tokio::test]
     async fn sizes_that_no_sum_holds_do_not_wrap() {

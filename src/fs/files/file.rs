@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::habits::{Opener, Watched};
-use super::{Files, report, report_of_version};
+use super::{Failure, Files, Tried, report, report_archived, report_of_version};
 use crate::base::{Ino, Key};
-use crate::fs::{Backing, DIRECT_IO_BYTES, DirectIo, Errno, FileHandle, KeepPageCache, Opened, PageCache, Result, Ttl};
+use crate::fs::{Backing, DIRECT_IO_BYTES, DirectIo, FileHandle, KeepPageCache, Opened, PageCache, Ttl};
 use crate::metrics::Metric;
 use crate::read;
 use crate::store::{Error, ErrorKind, StorageClass};
@@ -58,21 +58,21 @@ pub(in crate::fs) fn to_read(ino: Ino, object: tree::Object) -> read::Object {
 
 impl Files {
     /// Does what [`crate::fs::Fs::open`] says.
-    pub(in crate::fs) async fn open(self: Arc<Self>, ino: Ino, flags: i32, opener: impl Opener) -> Result<Opened> {
+    pub(in crate::fs) async fn open(self: Arc<Self>, ino: Ino, flags: i32, opener: impl Opener) -> Tried<Opened> {
         if flags & libc::O_ACCMODE != libc::O_RDONLY || flags & (libc::O_TRUNC | libc::O_CREAT) != 0 {
-            return Err(Errno::EROFS);
+            return Err(Failure::EROFS);
         }
-        let view = self.names.view(ino).ok_or(Errno::ESTALE)?;
+        let view = self.names.view(ino).ok_or(Failure::ESTALE)?;
         match view.shape {
-            Shape::Directory => return Err(Errno::EISDIR),
+            Shape::Directory => return Err(Failure::EISDIR),
             // Its number becomes another one; ESTALE makes the kernel look the name up again, which resolves it.
-            Shape::Unresolved if self.names.resolve(ino).await?.ino != ino => return Err(Errno::ESTALE),
+            Shape::Unresolved if self.names.resolve(ino).await?.ino != ino => return Err(Failure::ESTALE),
             Shape::File | Shape::Link | Shape::Unresolved => {}
         }
         // Who goes past the caches wants what there is now.
         let asks = self.names.ttl() == Ttl::EachOpen || flags & libc::O_DIRECT != 0;
         if asks && self.names.check(ino).await? == Renewed::Changed {
-            return Err(Errno::ESTALE);
+            return Err(Failure::ESTALE);
         }
         let object = self.names.object_to_open(ino)?;
         let size = object.size;
@@ -133,10 +133,10 @@ impl Files {
         handle: FileHandle,
         offset: u64,
         len: usize,
-    ) -> Result<read::Slice> {
-        let open = self.open.read().get(&handle).cloned().ok_or(Errno::EBADF)?;
+    ) -> Tried<read::Slice> {
+        let open = self.open.read().get(&handle).cloned().ok_or(Failure::EBADF)?;
         if open.changed.load(Ordering::Relaxed) {
-            return Err(Errno::ESTALE);
+            return Err(Failure::ESTALE);
         }
         if open.grows_earnest(len) {
             self.expect_successors(open.ino);
@@ -149,7 +149,7 @@ impl Files {
         open.file.read(offset, len).await.map_err(|error| self.failed(&open, &error))
     }
 
-    fn failed(&self, open: &OpenFile, error: &Error) -> Errno {
+    fn failed(&self, open: &OpenFile, error: &Error) -> Failure {
         match error.kind() {
             ErrorKind::Changed | ErrorKind::NotFound | ErrorKind::NoSuchBucket => {
                 if !open.changed.swap(error.kind() == ErrorKind::Changed, Ordering::Relaxed) {
@@ -157,15 +157,7 @@ impl Files {
                 }
                 report_of_version("reading", error)
             }
-            ErrorKind::Archived => {
-                tracing::error!(
-                    key = error.key(),
-                    %error,
-                    "reading an archived object: restore it first (ossutil restore, RestoreObject), and read it when \
-                     that is done"
-                );
-                Errno::EACCES
-            }
+            ErrorKind::Archived => report_archived(error),
             _ => report("reading", error),
         }
     }
@@ -187,13 +179,13 @@ impl Files {
     }
 
     /// Does what [`crate::fs::Fs::lseek`] says.
-    pub(in crate::fs) async fn lseek(self: Arc<Self>, handle: FileHandle, offset: i64, whence: i32) -> Result<i64> {
-        let size = self.open.read().get(&handle).ok_or(Errno::EBADF)?.size as i64;
+    pub(in crate::fs) async fn lseek(self: Arc<Self>, handle: FileHandle, offset: i64, whence: i32) -> Tried<i64> {
+        let size = self.open.read().get(&handle).ok_or(Failure::EBADF)?.size as i64;
         match whence {
-            libc::SEEK_DATA | libc::SEEK_HOLE if !(0..size).contains(&offset) => Err(Errno::ENXIO),
+            libc::SEEK_DATA | libc::SEEK_HOLE if !(0..size).contains(&offset) => Err(Failure::ENXIO),
             libc::SEEK_DATA => Ok(offset),
             libc::SEEK_HOLE => Ok(size),
-            _ => Err(Errno::EINVAL),
+            _ => Err(Failure::EINVAL),
         }
     }
 }

@@ -34,7 +34,7 @@ use self::distrust::Distrusted;
 use self::file::OpenFile;
 use self::habits::Habits;
 use self::successors::Successors;
-use super::errno::{report, report_of_version};
+use super::failure::{Failure, Tried, report, report_archived, report_of_version};
 use super::lives::{Lives, PastFile};
 use super::names::Names;
 use super::{Context, FileHandle, Options};

@@ -7,10 +7,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::listing::{Behind, Bells, Joined, Run, Since};
-use super::rest::{Rest, TOO_LARGE};
+use super::rest::Rest;
 use super::resumed::Resumed;
 use super::walk::Known;
-use super::{Attr, Counting, DirEntry, DirHandle, Errno, ListingMode, Names, Result, Room, Shape, State, Ttl};
+use super::{Attr, Counting, DirEntry, DirHandle, Failure, ListingMode, Names, Room, Shape, State, Tried, Ttl};
 use crate::base::{Ino, fnv1a};
 use crate::list::Trust;
 use crate::tree::{OrderId, OrderState, Take, View};
@@ -81,7 +81,7 @@ const DOTS: u64 = 2;
 
 impl Names {
     /// Does what [`crate::fs::Fs::opendir`] says.
-    pub(in crate::fs) async fn opendir(self: Arc<Self>, ino: Ino) -> Result<DirHandle> {
+    pub(in crate::fs) async fn opendir(self: Arc<Self>, ino: Ino) -> Tried<DirHandle> {
         let handle = DirHandle(self.lives.next_handle());
         let moment = self.clock.elapsed();
         let mut since = match self.ttl.get() {
@@ -93,9 +93,9 @@ impl Names {
         let open = loop {
             let opening = {
                 let mut state = self.state.lock();
-                let view = state.tree.view(ino, self.clock.elapsed()).ok_or(Errno::ESTALE)?;
+                let view = state.tree.view(ino, self.clock.elapsed()).ok_or(Failure::ESTALE)?;
                 if view.shape != Shape::Directory {
-                    return Err(Errno::ENOTDIR);
+                    return Err(Failure::ENOTDIR);
                 }
                 self.count_open(&mut state, ino);
                 self.open_directory(&mut state, ino, &since)?
@@ -115,8 +115,8 @@ impl Names {
         Ok(handle)
     }
 
-    pub(super) fn open_directory(self: &Arc<Self>, state: &mut State, ino: Ino, since: &Since) -> Result<Opening> {
-        let prefix = state.tree.prefix(ino).ok_or(Errno::ESTALE)?;
+    pub(super) fn open_directory(self: &Arc<Self>, state: &mut State, ino: Ino, since: &Since) -> Tried<Opening> {
+        let prefix = state.tree.prefix(ino).ok_or(Failure::ESTALE)?;
         let coming = state.wide_over(&prefix).next().is_some();
         let (order, bells) = match self.order(state, ino, since)? {
             Ordered::Now(order, bells) => (Some(order), bells),
@@ -158,17 +158,17 @@ impl Names {
 
     /// What a new handle reads, and what it waits for where that is not complete: the directory is listed then, also
     /// while a wide listing is on its way to it.
-    fn order(self: &Arc<Self>, state: &mut State, ino: Ino, since: &Since) -> Result<Ordered> {
+    fn order(self: &Arc<Self>, state: &mut State, ino: Ino, since: &Since) -> Tried<Ordered> {
         if let Some(order) = state.tree.open_complete(ino, since.moment, since.younger_than()) {
             return Ok(Ordered::Now(order, None));
         }
         if state.is_too_large(ino, self.clock.elapsed()) {
             return Ok(Ordered::Store);
         }
-        match self.listing(state, ino, since).ok_or(Errno::ESTALE)? {
+        match self.listing(state, ino, since).ok_or(Failure::ESTALE)? {
             Joined::Behind(behind) => Ok(Ordered::Behind(behind)),
             Joined::Run(run) => {
-                let order = state.tree.join(&run.listing, since.oldest()).ok_or(Errno::ESTALE)?;
+                let order = state.tree.join(&run.listing, since.oldest()).ok_or(Failure::ESTALE)?;
                 Ok(Ordered::Now(order, Some(state.bells(&run))))
             }
         }
@@ -181,7 +181,7 @@ impl Names {
         offset: u64,
         counting: Counting,
         mut take: impl FnMut(&DirEntry<'_>) -> Room + Send,
-    ) -> Result<()> {
+    ) -> Tried<()> {
         let directory = self.open_handle(handle)?;
         let left_out = directory.resumed.as_ref().map(|resumed| resumed.left_out(offset));
         let mut reading = Reading { at: offset, given: Vec::new(), count: 0, counting, left_out };
@@ -209,7 +209,7 @@ impl Names {
                     // it: the next turn sees to that.
                     if let Some(Err(error)) = bells.next().await.ended
                         && bells.left.get().is_none()
-                        && !(error == TOO_LARGE && self.is_doubted(&directory))
+                        && !(error == Failure::TOO_LARGE && self.is_doubted(&directory))
                     {
                         return Err(error);
                     }
@@ -217,10 +217,10 @@ impl Names {
                 (OrderState::Broken, Some(bells)) => match bells.progress().ended {
                     Some(Err(error)) => return Err(error),
                     // It came to an end, and left out a part of the directory.
-                    _ => return Err(Errno::EIO),
+                    _ => return Err(Failure::EIO),
                 },
                 (OrderState::Doubted, _) => match self.catch_up(&directory).await {
-                    Err(TOO_LARGE) => self.read_anew(&directory),
+                    Err(failure) if failure == Failure::TOO_LARGE => self.read_anew(&directory),
                     caught_up => caught_up?,
                 },
                 (_, _) => return Ok(()),
@@ -234,7 +234,7 @@ impl Names {
     }
 
     /// Waits until a directory is known whole whose listing has turned out to be wrong while it was read.
-    async fn catch_up(self: &Arc<Self>, directory: &OpenDirectory) -> Result<()> {
+    async fn catch_up(self: &Arc<Self>, directory: &OpenDirectory) -> Tried<()> {
         let since = Since::new(self.clock.elapsed(), None);
         for _ in 0..MOST_DOUBTS {
             let joined = {
@@ -243,20 +243,18 @@ impl Names {
                     return Ok(());
                 }
                 if state.is_too_large(directory.ino, since.moment) {
-                    return Err(TOO_LARGE);
+                    return Err(Failure::TOO_LARGE);
                 }
-                self.listing(&mut state, directory.ino, &since).ok_or(Errno::ESTALE)?
+                self.listing(&mut state, directory.ino, &since).ok_or(Failure::ESTALE)?
             };
             match joined {
                 Joined::Run(run) => run.end().await?,
                 Joined::Behind(behind) => behind.over().await?,
             }
         }
-        tracing::error!(
-            prefix = directory.prefix,
-            "a directory cannot be listed: each listing contradicts the one before"
-        );
-        Err(Errno::EIO)
+        let why = "a directory cannot be listed: each listing contradicts the one before";
+        tracing::error!(prefix = directory.prefix, "{why}");
+        Err(Failure::failed(why))
     }
 
     /// Gives what is known, some hundred entries at a time, so that others get at the tree in between.
@@ -265,7 +263,7 @@ impl Names {
         directory: &OpenDirectory,
         reading: &mut Reading,
         take: &mut impl FnMut(&DirEntry<'_>) -> Room,
-    ) -> Result<(Room, OrderState)> {
+    ) -> Tried<(Room, OrderState)> {
         let keeps = self.lives.ledger().is_some();
         loop {
             let mut state = self.state.lock();
@@ -273,7 +271,7 @@ impl Names {
                 return Ok((Room::Full, OrderState::Growing));
             }
             let base = directory.base();
-            let from = usize::try_from(reading.at.saturating_sub(base)).map_err(|_| Errno::EINVAL)?;
+            let from = usize::try_from(reading.at.saturating_sub(base)).map_err(|_| Failure::EINVAL)?;
             let Some(order) = *directory.order.lock() else { return Ok((Room::Left, OrderState::Broken)) };
             let (mut room, mut left) = (Room::Left, BATCH);
             // Where memory is full, the kernel gets names that it must look up, and that need not be kept for it.
@@ -311,7 +309,7 @@ impl Names {
                 if is_counted { Take::Counted } else { Take::Seen }
             });
             self.write_directories(&state, &directories);
-            let order = shown.ok_or(Errno::EBADF)?;
+            let order = shown.ok_or(Failure::EBADF)?;
             if room == Room::Full || left > 0 {
                 return Ok((room, order));
             }

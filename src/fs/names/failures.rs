@@ -11,7 +11,7 @@ use std::time::Duration;
 use lru::LruCache;
 use parking_lot::Mutex;
 
-use super::{Errno, Result};
+use super::{Errno, Failure, Tried};
 use crate::base::Ino;
 
 /// How long a failure is shared with those who come behind it. The kernel asks within milliseconds, on a busy machine
@@ -28,12 +28,12 @@ const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 pub(super) struct Failures {
     /// When the last of them failed, in milliseconds; 0 for never.
     last_ms: AtomicU64,
-    names: Mutex<LruCache<(Ino, Vec<u8>), Failure>>,
+    names: Mutex<LruCache<(Ino, Vec<u8>), Failed>>,
 }
 
-#[derive(Clone, Copy)]
-struct Failure {
-    errno: Errno,
+#[derive(Clone)]
+struct Failed {
+    failure: Failure,
     at: Duration,
 }
 
@@ -43,23 +43,23 @@ impl Failures {
     }
 
     /// Fails where the name has just failed.
-    pub(super) fn check(&self, parent: Ino, name: &[u8], now: Duration) -> Result<()> {
+    pub(super) fn check(&self, parent: Ino, name: &[u8], now: Duration) -> Tried<()> {
         let last_ms = self.last_ms.load(Ordering::Relaxed);
         if last_ms == 0 || now.saturating_sub(Duration::from_millis(last_ms)) > MOMENT {
             return Ok(());
         }
-        let failure = self.names.lock().peek(&(parent, name.to_vec())).copied();
-        match failure {
-            Some(failure) if now.saturating_sub(failure.at) <= MOMENT => Err(failure.errno),
+        let failed = self.names.lock().peek(&(parent, name.to_vec())).cloned();
+        match failed {
+            Some(failed) if now.saturating_sub(failed.at) <= MOMENT => Err(failed.failure),
             _ => Ok(()),
         }
     }
 
     /// Takes in how a look-up ended that began at `since`.
-    pub(super) fn note<T>(&self, parent: Ino, name: &[u8], result: &Result<T>, since: Duration, now: Duration) {
-        let Err(errno @ Errno::EIO) = *result else { return };
-        if now.saturating_sub(since) >= LONG {
-            self.names.lock().put((parent, name.to_vec()), Failure { errno, at: now });
+    pub(super) fn note<T>(&self, parent: Ino, name: &[u8], result: &Tried<T>, since: Duration, now: Duration) {
+        let Err(failure) = result else { return };
+        if failure.errno == Errno::EIO && now.saturating_sub(since) >= LONG {
+            self.names.lock().put((parent, name.to_vec()), Failed { failure: failure.clone(), at: now });
             self.last_ms.store((now.as_millis() as u64).max(1), Ordering::Relaxed);
         }
     }
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn what_was_waited_for_in_vain_is_not_waited_for_again_at_once() {
         let failures = Failures::new();
-        let (eio, enoent): (Result<()>, Result<()>) = (Err(Errno::EIO), Err(Errno::ENOENT));
+        let (eio, enoent): (Tried<()>, Tried<()>) = (Err(Failure::EIO), Err(Failure::ENOENT));
         failures.note(Ino(1), b"name", &eio, at(100), at(170));
         assert_eq!(failures.check(Ino(1), b"name", at(170)), eio);
         assert_eq!(failures.check(Ino(1), b"name", at(170) + MOMENT), eio);

@@ -22,10 +22,10 @@ use tracing::Instrument;
 use super::changes::OddLog;
 use super::pace::Pace;
 use super::probe::entry_facts;
-use super::rest::{LeftSlot, TOO_LARGE};
+use super::rest::LeftSlot;
 use super::state::State;
 use super::walk::Ahead;
-use super::{Errno, Names, Result, report};
+use super::{Failure, Names, Tried, report};
 use crate::base::{Ino, KeySpan};
 use crate::list::{self, ListScope, Order, Page, Trust};
 use crate::metrics::Metric;
@@ -73,7 +73,7 @@ pub(super) struct Run {
 
     bell: watch::Sender<Progress>,
     /// How it ended, for those who wait behind it. They want none of it.
-    over: watch::Sender<Option<Result<()>>>,
+    over: watch::Sender<Option<Tried<()>>>,
     pub(super) left: LeftSlot,
     /// Turns for asking the store about one name beside the listing.
     pub(super) questions: Arc<Semaphore>,
@@ -154,25 +154,25 @@ pub(super) enum Joined {
 
 /// The end of a listing that a request waits behind.
 #[derive(Debug)]
-pub(super) struct Behind(watch::Receiver<Option<Result<()>>>);
+pub(super) struct Behind(watch::Receiver<Option<Tried<()>>>);
 
 impl Behind {
     /// Waits for it. Its failure is a failure of all who have waited: to try again costs them another such time.
-    pub(super) async fn over(mut self) -> Result<()> {
+    pub(super) async fn over(mut self) -> Tried<()> {
         match self.0.wait_for(Option::is_some).await {
             // What one listing has no room for, those who wait behind it need not hold.
-            Ok(ended) => ended.filter(|ended| *ended != Err(TOO_LARGE)).unwrap_or(Ok(())),
-            Err(_) => Err(Errno::EIO),
+            Ok(ended) => ended.clone().filter(|ended| *ended != Err(Failure::TOO_LARGE)).unwrap_or(Ok(())),
+            Err(_) => Err(Failure::EIO),
         }
     }
 }
 
 /// How far a listing has come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Progress {
     pub(super) pages: u64,
     /// How the listing ended; `None` while it goes on.
-    pub(super) ended: Option<Result<()>>,
+    pub(super) ended: Option<Tried<()>>,
 }
 
 /// What a waiter listens to: the listing of its directory, and wide ones that may bring the same sooner.
@@ -187,7 +187,7 @@ pub(super) struct Bells {
 impl Bells {
     /// How far the directory's own listing has come.
     pub(super) fn progress(&self) -> Progress {
-        *self.own.borrow()
+        self.own.borrow().clone()
     }
 
     /// Waits for the next page of any of them, or for the end of the directory's own listing.
@@ -202,7 +202,7 @@ impl Bells {
         let progress = self.progress();
         match progress.ended {
             // The task is gone without a word: it was cancelled with the runtime.
-            None if gone => Progress { ended: Some(Err(Errno::EIO)), ..progress },
+            None if gone => Progress { ended: Some(Err(Failure::EIO)), ..progress },
             _ => progress,
         }
     }
@@ -246,11 +246,11 @@ impl Run {
     }
 
     /// Waits for the listing's end.
-    pub(super) async fn end(&self) -> Result<()> {
+    pub(super) async fn end(&self) -> Tried<()> {
         let mut bell = self.bell.subscribe();
         match bell.wait_for(|progress| progress.ended.is_some()).await {
-            Ok(progress) => progress.ended.unwrap_or(Ok(())),
-            Err(_) => Err(Errno::EIO),
+            Ok(progress) => progress.ended.clone().unwrap_or(Ok(())),
+            Err(_) => Err(Failure::EIO),
         }
     }
 
@@ -285,7 +285,7 @@ enum End {
     Unwanted,
     /// It brings more than memory holds.
     TooLarge,
-    Failed(Errno),
+    Failed(Failure),
 }
 
 impl Names {
@@ -382,14 +382,14 @@ impl Names {
         }
         self.change_for(&run.odd, |state| {
             let ended = match end {
-                End::Failed(errno) => Err(errno),
+                End::Failed(failure) => Err(failure),
                 End::TooLarge => Err(self.leave_off(state, directory, &run)),
                 End::Whole | End::Unwanted => Ok(()),
             };
             state.tree.end_listing(&run.listing);
             // Under the lock: who looks after it finds no listing here.
             state.end_run(directory, &run);
-            run.bell.send_modify(|progress| progress.ended = Some(ended));
+            run.bell.send_modify(|progress| progress.ended = Some(ended.clone()));
             run.over.send_replace(Some(ended));
             ((), Changes::default())
         });
@@ -480,12 +480,12 @@ impl Names {
 
     /// The error that a listing ends with. Of what no program waits for, none is told: a program that wants the names
     /// lists them again, and is told what comes of that.
-    fn listing_failed(&self, purpose: Purpose, error: &Error) -> Errno {
+    fn listing_failed(&self, purpose: Purpose, error: &Error) -> Failure {
         match purpose {
             Purpose::Asked | Purpose::Refresh => report("listing a directory", error),
             Purpose::Ahead | Purpose::Everything | Purpose::Upkeep => {
                 tracing::info!(key = error.key(), %error, ?purpose, "a listing in advance has failed");
-                Errno::from(error)
+                Failure::quiet("listing a directory", error)
             }
         }
     }

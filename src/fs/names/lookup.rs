@@ -15,8 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::listing::{Behind, Bells, Joined, Progress, Since};
 use super::probe::Question;
-use super::rest::TOO_LARGE;
-use super::{Entry, Errno, Names, Result, Shape, State, Ttl, report};
+use super::{Entry, Errno, Failure, Names, Shape, State, Tried, Ttl, report};
 use crate::base::{Ino, Key};
 use crate::metrics::Metric;
 use crate::store::{ErrorKind, HeadRequest};
@@ -112,21 +111,21 @@ struct Looking {
 /// Where the question for one name alone stands.
 enum Asking {
     NotYet,
-    Now(BoxFuture<'static, Result<bool>>),
+    Now(BoxFuture<'static, Tried<bool>>),
     /// The same, for so long that the directory is listed beside it.
-    Late(BoxFuture<'static, Result<bool>>),
+    Late(BoxFuture<'static, Tried<bool>>),
     /// It was answered, and the tree knows; or it failed, and the listing decides.
     Done,
 }
 
 impl Names {
     /// Does what [`crate::fs::Fs::lookup`] says.
-    pub(in crate::fs) async fn lookup(self: Arc<Self>, parent: Ino, name: Vec<u8>) -> Result<Entry> {
+    pub(in crate::fs) async fn lookup(self: Arc<Self>, parent: Ino, name: Vec<u8>) -> Tried<Entry> {
         self.metrics.add(Metric::Lookups, 1);
         match name.as_slice() {
             b"." => return self.by_number(parent).await,
             b".." => {
-                let above = self.state.lock().tree.parent(parent).ok_or(Errno::ESTALE)?;
+                let above = self.state.lock().tree.parent(parent).ok_or(Failure::ESTALE)?;
                 return self.by_number(above).await;
             }
             _ => {}
@@ -147,14 +146,14 @@ impl Names {
 
     /// An entry by its number: no program looks up `.` or `..`, but the kernel does for a handle whose inode it has
     /// forgotten (`open_by_handle_at`, NFS). ESTALE where the tree has forgotten it too.
-    async fn by_number(self: &Arc<Self>, ino: Ino) -> Result<Entry> {
-        let view = self.state.lock().tree.view(ino, self.clock.elapsed()).ok_or(Errno::ESTALE)?;
+    async fn by_number(self: &Arc<Self>, ino: Ino) -> Tried<Entry> {
+        let view = self.state.lock().tree.view(ino, self.clock.elapsed()).ok_or(Failure::ESTALE)?;
         // A symlink object may get another number by that.
         if view.shape == Shape::Unresolved && self.resolve(ino).await?.ino != ino {
-            return Err(Errno::ESTALE);
+            return Err(Failure::ESTALE);
         }
         let mut state = self.state.lock();
-        let view = state.tree.view(ino, self.clock.elapsed()).ok_or(Errno::ESTALE)?;
+        let view = state.tree.view(ino, self.clock.elapsed()).ok_or(Failure::ESTALE)?;
         Ok(self.take(&mut state, &view))
     }
 
@@ -175,7 +174,7 @@ impl Names {
         Entry::Missing(ttl)
     }
 
-    async fn looked_up(self: Arc<Self>, parent: Ino, name: &[u8], looking: Looking) -> Result<Entry> {
+    async fn looked_up(self: Arc<Self>, parent: Ino, name: &[u8], looking: Looking) -> Tried<Entry> {
         let since = looking.since;
         let mut asking = Asking::NotYet;
         let mut has_waited = false;
@@ -191,10 +190,10 @@ impl Names {
                 Look::Resolve(ino) => match self.resolve(ino).await {
                     Ok(view) => {
                         let mut state = self.state.lock();
-                        state.tree.view(view.ino, since).ok_or(Errno::ESTALE)?;
+                        state.tree.view(view.ino, since).ok_or(Failure::ESTALE)?;
                         return Ok(self.take(&mut state, &view));
                     }
-                    Err(Errno::ENOENT) => return Ok(Entry::Missing(Duration::ZERO)),
+                    Err(Failure { errno: Errno::ENOENT, .. }) => return Ok(Entry::Missing(Duration::ZERO)),
                     Err(error) => return Err(error),
                 },
                 Look::Behind(behind) => {
@@ -212,12 +211,10 @@ impl Names {
                 asking = Asking::Now(self.clone().ask_in_turn(parent, question, waiting.as_ref()).boxed());
             }
             if !may_go_on {
-                tracing::error!(
-                    parent = parent.0,
-                    name = %name.escape_ascii(),
-                    "a name cannot be looked up: the store's answers do not settle it, or are forgotten before they are used"
-                );
-                return Err(Errno::EIO);
+                let why = "a name cannot be looked up: the store's answers do not settle it, or are forgotten before \
+                           they are used";
+                tracing::error!(parent = parent.0, name = %name.escape_ascii(), "{why}");
+                return Err(Failure::failed(why));
             }
             has_waited = true;
             let left = LONGEST.saturating_sub(self.clock.elapsed().saturating_sub(since)).max(LAST_MOMENT);
@@ -230,7 +227,7 @@ impl Names {
         parent: Ino,
         question: Question,
         waiting: Option<&Waiting>,
-    ) -> impl Future<Output = Result<bool>> + use<> {
+    ) -> impl Future<Output = Tried<bool>> + use<> {
         let begun = waiting.is_some_and(|waiting| waiting.bells.progress().pages == 0);
         let turns = waiting.map(|waiting| waiting.turns.clone());
         async move {
@@ -253,7 +250,7 @@ impl Names {
         looking: Looking,
         asking: &Asking,
         pin: &mut Option<Pin>,
-    ) -> Result<Look> {
+    ) -> Tried<Look> {
         let mut state = self.state.lock();
         let look = self.look_at(&mut state, parent, name, looking, asking)?;
         if pin.is_none() && !matches!(look, Look::Settled(_)) {
@@ -269,22 +266,22 @@ impl Names {
         name: &[u8],
         looking: Looking,
         asking: &Asking,
-    ) -> Result<Look> {
+    ) -> Tried<Look> {
         let Looking { since, told } = looking;
         self.count_name(state, parent);
         match state.tree.lookup_again(parent, name, self.clock.elapsed(), since, told) {
             Lookup::Found(view) if view.shape == Shape::Unresolved => Ok(Look::Resolve(view.ino)),
             Lookup::Found(view) => Ok(Look::Settled(self.take(state, &view))),
             Lookup::Missing(ttl) => Ok(Look::Settled(self.missing(ttl))),
-            Lookup::NotDirectory => Err(Errno::ENOTDIR),
-            Lookup::Gone => Err(Errno::ESTALE),
-            Lookup::TooLong => Err(Errno::ENAMETOOLONG),
+            Lookup::NotDirectory => Err(Failure::ENOTDIR),
+            Lookup::Gone => Err(Failure::ESTALE),
+            Lookup::TooLong => Err(Failure::ENAMETOOLONG),
             Lookup::Unknown { key } if state.is_too_large(parent, self.clock.elapsed()) => {
                 let escaped = || state.tree.key_of_escaped(parent, name).map(|key| Question { key, both: true });
                 let question = key.map(|key| Question { key, both: false }).or_else(escaped);
                 match question {
                     // The name of a part directory, which only a listing could tell.
-                    None => Err(TOO_LARGE),
+                    None => Err(Failure::TOO_LARGE),
                     question => Ok(Look::Ask { question, listing: None }),
                 }
             }
@@ -298,7 +295,7 @@ impl Names {
                     return Ok(Look::Ask { question, listing: None });
                 }
                 let since = Since::new(since, self.believed_for());
-                match self.listing(state, parent, &since).ok_or(Errno::ESTALE)? {
+                match self.listing(state, parent, &since).ok_or(Failure::ESTALE)? {
                     Joined::Run(run) => {
                         let waiting = Waiting { bells: state.bells(&run), turns: run.questions.clone() };
                         Ok(Look::Ask { question, listing: Some(waiting) })
@@ -343,7 +340,7 @@ impl Names {
         plain: &str,
         version: &str,
         ttl: Duration,
-    ) -> Result<Entry> {
+    ) -> Tried<Entry> {
         let Ok(name) = std::str::from_utf8(name) else { return Ok(Entry::Missing(ttl)) };
         let (known, prefix) = {
             let mut state = self.state.lock();
@@ -354,7 +351,7 @@ impl Names {
         if let Some(entry) = known {
             return Ok(entry);
         }
-        let key = Key::new(prefix.ok_or(Errno::ESTALE)? + plain);
+        let key = Key::new(prefix.ok_or(Failure::ESTALE)? + plain);
         let request = HeadRequest { key, version: Some(version.to_owned()) };
         let meta = match self.store.head(request).await {
             Ok(meta) => meta,
@@ -365,8 +362,8 @@ impl Names {
             Err(error) => return Err(report("looking a version up", &error)),
         };
         let mut state = self.state.lock();
-        let ino = state.tree.add_version(parent, name, version, &super::probe::facts(&meta)).ok_or(Errno::ESTALE)?;
-        let view = state.tree.view(ino, self.clock.elapsed()).ok_or(Errno::ESTALE)?;
+        let ino = state.tree.add_version(parent, name, version, &super::probe::facts(&meta)).ok_or(Failure::ESTALE)?;
+        let view = state.tree.view(ino, self.clock.elapsed()).ok_or(Failure::ESTALE)?;
         let entry = self.take(&mut state, &view);
         self.count_entries(&mut state);
         Ok(entry)
@@ -375,7 +372,7 @@ impl Names {
 
 /// Waits for the listing's next page or for the answer to the question, whichever comes first. Where one of them fails,
 /// the other is waited for, but not for as long again.
-async fn wait(asking: Asking, listing: Option<Bells>, left: Duration) -> Result<Asking> {
+async fn wait(asking: Asking, listing: Option<Bells>, left: Duration) -> Tried<Asking> {
     let watched = listing.clone();
     let page = async move {
         match listing {
@@ -416,7 +413,7 @@ async fn wait(asking: Asking, listing: Option<Bells>, left: Duration) -> Result<
         }
         asking => match page.await.and_then(|progress| progress.ended) {
             // The listing decides nothing: the name is asked for alone.
-            Some(Err(TOO_LARGE)) => Ok(Asking::NotYet),
+            Some(Err(failure)) if failure == Failure::TOO_LARGE => Ok(Asking::NotYet),
             Some(Err(error)) => Err(error),
             _ => Ok(asking),
         },

@@ -75,12 +75,12 @@ use self::failures::Failures;
 use self::rest::Streams;
 use self::resumed::Resumed;
 use self::state::State;
-use super::errno::{report, report_of_version};
+use super::failure::{Failure, Tried, report, report_of_version};
 use super::lives::Lives;
 use super::options::LiveTtl;
 use super::{
-    Attr, Context, Counting, DirEntry, DirHandle, Entry, Errno, FileKind, ListingMode, Options, Result, Room, Symlinks,
-    Ttl, XattrReply,
+    Attr, Context, Counting, DirEntry, DirHandle, Entry, Errno, FileKind, ListingMode, Options, Room, Symlinks, Ttl,
+    XattrReply,
 };
 use crate::base::{Clock, Ino};
 use crate::list::Findings;
@@ -215,8 +215,8 @@ impl Names {
     }
 
     /// Does what [`crate::fs::Fs::getattr`] says.
-    pub(super) async fn getattr(self: Arc<Self>, ino: Ino) -> Result<Attr> {
-        let view = self.view(ino).ok_or(Errno::ESTALE)?;
+    pub(super) async fn getattr(self: Arc<Self>, ino: Ino) -> Tried<Attr> {
+        let view = self.view(ino).ok_or(Failure::ESTALE)?;
         let view = match view.shape {
             Shape::Unresolved => self.resolve(ino).await?,
             _ => view,
@@ -225,12 +225,12 @@ impl Names {
     }
 
     /// Does what [`crate::fs::Fs::readlink`] says.
-    pub(super) async fn readlink(self: Arc<Self>, ino: Ino) -> Result<Vec<u8>> {
+    pub(super) async fn readlink(self: Arc<Self>, ino: Ino) -> Tried<Vec<u8>> {
         if let Some(text) = self.link(ino) {
             return Ok(text);
         }
         self.resolve(ino).await?;
-        self.link(ino).ok_or(Errno::EINVAL)
+        self.link(ino).ok_or(Failure::EINVAL)
     }
 
     fn attr(&self, view: &View) -> Attr {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::{Either, select};
 use futures::pin_mut;
 
-use super::{Errno, Names, Result, Symlinks, report};
+use super::{Failure, Names, Symlinks, Tried, report};
 use crate::base::{ETag, Ino, Key};
 use crate::list;
 use crate::store::{Error, ErrorKind, HeadRequest, ListEntry, ObjectKind, ObjectMeta, StorageClass};
@@ -76,7 +76,7 @@ impl Names {
     /// Asks for one name: is there an object of this key, and do keys lie below it? Whether the tree knows now; where
     /// it does not, the listing of the directory must decide. Fails where the service did, until the time that a wait
     /// may take was over.
-    pub(super) async fn ask(self: Arc<Self>, parent: Ino, question: Question) -> Result<bool> {
+    pub(super) async fn ask(self: Arc<Self>, parent: Ino, question: Question) -> Tried<bool> {
         let Question { key, both } = question;
         let asked_at = self.clock.elapsed();
         let learn = |probe: &Probe<'_>| self.learn(parent, &key, probe, asked_at);
@@ -116,7 +116,7 @@ impl Names {
     }
 
     /// Asks for one name by listing it alone, where its directory is too large to be listed for it.
-    async fn ask_by_listing(&self, parent: Ino, key: &str, is_directory: bool, asked_at: Duration) -> Result<bool> {
+    async fn ask_by_listing(&self, parent: Ino, key: &str, is_directory: bool, asked_at: Duration) -> Tried<bool> {
         if !self.state.lock().is_too_large(parent, asked_at) {
             return Ok(false);
         }
@@ -140,8 +140,8 @@ impl Names {
     }
 
     /// Asks whether an object is still the version that the tree knows; else the tree has the new one afterwards.
-    pub(in crate::fs) async fn check(self: &Arc<Self>, ino: Ino) -> Result<Renewed> {
-        let object = self.state.lock().tree.object(ino).ok_or(Errno::ESTALE)?;
+    pub(in crate::fs) async fn check(self: &Arc<Self>, ino: Ino) -> Tried<Renewed> {
+        let object = self.state.lock().tree.object(ino).ok_or(Failure::ESTALE)?;
         if object.version.is_some() {
             // Versions do not change.
             return Ok(Renewed::Same);
@@ -160,7 +160,7 @@ impl Names {
         let facts = meta.as_ref().map(|meta| self.listed_facts(Some(ino), meta));
         let renewed = self.change(|state| state.tree.renew(ino, facts.as_ref(), asked_at));
         match (renewed, meta) {
-            (_, None) => Err(Errno::ENOENT),
+            (_, None) => Err(Failure::ENOENT),
             (Renewed::Same, Some(meta)) => {
                 self.heads.lock().put(ino, Arc::new(meta));
                 Ok(Renewed::Same)
@@ -170,8 +170,8 @@ impl Names {
     }
 
     /// Finds out what a symlink object stands for.
-    pub(in crate::fs) async fn resolve(self: &Arc<Self>, ino: Ino) -> Result<View> {
-        let object = self.state.lock().tree.object(ino).ok_or(Errno::ESTALE)?;
+    pub(in crate::fs) async fn resolve(self: &Arc<Self>, ino: Ino) -> Tried<View> {
+        let object = self.state.lock().tree.object(ino).ok_or(Failure::ESTALE)?;
         let key = Key::new(object.key);
         let asked_at = self.clock.elapsed();
         let link = match self.options.symlinks {
@@ -187,11 +187,11 @@ impl Names {
             // Dangling links and links to links have no bytes; the service says 404 and 400.
             None => match self.store.head(HeadRequest::new(key)).await {
                 Ok(meta) => Target::Bytes { size: meta.size, etag: meta.etag, mtime: meta.last_modified },
-                Err(error) if error.kind() == ErrorKind::Invalid => return Err(Errno::ENOENT),
+                Err(error) if error.kind() == ErrorKind::Invalid => return Err(Failure::ENOENT),
                 Err(error) => return Err(report("looking at the target of a symlink", &error)),
             },
         };
-        self.change(|state| state.tree.resolve(ino, target, asked_at)).ok_or(Errno::ESTALE)
+        self.change(|state| state.tree.resolve(ino, target, asked_at)).ok_or(Failure::ESTALE)
     }
 
     /// The way from a link to its target, where that lies within the mount and has a name there. The way goes up as

@@ -24,7 +24,7 @@ use tokio::sync::Mutex;
 use super::directory::{OpenDirectory, Reading};
 use super::listing::Run;
 use super::probe::entry_facts;
-use super::{DirEntry, DirHandle, Errno, Names, Result, Room, State, report};
+use super::{DirEntry, DirHandle, Failure, Names, Room, State, Tried, report};
 use crate::base::{Ino, KeySpan, fnv1a};
 use crate::list::{self, ListScope, Order, Page, Pages, Trust};
 use crate::metrics::Metric;
@@ -56,9 +56,6 @@ const SHED_TIME: Duration = Duration::from_millis(20);
 
 /// Times that one page is asked for anew since the server turned out to keep other rules.
 const MOST_DOUBTS: usize = 8;
-
-/// The errno of what only a listing could tell of a directory that is too large.
-pub(super) const TOO_LARGE: Errno = Errno::ENOMEM;
 
 /// What a listing that came to the limit has left, once it did.
 pub(super) type LeftSlot = Arc<OnceLock<Arc<Left>>>;
@@ -266,7 +263,7 @@ impl Rest {
 
 impl Stretch {
     /// Makes the page with this row the present one. False where there is none: the end.
-    async fn find(&mut self, names: &Names, rest: &Rest, index: u64) -> Result<bool> {
+    async fn find(&mut self, names: &Names, rest: &Rest, index: u64) -> Tried<bool> {
         if index < self.first {
             let at = self.marks.partition_point(|mark| mark.index <= index).saturating_sub(1);
             self.next = self.marks.get(at).cloned().unwrap_or_else(|| Mark::new(&rest.left));
@@ -300,7 +297,7 @@ impl Stretch {
     }
 
     /// Reads the next page that shows anything.
-    async fn turn(&mut self, names: &Names, rest: &Rest) -> Result<()> {
+    async fn turn(&mut self, names: &Names, rest: &Rest) -> Tried<()> {
         let mut doubts = 0;
         loop {
             let Some(span) = rest.left.spans.get(self.next.span) else {
@@ -344,9 +341,9 @@ impl Stretch {
         }
     }
 
-    fn show(&mut self, names: &Names, rest: &Rest, lines: &[Line]) -> Result<()> {
+    fn show(&mut self, names: &Names, rest: &Rest, lines: &[Line]) -> Tried<()> {
         let state = names.state.lock();
-        state.tree.prefix(rest.directory).ok_or(Errno::ESTALE)?;
+        state.tree.prefix(rest.directory).ok_or(Failure::ESTALE)?;
         self.rows = rest.rows(&state.tree, &mut self.next, lines);
         self.first = self.next.index;
         self.next.index += self.rows.len() as u64;
@@ -393,14 +390,14 @@ impl Names {
         list::pages(self.store.clone(), scope, &options).sharing(self.findings.clone())
     }
 
-    fn cannot_stream(&self, prefix: &str) -> Errno {
-        tracing::error!(
-            prefix,
+    fn cannot_stream(&self, prefix: &str) -> Failure {
+        let why = format!(
             "a directory has more names than metadata-memory ({}) holds, and the server lists them in no order: raise \
              metadata-memory, or list a directory further down",
             self.limit()
         );
-        Errno::EIO
+        tracing::error!(prefix, "{why}");
+        Failure::failed(why)
     }
 
     fn limit(&self) -> String {
@@ -438,7 +435,7 @@ impl Names {
 
     /// A listing ends because it brings more than memory holds. What is left of its directory is read straight from the
     /// store from now on; of a wide listing nothing is.
-    pub(super) fn leave_off(&self, state: &mut State, directory: Ino, run: &Run) -> Errno {
+    pub(super) fn leave_off(&self, state: &mut State, directory: Ino, run: &Run) -> Failure {
         let prefix = run.listing.prefix.as_str();
         if run.listing.depth == Depth::Subtree {
             tracing::warn!(
@@ -447,7 +444,7 @@ impl Names {
                  be listed anew at once: raise metadata-memory, or refresh a directory further down",
                 self.limit()
             );
-            return TOO_LARGE;
+            return Failure::TOO_LARGE;
         }
         if self.findings.trust() == Trust::NoOrder {
             return self.cannot_stream(prefix);
@@ -467,7 +464,7 @@ impl Names {
         if let Some(remainder) = state.tree.leave_off(&run.listing) {
             let _ = run.left.set(Arc::new(Left::of(remainder)));
         }
-        TOO_LARGE
+        Failure::TOO_LARGE
     }
 
     /// What an open directory reads straight from the store, where it has come to that. `at` is the offset that it is
@@ -527,7 +524,7 @@ impl Names {
         rest: &Arc<Rest>,
         reading: &mut Reading,
         take: &mut (impl FnMut(&DirEntry<'_>) -> Room + Send),
-    ) -> Result<()> {
+    ) -> Tried<()> {
         self.give_back(handle, directory);
         self.streams.used(handle, rest);
         let mut stretch = rest.stretch.lock().await;

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::directory::{OpenDirectory, Opening};
 use super::listing::Since;
 use super::state::State;
-use super::{DirHandle, Errno, Names, Result, Shape};
+use super::{DirHandle, Failure, Names, Shape, Tried};
 use crate::base::Ino;
 use crate::fs::lives::{PastDirectory, PastFile, PastListing};
 
@@ -67,17 +67,17 @@ impl Names {
     }
 
     /// An open directory, also one from an earlier life.
-    pub(super) fn open_handle(self: &Arc<Self>, handle: DirHandle) -> Result<Arc<OpenDirectory>> {
+    pub(super) fn open_handle(self: &Arc<Self>, handle: DirHandle) -> Tried<Arc<OpenDirectory>> {
         if let Some(open) = self.directories.lock().get(&handle) {
             return Ok(open.clone());
         }
-        let resumed = self.resumed.lock().remove(&handle).ok_or(Errno::EBADF)?;
+        let resumed = self.resumed.lock().remove(&handle).ok_or(Failure::EBADF)?;
         // It was opened long ago: whatever is known now is younger.
         let any = Since::new(self.clock.elapsed(), None);
         let opened = self.open_directory(&mut self.state.lock(), resumed.past.ino, &any);
         let opened = opened.and_then(|opening| match opening {
             Opening::Open(open) => Ok(open),
-            Opening::Behind(_) => Err(Errno::ESTALE),
+            Opening::Behind(_) => Err(Failure::ESTALE),
         });
         match opened {
             Ok(mut open) => {

@@ -10,7 +10,7 @@ use super::large::LargeDirectories;
 use super::listing::Run;
 use super::upkeep::Uses;
 use super::walk::Walks;
-use super::{Believed, Errno, Names, Options, Result, View, believed, tree};
+use super::{Believed, Failure, Names, Options, Tried, View, believed, tree};
 use crate::base::Ino;
 use crate::list::Trust;
 use crate::metrics::Metric;
@@ -76,17 +76,17 @@ impl Names {
     }
 
     /// The object of a file, if the store may still have it; ESTALE otherwise.
-    pub(in crate::fs) fn object_to_read(&self, ino: Ino) -> Result<Object> {
-        self.object(ino).filter(|object| !object.stale).ok_or(Errno::ESTALE)
+    pub(in crate::fs) fn object_to_read(&self, ino: Ino) -> Tried<Object> {
+        self.object(ino).filter(|object| !object.stale).ok_or(Failure::ESTALE)
     }
 
     /// The same for an open, which counts as a use of the directory.
-    pub(in crate::fs) fn object_to_open(&self, ino: Ino) -> Result<Object> {
+    pub(in crate::fs) fn object_to_open(&self, ino: Ino) -> Tried<Object> {
         let mut state = self.state.lock();
         if let Some(directory) = state.tree.parent(ino) {
             self.count_name(&mut state, directory);
         }
-        state.tree.object(ino).filter(|object| !object.stale).ok_or(Errno::ESTALE)
+        state.tree.object(ino).filter(|object| !object.stale).ok_or(Failure::ESTALE)
     }
 
     /// The prefix of a directory.

@@ -18,8 +18,7 @@ use lru::LruCache;
 use tokio::sync::Notify;
 
 use super::listing::{Joined, Purpose, Run, Since};
-use super::rest::TOO_LARGE;
-use super::{Errno, ListingMode, Names, Result, State, Ttl};
+use super::{Failure, ListingMode, Names, State, Tried, Ttl};
 use crate::base::Ino;
 use crate::tree::{Depth, Evicted, LastListing, Referred, TreePart};
 
@@ -137,16 +136,16 @@ impl Use {
 
 impl Names {
     /// Does what [`crate::fs::Fs::refresh`] says.
-    pub(in crate::fs) async fn refresh(self: Arc<Self>, ino: Ino, depth: Depth) -> Result<()> {
+    pub(in crate::fs) async fn refresh(self: Arc<Self>, ino: Ino, depth: Depth) -> Tried<()> {
         let since = Since::asked(self.clock.elapsed());
         let run = loop {
             let behind = {
                 let mut state = self.state.lock();
-                state.tree.view(ino, self.clock.elapsed()).ok_or(Errno::ESTALE)?;
-                let prefix = state.tree.prefix(ino).ok_or(Errno::ENOTDIR)?;
+                state.tree.view(ino, self.clock.elapsed()).ok_or(Failure::ESTALE)?;
+                let prefix = state.tree.prefix(ino).ok_or(Failure::ENOTDIR)?;
                 match state.too_early(&prefix, depth, &since) {
                     Some(behind) => behind,
-                    None => break self.begin(&mut state, ino, depth, Purpose::Refresh).ok_or(Errno::ENOTDIR)?,
+                    None => break self.begin(&mut state, ino, depth, Purpose::Refresh).ok_or(Failure::ENOTDIR)?,
                 }
             };
             // How that ends is the affair of those who want it.
@@ -154,7 +153,7 @@ impl Names {
         };
         match run.end().await {
             // Nothing is kept of it that could be too old.
-            Err(TOO_LARGE) if depth == Depth::Directory => {}
+            Err(failure) if failure == Failure::TOO_LARGE && depth == Depth::Directory => {}
             ended => ended?,
         }
         self.refresh_left_out(ino, depth, &since).await?;
@@ -164,7 +163,7 @@ impl Names {
 
     /// Lists the directories that a refresh did not bring up to date, because another listing that began meanwhile has
     /// taken them over and is not over yet, or has failed.
-    async fn refresh_left_out(self: &Arc<Self>, ino: Ino, depth: Depth, since: &Since) -> Result<()> {
+    async fn refresh_left_out(self: &Arc<Self>, ino: Ino, depth: Depth, since: &Since) -> Tried<()> {
         let mut part = Some(TreePart::default());
         while let Some(here) = part {
             let (left_out, next) = self.state.lock().tree.listed_before(ino, depth, since.moment, here);
@@ -177,7 +176,7 @@ impl Names {
     }
 
     /// Waits until a directory is known as of a moment or later, or is gone.
-    async fn list_since(self: &Arc<Self>, directory: Ino, since: &Since) -> Result<()> {
+    async fn list_since(self: &Arc<Self>, directory: Ino, since: &Since) -> Tried<()> {
         for _ in 0..MOST_TAKEN_OVER {
             let joined = {
                 let mut state = self.state.lock();
@@ -194,15 +193,13 @@ impl Names {
             };
             match ended {
                 // Nothing is kept of it that could be too old.
-                Err(TOO_LARGE) => return Ok(()),
+                Err(failure) if failure == Failure::TOO_LARGE => return Ok(()),
                 ended => ended?,
             }
         }
-        tracing::error!(
-            ino = directory.0,
-            "a directory cannot be refreshed: other listings of it begin again and again"
-        );
-        Err(Errno::EIO)
+        let why = "a directory cannot be refreshed: other listings of it begin again and again";
+        tracing::error!(ino = directory.0, "{why}");
+        Err(Failure::failed(why))
     }
 
     /// Begins what goes on for as long as the file system lives.

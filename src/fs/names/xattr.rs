@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{Errno, Names, Result, XattrReply, report_of_version};
+use super::{Failure, Names, Tried, XattrReply, report_of_version};
 use crate::base::{ETag, Ino, Key, Timestamp};
 use crate::read::Verified;
 use crate::store::{Error, ErrorKind, HeadRequest, ObjectMeta};
@@ -29,9 +29,9 @@ const ON_REQUEST: [&str; 3] = ["crc64", "content-type", "version-id"];
 
 impl Names {
     /// Does what [`crate::fs::Fs::getxattr`] says.
-    pub(in crate::fs) async fn getxattr(self: Arc<Self>, ino: Ino, name: Vec<u8>, size: u32) -> Result<XattrReply> {
+    pub(in crate::fs) async fn getxattr(self: Arc<Self>, ino: Ino, name: Vec<u8>, size: u32) -> Tried<XattrReply> {
         let name = std::str::from_utf8(&name).ok().and_then(|name| name.strip_prefix(PREFIX));
-        let name = name.ok_or(Errno::ENODATA)?;
+        let name = name.ok_or(Failure::ENODATA)?;
         let value = match self.subject(ino)? {
             subject if LISTED.contains(&name) => self.listed(&subject, name),
             Subject::Object(_) if name == "verified" => Some(verified_word(self.reader.verified(ino)).to_owned()),
@@ -39,11 +39,11 @@ impl Names {
             Subject::Object(object) if needs_request(name) => told(&*self.head(ino, &object).await?, name),
             _ => None,
         };
-        reply(value.ok_or(Errno::ENODATA)?.into_bytes(), size)
+        reply(value.ok_or(Failure::ENODATA)?.into_bytes(), size)
     }
 
     /// All attributes by their plain names: those listed, those that cost a request, and what changes while it is read.
-    pub(in crate::fs) async fn all_attributes(self: &Arc<Self>, ino: Ino) -> Result<Vec<(String, Vec<u8>)>> {
+    pub(in crate::fs) async fn all_attributes(self: &Arc<Self>, ino: Ino) -> Tried<Vec<(String, Vec<u8>)>> {
         let subject = self.subject(ino)?;
         let listed = |name: &&str| Some(((*name).to_owned(), self.listed(&subject, name)?.into_bytes()));
         let mut all: Vec<_> = LISTED.iter().filter_map(listed).collect();
@@ -62,17 +62,17 @@ impl Names {
     }
 
     /// Does what [`crate::fs::Fs::listxattr`] says.
-    pub(in crate::fs) async fn listxattr(self: Arc<Self>, ino: Ino, size: u32) -> Result<XattrReply> {
+    pub(in crate::fs) async fn listxattr(self: Arc<Self>, ino: Ino, size: u32) -> Tried<XattrReply> {
         let subject = self.subject(ino)?;
         let known = LISTED.iter().filter(|name| self.listed(&subject, name).is_some());
         reply(known.flat_map(|name| format!("{PREFIX}{name}\0").into_bytes()).collect(), size)
     }
 
-    fn subject(&self, ino: Ino) -> Result<Subject> {
+    fn subject(&self, ino: Ino) -> Tried<Subject> {
         let state = self.state.lock();
         match state.tree.object(ino) {
             Some(object) => Ok(Subject::Object(Box::new(object))),
-            None => state.tree.prefix(ino).map(|prefix| Subject::Directory { prefix }).ok_or(Errno::ESTALE),
+            None => state.tree.prefix(ino).map(|prefix| Subject::Directory { prefix }).ok_or(Failure::ESTALE),
         }
     }
 
@@ -96,7 +96,7 @@ impl Names {
 
     /// The tags of the version that the inode stands for, as `name=value&name2=value2`, percent-encoded; `None` where
     /// it has none.
-    async fn tags(self: &Arc<Self>, ino: Ino, object: &Object) -> Result<Option<String>> {
+    async fn tags(self: &Arc<Self>, ino: Ino, object: &Object) -> Tried<Option<String>> {
         if let Some(tags) = self.tags.lock().get(&ino) {
             return Ok(tags.clone());
         }
@@ -113,7 +113,7 @@ impl Names {
     }
 
     /// What HEAD tells of the version that the inode stands for.
-    async fn head(self: &Arc<Self>, ino: Ino, object: &Object) -> Result<Arc<ObjectMeta>> {
+    async fn head(self: &Arc<Self>, ino: Ino, object: &Object) -> Tried<Arc<ObjectMeta>> {
         if let Some(meta) = self.heads.lock().get(&ino) {
             return Ok(meta.clone());
         }
@@ -123,14 +123,14 @@ impl Names {
         let differs = |known: &ETag| meta.etag.as_ref().is_some_and(|etag| etag != known);
         if object.kind != Kind::Symlink && object.etag.as_ref().is_some_and(differs) {
             self.change(|state| ((), state.tree.mark_stale(ino, self.clock.elapsed())));
-            return Err(Errno::ESTALE);
+            return Err(Failure::ESTALE);
         }
         let meta = Arc::new(meta);
         self.heads.lock().put(ino, meta.clone());
         Ok(meta)
     }
 
-    fn attributes_failed(&self, ino: Ino, doing: &'static str, error: &Error) -> Errno {
+    fn attributes_failed(&self, ino: Ino, doing: &'static str, error: &Error) -> Failure {
         if error.kind() == ErrorKind::NotFound {
             self.change(|state| ((), state.tree.mark_stale(ino, self.clock.elapsed())));
         }
@@ -177,10 +177,10 @@ fn rfc3339(time: Timestamp) -> Option<String> {
 }
 
 /// A value, as far as there is room for it.
-pub(in crate::fs) fn reply(value: Vec<u8>, size: u32) -> Result<XattrReply> {
+pub(in crate::fs) fn reply(value: Vec<u8>, size: u32) -> Tried<XattrReply> {
     match size {
         0 => Ok(XattrReply::Size(value.len() as u32)),
-        size if value.len() > size as usize => Err(Errno::ERANGE),
+        size if value.len() > size as usize => Err(Failure::ERANGE),
         _ => Ok(XattrReply::Data(value)),
     }
 }
