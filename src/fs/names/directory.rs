@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::listing::{Behind, Bells, Joined, Run, Since};
+use super::listing::{Behind, Joined, ListTask, PageSignals, Since};
 use super::rest::Rest;
 use super::resumed::Resumed;
 use super::walk::Known;
@@ -24,10 +24,10 @@ pub(super) struct OpenDirectory {
     pub(super) order: Mutex<Option<OrderId>>,
     /// What is read straight from the store.
     pub(super) rest: Mutex<Option<Arc<Rest>>>,
-    /// Ring while the list grows. Kept for the handle's life, so that the listing knows that it is wanted.
-    pub(super) bells: Option<Bells>,
+    /// Signal while the list grows. Kept for the handle's life, so that the listing knows that it is wanted.
+    pub(super) signals: Option<PageSignals>,
     /// Listings that bring this directory as part of a walk, which comes further as it is read.
-    ahead: Vec<Arc<Run>>,
+    ahead: Vec<Arc<ListTask>>,
     /// Whether opening it was a step that may be part of a walk.
     step: bool,
     /// Where it was open in an earlier life already.
@@ -60,8 +60,8 @@ pub(super) struct Reading {
 
 /// What a new handle reads.
 enum Ordered {
-    /// This list, and what rings while it grows.
-    Now(OrderId, Option<Bells>),
+    /// This list, and what signals while it grows.
+    Now(OrderId, Option<PageSignals>),
     /// The store: the directory is too large to be held.
     Store,
     Behind(Behind),
@@ -118,12 +118,12 @@ impl Names {
     pub(super) fn open_directory(self: &Arc<Self>, state: &mut State, ino: Ino, since: &Since) -> Tried<Opening> {
         let prefix = state.tree.prefix(ino).ok_or(Failure::ESTALE)?;
         let coming = state.wide_over(&prefix).next().is_some();
-        let (order, bells) = match self.order(state, ino, since)? {
-            Ordered::Now(order, bells) => (Some(order), bells),
+        let (order, signals) = match self.order(state, ino, since)? {
+            Ordered::Now(order, signals) => (Some(order), signals),
             Ordered::Store => (None, None),
             Ordered::Behind(behind) => return Ok(Opening::Behind(behind)),
         };
-        let known = match (&bells, coming) {
+        let known = match (&signals, coming) {
             (None, _) => Known::Complete,
             (Some(_), true) => Known::Coming,
             (Some(_), false) => Known::Unlisted,
@@ -132,9 +132,9 @@ impl Names {
         if step {
             self.recognise(state, ino, &prefix, known);
         }
-        let ahead = state.wide_over(&prefix).filter(|run| run.opened(ino)).cloned().collect();
+        let ahead = state.wide_over(&prefix).filter(|task| task.opened(ino)).cloned().collect();
         let (order, rest) = (Mutex::new(order), Mutex::new(None));
-        Ok(Opening::Open(OpenDirectory { ino, prefix, order, rest, bells, ahead, step, resumed: None }))
+        Ok(Opening::Open(OpenDirectory { ino, prefix, order, rest, signals, ahead, step, resumed: None }))
     }
 
     /// Lists ahead where this directory is a step of a walk.
@@ -167,9 +167,9 @@ impl Names {
         }
         match self.listing(state, ino, since).ok_or(Failure::ESTALE)? {
             Joined::Behind(behind) => Ok(Ordered::Behind(behind)),
-            Joined::Run(run) => {
-                let order = state.tree.join(&run.listing, since.oldest()).ok_or(Failure::ESTALE)?;
-                Ok(Ordered::Now(order, Some(state.bells(&run))))
+            Joined::Task(task) => {
+                let order = state.tree.join(&task.listing, since.oldest()).ok_or(Failure::ESTALE)?;
+                Ok(Ordered::Now(order, Some(state.signals(&task))))
             }
         }
     }
@@ -185,7 +185,7 @@ impl Names {
         let directory = self.open_handle(handle)?;
         let left_out = directory.resumed.as_ref().map(|resumed| resumed.left_out(offset));
         let mut reading = Reading { at: offset, given: Vec::new(), count: 0, counting, left_out };
-        let mut bells = None;
+        let mut signals = None;
         loop {
             let (room, state) = self.give(&directory, &mut reading, &mut take)?;
             if room == Room::Full || state == OrderState::Complete || reading.count > 0 {
@@ -202,19 +202,19 @@ impl Names {
                 self.count_use(&directory, reading.count);
                 return given;
             }
-            let bells = bells.get_or_insert_with(|| directory.bells.clone());
-            match (state, bells.as_mut()) {
-                (OrderState::Growing, Some(bells)) => {
+            let signals = signals.get_or_insert_with(|| directory.signals.clone());
+            match (state, signals.as_mut()) {
+                (OrderState::Growing, Some(signals)) => {
                     // Where the list is not to be believed any more, the listing that was too large has left nothing of
                     // it: the next turn sees to that.
-                    if let Some(Err(error)) = bells.next().await.ended
-                        && bells.left.get().is_none()
+                    if let Some(Err(error)) = signals.next().await.ended
+                        && signals.left.get().is_none()
                         && !(error == Failure::TOO_LARGE && self.is_doubted(&directory))
                     {
                         return Err(error);
                     }
                 }
-                (OrderState::Broken, Some(bells)) => match bells.progress().ended {
+                (OrderState::Broken, Some(signals)) => match signals.progress().ended {
                     Some(Err(error)) => return Err(error),
                     // It came to an end, and left out a part of the directory.
                     _ => return Err(Failure::EIO),
@@ -248,7 +248,7 @@ impl Names {
                 self.listing(&mut state, directory.ino, &since).ok_or(Failure::ESTALE)?
             };
             match joined {
-                Joined::Run(run) => run.end().await?,
+                Joined::Task(task) => task.end().await?,
                 Joined::Behind(behind) => behind.over().await?,
             }
         }
@@ -345,7 +345,7 @@ impl Names {
         if entries == 0 {
             return;
         }
-        directory.ahead.iter().for_each(|run| run.read(entries));
+        directory.ahead.iter().for_each(|task| task.read(entries));
         if directory.step {
             self.state.lock().walks.read(&directory.prefix, entries);
         }

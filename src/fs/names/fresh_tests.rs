@@ -75,10 +75,10 @@ async fn a_listing_that_is_over_and_not_yet_removed_is_not_joined() {
     {
         let mut guard = bed.fs.names.state.lock();
         let state = &mut *guard;
-        let run = bed.fs.names.begin(state, Ino::ROOT, Depth::Directory, Purpose::Asked).unwrap();
+        let task = bed.fs.names.begin(state, Ino::ROOT, Depth::Directory, Purpose::Asked).unwrap();
         // Its last page is in the tree, and its task has not come to say that it is over.
-        state.tree.apply(&run.listing, &KeySpan::all(), [], bed.clock.elapsed());
-        assert!(state.runs.contains_key(&Ino::ROOT));
+        state.tree.apply(&task.listing, &KeySpan::all(), [], bed.clock.elapsed());
+        assert!(state.tasks.contains_key(&Ino::ROOT));
     }
     let opened = bed.fs.clone().opendir(Ino::ROOT).now_or_never().unwrap();
     bed.fs.releasedir(opened.unwrap());

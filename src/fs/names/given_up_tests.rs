@@ -40,7 +40,7 @@ async fn a_name_is_waited_for_once_however_often_the_kernel_asks() {
 #[tokio::test(start_paused = true)]
 async fn a_listing_that_brings_nothing_is_given_up_when_no_program_waits() {
     let fs = silent();
-    let is_listed = || !fs.names.state.lock().runs.is_empty();
+    let is_listed = || !fs.names.state.lock().tasks.is_empty();
     let handle = fs.clone().opendir(Ino::ROOT).await.unwrap();
     assert!(timeout(Duration::from_secs(1), fs.clone().lookup(Ino::ROOT, b"a".to_vec())).await.is_err());
     sleep(Duration::from_secs(20)).await;

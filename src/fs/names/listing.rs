@@ -1,4 +1,4 @@
-//! Listings going on: tasks that apply page after page to the tree, and ring a bell each time.
+//! Listings going on: tasks that apply page after page to the tree, and signal each.
 //!
 //! There are two kinds. A directory's own listing is shared by all who wait for that directory; who goes away does not
 //! stop it, but it stops by itself when no program has waited for [`UNATTENDED_PAGES`] pages, so that one look-up in a
@@ -65,13 +65,13 @@ pub(super) enum Purpose {
 
 /// A listing that is going on.
 #[derive(Debug)]
-pub(super) struct Run {
+pub(super) struct ListTask {
     pub(super) listing: Listing,
     pub(super) purpose: Purpose,
     span: KeySpan,
     order: Order,
 
-    bell: watch::Sender<Progress>,
+    signal: watch::Sender<Progress>,
     /// How it ended, for those who wait behind it. They want none of it.
     over: watch::Sender<Option<Tried<()>>>,
     pub(super) left: LeftSlot,
@@ -147,7 +147,7 @@ impl Since {
 /// The listing of a directory that a request may join.
 pub(super) enum Joined {
     /// One that is going on and shows what the request must see, or a new one.
-    Run(Arc<Run>),
+    Task(Arc<ListTask>),
     /// One is going on that began too early: the next one begins when it is over.
     Behind(Behind),
 }
@@ -177,14 +177,14 @@ pub(super) struct Progress {
 
 /// What a waiter listens to: the listing of its directory, and wide ones that may bring the same sooner.
 #[derive(Clone, Debug)]
-pub(super) struct Bells {
+pub(super) struct PageSignals {
     own: watch::Receiver<Progress>,
     wide: Vec<watch::Receiver<Progress>>,
     /// What the directory's own listing has left, where it came to the limit of memory.
     pub(super) left: LeftSlot,
 }
 
-impl Bells {
+impl PageSignals {
     /// How far the directory's own listing has come.
     pub(super) fn progress(&self) -> Progress {
         self.own.borrow().clone()
@@ -193,11 +193,11 @@ impl Bells {
     /// Waits for the next page of any of them, or for the end of the directory's own listing.
     pub(super) async fn next(&mut self) -> Progress {
         {
-            let mut rings: FuturesUnordered<_> =
-                std::iter::once(&mut self.own).chain(&mut self.wide).map(|bell| bell.changed()).collect();
-            rings.next().await;
+            let mut changed: FuturesUnordered<_> =
+                std::iter::once(&mut self.own).chain(&mut self.wide).map(|signal| signal.changed()).collect();
+            changed.next().await;
         }
-        self.wide.retain(|bell| bell.has_changed().is_ok());
+        self.wide.retain(|signal| signal.has_changed().is_ok());
         let gone = self.own.has_changed().is_err();
         let progress = self.progress();
         match progress.ended {
@@ -208,7 +208,7 @@ impl Bells {
     }
 }
 
-impl Run {
+impl ListTask {
     /// A program has opened a directory that it brings; whether the walk that it serves has come further by that.
     pub(super) fn opened(&self, directory: Ino) -> bool {
         let Some(walk) = &self.walk else { return false };
@@ -240,15 +240,15 @@ impl Run {
         inside && self.span.covers(&KeySpan::below(prefix))
     }
 
-    /// What is rung when it is over, for a waiter that wants nothing of it. To be called under the lock.
+    /// What is signalled when it is over, for a waiter that wants nothing of it. To be called under the lock.
     pub(super) fn behind(&self) -> Behind {
         Behind(self.over.subscribe())
     }
 
     /// Waits for the listing's end.
     pub(super) async fn end(&self) -> Tried<()> {
-        let mut bell = self.bell.subscribe();
-        match bell.wait_for(|progress| progress.ended.is_some()).await {
+        let mut signal = self.signal.subscribe();
+        match signal.wait_for(|progress| progress.ended.is_some()).await {
             Ok(progress) => progress.ended.clone().unwrap_or(Ok(())),
             Err(_) => Err(Failure::EIO),
         }
@@ -260,9 +260,9 @@ impl Run {
             return std::future::pending().await;
         }
         loop {
-            self.bell.closed().await;
+            self.signal.closed().await;
             tokio::time::sleep(UNATTENDED_WAIT).await;
-            if self.bell.receiver_count() == 0 {
+            if self.signal.receiver_count() == 0 {
                 return;
             }
         }
@@ -293,11 +293,11 @@ impl Names {
     /// is no such directory any more.
     pub(super) fn listing(self: &Arc<Self>, state: &mut State, directory: Ino, since: &Since) -> Option<Joined> {
         match state.going_on(directory) {
-            Some((run, as_of)) if since.holds(as_of) => Some(Joined::Run(run.clone())),
-            Some((run, _)) => Some(Joined::Behind(run.behind())),
+            Some((task, as_of)) if since.holds(as_of) => Some(Joined::Task(task.clone())),
+            Some((task, _)) => Some(Joined::Behind(task.behind())),
             None => {
-                let run = self.begin_since(state, directory, Depth::Directory, Purpose::Asked, since.oldest())?;
-                Some(Joined::Run(run))
+                let task = self.begin_since(state, directory, Depth::Directory, Purpose::Asked, since.oldest())?;
+                Some(Joined::Task(task))
             }
         }
     }
@@ -309,7 +309,7 @@ impl Names {
         directory: Ino,
         depth: Depth,
         purpose: Purpose,
-    ) -> Option<Arc<Run>> {
+    ) -> Option<Arc<ListTask>> {
         self.begin_since(state, directory, depth, purpose, self.clock.elapsed())
     }
 
@@ -321,9 +321,9 @@ impl Names {
         depth: Depth,
         purpose: Purpose,
         oldest: Duration,
-    ) -> Option<Arc<Run>> {
+    ) -> Option<Arc<ListTask>> {
         let span = |listing: &Listing| (KeySpan::below(&listing.prefix), Order::Arrival);
-        self.begin_run(state, (directory, depth, oldest), purpose, span, None)
+        self.begin_task(state, (directory, depth, oldest), purpose, span, None)
     }
 
     /// Begins to list what a walk will want.
@@ -337,26 +337,26 @@ impl Names {
             let all = KeySpan::below(&listing.prefix);
             (KeySpan { from: from.unwrap_or(all.from), before: all.before }, order)
         };
-        self.begin_run(state, (directory, Depth::Subtree, Duration::ZERO), Purpose::Ahead, span, Some(walk));
+        self.begin_task(state, (directory, Depth::Subtree, Duration::ZERO), Purpose::Ahead, span, Some(walk));
     }
 
-    fn begin_run(
+    fn begin_task(
         self: &Arc<Self>,
         state: &mut State,
         (directory, depth, oldest): (Ino, Depth, Duration),
         purpose: Purpose,
         span: impl FnOnce(&Listing) -> (KeySpan, Order),
         walk: Option<Followed>,
-    ) -> Option<Arc<Run>> {
+    ) -> Option<Arc<ListTask>> {
         let began = self.clock.elapsed();
         let listing = state.tree.begin_listing(directory, depth, began, oldest)?;
         let (span, order) = span(&listing);
-        let run = Arc::new(Run {
+        let task = Arc::new(ListTask {
             listing,
             purpose,
             span,
             order,
-            bell: watch::Sender::new(Progress::default()),
+            signal: watch::Sender::new(Progress::default()),
             over: watch::Sender::new(None),
             left: LeftSlot::default(),
             questions: Arc::new(Semaphore::new(QUESTIONS)),
@@ -367,46 +367,46 @@ impl Names {
             state.everything_at = Some(began);
         }
         match depth {
-            Depth::Directory => drop(state.runs.insert(directory, run.clone())),
-            Depth::Subtree => state.wide.push(run.clone()),
+            Depth::Directory => drop(state.tasks.insert(directory, task.clone())),
+            Depth::Subtree => state.wide.push(task.clone()),
         }
-        let span = tracing::debug_span!("list", ino = directory.0, key = run.listing.prefix);
-        self.runtime.spawn(self.clone().list(directory, run.clone()).instrument(span));
-        Some(run)
+        let span = tracing::debug_span!("list", ino = directory.0, key = task.listing.prefix);
+        self.runtime.spawn(self.clone().list(directory, task.clone()).instrument(span));
+        Some(task)
     }
 
-    async fn list(self: Arc<Self>, directory: Ino, run: Arc<Run>) {
-        let end = self.pages(directory, &run).await;
+    async fn list(self: Arc<Self>, directory: Ino, task: Arc<ListTask>) {
+        let end = self.pages(directory, &task).await;
         if let End::Unwanted = end {
-            tracing::debug!(prefix = run.listing.prefix, purpose = ?run.purpose, "a listing that nobody wants stops");
+            tracing::debug!(prefix = task.listing.prefix, purpose = ?task.purpose, "a listing that nobody wants stops");
         }
-        self.change_for(&run.odd, |state| {
+        self.change_for(&task.odd, |state| {
             let ended = match end {
                 End::Failed(failure) => Err(failure),
-                End::TooLarge => Err(self.leave_off(state, directory, &run)),
+                End::TooLarge => Err(self.leave_off(state, directory, &task)),
                 End::Whole | End::Unwanted => Ok(()),
             };
-            state.tree.end_listing(&run.listing);
+            state.tree.end_listing(&task.listing);
             // Under the lock: who looks after it finds no listing here.
-            state.end_run(directory, &run);
-            run.bell.send_modify(|progress| progress.ended = Some(ended.clone()));
-            run.over.send_replace(Some(ended));
+            state.end_task(directory, &task);
+            task.signal.send_modify(|progress| progress.ended = Some(ended.clone()));
+            task.over.send_replace(Some(ended));
             ((), Changes::default())
         });
-        self.sum_up_odd(&run.odd, &run.listing.prefix);
-        if run.purpose == Purpose::Upkeep {
+        self.sum_up_odd(&task.odd, &task.listing.prefix);
+        if task.purpose == Purpose::Upkeep {
             // The next one may begin.
             self.wake.notify_one();
         }
     }
 
     /// Applies page after page, for as long as the listing is wanted.
-    async fn pages(&self, directory: Ino, run: &Arc<Run>) -> End {
-        let pages = list::pages(self.store.clone(), run.scope(), &self.list_options(run.purpose));
+    async fn pages(&self, directory: Ino, task: &Arc<ListTask>) -> End {
+        let pages = list::pages(self.store.clone(), task.scope(), &self.list_options(task.purpose));
         let mut pages = pages.timed(self.clock.clone()).sharing(self.findings.clone());
         let mut unattended = 0;
         loop {
-            if let Some(walk) = &run.walk {
+            if let Some(walk) = &task.walk {
                 if !walk.comes().await {
                     return End::Unwanted;
                 }
@@ -415,42 +415,42 @@ impl Names {
             let page = tokio::select! {
                 biased;
                 page = pages.next() => page,
-                () = run.left_alone() => match self.stops_unattended(directory, run) {
+                () = task.left_alone() => match self.stops_unattended(directory, task) {
                     true => return End::Unwanted,
                     false => continue,
                 },
             };
             let page = match page {
                 Some(Ok(page)) => page,
-                Some(Err(error)) => return End::Failed(self.listing_failed(run.purpose, &error)),
+                Some(Err(error)) => return End::Failed(self.listing_failed(task.purpose, &error)),
                 None => return End::Whole,
             };
             if page.begins_anew {
                 self.doubt(pages.epoch()).await;
-                if run.purpose == Purpose::Ahead && !self.walks_matter() {
+                if task.purpose == Purpose::Ahead && !self.walks_matter() {
                     return End::Unwanted;
                 }
             }
-            match self.apply(run, &page, pages.epoch()) {
+            match self.apply(task, &page, pages.epoch()) {
                 Applied::More => {}
                 Applied::Whole => return End::Whole,
             }
-            if run.limits_itself() && self.outgrows_memory(directory, run).await {
+            if task.limits_itself() && self.outgrows_memory(directory, task).await {
                 return End::TooLarge;
             }
-            run.bell.send_modify(|progress| progress.pages += 1);
+            task.signal.send_modify(|progress| progress.pages += 1);
             let cost = if page.entries.is_empty() && page.prefixes.is_empty() { NAMELESS_COST } else { 1 };
-            unattended = if run.bell.receiver_count() > 0 { 0 } else { unattended + cost };
-            if self.is_done_with(directory, run, unattended) {
+            unattended = if task.signal.receiver_count() > 0 { 0 } else { unattended + cost };
+            if self.is_done_with(directory, task, unattended) {
                 return End::Unwanted;
             }
         }
     }
 
-    fn is_done_with(&self, directory: Ino, run: &Arc<Run>, unattended: u64) -> bool {
-        match run.purpose {
-            Purpose::Asked if unattended > UNATTENDED_PAGES || (unattended > 0 && run.over.receiver_count() > 0) => {
-                self.stops_unattended(directory, run)
+    fn is_done_with(&self, directory: Ino, task: &Arc<ListTask>, unattended: u64) -> bool {
+        match task.purpose {
+            Purpose::Asked if unattended > UNATTENDED_PAGES || (unattended > 0 && task.over.receiver_count() > 0) => {
+                self.stops_unattended(directory, task)
             }
             // What was listed first would be forgotten for what comes now.
             Purpose::Ahead | Purpose::Everything => self.is_over_budget(),
@@ -459,12 +459,12 @@ impl Names {
     }
 
     /// Takes a listing out of those going on, unless a waiter has come; whether it did.
-    fn stops_unattended(&self, directory: Ino, run: &Arc<Run>) -> bool {
+    fn stops_unattended(&self, directory: Ino, task: &Arc<ListTask>) -> bool {
         let mut state = self.state.lock();
         // Under the lock, under which waiters subscribe.
-        let stops = run.bell.receiver_count() == 0;
+        let stops = task.signal.receiver_count() == 0;
         if stops {
-            state.end_run(directory, run);
+            state.end_task(directory, task);
         }
         stops
     }
@@ -506,23 +506,23 @@ impl Names {
         }
     }
 
-    fn apply(&self, run: &Run, page: &Page, epoch: u64) -> Applied {
+    fn apply(&self, task: &ListTask, page: &Page, epoch: u64) -> Applied {
         let names = (page.entries.len() + page.prefixes.len()) as u64;
         self.metrics.add(Metric::ListPages, 1);
         self.metrics.add(Metric::ListedNames, names);
-        if let Some(walk) = &run.walk {
+        if let Some(walk) = &task.walk {
             walk.pace.lock().listed(names);
         }
         if page.undecodable > 0 {
             self.metrics.add(Metric::OddKeys, page.undecodable);
-            run.odd.leave_out(page.undecodable);
+            task.odd.leave_out(page.undecodable);
         }
-        let applied = self.change_for(&run.odd, |state| {
+        let applied = self.change_for(&task.odd, |state| {
             if epoch != self.findings.epoch() {
                 // It was made before something was found out, and is listed once more.
                 return (Applied::More, Changes::default());
             }
-            let (standing, changes) = state.tree.apply(&run.listing, &page.span, items(page), page.asked_at);
+            let (standing, changes) = state.tree.apply(&task.listing, &page.span, items(page), page.asked_at);
             (if standing == Standing::Wanted { Applied::More } else { Applied::Whole }, changes)
         });
         if self.is_over_budget() {
@@ -542,41 +542,41 @@ enum Applied {
 impl State {
     /// The listing of a directory that is going on, and the time that it shows the store as of. One whose round is over
     /// is not: it has nothing more to bring, whether its task has come to say so or not.
-    pub(super) fn going_on(&self, directory: Ino) -> Option<(&Arc<Run>, Duration)> {
-        let run = self.runs.get(&directory)?;
-        Some((run, self.tree.as_of(&run.listing)?))
+    pub(super) fn going_on(&self, directory: Ino) -> Option<(&Arc<ListTask>, Duration)> {
+        let task = self.tasks.get(&directory)?;
+        Some((task, self.tree.as_of(&task.listing)?))
     }
 
     /// A listing that is going on and may show, of a directory or of anything below it, what was no longer so at a
     /// moment: it must be over before the same is listed anew, or it would be believed afterwards.
     pub(super) fn too_early(&self, prefix: &str, depth: Depth, since: &Since) -> Option<Behind> {
-        let within = |run: &&Arc<Run>| match depth {
-            Depth::Directory => run.listing.prefix == prefix,
-            Depth::Subtree => run.listing.prefix.starts_with(prefix),
+        let within = |task: &&Arc<ListTask>| match depth {
+            Depth::Directory => task.listing.prefix == prefix,
+            Depth::Subtree => task.listing.prefix.starts_with(prefix),
         };
-        let early = |run: &&Arc<Run>| self.tree.as_of(&run.listing).is_some_and(|as_of| !since.holds(as_of));
-        self.runs.values().filter(within).find(early).map(|run| run.behind())
+        let early = |task: &&Arc<ListTask>| self.tree.as_of(&task.listing).is_some_and(|as_of| !since.holds(as_of));
+        self.tasks.values().filter(within).find(early).map(|task| task.behind())
     }
 
     /// To be called under the lock under which the tree was looked at, so that no page is missed.
-    pub(super) fn bells(&self, run: &Run) -> Bells {
-        let wide = self.wide_over(&run.listing.prefix).map(|wide| wide.bell.subscribe()).collect();
-        Bells { own: run.bell.subscribe(), wide, left: run.left.clone() }
+    pub(super) fn signals(&self, task: &ListTask) -> PageSignals {
+        let wide = self.wide_over(&task.listing.prefix).map(|wide| wide.signal.subscribe()).collect();
+        PageSignals { own: task.signal.subscribe(), wide, left: task.left.clone() }
     }
 
     /// The wide listings that bring a directory.
-    pub(super) fn wide_over<'s>(&'s self, prefix: &'s str) -> impl Iterator<Item = &'s Arc<Run>> {
-        self.wide.iter().filter(move |run| run.covers(prefix))
+    pub(super) fn wide_over<'s>(&'s self, prefix: &'s str) -> impl Iterator<Item = &'s Arc<ListTask>> {
+        self.wide.iter().filter(move |task| task.covers(prefix))
     }
 
     /// The directory may have gone and come back, and be listed anew: only this very listing ends.
-    fn end_run(&mut self, directory: Ino, run: &Arc<Run>) {
-        if self.runs.get(&directory).is_some_and(|current| Arc::ptr_eq(current, run)) {
-            self.runs.remove(&directory);
+    fn end_task(&mut self, directory: Ino, task: &Arc<ListTask>) {
+        if self.tasks.get(&directory).is_some_and(|current| Arc::ptr_eq(current, task)) {
+            self.tasks.remove(&directory);
         }
-        self.wide.retain(|wide| !Arc::ptr_eq(wide, run));
-        if let Some(walk) = &run.walk {
-            self.walks.over(&run.listing.prefix, walk.pace.lock().outcome());
+        self.wide.retain(|wide| !Arc::ptr_eq(wide, task));
+        if let Some(walk) = &task.walk {
+            self.walks.over(&task.listing.prefix, walk.pace.lock().outcome());
         }
     }
 }

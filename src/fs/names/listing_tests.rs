@@ -49,7 +49,7 @@ async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 async fn settled(bed: &Bed) {
     until("an end to all listings", || {
         let state = bed.fs.names.state.lock();
-        state.wide.is_empty() && state.runs.is_empty()
+        state.wide.is_empty() && state.tasks.is_empty()
     })
     .await;
 }

@@ -13,7 +13,7 @@ use futures::future::{BoxFuture, Either, select};
 use futures::{FutureExt, pin_mut};
 use tokio::sync::Semaphore;
 
-use super::listing::{Behind, Bells, Joined, Progress, Since};
+use super::listing::{Behind, Joined, PageSignals, Progress, Since};
 use super::probe::Question;
 use super::{Entry, Errno, Failure, Names, Shape, State, Tried, Ttl, report};
 use crate::base::{Ino, Key};
@@ -55,7 +55,7 @@ enum Look {
 
 /// A listing that may answer.
 struct Waiting {
-    bells: Bells,
+    signals: PageSignals,
     /// Turns for questions beside it.
     turns: Arc<Semaphore>,
 }
@@ -218,7 +218,7 @@ impl Names {
             }
             has_waited = true;
             let left = LONGEST.saturating_sub(self.clock.elapsed().saturating_sub(since)).max(LAST_MOMENT);
-            asking = wait(asking, waiting.map(|waiting| waiting.bells), left).await?;
+            asking = wait(asking, waiting.map(|waiting| waiting.signals), left).await?;
         }
     }
 
@@ -228,7 +228,7 @@ impl Names {
         question: Question,
         waiting: Option<&Waiting>,
     ) -> impl Future<Output = Tried<bool>> + use<> {
-        let begun = waiting.is_some_and(|waiting| waiting.bells.progress().pages == 0);
+        let begun = waiting.is_some_and(|waiting| waiting.signals.progress().pages == 0);
         let turns = waiting.map(|waiting| waiting.turns.clone());
         async move {
             if begun {
@@ -296,8 +296,8 @@ impl Names {
                 }
                 let since = Since::new(since, self.believed_for());
                 match self.listing(state, parent, &since).ok_or(Failure::ESTALE)? {
-                    Joined::Run(run) => {
-                        let waiting = Waiting { bells: state.bells(&run), turns: run.questions.clone() };
+                    Joined::Task(task) => {
+                        let waiting = Waiting { signals: state.signals(&task), turns: task.questions.clone() };
                         Ok(Look::Ask { question, listing: Some(waiting) })
                     }
                     Joined::Behind(behind) if matches!(asking, Asking::Done) || question.is_none() => {
@@ -372,11 +372,11 @@ impl Names {
 
 /// Waits for the listing's next page or for the answer to the question, whichever comes first. Where one of them fails,
 /// the other is waited for, but not for as long again.
-async fn wait(asking: Asking, listing: Option<Bells>, left: Duration) -> Tried<Asking> {
+async fn wait(asking: Asking, listing: Option<PageSignals>, left: Duration) -> Tried<Asking> {
     let watched = listing.clone();
     let page = async move {
         match listing {
-            Some(mut bells) => Some(bells.next().await),
+            Some(mut signals) => Some(signals.next().await),
             None => None,
         }
     };
@@ -394,7 +394,7 @@ async fn wait(asking: Asking, listing: Option<Bells>, left: Duration) -> Tried<A
             match select(page, question).await {
                 Either::Right((Ok(_), _)) => Ok(Asking::Done),
                 // A listing that brings pages does not fail as the question did, and decides.
-                Either::Right((Err(_), _)) if watched.as_ref().is_some_and(|bells| bells.progress().pages > 0) => {
+                Either::Right((Err(_), _)) if watched.as_ref().is_some_and(|signals| signals.progress().pages > 0) => {
                     Ok(Asking::Done)
                 }
                 Either::Right((Err(error), _)) => Err(error),

@@ -22,7 +22,7 @@ use lru::LruCache;
 use tokio::sync::Mutex;
 
 use super::directory::{OpenDirectory, Reading};
-use super::listing::Run;
+use super::listing::ListTask;
 use super::probe::entry_facts;
 use super::{DirEntry, DirHandle, Failure, Names, Room, State, Tried, report};
 use crate::base::{Ino, KeySpan, fnv1a};
@@ -405,8 +405,8 @@ impl Names {
     }
 
     /// Whether a listing brings more than memory holds, so that it must end. What nothing refers to is forgotten first.
-    pub(super) async fn outgrows_memory(&self, directory: Ino, run: &Run) -> bool {
-        if run.listing.depth == Depth::Directory {
+    pub(super) async fn outgrows_memory(&self, directory: Ino, task: &ListTask) -> bool {
+        if task.listing.depth == Depth::Directory {
             let names = self.state.lock().tree.names_in(directory) as u64;
             if names <= ALWAYS_HELD {
                 return false;
@@ -435,9 +435,9 @@ impl Names {
 
     /// A listing ends because it brings more than memory holds. What is left of its directory is read straight from the
     /// store from now on; of a wide listing nothing is.
-    pub(super) fn leave_off(&self, state: &mut State, directory: Ino, run: &Run) -> Failure {
-        let prefix = run.listing.prefix.as_str();
-        if run.listing.depth == Depth::Subtree {
+    pub(super) fn leave_off(&self, state: &mut State, directory: Ino, task: &ListTask) -> Failure {
+        let prefix = task.listing.prefix.as_str();
+        if task.listing.depth == Depth::Subtree {
             tracing::warn!(
                 prefix,
                 "what lies below a directory has more names than metadata-memory ({}) holds, so that not all of it can \
@@ -461,8 +461,8 @@ impl Names {
                 self.limit()
             );
         }
-        if let Some(remainder) = state.tree.leave_off(&run.listing) {
-            let _ = run.left.set(Arc::new(Left::of(remainder)));
+        if let Some(remainder) = state.tree.leave_off(&task.listing) {
+            let _ = task.left.set(Arc::new(Left::of(remainder)));
         }
         Failure::TOO_LARGE
     }
@@ -478,7 +478,7 @@ impl Names {
             Some(_) => {}
             None if order.is_none() => *rest = whole(),
             None => {
-                let left = directory.bells.as_ref()?.left.get()?;
+                let left = directory.signals.as_ref()?.left.get()?;
                 let held = self.state.lock().tree.order_end(order?) as u64;
                 *rest = Some(Rest::new(directory.ino, &directory.prefix, left.clone(), whole_base + held));
             }

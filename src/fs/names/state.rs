@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::large::LargeDirectories;
-use super::listing::Run;
+use super::listing::ListTask;
 use super::upkeep::Uses;
 use super::walk::Walks;
 use super::{Believed, Failure, Names, Options, Tried, View, believed, tree};
@@ -20,9 +20,9 @@ use crate::tree::{Object, Tree};
 pub(super) struct State {
     pub(super) tree: Tree,
     /// Listings of single directories going on, by directory.
-    pub(super) runs: HashMap<Ino, Arc<Run>>,
+    pub(super) tasks: HashMap<Ino, Arc<ListTask>>,
     /// Listings of subtrees going on.
-    pub(super) wide: Vec<Arc<Run>>,
+    pub(super) wide: Vec<Arc<ListTask>>,
     /// The findings by which what was settled is doubted already.
     pub(super) doubted: u64,
     /// When the last listing of the whole mount began.
@@ -39,7 +39,7 @@ impl State {
     pub(super) fn new(options: &Options, wake: Arc<Notify>) -> State {
         State {
             tree: Tree::new(tree_options(options)),
-            runs: HashMap::new(),
+            tasks: HashMap::new(),
             wide: Vec::new(),
             doubted: 0,
             everything_at: None,

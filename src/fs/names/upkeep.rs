@@ -17,7 +17,7 @@ use std::time::Duration;
 use lru::LruCache;
 use tokio::sync::Notify;
 
-use super::listing::{Joined, Purpose, Run, Since};
+use super::listing::{Joined, ListTask, Purpose, Since};
 use super::{Failure, ListingMode, Names, State, Tried, Ttl};
 use crate::base::Ino;
 use crate::tree::{Depth, Evicted, LastListing, Referred, TreePart};
@@ -138,7 +138,7 @@ impl Names {
     /// Does what [`crate::fs::Fs::refresh`] says.
     pub(in crate::fs) async fn refresh(self: Arc<Self>, ino: Ino, depth: Depth) -> Tried<()> {
         let since = Since::asked(self.clock.elapsed());
-        let run = loop {
+        let task = loop {
             let behind = {
                 let mut state = self.state.lock();
                 state.tree.view(ino, self.clock.elapsed()).ok_or(Failure::ESTALE)?;
@@ -151,7 +151,7 @@ impl Names {
             // How that ends is the affair of those who want it.
             let _ = behind.over().await;
         };
-        match run.end().await {
+        match task.end().await {
             // Nothing is kept of it that could be too old.
             Err(failure) if failure == Failure::TOO_LARGE && depth == Depth::Directory => {}
             ended => ended?,
@@ -188,7 +188,7 @@ impl Names {
                 joined
             };
             let ended = match joined {
-                Joined::Run(run) => run.end().await,
+                Joined::Task(task) => task.end().await,
                 Joined::Behind(behind) => behind.over().await,
             };
             match ended {
@@ -312,11 +312,11 @@ impl Names {
         if self.options.listing == ListingMode::Eager {
             return self.renew_everything(state, ttl);
         }
-        let busy = state.runs.values().filter(|run| run.purpose == Purpose::Upkeep).count();
+        let busy = state.tasks.values().filter(|task| task.purpose == Purpose::Upkeep).count();
         let now = self.clock.elapsed();
         let age = |ino| match state.tree.last_listing(ino) {
             // It is being listed, or that listing is about to end.
-            _ if state.runs.contains_key(&ino) => Age::Young,
+            _ if state.tasks.contains_key(&ino) => Age::Young,
             Some(last) => age(now.saturating_sub(last.at), ttl, last.entries),
             // It may be on its way.
             None if !state.wide.is_empty() => Age::Young,
@@ -329,8 +329,9 @@ impl Names {
 
     fn renew_everything(self: &Arc<Self>, state: &mut State, ttl: Duration) {
         // A refresh of the whole mount brings the same, and would have to begin again.
-        let brings = |run: &Run| matches!(run.purpose, Purpose::Everything | Purpose::Refresh) && run.covers("");
-        let listing = state.wide.iter().any(|run| brings(run));
+        let brings =
+            |task: &ListTask| matches!(task.purpose, Purpose::Everything | Purpose::Refresh) && task.covers("");
+        let listing = state.wide.iter().any(|task| brings(task));
         let old = state.everything_at.is_some_and(|at| self.clock.elapsed().saturating_sub(at) >= ripe(ttl));
         if !listing && old && state.uses.take_any() {
             self.begin(state, Ino::ROOT, Depth::Subtree, Purpose::Everything);
