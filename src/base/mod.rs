@@ -11,6 +11,7 @@
 //! | `range` | half-open byte ranges |
 //! | `size` | sizes as people write them |
 //! | `span` | ranges of keys |
+//! | `tuning` | how the tuned numbers of a room are declared |
 
 mod clock;
 mod foreign;
@@ -19,6 +20,7 @@ mod key;
 mod range;
 mod size;
 mod span;
+mod tuning;
 
 pub use clock::{Clock, Timestamp};
 pub use foreign::{Foreign, escape_json, escape_text};
@@ -27,3 +29,4 @@ pub use key::{BucketName, ETag, Ino, Key};
 pub use range::ByteRange;
 pub use size::{ByteSize, ParseSizeError};
 pub use span::{KeySpan, after, behind};
+pub(crate) use tuning::tuned_numbers;

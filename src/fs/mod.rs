@@ -19,6 +19,7 @@
 //! | `names` | the tree, listings, look-ups, directory handles, what the kernel is told |
 //! | `options` | how a mount behaves |
 //! | `resume` | going on where an earlier life of the daemon stopped |
+//! | `tuning` | the tuned numbers of names and files, each with its reason |
 //! | `types` | what operations answer, in terms of neither the kernel interface nor the store |
 
 mod control;
@@ -35,6 +36,7 @@ mod options;
 mod resume;
 #[cfg(test)]
 mod tests;
+mod tuning;
 mod types;
 
 use std::fmt;
@@ -54,6 +56,7 @@ pub use lives::{Ledger, LedgerError, Past, Suspects, Taken};
 pub use names::Notifier;
 pub use options::{DIRECT_IO_BYTES, DirectIo, KeepPageCache, ListingMode, OddKeys, Options, Symlinks, Ttl};
 pub use resume::StillOpen;
+pub use tuning::Tuning;
 pub use types::{
     Attr, Backing, Counting, DirEntry, DirHandle, Entry, FileHandle, FileKind, Opened, PageCache, Room, Statfs,
     XattrReply,
@@ -93,6 +96,7 @@ struct Context {
     clock: Clock,
     runtime: Handle,
     options: Arc<Options>,
+    tuning: Arc<Tuning>,
 }
 
 impl Fs {
@@ -101,16 +105,28 @@ impl Fs {
     pub fn new(
         store: Arc<dyn Store>,
         reader: Arc<read::Reader>,
+        options: Options,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+    ) -> Arc<Self> {
+        Fs::tuned(store, reader, options, Tuning::default(), metrics, clock)
+    }
+
+    /// The same, with other numbers than the usual ones.
+    pub fn tuned(
+        store: Arc<dyn Store>,
+        reader: Arc<read::Reader>,
         mut options: Options,
+        tuning: Tuning,
         metrics: Arc<Metrics>,
         clock: Clock,
     ) -> Arc<Self> {
         if !options.prefix.is_empty() && !options.prefix.ends_with('/') {
             options.prefix.push('/');
         }
-        let (runtime, options) = (Handle::current(), Arc::new(options));
+        let (runtime, options, tuning) = (Handle::current(), Arc::new(options), Arc::new(tuning));
         let lives = Arc::new(Lives::new(metrics.clone()));
-        let context = Context { store, reader, metrics, clock, runtime, options };
+        let context = Context { store, reader, metrics, clock, runtime, options, tuning };
         let names = Names::new(&context, lives.clone());
         let files = Files::new(&context, lives.clone(), names.clone());
         let control = Control::new(&context, names.clone());

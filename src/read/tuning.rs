@@ -5,46 +5,15 @@
 //! those who know how they work together. The defaults are what measurements, or the arithmetic beside each number, led
 //! to; benchmarks may set others. Numbers that only bound a list or a loop stay beside it.
 
-/// Declares the numbers once: documentation, name and default.
-macro_rules! tuning {
-    ($($(#[$doc:meta])* $name:ident = $default:expr;)*) => {
-        /// The tuned numbers of reading. Each is 1 or more, and names end in their unit, if they have one: a number is
-        /// set by [`Tuning::set`], and explained where it is declared.
-        #[derive(Clone, PartialEq, Eq, Debug)]
-        pub struct Tuning {
-            $($(#[$doc])* pub(super) $name: u64,)*
-        }
-
-        impl Default for Tuning {
-            fn default() -> Self {
-                Tuning { $($name: $default,)* }
-            }
-        }
-
-        impl Tuning {
-            /// The names of all numbers, in the order in which they are explained.
-            pub const NAMES: &[&str] = &[$(stringify!($name),)*];
-
-            /// Sets a number by its name. Fails with a sentence that says what to do.
-            pub fn set(&mut self, name: &str, value: u64) -> Result<(), String> {
-                if value == 0 {
-                    return Err(format!("{name} must be 1 or more"));
-                }
-                match name {
-                    $(stringify!($name) => self.$name = value,)*
-                    _ => return Err(format!("{name} is no tuned number of reading: see read::Tuning::NAMES")),
-                }
-                Ok(())
-            }
-        }
-    };
-}
+use crate::base::tuned_numbers;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-tuning! {
+tuned_numbers! {
+    "read", "reading";
+
     // ---- what one reader earns (`stream`) ----
 
     /// The first read at the head of an object fetches so many bytes at least: headers lie there, and a GET of 128 KiB

@@ -169,3 +169,25 @@ fn the_measures_measure() {
     let long = format!("fn long() {{\n{}}}\nfn short() {{\n}}\n", "    x();\n".repeat(FUNCTION_LINES));
     assert_eq!(long_functions(&long), [("long".to_owned(), FUNCTION_LINES + 2)]);
 }
+
+#[test]
+fn every_tuned_number_is_used() {
+    let sources = sources();
+    let mut unused = Vec::new();
+    let mut numbers = 0;
+    for room in ["read", "fs"] {
+        let declared = sources.iter().find(|source| source.path == format!("{room}/tuning.rs")).unwrap();
+        let (_, rows) = declared.code().split_once("tuned_numbers! {").unwrap();
+        let names = rows.lines().filter_map(|line| line.trim().strip_suffix(';')?.split_once(" = "));
+        for (name, _) in names {
+            numbers += 1;
+            let use_of = format!("tuning.{name}");
+            let is_used = |source: &Source| source.room() == room && source.code().contains(&use_of);
+            if !sources.iter().any(is_used) {
+                unused.push(format!("{room}: {name}"));
+            }
+        }
+    }
+    assert!(numbers > 80, "{numbers}");
+    assert!(unused.is_empty(), "{unused:?}");
+}

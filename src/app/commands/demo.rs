@@ -16,6 +16,7 @@ use crate::app::daemon::{
     threads, {self, Plan},
 };
 use crate::app::sources;
+use crate::app::tuned::Tuned;
 use crate::app::variable;
 use crate::config::{self, BucketUrl, Caller, Group, Machine, Name, Origin, Problem, Raw, Result};
 use crate::emulator::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Emulator, Options};
@@ -83,7 +84,7 @@ fn plan(mut raw: Raw, words: config::Words, emulator: &Emulator, dir: &Path) -> 
     };
     let url: BucketUrl = format!("oss://{BUCKET}").parse()?;
     let mounting = config::resolve(&raw, words, &url, Machine::look(), &keys)?;
-    Ok(Plan { source: url.to_string(), dir: dir.to_owned(), mounting })
+    Ok(Plan { source: url.to_string(), dir: dir.to_owned(), mounting, tuned: Tuned::default() })
 }
 
 fn say(dir: &Path, emulator: &Emulator) -> Result<()> {

@@ -21,6 +21,7 @@ use crate::app::daemon::{
     supervise, threads, {self, Plan},
 };
 use crate::app::sources::{Given, Sources};
+use crate::app::tuned::{self, Tuned};
 use crate::app::variable;
 use crate::config::{self, BucketUrl, Caller, Group, Machine, Problem, Result};
 use crate::fuse;
@@ -52,6 +53,7 @@ pub(in crate::app) fn command(form: Form) -> Command {
         )
         .args(mount_program_args(form))
         .arg(config_arg())
+        .arg(tuned::arg())
         .args(config::args(Group::ALL).into_iter().map(|arg| match (arg.get_id().as_str(), form) {
             ("foreground", Form::Command | Form::Bare) => arg.short('f'),
             _ => arg,
@@ -110,7 +112,7 @@ fn plan(matches: &ArgMatches, given: &Given) -> Result<Plan> {
     let mut mounting = config::resolve(&given.raw, given.words, &url, Machine::look(), &variable)?;
     // Those that the environment or a file of profiles names.
     mounting.store.credentials.map_paths(&absolute);
-    Ok(Plan { source: url.to_string(), dir, mounting })
+    Ok(Plan { source: url.to_string(), dir, mounting, tuned: Tuned::of(matches)? })
 }
 
 fn bucket_url(matches: &ArgMatches) -> Result<BucketUrl> {

@@ -21,6 +21,7 @@ use super::pressure::{self, Watch};
 use super::reach::{self, Below};
 use super::recording::{self, Recording};
 use super::signals::{Signals, Wish};
+use crate::app::tuned::Tuned;
 use crate::base::Clock;
 use crate::config::{Mounting, Problem, Result};
 use crate::copy::{Account, Copier};
@@ -39,6 +40,8 @@ pub(in crate::app) struct Plan {
     pub(in crate::app) dir: PathBuf,
     /// How the bucket is mounted.
     pub(in crate::app) mounting: Mounting,
+    /// The tuned numbers of the mount.
+    pub(in crate::app) tuned: Tuned,
 }
 
 impl Plan {
@@ -125,7 +128,7 @@ pub(in crate::app) async fn start(plan: Plan, level: Arc<Level>, manager: &Manag
     let life = plan.begin_life(&place, manager);
     let goes_on = life.goes_on();
     report_deaths(manager);
-    let Plan { source, dir, mounting } = plan;
+    let Plan { source, dir, mounting, tuned } = plan;
     let (metrics, clock) = (Arc::new(Metrics::default()), Clock::system());
     metrics.set(Metric::Began, clock.now().seconds.max(0) as u64);
     let wanted = Wanted::of(&mounting.run);
@@ -148,7 +151,7 @@ pub(in crate::app) async fn start(plan: Plan, level: Arc<Level>, manager: &Manag
         Copying { copier: Copier::new(Arc::new(account), mounting.copy), reach }
     });
     let copier = copying.as_ref().map(|copying| copying.copier.clone());
-    let reader = Reader::new(connected.store.clone(), mounting.read, metrics.clone());
+    let reader = Reader::tuned(connected.store.clone(), mounting.read, tuned.read, metrics.clone());
     if let Some(trace) = trace {
         reader.replay(trace);
     }
@@ -157,7 +160,7 @@ pub(in crate::app) async fn start(plan: Plan, level: Arc<Level>, manager: &Manag
     let health = HealthWatch { metrics: metrics.clone(), clock: clock.clone(), source: source.clone() };
     let readiness = Readiness::new(connected.store.clone(), options.prefix.clone(), metrics.clone(), clock.clone());
     let adjusted_reader = reader.clone();
-    let file_system = Fs::new(connected.store, reader, options, metrics, clock.clone());
+    let file_system = Fs::tuned(connected.store, reader, options, tuned.fs, metrics, clock.clone());
     let watch = watch_memory(&adjusted_reader, &file_system, &clock, goes_on)?;
     let target = Target { source: source.clone(), place: life.take_up(&file_system, place) };
     let mounted = fuse::mount(file_system.clone(), target, mounting.fuse, Handle::current())

@@ -4,19 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::habits::{Opener, Watched};
-use super::{Failure, Files, Tried, report, report_archived, report_of_version};
+use super::{Failure, Files, Tried, Tuning, report, report_archived, report_of_version};
 use crate::base::{Ino, Key};
 use crate::fs::{Backing, DIRECT_IO_BYTES, DirectIo, FileHandle, KeepPageCache, Opened, PageCache, Ttl};
 use crate::metrics::Metric;
 use crate::read;
 use crate::store::{Error, ErrorKind, StorageClass};
 use crate::tree::{self, Renewed, Shape};
-
-/// Of a larger file, a program that looks at its kind or its header reads less.
-const EARNEST_BYTES: u64 = 1 << 20;
-/// What comes next is not fetched before this much, or a quarter, is left of a file: it would share the processors with
-/// what is wanted now, and a quarter takes longer than the first byte of another file.
-const LEFT_BYTES: u64 = 64 << 20;
 
 /// An open file: one version of an object, whatever becomes of its name.
 #[derive(Debug)]
@@ -41,9 +35,10 @@ impl OpenFile {
 
     /// Takes in a read; true once, when by it the file has been read in earnest and the next one is near: any of a
     /// small file, an eighth of a larger one, three quarters of one that takes a while.
-    fn grows_earnest(&self, len: usize) -> bool {
-        let near = self.size.saturating_sub(LEFT_BYTES).min(self.size / 4 * 3);
-        let enough = if self.size <= EARNEST_BYTES { 1 } else { EARNEST_BYTES.max(self.size / 8).max(near) };
+    fn grows_earnest(&self, len: usize, tuning: &Tuning) -> bool {
+        let near = self.size.saturating_sub(tuning.left_bytes).min(self.size / 4 * 3);
+        let least = tuning.earnest_bytes;
+        let enough = if self.size <= least { 1 } else { least.max(self.size / 8).max(near) };
         let before = self.asked_bytes.fetch_add(len as u64, Ordering::Relaxed);
         before < enough && before + len as u64 >= enough
     }
@@ -116,13 +111,13 @@ impl Files {
         }
         let program = opener.program();
         if self.habits.lock().shows_large(program.as_ref(), ino) {
-            return Some(Watched::by_requests(program));
+            return Some(Watched::by_requests(program, self.tuning.clone()));
         }
         let calls = opener.calls();
         let is_cached = self.habits.lock().ask_for_cache(program.as_ref(), ino, calls.is_some());
         match calls {
-            _ if !is_cached => Some(Watched::by_requests(program)),
-            Some(before) => Some(Watched::by_calls(program, Box::new(opener), before)),
+            _ if !is_cached => Some(Watched::by_requests(program, self.tuning.clone())),
+            Some(before) => Some(Watched::by_calls(program, Box::new(opener), before, self.tuning.clone())),
             None => None,
         }
     }
@@ -138,7 +133,7 @@ impl Files {
         if open.changed.load(Ordering::Relaxed) {
             return Err(Failure::ESTALE);
         }
-        if open.grows_earnest(len) {
+        if open.grows_earnest(len, &self.tuning) {
             self.expect_successors(open.ino);
         }
         if let Some(watched) = &open.watched

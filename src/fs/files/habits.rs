@@ -12,32 +12,13 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use lru::LruCache;
 
+use super::Tuning;
 use crate::base::Ino;
-
-/// Reads shorter than this are small, in bytes.
-const SMALL_BYTES: u64 = 32 << 10;
-/// Reads of this length and more are large, in bytes.
-const LARGE_BYTES: u64 = 64 << 10;
-/// So many small reads, each where the one before ended, show a habit...
-const SMALL_READS: u32 = 48;
-/// ... and so many large ones.
-const LARGE_READS: u32 = 8;
-/// Where reads are mixed, one kind must be so many times as frequent as the other.
-const MAJORITY: u32 = 4;
-/// So many opens go through the page cache before the next one is watched again; twice as many each time that it shows
-/// the same...
-const FIRST_TRUST: u32 = 16;
-/// ... up to so many.
-const MOST_TRUST: u32 = 256;
-
-/// The calls of a process are counted when it has asked for so many bytes of a file, and when it closes it.
-const COUNTED_AT_BYTES: [u64; 2] = [4 << 20, 64 << 20];
-/// They show nothing where they brought less, in bytes: files can be mapped, too.
-const LEAST_COUNTED_BYTES: u64 = 1 << 20;
 
 const PROGRAMS: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
 const FILES: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
@@ -65,14 +46,14 @@ pub struct ReadCalls {
 
 impl ReadCalls {
     /// How a file was read between two counts.
-    fn pieces_since(self, before: ReadCalls) -> Option<Pieces> {
+    fn pieces_since(self, before: ReadCalls, tuning: &Tuning) -> Option<Pieces> {
         let bytes = self.bytes.saturating_sub(before.bytes);
         let mean = bytes / self.calls.saturating_sub(before.calls).max(1);
-        match mean {
-            _ if bytes < LEAST_COUNTED_BYTES => None,
-            LARGE_BYTES.. => Some(Pieces::Large),
-            SMALL_BYTES.. => None,
-            _ => Some(Pieces::Small),
+        match () {
+            () if bytes < tuning.least_counted_bytes => None,
+            () if mean >= tuning.large_read_bytes => Some(Pieces::Large),
+            () if mean >= tuning.small_read_bytes => None,
+            () => Some(Pieces::Small),
         }
     }
 }
@@ -87,6 +68,7 @@ pub(super) enum Pieces {
 /// What programs and files have shown.
 #[derive(Debug)]
 pub(super) struct Habits {
+    tuning: Arc<Tuning>,
     programs: LruCache<Program, Habit>,
     files: LruCache<Ino, Habit>,
 }
@@ -95,15 +77,15 @@ pub(super) struct Habits {
 struct Habit {
     pieces: Pieces,
     /// Opens to go before it is looked at anew, and how many there were at first.
-    trust: u32,
-    first_trust: u32,
+    trust: u64,
+    first_trust: u64,
 }
 
 impl Habit {
-    fn new(pieces: Pieces, before: Option<&Habit>) -> Habit {
+    fn new(pieces: Pieces, before: Option<&Habit>, tuning: &Tuning) -> Habit {
         let first_trust = match before {
-            Some(before) if before.pieces == pieces => (before.first_trust * 2).min(MOST_TRUST),
-            _ => FIRST_TRUST,
+            Some(before) if before.pieces == pieces => (before.first_trust * 2).min(tuning.most_trust_opens),
+            _ => tuning.first_trust_opens,
         };
         Habit { pieces, trust: first_trust, first_trust }
     }
@@ -117,8 +99,8 @@ impl Habit {
 }
 
 impl Habits {
-    pub(super) fn new() -> Self {
-        Habits { programs: LruCache::new(PROGRAMS), files: LruCache::new(FILES) }
+    pub(super) fn new(tuning: Arc<Tuning>) -> Self {
+        Habits { tuning, programs: LruCache::new(PROGRAMS), files: LruCache::new(FILES) }
     }
 
     /// Whether a file that this program opens should be read through the page cache, going by what the program has
@@ -139,23 +121,24 @@ impl Habits {
 
     /// The program's habit comes first.
     fn habit(&mut self, program: Option<&Program>, ino: Ino) -> Option<&mut Habit> {
-        let Habits { programs, files } = self;
+        let Habits { programs, files, .. } = self;
         program.and_then(|program| programs.get_mut(program)).or_else(|| files.get_mut(&ino))
     }
 
     /// A descriptor has shown how it is read.
     pub(super) fn saw(&mut self, program: Option<&Program>, ino: Ino, pieces: Pieces) {
         if let Some(program) = program {
-            let habit = Habit::new(pieces, self.programs.peek(program));
+            let habit = Habit::new(pieces, self.programs.peek(program), &self.tuning);
             self.programs.put(program.clone(), habit);
         }
-        let habit = Habit::new(pieces, self.files.peek(&ino));
+        let habit = Habit::new(pieces, self.files.peek(&ino), &self.tuning);
         self.files.put(ino, habit);
     }
 }
 
 /// A descriptor that is watched.
 pub(super) struct Watched {
+    tuning: Arc<Tuning>,
     pub(super) program: Option<Program>,
     by: By,
 }
@@ -172,8 +155,8 @@ enum By {
 struct Requests {
     /// Where the last read ended.
     end: AtomicU64,
-    small: AtomicU32,
-    large: AtomicU32,
+    small: AtomicU64,
+    large: AtomicU64,
 }
 
 impl fmt::Debug for Watched {
@@ -184,13 +167,18 @@ impl fmt::Debug for Watched {
 
 impl Watched {
     /// A descriptor that goes past the page cache.
-    pub(super) fn by_requests(program: Option<Program>) -> Self {
-        Watched { program, by: By::Requests(Requests::default()) }
+    pub(super) fn by_requests(program: Option<Program>, tuning: Arc<Tuning>) -> Self {
+        Watched { tuning, program, by: By::Requests(Requests::default()) }
     }
 
     /// A descriptor that goes through the page cache, of a program that has made these calls until now.
-    pub(super) fn by_calls(program: Option<Program>, opener: Box<dyn Opener>, before: ReadCalls) -> Self {
-        Watched { program, by: By::Calls { opener, before, asked_bytes: AtomicU64::new(0) } }
+    pub(super) fn by_calls(
+        program: Option<Program>,
+        opener: Box<dyn Opener>,
+        before: ReadCalls,
+        tuning: Arc<Tuning>,
+    ) -> Self {
+        Watched { tuning, program, by: By::Calls { opener, before, asked_bytes: AtomicU64::new(0) } }
     }
 
     /// Whether it goes past the page cache.
@@ -200,12 +188,14 @@ impl Watched {
 
     /// Takes a request in; says how the descriptor is read whenever that has become clear.
     pub(super) fn read(&self, offset: u64, len: u64) -> Option<Pieces> {
+        let tuning = &self.tuning;
         match &self.by {
-            By::Requests(requests) => requests.add(offset, len),
+            By::Requests(requests) => requests.add(offset, len, tuning),
             By::Calls { opener, before, asked_bytes } => {
                 let asked = asked_bytes.fetch_add(len, Ordering::Relaxed);
-                let passes = |bytes: &u64| asked < *bytes && asked.saturating_add(len) >= *bytes;
-                COUNTED_AT_BYTES.iter().any(passes).then(|| opener.calls()?.pieces_since(*before)).flatten()
+                let passes = |bytes: u64| asked < bytes && asked.saturating_add(len) >= bytes;
+                let is_due = passes(tuning.first_count_bytes) || passes(tuning.second_count_bytes);
+                is_due.then(|| opener.calls()?.pieces_since(*before, tuning)).flatten()
             }
         }
     }
@@ -214,33 +204,33 @@ impl Watched {
     pub(super) fn closed(&self) -> Option<Pieces> {
         match &self.by {
             By::Requests(_) => None,
-            By::Calls { opener, before, .. } => opener.calls()?.pieces_since(*before),
+            By::Calls { opener, before, .. } => opener.calls()?.pieces_since(*before, &self.tuning),
         }
     }
 }
 
 impl Requests {
-    fn add(&self, offset: u64, len: u64) -> Option<Pieces> {
+    fn add(&self, offset: u64, len: u64, tuning: &Tuning) -> Option<Pieces> {
         let is_sequential = self.end.swap(offset.saturating_add(len), Ordering::Relaxed) == offset;
-        let count = |reads: &AtomicU32| reads.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        if len >= LARGE_BYTES {
+        let count = |reads: &AtomicU64| reads.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        if len >= tuning.large_read_bytes {
             let large = count(&self.large);
-            let is_clear = large.is_multiple_of(LARGE_READS) && self.small.load(Ordering::Relaxed) / MAJORITY <= large;
+            let is_clear = large.is_multiple_of(tuning.large_reads)
+                && self.small.load(Ordering::Relaxed) / tuning.read_majority <= large;
             return is_clear.then_some(Pieces::Large);
         }
-        if len >= SMALL_BYTES || !is_sequential {
+        if len >= tuning.small_read_bytes || !is_sequential {
             return None;
         }
         let small = count(&self.small);
-        let is_clear = small == SMALL_READS && self.large.load(Ordering::Relaxed) <= small / MAJORITY;
+        let is_clear =
+            small == tuning.small_reads && self.large.load(Ordering::Relaxed) <= small / tuning.read_majority;
         is_clear.then_some(Pieces::Small)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use parking_lot::Mutex;
 
     use super::*;
@@ -249,7 +239,7 @@ mod tests {
 
     /// What a descriptor shows after reads of these lengths: so many each, one behind the other or all over the file.
     fn shown(reads: &[(u64, usize)], step: Option<u64>) -> Vec<Pieces> {
-        let watched = Watched::by_requests(None);
+        let watched = Watched::by_requests(None, Arc::default());
         let lengths = reads.iter().flat_map(|&(len, times)| std::iter::repeat_n(len, times));
         let mut at = 0;
         let read = |len| {
@@ -305,7 +295,7 @@ mod tests {
         ] {
             let calls = Arc::new(Mutex::new(ReadCalls { calls: 1000, bytes: 1000 * mib }));
             let before = *calls.lock();
-            let watched = Watched::by_calls(None, Box::new(Process(calls.clone())), before);
+            let watched = Watched::by_calls(None, Box::new(Process(calls.clone())), before, Arc::default());
             let mut shown = Vec::new();
             for i in 0..100 {
                 let seen = watched.read(i * mib, mib);
@@ -325,7 +315,7 @@ mod tests {
     #[test]
     fn one_call_for_all_of_a_file_shows_it_at_its_end() {
         let calls = Arc::new(Mutex::new(ReadCalls::default()));
-        let watched = Watched::by_calls(None, Box::new(Process(calls.clone())), ReadCalls::default());
+        let watched = Watched::by_calls(None, Box::new(Process(calls.clone())), ReadCalls::default(), Arc::default());
         assert_eq!([watched.read(0, 64 << 20), watched.closed()], [None, None]);
         *calls.lock() = ReadCalls { calls: 1, bytes: 64 << 20 };
         assert_eq!(watched.closed(), Some(Pieces::Large));
@@ -341,7 +331,7 @@ mod tests {
     #[test]
     fn who_read_in_small_pieces_gets_the_page_cache_for_every_file_and_the_file_for_everybody() {
         for counted in [false, true] {
-            let (mut habits, cat, other) = (Habits::new(), program("cat"), program("other"));
+            let (mut habits, cat, other) = (Habits::new(Arc::default()), program("cat"), program("other"));
             assert_eq!(habits.ask_for_cache(cat.as_ref(), FILE, counted), counted, "nothing is known");
             habits.saw(cat.as_ref(), FILE, Pieces::Small);
             let mut asks = |program: &Option<Program>, ino| habits.ask_for_cache(program.as_ref(), ino, counted);
@@ -357,7 +347,7 @@ mod tests {
 
     #[test]
     fn a_habit_whose_calls_cannot_be_counted_is_looked_at_anew_ever_more_rarely() {
-        let (mut habits, cat) = (Habits::new(), program("cat"));
+        let (mut habits, cat) = (Habits::new(Arc::default()), program("cat"));
         let mut rows = Vec::new();
         for _ in 0..7 {
             habits.saw(cat.as_ref(), FILE, Pieces::Small);
@@ -369,7 +359,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let mut habits = Habits::new();
+        let mut habits = Habits::new(Arc::default());
         for i in 0..10_000 {
             habits.saw(program(&i.to_string()).as_ref(), Ino(i), Pieces::Small);
         }

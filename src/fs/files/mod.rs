@@ -37,7 +37,7 @@ use self::successors::Successors;
 use super::failure::{Failure, Tried, report, report_archived, report_of_version};
 use super::lives::{Lives, PastFile};
 use super::names::Names;
-use super::{Context, FileHandle, Options};
+use super::{Context, FileHandle, Options, Tuning};
 use crate::base::Ino;
 use crate::metrics::{Metric, Metrics};
 use crate::read;
@@ -50,6 +50,7 @@ pub(super) struct Files {
     metrics: Arc<Metrics>,
     runtime: Handle,
     options: Arc<Options>,
+    tuning: Arc<Tuning>,
 
     open: RwLock<HashMap<FileHandle, Arc<OpenFile>>>,
     habits: Mutex<Habits>,
@@ -60,7 +61,7 @@ pub(super) struct Files {
 
 impl Files {
     pub(super) fn new(context: &Context, lives: Arc<Lives>, names: Arc<Names>) -> Arc<Self> {
-        let Context { reader, metrics, runtime, options, .. } = context.clone();
+        let Context { reader, metrics, runtime, options, tuning, .. } = context.clone();
         Arc::new(Files {
             lives,
             names,
@@ -69,9 +70,10 @@ impl Files {
             runtime,
             options,
             open: RwLock::default(),
-            habits: Mutex::new(Habits::new()),
-            successors: Mutex::new(Successors::new()),
+            habits: Mutex::new(Habits::new(tuning.clone())),
+            successors: Mutex::new(Successors::new(tuning.clone())),
             distrusted: Distrusted::default(),
+            tuning,
         })
     }
 

@@ -9,25 +9,13 @@
 //! prove themselves for longer.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Tuning;
 
 /// Runs that go on in one order: one for each of several readers at different places.
 const RUNS: usize = 8;
-/// A run that has proved nothing accepts steps this far before and behind its place.
-const NEARBY: u64 = 4;
-/// The furthest that files are named ahead, and that a step may come late.
-const MOST_AHEAD: u64 = 64;
-/// Of shards, which are large.
-const MOST_SHARDS_AHEAD: u64 = 4;
-/// A run is believed in when it has read so many.
-const PATIENCE: u64 = 3;
-/// The most that it takes, after runs that broke off.
-const MOST_PATIENCE: u64 = 48;
-/// After so many files were read elsewhere, twice as many as there may be readers, what a run named is not waited for.
-const QUIET_READS: u64 = 2 * RUNS as u64;
-/// Density is that of the last so many places, more or less.
-const MEMORY: u64 = 128;
-
 /// Why the order is likely to be followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Trust {
@@ -44,6 +32,7 @@ pub(super) struct RunId(pub(super) u64);
 /// The runs through one order.
 #[derive(Debug)]
 pub(super) struct Runs {
+    tuning: Arc<Tuning>,
     trust: Trust,
     runs: Vec<FileRun>,
     patience: u64,
@@ -87,22 +76,25 @@ impl FileRun {
     }
 
     /// How far a step is from where the run stands; `None` where it is none of its steps.
-    fn distance(&self, at: u64, patience: u64) -> Option<u64> {
+    fn distance(&self, at: u64, patience: u64, tuning: &Tuning) -> Option<u64> {
         let (late, reach) = match self.length >= patience {
-            true => ((2 * self.length).clamp(NEARBY, MOST_AHEAD), self.frontier),
-            false => (NEARBY, self.end),
+            true => (
+                (2 * self.length).clamp(tuning.nearby_files, tuning.most_files_ahead.max(tuning.nearby_files)),
+                self.frontier,
+            ),
+            false => (tuning.nearby_files, self.end),
         };
-        (at + late >= self.end && at <= reach + NEARBY).then(|| at.abs_diff(self.end))
+        (at + late >= self.end && at <= reach + tuning.nearby_files).then(|| at.abs_diff(self.end))
     }
 
     /// The run after a step; `None` where that was taken before.
-    fn stepped(&self, at: u64) -> Option<FileRun> {
+    fn stepped(&self, at: u64, memory: u64) -> Option<FileRun> {
         let mut run = self.clone();
-        run.step(at).then_some(run)
+        run.step(at, memory).then_some(run)
     }
 
     /// Takes a step; says whether it was one.
-    fn step(&mut self, at: u64) -> bool {
+    fn step(&mut self, at: u64, memory: u64) -> bool {
         if at >= self.end {
             let by = at + 1 - self.end;
             self.recent = self.recent.checked_shl(by.min(64) as u32).unwrap_or(0) | 1;
@@ -119,7 +111,7 @@ impl FileRun {
             self.start = self.start.min(at);
         }
         (self.read, self.length) = (self.read + 1, self.length + 1);
-        if self.passed > MEMORY {
+        if self.passed > memory {
             (self.read, self.passed) = (self.read / 2, self.passed / 2);
         }
         true
@@ -135,17 +127,19 @@ impl FileRun {
 }
 
 impl Runs {
-    pub(super) fn new(trust: Trust) -> Self {
-        let patience = if trust == Trust::Given { 1 } else { PATIENCE };
-        Runs { trust, runs: Vec::new(), patience }
+    pub(super) fn new(trust: Trust, tuning: Arc<Tuning>) -> Self {
+        let patience = if trust == Trust::Given { 1 } else { tuning.run_patience };
+        Runs { tuning, trust, runs: Vec::new(), patience }
     }
 
     /// The file at a place, below `end`, was read, as the `now`th file of any order: which ones to fetch ahead. With
     /// earned trust each is named once in a run, unless it was withdrawn.
     pub(super) fn read(&mut self, at: u64, end: u64, now: u64) -> Option<Named> {
-        let near = |(index, run): (usize, &FileRun)| Some((run.distance(at, self.patience)?, index));
+        let near = |(index, run): (usize, &FileRun)| Some((run.distance(at, self.patience, &self.tuning)?, index));
         let nearest = self.runs.iter().enumerate().filter_map(near).min();
-        let Some((stepped, index)) = nearest.map(|(_, index)| (self.runs[index].stepped(at), index)) else {
+        let Some((stepped, index)) =
+            nearest.map(|(_, index)| (self.runs[index].stepped(at, self.tuning.run_memory), index))
+        else {
             return self.begin(at, end, now);
         };
         match stepped {
@@ -159,10 +153,11 @@ impl Runs {
         }
     }
 
-    /// The runs that named files and read none while [`QUIET_READS`] were read elsewhere. What they named is named anew
-    /// when they go on.
+    /// The runs that named files and read none while [`Tuning::quiet_reads`] were read elsewhere. What they named is
+    /// named anew when they go on.
     pub(super) fn withdraw(&mut self, now: u64) -> Vec<RunId> {
-        let is_quiet = |run: &&mut FileRun| run.frontier > run.end && run.used + QUIET_READS <= now;
+        let quiet_reads = self.tuning.quiet_reads;
+        let is_quiet = |run: &&mut FileRun| run.frontier > run.end && run.used + quiet_reads <= now;
         let withdraw = |run: &mut FileRun| {
             run.withdrawn = run.frontier;
             run.frontier = run.end;
@@ -195,9 +190,9 @@ impl Runs {
             return;
         }
         if run.frontier.max(run.withdrawn).saturating_sub(run.end) > run.length {
-            self.patience = (self.patience * 2).min(MOST_PATIENCE);
-        } else if run.length > MOST_AHEAD {
-            self.patience = PATIENCE;
+            self.patience = (self.patience * 2).min(self.tuning.most_run_patience);
+        } else if run.length > self.tuning.most_files_ahead {
+            self.patience = self.tuning.run_patience;
         }
     }
 
@@ -209,9 +204,9 @@ impl Runs {
         let run = &mut self.runs[index];
         let (from, count) = match self.trust {
             _ if run.length < self.patience => return None,
-            Trust::Earned => (run.frontier, (2 * (run.length - 1)).min(MOST_AHEAD)),
+            Trust::Earned => (run.frontier, (2 * (run.length - 1)).min(self.tuning.most_files_ahead)),
             // Few, and what had no room may have it now.
-            Trust::Given => (run.end, run.length.min(MOST_SHARDS_AHEAD)),
+            Trust::Given => (run.end, run.length.min(self.tuning.most_shards_ahead)),
         };
         let to = (run.end + count).min(bound);
         if from >= to {
@@ -235,7 +230,7 @@ mod tests {
 
     /// What reading files in this order names ahead, step by step.
     fn check(trust: Trust, read: &[u64], end: u64, expected: &[&str]) {
-        let mut runs = Runs::new(trust);
+        let mut runs = Runs::new(trust, Arc::default());
         let show = |named: Option<Named>| named.map_or("-".to_owned(), |named| format!("{:?}", named.range));
         let shown: Vec<String> = (1..).zip(read).map(|(now, &at)| show(runs.read(at, end, now))).collect();
         assert_eq!(shown, expected);
@@ -243,7 +238,7 @@ mod tests {
 
     /// How many of the files were named before they were read, and how many were named and not read later.
     fn named(read: &[u64], end: u64) -> (usize, usize) {
-        let mut runs = Runs::new(Trust::Earned);
+        let mut runs = Runs::new(Trust::Earned, Arc::default());
         let (mut ahead, mut hits, mut seen) = (HashSet::new(), 0, HashSet::new());
         for (now, &at) in (1..).zip(read) {
             hits += usize::from(ahead.remove(&at));
@@ -264,12 +259,12 @@ mod tests {
 
     #[test]
     fn what_was_named_is_withdrawn_when_many_were_read_elsewhere_and_named_anew_when_the_run_goes_on() {
-        let mut runs = Runs::new(Trust::Earned);
+        let mut runs = Runs::new(Trust::Earned, Arc::default());
         let named: Vec<_> = (0..4).map(|at| runs.read(at, 1000, at)).collect();
         let Some(last) = named[3].clone() else { panic!("{named:?}") };
         assert_eq!(last.range, 7..10);
-        assert_eq!(runs.withdraw(3 + QUIET_READS - 1), []);
-        assert_eq!(runs.withdraw(3 + QUIET_READS), [last.run]);
+        assert_eq!(runs.withdraw(3 + runs.tuning.quiet_reads - 1), []);
+        assert_eq!(runs.withdraw(3 + runs.tuning.quiet_reads), [last.run]);
         assert!(!runs.have_named());
         assert_eq!(runs.withdraw(1000), []);
         assert_eq!(runs.read(4, 1000, 1001), Some(Named { range: 5..13, ..last }));
@@ -334,7 +329,7 @@ mod tests {
             read in prop::collection::vec(prop_oneof![0u64..40, 0u64..1 << 60], 0..300),
             end in prop_oneof![1u64..50, Just(u64::MAX)],
         ) {
-            let (mut runs, mut named) = (Runs::new(Trust::Earned), 0);
+            let (mut runs, mut named) = (Runs::new(Trust::Earned, Arc::default()), 0);
             for (steps, at) in read.into_iter().enumerate() {
                 let range = runs.read(at, end, steps as u64).map_or(0..0, |named| named.range);
                 named += range.end.saturating_sub(range.start);

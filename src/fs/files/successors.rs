@@ -7,13 +7,14 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use lru::LruCache;
 
-use super::Files;
 use super::file::to_read;
 use super::numbered::Numbered;
 use super::runs::{Named, RunId, Runs, Trust};
+use super::{Files, Tuning};
 use crate::base::Ino;
 use crate::read;
 use crate::tree::{Position, Shape, Tree};
@@ -24,6 +25,7 @@ const REMEMBERED: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
 /// What was read, in each of the orders that files can be read in.
 #[derive(Debug)]
 pub(super) struct Successors {
+    tuning: Arc<Tuning>,
     orders: LruCache<Order, Runs>,
     /// Orders with files named that no reader has come to, the last to be read at the back.
     naming: VecDeque<Order>,
@@ -50,8 +52,8 @@ enum Order {
 }
 
 impl Successors {
-    pub(super) fn new() -> Self {
-        Successors { orders: LruCache::new(REMEMBERED), naming: VecDeque::new(), reads: 0 }
+    pub(super) fn new(tuning: Arc<Tuning>) -> Self {
+        Successors { tuning, orders: LruCache::new(REMEMBERED), naming: VecDeque::new(), reads: 0 }
     }
 
     /// A file was read.
@@ -69,7 +71,10 @@ impl Successors {
     }
 
     fn step(&mut self, order: Order, trust: Trust, at: u64, end: u64) -> Option<Named> {
-        let named = self.orders.get_or_insert_mut(order.clone(), || Runs::new(trust)).read(at, end, self.reads)?;
+        let named = self
+            .orders
+            .get_or_insert_mut(order.clone(), || Runs::new(trust, self.tuning.clone()))
+            .read(at, end, self.reads)?;
         self.naming.retain(|other| *other != order);
         self.naming.push_back(order);
         Some(named)
@@ -78,7 +83,7 @@ impl Successors {
     /// The runs that have come to an end without a word.
     fn withdraw(&mut self) -> Vec<RunId> {
         let mut withdrawn = Vec::new();
-        let Successors { orders, naming, reads } = self;
+        let Successors { orders, naming, reads, .. } = self;
         naming.retain(|order| {
             let Some(runs) = orders.peek_mut(order) else { return false };
             withdrawn.extend(runs.withdraw(*reads));

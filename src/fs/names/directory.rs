@@ -67,9 +67,6 @@ enum Ordered {
     Behind(Behind),
 }
 
-/// The most listings ahead of walks that go on at once.
-const WALKS_AT_ONCE: usize = 8;
-
 /// Listings of a directory that may turn out to be wrong while it is read: more than a server has ways to be wrong.
 const MOST_DOUBTS: usize = 8;
 
@@ -144,7 +141,7 @@ impl Names {
         let mut way = std::iter::successors(Some(ino), up);
         let Some(above) = way.find(|&above| state.tree.prefix(above).as_ref() == Some(&ahead.below)) else { return };
         let room = state.tree.bytes() as u64 <= self.options.metadata_bytes;
-        if room && state.wide.len() < WALKS_AT_ONCE {
+        if room && (state.wide.len() as u64) < self.tuning.walks_at_once {
             self.begin_ahead(state, above, ahead);
         }
     }

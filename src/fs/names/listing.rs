@@ -1,11 +1,11 @@
 //! Listings going on: tasks that apply page after page to the tree, and signal each.
 //!
 //! There are two kinds. A directory's own listing is shared by all who wait for that directory; who goes away does not
-//! stop it, but it stops by itself when no program has waited for [`UNATTENDED_PAGES`] pages, so that one look-up in a
-//! directory of a hundred million objects does not list them all, or when no program waits and no page comes; pages
-//! without a name count for [`NAMELESS_COST`]. A wide listing brings everything below a directory, for a walk, for
-//! `listing=eager` or because it was asked to be refreshed. No program depends on a wide one alone: one that wants a
-//! directory that it has not come to lists that directory beside it, and is woken by both.
+//! stop it, but it stops by itself when no program has waited for [`self.tuning.unattended_pages`] pages, so that one
+//! look-up in a directory of a hundred million objects does not list them all, or when no program waits and no page
+//! comes; pages without a name count for [`Tuning::nameless_page_cost`]. A wide listing brings everything below a
+//! directory, for a walk, for `listing=eager` or because it was asked to be refreshed. No program depends on a wide one
+//! alone: one that wants a directory that it has not come to lists that directory beside it, and is woken by both.
 //!
 //! How far each goes is decided here; what to list ahead in [`walk`](super::walk), what to list again in
 //! [`upkeep`](super::upkeep).
@@ -25,28 +25,12 @@ use super::probe::entry_facts;
 use super::rest::LeftSlot;
 use super::state::State;
 use super::walk::Ahead;
-use super::{Failure, Names, Tried, report};
+use super::{Failure, Names, Tried, ms, report};
 use crate::base::{Ino, KeySpan};
 use crate::list::{self, ListScope, Order, Page, Trust};
 use crate::metrics::Metric;
 use crate::store::Error;
 use crate::tree::{Changes, Depth, Item, Listing, Standing};
-
-/// Pages that a directory's own listing goes on for while no program waits.
-const UNATTENDED_PAGES: u64 = 1000;
-
-/// How long a listing goes on while no program waits and no page comes. Pages of slow stores take a second or two.
-const UNATTENDED_WAIT: Duration = Duration::from_secs(5);
-
-/// As how many pages one counts that shows no name: it may be one of very many.
-const NAMELESS_COST: u64 = 60;
-
-/// Single names of one directory that are asked for at once while it is listed. The others wait for their turn, and
-/// nearly always for the page that settles them.
-const QUESTIONS: usize = 4;
-
-/// How long a listing ahead waits for the walk to follow.
-const WALK_PAUSE: Duration = Duration::from_secs(10);
 
 /// What a listing is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,9 +81,9 @@ impl Followed {
     }
 
     /// Waits until the walk has come near enough; false when it does not come.
-    async fn comes(&self) -> bool {
+    async fn comes(&self, pause: Duration) -> bool {
         while self.pace.lock().is_far_ahead() {
-            if tokio::time::timeout(WALK_PAUSE, self.step.notified()).await.is_err() {
+            if tokio::time::timeout(pause, self.step.notified()).await.is_err() {
                 return false;
             }
         }
@@ -255,13 +239,13 @@ impl ListTask {
     }
 
     /// Returns when no program has waited for a page for a while, if it is a listing that serves those who wait.
-    async fn left_alone(&self) {
+    async fn left_alone(&self, wait: Duration) {
         if !matches!(self.purpose, Purpose::Asked | Purpose::Ahead) {
             return std::future::pending().await;
         }
         loop {
             self.signal.closed().await;
-            tokio::time::sleep(UNATTENDED_WAIT).await;
+            tokio::time::sleep(wait).await;
             if self.signal.receiver_count() == 0 {
                 return;
             }
@@ -332,7 +316,7 @@ impl Names {
         // Where listings go from the beginning on, a part of one costs as much as all that lies before it too.
         let from = ahead.from.filter(|_| self.findings.trust() == Trust::Full);
         let order = if from.is_some() { Order::Key } else { Order::Arrival };
-        let walk = Followed::by(Pace::new(ahead.read));
+        let walk = Followed::by(Pace::new(ahead.read, self.tuning.clone()));
         let span = |listing: &Listing| {
             let all = KeySpan::below(&listing.prefix);
             (KeySpan { from: from.unwrap_or(all.from), before: all.before }, order)
@@ -359,7 +343,7 @@ impl Names {
             signal: watch::Sender::new(Progress::default()),
             over: watch::Sender::new(None),
             left: LeftSlot::default(),
-            questions: Arc::new(Semaphore::new(QUESTIONS)),
+            questions: Arc::new(Semaphore::new(usize::try_from(self.tuning.questions_at_once).unwrap_or(usize::MAX))),
             odd: OddLog::default(),
             walk,
         });
@@ -407,7 +391,7 @@ impl Names {
         let mut unattended = 0;
         loop {
             if let Some(walk) = &task.walk {
-                if !walk.comes().await {
+                if !walk.comes(ms(self.tuning.walk_pause_ms)).await {
                     return End::Unwanted;
                 }
                 pages.set_concurrency(walk.pace.lock().requests().min(self.options.list.concurrency));
@@ -415,7 +399,7 @@ impl Names {
             let page = tokio::select! {
                 biased;
                 page = pages.next() => page,
-                () = task.left_alone() => match self.stops_unattended(directory, task) {
+                () = task.left_alone(ms(self.tuning.unattended_ms)) => match self.stops_unattended(directory, task) {
                     true => return End::Unwanted,
                     false => continue,
                 },
@@ -439,7 +423,8 @@ impl Names {
                 return End::TooLarge;
             }
             task.signal.send_modify(|progress| progress.pages += 1);
-            let cost = if page.entries.is_empty() && page.prefixes.is_empty() { NAMELESS_COST } else { 1 };
+            let cost =
+                if page.entries.is_empty() && page.prefixes.is_empty() { self.tuning.nameless_page_cost } else { 1 };
             unattended = if task.signal.receiver_count() > 0 { 0 } else { unattended + cost };
             if self.is_done_with(directory, task, unattended) {
                 return End::Unwanted;
@@ -449,7 +434,9 @@ impl Names {
 
     fn is_done_with(&self, directory: Ino, task: &Arc<ListTask>, unattended: u64) -> bool {
         match task.purpose {
-            Purpose::Asked if unattended > UNATTENDED_PAGES || (unattended > 0 && task.over.receiver_count() > 0) => {
+            Purpose::Asked
+                if unattended > self.tuning.unattended_pages || (unattended > 0 && task.over.receiver_count() > 0) =>
+            {
                 self.stops_unattended(directory, task)
             }
             // What was listed first would be forgotten for what comes now.

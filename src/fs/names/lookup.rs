@@ -3,8 +3,8 @@
 //!
 //! Asking costs two requests, which the first page of a listing mostly makes needless; but it answers sooner than a
 //! full page does, and for a name in a huge directory long before the listing has come to it. So a listing that has
-//! just begun gets a [`HEAD_START`]. Of many names that are looked up at once in a directory that is being listed only
-//! a few are asked for; the others wait for their turn or for their page.
+//! just begun gets a head start ([`Tuning::head_start_ms`]). Of many names that are looked up at once in a directory
+//! that is being listed only a few are asked for; the others wait for their turn or for their page.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,19 +15,11 @@ use tokio::sync::Semaphore;
 
 use super::listing::{Behind, Joined, PageSignals, Progress, Since};
 use super::probe::Question;
-use super::{Entry, Errno, Failure, Names, Shape, State, Tried, Ttl, report};
+use super::{Entry, Errno, Failure, Names, Shape, State, Tried, Ttl, ms, report};
 use crate::base::{Ino, Key};
 use crate::metrics::Metric;
 use crate::store::{ErrorKind, HeadRequest};
 use crate::tree::{Lookup, Pin, View, split_version};
-
-/// How long the first page of a listing has before a single name is asked for beside it. Small directories are there
-/// by then; a full page takes several times as long.
-const HEAD_START: Duration = Duration::from_millis(10);
-
-/// How long the question for one name is left alone: then the directory is listed beside it, so that a failure of the
-/// one is not waited for before the other is tried.
-const LATE: Duration = Duration::from_secs(5);
 
 /// How long one way may be waited for once the other has failed, counted from the beginning.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -218,7 +210,8 @@ impl Names {
             }
             has_waited = true;
             let left = LONGEST.saturating_sub(self.clock.elapsed().saturating_sub(since)).max(LAST_MOMENT);
-            asking = wait(asking, waiting.map(|waiting| waiting.signals), left).await?;
+            let late = ms(self.tuning.late_question_ms);
+            asking = wait(asking, waiting.map(|waiting| waiting.signals), late, left).await?;
         }
     }
 
@@ -230,9 +223,10 @@ impl Names {
     ) -> impl Future<Output = Tried<bool>> + use<> {
         let begun = waiting.is_some_and(|waiting| waiting.signals.progress().pages == 0);
         let turns = waiting.map(|waiting| waiting.turns.clone());
+        let head_start = ms(self.tuning.head_start_ms);
         async move {
             if begun {
-                tokio::time::sleep(HEAD_START).await;
+                tokio::time::sleep(head_start).await;
             }
             let _turn = match turns {
                 Some(turns) => turns.acquire_owned().await.ok(),
@@ -313,7 +307,7 @@ impl Names {
 
     /// How long an answer of the store is believed by a look-up.
     fn believed_for(&self) -> Option<Duration> {
-        super::believed(self.ttl.get(), Duration::ZERO).fresh_for
+        super::believed(self.ttl.get(), Duration::ZERO, &self.tuning).fresh_for
     }
 
     /// The answer for an entry, and a reference for it.
@@ -372,7 +366,7 @@ impl Names {
 
 /// Waits for the listing's next page or for the answer to the question, whichever comes first. Where one of them fails,
 /// the other is waited for, but not for as long again.
-async fn wait(asking: Asking, listing: Option<PageSignals>, left: Duration) -> Tried<Asking> {
+async fn wait(asking: Asking, listing: Option<PageSignals>, late: Duration, left: Duration) -> Tried<Asking> {
     let watched = listing.clone();
     let page = async move {
         match listing {
@@ -384,7 +378,7 @@ async fn wait(asking: Asking, listing: Option<PageSignals>, left: Duration) -> T
     // Counted from here on: a listing that fails at the end has used up what the question had beside it.
     let over = tokio::time::sleep(left);
     match asking {
-        Asking::Now(mut question) if watched.is_none() => match tokio::time::timeout(LATE, &mut question).await {
+        Asking::Now(mut question) if watched.is_none() => match tokio::time::timeout(late, &mut question).await {
             Ok(answer) => answer.map(|_| Asking::Done),
             Err(_) => Ok(Asking::Late(question)),
         },

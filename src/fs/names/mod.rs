@@ -78,6 +78,7 @@ use self::state::State;
 use super::failure::{Failure, Tried, report, report_of_version};
 use super::lives::Lives;
 use super::options::LiveTtl;
+use super::tuning::{Tuning, ms};
 use super::{
     Attr, Context, Counting, DirEntry, DirHandle, Entry, Errno, FileKind, ListingMode, Options, Room, Symlinks, Ttl,
     XattrReply,
@@ -91,10 +92,6 @@ use crate::tree::{self, Believed, Shape, View};
 
 /// What "for ever" is to the kernel.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
-
-/// How long names that are there are believed under [`Ttl::EachOpen`]: a directory that was just read need not be asked
-/// for name by name. That one is missing is not believed at all.
-const GLANCE: Duration = Duration::from_secs(1);
 
 /// Names that were said to be absent, the last ones: the kernel can be told about them again, and who looks for one
 /// again is answered from the store once `negative-ttl` is over.
@@ -115,6 +112,7 @@ pub(super) struct Names {
     clock: Clock,
     runtime: Handle,
     options: Arc<Options>,
+    tuning: Arc<Tuning>,
 
     ttl: LiveTtl,
     /// What listings have found out about the server.
@@ -142,7 +140,7 @@ pub(super) struct Names {
 impl Names {
     /// Nothing is known yet, and nothing goes on before [`Names::start`].
     pub(super) fn new(context: &Context, lives: Arc<Lives>) -> Arc<Self> {
-        let Context { store, reader, metrics, clock, runtime, options } = context.clone();
+        let Context { store, reader, metrics, clock, runtime, options, tuning } = context.clone();
         let wake = Arc::new(Notify::new());
         Arc::new(Names {
             lives,
@@ -153,7 +151,7 @@ impl Names {
             runtime,
             ttl: LiveTtl::new(options.metadata_ttl),
             findings: Arc::default(),
-            state: Mutex::new(State::new(&options, wake.clone())),
+            state: Mutex::new(State::new(&options, &tuning, wake.clone())),
             options,
             directories: Mutex::default(),
             streams: Streams::new(),
@@ -164,7 +162,8 @@ impl Names {
             notifier: RwLock::default(),
             open_inodes: OnceLock::new(),
             odd: OddLog::default(),
-            failures: Failures::new(),
+            failures: Failures::new(&tuning),
+            tuning,
             wake,
         })
     }
@@ -197,7 +196,7 @@ impl Names {
             return;
         }
         self.ttl.set(metadata_ttl);
-        state.tree.set_believed(believed(metadata_ttl, negative_ttl));
+        state.tree.set_believed(believed(metadata_ttl, negative_ttl, &self.tuning));
         // Upkeep has another pace now.
         self.wake.notify_one();
     }
@@ -250,10 +249,10 @@ impl Names {
     }
 }
 
-fn believed(metadata_ttl: Ttl, negative_ttl: Duration) -> Believed {
+fn believed(metadata_ttl: Ttl, negative_ttl: Duration, tuning: &Tuning) -> Believed {
     let (fresh_for, absent_for, missing_for) = match metadata_ttl {
         Ttl::For(ttl) => (Some(ttl), Some(ttl), Some(negative_ttl)),
-        Ttl::EachOpen => (Some(GLANCE), Some(Duration::ZERO), Some(Duration::ZERO)),
+        Ttl::EachOpen => (Some(ms(tuning.glance_ms)), Some(Duration::ZERO), Some(Duration::ZERO)),
         Ttl::Indefinite => (None, None, None),
     };
     Believed { fresh_for, absent_for, missing_for }

@@ -6,25 +6,13 @@
 //! read, and some pages for each directory that they have opened, which would have cost one by itself. The latter is
 //! what leads a walk through directories of one file each, in whatever order it visits them.
 
+use std::sync::Arc;
+
 use lru::LruCache;
 
+use super::Tuning;
 use super::walk::Outcome;
 use crate::base::Ino;
-
-/// Entries that a listing may bring before the walk has used any of them.
-const ADVANCE: u64 = 32_000;
-
-/// Entries that it may bring for each one that was read, beside those.
-const PER_ENTRY: u64 = 4;
-
-/// And for each directory that was opened: four pages.
-const PER_DIRECTORY: u64 = 4000;
-
-/// Requests in flight ahead of a walk that was just recognised.
-const FIRST_REQUESTS: u64 = 4;
-
-/// Entries that a walk has to earn for one more.
-const PER_REQUEST: u64 = 8000;
 
 /// Directories that earn nothing when they are opened again: who polls a few does not walk.
 const REMEMBERED: usize = 1024;
@@ -32,6 +20,7 @@ const REMEMBERED: usize = 1024;
 /// The account of one listing.
 #[derive(Debug)]
 pub(super) struct Pace {
+    tuning: Arc<Tuning>,
     listed: u64,
     earned: u64,
     opened: LruCache<Ino, ()>,
@@ -39,8 +28,9 @@ pub(super) struct Pace {
 
 impl Pace {
     /// For a walk that has read so many entries while it was recognised.
-    pub(super) fn new(read: u64) -> Self {
-        Pace { listed: 0, earned: read * PER_ENTRY, opened: LruCache::unbounded() }
+    pub(super) fn new(read: u64, tuning: Arc<Tuning>) -> Self {
+        let earned = read * tuning.entries_per_read;
+        Pace { tuning, listed: 0, earned, opened: LruCache::unbounded() }
     }
 
     /// A page has come.
@@ -56,24 +46,25 @@ impl Pace {
             self.opened.pop_lru();
         }
         if new {
-            self.earned += PER_DIRECTORY;
+            self.earned += self.tuning.entries_per_directory;
         }
         new
     }
 
     /// Counts entries that were read.
     pub(super) fn read(&mut self, entries: u64) {
-        self.earned += entries * PER_ENTRY;
+        self.earned += entries * self.tuning.entries_per_read;
     }
 
     /// Whether all has been listed that the walk has earned.
     pub(super) fn is_far_ahead(&self) -> bool {
-        self.listed >= ADVANCE + self.earned
+        self.listed >= self.tuning.advance_entries + self.earned
     }
 
     /// Requests that may be in flight: what is when the walk ends was for nothing.
     pub(super) fn requests(&self) -> u32 {
-        u32::try_from(FIRST_REQUESTS + self.earned / PER_REQUEST).unwrap_or(u32::MAX)
+        u32::try_from(self.tuning.first_walk_requests + self.earned / self.tuning.entries_per_request)
+            .unwrap_or(u32::MAX)
     }
 
     /// How the listing turned out.
@@ -91,7 +82,7 @@ mod tests {
     /// A walk through directories of `files` each, in an order that is not the listing's, in steps of one round trip:
     /// what is listed costs no time, what is not costs a step. The directories that had to be listed by themselves.
     fn missed(directories: u64, files: u64) -> usize {
-        let mut pace = Pace::new(0);
+        let mut pace = Pace::new(0, Arc::default());
         let (mut listed, mut missed) = (0, 0);
         // A permutation, for 7919 is a prime that divides neither.
         let mut order = (0..directories).map(|n| n * 7919 % directories).peekable();
@@ -125,7 +116,7 @@ mod tests {
 
     #[test]
     fn who_polls_earns_no_more() {
-        let mut pace = Pace::new(10);
+        let mut pace = Pace::new(10, Arc::default());
         for _ in 0..1000 {
             for directory in 0..20 {
                 if pace.opened(Ino(directory)) {

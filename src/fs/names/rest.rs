@@ -24,30 +24,18 @@ use tokio::sync::Mutex;
 use super::directory::{OpenDirectory, Reading};
 use super::listing::ListTask;
 use super::probe::entry_facts;
-use super::{DirEntry, DirHandle, Failure, Names, Room, State, Tried, report};
+use super::{DirEntry, DirHandle, Failure, Names, Room, State, Tried, ms, report};
 use crate::base::{Ino, KeySpan, fnv1a};
 use crate::list::{self, ListScope, Order, Page, Pages, Trust};
 use crate::metrics::Metric;
 use crate::store::{ListEntry, ObjectKind};
 use crate::tree::{self, Depth, Kind, Nameable, Remainder, Take, Tree, View};
 
-/// Requests at once for all handles together. Each has up to four pages on their way: 64 pages are some 13 MB.
-const REQUESTS: u32 = 16;
-
 /// Handles that have pages on their way. The one that was read longest ago asks anew when it is read on.
 const STREAMS: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
 
 /// Places that a handle remembers to go back to.
 const MOST_MARKS: usize = 4096;
-
-/// What a directory's names take in memory, each, about.
-const NAME_BYTES: u64 = 128;
-
-/// Directories up to this many names are held, however full the memory is.
-const ALWAYS_HELD: u64 = if cfg!(test) { 512 } else { 4096 };
-
-/// How long a directory counts as too large that was so only for want of room beside others.
-const SQUEEZED: Duration = Duration::from_secs(60);
 
 /// How often, and for how long each time, a listing waits for the kernel to forget files before its directory counts as
 /// too large.
@@ -385,7 +373,8 @@ impl Names {
         let within = KeySpan { from: from.to_owned(), before: span.before.clone() };
         let scope = ListScope::directory(rest.prefix.as_str()).within(within).order(Order::Key);
         let given = &self.options.list;
-        let concurrency = given.concurrency.min(REQUESTS / self.streams.len().max(1) as u32).max(1);
+        let share = self.tuning.stream_requests / self.streams.len().max(1) as u64;
+        let concurrency = given.concurrency.min(u32::try_from(share).unwrap_or(u32::MAX)).max(1);
         let options = list::Options { concurrency, held_bytes: self.options.metadata_bytes / 2, ..given.clone() };
         list::pages(self.store.clone(), scope, &options).sharing(self.findings.clone())
     }
@@ -408,7 +397,7 @@ impl Names {
     pub(super) async fn outgrows_memory(&self, directory: Ino, task: &ListTask) -> bool {
         if task.listing.depth == Depth::Directory {
             let names = self.state.lock().tree.names_in(directory) as u64;
-            if names <= ALWAYS_HELD {
+            if names <= self.tuning.always_held_names {
                 return false;
             }
             if self.is_large(names) {
@@ -430,7 +419,7 @@ impl Names {
 
     /// Whether so many names of one directory are more than memory holds, also where there is nothing else in it.
     fn is_large(&self, names: u64) -> bool {
-        names * NAME_BYTES > self.options.metadata_bytes / 2
+        names * self.tuning.name_bytes > self.options.metadata_bytes / 2
     }
 
     /// A listing ends because it brings more than memory holds. What is left of its directory is read straight from the
@@ -450,7 +439,7 @@ impl Names {
             return self.cannot_stream(prefix);
         }
         let (now, names) = (self.clock.elapsed(), state.tree.names_in(directory) as u64);
-        let until = if self.is_large(names) { Duration::MAX } else { now + SQUEEZED };
+        let until = if self.is_large(names) { Duration::MAX } else { now + ms(self.tuning.squeezed_ms) };
         if state.large.found(directory, now, until) {
             tracing::warn!(
                 prefix,
@@ -554,7 +543,7 @@ impl Names {
     /// A directory that has become small is listed as others are.
     fn end_of_rest(&self, rest: &Rest, stretch: &Stretch) {
         let is_whole = rest.left.spans.iter().eq([&KeySpan::below(&rest.prefix)]);
-        if is_whole && stretch.next.index * NAME_BYTES < self.options.metadata_bytes / 4 {
+        if is_whole && stretch.next.index * self.tuning.name_bytes < self.options.metadata_bytes / 4 {
             self.state.lock().large.is_small(rest.directory);
         }
     }

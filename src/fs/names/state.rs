@@ -10,7 +10,7 @@ use super::large::LargeDirectories;
 use super::listing::ListTask;
 use super::upkeep::Uses;
 use super::walk::Walks;
-use super::{Believed, Failure, Names, Options, Tried, View, believed, tree};
+use super::{Believed, Failure, Names, Options, Tried, Tuning, View, believed, tree};
 use crate::base::Ino;
 use crate::list::Trust;
 use crate::metrics::Metric;
@@ -36,14 +36,14 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(options: &Options, wake: Arc<Notify>) -> State {
+    pub(super) fn new(options: &Options, tuning: &Arc<Tuning>, wake: Arc<Notify>) -> State {
         State {
-            tree: Tree::new(tree_options(options)),
+            tree: Tree::new(tree_options(options, tuning)),
             tasks: HashMap::new(),
             wide: Vec::new(),
             doubted: 0,
             everything_at: None,
-            walks: Walks::new(),
+            walks: Walks::new(tuning.clone()),
             uses: Uses::new(wake),
             large: LargeDirectories::new(),
             counted: 0,
@@ -51,8 +51,8 @@ impl State {
     }
 }
 
-fn tree_options(options: &Options) -> tree::Options {
-    let Believed { fresh_for, absent_for, missing_for } = believed(options.metadata_ttl, options.negative_ttl);
+fn tree_options(options: &Options, tuning: &Tuning) -> tree::Options {
+    let Believed { fresh_for, absent_for, missing_for } = believed(options.metadata_ttl, options.negative_ttl, tuning);
     tree::Options {
         bucket: options.bucket.clone(),
         prefix: options.prefix.clone(),

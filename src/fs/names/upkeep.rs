@@ -18,18 +18,12 @@ use lru::LruCache;
 use tokio::sync::Notify;
 
 use super::listing::{Joined, ListTask, Purpose, Since};
-use super::{Failure, ListingMode, Names, State, Tried, Ttl};
+use super::{Failure, ListingMode, Names, State, Tried, Ttl, ms};
 use crate::base::Ino;
 use crate::tree::{Depth, Evicted, LastListing, Referred, TreePart};
 
 /// Directories that are watched: those used last.
 const WATCHED: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
-
-/// Of these, how many are listed in the background at once.
-const AT_ONCE: usize = 8;
-
-/// How often the background looks at most, and at least.
-const PERIODS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(5));
 
 /// Listings of one directory in a row that a refresh waits for where others take them over.
 const MOST_TAKEN_OVER: usize = 8;
@@ -212,9 +206,11 @@ impl Names {
 
     /// How often it is looked at what must be done.
     fn period(&self) -> Duration {
+        let least = ms(self.tuning.least_period_ms);
+        let most = ms(self.tuning.most_period_ms).max(least);
         match self.ttl.get() {
-            Ttl::For(ttl) => (ttl / 16).clamp(PERIODS.0, PERIODS.1),
-            Ttl::EachOpen | Ttl::Indefinite => PERIODS.1,
+            Ttl::For(ttl) => (ttl / 16).clamp(least, most),
+            Ttl::EachOpen | Ttl::Indefinite => most,
         }
     }
 
@@ -322,7 +318,8 @@ impl Names {
             None if !state.wide.is_empty() => Age::Young,
             None => Age::Over,
         };
-        for ino in state.uses.due(AT_ONCE.saturating_sub(busy), age) {
+        let at_once = usize::try_from(self.tuning.renewals_at_once).unwrap_or(usize::MAX);
+        for ino in state.uses.due(at_once.saturating_sub(busy), age) {
             self.begin(state, ino, Depth::Directory, Purpose::Upkeep);
         }
     }
@@ -359,7 +356,7 @@ async fn keep_up(names: Weak<Names>, wake: Arc<Notify>) {
         let Some(names) = names.upgrade() else { return };
         names.renew();
         names.evict().await;
-        let pause = if names.shed() { Some(PERIODS.0) } else { names.pause() };
+        let pause = if names.shed() { Some(ms(names.tuning.least_period_ms)) } else { names.pause() };
         drop(names);
         match pause {
             // Woken or not: there may be something to do.

@@ -13,14 +13,11 @@
 //! Advice that was not followed makes the next one for that directory wait for twice as many children.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use lru::LruCache;
 
-/// Children of one directory that have to be listed before the rest is.
-const PATIENCE: u32 = 2;
-
-/// The most that it takes, after advice that was not followed.
-const MOST_PATIENCE: u32 = 64;
+use super::Tuning;
 
 /// Directories whose children are remembered: those of several walks at once, with all the levels they are in.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
@@ -59,6 +56,7 @@ pub(super) enum Outcome {
 /// The walks going on.
 #[derive(Debug)]
 pub(super) struct Walks {
+    tuning: Arc<Tuning>,
     parents: LruCache<Box<str>, Parent>,
 }
 
@@ -68,23 +66,23 @@ struct Parent {
     /// The prefix of the child that the walk is in.
     last: Box<str>,
     /// How many had to be listed since the last advice.
-    unlisted: u32,
+    unlisted: u64,
     to_and_fro: bool,
-    patience: u32,
+    patience: u64,
     read: u64,
 }
 
 impl Parent {
-    fn new(child: &str, known: Known) -> Self {
-        let unlisted = u32::from(known == Known::Unlisted);
-        Parent { last: child.into(), unlisted, to_and_fro: false, patience: PATIENCE, read: 0 }
+    fn new(child: &str, known: Known, patience: u64) -> Self {
+        let unlisted = u64::from(known == Known::Unlisted);
+        Parent { last: child.into(), unlisted, to_and_fro: false, patience, read: 0 }
     }
 
     /// The walk goes on to another child.
     fn step(&mut self, below: &str, child: &str, known: Known) -> Option<Ahead> {
         self.to_and_fro |= *child < *self.last;
         self.last = child.into();
-        self.unlisted += u32::from(known == Known::Unlisted);
+        self.unlisted += u64::from(known == Known::Unlisted);
         if known != Known::Unlisted || self.unlisted < self.patience {
             return None;
         }
@@ -95,8 +93,8 @@ impl Parent {
 }
 
 impl Walks {
-    pub(super) fn new() -> Self {
-        Walks { parents: LruCache::new(REMEMBERED) }
+    pub(super) fn new(tuning: Arc<Tuning>) -> Self {
+        Walks { tuning, parents: LruCache::new(REMEMBERED) }
     }
 
     /// A directory was opened; its prefix ends in `/`. That is a step among the children of each directory above it:
@@ -108,7 +106,7 @@ impl Walks {
                 // What lies above has been here before.
                 Some(parent) if *parent.last == *child => return None,
                 Some(parent) => return parent.step(below, child, known),
-                None => drop(self.parents.put(below.into(), Parent::new(child, known))),
+                None => drop(self.parents.put(below.into(), Parent::new(child, known, self.tuning.walk_patience))),
             }
             child = below;
         }
@@ -136,8 +134,8 @@ impl Walks {
     pub(super) fn over(&mut self, below: &str, outcome: Outcome) {
         let Some(parent) = self.parents.peek_mut(below) else { return };
         parent.patience = match outcome {
-            Outcome::Followed => PATIENCE,
-            Outcome::Ignored => (parent.patience * 2).min(MOST_PATIENCE),
+            Outcome::Followed => self.tuning.walk_patience,
+            Outcome::Ignored => (parent.patience * 2).min(self.tuning.most_walk_patience),
         };
     }
 }
@@ -156,7 +154,7 @@ mod tests {
     /// Opens directories one after the other, and shows which listings that leads to. What an advised listing covers
     /// is complete from then on.
     fn check<'a>(opened: impl IntoIterator<Item = &'a str>, expected: &[&str]) {
-        let mut walks = Walks::new();
+        let mut walks = Walks::new(Arc::default());
         let mut ahead: Vec<Ahead> = Vec::new();
         for prefix in opened {
             let covered = |ahead: &Ahead| {
@@ -202,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_needs_no_listing_is_no_reason() {
-        let mut walks = Walks::new();
+        let mut walks = Walks::new(Arc::default());
         for (prefix, known) in [("p/a/", Known::Complete), ("p/b/", Known::Coming), ("p/c/", Known::Unlisted)] {
             assert_eq!(walks.opened(prefix, known), None, "{prefix}");
         }
@@ -211,7 +209,7 @@ mod tests {
 
     #[test]
     fn what_was_read_below_is_told_with_the_advice() {
-        let mut walks = Walks::new();
+        let mut walks = Walks::new(Arc::default());
         walks.opened("p/a/", Known::Unlisted);
         walks.read("p/a/", 10);
         walks.read("p/a/x/", 5);
@@ -222,7 +220,7 @@ mod tests {
 
     #[test]
     fn advice_that_was_ignored_makes_it_wait_longer() {
-        let mut walks = Walks::new();
+        let mut walks = Walks::new(Arc::default());
         let mut names = (0..).map(|n| format!("p/{n:04}/"));
         let mut needed = |walks: &mut Walks| {
             (1..).find(|_| walks.opened(&names.next().unwrap(), Known::Unlisted).is_some()).unwrap()
