@@ -7,6 +7,7 @@
 //! | `clock` | the only place that reads a clock |
 //! | `foreign` | text that others wrote, shown escaped |
 //! | `hash` | a hash that is the same in every process and version |
+//! | `jobs` | jobs by number |
 //! | `key` | what names an object |
 //! | `range` | half-open byte ranges |
 //! | `size` | sizes as people write them |
@@ -16,6 +17,7 @@
 mod clock;
 mod foreign;
 mod hash;
+mod jobs;
 mod key;
 mod range;
 mod size;
@@ -25,6 +27,7 @@ mod tuning;
 pub use clock::{Clock, Timestamp};
 pub use foreign::{Foreign, escape_json, escape_text};
 pub use hash::fnv1a;
+pub use jobs::Jobs;
 pub use key::{BucketName, ETag, Ino, Key};
 pub use range::ByteRange;
 pub use size::{ByteSize, ParseSizeError};

@@ -1,6 +1,5 @@
 //! The jobs: taken, queued, run side by side, told about, cancelled, and forgotten some time after their end.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -13,6 +12,7 @@ use super::status::{JobId, Objects, Place, Problem, Progress, State, Status};
 use super::work::{Stopped, Work, Written};
 use super::{Buckets, Options};
 use super::{object, prefix};
+use crate::base::Jobs;
 use crate::store::Result;
 
 /// Jobs under way at once; others wait in the order they came.
@@ -40,15 +40,7 @@ struct Shared {
     requests: Arc<Semaphore>,
     written: broadcast::Sender<Written>,
 
-    jobs: Mutex<Jobs>,
-}
-
-#[derive(Debug, Default)]
-struct Jobs {
-    last: u64,
-    all: BTreeMap<JobId, Job>,
-    /// Those of them that have ended, the first to end in front.
-    ended: VecDeque<JobId>,
+    jobs: Mutex<Jobs<Job>>,
 }
 
 #[derive(Debug)]
@@ -67,7 +59,7 @@ impl Copier {
             requests: Arc::new(Semaphore::new(options.requests.max(1))),
             written: broadcast::Sender::new(UNHEARD),
             options,
-            jobs: Mutex::default(),
+            jobs: Mutex::new(Jobs::new(MOST_LIVE, KEPT)),
         }))
     }
 
@@ -78,15 +70,13 @@ impl Copier {
     pub fn start(&self, request: Request) -> Result<JobId> {
         request.check()?;
         let (cancelled, stop) = watch::channel(false);
-        let mut jobs = self.0.jobs.lock();
-        if jobs.all.len() - jobs.ended.len() >= MOST_LIVE {
-            return Err(invalid(format!("{MOST_LIVE} copies have not ended; wait for one, or cancel one")));
-        }
-        jobs.last += 1;
-        let id = JobId(jobs.last);
-        let status = watch::Sender::new(queued(id, &request));
-        jobs.all.insert(id, Job { status: status.clone(), cancelled });
-        drop(jobs);
+        let status = watch::Sender::new(queued(&request));
+        let enter = |number| {
+            status.send_modify(|status| status.job = JobId(number));
+            Job { status: status.clone(), cancelled }
+        };
+        let too_many = || invalid(format!("{MOST_LIVE} copies have not ended; wait for one, or cancel one"));
+        let id = JobId(self.0.jobs.lock().enter(enter).ok_or_else(too_many)?);
         let shared = self.0.clone();
         let span = tracing::debug_span!("copy", job = id.0, key = request.source.key);
         self.0.runtime.spawn(async move { shared.run(id, request, status, stop).await }.instrument(span));
@@ -95,24 +85,24 @@ impl Copier {
 
     /// How far a job is; `None` when there is none of this number, or it ended long ago.
     pub fn status(&self, id: JobId) -> Option<Status> {
-        self.0.jobs.lock().all.get(&id).map(|job| job.status.borrow().clone())
+        self.0.jobs.lock().get(id.0).map(|job| job.status.borrow().clone())
     }
 
     /// The status of a job as it changes. It lasts as long as a caller holds it.
     pub fn watch(&self, id: JobId) -> Option<watch::Receiver<Status>> {
-        self.0.jobs.lock().all.get(&id).map(|job| job.status.subscribe())
+        self.0.jobs.lock().get(id.0).map(|job| job.status.subscribe())
     }
 
     /// Every job that is still told about, the oldest first.
     pub fn list(&self) -> Vec<Status> {
-        self.0.jobs.lock().all.values().map(|job| job.status.borrow().clone()).collect()
+        self.0.jobs.lock().iter().map(|job| job.status.borrow().clone()).collect()
     }
 
     /// Asks a job to stop, and returns whether there was one to stop. It ends soon after, when its parts are aborted;
     /// an object that is just being written may still be.
     pub fn cancel(&self, id: JobId) -> bool {
         let jobs = self.0.jobs.lock();
-        jobs.all.get(&id).is_some_and(|job| {
+        jobs.get(id.0).is_some_and(|job| {
             job.cancelled.send_replace(true);
             !job.status.borrow().state.is_ended()
         })
@@ -143,10 +133,11 @@ impl Copier {
     }
 }
 
-fn queued(id: JobId, request: &Request) -> Status {
+/// The status of a request whose job has no number yet.
+fn queued(request: &Request) -> Status {
     let Request { source, destination, .. } = request;
     Status {
-        job: id,
+        job: JobId(0),
         state: State::Queued,
         source: Place {
             bucket: source.bucket.to_string(),
@@ -189,14 +180,7 @@ impl Shared {
             _ => tracing::info!(job = id.0, cancelled = outcome.is_err(), "a copy ended"),
         }
         // Who sees the end may ask for the next job at once.
-        let mut jobs = self.jobs.lock();
-        jobs.ended.push_back(id);
-        if jobs.ended.len() > KEPT
-            && let Some(oldest) = jobs.ended.pop_front()
-        {
-            jobs.all.remove(&oldest);
-        }
-        drop(jobs);
+        self.jobs.lock().end(id.0);
         status.send_modify(|status| match outcome {
             Ok(()) => status.state = State::Done,
             Err(Stopped::Cancelled) => status.state = State::Cancelled,

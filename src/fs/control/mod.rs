@@ -182,7 +182,7 @@ impl Control {
             runtime,
             options,
             surroundings: OnceLock::new(),
-            prefetches: Prefetches::default(),
+            prefetches: Prefetches::new(),
             pins: Mutex::default(),
             copies: Copies::default(),
             results: Mutex::default(),

@@ -4,7 +4,6 @@
 //! decided by the reader, behind what programs wait for. A job fills at most as much of the memory as may be filled
 //! ahead of readers: more would push out what it fetched first, so files beyond that are skipped, and counted.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,7 +17,7 @@ use tokio::task::AbortHandle;
 use super::files::FilesBelow;
 use super::paths::Held;
 use super::{Control, Done, MOST_WAIT};
-use crate::base::Ino;
+use crate::base::{Ino, Jobs};
 use crate::control::{Job, JobState, Kind, Prefetch, Prefetched, Prefetching, Refusal};
 use crate::fs::failure::{Failure, Tried, report};
 use crate::fs::files::to_read;
@@ -33,17 +32,9 @@ const MOST_FAILURES: usize = 16;
 const MOST_RUNNING: usize = 16;
 const MOST_ENDED: usize = 64;
 
-/// All jobs of the mount.
-#[derive(Debug, Default)]
-pub(super) struct Prefetches {
-    jobs: Mutex<Jobs>,
-}
-
-#[derive(Debug, Default)]
-struct Jobs {
-    last: u64,
-    all: BTreeMap<u64, LiveJob>,
-}
+/// All prefetches of the mount.
+#[derive(Debug)]
+pub(super) struct Prefetches(Mutex<Jobs<LiveJob>>);
 
 #[derive(Debug)]
 struct LiveJob {
@@ -89,42 +80,38 @@ impl JobProgress {
 }
 
 impl Prefetches {
+    pub(super) fn new() -> Self {
+        Prefetches(Mutex::new(Jobs::new(MOST_RUNNING, MOST_ENDED)))
+    }
+
     /// How many go on, and how many have ended of those remembered.
     pub(super) fn counts(&self) -> Value {
-        let jobs = self.jobs.lock();
-        let running = jobs.all.values().filter(|job| job.progress.state() == JobState::Running).count();
-        json!({"running": running, "ended": jobs.all.len() - running})
+        let jobs = self.0.lock();
+        json!({"running": jobs.live(), "ended": jobs.ended()})
     }
 
     fn enter(&self) -> Done<(u64, Arc<JobProgress>)> {
-        let mut jobs = self.jobs.lock();
-        let is_over = |entry: &LiveJob| entry.progress.state() != JobState::Running;
-        let ended: Vec<u64> = jobs.all.iter().filter(|(_, entry)| is_over(entry)).map(|(&job, _)| job).collect();
-        if jobs.all.len() - ended.len() >= MOST_RUNNING {
-            let sentence = format!("{MOST_RUNNING} prefetches go on already: wait for one, or cancel it");
-            return Err(Refusal::new(Kind::Busy, sentence));
-        }
-        let forgotten = ended.len().saturating_sub(MOST_ENDED);
-        for job in &ended[..forgotten] {
-            jobs.all.remove(job);
-        }
-        jobs.last += 1;
-        let job = jobs.last;
-        let progress = JobProgress {
+        let progress = Arc::new(JobProgress {
             so_far: Mutex::default(),
             fitting_bytes: AtomicU64::new(0),
             state: watch::Sender::new(JobState::Running),
-        };
-        let progress = Arc::new(progress);
-        jobs.all.insert(job, LiveJob { progress: progress.clone(), task: None });
+        });
+        let enter = |_| LiveJob { progress: progress.clone(), task: None };
+        let sentence = || format!("{MOST_RUNNING} prefetches go on already: wait for one, or cancel it");
+        let job = self.0.lock().enter(enter).ok_or_else(|| Refusal::new(Kind::Busy, sentence()))?;
         Ok((job, progress))
     }
 
     fn get(&self, job: u64) -> Done<Arc<JobProgress>> {
-        let jobs = self.jobs.lock();
-        let entry = jobs.all.get(&job);
         let missing = || Refusal::new(Kind::Missing, format!("there is no prefetch {job}, or it ended long ago"));
-        entry.map(|entry| entry.progress.clone()).ok_or_else(missing)
+        self.0.lock().get(job).map(|entry| entry.progress.clone()).ok_or_else(missing)
+    }
+
+    /// A job has ended in this way, unless it had before.
+    fn end(&self, job: u64, progress: &JobProgress, state: JobState) {
+        // Who sees the end may ask for the next job at once.
+        self.0.lock().end(job);
+        progress.end(state);
     }
 }
 
@@ -135,9 +122,9 @@ impl Control {
             return Err(Refusal::new(Kind::Off, "prefetch: with memory-cache=off nothing stays in memory"));
         }
         let (job, progress) = self.prefetches.enter()?;
-        let fetching = fetch_all(self.clone(), what.paths, on, progress);
+        let fetching = fetch_all(self.clone(), what.paths, on, (job, progress));
         let task = self.runtime.spawn(fetching).abort_handle();
-        if let Some(entry) = self.prefetches.jobs.lock().all.get_mut(&job) {
+        if let Some(entry) = self.prefetches.0.lock().get_mut(job) {
             entry.task = Some(task);
         }
         self.prefetch_status(&Job { job, wait: what.wait }).await
@@ -158,26 +145,30 @@ impl Control {
     /// Ends a job; what it has fetched stays.
     pub(super) fn cancel_prefetch(&self, job: &Job) -> Done<Prefetching> {
         let progress = self.prefetches.get(job.job)?;
-        let task = self.prefetches.jobs.lock().all.get_mut(&job.job).and_then(|entry| entry.task.take());
+        let task = self.prefetches.0.lock().get_mut(job.job).and_then(|entry| entry.task.take());
         task.iter().for_each(AbortHandle::abort);
-        progress.end(JobState::Cancelled);
+        self.prefetches.end(job.job, &progress, JobState::Cancelled);
         let so_far = progress.so_far.lock().clone();
         Ok(Prefetching { job: job.job, state: progress.state(), so_far })
     }
 }
 
 /// Ends a job whatever becomes of its task.
-struct JobEnd<'a>(&'a JobProgress);
+struct JobEnd<'a> {
+    prefetches: &'a Prefetches,
+    job: u64,
+    progress: &'a JobProgress,
+}
 
 impl Drop for JobEnd<'_> {
     fn drop(&mut self) {
-        self.0.end(JobState::Cancelled);
+        self.prefetches.end(self.job, self.progress, JobState::Cancelled);
     }
 }
 
 /// Fetches all files below these paths, in their order.
-async fn fetch_all(control: Arc<Control>, paths: Vec<String>, on: Ino, progress: Arc<JobProgress>) {
-    let _end = JobEnd(&progress);
+async fn fetch_all(control: Arc<Control>, paths: Vec<String>, on: Ino, (job, progress): (u64, Arc<JobProgress>)) {
+    let _end = JobEnd { prefetches: &control.prefetches, job, progress: &progress };
     let mut under_way = FuturesUnordered::new();
     for path in paths {
         let found = match control.find(Some(&path), on).await {
@@ -214,7 +205,7 @@ async fn fetch_all(control: Arc<Control>, paths: Vec<String>, on: Ino, progress:
         }
     }
     while under_way.next().await.is_some() {}
-    progress.end(JobState::Done);
+    control.prefetches.end(job, &progress, JobState::Done);
 }
 
 /// Fetches a file, if it fits into what the job may fill.
