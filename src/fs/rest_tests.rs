@@ -8,12 +8,12 @@ use rand::{Rng, SeedableRng};
 
 use super::tests::{Bed, readdir};
 use super::*;
-use crate::base::Timestamp;
+use crate::base::{Key, Timestamp};
 use crate::store::layers::{KeyOrder, QuirkStore, Quirks, StartAfter};
 use crate::store::memory::MemoryStore;
 use crate::store::{
     ErrorKind, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, ObjectKind,
-    Result as StoreResult,
+    Result as StoreResult, Tags,
 };
 
 /// A limit that holds some 4000 names of one directory.
@@ -419,6 +419,14 @@ impl Store for Numbers {
         entries.truncate(most as usize);
         let next = entries.last().filter(|_| is_more).map(|entry| entry.key.clone());
         Ok(ListPage { entries, next, ..ListPage::default() })
+    }
+
+    async fn symlink_target(&self, _: &Key) -> StoreResult<String> {
+        Err(Error::new(ErrorKind::Unsupported, "these are no symlinks"))
+    }
+
+    async fn tags(&self, _: &Key, _: Option<&str>) -> StoreResult<Tags> {
+        Err(Error::new(ErrorKind::Unsupported, "these objects have no tags"))
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use ossmount::base::Key;
 use ossmount::store::memory::MemoryStore;
-use ossmount::store::{GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Result, Store};
+use ossmount::store::{GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Result, Store, Tags};
 use tokio::sync::watch;
 
 /// Over a store in memory: GETs of keys that hold `gated` wait until the gate is opened, those of keys that hold
@@ -60,5 +60,9 @@ impl Store for Gate {
 
     async fn symlink_target(&self, key: &Key) -> Result<String> {
         self.inner.symlink_target(key).await
+    }
+
+    async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {
+        self.inner.tags(key, version).await
     }
 }

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt;
+use ossmount::base::Key;
 use ossmount::emulator::{Generator, GeneratorKind};
 use ossmount::list::{self, ListScope, Order};
 use ossmount::store::{
-    Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, ObjectMeta, Result, Store,
+    Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, ObjectMeta, Result,
+    Store, Tags,
 };
 
 /// What every page takes.
@@ -92,6 +94,14 @@ impl Store for Listed {
         tokio::time::sleep(PAGE_TIME).await;
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         Ok(self.page(&request))
+    }
+
+    async fn symlink_target(&self, _: &Key) -> Result<String> {
+        Err(Error::new(ErrorKind::Unsupported, "lists only"))
+    }
+
+    async fn tags(&self, _: &Key, _: Option<&str>) -> Result<Tags> {
+        Err(Error::new(ErrorKind::Unsupported, "lists only"))
     }
 }
 

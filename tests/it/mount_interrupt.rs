@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use ossmount::base::Key;
 use ossmount::fs::{DirectIo, Ttl};
 use ossmount::store::memory::MemoryStore;
-use ossmount::store::{GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Result, Store};
+use ossmount::store::{GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Result, Store, Tags};
 use tokio::sync::watch;
 
 use crate::bed::{Bed, Recipe};
@@ -75,6 +75,11 @@ impl Store for Silence {
     async fn symlink_target(&self, key: &Key) -> Result<String> {
         self.pass(format!("SYMLINK {}", key.as_str())).await;
         self.inner.symlink_target(key).await
+    }
+
+    async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {
+        self.pass(format!("TAGS {}", key.as_str())).await;
+        self.inner.tags(key, version).await
     }
 }
 

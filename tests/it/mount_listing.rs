@@ -16,7 +16,7 @@ use ossmount::emulator::{Emulator, GeneratedBucket, Generator, GeneratorKind, Op
 use ossmount::fs::{ListingMode, Ttl};
 use ossmount::metrics::Metric;
 use ossmount::store::memory::{MemoryStore, Request};
-use ossmount::store::{GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Result, Store};
+use ossmount::store::{GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Result, Store, Tags};
 use tokio::sync::Semaphore;
 
 use crate::bed::{Bed, Recipe};
@@ -68,6 +68,10 @@ impl Store for Turnstile {
 
     async fn symlink_target(&self, key: &Key) -> Result<String> {
         self.inner.symlink_target(key).await
+    }
+
+    async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {
+        self.inner.tags(key, version).await
     }
 }
 
