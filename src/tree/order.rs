@@ -171,11 +171,6 @@ impl Tree {
         self.orders.get(&id).map(|order| order.state)
     }
 
-    /// The directory that a list belongs to.
-    pub fn directory_of(&self, id: OrderId) -> Option<Ino> {
-        Some(self.nodes.at(self.orders.get(&id)?.directory).ino)
-    }
-
     /// The entry above a directory; the root is above itself.
     pub fn parent(&self, ino: Ino) -> Option<Ino> {
         Some(self.nodes.at(self.nodes.at(self.find_ino(ino)?).parent).ino)
