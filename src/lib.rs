@@ -81,6 +81,13 @@
 //! `copy/parts.rs` copies parts, and what was written appears in the tree.
 //!
 //! The [`manual`] holds the essays: semantics, reading, listing, control, defaults and why, kernel traps.
+//!
+//! # What is stable
+//!
+//! Versions follow semantic versioning for what users see: the commands, the options in all their forms, the control
+//! requests with their JSON, the names and units of figures, and the semantics in [`manual::semantics`]. The Rust
+//! interface of this library serves the binary, its tests and its benchmarks. No item of it is stable: any release may
+//! change or remove it. Programs that want to talk to a mount use the [control requests](manual::control).
 // These macros panic where the output is closed or full, and no output may end a daemon whose mount stands.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
