@@ -53,7 +53,7 @@
 //! | Which file is fetched next? | `fs/successors.rs` |
 //! | Who gets memory for reading, and who gives it back? | `read/budget.rs`, `app/daemon/pressure.rs` |
 //! | How are bytes checked? | `read/integrity.rs`, `read/version.rs`, `store/ops/fit.rs` |
-//! | What happens at kill -9? | `app/daemon/supervise.rs`, `fs/ledger/mod.rs`, `fs/resume.rs`, `fuse/kept.rs` |
+//! | What happens at kill -9? | `app/daemon/supervise.rs`, `fs/ledger/mod.rs`, `fs/resume.rs`, `fuse/resume_session.rs` |
 //! | What happens at SIGTERM and SIGHUP? | `app/daemon/signals.rs`, `app/daemon/reload.rs` |
 //! | When is the store said not to answer? | `metrics/pulse.rs`; `app/daemon/health.rs` tells it |
 //! | What is logged, where and in which form? | `app/daemon/log/mod.rs` |

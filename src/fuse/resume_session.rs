@@ -14,13 +14,12 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
-use fuser::{Config, InitFlags, KernelConfig, Session, SessionACL};
+use fuser::{Config, Filesystem, InitFlags, KernelConfig, Session, SessionACL};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use serde::{Deserialize, Serialize};
 
 use super::Options;
 use super::attach::Point;
-use super::ops::Kernel;
 
 /// The note in the ledger that says where the mount is.
 pub(super) const MOUNT: &str = "mount";
@@ -88,13 +87,13 @@ impl Spot {
 }
 
 /// A session on a device on which the kernel has agreed to these terms already.
-pub(super) fn session(
-    kernel: Kernel,
+pub(super) fn session<FS: Filesystem>(
+    kernel: FS,
     device: &OwnedFd,
     terms: Terms,
     acl: SessionACL,
     config: Config,
-) -> io::Result<Session<Kernel>> {
+) -> io::Result<Session<FS>> {
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
     let mut ours = File::from(ours);
     ours.write_all(&terms.request())?;
@@ -120,32 +119,6 @@ pub(super) fn ask_again(device: &OwnedFd) -> io::Result<()> {
     notice[4..8].copy_from_slice(&RESEND.to_ne_bytes());
     nix::unistd::write(device, &notice)?;
     Ok(())
-}
-
-nix::ioctl_write_ptr!(backing_close, 229, 2, u32);
-
-/// A file that the kernel knows under a number, until this is dropped.
-#[derive(Debug)]
-pub(super) struct Registered {
-    pub(super) number: u32,
-    device: std::sync::Arc<OwnedFd>,
-}
-
-impl Registered {
-    /// Takes a number over, which the kernel has given out on this device.
-    pub(super) fn new(number: u32, device: &std::sync::Arc<OwnedFd>) -> Self {
-        Registered { number, device: device.clone() }
-    }
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        // SAFETY: the kernel reads a number from the pointer, which is valid.
-        if let Err(errno) = unsafe { backing_close(self.device.as_raw_fd(), &raw const self.number) } {
-            // After the end of the mount the number is gone as well.
-            tracing::debug!(%errno, number = self.number, "the kernel does not let go of a file");
-        }
-    }
 }
 
 #[cfg(test)]
