@@ -1,7 +1,7 @@
 //! ossmount mounts an Alibaba Cloud OSS bucket (or an S3-compatible one) read-only through FUSE.
 //!
 //! This page is the map of the house. Each room is one module with one duty; the arrows between them point one way
-//! and `tests/it/arrows.rs` fails on any other.
+//! and `tests/it/house/arrows.rs` fails on any other.
 //!
 //! | room | owns | may use |
 //! |---|---|---|

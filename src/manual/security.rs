@@ -100,19 +100,19 @@
 //!
 //! | promise | against | test |
 //! |---|---|---|
-//! | keys are in no log, argument, figure, answer or child process | other users | `secrets::keys_from_the_environment`, `secrets::keys_from_a_program` and the others there |
-//! | a password given as an argument does not stay on the command line | other users | `planted::a_password_does_not_stay_on_the_command_line` |
-//! | a command of root obeys no entry, link, pipe or socket that another user made | other users | `planted::roots_commands_obey_no_entry_of_another_user` |
-//! | a runtime folder of another user is not used | other users | `planted::a_runtime_folder_that_another_user_made_is_used_by_nobody` |
-//! | a configuration of another user runs no program and names no keys | other users | `planted::a_file_of_another_user_runs_no_program_and_names_no_keys` |
-//! | no file is written through another user's link | other users | `planted::no_file_is_written_through_another_users_link` |
-//! | files are opened by path only where a reason stands | other users | `paths::nothing_is_opened_by_path_but_where_a_reason_stands` |
+//! | keys are in no log, argument, figure, answer or child process | other users | `security::secrets::keys_from_the_environment`, `security::secrets::keys_from_a_program` and the others there |
+//! | a password given as an argument does not stay on the command line | other users | `security::planted::a_password_does_not_stay_on_the_command_line` |
+//! | a command of root obeys no entry, link, pipe or socket that another user made | other users | `security::planted::roots_commands_obey_no_entry_of_another_user` |
+//! | a runtime folder of another user is not used | other users | `security::planted::a_runtime_folder_that_another_user_made_is_used_by_nobody` |
+//! | a configuration of another user runs no program and names no keys | other users | `security::planted::a_file_of_another_user_runs_no_program_and_names_no_keys` |
+//! | no file is written through another user's link | other users | `security::planted::no_file_is_written_through_another_users_link` |
+//! | files are opened by path only where a reason stands | other users | `house::paths::nothing_is_opened_by_path_but_where_a_reason_stands` |
 //! | control requests are served to the owner and root only | other users | `control::tests::the_owner_and_root_are_served_and_no_other_user` |
-//! | root of a container reads, and neither steers nor writes | containers | `control_namespaces::root_of_another_mount_namespace_reads_and_does_no_more`, `control_namespaces::root_of_another_user_namespace_reads_and_does_no_more` |
-//! | copies stay within what the mount names, and are off with `allow-other` | containers | `control_namespaces::copies_stay_within_what_the_mount_names`, `control_namespaces::a_mount_for_everyone_makes_no_copies_unless_asked` |
-//! | a helper for keys that hangs is ended with all it started | a broken helper | `planted::a_program_for_keys_that_hangs_ends_with_the_mount` |
-//! | what others wrote does not act on a terminal, and a log line has a bounded length | writers of keys, services | `base::foreign::tests::what_acts_is_escaped`, `app::daemon::log::lines::tests::a_line_of_either_format_has_a_bounded_length_and_nothing_in_it_acts`, `cli_usage::an_argument_cannot_act_on_the_terminal` |
-//! | a directory larger than `metadata-memory` reads whole and takes no more | writers of keys | `fs::rest_tests::hundreds_of_thousands_of_names_take_no_more_than_the_limit`, `mount_listing::a_directory_larger_than_memory_is_listed_whole_within_it` |
-//! | redirects are not followed | services | `http_wire::redirects_are_not_followed` |
-//! | certificates are checked, and only the bundle given is trusted | services | `http_wire::tls_trusts_the_bundle_it_is_given_and_no_other` |
+//! | root of a container reads, and neither steers nor writes | containers | `control::namespaces::root_of_another_mount_namespace_reads_and_does_no_more`, `control::namespaces::root_of_another_user_namespace_reads_and_does_no_more` |
+//! | copies stay within what the mount names, and are off with `allow-other` | containers | `control::namespaces::copies_stay_within_what_the_mount_names`, `control::namespaces::a_mount_for_everyone_makes_no_copies_unless_asked` |
+//! | a helper for keys that hangs is ended with all it started | a broken helper | `security::planted::a_program_for_keys_that_hangs_ends_with_the_mount` |
+//! | what others wrote does not act on a terminal, and a log line has a bounded length | writers of keys, services | `base::foreign::tests::what_acts_is_escaped`, `app::daemon::log::lines::tests::a_line_of_either_format_has_a_bounded_length_and_nothing_in_it_acts`, `cli::usage::an_argument_cannot_act_on_the_terminal` |
+//! | a directory larger than `metadata-memory` reads whole and takes no more | writers of keys | `fs::rest_tests::hundreds_of_thousands_of_names_take_no_more_than_the_limit`, `mount::listing::a_directory_larger_than_memory_is_listed_whole_within_it` |
+//! | redirects are not followed | services | `http::wire::redirects_are_not_followed` |
+//! | certificates are checked, and only the bundle given is trusted | services | `http::wire::tls_trusts_the_bundle_it_is_given_and_no_other` |
 //! | damaged answers become no other bytes than were asked for | services | `fuzz::a_damaged_answer_never_becomes_other_bytes_than_asked_for` |
