@@ -80,7 +80,8 @@
 //! number. `copy/jobs.rs` runs the job: `copy/object.rs` looks at the source, `copy/plan.rs` decides how,
 //! `copy/parts.rs` copies parts, and what was written appears in the tree.
 //!
-//! The [`manual`] holds the essays: semantics, reading, listing, control, defaults and why, kernel traps.
+//! The [`manual`] holds the essays: semantics, reading, listing, control, defaults and why, kernel traps. Its
+//! [glossary](manual::glossary) defines the words that the code uses.
 //!
 //! # What is stable
 //!

@@ -1,26 +1,26 @@
-//! Control: asking a live mount to do something, or what it knows.
+//! Control: query a live mount, refresh names, prefetch and pin files, copy objects and change settings, from programs.
 //!
-//! A request is a JSON object with `op` and the fields of that operation, optionally `"version": 1`; the answer is one
-//! too. Fields that are not known are refused by their names. A request that was not done is answered with
-//! `{"error": "EINVAL", "message": "..."}`: the name of the error number and a sentence.
+//! A request is a JSON object with `op` and the fields of that operation, optionally with `"version": 1`. The answer is
+//! a JSON object too. Unknown fields are refused by name. A failed request is answered with `{"error": "EINVAL",
+//! "message": "..."}`: the name of the error number and a sentence.
 //!
-//! # Doors
+//! # Ways to send a request
 //!
-//! The same requests go through each:
+//! All requests can be sent in each of these ways:
 //!
-//! - **The ioctl** `_IOWR(0xF5, 1, char[8192])`, which is `0xE000F501`, on any open file or directory of the mount,
-//!   which is read-only all the same. The request is filled up with NULs, and the answer overwrites it; a refusal sets
-//!   `errno` and overwrites it too. An answer of more than 8191 bytes is refused with EMSGSIZE and the path of the
-//!   socket. Other ioctls are ENOTTY.
-//! - **The Unix socket**, whose path `ossmount status` shows: one request a line, one answer a line, in that order. It
-//!   lies beside the daemon's entry in the runtime directory unless `control-socket` names a place, and only its owner
-//!   can open it. A line has at most 256 KiB, and there are at most 64 clients at once; one more gets EBUSY.
-//! - **Extended attributes**, where mounted with `control-xattr`: `setfattr -n user.ossmount.call -v REQUEST FILE`, and
-//!   the answer in `getfattr -n user.ossmount.result FILE`. The kernel is not told `ro` then and checks no modes, which
-//!   is why the option is refused beside `allow-other`; the daemon refuses everything that writes with EROFS.
+//! - **The ioctl** `_IOWR(0xF5, 1, char[8192])`, which is `0xE000F501`, on any open file or directory of the mount. The
+//!   request is padded with NULs, and the answer overwrites it. A failure sets `errno` and also writes an answer. An
+//!   answer of more than 8191 bytes fails with EMSGSIZE and the path of the socket. Other ioctls fail with ENOTTY.
+//! - **The Unix socket**, whose path `ossmount status` prints: one request a line, one answer a line, in the same
+//!   order. It is in the runtime directory, or where `control-socket` says. Only its owner and root can open it. A line
+//!   has at most 256 KiB. There are at most 64 clients at once; further ones get EBUSY.
+//! - **Extended attributes**, with the option `control-xattr`: `setfattr -n user.ossmount.call -v REQUEST FILE` sends a
+//!   request, and `getfattr -n user.ossmount.result FILE` returns the answer. The kernel does not treat such a mount as
+//!   read-only and does not check modes; therefore the option cannot be combined with `allow-other`. The daemon itself
+//!   refuses writes with EROFS.
 //!
-//! The commands `ossmount control DIR REQUEST`, `ossmount prefetch PATH...` and `ossmount status DIR` use the socket,
-//! else the ioctl.
+//! `ossmount control DIR REQUEST`, `ossmount prefetch PATH...` and `ossmount status DIR` use the socket, or the ioctl
+//! if there is no socket.
 //!
 //! # Who may ask
 //!

@@ -1,8 +1,8 @@
-//! Copying: within the service, from object to object. No byte of them passes through this machine.
+//! Copying: copy objects within a service (server-side), without their bytes passing through this machine.
 //!
-//! `ossmount cp SRC DST` copies one object, `ossmount cp -r SRC DST` everything below a prefix. Each side is a URL, or
-//! a path under a live mount: the mount tells key and entity tag as it shows them, and the copy fails if the object is
-//! another by now. Both buckets are reached with the same endpoint and credentials, and must lie in one region.
+//! `ossmount cp SRC DST` copies one object, and `ossmount cp -r SRC DST` all objects below a prefix. Each side is a URL
+//! or a path in a live mount. A path stands for the version that the mount shows; the copy fails if the object has
+//! changed since. Both buckets are reached with the same endpoint and credentials, and must be in one region.
 //!
 //! # How an object is copied
 //!

@@ -1,4 +1,4 @@
-//! Why the defaults are what they are.
+//! Defaults: the reason for each default value, to judge whether it fits a machine or a load.
 //!
 //! `memory-limit`: a quarter of the machine, or of the cgroup's limit if that is smaller, and at least 64 MiB where
 //! there is room. The page cache, the programs that read and their own copies of what they read want the other three;

@@ -1,38 +1,44 @@
-//! Listing: how names come in, how many requests that takes, what is believed for how long.
+//! Listing: how fast names arrive, how many requests that takes, and what to expect of unusual servers and very large
+//! directories.
 //!
 //! # FastList
 //!
-//! A bucket gives its keys in byte order, a thousand per request, each page behind the one before. Alone that is 20
-//! pages a second at 50 ms: a million keys in 50 s. But a listing may also begin behind any text. So the span of keys
-//! is cut into segments that are listed side by side, `list-concurrency` (64) at most, and a worker that is done early
-//! takes half of the longest remainder left.
+//! A service returns keys in byte order, up to 1000 a page. Sequentially, at 50 ms a page, a million keys take 50 s.
+//! However, a listing can start after any text. FastList therefore cuts the span of keys into segments and lists them
+//! in parallel, with at most `list-concurrency` (64) requests in flight. A worker that finishes early takes over half
+//! of the longest segment.
 //!
-//! Where to cut is guessed, since the keys are not known: from the characters seen so far, from how much of that space
-//! the last page took, and from the names at the top, which two or three requests with a delimiter show. A cut in the
-//! wrong place costs a request that finds nothing, or half a page that two segments both get. Such waste is bounded by
-//! a share of what was listed: a hundred pages take at most some 160 requests, a thousand at most 1200. Directories of
-//! up to a thousand names take one request, those of a few thousand two or three more than they have pages.
+//! The places of the cuts are estimated, because the keys are not known: from the characters seen so far, from the part
+//! of that space that the last page covered, and from the names at the top, which two or three requests with a
+//! delimiter show. A cut in the wrong place costs an empty page, or half a page that two segments both receive.
 //!
-//! Each key is in exactly one segment whatever the guess: none is lost, none comes twice. What appears or vanishes
-//! while a listing goes on may be shown or not.
+//! | listing | requests |
+//! |---|---|
+//! | a directory of up to 1000 names | 1 |
+//! | a directory of a few thousand names | its pages and 2 or 3 more |
+//! | 100 pages | at most about 160 |
+//! | 1000 pages | at most about 1200 |
+//!
+//! Each key belongs to exactly one segment, so that no key is lost or repeated. Keys that are put or deleted during a
+//! listing may appear or not.
 //!
 //! # Servers that keep no order
 //!
-//! All of this needs byte order, each key once, and listing from a given key on. OSS, S3 and most others promise that;
-//! S3 directory buckets, gateways to file systems and some emulators do not. Each page is checked, and so is each place
-//! where two segments meet. What breaks the rules is used from then on, for every prefix of the mount, and said once in
-//! the log and by `status` (`listing.server`, `listing.finding`):
+//! FastList needs keys in byte order, each key once, and listings that start after a given key. OSS, S3 and most other
+//! services guarantee that; S3 directory buckets, gateways to file systems and some emulators do not. Every page, and
+//! every place where two segments meet, is checked. A server that breaks a rule is listed in a slower way from then on,
+//! for all prefixes of the mount. The log says so once, and `status` shows it (`listing.server`, `listing.finding`):
 //!
-//! - `no-start-after`: the server ignores or refuses `start-after`. Listings go page by page.
-//! - `no-order`: keys come in another order, or again on later pages. Listings go page by page and are held until their
-//!   end; only then are names shown, and a directory known. Nothing is listed ahead of a walk. What one listing holds
-//!   is bounded by half of `metadata-memory`; a directory that does not fit is an error that says so.
+//! | finding | meaning | consequence |
+//! |---|---|---|
+//! | `no-start-after` | the server ignores or refuses `start-after` | listings are sequential |
+//! | `no-order` | keys arrive in another order, or again on later pages | listings are sequential, names are shown only when a listing is complete, and nothing is listed ahead of a walk. One listing holds at most half of `metadata-memory`; a larger directory is an error |
 //!
-//! Listings on the way begin anew at that moment, and what earlier pages seemed to settle is forgotten, so that no name
-//! is missing for it; directories being read then get what they lack behind what they have shown.
+//! Running listings start again at that moment, and names that earlier pages seemed to exclude are unknown again.
+//! Directories that are being read get the missing names after those already returned.
 //!
-//! Pages without a name that are not the last are asked for more and more slowly, and a thousand in a row end the
-//! listing with an error. A listing that no program waits for ends after some such pages.
+//! Empty pages that are not the last are requested more and more slowly; 1000 in a row end the listing with an error. A
+//! listing that no program waits for ends after a few of them.
 //!
 //! # In a mount
 //!

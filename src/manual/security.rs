@@ -1,14 +1,15 @@
-//! Security: who could do what, and what stands against it.
+//! Security: which threats a mount is protected against, how, and which tests show it.
 //!
-//! ossmount is one process that holds access keys, talks to a service, and answers the kernel. Four parties meet there:
-//! who mounts (the *owner*), other users of the machine, who writes objects into the bucket, and the services at the
-//! other end of the network.
+//! ossmount is one process that holds access keys, sends requests to a service, and answers the kernel. Four parties
+//! are involved: the user who mounts (the *owner*), other users of the machine, the writers of objects in the bucket,
+//! and the services on the network.
 //!
-//! # What is not defended against
+//! # What is not protected
 //!
-//! Root of the machine, and who can act as the owner: both may read what the owner may. A service that lies about the
-//! bytes of an object together with their checksum. Anything that the bucket's own policies should forbid: give the key
-//! no more than listing and reading, and writing where copies are wanted.
+//! - Root of the machine and processes of the owner can read everything that the owner can read.
+//! - A service can return wrong bytes together with a matching checksum.
+//! - The policy of the bucket decides what the keys can do: grant only listing and reading, and writing if copies are
+//!   needed.
 //!
 //! # Secrets
 //!
@@ -53,11 +54,11 @@
 //! - Users without privileges mount through `fusermount3`, whose rules hold. ossmount itself is not set-uid, and gives
 //!   up nothing when it runs as root, so run it as a user where that suffices.
 //!
-//! # Who writes objects
+//! # Writers of objects
 //!
-//! Keys, metadata and bytes are written by others.
+//! Keys, metadata and bytes of objects are untrusted.
 //!
-//! | they write | what happens |
+//! | object | what happens |
 //! |---|---|
 //! | a key with `..`, `.`, an empty component, a NUL, or far too long | it has no name in the tree, or a reversible escaped one (`odd-keys`); no path leads out of the mount |
 //! | two keys for one name (`a` beside `a/b`) | the directory takes the name |
@@ -68,7 +69,7 @@
 //! | a file that calls itself safetensors or GGUF, with a header full of lies | the header is a hint about what to fetch next: at worst some requests for nothing, within `memory-limit` |
 //! | an object that changes while it is read | one descriptor shows one version; ESTALE otherwise |
 //!
-//! # Who answers
+//! # Services
 //!
 //! - TLS with the machine's certificates, or those of `ca-bundle`, for every endpoint that is not written with
 //!   `http://`; names are checked; there is no option to leave that out. A certificate that `ca-bundle` holds itself,
@@ -81,11 +82,11 @@
 //! - Every wait has an end. A service that stalls costs a slow read, in the end EIO.
 //! - The clock of the service is believed for signing alone, by as much as it differs.
 //!
-//! # What reading can change
+//! # Writes
 //!
-//! Nothing: requests that write are a separate interface in the code, which only copying holds. `copy=off` leaves it
-//! out, and so does `allow-other` unless `copy=on` is given. Copies stay within what is mounted and what `copy-from`
-//! and `copy-to` name. The kernel knows the mount as read-only.
+//! Reading cannot change a bucket: requests that write are a separate interface in the code, which only copies use.
+//! `copy=off` disables copies, as does `allow-other` without `copy=on`. Copies are limited to the mounted prefix and to
+//! what `copy-from` and `copy-to` name. The kernel treats the mount as read-only.
 //!
 //! # Containers
 //!
@@ -95,8 +96,8 @@
 //!
 //! # What shows it
 //!
-//! Each promise above, the party it is made against, and a test that plays this party or measures the bound. `ossmount`
-//! runs them all in `tests/run`; the names are those of the functions.
+//! Each row has a promise, the party that it protects against, and the tests that play this party or measure the bound.
+//! `tests/run` runs all of them; the names are those of test functions.
 //!
 //! | promise | against | test |
 //! |---|---|---|

@@ -1,13 +1,12 @@
-//! Tuning: what each option changes, measured, and when to touch it.
+//! Tuning: what each option gains or costs compared with its default, measured, and when to change it.
 //!
-//! Mostly nothing has to be tuned: windows, connections, caches and listings follow what programs do. What follows says
-//! what an option costs or gains against its default, so that a user who does change one knows what for.
+//! Most mounts need no tuning: windows, connections, caches and listings adapt to what programs do.
 //!
 //! # How it was measured
 //!
-//! By mounting twice in turn, with the default and with the option, three times each, and comparing medians: 1.00 is as
-//! fast as the default, 2.00 takes twice the time. The server is on the same machine and behaves like one behind a thin
-//! network:
+//! Each figure compares mounts with the default and with the option, in turn and three times each, by their medians:
+//! 1.00 is as fast as the default, 2.00 takes twice the time. The server runs on the same machine and imitates a
+//! network of 200 MB/s:
 //!
 //! ```text
 //! ossmount emulator --public-read --ttfb 20ms --page-time 50ms --conn-bandwidth 25MB --total-bandwidth 200MB \
@@ -15,10 +14,9 @@
 //!     --generate flat=flat:100000:1KiB
 //! ```
 //!
-//! The network is what limits there, so that ratios carry over to other machines, and what saves processor time does
-//! not show as time. Other programs ran beside it; ratios within a tenth of 1 mean nothing. To see what an option does
-//! on a machine with the load that matters there, run the benchmark twice, the second time with the option as a
-//! variable:
+//! The network is the bottleneck, so that ratios apply to other machines too, and savings of CPU time do not show as
+//! time. Other programs ran at the same time: ratios within a tenth of 1 are not significant. To measure an option on
+//! another machine, run the benchmark twice, the second time with the option as a variable:
 //!
 //! ```text
 //! cargo bench --bench mount -- --bandwidth 600MB seq-1g

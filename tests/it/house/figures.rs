@@ -39,7 +39,8 @@ fn the_manual_has_every_figure() {
     let rows: String = families().iter().map(row).collect();
     let info = "//! | `info` | gauge | source directory version | What is served, and by which version; always 1. |\n";
     let table = format!("//! | name | kind | by | meaning |\n//! |---|---|---|---|\n{rows}{info}");
-    expect_file!["../../../src/manual/monitoring.rs"].assert_eq(&format!("{before}{BEGIN}//!\n{table}//!\n{END}{after}"));
+    expect_file!["../../../src/manual/monitoring.rs"]
+        .assert_eq(&format!("{before}{BEGIN}//!\n{table}//!\n{END}{after}"));
 }
 
 /// The figures that a text names.
