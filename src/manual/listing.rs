@@ -42,27 +42,25 @@
 //!
 //! # In a mount
 //!
-//! - Every page bears the time at which it was asked for, and a directory that of its oldest page: the time to live
-//!   runs from there. A page that was asked for before something else was told of a directory, or of one name in it,
-//!   passes that by. `fs/histories` judges this by histories under virtual time: some thousand in the ordinary run, as
-//!   many as one likes with `OSSMOUNT_HISTORIES=100000 cargo nextest run --release histories`.
-//! - Pages are applied to the tree as they arrive, in any order. What a page spans is settled from then on, both what
-//!   is there and what is not; who waits for one name waits for that page at most, or for a request for that name
-//!   alone, whichever comes first. A program that reads a directory gets names as they come.
-//! - `listing=auto` begins with nothing. When a program opens a second directory beside one that it has read, all
-//!   that lies behind is listed at once, as far ahead as the program has earned by reading what was listed; `find`,
-//!   `du` and `os.walk` over a thousand directories take a few requests more than the pages that exist, not one for
-//!   each directory. A guess that was wrong costs some thirty pages, and makes the next one wait longer.
-//! - `listing=eager` lists everything at mount, in the background, and again when it gets old and was used.
-//!   `listing=lazy` never lists more than what is looked into.
-//! - Directories in use are listed again before `metadata-ttl` is over, by a quarter of the requests, so that a program
-//!   that opens files now and then never waits; not for what it does with a listing that is new. The kernel is told of
-//!   what has changed, and keeps the rest: inode numbers, attributes and pages stay.
-//! - Names take some 100 bytes each beside their own; `metadata-memory` bounds them. Beyond it, directories that were
-//!   not used for long are forgotten, and listed again when they are wanted. What the kernel refers to stays until it
-//!   forgets it: it is asked to forget files that no program has open, and gets further names without their attributes,
-//!   so that `ls -l` and `find -size` look each of them up. Until it has, a look-up asks for its name alone rather than
-//!   list names that would not be kept, and what is known of a directory stays for as long as a look-up in it waits.
+//! - **Age.** The age of a page is that of its request, and the age of a directory that of its oldest page; the TTL
+//!   runs from there. A page never replaces what a later request has returned, for a directory or for one name in it.
+//! - **Arrival.** Pages are applied to the tree as they arrive, in any order. A page settles its span of keys: which
+//!   names exist and which do not. A look-up waits for the page with its name, or for a request for that name alone,
+//!   whichever is first. A program that reads a directory gets names as pages arrive.
+//! - **`listing=auto`** lists nothing at the start. When a program opens a second directory beside one that it has
+//!   read, everything behind is listed, and the more of it the program has read, the further ahead. `find`, `du` and
+//!   `os.walk` over a thousand directories take a few requests more than the number of pages, not one for each
+//!   directory. A wrong guess costs about 30 pages and delays the next one.
+//! - **`listing=eager`** lists everything at mount, in the background, and again when it expires and was used.
+//!   **`listing=lazy`** lists only directories that are used.
+//! - **Renewal.** Directories in use are listed again before `metadata-ttl` ends, with at most a quarter of the
+//!   requests, so that a program that opens files now and then does not wait. The kernel is notified of changes and
+//!   keeps all other inode numbers, attributes and pages.
+//! - **Memory.** A name takes about 100 bytes beside its text; `metadata-memory` bounds all names. Beyond it the least
+//!   recently used directories are evicted and listed again when they are needed. Entries that the kernel refers to
+//!   stay; the kernel is asked to evict files that are not open, and gets further names without attributes, so that `ls
+//!   -l` and `find -size` look each of them up. Until then look-ups request single names instead of listings that could
+//!   not be kept. A directory is not evicted while a look-up in it waits.
 //!
 //! # Directories larger than memory
 //!

@@ -25,34 +25,31 @@
 //! | files of keys | refused where another user owns them or others may write to them, warned about in the log when others may read them; read again when they change, never written |
 //! | network | the secret never travels: requests carry signatures. Tokens of temporary keys do travel, and are worthless without the secret |
 //!
-//! A process that is not dumpable cannot be traced or profiled by its owner (`strace`, `gdb`, `perf`): root still can.
-//!
-//! A test runs a daemon with keys from each source, logs all there is while requests fail in every way, and searches
-//! what the daemon printed, wrote down, answered, and passed on.
+//! A process that is not dumpable cannot be traced or profiled by its owner (`strace`, `gdb`, `perf`), but by root.
 //!
 //! # Other users of the machine
 //!
-//! - The kernel lets only the owner into a mount, not even root, until `allow-root` or `allow-other` says so; then the
-//!   modes hold (`uid`, `gid`, `file-mode`, `dir-mode`), and the kernel checks them. With `control-xattr` it does not,
-//!   which is why that option is refused beside `allow-other`.
-//! - There are no devices and no set-uid programs on a mount (`nodev`, `nosuid`), whatever an object says; `noexec`
-//!   forbids programs, and without the execute bit in `file-mode` there are none anyway.
-//! - Control requests are taken from the owner and from root, by the user number that the kernel vouches for; every
-//!   other user gets EPERM, also one that may read. Root of a container to which the mount is bound may look and read
-//!   ahead, and do nothing else ([`control`](super::control#who-may-ask) has the table). The socket has mode 0600,
-//!   lines have a bounded length, and there are at most 64 clients.
-//! - The runtime directory must belong to the user, and no other user may write to it: daemons and commands use no
-//!   other.
-//! - What another user planted is not obeyed, also by root: neither an entry of a daemon in their runtime directory,
-//!   which `status` shows as theirs (`by uid N`) and which is neither removed nor waited for, nor a link of theirs on
-//!   the way to a file, a named pipe, a device, or a file without an end. A mount is found in the kernel's table, and
-//!   asked on a socket only where the process that listens there is of the user who mounted it.
-//! - A configuration file that another user owns, or that others may write to, chooses neither keys and programs that
-//!   print them nor hosts, certificates, files that are written or who is let in; other options it may set. A file of
-//!   keys like that is refused whole. The error names owner, mode and cure, as in `chown 0 FILE` or `chmod go-w FILE`.
-//! - Sockets have their mode before they have a name, and files are never written through links of other users.
-//! - Users without privileges mount through `fusermount3`, whose rules hold. ossmount itself is not set-uid, and gives
-//!   up nothing when it runs as root, so run it as a user where that suffices.
+//! - **Access.** The kernel admits only the owner, and not even root, unless `allow-root` or `allow-other` is set. Then
+//!   the modes apply (`uid`, `gid`, `file-mode`, `dir-mode`), and the kernel checks them. With `control-xattr` it does
+//!   not check them; therefore that option is refused together with `allow-other`.
+//! - **Programs.** A mount has no devices and no set-uid programs (`nodev`, `nosuid`). `noexec` forbids executing
+//!   files; without the execute bit in `file-mode` that is impossible as well.
+//! - **Control.** Requests are served to the owner and to root, identified by the kernel; other users get EPERM, even
+//!   if they can read. Root of a container with the mount can query, refresh and prefetch, and nothing else
+//!   ([`control`](super::control#who-may-ask) has the table). The socket has mode 0600, lines have a bounded length,
+//!   and there are at most 64 clients.
+//! - **Runtime directory.** It must belong to the user and must not be writable by others; otherwise it is not used.
+//! - **Planted files.** Commands and daemons, also of root, ignore what other users planted: entries of daemons in
+//!   their runtime directories (`status` marks them with `by uid N`), links on the way to a file, named pipes, devices
+//!   and endless files. Mounts are found in the kernel's table, and asked on a socket only if the process that listens
+//!   there belongs to the user who mounted.
+//! - **Configuration files.** A file that another user owns or can write to cannot set keys, programs that print keys,
+//!   hosts, certificates, files that are written, or access for others; it can set other options. A file of keys like
+//!   that is refused. The error names owner, mode and remedy, as in `chown 0 FILE` or `chmod go-w FILE`.
+//! - **Files and sockets.** Sockets get their mode before their name, and files are never written through links of
+//!   other users.
+//! - **Privileges.** Users mount through `fusermount3` and its rules. ossmount is not set-uid. It does not drop
+//!   privileges when it runs as root: run it as a user if possible.
 //!
 //! # Writers of objects
 //!
@@ -71,16 +68,17 @@
 //!
 //! # Services
 //!
-//! - TLS with the machine's certificates, or those of `ca-bundle`, for every endpoint that is not written with
-//!   `http://`; names are checked; there is no option to leave that out. A certificate that `ca-bundle` holds itself,
-//!   byte for byte, is trusted without an authority; its name and its time are checked all the same.
-//! - Redirects are not followed: a service that names another endpoint is told as an error, and keys go nowhere else.
-//! - Answers are bounded: headers, listings, errors and keys have a most, bodies are as long as was asked for. Ranges,
-//!   sizes and entity tags are compared with what was asked. XML is read by a parser that expands no entity, loads
-//!   nothing, and is fuzzed, as are the parsers of headers, ranges, times and models.
-//! - Whole objects are compared with the CRC-64 of the service (`verify`), which finds accidents, not malice.
-//! - Every wait has an end. A service that stalls costs a slow read, in the end EIO.
-//! - The clock of the service is believed for signing alone, by as much as it differs.
+//! - **TLS** is used for every endpoint that does not begin with `http://`, with the certificates of the machine or of
+//!   `ca-bundle`. Names are checked, and no option turns that off. A certificate that is in `ca-bundle` itself is
+//!   trusted without an authority; its name and validity are checked.
+//! - **Redirects** are not followed: another endpoint is an error, and keys are not sent to it.
+//! - **Answers are bounded**: headers, listings, errors and keys have maximum sizes, and bodies the size that was
+//!   requested. Ranges, sizes and entity tags are compared with the request. The XML parser expands no entities and
+//!   loads nothing. It is fuzzed, as are the parsers of headers, ranges, times and models.
+//! - **Checksums**: objects that are read completely are compared with the CRC-64 of the service (`verify`), which
+//!   detects corruption, not attacks.
+//! - **Time limits**: every wait has a limit. A service that stalls causes slow reads, and finally EIO.
+//! - **Clock**: the time of the service is used only for signatures.
 //!
 //! # Writes
 //!
@@ -90,9 +88,9 @@
 //!
 //! # Containers
 //!
-//! A pod that mounts needs `/dev/fuse` and CAP_SYS_ADMIN in its name space. Where a supervisor may hand over a
-//! descriptor of `/dev/fuse` that it has mounted itself (`/dev/fd/N` as the directory), the daemon needs neither. It
-//! writes nothing but what `log-file`, `pid-file` and `record` name, and its runtime directory.
+//! A pod that mounts needs `/dev/fuse` and CAP_SYS_ADMIN in its namespace. If a supervisor mounts and passes a
+//! descriptor of `/dev/fuse` (`/dev/fd/N` as the directory), the daemon needs neither. It writes only to the files that
+//! `log-file`, `pid-file` and `record` name, and to its runtime directory.
 //!
 //! # What shows it
 //!

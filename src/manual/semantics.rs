@@ -215,20 +215,20 @@
 //! short/later
 //! ```
 //!
-//! Directories are listed when they are looked into, 1000 entries a request. All who want the same directory share one
-//! listing, and each answer is given as soon as the listing has come to it. A name that it has not reached within 10 ms
-//! is asked for alone beside it (two requests), and whichever answers first counts; of many names at once in one
-//! directory, four at a time. In a directory of more than 2000 entries whose listing has become too old, single names
-//! are asked for alone, until that has cost as many requests as listing it again; while the listing is believed, no
-//! name is a reason to make another.
+//! Directories are listed when they are used, with 1000 entries a request. All programs that use the same directory
+//! share one listing, and each gets its answer as soon as the listing has reached the name.
 //!
-//! A listing goes on when the program that wanted it has gone, for 1000 pages at most, and while pages come.
+//! | situation | requests |
+//! |---|---|
+//! | a listing has not reached a name within 10 ms | two requests for that name alone, at most four names of one directory at a time; the first answer is used |
+//! | a look-up in a directory of more than 2000 entries whose listing has expired | requests for single names, until they have cost as many requests as a listing |
+//! | the program that caused a listing has ended | the listing continues while pages arrive, for at most 1000 pages |
 //!
-//! Under a time for `metadata-ttl`, directories in use are listed again in the background when three quarters of it are
-//! over, so that a program that polls never waits: those used last, 256 at most, 8 at once, and only where a program
-//! has opened the directory since, or looked up or opened as many names in it as it has pages, after a quarter of that
-//! time: what a program does with a listing that it has just waited for is no reason for another. Entries that have not
-//! changed keep their inode numbers and their pages; what has changed the kernel is told.
+//! If `metadata-ttl` is a time, directories in use are listed again in the background when three quarters of it have
+//! passed, so that programs that poll do not wait: at most the 256 that were used last, 8 at once. A directory is in
+//! use if, after the first quarter of the time, a program opened it, or looked up or opened as many names in it as the
+//! listing has pages. Entries that have not changed keep their inode numbers and cached pages; the kernel is notified
+//! of the others.
 //!
 //! # Listing in advance
 //!
@@ -270,11 +270,11 @@
 //!
 //! # When an object changes
 //!
-//! An open file is one version of an object: every request for its bytes carries the entity tag that the open saw
-//! (where the store has several tags for one version, see [reading](super::reading), the tags and times of answers are
-//! compared). If the object changes, reads that need the store fail with ESTALE, for that descriptor, once and for all;
-//! the next open of the name sees the new version. What the kernel holds of the old version belongs to the old inode
-//! number. `fstat` of an open file says what was opened.
+//! An open file is one version of an object: every request for its bytes carries the entity tag of the open. (For
+//! stores with several tags for one version, see [reading](super::reading), the tags and times of answers are
+//! compared.) If the object changes, reads of that descriptor that need the store fail with ESTALE from then on; the
+//! next open returns the new version. Cached pages of the old version belong to the old inode number. `fstat` of an
+//! open file describes the version that was opened.
 //!
 //! ```console
 //! $ mkdir mnt && ossmount mount oss://bucket mnt
@@ -377,8 +377,7 @@
 //! | ENAMETOOLONG | a name of more than 255 bytes |
 //! | ENOTCONN | the daemon was killed, or has ended while the file was open |
 //!
-//! Each EIO, EACCES and ESTALE has a line in the log, with the key, the request's id, how often it was tried and how
-//! long.
+//! Each EIO, EACCES and ESTALE has a line in the log, with the key, the request id, the number of tries and the time.
 //!
 //! ```console
 //! $ mkdir mnt && ossmount mount oss://special mnt --log-file log
