@@ -174,8 +174,8 @@ table! {
     RequestPayer = "request-payer", Where, Choice(words::<Payer>()), Default "none",
         "Who pays for requests: requester for buckets that require it.";
     Proxy = "proxy", Where, Text("URL"), Unset "none",
-        "Send requests through this HTTP proxy: [USER:PASSWORD@]HOST:PORT. HTTPS requests use a tunnel (CONNECT), HTTP \
-         requests are sent to the proxy itself. Set a password in a file or the environment.";
+        "Send requests through this HTTP proxy: HOST:PORT or USER:PASSWORD@HOST:PORT. HTTPS requests use a tunnel \
+         (CONNECT), HTTP requests are sent to the proxy itself. Set a password in a file or the environment.";
     Bind = "bind", Where, List("INTERFACE|ADDRESS"), Unset "the kernel's choice",
         "Local interface or address for connections. May be given several times; connections use them in turn and skip \
          one that does not reach the service.";

@@ -15,7 +15,7 @@
 //! | `dual-stack` | on off | `off` | Use the endpoint that supports both IPv4 and IPv6. |
 //! | `sign` | v4 v1 none | `v4` | How requests are signed. v1 is for old OSS-compatible servers and needs no region; none is for public buckets. |
 //! | `request-payer` | none requester | `none` | Who pays for requests: requester for buckets that require it. |
-//! | `proxy` | URL | none | Send requests through this HTTP proxy: [USER:PASSWORD@]HOST:PORT. HTTPS requests use a tunnel (CONNECT), HTTP requests are sent to the proxy itself. Set a password in a file or the environment. |
+//! | `proxy` | URL | none | Send requests through this HTTP proxy: HOST:PORT or USER:PASSWORD@HOST:PORT. HTTPS requests use a tunnel (CONNECT), HTTP requests are sent to the proxy itself. Set a password in a file or the environment. |
 //! | `bind` | INTERFACE ADDRESS | the kernel's choice | Local interface or address for connections. May be given several times; connections use them in turn and skip one that does not reach the service. |
 //! | `ca-bundle` | PATH | the system's | Trust the certificates in this PEM file instead of the system's. |
 //!
