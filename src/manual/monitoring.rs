@@ -29,8 +29,8 @@
 //! | stuck | reads wait and none makes progress |
 //!
 //! `status` and the control request `health` show the state with the number of waiting reads, as do `/healthz`,
-//! `/readyz`, `trouble_seconds` and the status line of a systemd service. The log has a warning at its begin and end.
-//! All times are monotonic, so that setting the clock has no effect.
+//! `/readyz`, `trouble_seconds` and the status line of a systemd service. The log has a warning when it starts and
+//! ends. All times are monotonic, so that setting the clock has no effect.
 //!
 //! A mount is ready when the kernel has received its first answer and the store answers. `/readyz` answers immediately
 //! with what is known. If no request was answered for 30 s, it starts a listing of one key below the prefix, and the

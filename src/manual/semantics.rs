@@ -112,13 +112,13 @@
 //!
 //! A name that is not in a listing counts as missing while the listing is cached. If a program looks for such a name
 //! again, it probably waits for the file. After `negative-ttl` (5 s) that name alone is therefore requested from the
-//! store; with `indefinite` it is not. The kernel caches each answer only for the rest of these times, so that the
-//! times do not add up.
+//! store, as is a name that was found missing by such a request before; with `indefinite` neither is. The kernel caches
+//! each answer only for the rest of these times, so that the times do not add up.
 //!
 //! # Consistency
 //!
 //! An operation is an `open`, a `stat`, a look-up, or an `opendir` with all reads of that handle. It shows the state of
-//! a name at some moment between the begin of the operation minus the time for which the answer is cached, and the end
+//! a name at some moment between the start of the operation minus the time for which the answer is cached, and the end
 //! of the operation. Hence:
 //!
 //! - An object that was put, replaced or deleted before the operation began is shown, unless an older answer is still
@@ -130,7 +130,7 @@
 //!   if that began late enough. Otherwise it waits for the next one, which all waiting programs share. It does not wait
 //!   for a listing that no program reads.
 //! - Answers to earlier requests never replace answers to later ones, in whatever order they arrive.
-//! - After a `refresh`, no operation shows a state from before the begin of the refresh.
+//! - After a `refresh`, no operation shows a state from before the start of the refresh.
 //! - Each name is consistent by itself: a listing of several pages is not a snapshot.
 //!
 //! A name can be an object or a directory, and two requests check both. A name that changes from one into the other can
