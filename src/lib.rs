@@ -1,7 +1,7 @@
 //! ossmount mounts an Alibaba Cloud OSS bucket (or an S3-compatible one) read-only through FUSE.
 //!
 //! This page is the map of the house. Each room is one module with one duty; the arrows between them point one way
-//! and `tests/it/arrows.rs` fails on any other.
+//! and `tests/it/house/arrows.rs` fails on any other.
 //!
 //! | room | owns | may use |
 //! |---|---|---|
@@ -53,7 +53,7 @@
 //! | Which file is fetched next? | `fs/files/successors.rs` |
 //! | Who gets memory for reading, and who gives it back? | `read/budget.rs`, `app/daemon/pressure.rs` |
 //! | How are bytes checked? | `read/integrity.rs`, `read/version.rs`, `store/ops/fit.rs` |
-//! | What happens at kill -9? | `app/daemon/supervise.rs`, `fs/lives/ledger/mod.rs`, `fs/resume.rs`, `fuse/kept.rs` |
+//! | What happens at kill -9? | `app/daemon/supervise.rs`, `fs/lives/ledger/mod.rs`, `fs/resume.rs`, `fuse/resume_session.rs` |
 //! | What happens at SIGTERM and SIGHUP? | `app/daemon/signals.rs`, `app/daemon/reload.rs` |
 //! | When is the store said not to answer? | `metrics/pulse.rs`; `app/daemon/health.rs` tells it |
 //! | What is logged, where and in which form? | `app/daemon/log/mod.rs` |
@@ -80,7 +80,15 @@
 //! number. `copy/jobs.rs` runs the job: `copy/object.rs` looks at the source, `copy/plan.rs` decides how,
 //! `copy/parts.rs` copies parts, and what was written appears in the tree.
 //!
-//! The [`manual`] holds the essays: semantics, reading, listing, control, defaults and why, kernel traps.
+//! The [`manual`] holds the essays: semantics, reading, listing, control, defaults and why, kernel traps. Its
+//! [glossary](manual::glossary) defines the words that the code uses.
+//!
+//! # What is stable
+//!
+//! Versions follow semantic versioning for what users see: the commands, the options in all their forms, the control
+//! requests with their JSON, the names and units of figures, and the semantics in [`manual::semantics`]. The Rust
+//! interface of this library serves the binary, its tests and its benchmarks. No item of it is stable: any release may
+//! change or remove it. Programs that want to talk to a mount use the [control requests](manual::control).
 // These macros panic where the output is closed or full, and no output may end a daemon whose mount stands.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 

@@ -16,9 +16,9 @@ pub fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("Mounts Alibaba Cloud OSS and S3-compatible buckets read-only, at the speed of the network")
         .after_help(
-            "Every option may also be given after -o, as OSSMOUNT_<NAME> in the environment, or in \
+            "Every option can also be set after -o, as OSSMOUNT_<NAME> in the environment, or in \
              /etc/ossmount/config.json and ~/.config/ossmount/config.json.\n\
-             With nothing at hand, try: ossmount demo",
+             To try it without an account: ossmount demo",
         )
         .subcommand_required(true)
         .arg_required_else_help(true)

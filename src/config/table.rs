@@ -156,189 +156,191 @@ use Kind::*;
 
 table! {
     Endpoint = "endpoint", Where, Text("HOST"), Unset "from the region",
-        "Where the service answers: a host, with http:// or https:// in front and a port behind if need be, without the \
-         bucket.";
+        "The service: a host, optionally with http:// or https:// in front and a port behind, without the bucket.";
     Region = "region", Where, Text("REGION"), Unset "from the endpoint",
-        "The region of the bucket, as in cn-hangzhou or eu-central-1; signatures name it.";
+        "The region of the bucket, as in cn-hangzhou or eu-central-1. It is part of signatures.";
     Addressing = "addressing", Where, Choice(words::<store::Addressing>()), Default "auto",
-        "Where the bucket goes in a URL: bucket.host/key, host/bucket/key, or, with cname, nowhere: the endpoint is a \
-         domain bound to the bucket. auto takes path for IP addresses and localhost.";
+        "How URLs name the bucket: bucket.host/key (virtual), host/bucket/key (path), or not at all because the \
+         endpoint is a domain bound to the bucket (cname). auto is path for IP addresses and localhost.";
     Internal = "internal", Where, Switch, Default "off",
-        "Use the region's internal endpoint, which only machines of that region reach.";
+        "Use the internal endpoint of the region, which only machines of that region reach.";
     Accelerate = "accelerate", Where, Switch, Default "off",
         "Use the transfer acceleration endpoint.";
     DualStack = "dual-stack", Where, Switch, Default "off",
-        "Use the endpoint that answers over IPv4 and IPv6.";
+        "Use the endpoint that supports both IPv4 and IPv6.";
     Sign = "sign", Where, Choice(words::<store::Sign>()), Default "v4",
-        "How requests are signed. v1 is for old OSS-compatible servers and needs no region; none is for public buckets.";
+        "How requests are signed. v1 is for old OSS-compatible servers and needs no region; none is for public \
+         buckets.";
     RequestPayer = "request-payer", Where, Choice(words::<Payer>()), Default "none",
-        "Who pays for requests: requester on a bucket that asks for it.";
+        "Who pays for requests: requester for buckets that require it.";
     Proxy = "proxy", Where, Text("URL"), Unset "none",
-        "Reach the service through this HTTP proxy: HOST:PORT, with USER:PASSWORD@ in front where it wants them. Encrypted \
-         requests go through a tunnel (CONNECT), others are handed to it. A password belongs into a file or the \
-         environment.";
+        "Send requests through this HTTP proxy: HOST:PORT or USER:PASSWORD@HOST:PORT. HTTPS requests use a tunnel \
+         (CONNECT), HTTP requests are sent to the proxy itself. Set a password in a file or the environment.";
     Bind = "bind", Where, List("INTERFACE|ADDRESS"), Unset "the kernel's choice",
-        "Connections set out from this interface or address of the machine; given several times, from each in turn, past \
-         one that does not answer.";
+        "Local interface or address for connections. May be given several times; connections use them in turn and skip \
+         one that does not reach the service.";
     CaBundle = "ca-bundle", Where, Path, Unset "the system's",
         "Trust the certificates in this PEM file instead of the system's.";
 
     Credentials = "credentials", Who,
         Choice(words::<KeySource>()), Default "auto",
-        "Where access keys come from. auto takes the first that is there: what one of the options below names; the \
+        "Source of access keys. auto uses the first that exists: the source named by one of the options below; the \
          environment (OSS_ACCESS_KEY_ID, OSS_ACCESS_KEY_SECRET and OSS_SESSION_TOKEN or the ALIBABA_CLOUD_ names for \
-         oss://, AWS_ACCESS_KEY_ID and its kin for s3://); a cluster's token; the files of the aliyun command line, of \
-         ossutil and of ossfs, or of the aws command line; a service named in the environment; the role of the ECS \
-         instance.";
+         oss://, the AWS_ names for s3://); the token of a cluster; files of the aliyun command line, ossutil and \
+         ossfs, or of the aws command line; a service named in the environment; the role of the ECS instance.";
     CredentialsFile = "credentials-file", Who, Path, Unset "none",
-        "A file with access keys, read again when it changes: JSON with AccessKeyId, AccessKeySecret and, for temporary \
-         keys, SecurityToken and Expiration; profiles of the aliyun command line; sections of ossutil or the aws command \
-         line; lines BUCKET:ID:SECRET.";
+        "A file with access keys, read again when it changes: JSON with AccessKeyId, AccessKeySecret and, for \
+         temporary keys, SecurityToken and Expiration; profiles of the aliyun command line; sections of ossutil or the \
+         aws command line; lines BUCKET:ID:SECRET.";
     Profile = "profile", Who, Text("NAME"), Unset "the file's choice",
         "The profile or section of that file.";
     CredentialsProcess = "credentials-process", Who, Text("COMMAND"), Unset "none",
-        "A command for the shell that prints such JSON; run again before the keys end.";
+        "A shell command that prints such JSON. It runs again before the keys expire.";
     CredentialsUri = "credentials-uri", Who, Text("URL"), Unset "none",
-        "A service that answers with such JSON; asked again before the keys end.";
+        "A service that returns such JSON. It is asked again before the keys expire.";
     RamRole = "ram-role", Who, Text("NAME"), Unset "the instance's",
-        "The RAM role of the ECS instance that this runs on.";
+        "The RAM role of the ECS instance.";
     RoleArn = "role-arn", Who, Text("ARN"), Unset "none",
-        "A role to take on with the other credentials or with a cluster's token, as in acs:ram::ACCOUNT:role/NAME. For \
-         s3:// with a token alone, as in arn:aws:iam::ACCOUNT:role/NAME.";
+        "A role to assume with the other credentials or with the token of a cluster, as in acs:ram::ACCOUNT:role/NAME. \
+         For s3:// with a token only, as in arn:aws:iam::ACCOUNT:role/NAME.";
     RoleSessionName = "role-session-name", Who, Text("NAME"), Unset "ossmount",
-        "What the service's log calls who took the role on.";
+        "The name of the role's session in the logs of the service.";
     OidcProviderArn = "oidc-provider-arn", Who, Text("ARN"), Unset "none",
-        "Who vouches for a cluster's token, as in acs:ram::ACCOUNT:oidc-provider/NAME; not needed for s3://.";
+        "The identity provider of the token of a cluster, as in acs:ram::ACCOUNT:oidc-provider/NAME; not needed for \
+         s3://.";
     OidcTokenFile = "oidc-token-file", Who, Path, Unset "none",
-        "Where a cluster writes that token; read anew each time.";
+        "The file with the token of a cluster; read again each time.";
     StsEndpoint = "sts-endpoint", Who, Text("URL"), Unset "the region's",
-        "The service that grants roles: https:// and a host, as in sts-vpc.cn-hangzhou.aliyuncs.com. S3-compatible servers \
-         that grant roles themselves must be named here.";
+        "The service that grants roles: https:// and a host, as in sts-vpc.cn-hangzhou.aliyuncs.com. Required for \
+         S3-compatible servers that grant roles themselves.";
     MetadataEndpoint = "metadata-endpoint", Who, Text("URL"), Unset "http://100.100.100.200",
         "The metadata service of the ECS instance.";
 
     MetadataTtl = "metadata-ttl", Tree, TimeOrIndefinite, Default "60s", LiveUnlessFrozen,
-        "How long names, sizes and times are believed without asking again. 0 asks at every open, indefinite freezes \
-         the view.";
+        "How long names, sizes and times are cached. 0 asks the store at every open; indefinite caches them for the \
+         life of the mount.";
     NegativeTtl = "negative-ttl", Tree, Time, Default "5s", LiveUnlessFrozen,
-        "How long the absence of a name is believed.";
+        "How long a missing name is cached after a program looked it up.";
     OddKeys = "odd-keys", Tree, Choice(words::<fs::OddKeys>()), Default "hide",
-        "Keys that make no safe path: left out, or shown under an escaped name.";
+        "Keys that cannot be file names: hide omits them, escape shows them under escaped names.";
     Listing = "listing", Tree, Choice(words::<fs::ListingMode>()), Default "auto",
-        "What is listed before it is asked for. lazy lists a directory when it is looked into, eager the whole mount at \
-         the start, and auto what lies ahead of a program that walks the tree.";
+        "What is listed in advance. lazy lists a directory when it is opened, eager the whole mount at the start, auto \
+         the directories ahead of a program that walks the tree.";
     MetadataMemory = "metadata-memory", Tree, SizeWithinOrAuto(LEAST_METADATA_MEMORY, MOST_MEMORY), Default "auto",
-        "Memory for names and attributes, from 16MiB on; past it, directories that nothing has open are forgotten and \
-         listed again when they are wanted. auto is an eighth of the machine's memory or of the cgroup's limit, \
+        "Memory for names and attributes, from 16MiB on. Beyond it, directories that are not in use are evicted and \
+         listed again when they are needed. auto is an eighth of the machine's memory or of the cgroup's limit, \
          whichever is smaller, and at least 256MiB where there is room.";
     Symlinks = "symlinks", Tree, Switch, Default "off",
-        "Show symlink objects as links; off shows them as files with the target's data.";
+        "Show symlink objects as links; off shows them as files with the data of their targets.";
     Uid = "uid", Tree, Id, Unset "who mounts",
-        "The owner of everything.";
+        "The owner of all files and directories.";
     Gid = "gid", Tree, Id, Unset "who mounts",
-        "The group of everything.";
+        "The group of all files and directories.";
     FileMode = "file-mode", Tree, Mode, Default "0444",
         "The permissions of files.";
     DirMode = "dir-mode", Tree, Mode, Default "0555",
         "The permissions of directories.";
     AllowOther = "allow-other", Tree, Switch, Default "off",
-        "Let every user in, as far as the modes allow.";
+        "Let all users access the mount, within its modes.";
     AllowRoot = "allow-root", Tree, Switch, Default "off",
-        "Let root in besides who mounts.";
+        "Let root access the mount besides the user who mounts.";
     NonEmpty = "nonempty", Tree, Switch, Default "off",
-        "Mount over a directory that is not empty, hiding what is in it.";
+        "Mount over a directory that is not empty, which hides its content.";
 
     ListConcurrency = "list-concurrency", List, CountUpTo(1024), Default "64",
-        "Requests under way at once for one listing, 1 to 1024.";
+        "Requests in flight for one listing, 1 to 1024.";
 
     Prefetch = "prefetch", Read, Choice(words::<read::Prefetch>()), Default "auto", Live,
-        "What is fetched before it is asked for: windows ahead of sequential readers and the files that come next, \
-         besides them whole files from open on, or nothing.";
+        "What is fetched in advance. auto: windows ahead of sequential readers, and the next files; open: also whole \
+         files when they are opened; off: nothing.";
     PrefetchThreshold = "prefetch-threshold", Read, SizeWithin(0, 1 << 30), Default "128KiB",
-        "How much a reader must have read in sequence before more is fetched ahead of it, up to 1GiB.";
+        "Bytes that a reader must have read in sequence before windows are fetched ahead of it, up to 1GiB.";
     PrefetchParts = "prefetch-parts", Read, CountUpToOrAuto(MOST_CONNECTIONS), Default "auto",
-        "Requests under way ahead of one reader, at most; auto is as many as there are connections.";
+        "Most requests in flight ahead of one reader; auto is max-connections.";
     PartSize = "part-size", Read, SizeWithin(1 << 20, 1 << 30), Default "8MiB", Live,
-        "The largest request for a part of a file, 1MiB to 1GiB. Files up to this size come in one request.";
+        "The largest request for a part of a file, 1MiB to 1GiB. Smaller files are fetched in one request.";
     MaxConnections = "max-connections", Read, CountUpToOrAuto(MOST_CONNECTIONS), Default "auto",
-        "Requests under way at once; auto is 64, or list-concurrency where that is more.";
+        "Most requests in flight; auto is 64, or list-concurrency if that is more.";
     MemoryLimit = "memory-limit", Read, SizeWithinOrAuto(LEAST_MEMORY, MOST_MEMORY), Default "auto", Live,
-        "Memory for read buffers, for the whole daemon, from 64MiB on. auto is a quarter of the machine's memory or of \
+        "Memory for read buffers of the whole daemon, from 64MiB on. auto is a quarter of the machine's memory or of \
          the cgroup's limit, whichever is smaller, and at least 64MiB where there is room.";
     MaxBandwidth = "max-bandwidth", Read, SizeWithin(LEAST_BANDWIDTH, u64::MAX), Unset "no limit", Live,
-        "Bytes of files per second, all requests together, from 1MiB on. What a program waits for goes before what is \
-         fetched ahead.";
+        "Limit for the bytes of files per second, over all requests, from 1MiB on. Requests that a program waits for \
+         go before prefetching.";
     Record = "record", Read, Path, Unset "none",
-        "Write to this file which bytes of which files are read, in order, for replay. What it holds is replaced once \
-         something was read.";
+        "Record in this file which bytes of which files are read, in order, for replay. The old content is replaced \
+         once something was read.";
     Replay = "replay", Read, Path, Unset "none",
-        "Fetch what was recorded in this file ahead of a program that loads the same files again, once it opens the first \
-         of them. May be the file that record names; then it need not be there yet.";
+        "Prefetch what this file recorded when a program loads the same files again, once it opens the first of them. \
+         Can be the file that record names; it need not exist yet.";
     Verify = "verify", Read, Choice(words::<read::Verify>()), Default "crc64",
-        "Compare each object that has passed through whole with the CRC-64 that the store keeps of it.";
+        "Compare each object that was read completely with the CRC-64 that the store keeps of it.";
 
     MemoryCache = "memory-cache", Cache, Choice(words::<read::MemoryCache>()), Default "auto",
-        "Keep files in memory after they were read and closed, while nothing else wants the memory.";
+        "Keep files in memory after they were closed, while the memory is not needed for others.";
     Passthrough = "passthrough", Cache, Choice(words::<read::Passthrough>()), Default "auto",
-        "Let the kernel read files of 16 MiB and more by itself, once they are all in memory, where the daemon runs as \
-         root and the kernel can (Linux 6.9).";
+        "Let the kernel read files of 16 MiB and more directly, once they are completely in memory. Needs root and \
+         Linux 6.9.";
     DirectIo = "direct-io", Cache, Choice(words::<fs::DirectIo>()), Default "auto",
-        "Answer reads past the page cache. auto does so where it costs a third of the CPU time: for big files, and programs \
+        "Bypass the page cache. auto does so where it costs a third of the CPU time: for large files, and programs \
          that were seen to read in pieces of 64 KiB and more.";
     KeepPageCache = "keep-page-cache", Cache, Switch, Default "on",
-        "Keep the kernel's pages of a file from one open to the next while its entity tag stands.";
+        "Keep a file's pages in the kernel's page cache from one open to the next while its entity tag is the same.";
 
     Copy = "copy", Copy, Switch, Unset "on; off with allow-other",
-        "Take requests to copy within the service, with the daemon's key.";
+        "Accept requests for server-side copies, which use the keys of the daemon.";
     CopyFrom = "copy-from", Copy, List("BUCKET[/PREFIX]"), Unset "what is mounted",
-        "Copies may also read from this bucket, or below this prefix of one. May be given several times.";
+        "A further bucket, or prefix of a bucket, that copies can read from. May be given several times.";
     CopyTo = "copy-to", Copy, List("BUCKET[/PREFIX]"), Unset "what is mounted",
-        "Copies may also write to this bucket, or below this prefix of one. May be given several times.";
+        "A further bucket, or prefix of a bucket, that copies can write to. May be given several times.";
     ControlXattr = "control-xattr", Copy, Switch, Default "off",
-        "Take control requests by setfattr -n user.ossmount.call too. The kernel is not told that the mount is read-only \
-         then, and does not check modes: the daemon refuses writes itself.";
+        "Accept control requests by setfattr -n user.ossmount.call too. The kernel then does not treat the mount as \
+         read-only and does not check modes; the daemon refuses writes itself.";
     CopyPartSize = "copy-part-size", Copy, SizeWithin(100 << 10, 5 << 30), Default "64MiB",
-        "The parts that large objects are copied in, 100KiB to 5GiB; larger where an object would have more than 10,000.";
+        "The size of the parts of large copies, 100KiB to 5GiB; larger for objects that would have more than 10,000 \
+         parts.";
     CopyParallel = "copy-parallel", Copy, CountUpTo(1000), Default "3",
-        "Parts of one object copied at once, 1 to 1000.";
+        "Parts of one object that are copied at once, 1 to 1000.";
     CopyThreshold = "copy-threshold", Copy, SizeWithin(0, 5 << 30), Default "200MiB",
         "Objects up to this size are copied in one request, larger ones in parts; at most 5GiB.";
     CopyRequests = "copy-requests", Copy, CountUpTo(1024), Default "32",
-        "Copying requests under way at once, all copies together, 1 to 1024.";
+        "Copy requests in flight, over all copies, 1 to 1024.";
     LeavePartsOnError = "leave-parts-on-error", Copy, Switch, Default "off",
-        "Keep the parts of a copy that fails or is cancelled, so that a later one can go on from them. They are paid \
-         for until the upload is aborted.";
+        "Keep the parts of a copy that fails or is cancelled, so that a later copy can continue. The parts are charged \
+         until the upload is aborted.";
     ShallowCopy = "shallow-copy", Copy, Switch, Default "on",
-        "Try larger objects in one request first where the service may only have to write down a name: in the same \
-         bucket, storage class and without encryption.";
+        "Try one request for larger objects first where the service may copy without moving data: in the same bucket \
+         and storage class, without encryption.";
 
     Foreground = "foreground", Run, Switch, Default "off",
-        "Stay in the foreground, with the log on stderr.";
+        "Stay in the foreground and log to stderr.";
     LogLevel = "log-level", Run, Choice(&["error", "warn", "info", "debug", "trace"]), Default "info", Live,
-        "The least serious lines that are logged. SIGUSR2 moves a running daemon to the next level.";
+        "The lowest severity that is logged. SIGUSR2 switches a running daemon to the next level.";
     LogFile = "log-file", Run, Path, Unset "stderr",
-        "Append the log to this file. SIGHUP opens it anew. Without it, a daemon in the background logs to /dev/log.";
+        "Append the log to this file. SIGHUP opens it again. Without it, a daemon in the background logs to /dev/log.";
     LogFileSize = "log-file-size", Run, Size, Unset "no limit",
-        "When the log file would grow beyond this, keep it as FILE.1, the one before as FILE.2, and begin another.";
+        "When the log file would grow beyond this size, rename it to FILE.1, the previous one to FILE.2, and start a \
+         new file.";
     LogFileCount = "log-file-count", Run, CountUpTo(1000), Default "5",
-        "Log files that are kept then, the one that is written included, 1 to 1000.";
+        "Log files to keep in that case, including the current one, 1 to 1000.";
     LogFormat = "log-format", Run, Choice(words::<LogFormat>()), Default "text",
-        "How lines of the log look.";
+        "The format of log lines.";
     PidFile = "pid-file", Run, Path, Unset "none",
-        "Write the daemon's process id here while it runs.";
+        "Write the process id of the daemon to this file while it runs.";
     ControlSocket = "control-socket", Run, Path, Unset "in the runtime directory",
-        "Take control requests on a Unix socket here, or nowhere with off; only its owner and root may ask.";
+        "Accept control requests on a Unix socket at this path, or nowhere with off. Only its owner and root can \
+         connect.";
     FuseFd = "fuse-fd", Run, Count, Unset "none",
-        "Serve this descriptor of /dev/fuse, which the caller has mounted on DIR and will unmount; the \
-         same as /dev/fd/N for DIR. Stays in the foreground.";
+        "Serve this descriptor of /dev/fuse, which the caller has mounted on DIR and will unmount; the same as \
+         /dev/fd/N for DIR. Stays in the foreground.";
     MetricsListen = "metrics-listen", Run, Text("ADDRESS"), Unset "none",
-        "Serve /metrics for Prometheus, /healthz and /readyz over HTTP on this host and port, as in 127.0.0.1:9464, or on \
-         a Unix socket at a path. There is no password: keep it on the loopback or where only those come who may know.";
+        "Serve /metrics for Prometheus, /healthz and /readyz over HTTP on this host and port, as in 127.0.0.1:9464, or \
+         on a Unix socket at this path. There is no password: use the loopback address or a trusted network.";
     Supervise = "supervise", Run, Switch, Default "off",
-        "Start the daemon again when it dies, and let it go on with the mount, so that open files stay readable. systemd \
-         does so without this option.";
+        "Start a new daemon when the daemon dies; it continues the mount, and open files stay readable. Not needed \
+         under systemd.";
     DrainTimeout = "drain-timeout", Run, Time, Default "10s", Live,
-        "How long SIGTERM waits for reads under way before unmounting.";
+        "How long SIGTERM waits for requests in flight.";
 }
 
 impl Name {

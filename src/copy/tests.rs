@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::base::{BucketName, Clock, ETag, Timestamp};
+use crate::base::{BucketName, Clock, ETag, Key, Timestamp};
 use crate::store::layers::{Fault, FaultStore, LayerOptions, Operation, layered};
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    Dialect, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Store,
+    Dialect, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Store, Tags,
 };
 
 /// One bucket, whatever its name.
@@ -98,6 +98,14 @@ impl Store for TwoTags {
         let mut page = self.0.list(request).await?;
         page.entries.iter_mut().for_each(|entry| entry.etag = ETag::parse(LISTED));
         Ok(page)
+    }
+
+    async fn symlink_target(&self, key: &Key) -> crate::store::Result<String> {
+        self.0.symlink_target(key).await
+    }
+
+    async fn tags(&self, key: &Key, version: Option<&str>) -> crate::store::Result<Tags> {
+        self.0.tags(key, version).await
     }
 }
 

@@ -222,8 +222,8 @@ impl Generator {
             GeneratorKind::Dates => {
                 let hour = i / count.div_ceil(HOURS).max(1);
                 let date = civil(Timestamp::from_unix(FIRST_DAY + 3_600 * hour as i64));
-                numbered(key, "", date.year as u64, 4, "/");
-                for part in [date.month as u64, date.day as u64, date.hour as u64] {
+                numbered(key, "", date.year() as u64, 4, "/");
+                for part in [date.month() as u64, date.day() as u64, date.hour() as u64] {
                     numbered(key, "", part, 2, "/");
                 }
                 numbered(key, "event-", i, width, ".json");

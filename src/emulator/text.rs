@@ -2,67 +2,31 @@
 
 use std::borrow::Cow;
 
-/// Encodes every byte but the unreserved ones (`A-Z a-z 0-9 - _ . ~`).
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// Every byte but the unreserved ones (`A-Z a-z 0-9 - _ . ~`).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+/// The same, but for the slash.
+const IN_PATHS: &AsciiSet = &RESERVED.remove(b'/');
+
+/// Encodes every byte but the unreserved ones.
 pub(super) fn encode(text: &str) -> Cow<'_, str> {
-    encode_but(text, is_unreserved)
+    utf8_percent_encode(text, RESERVED).into()
 }
 
 /// Encodes like [`encode`] but leaves the slash.
 pub(super) fn encode_path(text: &str) -> Cow<'_, str> {
-    encode_but(text, |byte| is_unreserved(byte) || byte == b'/')
-}
-
-fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'_' | b'.' | b'~')
-}
-
-fn encode_but(text: &str, is_kept: impl Fn(u8) -> bool) -> Cow<'_, str> {
-    // Without a way out of the loop, so that many bytes are looked at at once.
-    if text.bytes().fold(true, |kept, byte| kept & is_kept(byte)) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len() * 3);
-    for byte in text.bytes() {
-        if is_kept(byte) {
-            out.push(byte as char);
-        } else {
-            out.push('%');
-            push_hex_upper(&mut out, byte);
-        }
-    }
-    Cow::Owned(out)
-}
-
-fn push_hex_upper(out: &mut String, byte: u8) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    out.push(char::from(DIGITS[usize::from(byte >> 4)]));
-    out.push(char::from(DIGITS[usize::from(byte & 15)]));
+    utf8_percent_encode(text, IN_PATHS).into()
 }
 
 /// Decodes percent escapes once; a percent sign that begins no escape stands for itself. `+` stays `+`.
-pub(super) fn decode(text: &str) -> Vec<u8> {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let escape = (bytes[at] == b'%').then(|| bytes.get(at + 1..at + 3)).flatten();
-        match escape.and_then(|pair| Some(hex_digit(pair[0])? << 4 | hex_digit(pair[1])?)) {
-            Some(byte) => {
-                out.push(byte);
-                at += 3;
-            }
-            None => {
-                out.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    out
+pub(super) fn decode(text: &str) -> Cow<'_, [u8]> {
+    percent_decode_str(text).into()
 }
 
 /// Decodes percent escapes once into text; `None` when the bytes are not UTF-8.
 pub(super) fn decode_text(text: &str) -> Option<String> {
-    String::from_utf8(decode(text)).ok()
+    percent_decode_str(text).decode_utf8().ok().map(Cow::into_owned)
 }
 
 /// Decodes one side of a pair of a query, where `+` is a blank: `requests` and browsers write it so.
@@ -70,22 +34,14 @@ pub(super) fn decode_form(text: &str) -> Option<String> {
     decode_text(&text.replace('+', "%20"))
 }
 
-fn hex_digit(byte: u8) -> Option<u8> {
-    (byte as char).to_digit(16).map(|digit| digit as u8)
-}
-
 /// Writes bytes as lower-case hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     hex::encode(bytes)
 }
 
-/// Upper-case hexadecimal, as entity tags are written, with room for what says of how many parts an object is.
+/// Writes bytes as upper-case hexadecimal digits, as entity tags are.
 pub(super) fn hex_upper(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len() + 4);
-    for &byte in bytes {
-        push_hex_upper(&mut text, byte);
-    }
-    text
+    hex::encode_upper(bytes)
 }
 
 /// Whether two texts are equal, in a time that depends on their lengths alone.

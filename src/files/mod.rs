@@ -15,8 +15,8 @@
 //! 6. A tree of files is served to others, and holds links that lead out of it: [`Beneath`] never leaves it.
 //! 7. Another process listens at a socket's path: [`connect`] tells who does.
 //!
-//! What a file means is for others; nothing here knows its content. A test (`tests/it/paths.rs`) finds opens by path in
-//! the other rooms.
+//! What a file means is for others; nothing here knows its content. A test (`tests/it/house/paths.rs`) finds opens by
+//! path in the other rooms.
 //!
 //! | file | what it owns |
 //! |---|---|

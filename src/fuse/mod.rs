@@ -12,7 +12,7 @@
 //! 4. Telling the kernel to forget, without ever blocking a thread that must answer: [`Notifier`].
 //! 5. Control requests on a mount that is read-only: `control`, an ioctl; whether the caller lives where the daemon
 //!    does: `namespaces`.
-//! 6. A daemon that is restarted under a live mount, without anybody noticing: `kept`.
+//! 6. A daemon that is restarted under a live mount, without its users noticing: `resume_session`.
 //!
 //! What is asked is answered by `fs`; nothing here knows buckets or keys.
 //!
@@ -24,14 +24,15 @@
 //! | `control` | control requests by ioctl and by extended attributes |
 //! | `error` | why a mount could not be made or undone |
 //! | `fusermount` | mounting for users without privileges |
-//! | `kept` | going on with a mount of an earlier life of the daemon |
 //! | `mountinfo` | the kernel's table of mounts, as `/proc/thread-self/mountinfo` tells it |
 //! | `namespaces` | whether a caller lives in the daemon's own namespaces |
 //! | `notify` | telling the kernel what to forget, from a thread that answers nothing |
 //! | `ops` | decoding |
-//! | `options` | what to mount where, and how |
+//! | `options` | how to mount and serve |
 //! | `passthrough` | which files the kernel reads by itself |
+//! | `place` | what to mount where |
 //! | `reply` | answers in the kernel's terms |
+//! | `resume_session` | going on with a mount of an earlier life of the daemon |
 //! | `session` | a live mount |
 
 mod answer;
@@ -40,14 +41,15 @@ mod caller;
 mod control;
 mod error;
 mod fusermount;
-mod kept;
 mod mountinfo;
 mod namespaces;
 mod notify;
 mod ops;
 mod options;
 mod passthrough;
+mod place;
 mod reply;
+mod resume_session;
 mod session;
 
 pub use attach::{Laziness, answers, discard, unmount};
@@ -55,7 +57,8 @@ pub use control::{IOCTL, IOCTL_BYTES};
 pub use error::MountError;
 pub use mountinfo::{FS_TYPE, Mount, mounts};
 pub use notify::Notifier;
-pub use options::{Access, Kept, Options, Place, Target};
+pub use options::{Access, Options};
+pub use place::{Kept, Place, Target};
 pub use session::{Drained, Mounted, mount};
 
 #[cfg(doc)]

@@ -20,9 +20,9 @@ use fuser::{
 
 use super::answer::{Again, Answers, Request};
 use super::caller::{Caller as Thread, Sight};
-use super::kept::{self, Registered, Terms};
-use super::passthrough::Passing;
+use super::passthrough::{Passing, Registered};
 use super::reply::{DirectMmap, GENERATION, attributes, errno, fill, nothing, open_flags};
+use super::resume_session::{self, Terms};
 use super::{Options, control, namespaces};
 use crate::base::Ino;
 use crate::fs::{Asker, Caller, DirHandle, Entry, FileHandle, Fs, Opener, Program, ReadCalls, StillOpen, XattrReply};
@@ -108,7 +108,7 @@ impl Kernel {
     fn note_terms(&self, config: &KernelConfig) {
         let Some(ledger) = self.fs.ledger() else { return };
         match Terms::of(config).map(|terms| serde_json::to_string(&terms)) {
-            Some(Ok(terms)) => ledger.note(kept::TERMS, &terms),
+            Some(Ok(terms)) => ledger.note(resume_session::TERMS, &terms),
             _ => tracing::info!("this kernel cannot go on with a mount whose daemon is restarted: it takes Linux 6.9"),
         }
     }

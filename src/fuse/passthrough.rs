@@ -8,12 +8,12 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
-use super::kept::Registered;
 use crate::base::Ino;
 use crate::fs::Backing;
 
@@ -88,6 +88,32 @@ impl<Id, File> Passing<Id, File> {
     fn refused(&self, error: &io::Error) {
         if self.is_offered.swap(false, Ordering::Relaxed) {
             tracing::info!(%error, "the kernel may not read files by itself here: the page cache serves second reads");
+        }
+    }
+}
+
+nix::ioctl_write_ptr!(backing_close, 229, 2, u32);
+
+/// A file that the kernel knows under a number, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Registered {
+    pub(super) number: u32,
+    device: Arc<OwnedFd>,
+}
+
+impl Registered {
+    /// Takes a number over, which the kernel has given out on this device.
+    pub(super) fn new(number: u32, device: &Arc<OwnedFd>) -> Self {
+        Registered { number, device: device.clone() }
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        // SAFETY: the kernel reads a number from the pointer, which is valid.
+        if let Err(errno) = unsafe { backing_close(self.device.as_raw_fd(), &raw const self.number) } {
+            // After the end of the mount the number is gone as well.
+            tracing::debug!(%errno, number = self.number, "the kernel does not let go of a file");
         }
     }
 }

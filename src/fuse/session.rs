@@ -16,8 +16,8 @@ use tokio::sync::watch;
 use super::answer::{Answers, InFlight};
 use super::attach::{self, Point};
 use super::caller::{self, Sight};
-use super::kept::{self, Spot, Terms};
 use super::ops::Kernel;
+use super::resume_session::{self, Spot, Terms};
 use super::{Access, Kept, MountError, Notifier, Options, Place, Target};
 use crate::fs::{Fs, StillOpen};
 
@@ -40,14 +40,14 @@ pub fn mount(fs: Arc<Fs>, target: Target, options: Options, runtime: Handle) -> 
     let acl = if options.access == Access::OwnerAndRoot { SessionACL::RootAndOwner } else { SessionACL::All };
     let config = config(&options, fs.ledger().is_none());
     let session = match terms {
-        Some(terms) => kept::session(kernel, &device, terms, acl, config),
+        Some(terms) => resume_session::session(kernel, &device, terms, acl, config),
         None => device.try_clone().and_then(|device| Session::from_fd(kernel, device, acl, config)),
     };
     let started = session.and_then(|session| {
         let kernel = session.notifier();
         if terms.is_some() {
             // Before anything is taken from the device: what this life has taken would be sent to it twice.
-            kept::ask_again(&device)?;
+            resume_session::ask_again(&device)?;
         }
         let ended = serve(session)?;
         Ok((Notifier::start(kernel)?, ended))
@@ -111,7 +111,7 @@ fn note_spot(fs: &Fs, point: Option<&Point>, pid_namespace: Option<String>) {
     let (Some(ledger), Some(point)) = (fs.ledger(), point) else { return };
     let spot = Spot { dir: point.dir().to_owned(), device: point.device(), pid_namespace };
     match serde_json::to_string(&spot) {
-        Ok(spot) => ledger.note(kept::MOUNT, &spot),
+        Ok(spot) => ledger.note(resume_session::MOUNT, &spot),
         Err(error) => tracing::warn!(%error, "the name of the directory cannot be written down"),
     }
 }
@@ -172,7 +172,7 @@ impl Mounted {
     /// The device to keep for a later life of the daemon; none where the kernel, or the way it was mounted, does not
     /// allow one.
     pub fn device(&self) -> Option<BorrowedFd<'_>> {
-        let can = self.point.is_some() && self.fs.ledger().is_some_and(|ledger| ledger.has_note(kept::TERMS));
+        let can = self.point.is_some() && self.fs.ledger().is_some_and(|ledger| ledger.has_note(resume_session::TERMS));
         self.device.as_ref().filter(|_| can).map(|device| device.as_fd())
     }
 

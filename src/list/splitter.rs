@@ -17,11 +17,12 @@
 
 mod cuts;
 mod joints;
+mod waste;
 
 use std::time::Duration;
 
-use self::cuts::Waste;
 use self::joints::Joints;
+use self::waste::Waste;
 use super::empty::EmptyRow;
 use super::findings::Trust;
 use super::guess::Samples;

@@ -12,12 +12,12 @@ use proptest::prelude::*;
 use super::findings::Trust;
 use super::splitter::{Reach, Splitter};
 use super::{ListScope, Options, Order, Page, pages};
-use crate::base::{Clock, KeySpan, Timestamp};
+use crate::base::{Clock, Key, KeySpan, Timestamp};
 use crate::metrics::Metrics;
 use crate::store::layers::{Fault, FaultStore, Retry, RetryPolicy};
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Result, Store,
+    Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Result, Store, Tags,
 };
 
 fn numbered(count: usize) -> Arc<MemoryStore> {
@@ -165,6 +165,14 @@ impl Store for Odd {
             Habit::Churn => self.churn(nth),
         }
         self.store.list(request).await
+    }
+
+    async fn symlink_target(&self, _: &Key) -> Result<String> {
+        Err(Error::new(ErrorKind::Unsupported, "lists only"))
+    }
+
+    async fn tags(&self, _: &Key, _: Option<&str>) -> Result<Tags> {
+        Err(Error::new(ErrorKind::Unsupported, "lists only"))
     }
 }
 

@@ -1,16 +1,16 @@
-//! Commands: what each does, with an example that is run.
+//! Commands: what each command does, with examples to copy.
 //!
-//! `ossmount COMMAND --help` has every option of a command. Each ends with 0 when it was done, with 1 and one sentence
-//! on stderr when it failed, with 2 when it was not understood. What is printed for people may change; what `--json`
-//! prints keeps its fields.
+//! `ossmount COMMAND --help` lists the options of a command. The exit status is 0 for success, 1 for a failure, with
+//! one sentence on stderr, and 2 for arguments that are not understood. Output for people can change between releases;
+//! the fields that `--json` prints are stable.
 //!
-//! URLs are `oss://BUCKET[/KEY or PREFIX]` and `s3://...`. Every command that asks a service takes the options of the
-//! groups *where* and *who*, by flag, variable or configuration file.
+//! URLs are `oss://BUCKET[/KEY or PREFIX]` and `s3://...`. Every command that sends requests to a service takes the
+//! options of the groups *where* and *who*, by flag, variable or configuration file.
 //!
 //! # mount
 //!
-//! `ossmount mount URL DIR [options]` mounts, and returns once the mount answers. `ossmount URL DIR -o ...` is the
-//! same, as mount(8) calls it. `-f` stays in the foreground, with the log on stderr.
+//! `ossmount mount URL DIR [options]` mounts a bucket, or the part below a prefix, and returns when the mount is ready.
+//! `ossmount URL DIR -o ...` does the same for mount(8). `-f` stays in the foreground and logs to stderr.
 //!
 //! ```console
 //! $ mkdir mnt
@@ -27,8 +27,8 @@
 //!
 //! # umount
 //!
-//! `ossmount umount DIR` unmounts and waits until the daemon has ended, where that is of the same user. A mount in use
-//! is left alone, unless with `--lazy`.
+//! `ossmount umount DIR` unmounts a directory and waits until its daemon has ended, if the daemon belongs to the same
+//! user. It refuses to unmount while files are open, unless `--lazy` is given.
 //!
 //! ```console
 //! $ mkdir mnt
@@ -44,9 +44,15 @@
 //!
 //! # ls
 //!
-//! `ossmount ls URL` lists what lies directly below a prefix, `-r` everything. Pages are printed as they come, from
-//! many requests at once; `--sort` puts them in the order of the keys. `-l` shows size, time and storage class,
-//! `--json` an object a line, `--summary` the sums.
+//! `ossmount ls URL` lists the objects and directories directly below a prefix.
+//!
+//! | option | effect |
+//! |---|---|
+//! | `-r` | lists everything below the prefix, by many requests at once; pages are printed as they arrive |
+//! | `--sort` | prints in the order of the keys |
+//! | `-l` | prints size, time and storage class |
+//! | `--json` | prints one JSON object a line |
+//! | `--summary` | prints the number of objects and bytes, by storage class |
 //!
 //! ```console
 //! $ ossmount ls oss://bucket
@@ -66,7 +72,7 @@
 //!
 //! # stat
 //!
-//! `ossmount stat URL-or-PATH` shows everything that is known of an object, asked of the service or of a live mount.
+//! `ossmount stat URL-or-PATH` prints all metadata of an object: of a URL from the service, of a path from its mount.
 //!
 //! ```console
 //! $ ossmount stat oss://bucket/a.txt
@@ -85,8 +91,9 @@
 //!
 //! # cp
 //!
-//! `ossmount cp SRC DST` copies an object within the service, `-r` all below a prefix; [`copying`](super::copying) says
-//! how. Each side is a URL or a path under a live mount. `--json` prints an event a line.
+//! `ossmount cp SRC DST` makes a server-side copy of an object, and with `-r` of all objects below a prefix;
+//! [`copying`](super::copying) has the details. Each side is a URL or a path in a live mount. `--json` prints one event
+//! a line.
 //!
 //! ```console
 //! $ ossmount cp oss://bucket/a.txt oss://bucket/copied/a.txt
@@ -101,8 +108,8 @@
 //!
 //! # prefetch
 //!
-//! `ossmount prefetch PATH...` asks a live mount to fetch files, and directories with all below them, into memory in
-//! this order; `--wait` waits for it.
+//! `ossmount prefetch PATH...` makes a live mount fetch files, and directories with everything below them, into memory
+//! in the given order. `--wait` waits until they are there.
 //!
 //! ```console
 //! $ mkdir mnt && ossmount mount oss://bucket mnt
@@ -114,8 +121,8 @@
 //!
 //! # status
 //!
-//! `ossmount status` shows the live mounts, `ossmount status DIR` the health and all figures of one; `--json` both as
-//! JSON.
+//! `ossmount status` lists the live mounts. `ossmount status DIR` prints health and all figures of one mount; on a
+//! terminal it shows a live view until `q`. `--json` prints either as JSON.
 //!
 //! ```console
 //! $ mkdir mnt && ossmount mount oss://bucket mnt && cat mnt/a.txt
@@ -132,8 +139,9 @@
 //!
 //! # config
 //!
-//! Shows what holds for each option and where it comes from; with the URL, DIR and options of a mount it says as well
-//! what stands in the way of one. Nothing is sent, nothing mounted. [`configuration`](super::configuration) has more.
+//! `ossmount config` prints the effective value of each option and where it comes from. With the URL, DIR and options
+//! of a mount it also reports what would make that mount fail. It sends no requests and mounts nothing; see
+//! [`configuration`](super::configuration).
 //!
 //! ```console
 //! $ ossmount config --part-size 16MiB | grep ^part-size
@@ -142,8 +150,8 @@
 //!
 //! # control
 //!
-//! `ossmount control DIR REQUEST` makes any request to a live mount, and prints the answer; REQUEST is JSON, a file
-//! that holds it, or `-`. [`control`](super::control) has them all.
+//! `ossmount control DIR REQUEST` sends a control request to a live mount and prints the answer. REQUEST is JSON, the
+//! name of a file with JSON, or `-` for standard input. [`control`](super::control) lists the requests.
 //!
 //! ```console
 //! $ mkdir mnt && ossmount mount oss://bucket mnt
@@ -159,14 +167,14 @@
 //!
 //! # demo
 //!
-//! `ossmount demo [DIR]` starts a server with a sample bucket on this machine, mounts it on DIR or a directory of its
-//! own, says what to try, and cleans up on Ctrl-C.
+//! `ossmount demo [DIR]` starts a server with a sample bucket on this machine, mounts the bucket on DIR or on a new
+//! directory, prints commands to try, and removes what it created on Ctrl-C.
 //!
 //! # emulator
 //!
-//! `ossmount emulator --root DIR` serves the sub-directories of a directory as buckets, in the OSS and S3 dialects,
-//! with signatures checked; `--generate` adds buckets of computed keys, `--ttfb`, `--conn-bandwidth` and `--fault` make
-//! it as slow and as unreliable as wanted. It is for trials and tests.
+//! `ossmount emulator --root DIR` serves the sub-directories of a directory as buckets, for trials and tests. It speaks
+//! the OSS and S3 dialects and verifies signatures. `--generate` adds buckets of computed keys, `--ttfb` and
+//! `--conn-bandwidth` slow it down, and `--fault` makes requests fail.
 //!
 //! ```console
 //! $ mkdir -p root/books && echo once > root/books/tale.txt

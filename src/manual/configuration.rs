@@ -1,11 +1,19 @@
-//! Configuration: files, the environment, worked examples, what holds and why, what changes while a mount lives.
+//! Configuration: set options in files and the environment, print the effective values, and change them on a live
+//! mount.
 //!
 //! # Where options come from
 //!
-//! A flag beats a word after `-o`, that beats `OSSMOUNT_<NAME>` in the environment, that beats a file, that beats the
-//! default. `/etc/ossmount/config.json` is read first and then `~/.config/ossmount/config.json`, which wins option by
-//! option; `--config FILE` or `OSSMOUNT_CONFIG` names one file to be read instead of both. Every
-//! [option](super::options) can stand in every place, but `--config` itself.
+//! From the highest precedence to the lowest:
+//!
+//! 1. flags (`--part-size 16MiB`);
+//! 2. words after `-o` (`-o part-size=16MiB`);
+//! 3. variables (`OSSMOUNT_PART_SIZE=16MiB`);
+//! 4. `~/.config/ossmount/config.json`;
+//! 5. `/etc/ossmount/config.json`;
+//! 6. the defaults.
+//!
+//! `--config FILE` or `OSSMOUNT_CONFIG` names one file that replaces both standard files. Except for `--config`, every
+//! [option](super::options) can be set in every place.
 //!
 //! # The file
 //!
@@ -16,31 +24,32 @@
 //! ```
 //!
 //! - Sizes and times are text with a unit; sizes may also be a number of bytes. Switches are `true` and `false`.
-//! - `null` means not given, so that `config/default.json`, which has every option, can be copied and filled in.
-//! - JSON has no comments; what an example is for stands [below](#worked-examples).
-//! - A byte order mark is passed over. Files of more than 1 MiB are refused, whatever is in them.
+//! - `null` means not set. `config/default.json`, which has every option, can be copied and filled in.
+//! - JSON has no comments; [worked examples](#worked-examples) explains the examples.
+//! - A byte order mark is ignored. Files larger than 1 MiB are refused.
 //!
-//! A mistake ends the command with status 2 and one sentence that names file, line, column and key: unknown keys, with
-//! the one that was probably meant; keys given twice; values that are not of the option's kind; text that is no JSON.
+//! An invalid file ends the command with status 2 and one sentence that names file, line, column and key. Invalid are
+//! text that is not JSON, unknown keys (the sentence suggests a similar one), repeated keys, and values of the wrong
+//! kind.
 //!
 //! ```text
 //! ossmount: /etc/ossmount/config.json:3:16: part-size: "8 apples" is not a size; write a whole number with KiB, MiB, GiB or TiB, as in 512MiB
 //! ```
 //!
-//! Options that exclude each other are refused too, with both places, for they often stand far apart:
+//! Options that exclude each other are refused too, with both places:
 //!
 //! ```text
 //! ossmount: /etc/ossmount/config.json:2:14: internal and --endpoint each say where the bucket is: give one of the two
 //! ```
 //!
-//! A switch of the file is taken back by `--internal=off`.
+//! `--internal=off` turns off a switch that is on in a file.
 //!
-//! # What holds, and why
+//! # Print the effective values
 //!
-//! `ossmount config [URL] [options]` prints every option with the value that holds and its place: the flag, the word,
-//! the variable, file with line and column, or the default. Where a value leaves the choice to the program (`auto`),
-//! what it takes is shown, and from what it follows. Written with the URL, DIR and options of a mount it checks all
-//! that the mount would, credentials among it, as far as that can be done with nothing sent; the exit status tells.
+//! `ossmount config [URL] [options]` prints every option with its effective value and the source of that value: the
+//! flag, word or variable, the file with line and column, or the default. For `auto` it prints the computed value and
+//! how it was computed. With the URL, DIR and options of a mount it also checks everything that can be checked without
+//! sending a request, including the presence of credentials. The exit status tells whether the mount would be refused.
 //!
 //! ```text
 //! # /etc/ossmount/config.json: read
@@ -50,55 +59,57 @@
 //! part-size            16MiB             --part-size
 //! ```
 //!
-//! `--json` prints one object a line: `option`, `value` (what holds), `given`, `from` with its `kind` (`default`,
-//! `file`, `environment`, `word`, `flag`) and place, and `computed` where the value was worked out. Users and queries
-//! in URLs and arguments of commands are not shown. Variables that begin with `OSSMOUNT_` and belong to no option are
-//! named on stderr; other commands pass over them.
+//! `--json` prints one object a line: `option`, `value` (the effective one), `given`, `from` with its `kind`
+//! (`default`, `file`, `environment`, `word`, `flag`) and place, and `computed` for computed values. User names and
+//! queries in URLs, and arguments of commands, are not printed. Variables that begin with `OSSMOUNT_` and belong to no
+//! option are reported on stderr; other commands ignore them.
 //!
 //! # Proxies and interfaces
 //!
-//! `proxy=http://[USER:PASSWORD@]HOST[:PORT]` puts a proxy between here and the service: encrypted requests go through
-//! a tunnel (CONNECT), others are handed to it. Requests for roles and tokens over TLS take it too; those without TLS
-//! do not, for they go to the machine's own metadata service and its like. User and password are percent-encoded, and
-//! are neither logged nor shown; they belong into a file or the environment, since everybody can read a command line.
-//! Proxies that are themselves reached by TLS, and SOCKS, are not known. Variables that other programs take a proxy
-//! from (`https_proxy` and the like) are not looked at. A proxy costs what it costs: every byte goes through it, so
-//! near the bucket there should be none.
+//! `proxy=http://[USER:PASSWORD@]HOST[:PORT]` sends requests through an HTTP proxy.
 //!
-//! `bind` names an interface (`bind=eth1`) or one of the machine's addresses that connections set out from. Given
-//! several times (in a file as a list) each connection takes the next, and passes over one that does not lead there:
-//! two cards of 25 Gbit/s then carry what one alone could not. An interface binds whatever the routes say
-//! (`SO_BINDTODEVICE`; before Linux 5.7 only root can); an address picks the route that the machine's rules have for
-//! it. Names are resolved as always.
+//! - HTTPS requests use a tunnel (CONNECT); HTTP requests are sent to the proxy itself.
+//! - Requests for roles and tokens use the proxy if they are HTTPS. Those over HTTP go to services of the machine, such
+//!   as the metadata service, and do not use it.
+//! - User and password are percent-encoded. They are not logged. Set them in a file or the environment, because other
+//!   users can read a command line.
+//! - Proxies that are reached by TLS and SOCKS proxies are not supported. Variables of other programs, such as
+//!   `https_proxy`, are ignored.
+//! - All bytes pass through the proxy, which limits the throughput.
+//!
+//! `bind` names the interface (`bind=eth1`) or local address of outgoing connections. With several values (in a file a
+//! list) each connection uses the next one, and skips one that does not reach the service, so that two network cards of
+//! 25 Gbit/s work together. An interface takes precedence over the routing table (`SO_BINDTODEVICE`; before Linux 5.7
+//! it requires root). An address selects the route that the rules of the machine define for it. Name resolution is not
+//! affected.
 //!
 //! # Worked examples
 //!
-//! In `config/` of the source and in `/usr/share/doc/ossmount/examples` of the packages; tests load and mount each.
+//! The files are in `config/` of the source and in `/usr/share/doc/ossmount/examples` of the packages.
 //!
-//! | file | for | what it sets, and why |
+//! | file | for | settings and reasons |
 //! |---|---|---|
-//! | `model-serving.json` | servers that load large models at the start and keep them | `prefetch=open` fetches files from open on, in the order of the opens; parts of 16 MiB over 128 connections keep a fast network busy; names are believed for 10 minutes, for models do not change under their name; the services beside the one that mounted may read (`allow-other`); reads under way at the end get 30 s |
-//! | `training-data.json` | many small files, read in random order, epoch after epoch | the whole prefix is listed at the mount (`listing=eager`) by 128 requests at once and believed for an hour; 4 GiB for names hold some 20 million files; files stay in memory between epochs while it lasts; copies are off, for jobs of strangers may run beside it |
-//! | `small-machine.json` | a machine of 1 or 2 GB that does other things too | 128 MiB of read buffers, 64 MiB of names, parts of 4 MiB and at most 4 ahead of a reader, so that several readers fit; nothing stays in memory after closing; at most 50 MiB a second leave the network to others |
+//! | `model-serving.json` | servers that load large models at the start and keep them | `prefetch=open` fetches files completely when they are opened; parts of 16 MiB over 128 connections use a fast network; names are cached for 10 minutes, because models do not change under their names; other services can read (`allow-other`); SIGTERM waits 30 s for reads in flight |
+//! | `training-data.json` | many small files, read in random order, epoch after epoch | the whole prefix is listed at mount (`listing=eager`) by 128 requests at once and cached for an hour; 4 GiB for names hold some 20 million files; files stay in memory between epochs while there is room; copies are off, because jobs of other users may share the mount |
+//! | `small-machine.json` | machines with 1 or 2 GB of memory that run other programs | 128 MiB of read buffers, 64 MiB of names, parts of 4 MiB and at most 4 of them ahead of a reader, so that several readers fit; files are evicted when they are closed; `max-bandwidth` is 50 MiB a second |
 //!
-//! The first two take the region's internal endpoint, which only machines of that region reach and which costs no
-//! traffic fees. None names credentials: on an ECS instance with a role, and in a pod of a cluster with RRSA, there is
-//! nothing to name; elsewhere add `credentials-file`.
+//! The first two use the internal endpoint of the region, which is free of traffic fees and reachable only from
+//! machines of that region. None sets credentials: an ECS instance with a role, or a pod of a cluster with RRSA, needs
+//! none; set `credentials-file` elsewhere.
 //!
 //! # While it is mounted
 //!
-//! SIGHUP reads the files again and, with the variables, words and flags that the mount was made with, works out anew
-//! what holds. Files are found again where they were, relative names too. With a mistake anywhere nothing changes, and
-//! the log names it.
+//! SIGHUP reads the files again and recomputes all options from them and from the variables, words and flags of the
+//! mount. Relative file names still refer to the directory in which the mount was made. If anything is invalid, nothing
+//! changes, and the log has the reason.
 //!
-//! | option | taken over |
+//! | option | takes effect |
 //! |---|---|
-//! | `log-level`, `max-bandwidth`, `drain-timeout` | at once |
-//! | `memory-limit` | at once; a lower one gives up what no program waits for, the rest as it is read |
-//! | `prefetch`, `part-size` | by files opened from then on; files in memory keep the parts they began with |
-//! | `metadata-ttl`, `negative-ttl` | at once, also for what is known; the kernel goes on believing what it was told for as long as it was told. A view that was frozen (`indefinite`) stays so |
-//! | all others | by a new mount; the log names those that have changed, with their places |
+//! | `log-level`, `max-bandwidth`, `drain-timeout` | immediately |
+//! | `memory-limit` | immediately; a lower limit evicts bytes that no program waits for, and the rest when it was read |
+//! | `prefetch`, `part-size` | for files that are opened later; files in memory keep their parts |
+//! | `metadata-ttl`, `negative-ttl` | immediately, also for names that are cached by the daemon. The kernel keeps what it has cached for the old time. A mount with `indefinite` keeps it |
+//! | all others | with a new mount; the log names those that have changed, with their places |
 //!
-//! What a `set` request or SIGUSR2 had changed goes back to what the configuration says. Without the signal, `set`
-//! changes the level, the limits and the prefetching of single files ([`control`](super::control)), until the next
-//! SIGHUP or the end of the mount.
+//! SIGHUP undoes what a `set` request or SIGUSR2 has changed. `set` changes the log level, the limits and the
+//! prefetching of single files ([`control`](super::control)) until the next SIGHUP or the end of the mount.

@@ -1,36 +1,36 @@
-//! Control: asking a live mount to do something, or what it knows.
+//! Control: query a live mount, refresh names, prefetch and pin files, copy objects and change settings, from programs.
 //!
-//! A request is a JSON object with `op` and the fields of that operation, optionally `"version": 1`; the answer is one
-//! too. Fields that are not known are refused by their names. A request that was not done is answered with
-//! `{"error": "EINVAL", "message": "..."}`: the name of the error number and a sentence.
+//! A request is a JSON object with `op` and the fields of that operation, optionally with `"version": 1`. The answer is
+//! a JSON object too. Unknown fields are refused by name. A failed request is answered with `{"error": "EINVAL",
+//! "message": "..."}`: the name of the error number and a sentence.
 //!
-//! # Doors
+//! # Ways to send a request
 //!
-//! The same requests go through each:
+//! All requests can be sent in each of these ways:
 //!
-//! - **The ioctl** `_IOWR(0xF5, 1, char[8192])`, which is `0xE000F501`, on any open file or directory of the mount,
-//!   which is read-only all the same. The request is filled up with NULs, and the answer overwrites it; a refusal sets
-//!   `errno` and overwrites it too. An answer of more than 8191 bytes is refused with EMSGSIZE and the path of the
-//!   socket. Other ioctls are ENOTTY.
-//! - **The Unix socket**, whose path `ossmount status` shows: one request a line, one answer a line, in that order. It
-//!   lies beside the daemon's entry in the runtime directory unless `control-socket` names a place, and only its owner
-//!   can open it. A line has at most 256 KiB, and there are at most 64 clients at once; one more gets EBUSY.
-//! - **Extended attributes**, where mounted with `control-xattr`: `setfattr -n user.ossmount.call -v REQUEST FILE`, and
-//!   the answer in `getfattr -n user.ossmount.result FILE`. The kernel is not told `ro` then and checks no modes, which
-//!   is why the option is refused beside `allow-other`; the daemon refuses everything that writes with EROFS.
+//! - **The ioctl** `_IOWR(0xF5, 1, char[8192])`, which is `0xE000F501`, on any open file or directory of the mount. The
+//!   request is padded with NULs, and the answer overwrites it. A failure sets `errno` and also writes an answer. An
+//!   answer of more than 8191 bytes fails with EMSGSIZE and the path of the socket. Other ioctls fail with ENOTTY.
+//! - **The Unix socket**, whose path `ossmount status` prints: one request a line, one answer a line, in the same
+//!   order. It is in the runtime directory, or where `control-socket` says. Only its owner and root can open it. A line
+//!   has at most 256 KiB. There are at most 64 clients at once; further ones get EBUSY.
+//! - **Extended attributes**, with the option `control-xattr`: `setfattr -n user.ossmount.call -v REQUEST FILE` sends a
+//!   request, and `getfattr -n user.ossmount.result FILE` returns the answer. The kernel does not treat such a mount as
+//!   read-only and does not check modes; therefore the option cannot be combined with `allow-other`. The daemon itself
+//!   refuses writes with EROFS.
 //!
-//! The commands `ossmount control DIR REQUEST`, `ossmount prefetch PATH...` and `ossmount status DIR` use the socket,
-//! else the ioctl.
+//! `ossmount control DIR REQUEST`, `ossmount prefetch PATH...` and `ossmount status DIR` use the socket, or the ioctl
+//! if there is no socket.
 //!
 //! # Who may ask
 //!
-//! The user who mounted (the owner) and root; every other user gets EPERM, whether or not it may read the mount. Users
-//! go by the number that the kernel gives for them in the daemon's user namespace; users without a number there are
-//! refused, and so is number 65534 (`nobody`), even as the owner, since the kernel shows unknown users by that number.
+//! The user who mounted (the owner) and root. All other users get EPERM, even if they can read the mount. Users are
+//! identified by their number in the user namespace of the daemon. Users without a number there are refused, and so is
+//! number 65534 (`nobody`), even if it is the owner, because the kernel maps all unknown users to it.
 //!
-//! A mount with `allow-other` may be bound into containers whose root has number 0 on the machine too. What changes
-//! more than reading does is therefore served only on the socket, and through the mount only to processes in the
-//! daemon's own user and mount namespaces:
+//! A mount with `allow-other` can be bound into containers whose root has number 0 on the machine as well. Requests
+//! with more effect than a read are therefore served only on the socket, and through the mount only for processes in
+//! the user and mount namespaces of the daemon:
 //!
 //! | operation | socket | ioctl and xattr, daemon's namespaces | ioctl and xattr, another namespace | `metrics-listen` |
 //! |---|---|---|---|---|
@@ -40,18 +40,18 @@
 //! | `set`, `pin`, `drop`, `prefetch-cancel` | owner, root | owner, root | EPERM | |
 //! | `copy`, `copy-cancel` | owner, root | owner, root | EPERM | |
 //!
-//! A daemon without the right to look at a process (one of an ordinary user and a process of root, or one with few
-//! capabilities and a process with more) counts it as foreign: use the socket then, as `ossmount control` does by
-//! itself.
+//! A process that the daemon has no right to inspect (a process of root and a daemon of another user, or a process with
+//! more capabilities than the daemon) counts as one of another namespace. Use the socket in that case, as `ossmount
+//! control` does.
 //!
-//! Copies are off where `allow-other` is set, unless `copy=on` asks for them. They read and write below what is
-//! mounted; `copy-from` and `copy-to` name further buckets, or prefixes of them, and anything else is refused with
-//! EPERM. `ossmount cp` between two URLs uses the caller's own keys and is not bound by this.
+//! Copies are off with `allow-other` unless `copy=on` is given. They can read and write below the mounted prefix, and
+//! in the buckets or prefixes that `copy-from` and `copy-to` add; others are refused with EPERM. `ossmount cp` between
+//! two URLs uses the keys of the caller and is not limited by this.
 //!
 //! # Paths
 //!
-//! Absolute and under the mount, or counted from its root; `..` is refused. Where an operation takes one path and none
-//! is given, it is the file or directory that the ioctl was made on, on the socket the root.
+//! Paths are absolute and in the mount, or relative to its root; `..` is refused. If an operation takes one path and
+//! none is given, the path is the file or directory of the ioctl, or the root for requests on the socket.
 //!
 //! # Operations
 //!
@@ -73,27 +73,28 @@
 //! | `copy-list` | | `jobs`: the last 256 that have ended, and all others |
 //! | `copy-cancel` | `job` | as `copy-status` |
 //!
-//! Sizes are numbers of bytes or texts such as `"512MiB"`. `wait` holds the answer until the job has ended, or for 10
-//! s, so who waits asks again: the kernel does not let a process go, not even to be killed, before an ioctl is
-//! answered.
+//! Sizes are numbers of bytes or strings such as `"512MiB"`. With `wait` the answer arrives when the job has ended, or
+//! after 10 s, so that the caller has to repeat the request: the kernel does not let a process end, even when it is
+//! killed, before its ioctl is answered.
 //!
-//! **prefetch** takes files, and directories with all below them, in the order given, behind what programs wait for.
-//! What it fetches stays as files stay that were read. A job fills three quarters of `memory-limit` at most: more would
-//! push out what it fetched first, so files beyond that are skipped and counted. With `memory-cache=off` it is refused.
+//! **prefetch** fetches files, and directories with everything below them, in the given order, after requests that
+//! programs wait for. The files stay in memory like files that were read. A job fills at most three quarters of
+//! `memory-limit`, because more would evict its own files; files beyond that are skipped and counted. It is refused
+//! with `memory-cache=off`.
 //!
-//! **pin** fetches a file and keeps it, whatever else is read, until it is dropped or the daemon ends. Half of
-//! `memory-limit` may be kept so; what does not fit is refused with ENOSPC. It is the version that the mount shows now:
-//! an object that changes must be pinned again. Memory that becomes short takes nothing from pins.
+//! **pin** fetches a file and keeps it in memory until it is dropped or the daemon ends. At most half of `memory-limit`
+//! can be pinned; a file that does not fit is refused with ENOSPC. The pinned version is the one that the mount shows:
+//! after the object has changed, pin it again. A shortage of memory does not evict pinned files.
 //!
-//! **drop** ends pins and gives back what the daemon and the kernel hold of a file, or of all files below a directory,
-//! but for what the kernel reads by itself at this moment.
+//! **drop** ends pins and evicts what the daemon and the kernel hold of a file, or of all files below a directory,
+//! except for files that the kernel is reading by passthrough.
 //!
-//! **set** changes all that it names, or nothing. It holds until the daemon ends.
+//! **set** changes all options that it names, or none. The values last until SIGHUP or the end of the daemon.
 //!
-//! **copy** works within the service, and no byte comes here. Each side is a path, `oss://bucket/key` or
-//! `s3://bucket/key`; a source may end in `?versionId=V`. A path as source means the version that the mount shows: if
-//! the object has changed since, the copy fails. Before `copy-status` says that a copy is done, what it made can be
-//! looked up, listed and read. Fields: `recursive`, `skip-existing`, `part-size`, `parallel`, `threshold`,
+//! **copy** makes a server-side copy. Each side is a path, `oss://bucket/key` or `s3://bucket/key`; a source can end in
+//! `?versionId=V`. A path as source means the version that the mount shows; if the object has changed since, the copy
+//! fails. When `copy-status` reports `done`, the copy can be looked up, listed and read. Fields: `recursive`,
+//! `skip-existing`, `part-size`, `parallel`, `threshold`,
 //! `leave-parts-on-error`, `shallow-copy`, `upload-id`, `metadata-directive` and `tagging-directive` (`copy` or
 //! `replace`), `metadata` (an object of texts), `content-type`, `cache-control`, `content-disposition`,
 //! `content-encoding`, `content-language`, `expires`, `tagging` (`name=value&...`, percent-encoded),
@@ -122,7 +123,7 @@
 //!
 //! # In Python
 //!
-//! The README has one that starts a copy and follows it. The least there is:
+//! README has a program that starts a copy and prints its progress. The shortest client is:
 //!
 //! ```python
 //! import fcntl, json, os
@@ -159,7 +160,7 @@
 //!
 //! # What it costs
 //!
-//! 1000 requests a second on the socket (`stats`, `stat`, `health` and `prefetch-status` in turn) take the daemon 0.06
-//! to 0.08 of a processor, and a client in Python as much again. On two processors that server, daemon, reader and
-//! client shared with other work, cold sequential reads beside them went at 0.95 (median of nine, in turns) and 0.78
-//! (of seven) of their speed alone; single runs differed by more than that.
+//! 1000 requests a second on the socket (`stats`, `stat`, `health` and `prefetch-status` in turn) cost the daemon 0.06
+//! to 0.08 of a processor, and a client in Python about the same. On two processors shared by server, daemon, reader,
+//! client and other programs, cold sequential reads at the same time reached 0.95 (median of nine, in turn) and 0.78
+//! (of seven) of their speed without requests; single runs varied by more than that.

@@ -1,66 +1,67 @@
-//! Copying: within the service, from object to object. No byte of them passes through this machine.
+//! Copying: copy objects within a service (server-side), without their bytes passing through this machine.
 //!
-//! `ossmount cp SRC DST` copies one object, `ossmount cp -r SRC DST` everything below a prefix. Each side is a URL, or
-//! a path under a live mount: the mount tells key and entity tag as it shows them, and the copy fails if the object is
-//! another by now. Both buckets are reached with the same endpoint and credentials, and must lie in one region.
+//! `ossmount cp SRC DST` copies one object, and `ossmount cp -r SRC DST` all objects below a prefix. Each side is a URL
+//! or a path in a live mount. A path stands for the version that the mount shows; the copy fails if the object has
+//! changed since. Both buckets are reached with the same endpoint and credentials, and must be in one region.
 //!
 //! # How an object is copied
 //!
-//! 1. The source is looked at (HEAD). From then on every request names its entity tag, and its version where there is
-//!    one: an object that is overwritten meanwhile fails the copy, and never makes a mixture.
-//! 2. Up to `copy-threshold` (200 MiB), and for symlink objects, which are copied as links: one CopyObject.
-//! 3. Above it, one CopyObject is tried where OSS may only have to write down a name: within a bucket, with no other
-//!    storage class asked for, without server-side encryption. After 30 s, or where the service says `EntityTooLarge`,
-//!    it goes on with parts; `shallow-copy=off` begins with them. S3 has no such copies.
-//! 4. Else in parts of `copy-part-size` (64 MiB; S3 takes none below 5 MiB), `copy-parallel` (3) at a time. Objects of
-//!    more than 10,000 such parts get parts of as many times that size as it takes. Metadata and tags are carried over
-//!    by the client, since the service does not do so for parts.
-//! 5. The CRC-64 of the copy is compared with the source's. S3 keeps none: there the source is looked at once more
-//!    after a copy in parts, for not all servers heed the condition on it.
+//! 1. A HEAD request reads the metadata of the source. All further requests are pinned to its entity tag, and to its
+//!    version if there is one: if the source is overwritten, the copy fails and never mixes two versions.
+//! 2. Objects up to `copy-threshold` (200 MiB) are copied by one CopyObject request, and so are symlink objects, as
+//!    links.
+//! 3. Larger objects are first tried with one CopyObject where OSS may copy without moving data: within a bucket,
+//!    without another storage class and without server-side encryption. After 30 s, or if the service answers
+//!    `EntityTooLarge`, the copy continues in parts. `shallow-copy=off` skips this step. S3 has no such copies.
+//! 4. All others are copied in parts of `copy-part-size` (64 MiB; at least 5 MiB on S3), `copy-parallel` (3) at a time.
+//!    The size is multiplied for objects that would have more than 10,000 parts. The client transfers metadata and
+//!    tags, because the service does not copy them with parts.
+//! 5. The CRC-64 of the copy is compared with that of the source. S3 has no CRC-64: after a copy in parts a second HEAD
+//!    request checks the source, because some servers ignore the condition on it.
 //!
-//! A copy that is not right is reported with both checksums, and left where it is: what was there before is gone by
-//! then, and nothing is deleted unasked.
+//! A copy with a wrong checksum is reported with both checksums and is not deleted; the object that was there before is
+//! already gone.
 //!
 //! # What becomes of it when something fails
 //!
-//! Requests are repeated as everywhere else, by the same rules. When an answer is lost after the service has done what
-//! it was asked, the repeated request finds the upload gone, or the object there that it must not replace; then the
-//! destination is looked at, and the copy has succeeded if it has the source's bytes.
+//! Failed requests are retried by the same rules as reads. If the answer to a successful request is lost, the retry
+//! finds that the upload is gone, or that the object exists. The destination is then examined, and the copy has
+//! succeeded if it has the bytes of the source.
 //!
-//! A copy that fails or is cancelled aborts its upload, and makes sure that it is gone: parts that were on their way
-//! may arrive later. `leave-parts-on-error` keeps them, and tells the upload's id; `--resume ID` goes on with those
-//! parts that fit, whatever size they have. A try to begin an upload whose answer was lost leaves one without parts,
-//! which costs nothing and which a lifecycle rule removes. Once CompleteMultipartUpload is sent, a copy can no longer
-//! be cancelled, and a CopyObject that was cancelled may still be carried out.
+//! | situation | result |
+//! |---|---|
+//! | the copy fails or is cancelled | The upload is aborted, repeatedly until no late part is left. With `leave-parts-on-error` it is kept and its id is reported; `--resume ID` continues with the parts that fit, of any size. |
+//! | the answer to InitiateMultipartUpload is lost | An upload without parts remains, which costs nothing and which a lifecycle rule removes. |
+//! | CompleteMultipartUpload was sent | The copy cannot be cancelled any more. |
+//! | a CopyObject was cancelled | The service may still complete it. |
 //!
-//! Refusals are told in the service's words, with its code and request id: `InvalidObjectState` for an archived source,
-//! `FileImmutable` where a retention policy holds, `AccessDenied` where the buckets are not in one region.
+//! Refusals are reported with the message, code and request id of the service: `InvalidObjectState` for an archived
+//! source, `FileImmutable` under a retention policy, `AccessDenied` for buckets in different regions.
 //!
 //! # Metadata, tags, class
 //!
-//! Without a word the copy gets the source's metadata and tags, and the storage class of its bucket. What is given on
-//! the command line replaces: any of `--metadata`, `--content-type` and the other headers replaces all of them,
-//! `--tagging` all tags. `--metadata-directive` and `--tagging-directive` say it expressly; a word that is neither
-//! `copy` nor `replace`, and `copy` beside something that should replace, are refused before anything is sent.
+//! By default a copy gets the metadata and tags of the source, and the storage class of its bucket. Any of
+//! `--metadata`, `--content-type` and the other header options replaces all metadata, and `--tagging` replaces all
+//! tags. `--metadata-directive` and `--tagging-directive` state this explicitly. Other words than `copy` and `replace`,
+//! and `copy` together with a replacement, are refused before a request is sent.
 //!
-//! A copy onto itself keeps its metadata on OSS, although the service would take the request's; S3 refuses it unless
-//! something changes. `--forbid-overwrite` fails where there is an object; OSS does not heed it on versioned buckets.
+//! A copy of an object onto itself keeps its metadata on OSS; S3 refuses it unless something changes.
+//! `--forbid-overwrite` fails if the destination exists; OSS ignores it on versioned buckets.
 //!
 //! # Below a prefix
 //!
-//! `cp -r oss://a/x oss://b/y` copies every object below `x/` to the same name below `y/`. The prefix is listed by a
-//! few requests at once, and objects are copied as they are found, so that memory does not grow with their number. What
-//! fails is counted, the first hundred are named, and the rest goes on; only a bucket that is not there, or credentials
-//! that are not accepted, end it. `--skip-existing` leaves out objects that are there with the same size and the same
-//! tag or checksum, and so goes on where an earlier copy ended. `copy-requests` (32) bounds the requests of all copies
-//! together; they wait behind what programs read.
+//! `cp -r oss://a/x oss://b/y` copies every object below `x/` to the same name below `y/`. Objects are copied while the
+//! prefix is listed, so that memory does not grow with their number. Failures are counted, the first hundred are named,
+//! and the other objects are copied; only a missing bucket or rejected credentials end the copy. `--skip-existing`
+//! skips objects that exist with the same size and the same tag or checksum, which continues an earlier copy.
+//! `copy-requests` (32) bounds the requests in flight of all copies; reads of programs go before them.
 //!
 //! # What the official copier does differently
 //!
-//! The same copy takes the same requests as with the copier of `alibabacloud-oss-v2`, and a test compares them. It
-//! differs where that one is wrong:
+//! A copy sends the same requests as the copier of `alibabacloud-oss-v2`, which a test compares, except where that one
+//! is wrong:
 //!
-//! | | its copier | here |
+//! | | its copier | ossmount |
 //! |---|---|---|
 //! | tags, copied in parts | sent as they are: `+` becomes a blank, `&` and `=` end a tag | encoded |
 //! | unknown directives | ignored | refused |

@@ -1,9 +1,9 @@
-//! Who asks: where access keys come from, and how a mount outlives them.
+//! Credentials: choose a source of access keys, and keep a mount working when keys expire.
 //!
-//! Keys never stand on a command line, where everybody could read them. `credentials=auto` takes the first of these
-//! that is there, and the log says at the start which it was:
+//! No option takes a key, because other users can read a command line. `credentials=auto` uses the first of these
+//! sources that exists, and the log names it at the start:
 //!
-//! 1. what an option names: `credentials-file`, `credentials-process`, `credentials-uri`, `ram-role`;
+//! 1. the source that an option names: `credentials-file`, `credentials-process`, `credentials-uri`, `ram-role`;
 //! 2. the environment: `OSS_ACCESS_KEY_ID`, `OSS_ACCESS_KEY_SECRET`, `OSS_SESSION_TOKEN`, or
 //!    `ALIBABA_CLOUD_ACCESS_KEY_ID`, `ALIBABA_CLOUD_ACCESS_KEY_SECRET`, `ALIBABA_CLOUD_SECURITY_TOKEN`; for `s3://`
 //!    `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`;
@@ -16,39 +16,49 @@
 //!    `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` or `AWS_CONTAINER_CREDENTIALS_FULL_URI` with its token;
 //! 6. the RAM role of the ECS instance, on machines of Alibaba Cloud.
 //!
-//! Any other value of `credentials` takes that source and no other. With `role-arn` the keys found are used to take on
-//! that role (AssumeRole) at `sts-endpoint`, and it is the role that asks the bucket. For `s3://` roles are taken on by
-//! web identity alone, at `https://sts.REGION.amazonaws.com`: REGION is `AWS_REGION`, else that of the bucket;
-//! `AWS_ENDPOINT_URL_STS` or `sts-endpoint` names another place, `AWS_ROLE_SESSION_NAME` the session.
+//! Any other value of `credentials` uses that source alone. With `role-arn` the keys are used to assume that role
+//! (AssumeRole) at `sts-endpoint`, and the keys of the role are used for the bucket. For `s3://` roles can be assumed
+//! only by web identity, at `https://sts.REGION.amazonaws.com`. REGION is `AWS_REGION`, or else the region of the
+//! bucket; `AWS_ENDPOINT_URL_STS` or `sts-endpoint` sets another endpoint, and `AWS_ROLE_SESSION_NAME` the name of the
+//! session.
 //!
 //! # Files
 //!
-//! `credentials-file` may be JSON as the OSS Connector reads it (`AccessKeyId`, `AccessKeySecret`, `SecurityToken`,
-//! `Expiration`), the profiles of the aliyun command line, sections as ossutil and the aws command line keep them, or
-//! lines `BUCKET:ID:SECRET` and `ID:SECRET` as ossfs does; `profile` chooses among profiles and sections. The profiles
-//! of the aliyun command line may also be of the modes `EcsRamRole`, `RamRoleArn`, `ChainableRamRoleArn`, `OIDC`,
-//! `External` and `CredentialsURI`, which then stand for the source of that name. A file is looked at once a second,
-//! read again when it has changed, and warned about when others may read it. One that belongs to neither root nor the
-//! user of the daemon, or that others may write to, is refused: it would have the daemon use keys, or run a program, of
-//! their choice.
+//! `credentials-file` accepts four formats:
 //!
-//! Blanks and line ends around a key are left out, and in sections also quotes around it and comments (` # ...`) behind
-//! it. A key with such a character within is refused where it is read, by the name of its variable, file or section.
+//! | format | content |
+//! |---|---|
+//! | JSON, as for the OSS Connector | `AccessKeyId`, `AccessKeySecret`, and for temporary keys `SecurityToken` and `Expiration` |
+//! | profiles of the aliyun command line | keys, or one of the modes `EcsRamRole`, `RamRoleArn`, `ChainableRamRoleArn`, `OIDC`, `External` and `CredentialsURI`, which select the source of that name |
+//! | sections of ossutil or the aws command line | keys |
+//! | lines, as for ossfs | `BUCKET:ID:SECRET` or `ID:SECRET` |
 //!
-//! # Keys that end
+//! `profile` selects a profile or section. The daemon checks the file once a second and reads it again when it has
+//! changed. It warns if other users can read the file. It refuses a file that belongs to neither root nor the user of
+//! the daemon, or that other users can write to, because such a file could make the daemon use foreign keys or run a
+//! program.
 //!
-//! What a program, a service or a role hands out is kept until a quarter of its life is left (three minutes at least,
-//! where it lives that long); then the next keys are asked for in the background, once, however many reads are going
-//! on, a little earlier or later on each machine. The old ones serve until the new ones are there, and as long as they
-//! are valid when the source fails, which is tried again every five seconds and said in the log. When the service
-//! refuses a key as unknown or ended, the source is asked before the request is sent a second time.
+//! Blanks and line ends around a key are removed, and in sections also quotes around it and comments (` # ...`) behind
+//! it. A key that contains such a character is refused with the name of its variable, file or section.
 //!
-//! `Expiration` is a time (`2024-02-29T13:00:00Z`; without a zone it is UTC) or Unix seconds, as a number or a text; 0,
-//! an empty text and none at all mean that the key does not end.
+//! # Keys that expire
 //!
-//! A source is asked once at a time, however many requests wait, and each time has an end. A program
-//! (`credentials-process`) is run by `/bin/sh -c` in a process group of its own, may take a minute and is killed with
-//! all that it started after that or when the daemon ends, and prints on its standard output the JSON of a file, that
-//! of the aws command line (`SecretAccessKey`, `SessionToken`), or that of the aliyun command line's external programs.
-//! Services are given 2 seconds on the instance, 10 elsewhere. Secrets are overwritten in memory when they are no
-//! longer used, and neither the log nor an error quotes what a source said but for its code and message.
+//! Keys from a program, a service or a role are renewed in the background when a quarter of their lifetime is left, and
+//! at least three minutes before they expire if they live that long. The moment varies a little between machines. The
+//! old keys are used until the new ones arrive. If the source fails, it is asked again every five seconds, the log says
+//! so, and the old keys are used while they are valid. When the service rejects a key as unknown or expired, the source
+//! is asked before the request is repeated.
+//!
+//! `Expiration` is a time (`2024-02-29T13:00:00Z`; UTC if no zone is given) or Unix seconds, as a number or a string.
+//! 0, an empty string or a missing field means that the key does not expire.
+//!
+//! A source is asked by one request at a time, however many reads wait for keys:
+//!
+//! | source | time limit | details |
+//! |---|---|---|
+//! | `credentials-process` | 60 s | Runs under `/bin/sh -c` in its own process group, which is killed at the limit and when the daemon ends. It prints JSON as in a file, or as external programs do for the aws command line (`SecretAccessKey`, `SessionToken`) or the aliyun command line. |
+//! | metadata service of the instance | 2 s | |
+//! | other services | 10 s | |
+//!
+//! Secrets are overwritten in memory when they are no longer used. Logs and errors quote only the code and message of
+//! what a source answers.

@@ -1,6 +1,7 @@
-//! Decisions that a reader of the code may want to undo, each with what was measured when it was made. The machines had
-//! two cores and were shared, so that the ratios count and the times do not. A better measurement is a reason to change
-//! one.
+//! Decisions: design choices that a developer may want to reconsider, each with the measurement behind it.
+//!
+//! The machines had two cores and were shared: compare ratios, not times. A better measurement is a reason to change a
+//! decision.
 //!
 //! | decision | instead of | what was measured |
 //! |---|---|---|
@@ -19,5 +20,7 @@
 //!   4 KiB and 0.13 in huge ones, and punching a hole 0.2 against 0.004.
 //! - **Inode numbers are a function of bucket, key and entity tag** (`tree/ino.rs`), so that they are the same after a
 //!   remount without a table, and change when the object does.
-//! - **The kernel's crate is pinned** (`fuser` 0.18): `fuse` works around known faults of this version.
+//! - **The FUSE crate is pinned** (`fuser` 0.18): `fuse` works around known faults of this version.
+//! - **Messages to systemd are written without a crate** (`app/daemon/notify.rs`): `sd-notify` reads and removes
+//!   variables of the process, and opens a socket for each message, without a time-out.
 //! - **Nothing is written to a disk.** The disk tier is not built yet.

@@ -1,60 +1,63 @@
-//! Why the defaults are what they are.
+//! Defaults: the reason for each default value, to judge whether it fits a machine or a load.
 //!
-//! `memory-limit`: a quarter of the machine, or of the cgroup's limit if that is smaller, and at least 64 MiB where
-//! there is room. The page cache, the programs that read and their own copies of what they read want the other three;
-//! in a container the page cache counts against the same limit. Together with names and a reserve (an eighth and 16
-//! MiB: the program, its connections, pages of listings on their way, what allocators keep) it fits what the cgroup
-//! allows: at 200 MiB that is 64 MiB for reading, 71 for names and 41 for the rest, at 64 MiB it is 20, 15 and 24. What
-//! is set by hand leaves less to the other. `status` shows the parts. Version 1 and 2 of cgroups are understood, and
-//! every level from the process's own group up to the root, for the tightest one is what kills.
+//! | option | default | reason |
+//! |---|---|---|
+//! | `max-connections` | 64 | One connection delivers about 100 MB/s, and 32 fill the network of a machine with two cores. The rest is for listings and look-ups, which should not wait for parts. |
+//! | `prefetch-threshold` | 128 KiB | The kernel's first read of a sequential reader has this size; headers are shorter. |
+//! | `prefetch-parts` | auto | Windows grow with the bytes read, and readers take turns on the connections. A number helps with services that throttle. |
+//! | `part-size` | 8 MiB | With 20 ms to the first byte and 100 MB/s a connection, a request waits for a fifth of its time, and a file of a few hundred megabytes still uses many connections. |
+//! | `metadata-ttl`, `negative-ttl` | 60 s, 5 s | Training data and models are written once. Missing names that are looked up again have a shorter TTL, because scripts wait for files to appear. |
+//! | `listing` | auto | A program that opens two directories causes at most 32 unneeded pages. A walk over a million small directories takes a thousand pages instead of a million. |
+//! | `list-concurrency` | 64 | With 50 ms a page, more than a million keys a second. |
+//! | `metadata-memory` | an eighth of the machine's memory or of the cgroup's limit, at least 256 MiB where there is room | Holds two million files at 256 MiB. The kernel's own entries take several times as much and are evicted first. |
+//! | `verify` | crc64 | The comparison costs little compared with receiving the bytes. |
+//! | `file-mode`, `dir-mode` | 0444, 0555 | Files cannot be written, and other modes would mislead programs. Owner and group are those of the user who mounts. Use `file-mode=0555` for programs. |
+//! | `odd-keys` | hide | Keys that cannot be file names are rare and mostly mistakes. They are counted, and logged once. |
 //!
-//! The daemon looks how much is left below each of these limits and of the machine, and how long programs stood still
-//! for lack of memory: when the kernel says that some did, or that a cgroup has reached its limit; and while it holds
-//! more than 32 MiB, often enough to see a neighbour that takes a twentieth of a limit each second. Less than a
-//! twentieth (at most 1 GiB), or a tenth of the time (unless three quarters are free), halves what it holds, down to 32
-//! MiB; after ten seconds of calm that grows back within half a minute. No read fails for it. What the process takes
-//! beyond what is accounted for (by more than a twentieth and 32 MiB) is given back to the system.
+//! # Time limits
 //!
-//! `max-connections`: 64. One connection to the service carries some 100 MB/s; 32 fill the network of a machine with
-//! two cores, the rest is room for listings and look-ups that should not wait behind parts.
+//! The first request of a mount has about 15 s to succeed, and is given up after 6 s of failures. All later requests
+//! are retried for a minute. A user who waits for a mount can react to a message; a program that reads a file cannot
+//! react to EIO.
 //!
-//! `prefetch-threshold`: 128 KiB. The kernel's first read of a file that is read in order is that long; a header is
-//! shorter. `prefetch-parts`: auto. Windows grow with what was read, and share the connections by turns; a number is
-//! for buckets that throttle. `max-bandwidth`: none.
+//! # Memory
 //!
-//! `part-size`: 8 MiB. With 20 ms to the first byte and 100 MB/s a connection, a request spends a fifth of its time
-//! waiting, and a file of some hundred megabytes still splits over many connections.
+//! `memory-limit` is a quarter of the machine's memory, or of the cgroup's limit if that is smaller, and at least 64
+//! MiB where there is room. The other three quarters are for the page cache, the programs and their copies of the data;
+//! in a container the page cache counts against the same limit. The limits for reading and for names and a reserve (an
+//! eighth and 16 MiB, for the program, connections, pages in flight and allocators) together fit the limit of the
+//! cgroup:
 //!
-//! `metadata-ttl`: 60 s, `negative-ttl`: 5 s. Training data and models are written once. The absence of a name that a
-//! program looks for again is believed for a shorter time, because waiting for a file to appear is a habit of scripts.
+//! | limit of the cgroup | reading | names | reserve |
+//! |---|---|---|---|
+//! | 200 MiB | 64 MiB | 71 MiB | 41 MiB |
+//! | 64 MiB | 20 MiB | 15 MiB | 24 MiB |
 //!
-//! `listing`: auto. A program that looks into two directories pays for what lies ahead, at most 32 pages; one that
-//! walks a million small directories pays for a thousand pages instead of a million.
+//! A value that is set explicitly leaves less for the other. `status` prints the shares. Both versions of cgroups are
+//! supported. All levels from the group of the process to the root are considered, because the smallest limit applies.
 //!
-//! `list-concurrency`: 64, as `max-connections`. With 50 ms a page that is more than a million keys a second.
+//! The daemon checks the free memory of the machine and below each limit, and the time that programs were stalled for
+//! lack of memory (pressure). It checks when the kernel reports pressure or a reached limit, and while it holds more
+//! than 32 MiB often enough to notice a program that allocates a twentieth of a limit each second. If less than a
+//! twentieth (at most 1 GiB) is free, or programs are stalled for a tenth of the time while less than three quarters
+//! are free, the daemon halves what it holds, down to 32 MiB. After ten seconds without pressure that grows back within
+//! half a minute. No read fails for it. Memory of the process beyond the accounted amount (by more than a twentieth and
+//! 32 MiB) is returned to the system.
 //!
-//! `metadata-memory`: an eighth of the machine, or of the cgroup's limit, and at least 256 MiB where there is room,
-//! which holds some two million files. The kernel's own memory of a name takes several times as much and is given up
-//! first.
+//! # Direct I/O
 //!
-//! `direct-io`: auto. Reads past the page cache cost a third of the CPU time of filling it (0.12 against 0.37 s per
-//! GB), which pays for big files; small files and small reads gain from the page cache: reads of 4 KiB go at 0.23 GB/s
-//! past it and at 3.1 through it. How a program reads shows only once its file is open. So the first big file of a
-//! program goes through the page cache: where two cores are shared with everything else, a reader in pieces of 1 MiB
-//! takes up to half as much time again for it (1.4 instead of 1.0 s for a GiB), but a reader in pieces of 4 KiB takes
-//! seven times as long past it (3.5 instead of 0.5 s for 256 MiB). What the kernel counts of the program's calls
-//! (`/proc/PID/io`) tells how it reads; if in pieces of 64 KiB and more, its next opens go past the page cache. Where
-//! the daemon may not see that (another user's processes without `CAP_SYS_PTRACE`, as under the unit for systemd; a
-//! process name space of its own), big files are read past the page cache at first.
+//! `direct-io` is auto. Direct I/O costs a third of the CPU time of filling the page cache (0.12 and 0.37 s per GB),
+//! which pays off for large files. Small files and small reads gain from the page cache: reads of 4 KiB reach 0.23 GB/s
+//! with direct I/O and 3.1 GB/s with the page cache.
 //!
-//! `verify`: crc64. Comparing costs little beside receiving, and only whole objects can be compared.
+//! How a program reads is known only after it has opened a file. Therefore the first large file of a program is read
+//! through the page cache:
 //!
-//! `file-mode`, `dir-mode`: 0444 and 0555. Nothing can be written, and a mode that says otherwise misleads programs;
-//! owner and group are those of the user who mounts. Execution is a matter of `file-mode=0555`.
+//! | reader, on two cores shared with other programs | page cache | direct I/O |
+//! |---|---|---|
+//! | pieces of 1 MiB, 1 GiB | 1.4 s | 1.0 s |
+//! | pieces of 4 KiB, 256 MiB | 0.5 s | 3.5 s |
 //!
-//! `odd-keys`: hide. Keys that make no safe path are rare and mostly mistakes; what is left out is counted, and named
-//! once in the log.
-//!
-//! The first request at the start has about 15 s to succeed, and gives up after some 6 s of failures; every later one
-//! is retried for a minute. A user who waits for a mount can act on a sentence; a program that reads a file cannot act
-//! on EIO.
+//! The kernel's counters of the program's calls (`/proc/PID/io`) show the size of its reads; from 64 KiB on its next
+//! opens use direct I/O. If the daemon cannot read the counters (processes of other users without `CAP_SYS_PTRACE`, as
+//! under the systemd unit, or another PID namespace), large files use direct I/O from the start.

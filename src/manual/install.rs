@@ -1,4 +1,4 @@
-//! Installing: packages, what is in them, upgrading and removing; images; building for older systems.
+//! Installing: from source, as a package or as an image; upgrading, removing, and building for older systems.
 //!
 //! # From source
 //!
@@ -6,8 +6,8 @@
 //! cargo build --release --locked && sudo packaging/install
 //! ```
 //!
-//! puts the binary into `/usr/local/bin` and the names that mount(8) looks for into `/sbin`. The package fuse3 has
-//! `fusermount3`, through which users other than root mount, and `mount.fuse3`, for `mount -t fuse 'ossmount#…'`.
+//! installs the binary in `/usr/local/bin` and the helpers of mount(8) in `/sbin`. The package `fuse3` is needed for
+//! mounts by users other than root (`fusermount3`) and for `mount -t fuse 'ossmount#…'` (`mount.fuse3`).
 //!
 //! # Packages
 //!
@@ -16,20 +16,18 @@
 //! packaging/rpm/build OUT_DIR      # needs rpmbuild; then: dnf install ./ossmount-VERSION-1.ARCH.rpm
 //! ```
 //!
-//! Both lay out the same files, by `packaging/stage`, and find out from the binary what it needs. They are built by the
-//! systems' own tools rather than by additions to cargo: those take minutes to build on a fresh machine, these are
-//! there.
+//! Both packages hold the same files and take their dependencies from the binary.
 //!
-//! | file | |
+//! | file | content |
 //! |---|---|
 //! | `/usr/bin/ossmount` | the binary |
-//! | `/usr/sbin/mount.ossmount`, `/usr/sbin/mount.fuse.ossmount` | links to it, for `mount -t ossmount`, `mount -t fuse.ossmount` and fstab |
-//! | `/etc/ossmount/config.json` | options for all mounts of the machine; empty, and kept when edited |
+//! | `/usr/sbin/mount.ossmount`, `/usr/sbin/mount.fuse.ossmount` | links to the binary, for `mount -t ossmount`, `mount -t fuse.ossmount` and fstab |
+//! | `/etc/ossmount/config.json` | options for all mounts of the machine; empty at first, and not overwritten once it was edited |
 //! | `/usr/share/man` | `ossmount(1)`, a page for each command, `mount.ossmount(8)`, `ossmount.json(5)` with every option |
 //! | `/usr/share/bash-completion`, `zsh`, `fish` | completions |
-//! | `/usr/share/doc/ossmount` | README, what has changed, `examples/` |
+//! | `/usr/share/doc/ossmount` | README, changelog, `examples/` |
 //!
-//! Manual pages and completions are printed by the binary itself (`ossmount generate DIR`), from the table of options.
+//! `ossmount generate DIR` writes the manual pages and completions.
 //!
 //! # Mounting by fstab
 //!
@@ -37,38 +35,36 @@
 //! oss://bucket/models  /mnt/models  fuse.ossmount  _netdev,nofail,allow_other,region=cn-hangzhou,credentials-file=/etc/ossmount/keys.json  0 0
 //! ```
 //!
-//! or, with region and credentials in `/etc/ossmount/config.json`, without them. `mount /mnt/models` and
-//! `umount /mnt/models` then work as for any file system. Keys in a file belong to root, with mode 0600.
+//! Region and credentials can be in `/etc/ossmount/config.json` instead. `mount /mnt/models` and `umount /mnt/models`
+//! then work as for any file system. The file with the keys should belong to root and have mode 0600.
 //!
 //! # Upgrading and removing
 //!
-//! An upgrade replaces the binary and leaves live mounts alone: each goes on with the binary that it began with, until
-//! it is mounted anew. Removing leaves them alone too; unmount them first (`ossmount status` lists them), and take
-//! their lines out of `/etc/fstab`. `/etc/ossmount/config.json` stays when the package is removed, and goes when it is
-//! purged. Nothing else is ever written outside `/run/ossmount` and the files that options name.
+//! | action | live mounts | `/etc/ossmount/config.json` |
+//! |---|---|---|
+//! | upgrade | continue with the old binary until they are mounted again | is kept |
+//! | remove | continue; unmount them first (`ossmount status` lists them), and remove their lines from `/etc/fstab` | is kept |
+//! | purge | as above | is removed |
 //!
-//! The test command does so with the `.deb` and with the `.rpm`: it installs it, mounts by `/etc/fstab`, puts another
-//! in its place below the mount, removes it, and looks whether anything is left.
+//! The daemon writes nothing outside `/run/ossmount` and the files that options name.
 //!
 //! # Images
 //!
-//! `packaging/docker/Dockerfile` builds the `.deb` and installs it in a slim Debian; its head says how to run it. In a
-//! container the daemon stays in the foreground (`-f`), which also puts the log on stderr. It can run without root, as
-//! the image's user `ossmount`: fusermount3 mounts only for users that `/etc/passwd` names. The test command builds the
-//! image and mounts from it as both.
+//! `packaging/docker/Dockerfile` builds the `.deb` and installs it in a slim Debian image; the comment at its top shows
+//! how to run it. In a container the daemon runs in the foreground (`-f`) and logs to stderr. It can run without root
+//! as the user `ossmount` of the image, since `fusermount3` mounts only for users in `/etc/passwd`.
 //!
 //! # Which systems
 //!
-//! The packages are linked with the C library, glibc, dynamically, and run on systems with the version that they were
-//! built with or a newer one, roughly: built on Debian 12 the binary asks for 2.34, which Debian 12, Ubuntu 22.04 and
-//! RHEL 9 have. For older systems (Alibaba Cloud Linux 3 has 2.32) build on an older one; nothing in the source needs
-//! anything newer than 2.30, and the Dockerfile does so with the build argument `BASE=bullseye`. Linux 5.4 is enough;
-//! newer ones give more ([`kernel`](super::kernel)).
+//! The binary is linked dynamically with glibc and needs about the version that it was built with: built on Debian 12
+//! it needs 2.34, which Debian 12, Ubuntu 22.04 and RHEL 9 have. For older systems (Alibaba Cloud Linux 3 has 2.32)
+//! build on an older distribution, or build the image with `BASE=bullseye`; the source needs glibc 2.30. Linux 5.4 is
+//! enough; newer kernels add features ([`kernel`](super::kernel)).
 //!
-//! A static build with musl would run everywhere, and is not what is shipped, because
+//! There is no static build with musl, for three reasons:
 //!
-//! - names are resolved by glibc through nsswitch: `/etc/hosts`, mDNS, systemd-resolved and whatever else a machine was
-//!   given work as in every other program. musl knows `/etc/hosts` and DNS, and asks all name servers at once, which
-//!   internal endpoints behind split DNS do not survive;
-//! - musl's allocator takes one lock for all threads, and this is a program of many threads;
-//! - a dynamic binary gets the distribution's fixes of its C library.
+//! - glibc resolves names through nsswitch, so that `/etc/hosts`, mDNS, systemd-resolved and other modules work as in
+//!   every other program. musl supports `/etc/hosts` and DNS only, and queries all name servers at once, which fails
+//!   for internal endpoints behind split DNS.
+//! - musl's allocator takes one lock for all threads, and the daemon has many threads.
+//! - A dynamic binary receives the distribution's fixes of the C library.

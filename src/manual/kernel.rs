@@ -1,73 +1,82 @@
-//! How the mount deals with the kernel, and what it cannot change.
+//! The kernel: which of its features a mount uses, which version adds what, and which behaviour comes from the kernel.
 //!
-//! # What is asked of the kernel
+//! # Kernel versions
 //!
-//! For programs that were seen to read in large pieces, big files are opened for direct I/O: a reply goes straight into
-//! the reader's buffer, for 0.12 CPU seconds per GB where filling the page cache costs 0.37. `mmap` works on such files
-//! all the same (since Linux 6.6; on older kernels every file goes through the page cache). Reads below some 32 KiB are
-//! dearer that way, for each is a round trip; the block size that `stat` shows, 128 KiB, makes C's stdio, Python and
-//! `cp` read in larger pieces.
+//! | version | adds |
+//! |---|---|
+//! | 5.4 | mounts, with every file read through the page cache |
+//! | 5.7 | `bind` to an interface without root |
+//! | 6.6 | direct I/O for files that can be mapped |
+//! | 6.9 | passthrough: the kernel reads files that are completely in memory; restarts that programs do not notice |
 //!
-//! Other files go through the page cache, and their pages stay from one open to the next: an inode number stands for
-//! one version of one object, so that its bytes never change. As root the mount's readahead is raised from the
-//! kernel's 128 KiB to 1 MiB, the largest request that it makes; without root it stays, and `mmap` pays for it.
+//! # How files are read
 //!
-//! Names that are missing are remembered by the kernel for `negative-ttl`, names and attributes for `metadata-ttl`. A
-//! directory that is read brings the attributes of all its entries along, also for a program that wants names alone:
-//! the kernel cannot know, `find`, `ls -l` and `du` read 100,000 names before they look at the first, and an entry that
-//! comes along costs 2 us where one that is looked up alone costs 40. The kernel keeps no listing of its own: it
-//! would outlive the time to live, and saves a second `find` no CPU time.
+//! Large files are opened for direct I/O if the program was seen to read in large pieces. The reply then goes directly
+//! into the program's buffer and costs 0.12 CPU seconds per GB, where filling the page cache costs 0.37. `mmap` works
+//! on such files. Reads below about 32 KiB are slower with direct I/O, because each is a round trip to the daemon.
+//! `stat` reports a block size of 128 KiB, which makes C's stdio, Python and `cp` read in larger pieces.
 //!
-//! Locks (`flock`, POSIX) are kept by the kernel and hold among the programs of one machine.
+//! Other files are read through the page cache, and their pages stay cached from one open to the next: an inode number
+//! identifies one version of one object, so that its bytes never change. As root the mount raises the kernel's
+//! read-ahead from 128 KiB to 1 MiB, the largest request that the kernel sends. Without root it stays at 128 KiB, and
+//! `mmap` is slower.
+//!
+//! # What the kernel caches
+//!
+//! The kernel caches missing names for `negative-ttl`, and names and attributes for `metadata-ttl`. Reading a directory
+//! returns the attributes of all entries as well, because `find`, `ls -l` and `du` need them next: an entry costs 2 us
+//! that way, and 40 us if it is looked up alone. The kernel does not cache listings. A cached listing would be used for
+//! longer than the TTL, and would save no CPU time in a second `find`.
+//!
+//! The kernel manages locks (`flock`, POSIX); they are valid among the programs of one machine.
 //!
 //! # Read-only
 //!
-//! The kernel knows the mount as read-only and refuses writes itself, with EROFS, before any permission is looked at.
-//! File modes are checked by the kernel too.
+//! The kernel treats the mount as read-only: it refuses writes with EROFS before it checks permissions. It also checks
+//! file modes.
 //!
-//! # A program that waits
+//! # Programs that wait
 //!
-//! Every wait has an end. While the service does not answer, a call (`open`, `read`, `stat`, `readdir`, a page of a
-//! mapping) fails with EIO when it has waited for 60 to 75 seconds, and no later; what the kernel asks by itself behind
-//! that (a name once more, page by page what readahead has not brought) fails at once. Whatever is left unanswered
-//! after ten minutes fails with EIO too.
+//! Every wait has a limit. While the service does not answer, a call (`open`, `read`, `stat`, `readdir`, a page of a
+//! mapping) fails with EIO after 60 to 75 seconds. Requests that the kernel repeats by itself after that, such as
+//! another look-up of the name or the pages that read-ahead did not bring, fail immediately. Any other request that is
+//! unanswered after ten minutes fails with EIO as well.
 //!
-//! A program that is to end does not wait for that. The kernel lets go of a thread whose request is with the daemon
-//! only with the answer, even after `kill -9` (state D in `ps`), so that the daemon looks at threads that wait, about
-//! three times a second: one that was killed, or sent a signal that ends it, or SIGINT or SIGTERM that it handles, gets
-//! EINTR within the second, and what it waited for is given up where no other program waits for it. Signals that it
-//! blocks or ignores, or lives with (SIGALRM, SIGCHLD), do not disturb it.
+//! Programs that are killed do not wait so long. The kernel releases a thread whose request is in flight only with the
+//! answer, even after `kill -9` (state D in `ps`). Therefore the daemon checks waiting threads about three times a
+//! second. A thread that received a fatal signal, or a SIGINT or SIGTERM that it handles, gets EINTR within a second.
+//! Its request is cancelled unless another program waits for the same bytes. Signals that are blocked or ignored, and
+//! handled ones such as SIGALRM and SIGCHLD, have no effect.
 //!
-//! Two things keep a killed program waiting all the same. Programs are seen in the PID namespace of the mount and those
-//! below it: where the daemon runs in a container and its readers in others, let them share one (`hostPID: true`,
-//! `shareProcessNamespace: true`). And of several programs that look the same name up at once, the kernel asks
-//! for the first: the others wait behind it, inside the kernel.
+//! A killed program still waits in two cases:
+//!
+//! - The daemon sees programs in the PID namespace of the mount and the namespaces below it. If the daemon and its
+//!   readers run in different containers, let them share one (`hostPID: true`, `shareProcessNamespace: true`).
+//! - If several programs look up the same name at once, the kernel sends one request for the first of them, and the
+//!   others wait inside the kernel.
 //!
 //! # Handles
 //!
-//! `name_to_handle_at` and `open_by_handle_at` work, also after the kernel has forgotten the inode, for as long as the
-//! daemon knows the name: it forgets names under `metadata-memory`, and a new mount knows none that it has not listed.
-//! Then a handle is ESTALE, as it is for an object that was replaced. A daemon that goes on where another died knows
-//! directories and open files by their numbers; the handle of another file is ESTALE until its directory is listed
-//! again.
+//! `name_to_handle_at` and `open_by_handle_at` work while the daemon knows the name, also after the kernel has evicted
+//! the inode. A handle fails with ESTALE if the daemon has evicted the name (`metadata-memory`), if a new mount has not
+//! listed it yet, or if the object was replaced. A daemon that continues the mount of another one knows the handles of
+//! directories and open files; other handles fail with ESTALE until their directory is listed again.
 //!
-//! A mount can be served over NFS by these handles: NFS-Ganesha does it (its FSAL_VFS; `tests/suites/nfs` tries it),
-//! with `allow-other`. After the death of a daemon a server that keeps handles of its own (Ganesha does) answers
-//! ESTALE, and then "no such file", for files that no program had open, until something lists their directories on the
-//! mount, as `find` does. The kernel's own server (knfsd) has not been tried.
+//! NFS-Ganesha can export a mount (FSAL_VFS, with `allow-other`; `tests/suites/nfs` tests it). After a restart of the
+//! daemon it answers ESTALE and then "no such file" for files that no program had open, until a program such as `find`
+//! lists their directories on the mount. The NFS server of the kernel (knfsd) has not been tested.
 //!
 //! # Unmounting
 //!
-//! A mount in use is taken out of the tree of names at once, and serves the files that are open until they are closed,
-//! or until the daemon ends; after that they fail with ENOTCONN. The daemon unmounts its own mount, known by its
-//! number, not whatever is mounted on the directory by then. A mount over which something else was mounted
-//! cannot be removed before that is gone.
+//! A lazy unmount removes the directory from the tree of names immediately. Open files can be read until they are
+//! closed or the daemon ends; after that they fail with ENOTCONN. The daemon unmounts only its own mount, which it
+//! identifies by number. A mount that is covered by another mount can be removed only after the other one.
 //!
-//! After `kill -9` of the daemon the directory answers ENOTCONN ("Transport endpoint is not connected") to everybody;
-//! the next `ossmount mount` on it clears it away, as does `umount -l`.
+//! After `kill -9` of the daemon every access to the directory fails with ENOTCONN ("Transport endpoint is not
+//! connected"). The next `ossmount mount` on the directory, or `umount -l`, removes the dead mount.
 //!
 //! # Users without privileges
 //!
-//! Where mount(2) is not permitted, `fusermount3` (package `fuse3`) mounts. `allow-other` and `allow-root` then need
-//! `user_allow_other` in `/etc/fuse.conf`. A supervisor that may mount can instead hand over a descriptor of
-//! `/dev/fuse` that it has mounted, as `/dev/fd/N` in place of the directory; it unmounts, too.
+//! If mount(2) is not permitted, ossmount mounts with `fusermount3` (package `fuse3`). `allow-other` and `allow-root`
+//! then need `user_allow_other` in `/etc/fuse.conf`. A privileged supervisor can instead mount a descriptor of
+//! `/dev/fuse` itself, pass it as `/dev/fd/N` in place of the directory, and unmount it at the end.

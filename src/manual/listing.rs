@@ -1,62 +1,66 @@
-//! Listing: how names come in, how many requests that takes, what is believed for how long.
+//! Listing: how fast names arrive, how many requests that takes, and what to expect of unusual servers and very large
+//! directories.
 //!
 //! # FastList
 //!
-//! A bucket gives its keys in byte order, a thousand per request, each page behind the one before. Alone that is 20
-//! pages a second at 50 ms: a million keys in 50 s. But a listing may also begin behind any text. So the span of keys
-//! is cut into segments that are listed side by side, `list-concurrency` (64) at most, and a worker that is done early
-//! takes half of the longest remainder left.
+//! A service returns keys in byte order, up to 1000 a page. Sequentially, at 50 ms a page, a million keys take 50 s.
+//! However, a listing can start after any text. FastList therefore cuts the span of keys into segments and lists them
+//! in parallel, with at most `list-concurrency` (64) requests in flight. A worker that finishes early takes over half
+//! of the longest segment.
 //!
-//! Where to cut is guessed, since the keys are not known: from the characters seen so far, from how much of that space
-//! the last page took, and from the names at the top, which two or three requests with a delimiter show. A cut in the
-//! wrong place costs a request that finds nothing, or half a page that two segments both get. Such waste is bounded by
-//! a share of what was listed: a hundred pages take at most some 160 requests, a thousand at most 1200. Directories of
-//! up to a thousand names take one request, those of a few thousand two or three more than they have pages.
+//! The places of the cuts are estimated, because the keys are not known: from the characters seen so far, from the part
+//! of that space that the last page covered, and from the names at the top, which two or three requests with a
+//! delimiter show. A cut in the wrong place costs an empty page, or half a page that two segments both receive.
 //!
-//! Each key is in exactly one segment whatever the guess: none is lost, none comes twice. What appears or vanishes
-//! while a listing goes on may be shown or not.
+//! | listing | requests |
+//! |---|---|
+//! | a directory of up to 1000 names | 1 |
+//! | a directory of a few thousand names | its pages and 2 or 3 more |
+//! | 100 pages | at most about 160 |
+//! | 1000 pages | at most about 1200 |
+//!
+//! Each key belongs to exactly one segment, so that no key is lost or repeated. Keys that are put or deleted during a
+//! listing may appear or not.
 //!
 //! # Servers that keep no order
 //!
-//! All of this needs byte order, each key once, and listing from a given key on. OSS, S3 and most others promise that;
-//! S3 directory buckets, gateways to file systems and some emulators do not. Each page is checked, and so is each place
-//! where two segments meet. What breaks the rules is used from then on, for every prefix of the mount, and said once in
-//! the log and by `status` (`listing.server`, `listing.finding`):
+//! FastList needs keys in byte order, each key once, and listings that start after a given key. OSS, S3 and most other
+//! services guarantee that; S3 directory buckets, gateways to file systems and some emulators do not. Every page, and
+//! every place where two segments meet, is checked. A server that breaks a rule is listed in a slower way from then on,
+//! for all prefixes of the mount. The log says so once, and `status` shows it (`listing.server`, `listing.finding`):
 //!
-//! - `no-start-after`: the server ignores or refuses `start-after`. Listings go page by page.
-//! - `no-order`: keys come in another order, or again on later pages. Listings go page by page and are held until their
-//!   end; only then are names shown, and a directory known. Nothing is listed ahead of a walk. What one listing holds
-//!   is bounded by half of `metadata-memory`; a directory that does not fit is an error that says so.
+//! | finding | meaning | consequence |
+//! |---|---|---|
+//! | `no-start-after` | the server ignores or refuses `start-after` | listings are sequential |
+//! | `no-order` | keys arrive in another order, or again on later pages | listings are sequential, names are shown only when a listing is complete, and nothing is listed ahead of a walk. One listing holds at most half of `metadata-memory`; a larger directory is an error |
 //!
-//! Listings on the way begin anew at that moment, and what earlier pages seemed to settle is forgotten, so that no name
-//! is missing for it; directories being read then get what they lack behind what they have shown.
+//! Running listings start again at that moment, and names that earlier pages seemed to exclude are unknown again.
+//! Directories that are being read get the missing names after those already returned.
 //!
-//! Pages without a name that are not the last are asked for more and more slowly, and a thousand in a row end the
-//! listing with an error. A listing that no program waits for ends after some such pages.
+//! Empty pages that are not the last are requested more and more slowly; 1000 in a row end the listing with an error. A
+//! listing that no program waits for ends after a few of them.
 //!
 //! # In a mount
 //!
-//! - Every page bears the time at which it was asked for, and a directory that of its oldest page: the time to live
-//!   runs from there. A page that was asked for before something else was told of a directory, or of one name in it,
-//!   passes that by. `fs/histories` judges this by histories under virtual time: some thousand in the ordinary run, as
-//!   many as one likes with `OSSMOUNT_HISTORIES=100000 cargo nextest run --release histories`.
-//! - Pages are applied to the tree as they arrive, in any order. What a page spans is settled from then on, both what
-//!   is there and what is not; who waits for one name waits for that page at most, or for a request for that name
-//!   alone, whichever comes first. A program that reads a directory gets names as they come.
-//! - `listing=auto` begins with nothing. When a program opens a second directory beside one that it has read, all
-//!   that lies behind is listed at once, as far ahead as the program has earned by reading what was listed; `find`,
-//!   `du` and `os.walk` over a thousand directories take a few requests more than the pages that exist, not one for
-//!   each directory. A guess that was wrong costs some thirty pages, and makes the next one wait longer.
-//! - `listing=eager` lists everything at mount, in the background, and again when it gets old and was used.
-//!   `listing=lazy` never lists more than what is looked into.
-//! - Directories in use are listed again before `metadata-ttl` is over, by a quarter of the requests, so that a program
-//!   that opens files now and then never waits; not for what it does with a listing that is new. The kernel is told of
-//!   what has changed, and keeps the rest: inode numbers, attributes and pages stay.
-//! - Names take some 100 bytes each beside their own; `metadata-memory` bounds them. Beyond it, directories that were
-//!   not used for long are forgotten, and listed again when they are wanted. What the kernel refers to stays until it
-//!   forgets it: it is asked to forget files that no program has open, and gets further names without their attributes,
-//!   so that `ls -l` and `find -size` look each of them up. Until it has, a look-up asks for its name alone rather than
-//!   list names that would not be kept, and what is known of a directory stays for as long as a look-up in it waits.
+//! - **Age.** The age of a page is that of its request, and the age of a directory that of its oldest page; the TTL
+//!   runs from there. A page never replaces what a later request has returned, for a directory or for one name in it.
+//! - **Arrival.** Pages are applied to the tree as they arrive, in any order. A page settles its span of keys: which
+//!   names exist and which do not. A look-up waits for the page with its name, or for a request for that name alone,
+//!   whichever is first. A program that reads a directory gets names as pages arrive.
+//! - **`listing=auto`** lists nothing at the start. When a program opens a second directory beside one that it has
+//!   read, everything behind is listed, and the more of it the program has read, the further ahead. `find`, `du` and
+//!   `os.walk` over a thousand directories take a few requests more than the number of pages, not one for each
+//!   directory. A wrong guess costs about 30 pages and delays the next one.
+//! - **`listing=eager`** lists everything at mount, in the background, and again when it expires and was used.
+//!   **`listing=lazy`** lists only directories that are used.
+//! - **Renewal.** Directories in use are listed again before `metadata-ttl` ends, with at most a quarter of the
+//!   requests, so that a program that opens files now and then does not wait. The kernel is notified of changes and
+//!   keeps all other inode numbers, attributes and pages.
+//! - **Memory.** A name takes about 100 bytes beside its text; `metadata-memory` bounds all names. Beyond it the least
+//!   recently used directories are evicted and listed again when they are needed. Entries that the kernel refers to
+//!   stay; the kernel is asked to evict files that are not open, and gets further names without attributes, so that `ls
+//!   -l` and `find -size` look each of them up. Until then look-ups request single names instead of listings that could
+//!   not be kept. A directory is not evicted while a look-up in it waits.
 //!
 //! # Directories larger than memory
 //!

@@ -1,18 +1,16 @@
-//! Migrating: what the options of ossfs, Mountpoint for S3, s3fs and rclone are called here.
+//! Migrating: replace the options of ossfs, Mountpoint for S3, s3fs and rclone mount by those of ossmount.
 //!
-//! Three differences come before all options:
+//! Three differences matter more than options:
 //!
-//! - *Mounts are read-only.* What writes through the mount (checkpoints, logs) needs another way: an SDK, or one of
-//!   those programs on another directory. Copies within the bucket can be asked for ([`copying`](super::copying)).
-//! - *Nothing is kept on disk.* Memory, and the kernel's page cache, is what second reads come from.
-//! - *Fewer options are needed.* Numbers of threads, sizes of windows and of caches for attributes are found by the
-//!   program; where the right-hand column says that something is not needed, leave it out before looking for a
-//!   replacement.
+//! - *Mounts are read-only.* Programs that write (checkpoints, logs) need an SDK or another client on another
+//!   directory. Server-side copies are possible ([`copying`](super::copying)).
+//! - *There is no cache on disk.* Repeated reads come from memory and the kernel's page cache.
+//! - *Fewer options are needed.* Numbers of threads, window sizes and attribute caches adapt to the load. Where the
+//!   table says "not needed", omit the option.
 //!
-//! The names on the right work as flags, after `-o`, as variables and in the configuration file. An option that is not
-//! known is an error that names the nearest one, so nothing is silently ignored. A test compares the right-hand column
-//! with the table of options. The left-hand columns are those of ossfs 1.91, ossfs 2.0, Mountpoint 1.x, s3fs 1.9x and
-//! rclone 1.6x.
+//! The names on the right work as flags, after `-o`, as variables and in the configuration file. An unknown option is
+//! an error that suggests a similar one; no option is ignored silently. The names on the left are those of ossfs 1.91,
+//! ossfs 2.0, Mountpoint 1.x, s3fs 1.9x and rclone 1.6x.
 //!
 //! # From ossfs 1.x
 //!
@@ -64,8 +62,8 @@
 //! | `fuse_device_fd=N` | `--fuse-fd N`, or `/dev/fd/N` in place of the directory |
 //! | memory for reading ahead | `--memory-limit` |
 //!
-//! What behaves differently: an open file never mixes two versions of an object; `--memory-limit` knows the limit of
-//! the container; 403 is EACCES, and an object that was overwritten ESTALE.
+//! What behaves differently: an open file never mixes two versions of an object; the default of `--memory-limit`
+//! follows the limit of the container; 403 is EACCES, and reads of an object that was overwritten fail with ESTALE.
 //!
 //! # From Mountpoint for Amazon S3
 //!
@@ -99,12 +97,13 @@
 //! | `--foreground`, `--log-directory`, `--debug`, `--no-log` | `--foreground`, `--log-file` (a file), `--log-level` |
 //! | `--log-metrics` | `ossmount status DIR` |
 //! | `--bucket-type directory`, Express One Zone, access points by ARN | nothing |
-//! | `--expected-bucket-owner`, `--bind` | nothing |
+//! | `--bind` | `--bind` |
+//! | `--expected-bucket-owner` | nothing |
 //! | `/dev/fd/N` as the directory | the same; `--fuse-fd N` keeps the name of the directory besides |
 //!
-//! What behaves differently: the default is to believe names for 60 s, not for a moment; listings are kept, and second
-//! reads of a file make no request; 403 is EACCES, not EIO; keys that make no name are left out, and do not spoil their
-//! directory.
+//! What behaves differently: names are cached for 60 s by default; listings are cached, and repeated reads of a file
+//! send no request; 403 is EACCES, not EIO; keys that cannot be file names are omitted, and the rest of their directory
+//! works.
 //!
 //! # From s3fs
 //!
@@ -151,11 +150,11 @@
 //! | `--rc`, `rclone rc vfs/refresh` | `--control-socket`, `ossmount control DIR '{"op":"refresh"}'` |
 //! | `--log-file`, `--log-level` | `--log-file`, `--log-level` |
 //!
-//! # What to look at after the change
+//! # What to check afterwards
 //!
-//! 1. `ossmount ls -r --summary URL` counts the objects; `find DIR -type f | wc -l` should find as many. What is
-//!    missing has a key that makes no name: `odd_keys` in `ossmount status DIR` counts those, `odd-keys=escape` shows
-//!    them.
+//! 1. `ossmount ls -r --summary URL` counts the objects; `find DIR -type f | wc -l` should find as many. Missing
+//!    objects have keys that cannot be file names: `odd_keys` in `ossmount status DIR` counts them, and
+//!    `odd-keys=escape` shows them.
 //! 2. `md5sum` of a few files, old mount and new.
 //! 3. Programs that test for a mount by its type find `fuse.ossmount` in `/proc/mounts`.
 //! 4. The first line of the log says where the keys came from.

@@ -21,6 +21,7 @@
 //! - [`troubleshooting`]: a message, why it is said, and what to do.
 //! - [`migrating`]: what the options of ossfs, Mountpoint, s3fs and rclone are called here.
 //! - [`security`]: who could do what, and what stands against it.
+//! - [`glossary`]: the words that are used here and in the code, one sentence each.
 
 pub mod commands;
 pub mod configuration;
@@ -29,6 +30,7 @@ pub mod copying;
 pub mod credentials;
 pub mod decisions;
 pub mod defaults;
+pub mod glossary;
 pub mod install;
 pub mod kernel;
 pub mod listing;

@@ -1,6 +1,6 @@
-//! Watching mounts: figures, health, alerts, the live view, the log.
+//! Monitoring: export figures to Prometheus, probe health, watch a mount live, and read its log.
 //!
-//! Nothing of this goes through the mount: it answers while every read waits for a bucket that is silent.
+//! None of this goes through the mount, so that it works while all reads wait for a bucket that does not answer.
 //!
 //! # Over HTTP
 //!
@@ -12,26 +12,33 @@
 //! | `/healthz` | 200 while the daemon serves, with what is wrong with the store; 503 once the kernel has ended the session |
 //! | `/readyz` | 200 while the mount is fit to be used; else 503 and the reason |
 //!
-//! It listens before the bucket is asked for anything, so that `/readyz` says from the start why a mount is not there
-//! yet. An address that is taken is an error at the start. Port 0 takes a free one; the control request `health` tells
-//! which. There is no password and no TLS: keep it on the loopback, or where only those come who may know which bucket
-//! is read how much. Figures hold no keys of objects and no credentials. 64 clients are served at once, each for 10 s
-//! at most, and for one more the oldest that has not asked makes room; only GET and HEAD are taken.
+//! The server starts before the first request to the bucket, so that `/readyz` explains a mount that is not ready yet.
+//! An address in use is an error at the start. Port 0 selects a free port, which the control request `health` returns.
+//! There is no password and no TLS: bind it to the loopback address or to a trusted network. Figures contain no object
+//! keys and no credentials. At most 64 clients are served at once, each for at most 10 s; a further client replaces the
+//! oldest one that has not sent a request. Only GET and HEAD are accepted.
 //!
-//! There is one judgement of how well the store answers: silent (requests are sent and nothing comes), failing,
-//! throttled, or stuck (reads wait and none of them goes on), each once it lasts 10 s, until an answer comes or nothing
-//! was asked for a minute. `status` and the control request `health` show it with the number of reads that wait, so do
-//! `/healthz`, `/readyz`, `trouble_seconds` and the status line of a service; the log has a warning when it begins and
-//! one when it is over. It goes by monotonic time: a clock that is set does not change it.
+//! The health of the store is one of these states. A state begins when it has lasted 10 s, and ends with an answer or
+//! after a minute without requests:
 //!
-//! Ready means that the kernel has had its first answer, and that the store answers. `/readyz` says at once what is
-//! known. Where no request has been answered for 30 s it has the bucket asked for one key below the prefix; from the
-//! next time on it tells what came of that, and that nothing did within 4 s. That is at most one list request every 30
-//! s for a mount that no program reads from. Credentials that are not accepted any more show here, with the service's
-//! own words.
+//! | state | meaning |
+//! |---|---|
+//! | silent | requests are sent and not answered |
+//! | failing | requests fail |
+//! | throttled | the service asks to slow down |
+//! | stuck | reads wait and none makes progress |
 //!
-//! Without HTTP, `ossmount status DIR --prometheus` prints the same figures, as does the control request `metrics`; a
-//! node exporter can pick them up as a text file.
+//! `status` and the control request `health` show the state with the number of waiting reads, as do `/healthz`,
+//! `/readyz`, `trouble_seconds` and the status line of a systemd service. The log has a warning when it starts and
+//! ends. All times are monotonic, so that setting the clock has no effect.
+//!
+//! A mount is ready when the kernel has received its first answer and the store answers. `/readyz` answers immediately
+//! with what is known. If no request was answered for 30 s, it starts a listing of one key below the prefix, and the
+//! next `/readyz` reports the result, or that none arrived within 4 s. An idle mount thus sends at most one list
+//! request every 30 s. Expired credentials are reported here with the message of the service.
+//!
+//! Without HTTP, `ossmount status DIR --prometheus` and the control request `metrics` print the same figures, for
+//! example for the text file collector of the node exporter.
 //!
 //! ```text
 //! scrape_configs:
@@ -102,9 +109,9 @@
 //!
 //! <!-- end of figures -->
 //!
-//! Reads that the kernel answers from its page cache, or from a file that is left to it, never reach the daemon and are
-//! in none of these. A read counts as answered from a `buffer` where all of its bytes were there when it came, as
-//! `under-way` where it waited for a request that another had caused, and as `store` where it caused one itself.
+//! Reads that the kernel answers by itself, from its page cache or by passthrough, are not counted. The label `source`
+//! of a read is `buffer` if all of its bytes were in memory when it arrived, `under-way` if it waited for a request
+//! that was already in flight, and `store` if it caused a request.
 //!
 //! What to look at first:
 //!
@@ -118,31 +125,35 @@
 //!
 //! # What it costs
 //!
-//! A read costs two looks at the clock and some eight additions without a lock more than it would uncounted; the span
-//! of a read costs nothing to speak of while the log does not ask for it. A scrape took 2.3 ms (median of 27 while
-//! files of 1 GiB were read). Loads of 1 GiB and random reads of 4 KiB with a scrape each second and without
-//! `metrics-listen` differed by less than their runs differed among themselves, on a busy machine with two cores.
+//! Counting a read takes two readings of the clock and about eight atomic additions. A scrape takes 2.3 ms (median of
+//! 27, while files of 1 GiB were read). With one scrape a second, sequential reads of 1 GiB and random reads of 4 KiB
+//! were as fast as without `metrics-listen`, within the variation between runs, on a busy machine with two cores.
 //!
 //! # The live view
 //!
-//! `ossmount status DIR` on a terminal shows rates, the files that are read most, memory, what is in flight and what
-//! goes wrong, once a second, until `q` or Ctrl-C. Into a pipe, or with `--json`, it prints all figures once.
+//! `ossmount status DIR` on a terminal shows rates, the files that are read most, memory, requests in flight and
+//! failures, once a second, until `q` or Ctrl-C. In a pipe, or with `--json`, it prints all figures once.
 //!
 //! # The log
 //!
-//! Goes to `log-file`; without one, to stderr in the foreground and to the system's log (`/dev/log`) in the background.
-//! Where there is neither, `ossmount mount` says so on a terminal. `log-format=json` prints one object a line.
+//! | where the daemon runs | the log goes to |
+//! |---|---|
+//! | anywhere, with `log-file` | that file |
+//! | in the foreground | stderr |
+//! | in the background | the system's log (`/dev/log`); if there is none, `ossmount mount` says so on a terminal |
 //!
-//! - **Rotation.** `log-file-size=100MiB` keeps a file that has grown as `FILE.1`, `FILE.2` and so on, `log-file-count`
-//!   in all. With logrotate leave that out, and send SIGHUP after moving the file: it is opened anew. One that was
-//!   removed is begun anew with the next line. Lines that the file does not take, as on a full disk, go to where they
-//!   would go without `log-file`, and end no file. Output that is closed, full or without a reader loses lines and
-//!   stops nothing.
-//! - **journald.** A service whose stderr goes to the journal prints priorities and no times. To the system's log a
-//!   line that it cannot take at once is lost; reads do not wait for it.
-//! - **Repeats.** Of warnings and errors that say the same of the same key the first five are written, then one a
-//!   minute with the number of those left out. Where no other comes for a minute, a line of its own has the number and
-//!   the first that was left out.
-//! - **Levels.** `log-level`, live by SIGUSR2, SIGHUP or the control request `set`. From `debug` on each read, fetch,
-//!   listing and copy is a span with inode and key, and each answer of the service a line with operation, status, time
-//!   and request id.
+//! `log-format=json` prints one object a line.
+//!
+//! - **Rotation.** With `log-file-size=100MiB` a file that would grow beyond that size is renamed to `FILE.1`, `FILE.2`
+//!   and so on; `log-file-count` files are kept. With logrotate omit these options, and send SIGHUP after the rename,
+//!   which opens the file again. A removed file is created again with the next line. Lines that cannot be written, for
+//!   example to a full disk, go to the place without `log-file`. Output that is closed, full or without a reader loses
+//!   lines; reads continue.
+//! - **journald.** A service whose stderr goes to the journal prints priorities and no times. A line that the system's
+//!   log does not accept immediately is lost; reads do not wait for it.
+//! - **Repeats.** Of equal warnings and errors for one key the first five are written, and then one a minute, with the
+//!   number of omitted ones. If no further one follows within a minute, a separate line has that number and the first
+//!   omitted one.
+//! - **Levels.** Set `log-level`, or change it on a live mount with SIGUSR2, SIGHUP or the control request `set`. From
+//!   `debug` on, each read, fetch, listing and copy is a span with inode and key, and each answer of the service is a
+//!   line with operation, status, time and request id.

@@ -1,26 +1,24 @@
-//! Running ossmount: starting, stopping, signals, the log, exit statuses.
+//! Running ossmount: start, stop and signal a daemon, use it from mount(8) and fstab, and interpret exit statuses.
 //!
 //! # Starting
 //!
-//! `ossmount mount URL DIR` returns once the mount answers: the bucket has been reached and listed, the credentials
-//! were accepted, and the kernel has had an answer through the mount. Until then nothing is visible to other
-//! programs; if any of it fails, one sentence on stderr says what to do, the exit status is 1, and nothing stays
-//! mounted or running. A bucket that does not answer is given up after some seconds, far less than the patience that a
-//! reader in the middle of a file gets.
+//! `ossmount mount URL DIR` returns when the mount is ready: the bucket was listed, the credentials were accepted, and
+//! the kernel received an answer through the mount. If a step fails, one sentence on stderr gives the reason and what
+//! to do, the exit status is 1, and nothing stays mounted or running. At the start a bucket that does not answer is
+//! given up after 6 to 15 seconds; reads of a live mount are retried for a minute.
 //!
-//! URL is `oss://BUCKET[/PREFIX]` or `s3://BUCKET[/PREFIX]`. What follows the bucket is raw: a percent sign is a
-//! percent sign. The prefix is a directory: `oss://b/models` shows what lies below `models/`. A prefix below which no
-//! key lies yet is mounted all the same, empty, with a warning in the log.
+//! | argument | meaning |
+//! |---|---|
+//! | URL | `oss://BUCKET[/PREFIX]` or `s3://BUCKET[/PREFIX]`. The prefix is not percent-decoded, and means a directory: `oss://b/models` shows the objects below `models/`. A prefix without objects is mounted as an empty directory, with a warning in the log. |
+//! | DIR | An empty directory, or with `nonempty` any directory. A dead mount on it, left by a daemon that was killed, is removed first. |
 //!
-//! DIR must be an empty directory, unless `nonempty` is given. A dead mount on it, left by a daemon that was killed,
-//! is removed first.
-//!
-//! The daemon goes to the background, into a session of its own, with `/` as its directory. With `-f` it stays.
+//! The daemon runs in the background, in its own session and with `/` as working directory. With `-f` it stays in the
+//! foreground.
 //!
 //! # mount(8) and fstab
 //!
-//! `packaging/install` and the packages ([`install`](super::install)) link the binary to the names where mount(8)
-//! looks, so that each of these does the same:
+//! `packaging/install` and the packages ([`install`](super::install)) install the helpers of mount(8), so that these
+//! commands are equivalent:
 //!
 //! ```text
 //! ossmount mount oss://bucket/models /mnt/models --region cn-hangzhou
@@ -30,58 +28,61 @@
 //! mount -t fuse 'ossmount#oss://bucket/models' /mnt/models -o region=cn-hangzhou
 //! ```
 //!
-//! Every option may stand after `-o`, with `-` or `_` between its words; a comma within a value is written `\,`.
-//! mount(8)'s own words are accepted. `noexec` is obeyed; the rest says nothing that is not so anyway: the mount is
-//! always read-only, without devices and without set-uid programs, and its times never change. `rw` is refused from
-//! people and passed over from mount(8), which says it whenever `ro` is not given. Words that are unknown are errors,
-//! unless mount(8) is told `-s`.
+//! Every option can follow `-o`, with `-` or `_` between its words; a comma within a value is written `\,`.
 //!
-//! Credentials never stand on a command line, where everybody could read them: they come from the environment, from
-//! `credentials-file`, or from one of the other sources of [`credentials`](super::credentials). For fstab, where there
-//! is no environment, use the file, or a configuration file that names it.
+//! | generic option of mount(8) | effect |
+//! |---|---|
+//! | `noexec` | programs on the mount cannot be executed |
+//! | `rw` | refused on a command line, and ignored when mount(8) adds it |
+//! | others, such as `ro`, `nosuid`, `nodev`, `noatime` | accepted without effect: the mount is always read-only, without devices and set-uid programs, and its access times do not change |
+//! | unknown words | an error, or ignored with `mount -s` |
+//!
+//! No credentials are accepted on a command line, which every user of the machine can read. They come from the
+//! environment, from `credentials-file`, or from another source of [`credentials`](super::credentials). For fstab use
+//! the file, or a configuration file that names it.
 //!
 //! # Options
 //!
-//! A flag beats a word after `-o`, that beats `OSSMOUNT_<NAME>` in the environment, that beats the configuration
-//! file, that beats the default. Configuration files are JSON objects whose keys are the names of options;
-//! `--config FILE` (or `OSSMOUNT_CONFIG`) names one, else `/etc/ossmount/config.json` is read and then
-//! `~/.config/ossmount/config.json`, which wins. [`configuration`](super::configuration) says how to write one, and
-//! how to see what holds.
+//! Options come from flags, words after `-o`, variables `OSSMOUNT_<NAME>` and configuration files, in this order of
+//! precedence. [`configuration`](super::configuration) describes the files and how to print the effective values.
 //!
 //! # Stopping
 //!
-//! `ossmount umount DIR` unmounts and waits until the daemon has ended; `umount DIR` works too, without waiting. With
-//! files open both refuse; `-l` unmounts all the same, and the daemon lives until they are closed.
+//! `ossmount umount DIR` unmounts and waits until the daemon has ended; `umount DIR` does not wait. Both refuse while
+//! files are open. With `-l` they unmount anyway, and the daemon runs until the files are closed.
 //!
 //! | signal | effect |
 //! |---|---|
-//! | SIGTERM, SIGINT | unmounts (lazily where busy), answers what is under way within `drain-timeout`, exits with 0; a second one cuts the wait short |
-//! | SIGHUP | reads the configuration again and takes over [what can change](super::configuration#while-it-is-mounted). A credentials file is read again by itself whenever it changes |
-//! | SIGUSR1 | ends, and leaves the mount to the next daemon, where it is kept: see [`service`](super::service) |
-//! | SIGUSR2 | the next log level: error, warn, info, debug, trace, and round again |
+//! | SIGTERM, SIGINT | unmounts (lazily if files are open), waits up to `drain-timeout` for requests in flight, and exits with 0; a second signal ends the wait |
+//! | SIGHUP | reads the configuration again and applies [the options that can change](super::configuration#while-it-is-mounted). A credentials file needs no signal: it is read again when it changes |
+//! | SIGUSR1 | ends and hands the mount over to the next daemon, if one continues it: see [`service`](super::service) |
+//! | SIGUSR2 | switches to the next log level: error, warn, info, debug, trace, error |
 //!
-//! While it lives, a daemon has a file in `/run/ossmount` (for users, in `$XDG_RUNTIME_DIR/ossmount`) with its process
-//! id, directory and URL, and holds a lock on it; that is what `ossmount umount` waits for, where the daemon is of the
-//! same user. Without `XDG_RUNTIME_DIR` it is `/run/user/UID/ossmount`, and without that `ossmount-UID` in the
-//! directory for temporary files.
+//! A running daemon has a locked file with its process id, directory and URL in the runtime directory, for which
+//! `ossmount umount` waits. The runtime directory is `/run/ossmount` for root. For other users it is the first that
+//! exists of `$XDG_RUNTIME_DIR/ossmount`, `/run/user/UID/ossmount` and `ossmount-UID` in the directory for temporary
+//! files.
 //!
 //! # The log
 //!
-//! Goes to `log-file`; without one, to stderr in the foreground and to the system's log (`/dev/log`) in the background.
-//! [`monitoring`](super::monitoring) says the rest.
+//! The log goes to `log-file`. Without that option it goes to stderr in the foreground and to the system's log
+//! (`/dev/log`) in the background. [`monitoring`](super::monitoring) describes levels, formats and rotation.
 //!
-//! # What it takes of the machine
+//! # Descriptors and threads
 //!
-//! A daemon in the background keeps no descriptor of the program that started it, but for those that an option names as
-//! `/dev/fd/N`: `flock LOCK ossmount mount ...` lets go of the lock when the mount stands. It needs some ten threads
-//! and one more for each processor; they are made for a trial before anything is mounted, so that too low a limit of
-//! tasks (`pids.max`, `TasksMax`, `ulimit -u`) is an error and no dead mount.
+//! A daemon in the background closes all descriptors that it inherited, except those that an option names as
+//! `/dev/fd/N`. So `flock LOCK ossmount mount ...` releases the lock when the mount is ready. The daemon needs about
+//! ten threads and one more for each processor. It creates them once before it mounts, so that a limit that is too low
+//! (`pids.max`, `TasksMax`, `ulimit -u`) is an error at the start.
 //!
 //! # Secrets
 //!
-//! No option takes a secret, none is ever logged, and the daemon writes no core files.
+//! No option takes a secret, no secret is logged, and the daemon writes no core files.
 //!
 //! # Exit statuses
 //!
-//! 0: done. 1: the command was understood and failed; one sentence on stderr says why. 2: the command line, a
-//! variable or a configuration file was not understood.
+//! | status | meaning |
+//! |---|---|
+//! | 0 | success |
+//! | 1 | the command failed; one sentence on stderr gives the reason |
+//! | 2 | an argument, a variable or a configuration file is not valid |

@@ -1,14 +1,15 @@
-//! Security: who could do what, and what stands against it.
+//! Security: which threats a mount is protected against, how, and which tests show it.
 //!
-//! ossmount is one process that holds access keys, talks to a service, and answers the kernel. Four parties meet there:
-//! who mounts (the *owner*), other users of the machine, who writes objects into the bucket, and the services at the
-//! other end of the network.
+//! ossmount is one process that holds access keys, sends requests to a service, and answers the kernel. Four parties
+//! are involved: the user who mounts (the *owner*), other users of the machine, the writers of objects in the bucket,
+//! and the services on the network.
 //!
-//! # What is not defended against
+//! # What is not protected
 //!
-//! Root of the machine, and who can act as the owner: both may read what the owner may. A service that lies about the
-//! bytes of an object together with their checksum. Anything that the bucket's own policies should forbid: give the key
-//! no more than listing and reading, and writing where copies are wanted.
+//! - Root of the machine and processes of the owner can read everything that the owner can read.
+//! - A service can return wrong bytes together with a matching checksum.
+//! - The policy of the bucket decides what the keys can do: grant only listing and reading, and writing if copies are
+//!   needed.
 //!
 //! # Secrets
 //!
@@ -24,40 +25,37 @@
 //! | files of keys | refused where another user owns them or others may write to them, warned about in the log when others may read them; read again when they change, never written |
 //! | network | the secret never travels: requests carry signatures. Tokens of temporary keys do travel, and are worthless without the secret |
 //!
-//! A process that is not dumpable cannot be traced or profiled by its owner (`strace`, `gdb`, `perf`): root still can.
-//!
-//! A test runs a daemon with keys from each source, logs all there is while requests fail in every way, and searches
-//! what the daemon printed, wrote down, answered, and passed on.
+//! A process that is not dumpable cannot be traced or profiled by its owner (`strace`, `gdb`, `perf`), but by root.
 //!
 //! # Other users of the machine
 //!
-//! - The kernel lets only the owner into a mount, not even root, until `allow-root` or `allow-other` says so; then the
-//!   modes hold (`uid`, `gid`, `file-mode`, `dir-mode`), and the kernel checks them. With `control-xattr` it does not,
-//!   which is why that option is refused beside `allow-other`.
-//! - There are no devices and no set-uid programs on a mount (`nodev`, `nosuid`), whatever an object says; `noexec`
-//!   forbids programs, and without the execute bit in `file-mode` there are none anyway.
-//! - Control requests are taken from the owner and from root, by the user number that the kernel vouches for; every
-//!   other user gets EPERM, also one that may read. Root of a container to which the mount is bound may look and read
-//!   ahead, and do nothing else ([`control`](super::control#who-may-ask) has the table). The socket has mode 0600,
-//!   lines have a bounded length, and there are at most 64 clients.
-//! - The runtime directory must belong to the user, and no other user may write to it: daemons and commands use no
-//!   other.
-//! - What another user planted is not obeyed, also by root: neither an entry of a daemon in their runtime directory,
-//!   which `status` shows as theirs (`by uid N`) and which is neither removed nor waited for, nor a link of theirs on
-//!   the way to a file, a named pipe, a device, or a file without an end. A mount is found in the kernel's table, and
-//!   asked on a socket only where the process that listens there is of the user who mounted it.
-//! - A configuration file that another user owns, or that others may write to, chooses neither keys and programs that
-//!   print them nor hosts, certificates, files that are written or who is let in; other options it may set. A file of
-//!   keys like that is refused whole. The error names owner, mode and cure, as in `chown 0 FILE` or `chmod go-w FILE`.
-//! - Sockets have their mode before they have a name, and files are never written through links of other users.
-//! - Users without privileges mount through `fusermount3`, whose rules hold. ossmount itself is not set-uid, and gives
-//!   up nothing when it runs as root, so run it as a user where that suffices.
+//! - **Access.** The kernel admits only the owner, and not even root, unless `allow-root` or `allow-other` is set. Then
+//!   the modes apply (`uid`, `gid`, `file-mode`, `dir-mode`), and the kernel checks them. With `control-xattr` it does
+//!   not check them; therefore that option is refused together with `allow-other`.
+//! - **Programs.** A mount has no devices and no set-uid programs (`nodev`, `nosuid`). `noexec` forbids executing
+//!   files; without the execute bit in `file-mode` that is impossible as well.
+//! - **Control.** Requests are served to the owner and to root, identified by the kernel; other users get EPERM, even
+//!   if they can read. Root of a container with the mount can query, refresh and prefetch, and nothing else
+//!   ([`control`](super::control#who-may-ask) has the table). The socket has mode 0600, lines have a bounded length,
+//!   and there are at most 64 clients.
+//! - **Runtime directory.** It must belong to the user and must not be writable by others; otherwise it is not used.
+//! - **Planted files.** Commands and daemons, also of root, ignore what other users planted: entries of daemons in
+//!   their runtime directories (`status` marks them with `by uid N`), links on the way to a file, named pipes, devices
+//!   and endless files. Mounts are found in the kernel's table, and asked on a socket only if the process that listens
+//!   there belongs to the user who mounted.
+//! - **Configuration files.** A file that another user owns or can write to cannot set keys, programs that print keys,
+//!   hosts, certificates, files that are written, or access for others; it can set other options. A file of keys like
+//!   that is refused. The error names owner, mode and remedy, as in `chown 0 FILE` or `chmod go-w FILE`.
+//! - **Files and sockets.** Sockets get their mode before their name, and files are never written through links of
+//!   other users.
+//! - **Privileges.** Users mount through `fusermount3` and its rules. ossmount is not set-uid. It does not drop
+//!   privileges when it runs as root: run it as a user if possible.
 //!
-//! # Who writes objects
+//! # Writers of objects
 //!
-//! Keys, metadata and bytes are written by others.
+//! Keys, metadata and bytes of objects are untrusted.
 //!
-//! | they write | what happens |
+//! | object | what happens |
 //! |---|---|
 //! | a key with `..`, `.`, an empty component, a NUL, or far too long | it has no name in the tree, or a reversible escaped one (`odd-keys`); no path leads out of the mount |
 //! | two keys for one name (`a` beside `a/b`) | the directory takes the name |
@@ -68,51 +66,52 @@
 //! | a file that calls itself safetensors or GGUF, with a header full of lies | the header is a hint about what to fetch next: at worst some requests for nothing, within `memory-limit` |
 //! | an object that changes while it is read | one descriptor shows one version; ESTALE otherwise |
 //!
-//! # Who answers
+//! # Services
 //!
-//! - TLS with the machine's certificates, or those of `ca-bundle`, for every endpoint that is not written with
-//!   `http://`; names are checked; there is no option to leave that out. A certificate that `ca-bundle` holds itself,
-//!   byte for byte, is trusted without an authority; its name and its time are checked all the same.
-//! - Redirects are not followed: a service that names another endpoint is told as an error, and keys go nowhere else.
-//! - Answers are bounded: headers, listings, errors and keys have a most, bodies are as long as was asked for. Ranges,
-//!   sizes and entity tags are compared with what was asked. XML is read by a parser that expands no entity, loads
-//!   nothing, and is fuzzed, as are the parsers of headers, ranges, times and models.
-//! - Whole objects are compared with the CRC-64 of the service (`verify`), which finds accidents, not malice.
-//! - Every wait has an end. A service that stalls costs a slow read, in the end EIO.
-//! - The clock of the service is believed for signing alone, by as much as it differs.
+//! - **TLS** is used for every endpoint that does not begin with `http://`, with the certificates of the machine or of
+//!   `ca-bundle`. Names are checked, and no option turns that off. A certificate that is in `ca-bundle` itself is
+//!   trusted without an authority; its name and validity are checked.
+//! - **Redirects** are not followed: another endpoint is an error, and keys are not sent to it.
+//! - **Answers are bounded**: headers, listings, errors and keys have maximum sizes, and bodies the size that was
+//!   requested. Ranges, sizes and entity tags are compared with the request. The XML parser expands no entities and
+//!   loads nothing. It is fuzzed, as are the parsers of headers, ranges, times and models.
+//! - **Checksums**: objects that are read completely are compared with the CRC-64 of the service (`verify`), which
+//!   detects corruption, not attacks.
+//! - **Time limits**: every wait has a limit. A service that stalls causes slow reads, and finally EIO.
+//! - **Clock**: the time of the service is used only for signatures.
 //!
-//! # What reading can change
+//! # Writes
 //!
-//! Nothing: requests that write are a separate interface in the code, which only copying holds. `copy=off` leaves it
-//! out, and so does `allow-other` unless `copy=on` is given. Copies stay within what is mounted and what `copy-from`
-//! and `copy-to` name. The kernel knows the mount as read-only.
+//! Reading cannot change a bucket: requests that write are a separate interface in the code, which only copies use.
+//! `copy=off` disables copies, as does `allow-other` without `copy=on`. Copies are limited to the mounted prefix and to
+//! what `copy-from` and `copy-to` name. The kernel treats the mount as read-only.
 //!
 //! # Containers
 //!
-//! A pod that mounts needs `/dev/fuse` and CAP_SYS_ADMIN in its name space. Where a supervisor may hand over a
-//! descriptor of `/dev/fuse` that it has mounted itself (`/dev/fd/N` as the directory), the daemon needs neither. It
-//! writes nothing but what `log-file`, `pid-file` and `record` name, and its runtime directory.
+//! A pod that mounts needs `/dev/fuse` and CAP_SYS_ADMIN in its namespace. If a supervisor mounts and passes a
+//! descriptor of `/dev/fuse` (`/dev/fd/N` as the directory), the daemon needs neither. It writes only to the files that
+//! `log-file`, `pid-file` and `record` name, and to its runtime directory.
 //!
 //! # What shows it
 //!
-//! Each promise above, the party it is made against, and a test that plays this party or measures the bound. `ossmount`
-//! runs them all in `tests/run`; the names are those of the functions.
+//! Each row has a promise, the party that it protects against, and the tests that play this party or measure the bound.
+//! `tests/run` runs all of them; the names are those of test functions.
 //!
 //! | promise | against | test |
 //! |---|---|---|
-//! | keys are in no log, argument, figure, answer or child process | other users | `secrets::keys_from_the_environment`, `secrets::keys_from_a_program` and the others there |
-//! | a password given as an argument does not stay on the command line | other users | `planted::a_password_does_not_stay_on_the_command_line` |
-//! | a command of root obeys no entry, link, pipe or socket that another user made | other users | `planted::roots_commands_obey_no_entry_of_another_user` |
-//! | a runtime folder of another user is not used | other users | `planted::a_runtime_folder_that_another_user_made_is_used_by_nobody` |
-//! | a configuration of another user runs no program and names no keys | other users | `planted::a_file_of_another_user_runs_no_program_and_names_no_keys` |
-//! | no file is written through another user's link | other users | `planted::no_file_is_written_through_another_users_link` |
-//! | files are opened by path only where a reason stands | other users | `paths::nothing_is_opened_by_path_but_where_a_reason_stands` |
+//! | keys are in no log, argument, figure, answer or child process | other users | `security::secrets::keys_from_the_environment`, `security::secrets::keys_from_a_program` and the others there |
+//! | a password given as an argument does not stay on the command line | other users | `security::planted::a_password_does_not_stay_on_the_command_line` |
+//! | a command of root obeys no entry, link, pipe or socket that another user made | other users | `security::planted::roots_commands_obey_no_entry_of_another_user` |
+//! | a runtime folder of another user is not used | other users | `security::planted::a_runtime_folder_that_another_user_made_is_used_by_nobody` |
+//! | a configuration of another user runs no program and names no keys | other users | `security::planted::a_file_of_another_user_runs_no_program_and_names_no_keys` |
+//! | no file is written through another user's link | other users | `security::planted::no_file_is_written_through_another_users_link` |
+//! | files are opened by path only where a reason stands | other users | `house::paths::nothing_is_opened_by_path_but_where_a_reason_stands` |
 //! | control requests are served to the owner and root only | other users | `control::tests::the_owner_and_root_are_served_and_no_other_user` |
-//! | root of a container reads, and neither steers nor writes | containers | `control_namespaces::root_of_another_mount_namespace_reads_and_does_no_more`, `control_namespaces::root_of_another_user_namespace_reads_and_does_no_more` |
-//! | copies stay within what the mount names, and are off with `allow-other` | containers | `control_namespaces::copies_stay_within_what_the_mount_names`, `control_namespaces::a_mount_for_everyone_makes_no_copies_unless_asked` |
-//! | a helper for keys that hangs is ended with all it started | a broken helper | `planted::a_program_for_keys_that_hangs_ends_with_the_mount` |
-//! | what others wrote does not act on a terminal, and a log line has a bounded length | writers of keys, services | `base::foreign::tests::what_acts_is_escaped`, `app::daemon::log::lines::tests::a_line_of_either_format_has_a_bounded_length_and_nothing_in_it_acts`, `cli_usage::an_argument_cannot_act_on_the_terminal` |
-//! | a directory larger than `metadata-memory` reads whole and takes no more | writers of keys | `fs::names::rest_tests::hundreds_of_thousands_of_names_take_no_more_than_the_limit`, `mount_listing::a_directory_larger_than_memory_is_listed_whole_within_it` |
-//! | redirects are not followed | services | `http_wire::redirects_are_not_followed` |
-//! | certificates are checked, and only the bundle given is trusted | services | `http_wire::tls_trusts_the_bundle_it_is_given_and_no_other` |
+//! | root of a container reads, and neither steers nor writes | containers | `control::namespaces::root_of_another_mount_namespace_reads_and_does_no_more`, `control::namespaces::root_of_another_user_namespace_reads_and_does_no_more` |
+//! | copies stay within what the mount names, and are off with `allow-other` | containers | `control::namespaces::copies_stay_within_what_the_mount_names`, `control::namespaces::a_mount_for_everyone_makes_no_copies_unless_asked` |
+//! | a helper for keys that hangs is ended with all it started | a broken helper | `security::planted::a_program_for_keys_that_hangs_ends_with_the_mount` |
+//! | what others wrote does not act on a terminal, and a log line has a bounded length | writers of keys, services | `base::foreign::tests::what_acts_is_escaped`, `app::daemon::log::lines::tests::a_line_of_either_format_has_a_bounded_length_and_nothing_in_it_acts`, `cli::usage::an_argument_cannot_act_on_the_terminal` |
+//! | a directory larger than `metadata-memory` reads whole and takes no more | writers of keys | `fs::names::rest_tests::hundreds_of_thousands_of_names_take_no_more_than_the_limit`, `mount::listing::a_directory_larger_than_memory_is_listed_whole_within_it` |
+//! | redirects are not followed | services | `http::wire::redirects_are_not_followed` |
+//! | certificates are checked, and only the bundle given is trusted | services | `http::wire::tls_trusts_the_bundle_it_is_given_and_no_other` |
 //! | damaged answers become no other bytes than were asked for | services | `fuzz::a_damaged_answer_never_becomes_other_bytes_than_asked_for` |

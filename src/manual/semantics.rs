@@ -1,18 +1,18 @@
-//! Semantics: what the tree of files is, how long it is believed, what a program may rely on.
+//! Semantics: what a program can rely on: names, inode numbers, consistency, errors.
 //!
-//! The examples are run by a test, on a bucket with `a.txt`, `dir/b.txt` and `dir/deep/c.txt`, one that keeps versions,
-//! and one with an archived object and a link; `...` stands for what differs.
+//! A test runs the examples on a bucket with `a.txt`, `dir/b.txt` and `dir/deep/c.txt`, on one that keeps versions, and
+//! on one with an archived object and a symlink object. `...` stands for text that differs.
 //!
 //! # Keys and names
 //!
-//! Keys split at `/`. A directory exists while a key lies below it, or a marker object `dir/` exists; the marker
-//! itself is no entry, but gives the directory its time once the directory has been listed. Directories without a
-//! marker, and those not looked into yet, show the time of the mount: asking for each marker would cost a request for
-//! every directory that `ls -l` shows.
+//! | in the bucket | in the mount |
+//! |---|---|
+//! | keys that contain `/` | directories: one exists while a key begins with its prefix |
+//! | a marker object `dir/` | the directory `dir`, with the time of the marker once the directory was listed |
+//! | a directory without a marker, or not listed yet | has the time of the mount, because a look at each marker would cost one request for every directory that `ls -l` shows |
+//! | the objects `a` and `a/b` | the directory `a`; the object `a` is hidden ([odd keys](#odd-keys)) |
 //!
-//! `a` beside `a/b`: the directory takes the name.
-//!
-//! Names are bytes, and keys are UTF-8, so that a name that is not UTF-8 does not exist.
+//! Keys are UTF-8. A name that is not UTF-8 does not exist.
 //!
 //! ```console
 //! $ ossmount cp oss://bucket/a.txt oss://bucket/dir
@@ -27,8 +27,8 @@
 //!
 //! # Writing
 //!
-//! Everything that writes is refused with EROFS, by the kernel, before anybody is asked. Objects come into the bucket
-//! by other ways; copies within the service can be asked for through the mount ([`control`](super::control)).
+//! The kernel refuses all operations that write with EROFS. Objects get into the bucket by other means; server-side
+//! copies can be requested through the mount ([`control`](super::control)).
 //!
 //! ```console
 //! $ mkdir mnt && ossmount mount oss://bucket mnt
@@ -46,10 +46,9 @@
 //!
 //! # Odd keys
 //!
-//! Some keys have no name of their own: those with an empty, `.` or `..` component, a component over 255 bytes or with
-//! a NUL byte, an object beside a directory of the same name, a marker that has content. With `odd-keys=hide` they are
-//! left out, counted (`odd_keys`), and named in the log when they are first seen. With `odd-keys=escape` every object
-//! has a path:
+//! Some keys cannot be file names: those with an empty, `.` or `..` component, with a component over 255 bytes or with
+//! a NUL byte, an object beside a directory of the same name, and a marker with content. With `odd-keys=hide` they are
+//! omitted, counted (`odd_keys`), and logged when they are first seen. With `odd-keys=escape` every object has a path:
 //!
 //! | in the key | in the path |
 //! |---|---|
@@ -61,7 +60,7 @@
 //! | a component of 600 bytes | `%oss-part=` and 245 bytes, `/%oss-part=` and 245 bytes, `/` and the rest |
 //! | a component that starts with `%oss-` | the same behind `%oss-file=` or `%oss-dir=`, its `%` as `%25` |
 //!
-//! The path gives the key back by this table alone. All other names are the same in both modes.
+//! The table can be reversed: each path stands for exactly one key. All other names are the same in both modes.
 //!
 //! ```console
 //! $ ossmount cp oss://bucket/a.txt oss://bucket/dir
@@ -87,9 +86,9 @@
 //!
 //! # Inode numbers
 //!
-//! A function of bucket, key and entity tag: the same after a remount, on another machine, and in mounts of different
-//! prefixes of one bucket; another one when the object changes. Directories: of bucket and prefix. Servers that list
-//! no entity tags: size and time stand in for it.
+//! The inode number of a file is computed from bucket, key and entity tag; that of a directory from bucket and prefix.
+//! It is the same after a remount, on another machine, and in mounts of different prefixes of one bucket. It changes
+//! when the object changes. For servers that list no entity tags, size and time replace the tag.
 //!
 //! ```console
 //! $ mkdir mnt && ossmount mount oss://bucket mnt
@@ -103,44 +102,43 @@
 //! another one
 //! ```
 //!
-//! # How long things are believed
+//! # How long names and attributes are cached
 //!
-//! | `metadata-ttl` | names and attributes | an open |
+//! | `metadata-ttl` | names and attributes are cached | an open |
 //! |---|---|---|
-//! | a time (60 s) | as long since the request that showed them was sent | costs no request |
-//! | `0` | what is there, for a second; what is missing, not at all; a directory is listed anew whenever it is opened | asks the store whether the object is the same |
-//! | `indefinite` | for ever | costs no request |
+//! | a time (60 s) | for that time, from when the request that returned them was sent | sends no request |
+//! | `0` | for a second if they exist, not at all if they are missing; a directory is listed at every `opendir` | asks the store whether the object is still the same |
+//! | `indefinite` | for the life of the mount | sends no request |
 //!
-//! A name that a listing does not show is believed to be missing for as long as the listing is. A program that looks
-//! for such a name again waits for it to appear: that name is asked for alone once `negative-ttl` (5 s) is over, and so
-//! is one that was asked for alone before, except under `indefinite`. The kernel is told what is left of these times,
-//! so that nothing is believed twice as long.
+//! A name that is not in a listing counts as missing while the listing is cached. If a program looks for such a name
+//! again, it probably waits for the file. After `negative-ttl` (5 s) that name alone is therefore requested from the
+//! store, as is a name that was found missing by such a request before; with `indefinite` neither is. The kernel caches
+//! each answer only for the rest of these times, so that the times do not add up.
 //!
-//! # What is seen
+//! # Consistency
 //!
-//! Of every name, an operation tells what it stood for at some moment between the beginning of the operation, less the
-//! time for which such an answer is believed, and its end. An operation is an `open`, a `stat`, a look-up, or an
-//! `opendir` with all that is read from that handle. So:
+//! An operation is an `open`, a `stat`, a look-up, or an `opendir` with all reads of that handle. It shows the state of
+//! a name at some moment between the start of the operation minus the time for which the answer is cached, and the end
+//! of the operation. Hence:
 //!
-//! - What was put, replaced or deleted before an operation began is seen by it, unless it is younger than what the
-//!   table above lets be believed. Under `metadata-ttl=0` an `open` and an `opendir` see everything that was there
-//!   before them; a `stat` may show the size of a second ago.
-//! - What was there all that time is never missing, and never ESTALE. ESTALE is said only of what has changed
-//!   meanwhile: by a read of an object that was replaced since its `open`, and by an operation on a name that changes
-//!   again and again while it is looked at.
-//! - A listing is as old as the first of its requests. A program that opens a directory shares a listing that goes on
-//!   only if that began late enough; else it waits until that one is over, and shares the next one with all others who
-//!   wait. A listing that is read by no program any more is not waited for.
-//! - A request that was sent earlier changes nothing that a later one has told, in whatever order the answers come.
-//! - After a `refresh` all this holds as if its beginning were the earliest moment that may be seen.
-//! - Several names are seen each for itself: a listing of many pages is no snapshot.
+//! - An object that was put, replaced or deleted before the operation began is shown, unless an older answer is still
+//!   cached by the table above. With `metadata-ttl=0` an `open` and an `opendir` show everything that was put before
+//!   them; a `stat` can show the size of a second ago.
+//! - An object that exists all that time is never missing and never ESTALE. ESTALE means that an object has changed: it
+//!   was replaced since its `open`, or its name changes again and again during the operation.
+//! - The age of a listing is that of its first request. A program that opens a directory shares a running listing only
+//!   if that began late enough. Otherwise it waits for the next one, which all waiting programs share. It does not wait
+//!   for a listing that no program reads.
+//! - Answers to earlier requests never replace answers to later ones, in whatever order they arrive.
+//! - After a `refresh`, no operation shows a state from before the start of the refresh.
+//! - Each name is consistent by itself: a listing of several pages is not a snapshot.
 //!
-//! Two requests tell what one name stands for, since it can be an object or a directory: where a name turns from one
-//! into the other, it may be missing for the time of one look-up.
+//! A name can be an object or a directory, and two requests check both. A name that changes from one into the other can
+//! be missing during one look-up.
 //!
-//! An open with `O_DIRECT` asks the store whatever the times are, as `metadata-ttl=0` does for every open: who wants
-//! what there is now can have it without another mount. If the object has changed, the name leads to the new version
-//! from then on, for all; if it is gone, the open fails with ENOENT.
+//! An open with `O_DIRECT` asks the store for any `metadata-ttl`, as every open does with `metadata-ttl=0`. If the
+//! object has changed, the name leads to the new version from then on, for all programs; if it was deleted, the open
+//! fails with ENOENT.
 //!
 //! ```console
 //! $ mkdir mnt && ossmount mount oss://bucket mnt && cat mnt/a.txt mnt/dir/b.txt
@@ -156,7 +154,7 @@
 //! beta
 //! ```
 //!
-//! What is copied or refreshed through any mount of this user is there at once in all of them, whatever the times:
+//! A copy or refresh through one mount takes effect immediately in all mounts of the same user on the machine:
 //!
 //! ```console
 //! $ mkdir mnt frozen
@@ -172,7 +170,7 @@
 //! alpha
 //! ```
 //!
-//! What comes from elsewhere (another machine, another program) shows when those times are over:
+//! Changes by other machines and programs appear when those times have passed:
 //!
 //! ```console
 //! $ mkdir fresh usual frozen
@@ -201,7 +199,7 @@
 //! beta
 //! ```
 //!
-//! A name that was looked for in vain, with a short `negative-ttl` and with a long one:
+//! A missing name, with a short and a long `negative-ttl`:
 //!
 //! ```console
 //! $ mkdir short long
@@ -217,36 +215,36 @@
 //! short/later
 //! ```
 //!
-//! Directories are listed when they are looked into, 1000 entries a request. All who want the same directory share one
-//! listing, and each answer is given as soon as the listing has come to it. A name that it has not reached within 10 ms
-//! is asked for alone beside it (two requests), and whichever answers first counts; of many names at once in one
-//! directory, four at a time. In a directory of more than 2000 entries whose listing has become too old, single names
-//! are asked for alone, until that has cost as many requests as listing it again; while the listing is believed, no
-//! name is a reason to make another.
+//! Directories are listed when they are used, with 1000 entries a request. All programs that use the same directory
+//! share one listing, and each gets its answer as soon as the listing has reached the name.
 //!
-//! A listing goes on when the program that wanted it has gone, for 1000 pages at most, and while pages come.
-//!
-//! Under a time for `metadata-ttl`, directories in use are listed again in the background when three quarters of it are
-//! over, so that a program that polls never waits: those used last, 256 at most, 8 at once, and only where a program
-//! has opened the directory since, or looked up or opened as many names in it as it has pages, after a quarter of that
-//! time: what a program does with a listing that it has just waited for is no reason for another. Entries that have not
-//! changed keep their inode numbers and their pages; what has changed the kernel is told.
-//!
-//! # What is listed before it is asked for
-//!
-//! | `listing` | |
+//! | situation | requests |
 //! |---|---|
-//! | `lazy` | nothing: a directory is listed when a program looks into it |
-//! | `eager` | the whole mount from the start on, in the background; again when three quarters of `metadata-ttl` are over, if any of it was used meanwhile |
-//! | `auto` | what lies ahead of a walk |
+//! | a listing has not reached a name within 10 ms | two requests for that name alone, at most four names of one directory at a time; the first answer is used |
+//! | a look-up in a directory of more than 2000 entries whose listing has expired | requests for single names, until they have cost as many requests as a listing |
+//! | the program that caused a listing has ended | the listing continues while pages arrive, for at most 1000 pages |
 //!
-//! A walk is when directories are opened one after the other. With the second child of a directory that has to be
-//! listed, the rest of that subtree is listed at once: 1000 keys a request, however many directories they lie in. It
-//! runs ahead of the walk by 32,000 entries, four times what the walk has read, and four pages for each directory that
-//! it has opened; and ends when the walk does not follow for 10 s. A directory that it has not come to is listed by
-//! itself, so that no program waits for the whole.
+//! If `metadata-ttl` is a time, directories in use are listed again in the background when three quarters of it have
+//! passed, so that programs that poll do not wait: at most the 256 that were used last, 8 at once. A directory is in
+//! use if, after the first quarter of the time, a program opened it, or looked up or opened as many names in it as the
+//! listing has pages. Entries that have not changed keep their inode numbers and cached pages; the kernel is notified
+//! of the others.
 //!
-//! What `lazy` asks for, one request for the bucket itself at the start and one for each of three directories:
+//! # Listing in advance
+//!
+//! | `listing` | listed in advance |
+//! |---|---|
+//! | `lazy` | nothing: a directory is listed when a program opens it |
+//! | `eager` | the whole mount, in the background from the start; again after three quarters of `metadata-ttl` if it was used |
+//! | `auto` | the directories ahead of a walk |
+//!
+//! A program walks a tree if it opens one directory after another. When the second child of a directory has to be
+//! listed, the rest of that subtree is listed in one go: 1000 keys a request, for any number of directories. This
+//! listing runs ahead of the walk by at most 32,000 entries, plus four times what the walk has read and four pages for
+//! each directory that it has opened. It ends if the walk does not follow for 10 s. A directory that it has not reached
+//! is listed separately, so that no program waits for the whole subtree.
+//!
+//! With `lazy` there is one request for the bucket at the start, and one for each of three directories:
 //!
 //! ```console
 //! $ mkdir mnt && ossmount mount oss://bucket mnt --listing lazy
@@ -264,19 +262,19 @@
 //!
 //! # Memory
 //!
-//! Names and attributes take some 100 bytes a file. Past `metadata-memory`, the directories that were not used for
-//! longest are forgotten, except for what programs, or the kernel's own memory of names, still refer to; the kernel is
-//! asked to forget files that no program has open. They are listed again when a program looks into them, and inode
-//! numbers stay the same. A directory that is too large for that memory is read straight from the store, for each
-//! program and each name ([listing](super::listing)).
+//! Names and attributes take about 100 bytes a file. Beyond `metadata-memory` the least recently used directories are
+//! evicted, except for entries that programs or the kernel still refer to; the kernel is asked to evict files that no
+//! program has open. Evicted directories are listed again when they are used, with the same inode numbers. A directory
+//! that is too large for `metadata-memory` is read from the store for each program and each name
+//! ([listing](super::listing)).
 //!
 //! # When an object changes
 //!
-//! An open file is one version of an object: every request for its bytes carries the entity tag that the open saw
-//! (where the store has several tags for one version, see [reading](super::reading), the tags and times of answers are
-//! compared). If the object changes, reads that need the store fail with ESTALE, for that descriptor, once and for all;
-//! the next open of the name sees the new version. What the kernel holds of the old version belongs to the old inode
-//! number. `fstat` of an open file says what was opened.
+//! An open file is one version of an object: every request for its bytes carries the entity tag of the open. (For
+//! stores with several tags for one version, see [reading](super::reading), the tags and times of answers are
+//! compared.) If the object changes, reads of that descriptor that need the store fail with ESTALE from then on; the
+//! next open returns the new version. Cached pages of the old version belong to the old inode number. `fstat` of an
+//! open file describes the version that was opened.
 //!
 //! ```console
 //! $ mkdir mnt && ossmount mount oss://bucket mnt
@@ -290,12 +288,13 @@
 //! beta
 //! ```
 //!
-//! A handle of a directory shows one listing: what comes or goes afterwards is seen by the next `opendir`. Offsets
-//! stay valid for the life of the handle.
+//! A directory handle shows one listing; later changes are visible to the next `opendir`. Offsets are valid for the
+//! life of the handle.
 //!
 //! # Versions
 //!
-//! Where no such key exists, `name?versionId=V` opens version V of the object `name`. `readdir` does not show it.
+//! `name?versionId=V` opens version V of the object `name`, unless a key with exactly that name exists. `readdir` does
+//! not return such names.
 //!
 //! ```console
 //! $ mkdir mnt && ossmount mount oss://versions mnt
@@ -311,11 +310,12 @@
 //!
 //! # Symlink objects
 //!
-//! OSS has objects that name another one. With `symlinks=off` they are files with the target's bytes, size and entity
-//! tag. A listing does not tell these, so that the first look at such an entry costs a request; listing a directory
-//! does not. A link whose target does not exist is listed, and ENOENT when looked at. With `symlinks=on` they are
-//! links to the target's place in the mount, by a relative path that goes no higher than the directory that both
-//! share; where the target is empty, lies outside the mount, or has no name in it, the link is shown as a file.
+//! OSS has objects that name another object as their target.
+//!
+//! | `symlinks` | such an object is |
+//! |---|---|
+//! | `off` | a file with the bytes, size and entity tag of its target. These are not in a listing, so that the first look-up of the entry costs a request. If the target does not exist, the entry is listed, and look-ups fail with ENOENT |
+//! | `on` | a symbolic link with a relative path to the target; a file if the target is empty, outside the mount, or has no name in it |
 //!
 //! ```console
 //! $ mkdir files links
@@ -331,10 +331,12 @@
 //!
 //! # Extended attributes
 //!
-//! `user.oss.` and one of `key`, `bucket`, `etag`, `size`, `last-modified`, `type`, `storage-class`: known from the
-//! listing, and shown by `getfattr -d`. `crc64` (decimal, as OSS writes it), `content-type`, `version-id` and
-//! `meta.NAME`: answered when asked for, by one request per version of an object. `verified` says how much of the
-//! object has passed through and was compared with the checksum that the store keeps: `no`, `partial` or `yes`.
+//! | attribute, after `user.oss.` | value | cost |
+//! |---|---|---|
+//! | `key`, `bucket`, `etag`, `size`, `last-modified`, `type`, `storage-class` | from the listing; `getfattr -d` prints these | none |
+//! | `crc64` (decimal, as OSS writes it), `content-type`, `version-id`, `meta.NAME` | from the store, if asked for by name | one request for each version of an object |
+//! | `verified` | how much of the object was read and compared with its checksum: `no`, `partial` or `yes` | none |
+//!
 //! Directories have `key` and `bucket`.
 //!
 //! ```console
@@ -364,7 +366,7 @@
 //!
 //! | errno | is |
 //! |---|---|
-//! | ENOENT | no such key (404), or a name that can be none; of look-ups and opens |
+//! | ENOENT | no such key (404), or a name that cannot be a key |
 //! | EACCES | refused (403); an object of an archive class that has not been restored; credentials that are not accepted |
 //! | ESTALE | the object has changed since it was opened, or is gone |
 //! | EINTR | the program was killed, or sent SIGINT or SIGTERM, while it waited for the service |
@@ -375,8 +377,7 @@
 //! | ENAMETOOLONG | a name of more than 255 bytes |
 //! | ENOTCONN | the daemon was killed, or has ended while the file was open |
 //!
-//! Each EIO, EACCES and ESTALE has a line in the log, with the key, the request's id, how often it was tried and how
-//! long.
+//! Each EIO, EACCES and ESTALE has a line in the log, with the key, the request id, the number of tries and the time.
 //!
 //! ```console
 //! $ mkdir mnt && ossmount mount oss://special mnt --log-file log
@@ -392,7 +393,7 @@
 //!
 //! # What the numbers of `df` mean
 //!
-//! Nothing: a bucket has no end. Room is shown so that no alarm goes off.
+//! A bucket has no size limit. `df` shows free space so that monitoring raises no alarm; the numbers have no meaning.
 //!
 //! ```console
 //! $ mkdir mnt && ossmount mount oss://bucket/dir mnt

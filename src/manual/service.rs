@@ -1,7 +1,6 @@
-//! Running as a service: systemd, fstab, mounts by users, mounts that others make, and restarts that programs do not
-//! notice.
+//! Services: mount at boot with systemd or fstab, mount as a user, and restart a daemon while programs use its mount.
 //!
-//! # A service of systemd
+//! # A systemd service
 //!
 //! `packaging/systemd/ossmount@.service` serves one mount for each file `/etc/ossmount/NAME.env`:
 //!
@@ -12,36 +11,30 @@
 //! OSSMOUNT_ALLOW_OTHER=on
 //! ```
 //!
-//! and `systemctl enable --now ossmount@NAME`. What the daemon tells systemd in the foreground, whenever
-//! `NOTIFY_SOCKET` is set:
+//! `systemctl enable --now ossmount@NAME` starts it. A daemon in the foreground with `NOTIFY_SOCKET` in its environment
+//! sends these messages to systemd:
 //!
 //! | message | when |
 //! |---|---|
-//! | `READY=1` | the mount answers |
-//! | `STATUS=` | what is served, or that it ends |
+//! | `READY=1` | the mount is ready |
+//! | `STATUS=` | the URL that is served, the health of the store, or the end of the daemon |
 //! | `RELOADING=1`, then `READY=1` | SIGHUP: the configuration is read again |
-//! | `STOPPING=1` | SIGTERM: what is under way is answered |
-//! | `WATCHDOG=1` | at half the time of `WATCHDOG_USEC`, if a statfs through the mount was answered just then |
+//! | `STOPPING=1` | SIGTERM: requests in flight are answered |
+//! | `WATCHDOG=1` | at half of `WATCHDOG_USEC`, if a statfs through the mount was answered |
 //!
-//! The mount must be visible to the machine, so the unit uses none of the options that give a service a mount name
-//! space of its own; it says which, and what it does instead. `systemd-analyze security` counts that as an exposure of
-//! 4.3.
+//! The mount must be visible to the whole machine. Therefore the unit uses no option that gives a service its own mount
+//! namespace; comments in the unit name the options and the replacements. `systemd-analyze security` reports an
+//! exposure of 4.3.
 //!
-//! What the units do is tried in a real systemd (252, in a container) by `tests/systemd`, under programs that keep
-//! files open, map them and walk the tree: start before the bucket can be reached, restart, `kill -9`, a daemon that
-//! hangs until the watchdog kills it, an upgrade of the package and one of systemd (`daemon-reexec`), reload, stop with
-//! a file open, a dead mount left behind, the mount and automount units.
+//! | situation | behaviour |
+//! |---|---|
+//! | invalid arguments or configuration at a start | The reason is in the journal with priority `err`, the service ends with status 2 and is not restarted. A mount of an earlier daemon is dead: programs get ENOTCONN, and the next start removes it. |
+//! | invalid configuration at `systemctl reload` | Nothing changes. Use this to test a file named by `OSSMOUNT_CONFIG` before a restart. The variables of the service are read only at a start. |
+//! | `systemctl restart` while the bucket cannot be reached | The command fails, the service keeps trying, and readers wait. |
+//! | `systemctl stop` between two tries | No daemon can unmount: the directory stays dead until the next start or an `umount`. |
 //!
-//! Good to know:
-//!
-//! - A wrong command line or configuration is told in the journal with priority `err`, ends the service with status 2,
-//!   and is not tried again. A mount that lived until then is dead: its programs get ENOTCONN, and the next start
-//!   clears it away. `systemctl reload` reads the configuration too, and leaves all as it was where something is wrong
-//!   with it: what comes from a file named by `OSSMOUNT_CONFIG` can be tried so before a restart. The variables of the
-//!   service are read at a start alone.
-//! - `systemctl restart` fails while the bucket is out of reach, and the service goes on trying; readers wait. A
-//!   `systemctl stop` between two tries finds no daemon that could unmount: the directory stays dead until the next
-//!   start or an `umount`.
+//! `tests/systemd` tests the units with systemd 252 in a container, while programs keep files open, map them and walk
+//! the tree.
 //!
 //! # fstab, mount units, automount
 //!
@@ -51,65 +44,61 @@
 //! ossmount#oss://my-bucket/old  /mnt/old  fuse  _netdev,noauto  0 0
 //! ```
 //!
-//! The last form is for those who are used to it: mount(8) cannot tell that it is mounted, and `mount -a` tries again.
+//! Avoid the last form, which exists for compatibility: mount(8) does not recognise it as mounted, and `mount -a`
+//! mounts it again.
 //!
-//! `packaging/systemd` has the same as `.mount` and `.automount` units. A mount of fstab has no service that would
-//! start its daemon again: add `supervise` where that matters. A supervisor starts the program that it is itself: an
-//! upgrade takes hold with the next mount.
+//! `packaging/systemd` has the equivalent `.mount` and `.automount` units. No service restarts the daemon of an fstab
+//! mount; add `supervise` for that. The supervisor restarts the binary that it was started with, so that an upgrade
+//! takes effect with the next mount.
 //!
 //! # Mounts by users
 //!
-//! A user who may not mount does so through `fusermount3` (package fuse3), on a directory of their own. Others, root
-//! included, see such a mount only with `allow-other`, which needs `user_allow_other` in `/etc/fuse.conf`. The kernel
-//! does not read files by itself (passthrough) for users, and its readahead stays at 128 KiB.
+//! Users without the right to mount use `fusermount3` (package `fuse3`), on a directory that belongs to them. Other
+//! users, including root, can access such a mount only with `allow-other`, which needs `user_allow_other` in
+//! `/etc/fuse.conf`. Passthrough is not available to these mounts, and the kernel's read-ahead stays at 128 KiB.
 //!
-//! # Mounts that others make
+//! # Mounts by another process
 //!
-//! A container storage driver opens `/dev/fuse`, mounts it, and starts the daemon with the descriptor: as `/dev/fd/N`
-//! in place of the directory, or with `fuse-fd=N` beside it. The daemon needs no privileges then. It stays in the
-//! foreground, says on stderr why it cannot serve, and ends when the mount does; who has mounted unmounts.
+//! A container storage driver can open `/dev/fuse`, mount it, and start the daemon with the descriptor: as `/dev/fd/N`
+//! in place of the directory, or with `fuse-fd=N` in addition to it. The daemon then needs no privileges. It stays in
+//! the foreground, reports errors on stderr, and ends with the mount. The process that mounted has to unmount.
 //!
 //! # Restarts that programs do not notice
 //!
-//! Where the device of a mount and its ledger are kept, the mount outlives its daemon. With the unit above that is
-//! systemd's descriptor store; with `supervise` it is a small process that does nothing but hold both and start the
-//! daemon again. `systemctl restart`, an upgrade followed by a restart, a crash, and `kill -9` then show as a pause:
-//! reads that were under way are asked again of the next daemon, and answered by it. SIGUSR1 asks a daemon to hand over
-//! so.
+//! A mount can outlive its daemon if another process keeps the FUSE device and the ledger: the descriptor store of
+//! systemd for the unit above, or with `supervise` a small process that also restarts the daemon. `systemctl restart`,
+//! an upgrade with a restart, a crash and `kill -9` are then a pause for programs. The kernel sends requests in flight
+//! again to the next daemon, which answers them. SIGUSR1 makes a daemon hand its mount over. All this needs Linux 6.9;
+//! on older kernels a restart makes a new mount.
 //!
-//! Such a life begins by serving the mount, for programs wait. What else was asked for and cannot be had (the folder of
-//! the pid file, of the log or of the control socket is gone, the port for figures is taken, the recorded load cannot
-//! be read) is a warning in the log, and is tried again while the mount lives; the bucket need not answer. For the
-//! first life each of these is an error, and there is no mount.
+//! The next daemon serves the mount first. Failures that would end a first start (no directory for the pid file, the
+//! log or the control socket, a used port, a recorded load that cannot be read) are warnings in the log and are tried
+//! again later. The bucket need not answer.
 //!
-//! With `supervise` the log says with a warning how the daemon before ended (signal or status) and how long it had
-//! lived. The next one is started at once; after three in a row that lived less than a minute, after a pause that
-//! doubles, up to 30 s. `restarts` in `ossmount status` and `restarts_total` among the figures count them.
+//! With `supervise` a warning in the log says how the previous daemon ended (signal or status) and how long it ran. The
+//! next daemon starts immediately. After three daemons in a row that ran for less than a minute, a pause precedes each
+//! start, which doubles up to 30 s. `restarts` in `ossmount status` and the figure `restarts_total` count the starts.
 //!
-//! A request that kills the daemon would be asked again of each that follows. So one that was under way at two deaths
-//! is served without another of its kind beside it, and if the daemon dies a third time then, it fails with EIO, and
-//! the log names operation, key and handle in a warning; all others go on. It makes no difference how the daemon died,
-//! since the kernel sends SIGKILL for want of memory; a hand-over is no death. Who kills a daemon on purpose, again and
-//! again, before it has answered, makes one request fail at most for each death from the third on.
+//! A request can be the cause of the crash. A request that was in flight when two daemons ended is therefore served
+//! alone among its kind. If the daemon ends a third time during it, the request fails with EIO, the log has a warning
+//! with operation, key and handle, and all other requests continue. Every end counts except a hand-over, because the
+//! kernel also uses SIGKILL when memory is exhausted. Killing a daemon again and again before it answers therefore
+//! fails at most one request for each kill from the third on.
 //!
-//! What survives: open files, also those that the kernel reads by itself; mappings; working directories, directories
-//! held by descriptors, bind mounts of directories; directories being read, which give each name once; inode numbers.
-//! An object that changed meanwhile gives ESTALE, as ever.
+//! | survives a restart | does not survive |
+//! |---|---|
+//! | open files, also with passthrough, and mappings | bytes and names in memory: they are fetched and listed again |
+//! | working directories, descriptors of directories, bind mounts of directories | copies in flight and recordings |
+//! | directories that are being read: each name is returned once | files known only by an `O_PATH` descriptor, and bind mounts of single files: ESTALE |
+//! | inode numbers | extended attributes of an open symlink object: possibly ESTALE |
 //!
-//! What does not:
+//! - An object that changed in the meantime causes ESTALE, as in every mount.
+//! - Names that changed between two daemons stay in the kernel's cache for the rest of `metadata-ttl`.
+//! - `allow-other`, `noexec` and `control-xattr` are fixed when the mount is made. The daemon makes a new mount, and
+//!   says so in the log, if the URL, the directory or `odd-keys` differ, or if the ledger is damaged or has another
+//!   version.
 //!
-//! - What was in memory: the next daemon fetches and lists anew. Copies under way and recordings end; a hand-over does
-//!   not wait for them.
-//! - A file known only by a descriptor opened with `O_PATH`, and bind mounts of single files: they are stale. Extended
-//!   attributes of an open file that is a symlink object may be.
-//! - What the kernel believes of names that changed in the bucket between two lives, for as long as `metadata-ttl`
-//!   had still to run.
-//! - Options that the kernel was told when the mount was made (`allow-other`, `noexec`, `control-xattr`): they need a
-//!   new mount. A daemon that finds another URL, directory or `odd-keys`, a ledger of another version or a damaged one,
-//!   says so in the log and makes a new mount.
-//! - Mounts of a kernel before Linux 6.9, which cannot ask again: a restart makes a new mount, as without a keeper.
-//!
-//! A daemon that can be restarted so does without cloned devices, whose requests the kernel fails when they close; that
-//! takes up to a tenth of the throughput of many readers at memory speed, and nothing at the speed of a network. The
-//! ledger is a file in memory that holds some hundred bytes for each open file and some fifty for each directory the
-//! kernel knows.
+//! Such a daemon does not clone the FUSE device, because the kernel fails the requests of a clone when it is closed.
+//! This costs up to a tenth of the throughput of many readers at memory speed, and nothing at the speed of a network.
+//! The ledger is a file in memory, with about 100 bytes for each open file and 50 for each directory that the kernel
+//! knows.

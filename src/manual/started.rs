@@ -1,34 +1,35 @@
-//! Getting started: from nothing to a model that is read through a mount.
+//! Getting started: mount a bucket for the first time, read from it, and unmount it.
 //!
-//! The examples on this page, and those of [`commands`](super::commands) and [`semantics`](super::semantics), are run
-//! by a test, which compares what is printed; `...` stands for what differs from run to run.
+//! A test runs the examples on this page and those of [`commands`](super::commands) and
+//! [`semantics`](super::semantics), and compares their output. `...` stands for text that differs from run to run.
 //!
 //! # Without an account
 //!
-//! `cargo run --release -- demo` in the sources, or `ossmount demo` once it is installed, starts a server with a sample
-//! bucket on this machine, mounts it, and says what to try. Ctrl-C ends both and leaves nothing behind.
+//! `ossmount demo` (in the sources `cargo run --release -- demo`) starts a server with a sample bucket on this machine,
+//! mounts the bucket, and prints commands to try. Ctrl-C unmounts it, stops the server and removes what it created.
 //!
 //! # What it needs
 //!
-//! Linux with `/dev/fuse`; 6.6 or later is best, 6.9 lets the kernel read files by itself that are in memory. Either
-//! root, or the package `fuse3`, whose `fusermount3` mounts for users. In a container:
-//! `--device /dev/fuse --cap-add SYS_ADMIN`.
+//! | | |
+//! |---|---|
+//! | system | Linux with `/dev/fuse`. 5.4 is enough; 6.6 adds direct I/O for mapped files, 6.9 passthrough and restarts that programs do not notice ([`kernel`](super::kernel)) |
+//! | privileges | root, or the package `fuse3`, whose `fusermount3` mounts for other users |
+//! | in a container | `--device /dev/fuse --cap-add SYS_ADMIN` |
 //!
 //! # Keys and where the bucket is
 //!
-//! Two things have to be known: who asks, and where. Keys come from the environment, from a file or from a role, and
-//! never stand on a command line ([`credentials`](super::credentials) lists all the ways):
+//! A mount needs access keys and the location of the bucket. Keys come from the environment, a file or a role, and
+//! never from a command line ([`credentials`](super::credentials) lists all sources):
 //!
 //! ```text
 //! export OSS_ACCESS_KEY_ID=... OSS_ACCESS_KEY_SECRET=...
 //! ```
 //!
-//! The region says where the bucket is: `--region cn-hangzhou`, and on machines of that region `--internal` besides,
-//! which costs nothing for traffic. Servers of one's own, and domains bound to a bucket, are named with `--endpoint`.
-//! The key needs the permissions to list the bucket (`oss:ListObjects`, `s3:ListBucket`) and to read its objects
-//! (`oss:GetObject`, `s3:GetObject`), and no others.
+//! `--region cn-hangzhou` gives the location. On machines of that region add `--internal`, which is free of traffic
+//! fees. For other servers, and for domains that are bound to a bucket, give `--endpoint`. The key needs permission to
+//! list the bucket (`oss:ListObjects`, `s3:ListBucket`) and to read its objects (`oss:GetObject`, `s3:GetObject`).
 //!
-//! Whether that is right can be seen without mounting:
+//! `ossmount ls` checks keys and location without mounting:
 //!
 //! ```console
 //! $ ossmount ls oss://bucket
@@ -59,8 +60,8 @@
 //! $ ls mnt
 //! ```
 //!
-//! `mount` returns once the mount answers. If it does not come to that, it says why in one sentence, and nothing stays
-//! behind. A part of a bucket is mounted by naming it, and is then all there is:
+//! `mount` returns when the mount is ready. If mounting fails, it prints one sentence with the reason and leaves
+//! nothing behind. A URL with a prefix mounts only the part of the bucket below it:
 //!
 //! ```console
 //! $ mkdir mnt
@@ -70,33 +71,33 @@
 //! deep
 //! ```
 //!
-//! # Options that are wanted first
+//! # Options to know first
 //!
-//! | to | say |
+//! | to | use |
 //! |---|---|
-//! | let other users read | `--allow-other` (for users, with `user_allow_other` in `/etc/fuse.conf`) |
-//! | know what happens | `--log-file PATH`; without it, a daemon in the background logs nowhere |
-//! | see new objects sooner | `--metadata-ttl 5s`, or `ossmount control DIR '{"op":"refresh"}'` when there are some |
-//! | freeze what is there | `--metadata-ttl indefinite` |
-//! | read as much ahead as fits | `--prefetch open` |
-//! | leave memory to the program | `--memory-limit 1GiB` |
-//! | list what is coming anyway | `--listing eager` |
+//! | let other users read | `--allow-other` (without root it needs `user_allow_other` in `/etc/fuse.conf`) |
+//! | write the log to a file | `--log-file PATH`; without it a daemon in the background logs to `/dev/log` |
+//! | see new objects sooner | `--metadata-ttl 5s`, or `ossmount control DIR '{"op":"refresh"}'` after they were put |
+//! | keep the listing for as long as the mount lives | `--metadata-ttl indefinite` |
+//! | prefetch whole files when they are opened | `--prefetch open` |
+//! | leave more memory to programs | `--memory-limit 1GiB` |
+//! | list the whole bucket at mount | `--listing eager` |
 //!
-//! [`options`](super::options) has them all, [`configuration`](super::configuration) says where they may stand,
-//! [`defaults`](super::defaults) why they are what they are, and [`tuning`](super::tuning) what changing them does.
+//! [`options`](super::options) lists all options, [`configuration`](super::configuration) says where they can be set,
+//! [`defaults`](super::defaults) gives the reasons for the defaults, and [`tuning`](super::tuning) measures what
+//! changing them does.
 //!
-//! # At every start of the machine
+//! # Mount at boot
 //!
-//! A line in `/etc/fstab`, with the keys in a file that root alone may read:
+//! Add a line to `/etc/fstab`, with the keys in a file that only root can read:
 //!
 //! ```text
 //! oss://bucket/models /mnt/models fuse.ossmount _netdev,nofail,allow_other,region=cn-hangzhou,credentials-file=/etc/ossmount/keys.json 0 0
 //! ```
 //!
-//! `packaging/kubernetes` has samples for clusters.
+//! `packaging/kubernetes` has samples for Kubernetes clusters.
 //!
 //! # Where to go from here
 //!
-//! [`semantics`](super::semantics) says what programs may rely on; [`troubleshooting`](super::troubleshooting) takes a
-//! message and says what to do; [`migrating`](super::migrating) translates the options of ossfs, Mountpoint, s3fs and
-//! rclone.
+//! [`semantics`](super::semantics) says what programs can rely on, [`troubleshooting`](super::troubleshooting) explains
+//! error messages, and [`migrating`](super::migrating) translates the options of ossfs, Mountpoint, s3fs and rclone.

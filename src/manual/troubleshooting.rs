@@ -1,25 +1,25 @@
-//! Troubleshooting: what is said, why, and what to do.
+//! Troubleshooting: find a message or symptom, its cause, and what to do.
 //!
-//! Each quotation is said by the program, on stderr or in the log, with `...` for what differs; a test compares them
-//! with the sources. The log is where `log-file` says. Without that a daemon in the background logs nowhere: mount with
-//! `--log-file`, or with `-f` in a terminal, where stderr shows it. More is said after
-//! `ossmount control DIR '{"op":"set","log-level":"debug"}'`, or after each `kill -USR2 PID`.
+//! The quoted messages appear on stderr or in the log; `...` stands for text that differs. The log is in `log-file`.
+//! Without that option a daemon in the background logs to the system's log (`/dev/log`), which containers usually do
+//! not have: mount with `--log-file`, or with `-f` in a terminal. `ossmount control DIR
+//! '{"op":"set","log-level":"debug"}'`, or each `kill -USR2 PID`, adds details.
 //!
 //! # It does not mount
 //!
 //! > no credentials: set ... and ..., name a file with credentials-file, or say credentials=anonymous for a public bucket
 //!
-//! No source of keys was found. Variables set in a shell are not those of `sudo`, of mount(8) from `/etc/fstab` or of a
-//! unit: name a file there. [`credentials`](super::credentials) has the order in which sources are looked at.
+//! No source of keys was found. `sudo`, mount(8) for `/etc/fstab` and systemd units do not see the variables of a
+//! shell: use `credentials-file` there. [`credentials`](super::credentials) lists the sources in their order.
 //!
 //! > refuses the signature...: the access key's secret is wrong; set it anew
 //!
-//! The id is known and the secret is not its own: often a line end or a blank that was copied along, or the key of
-//! another account in a file that comes first in that order. The first line of the log says where the key came from.
+//! The service knows the id, and the secret does not belong to it. Common causes are an incomplete copy, or the key of
+//! another account from a source that precedes the intended one. The first line of the log names the source of the key.
 //!
 //! > does not know the access key id...: check the credentials, and whose service this is
 //!
-//! A key of another provider or partition, or one that was deleted; for temporary keys also a token that is missing.
+//! The key belongs to another provider or partition, or was deleted; for temporary keys the token may be missing.
 //!
 //! > is not taken from this file: ...
 //!
@@ -35,39 +35,39 @@
 //!
 //! > the program of credentials-process (...)... took over ... s and was ended; run it by hand
 //!
-//! It waits for something: a question to a person, or a service that does not answer.
+//! The program waits for input or for a service that does not answer.
 //!
 //! > the credentials are not accepted by ...: ...: renew them
 //!
-//! Temporary keys that have ended. A file that is renewed is read again by itself; keys in the environment cannot be
-//! renewed, so use a role or `credentials-process` instead.
+//! Temporary keys have expired. A file is read again when it changes. Keys in the environment cannot be renewed: use a
+//! role or `credentials-process` instead.
 //!
 //! > access to bucket ... is denied at ...: allow this key to list it (oss:ListObjects, or s3:ListBucket) and to read its objects, or name a prefix that it may list
 //!
-//! The key works, and its policy does not let it list here. Policies for a prefix usually let only that be listed:
-//! mount `oss://bucket/prefix`.
+//! The key is valid, but its policy does not allow this listing. A policy for a prefix usually allows listing only that
+//! prefix: mount `oss://bucket/prefix`.
 //!
 //! > bucket ... does not exist at ...: check its name, and the region or endpoint
 //!
 //! > bucket ... is not at ...: ...: set region or endpoint to that
 //!
-//! The service knows the bucket elsewhere, and says where.
+//! The bucket is in another region or at another endpoint, which the message names.
 //!
 //! > cannot be reached: ...: check endpoint, region and network
 //!
-//! No connection came about, or no answer within 15 s. `--internal` endpoints answer on machines of their region alone;
-//! in a VPC without a way to the Internet only they do. Behind it may be a name that does not resolve, or a proxy that
-//! is needed. A proxy that is set and refuses the connection, or does not answer, is named as such.
+//! No connection could be made, or no answer arrived within 15 s. Endpoints with `--internal` answer only machines of
+//! their region; a VPC without Internet access reaches only those. Other causes are a name that does not resolve and a
+//! missing proxy. If a configured proxy refuses the connection or does not answer, the message names the proxy.
 //!
 //! > the certificate of ... is signed by an authority that is not trusted... set ca-bundle to a PEM file with ...
 //!
-//! A server of one's own: a PEM file with the authority's certificate, or with the one that the server made for itself,
-//! is enough. A certificate that has expired, is not valid yet or is for other names is told as that, with the date or
-//! the names; no bundle helps there.
+//! For a private server set `ca-bundle` to a PEM file with the certificate of its authority, or with its self-signed
+//! certificate. For a certificate that has expired, is not valid yet or is for other names, the message gives the date
+//! or the names; `ca-bundle` does not help then.
 //!
 //! > this machine's clock and the one of ... differ too much...: set the clock
 //!
-//! Said where signing by the service's clock did not help either.
+//! Signing with the service's time was tried and failed as well.
 //!
 //! > /dev/fuse does not exist: load the kernel module (modprobe fuse), or give the container the device (--device /dev/fuse)
 //!
@@ -75,49 +75,49 @@
 //!
 //! > is not empty: name an empty directory, or mount with nonempty
 //!
-//! Often a directory into which something was written while nothing was mounted on it.
+//! Often a program wrote into the directory while nothing was mounted on it.
 //!
 //! > is already a mount of ...: unmount it first (ossmount umount)
 //!
 //! > holds the mount of a daemon that died, which cannot be removed (...): unmount it as root (umount -l)
 //!
-//! Dead mounts are cleared away by the next mount on the directory; that needs the right to unmount it.
+//! The next mount on a directory removes a dead mount. This needs the right to unmount it.
 //!
 //! > a role by OIDC needs all of oidc-token-file, oidc-provider-arn and role-arn
 //!
-//! In a pod: the service account lacks the annotation, or the pod was started before it had it.
+//! In a pod the service account lacks the annotation, or the pod was started before the annotation was added.
 //!
 //! # The directory hangs or is gone
 //!
-//! `Transport endpoint is not connected`: the daemon was killed, most often for lack of memory (`dmesg` says so). Mount
-//! again. `memory-limit` bounds the read buffers, `metadata-memory` the names; in a container both follow its limit by
-//! themselves, and the page cache counts against that limit too.
+//! `Transport endpoint is not connected`: the daemon was killed, most often because memory was exhausted (see `dmesg`).
+//! Mount again. `memory-limit` bounds the read buffers and `metadata-memory` the names. In a container the defaults of
+//! both follow the limit of the container, which also includes the page cache.
 //!
 //! > no answer in time: EIO
 //!
-//! A request of the kernel took ten minutes. Please report it, with the log.
+//! A request of the kernel was not answered within ten minutes. Please report it, with the log.
 //!
 //! > an operation panicked: EIO
 //!
-//! A mistake in ossmount; the daemon goes on. Please report it, with the log.
+//! A defect of ossmount; the daemon continues. Please report it, with the log.
 //!
 //! > is in use: close its files, or unmount lazily (ossmount umount --lazy)
 //!
-//! `fuser -vm DIR` shows who uses it; a shell whose directory it is counts.
+//! `fuser -vm DIR` lists the programs that use the mount, including shells whose working directory it is.
 //!
 //! # A file is missing
 //!
-//! A new object may stay unseen for `metadata-ttl` (60 s), or `negative-ttl` (5 s) where a program looked for it in
-//! vain. To see it now: `ossmount control DIR '{"op":"refresh","path":"..."}'`.
+//! A new object can be invisible for `metadata-ttl` (60 s), or for `negative-ttl` (5 s) after a program looked for its
+//! name. `ossmount control DIR '{"op":"refresh","path":"..."}'` makes it visible immediately.
 //!
 //! > left out: its name ...; see odd-keys=escape
 //!
-//! Its key makes no name: an empty component, `.` or `..`, too long, or the object lies beside a directory of that
-//! name. [`semantics`](super::semantics) has the rules; `odd_keys` among the figures counts them.
+//! The key cannot be a file name: it has an empty component, `.` or `..`, is too long, or a directory has the same
+//! name. [`semantics`](super::semantics) has the rules; the figure `odd_keys` counts such keys.
 //!
 //! > no key begins with ... yet; the mount is empty until one does
 //!
-//! Mostly a prefix with a slip in it, or with a `/` in front. It is compared with keys as it stands, percent signs too.
+//! Usually the prefix is misspelt or begins with `/`. The prefix is compared with keys without percent-decoding.
 //!
 //! # Reading fails
 //!
@@ -129,34 +129,34 @@
 //! | EACCES, the log says that it is archived | an object of an archive class | restore it (`ossutil restore`), then read |
 //! | EACCES with plain permissions | `file-mode`, `dir-mode`, `uid`, or no `allow-other` | set them |
 //! | ESTALE | the object was overwritten or removed while it was open | open it again |
-//! | EINTR | the program was told to end while it waited | nothing |
+//! | EINTR | the program received a signal to end while it waited | nothing |
 //! | wrong order or bytes with io_uring, a ring of provided buffers, and `O_DIRECT` or `direct-io=on` | a fault of the kernel (seen on Linux 6.18), on every FUSE mount that reads asynchronously past the page cache: the reads under way all get one buffer. Without such reads it is not there, and 16 reads under way take five times as long | a buffer of its own for each read, or no `O_DIRECT` (and no `direct-io=on`) |
 //! | EIO after 60 to 75 s | the service failed for so long | look at the service and the network; the next read tries anew |
 //! | EIO at the end of a file | the bytes are not those of the checksum | open and read it again; the log names the bytes that were wrong; if it stays, the object itself is damaged: `ossmount stat` shows its CRC-64 |
-//! | EROFS | something writes | it cannot be |
+//! | EROFS | the program writes | write by other means; the mount is read-only |
 //!
 //! > the object has changed
 //!
-//! Beside ESTALE. Objects that are overwritten in place should get names of their own instead.
+//! Reads fail with ESTALE. Write new versions under new keys instead of overwriting objects that are being read.
 //!
 //! > reading an archived object: restore it first (ossutil restore, RestoreObject), and read it when that is done
 //!
 //! > credentials could not be renewed
 //!
-//! The source of the keys failed; they are valid for a while yet, and it is tried again every five seconds. When they
-//! end, reads fail with EACCES.
+//! The source of the keys failed and is tried again every five seconds. The old keys are still valid; when they expire,
+//! reads fail with EACCES.
 //!
 //! > others may read this file of credentials: chmod 600 it
 //!
 //! > the service's clock differs from this machine's; signing by its own
 //!
-//! Nothing fails, but set the clock (`chronyc tracking`).
+//! Nothing fails; correct the clock (`chronyc tracking`).
 //!
 //! # It is slow
 //!
-//! `ossmount status DIR` shows what happens; in two looks a few seconds apart,
+//! Compare two outputs of `ossmount status DIR`, a few seconds apart:
 //!
-//! | it grows | means | do |
+//! | figure that grows | meaning | action |
 //! |---|---|---|
 //! | `metrics.throttled` | the service asks to slow down; fewer requests are made by themselves | spread the load, or ask for a higher limit |
 //! | `metrics.retries`, `metrics.body_resumes` | broken connections, failures of the service | look at the network; each is a line at `debug` |
@@ -165,25 +165,25 @@
 //! | `metrics.list_requests` while nothing is looked into | an `eager` listing, or directories in use that are kept fresh | `--metadata-ttl indefinite` |
 //! | `metrics.head_requests` | names looked up one at a time | read the directory once before: `ls` it |
 //!
-//! Reading by `mmap` without root suffers from the kernel's readahead of 128 KiB: mount as root, or read instead. Reads
-//! of 4 KiB each are round trips on big files; read in larger pieces. [`tuning`](super::tuning) says what each option
-//! changes.
+//! `mmap` is slow on mounts without root, because the kernel's read-ahead stays at 128 KiB: mount as root, or use
+//! `read`. Reads of 4 KiB with direct I/O are one round trip each: read in larger pieces. [`tuning`](super::tuning)
+//! measures what each option changes.
 //!
 //! > memory is short: read buffers are given up, down to ... MiB at first
 //!
 //! > what is read differs from the recorded load: it is followed no more
 //!
-//! The program reads something else than when it was recorded. With `record` naming the same file, the next load is
-//! right.
+//! The program reads other bytes than when the load was recorded. If `record` names the same file, the load is recorded
+//! again.
 //!
 //! # It does not end
 //!
 //! > unmounted; ... requests were cut short after
 //!
-//! Reads under way at SIGTERM were not answered within `drain-timeout`; a larger one waits longer. Programs that had
-//! files open keep them, and get ENOTCONN.
+//! Reads in flight at SIGTERM were not answered within `drain-timeout`. Programs that still have files open get
+//! ENOTCONN.
 //!
 //! > copies were cut short after ...; parts of them may be left
 //!
-//! A copy was under way. Parts cost money until they are aborted: `ossmount cp --resume` goes on from them, and a
-//! lifecycle rule of the bucket for incomplete uploads removes what is forgotten.
+//! A copy was in flight. Its parts are charged until the upload is completed or aborted: continue it with
+//! `ossmount cp --resume`, or add a lifecycle rule for incomplete uploads to the bucket.

@@ -1,13 +1,12 @@
-//! Tuning: what each option changes, measured, and when to touch it.
+//! Tuning: what each option gains or costs compared with its default, measured, and when to change it.
 //!
-//! Mostly nothing has to be tuned: windows, connections, caches and listings follow what programs do. What follows says
-//! what an option costs or gains against its default, so that a user who does change one knows what for.
+//! Most mounts need no tuning: windows, connections, caches and listings adapt to what programs do.
 //!
 //! # How it was measured
 //!
-//! By mounting twice in turn, with the default and with the option, three times each, and comparing medians: 1.00 is as
-//! fast as the default, 2.00 takes twice the time. The server is on the same machine and behaves like one behind a thin
-//! network:
+//! Each figure compares mounts with the default and with the option, in turn and three times each, by their medians:
+//! 1.00 is as fast as the default, 2.00 takes twice the time. The server runs on the same machine and imitates a
+//! network of 200 MB/s:
 //!
 //! ```text
 //! ossmount emulator --public-read --ttfb 20ms --page-time 50ms --conn-bandwidth 25MB --total-bandwidth 200MB \
@@ -15,10 +14,9 @@
 //!     --generate flat=flat:100000:1KiB
 //! ```
 //!
-//! The network is what limits there, so that ratios carry over to other machines, and what saves processor time does
-//! not show as time. Other programs ran beside it; ratios within a tenth of 1 mean nothing. To see what an option does
-//! on a machine with the load that matters there, run the benchmark twice, the second time with the option as a
-//! variable:
+//! The network is the bottleneck, so that ratios apply to other machines too, and savings of CPU time do not show as
+//! time. Other programs ran at the same time: ratios within a tenth of 1 are not significant. To measure an option on
+//! another machine, run the benchmark twice, the second time with the option as a variable:
 //!
 //! ```text
 //! cargo bench --bench mount -- --bandwidth 600MB seq-1g
@@ -31,10 +29,10 @@
 //! |---|---|---|---|---|
 //! | `memory-limit=64MiB` | 1.02 | 0.86 | 35, all fetched again | 75 MB instead of 267 |
 //!
-//! 64 MiB are enough to keep this network busy; on a faster one, bandwidth times the time of a request must fit several
-//! times: some 50 MB for 10 Gbit/s and 20 ms, and room for them to arrive in any order. What a larger limit buys beyond
-//! that is second reads. Lower it where programs need the memory themselves; what is given up under pressure anyway is
-//! written down in [`defaults`](super::defaults).
+//! 64 MiB are enough for this network. A faster network needs several times its bandwidth multiplied by the time of a
+//! request: for 10 Gbit/s and 20 ms that product is about 25 MB. A larger limit speeds up only repeated reads. Lower
+//! the limit if programs need the memory; [`defaults`](super::defaults) says what is evicted under memory pressure in
+//! any case.
 //!
 //! # Connections
 //!
@@ -44,10 +42,10 @@
 //! | `max-connections=256` | 0.96 | |
 //! | `prefetch-parts=2` | 2.61 | |
 //!
-//! Each connection brought 25 MB/s of 200 here: eight fill the network, and four cannot. More than the default is
-//! wanted where a connection brings less than a 64th of the network, for instance across the world; fewer where the
-//! service throttles one (it is noticed, and requests become fewer by themselves). `prefetch-parts` limits one reader
-//! and leaves the connections to others.
+//! Each connection delivers 25 of 200 MB/s here: eight fill the network, four do not. Raise the number if a connection
+//! delivers less than a 64th of the bandwidth, for example over long distances. Lower it if the service throttles;
+//! ossmount also reduces the requests in flight by itself then. `prefetch-parts` limits one reader and leaves the
+//! connections to others.
 //!
 //! # Parts
 //!
@@ -56,8 +54,8 @@
 //! | `part-size=1MiB` | 0.92 | 257 instead of 99 |
 //! | `part-size=64MiB` | 1.04 | 99 |
 //!
-//! Requests grow with what is read in order, up to this size. Smaller ones cost more requests, which are paid for one
-//! by one, and bring the first bytes no later.
+//! Requests grow with the bytes read in sequence, up to this size. Smaller parts need more requests, each of which is
+//! charged, and do not delay the first bytes.
 //!
 //! # Reading ahead
 //!
@@ -68,10 +66,12 @@
 //! | `prefetch=open` | eight shards of 32 MiB opened, then read | 0.78, and 33 requests instead of 137 |
 //! | `prefetch-threshold=16MiB` | 256 MiB in order | 1.49 |
 //!
-//! `off` suits programs that look into many files and read little of each, and networks that are paid for by the byte:
-//! nothing is fetched that was not asked for. `open` suits loaders that open all that they will read, in the order in
-//! which they read it. A larger threshold is a middle way: headers are read without consequence, whole files a little
-//! later. A load that is always the same is better served by `record` and `replay` ([`reading`](super::reading)).
+//! | value | suits |
+//! |---|---|
+//! | `prefetch=off` | programs that read little of many files, and networks with traffic fees: nothing is fetched in advance |
+//! | `prefetch=open` | loaders that open all files first and read them in the same order |
+//! | a larger `prefetch-threshold` | programs that read headers of many files and only some files completely |
+//! | `record` and `replay` | loads that are always the same ([`reading`](super::reading)) |
 //!
 //! # What is kept
 //!
@@ -81,9 +81,9 @@
 //! | `memory-cache=off,direct-io=off` | 3.0, from the page cache |
 //! | `passthrough=off` | 1.0, from the daemon: 0.6 instead of 0.25 s of its processor time for both reads |
 //!
-//! By default what was read stays with the daemon while there is memory, and the kernel reads it there by itself. With
-//! `memory-cache=off` a file that no program has open is forgotten; `direct-io=off` then leaves second reads to the
-//! page cache, which the kernel shares out among all programs. Filling it costs more processor time at the first read
+//! By default files stay in the daemon's memory while there is room, and the kernel reads them there by passthrough.
+//! With `memory-cache=off` a file is evicted when no program has it open; `direct-io=off` then lets repeated reads use
+//! the page cache, which the kernel shares among all programs, and which costs more CPU time at the first read
 //! ([`defaults`](super::defaults) has the figures).
 //!
 //! # The page cache
@@ -93,8 +93,7 @@
 //! | `direct-io=on` | 0.97 |
 //! | `direct-io=off` | 1.00 |
 //!
-//! A network as thin as this one is what limits either way. [`defaults`](super::defaults) has what they cost in
-//! processor time.
+//! This network is the bottleneck in both cases; [`defaults`](super::defaults) has the costs in CPU time.
 //!
 //! # Listing
 //!
@@ -103,10 +102,9 @@
 //! | `list-concurrency=8` | 1.12 | 116 instead of 129 |
 //! | `list-concurrency=1` | 1.90 | 100 |
 //!
-//! On this machine client and server shared two busy processors, which hides most of what many requests gain: alone,
-//! 100,000 names take 0.7 s and a hundred pages one after the other 5. `list-concurrency=1` is for services that charge
-//! for listings, or that do not list in byte order. `listing=eager` is for programs that will look everywhere, `lazy`
-//! for buckets of which little is ever looked at.
+//! Client and server shared two busy processors here, which hides most of the gain: on an idle machine 100,000 names
+//! take 0.7 s, and a hundred sequential pages 5 s. `list-concurrency=1` suits services that charge for listings.
+//! `listing=eager` suits programs that use the whole bucket, `lazy` buckets of which little is used.
 //!
 //! # Freshness
 //!
@@ -114,15 +112,14 @@
 //! |---|---|
 //! | `metadata-ttl=0` | 130, a request for each: 2.3 s instead of 0.02 |
 //!
-//! `metadata-ttl=indefinite` makes every open and look-up free, for data that does not change while it is mounted; `0`
-//! asks the service at every open, which costs a round trip each. `negative-ttl` matters to programs that look for
-//! files in vain.
+//! `metadata-ttl=indefinite` avoids all requests of opens and look-ups, for data that does not change while it is
+//! mounted. `0` costs a round trip at every open. `negative-ttl` matters for programs that look for missing files.
 //!
 //! # Bandwidth
 //!
-//! `max-bandwidth` is kept to, by all requests together; what a program waits for goes first. It is for machines that
-//! serve something else over the same network, and it can be changed while mounted:
-//! `ossmount control DIR '{"op":"set","max-bandwidth":"500MiB"}'`.
+//! `max-bandwidth` limits all requests together; those that programs wait for go first. It suits machines that share
+//! the network with other services, and can be changed on a live mount: `ossmount control DIR
+//! '{"op":"set","max-bandwidth":"500MiB"}'`.
 //!
 //! # Checksums
 //!
@@ -130,4 +127,4 @@
 //! |---|---|
 //! | `verify=off` | 1.00 |
 //!
-//! `verify=off` saves little ([`defaults`](super::defaults)), and gives up that a garbled object is noticed.
+//! `verify=off` saves little ([`defaults`](super::defaults)), and corrupt objects are not detected.

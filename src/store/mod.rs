@@ -67,6 +67,8 @@ pub use types::{
 
 /// Reading from one bucket. Cheap to share (`Arc<dyn Store>`); every call may be dropped at any await.
 ///
+/// No method has a default: a layer that does not hand a call on does not compile.
+///
 /// What each implementation promises, and the conformance suite checks:
 /// - bytes, tags and sizes are those of one version of the object; an answer that does not fit the request (wrong
 ///   status, range, total or tag) is an error and never data;
@@ -88,15 +90,9 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
 
     /// The key that a symlink object names, raw, counted from the root of the bucket; empty where it names none. Fails
     /// with [`ErrorKind::Unsupported`] where the dialect has no such objects.
-    async fn symlink_target(&self, key: &Key) -> Result<String> {
-        let message = "this store has no symlink objects";
-        Err(Error::new(ErrorKind::Unsupported, message).with_operation("GetSymlink").with_key(key.to_string()))
-    }
+    async fn symlink_target(&self, key: &Key) -> Result<String>;
 
     /// The tags of an object, or of a version of it, in the server's order. Fails with [`ErrorKind::Unsupported`] where
     /// objects have none.
-    async fn tags(&self, key: &Key, _version: Option<&str>) -> Result<Tags> {
-        let message = "this store has no tags";
-        Err(Error::new(ErrorKind::Unsupported, message).with_operation("GetObjectTagging").with_key(key.to_string()))
-    }
+    async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags>;
 }

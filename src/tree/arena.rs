@@ -5,8 +5,10 @@
 //! allocator for every entry that comes or goes. Growing never copies more than one block. A slot whose entry is gone
 //! is used again; a block without entries gives its memory back.
 
+use super::directory::Directory;
 use super::ino::PathHash;
-use super::node::{Body, Directory, Flags, Node, NodeId};
+use super::node::{Body, Node};
+use super::packed::{Flags, NodeId};
 use super::{Kind, broken};
 use crate::base::Ino;
 
@@ -251,7 +253,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::tree::node::{PackedTime, Tag};
+    use crate::tree::packed::{PackedTime, Tag};
 
     fn node(ino: u64) -> Node {
         let body = Body::Object { size: 0, mtime: PackedTime::UNKNOWN, tag: Tag::Absent };

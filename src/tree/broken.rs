@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 
-use super::node::NodeId;
+use super::packed::NodeId;
 
 thread_local! {
     static MISSED: Cell<bool> = const { Cell::new(false) };

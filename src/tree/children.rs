@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::node::NodeId;
+use super::packed::NodeId;
 
 /// Entries that stand together.
 pub(super) type Chunk = Arc<[NodeId]>;

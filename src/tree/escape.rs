@@ -17,8 +17,6 @@
 //! A part directory is a directory like any other, whose key prefix does not end in `/`. Listing that prefix shows
 //! the long components that start with it, and short ones too; [`belongs_in_part`] tells them apart.
 
-use super::OddKeys;
-
 /// The longest name that Linux takes, in bytes.
 pub const NAME_BYTES: usize = 255;
 
@@ -29,6 +27,16 @@ const MARK: &str = "%oss-";
 const FILE: &str = "%oss-file=";
 const DIR: &str = "%oss-dir=";
 const PART: &str = "%oss-part=";
+
+/// What becomes of keys that are no safe names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum OddKeys {
+    /// They are left out.
+    #[default]
+    Hide,
+    /// They get an escaped name.
+    Escape,
+}
 
 /// What a component stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -8,8 +8,9 @@
 //! A directory that is in use, or in which nothing is left to drop, leaves the list; it comes back when the last handle
 //! or listing ends, the kernel forgets an entry of it, or a directory below it has become empty.
 
-use super::lookup::EntryKind;
-use super::node::{Directory, Flags, NodeId};
+use super::component::EntryKind;
+use super::directory::{Directory, Link};
+use super::packed::{Flags, NodeId};
 use super::{Tree, broken};
 use crate::base::Ino;
 
@@ -66,17 +67,6 @@ impl Recency {
     fn begin_anew(&mut self) {
         (self.at, self.again) = ((NodeId::NONE, 0), false);
     }
-}
-
-/// A directory's neighbours in that order.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Link {
-    newer: NodeId,
-    older: NodeId,
-}
-
-impl Link {
-    pub(super) const NONE: Link = Link { newer: NodeId::NONE, older: NodeId::NONE };
 }
 
 impl Tree {

@@ -15,7 +15,7 @@
 //! going on, or one that is over, shows all that the reader must see.
 //!
 //! And no answer takes the place of one that was asked for later: whatever the tree claims to be so as of some time
-//! ([`Directory::listed_at`](super::node::Directory), [`Round::began`], the names asked for one by one) comes from
+//! ([`Directory::listed_at`](super::directory::Directory), [`Round::began`], the names asked for one by one) comes from
 //! answers that were asked for then or later. A page that is too old for a directory passes it by.
 //!
 //! How a page is merged into the children is [`page`](super::page)'s affair.
@@ -23,11 +23,12 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use super::component::EntryKind;
 use super::escape::Shown;
-use super::lookup::EntryKind;
-use super::node::{Flags, Moment, NodeId};
-use super::order::{OrderId, OrderState};
+use super::packed::{Flags, Moment, NodeId};
+use super::round::{ListingId, Round};
 use super::spans::{Span, Spans};
+use super::types::{OrderId, OrderState};
 use super::{Changes, Facts, Tree};
 use crate::base::Ino;
 
@@ -50,9 +51,6 @@ pub struct Listing {
     /// Whether up to the next `/` or all of them.
     pub depth: Depth,
 }
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct ListingId(u64);
 
 /// One line of a listing.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -95,25 +93,6 @@ pub(super) struct Ongoing {
     oldest: Duration,
     /// Directories whose rounds it has fed, of which most have ended since.
     fed: Vec<NodeId>,
-}
-
-/// What pages have settled of a directory that is not complete. See the module's head.
-#[derive(Debug)]
-pub(super) struct Round {
-    /// The time that it shows the store as of: no page of it was asked for before.
-    pub(super) began: Duration,
-    /// The time that it must show the store as of, for the sake of those who have joined it.
-    oldest: Duration,
-    pub(super) spans: Spans,
-    /// That part of them in which pages have settled all that lies below as well.
-    deep: Spans,
-    /// When a page last showed anything in the directory, which is proof that it exists.
-    shown_at: Option<Duration>,
-    feeders: Vec<ListingId>,
-    /// What handles read that were opened in this round.
-    pub(super) order: Option<OrderId>,
-    /// Entries that are in the order though not all that they stand for is settled.
-    pub(super) announced: HashSet<NodeId>,
 }
 
 impl Tree {

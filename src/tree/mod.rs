@@ -27,6 +27,8 @@
 //! | `arena` | where entries live: blocks of slots, and their names |
 //! | `broken` | mistakes of the tree's own: one request fails, and nothing panics |
 //! | `children` | the children of one directory, sorted, in chunks |
+//! | `component` | components of keys: their order, and the version that one may name |
+//! | `directory` | what the tree keeps of a directory |
 //! | `escape` | names for key components |
 //! | `eviction` | forgetting what was not used for long |
 //! | `ino` | inode numbers: a function of bucket, key and entity tag |
@@ -34,9 +36,11 @@
 //! | `lookup` | from a name in a directory to an entry |
 //! | `node` | what the tree keeps of one entry, in few bytes |
 //! | `order` | what a directory handle reads |
+//! | `packed` | places, times, flags and tags in few bytes |
 //! | `page` | merging one page of a listing |
 //! | `removal` | entries on their way out of the tree |
 //! | `restore` | what an earlier life of the daemon has told the kernel |
+//! | `round` | what pages have settled of one directory so far |
 //! | `siblings` | the files beside a file |
 //! | `spans` | which part of a directory's keys is settled |
 //! | `types` | what callers say and hear: options, facts, views, changes |
@@ -48,6 +52,8 @@ mod age_tests;
 mod arena;
 pub mod broken;
 mod children;
+mod component;
+mod directory;
 pub mod escape;
 mod eviction;
 mod ino;
@@ -57,9 +63,11 @@ mod listing_tests;
 mod lookup;
 mod node;
 mod order;
+mod packed;
 mod page;
 mod removal;
 mod restore;
+mod round;
 mod siblings;
 #[cfg(test)]
 mod size_tests;
@@ -79,21 +87,27 @@ use hashbrown::HashTable;
 
 use self::arena::Arena;
 use self::children::Children;
+use self::directory::Directory;
 use self::escape::{Role, Shown};
 use self::eviction::Recency;
 use self::ino::PathHash;
-use self::listing::{ListingId, Ongoing};
-use self::node::{Body, Directory, Flags, Node, NodeId};
+use self::listing::Ongoing;
+use self::node::{Body, Node};
 use self::order::Order;
+use self::packed::{Flags, NodeId};
 use self::removal::Graves;
+use self::round::ListingId;
 use crate::base::{ETag, Ino, Timestamp};
 
+pub use self::component::split_version;
+pub use self::escape::OddKeys;
 pub use self::eviction::{Evicted, Pin, Referred};
 pub use self::listing::{Depth, Item, Listing, Standing, TreePart};
-pub use self::lookup::{Believed, LastListing, Lookup, split_version};
-pub use self::order::{OrderId, OrderState, Row, Take};
+pub use self::lookup::{Believed, LastListing, Lookup};
+pub use self::order::{Row, Take};
 pub use self::siblings::Position;
-pub use self::types::{Changes, Facts, Kind, Object, OddKey, OddKeys, Options, Outdated, Shape, View};
+pub use self::types::{Changes, Facts, Kind, Object, OddKey, Options, Outdated, Shape, View};
+pub use self::types::{OrderId, OrderState};
 pub use self::unheld::{Nameable, Remainder, Unheld};
 pub use self::update::{Probe, Renewed, Target};
 
@@ -111,7 +125,7 @@ pub struct Tree {
     recency: Recency,
     /// What symlink objects turned out to be.
     targets: HashMap<NodeId, Resolved>,
-    /// Objects that were seen to have changed, and when: [`Flags::STALE`](node::Flags) stays until something later is
+    /// Objects that were seen to have changed, and when: [`Flags::STALE`](packed::Flags) stays until something later is
     /// told.
     stale: HashMap<NodeId, Duration>,
     /// Versions asked for by name: directory and name as it was asked for.
@@ -288,7 +302,7 @@ impl Tree {
 
     fn key_and_version(&self, id: NodeId) -> Option<(String, Option<String>)> {
         let key = self.key_of(id)?;
-        Some(match lookup::split_version(&key) {
+        Some(match component::split_version(&key) {
             Some((plain, version)) if self.nodes.at(id).flags.has(Flags::VERSION) => {
                 (plain.to_owned(), Some(version.to_owned()))
             }

@@ -13,16 +13,13 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::children::{CHUNK, Chunk, Piece};
+use super::component::EntryKind;
 use super::escape::Shown;
 use super::listing::Listing;
-use super::lookup::EntryKind;
-use super::node::{Flags, NodeId};
+use super::packed::{Flags, NodeId};
+use super::types::{OrderId, OrderState};
 use super::{Tree, View};
 use crate::base::Ino;
-
-/// A list that handles read.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct OrderId(pub(super) u64);
 
 #[derive(Debug)]
 pub(super) struct Order {
@@ -39,21 +36,6 @@ impl Order {
     pub(super) fn bytes(&self) -> usize {
         self.chunks.capacity() * size_of::<Chunk>()
     }
-}
-
-/// Whether more entries will come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum OrderState {
-    /// The list grows as pages come.
-    Growing,
-    /// The list does not grow any more.
-    Complete,
-    /// No: the listing broke off.
-    Broken,
-    /// No: the directory has gone.
-    Gone,
-    /// It was made from listings that are not to be believed: [`Tree::catch_up`] adds what they lack.
-    Doubted,
 }
 
 /// One entry of a directory, as it is shown.
@@ -169,11 +151,6 @@ impl Tree {
     /// Whether more entries will come into a list.
     pub fn order_state(&self, id: OrderId) -> Option<OrderState> {
         self.orders.get(&id).map(|order| order.state)
-    }
-
-    /// The directory that a list belongs to.
-    pub fn directory_of(&self, id: OrderId) -> Option<Ino> {
-        Some(self.nodes.at(self.orders.get(&id)?.directory).ino)
     }
 
     /// The entry above a directory; the root is above itself.

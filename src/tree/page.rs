@@ -15,9 +15,10 @@ use std::time::Duration;
 
 use super::arena::NAME_BYTES;
 use super::children::{At, Piece};
-use super::listing::{Depth, Item, Listing, ListingId, Settled, Standing};
-use super::lookup::{EntryKind, compare};
-use super::node::{Flags, NodeId, PackedTime};
+use super::component::{EntryKind, compare};
+use super::listing::{Depth, Item, Listing, Settled, Standing};
+use super::packed::{Flags, NodeId, PackedTime};
+use super::round::ListingId;
 use super::spans::Span;
 use super::{Changes, Facts, Outdated, Tree};
 use crate::base::KeySpan;

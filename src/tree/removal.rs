@@ -11,8 +11,8 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::children::{Chunk, Piece};
-use super::node::{Flags, NodeId};
-use super::order::OrderState;
+use super::packed::{Flags, NodeId};
+use super::types::OrderState;
 use super::{Changes, Tree};
 
 /// Buried entries that one call sees to: below a millisecond.

@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
-use super::lookup::EntryKind;
-use super::node::{Body, Flags, Node, NodeId, PackedTime, Tag};
+use super::component::EntryKind;
+use super::node::{Body, Node};
+use super::packed::{Flags, NodeId, PackedTime, Tag};
 use super::{Changes, Facts, Kind, Object, Tree};
 use crate::base::{ETag, Ino, Timestamp};
 

@@ -3,8 +3,8 @@
 //! Answers from what is known, whether or not the directory was ever listed whole.
 
 use super::Tree;
-use super::lookup::EntryKind;
-use super::node::NodeId;
+use super::component::EntryKind;
+use super::packed::NodeId;
 use crate::base::Ino;
 
 /// Where a file stands among the entries of its directory that are known now.

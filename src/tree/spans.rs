@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use super::lookup::{EntryKind, compare};
+use super::component::{EntryKind, compare};
 
 /// The keys from one on and before another; `None` for all that follow.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

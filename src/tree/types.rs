@@ -2,18 +2,8 @@
 
 use std::time::Duration;
 
-use super::escape::Odd;
+use super::escape::{Odd, OddKeys};
 use crate::base::{BucketName, ETag, Ino, Timestamp};
-
-/// What becomes of keys that are no safe names.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum OddKeys {
-    /// They are left out.
-    #[default]
-    Hide,
-    /// They get an escaped name.
-    Escape,
-}
 
 /// How a tree behaves.
 #[derive(Clone, Debug)]
@@ -144,4 +134,24 @@ pub enum Outdated {
     },
     /// Attributes have changed; the bytes have not.
     Attributes(Ino),
+}
+
+/// A list that handles read.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct OrderId(pub(super) u64);
+
+/// Whether more entries will come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OrderState {
+    /// The list grows as pages come.
+    Growing,
+    /// The list does not grow any more.
+    Complete,
+    /// No: the listing broke off.
+    Broken,
+    /// No: the directory has gone.
+    Gone,
+    /// It was made from listings that are not to be believed: [`Tree::catch_up`](super::Tree::catch_up) adds what they
+    /// lack.
+    Doubted,
 }

@@ -3,12 +3,12 @@
 
 use std::collections::HashSet;
 
+use super::component::EntryKind as Entry;
 use super::escape::{self, Role, Shown};
 use super::listing::Listing;
-use super::lookup::EntryKind as Entry;
-use super::node::{Flags, NodeId};
-use super::order::OrderState;
+use super::packed::{Flags, NodeId};
 use super::spans::Spans;
+use super::types::OrderState;
 use super::update::with_version;
 use super::{Facts, Kind, Object, Shape, Tree, View};
 use crate::base::{Ino, KeySpan};

@@ -4,8 +4,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::lookup::EntryKind;
-use super::node::{Body, Directory, Flags, Node, NodeId, PackedTime, Part, Tag};
+use super::component::EntryKind;
+use super::directory::{Directory, Part};
+use super::node::{Body, Node};
+use super::packed::{Flags, NodeId, PackedTime, Tag};
 use super::{Changes, Facts, Kind, Outdated, Resolved, ResolvedTarget, Tree, View, ino};
 use crate::base::{ETag, Ino, Timestamp};
 

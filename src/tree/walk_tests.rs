@@ -335,14 +335,14 @@ impl Tree {
             let ids = |chunk| state.children.ids(chunk).unwrap().to_vec();
             let children: Vec<NodeId> = (0..state.children.chunks()).flat_map(ids).collect();
             for pair in children.windows(2) {
-                let order = lookup::compare(self.order_key(pair[0]), self.order_key(pair[1]));
+                let order = component::compare(self.order_key(pair[0]), self.order_key(pair[1]));
                 assert_eq!(order, std::cmp::Ordering::Less, "children stand in order");
             }
             for child in children.into_iter().chain(state.parts().iter().map(|part| part.id)) {
                 let node = self.nodes.at(child);
                 assert!(node.parent == id && !node.flags.has(Flags::REMOVED));
                 if !node.is_directory() {
-                    let taken = self.find(id, self.nodes.name(child), lookup::EntryKind::Directory).is_some();
+                    let taken = self.find(id, self.nodes.name(child), component::EntryKind::Directory).is_some();
                     assert_eq!(node.flags.has(Flags::SHADOWED), taken, "{:?}", self.key_of(child));
                 }
             }

@@ -18,7 +18,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, RngSeed};
 
-use crate::wire::{Reply, Wire};
+use crate::support::wire::{Reply, Wire};
 
 /// The configuration of a test that costs `share` times as much as a pure function does.
 fn cases(share: u32) -> Config {

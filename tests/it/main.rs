@@ -1,68 +1,32 @@
-//! The integration tests: one binary, one module per subject.
+//! The integration tests: one binary, one folder per subject.
+//!
+//! | folder | subject |
+//! |---|---|
+//! | `cli` | the program's commands, as they are run in a shell |
+//! | `conformance` | what every store promises, on each kind of bed |
+//! | `control` | control requests to live mounts |
+//! | `copy` | the copier, over the emulator |
+//! | `daemon` | the daemon's life beside its mount: services, restarts, scarcity |
+//! | `emulator` | the emulator, asked by a client of its own |
+//! | `fuzz` | damaged input for everything that parses |
+//! | `house` | the map, the arrows and the form of the code, and the manual |
+//! | `http` | the store over HTTP |
+//! | `list` | FastList over HTTP, and behind mounts |
+//! | `mount` | real mounts, through the kernel |
+//! | `security` | what other users, and those who read logs, can and cannot do |
+//! | `support` | what the tests stand on |
 #![allow(clippy::unwrap_used)]
-mod arrows;
-mod bed;
-mod beside;
+
 mod cli;
-mod cli_bad_starts;
-mod cli_config;
-mod cli_copy;
-mod cli_demo;
-mod cli_generate;
-mod cli_log;
-mod cli_look;
-mod cli_mount;
-mod cli_mount8;
-mod cli_replay;
-mod cli_table;
-mod cli_usage;
 mod conformance;
-mod conformance_beds;
-mod conformance_copies;
 mod control;
-mod control_copy;
-mod control_examples;
-mod control_files;
-mod control_namespaces;
 mod copy;
-mod copy_bench;
-mod copy_faults;
-mod copy_prefix;
+mod daemon;
 mod emulator;
-mod faults;
-mod figures;
 mod fuzz;
-mod gate;
-mod histories;
-mod http_addresses;
-mod http_connections;
-mod http_copies;
-mod http_odd;
-mod http_store;
-mod http_ways;
-mod http_wire;
-mod hung;
-mod listing;
-mod listing_order;
-mod manual;
-mod map;
-mod mount_addresses;
-mod mount_corrupt;
-mod mount_faults;
-mod mount_handles;
-mod mount_interrupt;
-mod mount_life;
-mod mount_listing;
-mod mount_names;
-mod mount_read;
-mod namespace;
-mod odd_stores;
-mod paths;
-mod planted;
-mod poisonous;
-mod radosgw;
-mod restart;
-mod scarcity;
-mod secrets;
-mod service;
-mod wire;
+mod house;
+mod http;
+mod list;
+mod mount;
+mod security;
+mod support;

@@ -14,16 +14,16 @@ use crate::config::{self, BucketUrl, Caller, Effective, Found, Group, Machine, O
 
 pub(in crate::app) fn command() -> Command {
     Command::new("config")
-        .about("Show what holds for each option and where it comes from; nothing is sent and nothing mounted")
+        .about("Print the effective value of each option and its source; sends no request and mounts nothing")
         .arg(
             Arg::new("url")
                 .value_name("URL")
-                .help("As for mount; without it, what depends on a bucket is neither shown nor checked"),
+                .help("As for mount; without it, values that depend on a bucket are neither printed nor checked"),
         )
         .arg(
             Arg::new("dir")
                 .value_name("DIR")
-                .help("Taken, and not looked at, so that a mount's own line can be checked"),
+                .help("Accepted and ignored, so that the arguments of a mount can be checked"),
         )
         .arg(
             Arg::new("words")

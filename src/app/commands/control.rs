@@ -21,7 +21,7 @@ pub(in crate::app) fn command() -> Command {
                 .value_name("DIR")
                 .required(true)
                 .value_parser(PathBufValueParser::new())
-                .help("The mount, or anything under it"),
+                .help("The mount, or a path in it"),
         )
         .arg(
             Arg::new("request").value_name("REQUEST.json").required(true).help(

@@ -26,12 +26,12 @@ const BUCKET: &str = "demo";
 
 pub(in crate::app) fn command() -> Command {
     Command::new("demo")
-        .about("Start a server with a sample bucket, mount it and say what to try; Ctrl-C cleans up")
+        .about("Start a server with a sample bucket, mount it and print commands to try, until Ctrl-C")
         .arg(
             Arg::new("dir")
                 .value_name("DIR")
                 .value_parser(PathBufValueParser::new())
-                .help("Where to mount; a new directory if absent, a temporary one if not given"),
+                .help("Where to mount: created if it does not exist, a temporary directory if not given"),
         )
         .args(config::args(&[Group::Tree, Group::List, Group::Read, Group::Cache]))
         .args_override_self(true)

@@ -35,21 +35,19 @@ pub(in crate::app) fn command(form: Form) -> Command {
         }
     };
     command
-        .about("Mount a bucket, or a prefix of it, on a directory; returns once the mount answers")
+        .about("Mount a bucket, or the part below a prefix, on a directory; returns when the mount is ready")
         .arg(Arg::new("url").value_name("URL").required(true).help("oss://BUCKET[/PREFIX] or s3://BUCKET[/PREFIX]"))
         .arg(
             Arg::new("dir")
                 .value_name("DIR")
                 .required(true)
                 .value_parser(PathBufValueParser::new())
-                .help("An empty directory, or /dev/fd/N for a descriptor of /dev/fuse that is mounted already"),
+                .help("An empty directory, or /dev/fd/N for a descriptor of /dev/fuse that is already mounted"),
         )
         .arg(
-            Arg::new("words")
-                .short('o')
-                .value_name("OPTIONS")
-                .action(ArgAction::Append)
-                .help("Options by their long names, as in -o region=cn-hangzhou,memory-limit=2GiB, and mount(8)'s own"),
+            Arg::new("words").short('o').value_name("OPTIONS").action(ArgAction::Append).help(
+                "Options by their long names, as in -o region=cn-hangzhou,memory-limit=2GiB, and those of mount(8)",
+            ),
         )
         .args(mount_program_args(form))
         .arg(config_arg())
@@ -64,7 +62,7 @@ pub(in crate::app) fn command(form: Form) -> Command {
 /// What mount(8) passes to its helpers.
 fn mount_program_args(form: Form) -> Vec<Arg> {
     let flag = |name: &'static str, short| Arg::new(name).short(short).action(ArgAction::SetTrue).hide(true);
-    let verbose = flag("verbose", 'v').help("Say that the mount answers");
+    let verbose = flag("verbose", 'v').help("Print a line when the mount is ready");
     match form {
         Form::Command => vec![],
         Form::Bare | Form::Helper => {

@@ -15,20 +15,20 @@ use crate::config::{Problem, Result};
 
 pub(in crate::app) fn command() -> Command {
     Command::new("prefetch")
-        .about("Ask a live mount to fetch these files and directories into memory, in this order")
+        .about("Make a live mount fetch files and directories into memory, in the given order")
         .arg(
             Arg::new("paths")
                 .value_name("PATH")
                 .required(true)
                 .num_args(1..)
                 .value_parser(PathBufValueParser::new())
-                .help("Files and directories under a live mount"),
+                .help("Files and directories in a live mount"),
         )
         .arg(
             Arg::new("wait")
                 .long("wait")
                 .action(ArgAction::SetTrue)
-                .help("Return when all is there, with the progress on a terminal"),
+                .help("Wait until all of them are there, with the progress on a terminal"),
         )
 }
 

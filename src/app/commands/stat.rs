@@ -40,13 +40,13 @@ const ON_REQUEST: [&str; 3] = ["crc64", "content-type", "version-id"];
 
 pub(in crate::app) fn command() -> Command {
     Command::new("stat")
-        .about("Show everything known of an object, by its URL or by a path under a live mount")
+        .about("Print all metadata of an object, by its URL or by a path in a live mount")
         .arg(
             Arg::new("what")
                 .value_name("URL-or-PATH")
                 .required(true)
                 .value_parser(PathBufValueParser::new())
-                .help("oss://BUCKET/KEY[?versionId=VERSION], s3://..., or a file under a mount"),
+                .help("oss://BUCKET/KEY[?versionId=VERSION], s3://..., or a file in a mount"),
         )
         .arg(json_arg())
         .arg(config_arg())

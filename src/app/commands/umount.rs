@@ -20,14 +20,14 @@ const PATIENCE_WITH_STOPPED: Duration = Duration::from_secs(2);
 
 pub(in crate::app) fn command() -> Command {
     Command::new("umount")
-        .about("Unmount a directory and wait for its daemon to finish")
+        .about("Unmount a directory and wait until its daemon has ended")
         .arg(Arg::new("dir").value_name("DIR").required(true).value_parser(PathBufValueParser::new()))
         .arg(
             Arg::new("lazy")
                 .short('l')
                 .long("lazy")
                 .action(ArgAction::SetTrue)
-                .help("Also while it is in use: open files live on until they are closed; does not wait"),
+                .help("Unmount even while files are open, which stay readable until they are closed; does not wait"),
         )
 }
 

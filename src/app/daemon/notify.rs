@@ -3,6 +3,10 @@
 //! The protocol is that of systemd's `sd_notify`: datagrams of `NAME=value` lines to the socket that `NOTIFY_SOCKET`
 //! names. Without that variable nothing is told. A manager that went away must not take the mount with it:
 //! what cannot be said is logged, once.
+//!
+//! The crate `sd-notify` reads and removes variables of the process, and opens a socket for each message, without a
+//! time-out. Here the variables come from the caller, so that tests set none, and one socket with a time-out leads to
+//! systemd or to this program's own supervisor.
 
 use std::ffi::{OsStr, OsString};
 use std::io;

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::*;
-use crate::base::Timestamp;
+use crate::base::{Key, Timestamp};
 use crate::fs::tests::{Bed, readdir};
 use crate::fs::*;
 use crate::store::Error;
@@ -16,7 +16,7 @@ use crate::store::layers::{KeyOrder, QuirkStore, Quirks, StartAfter};
 use crate::store::memory::MemoryStore;
 use crate::store::{
     ErrorKind, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, ObjectKind,
-    Result as StoreResult,
+    Result as StoreResult, Tags,
 };
 
 /// A limit that holds some 4000 names of one directory.
@@ -422,6 +422,14 @@ impl Store for Numbers {
         entries.truncate(most as usize);
         let next = entries.last().filter(|_| is_more).map(|entry| entry.key.clone());
         Ok(ListPage { entries, next, ..ListPage::default() })
+    }
+
+    async fn symlink_target(&self, _: &Key) -> StoreResult<String> {
+        Err(Error::new(ErrorKind::Unsupported, "these are no symlinks"))
+    }
+
+    async fn tags(&self, _: &Key, _: Option<&str>) -> StoreResult<Tags> {
+        Err(Error::new(ErrorKind::Unsupported, "these objects have no tags"))
     }
 }
 

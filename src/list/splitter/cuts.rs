@@ -12,7 +12,8 @@
 //! 4. *What lies beside a huge directory?* Pages with a delimiter ([`Tops`](super::Tops)), asked for once the first
 //!    page shows that there are directories, show the names at the top: keys to cut at, and often the end of all keys.
 //! 5. *What may a wrong guess cost?* Requests that found nothing, and the parts of pages behind the end of their
-//!    segment, are counted as [`Waste`]. It is bounded by a share of what was listed; guessing pauses at the bound.
+//!    segment, are counted as [`Waste`](super::Waste). It is bounded by a share of what was listed; guessing pauses at
+//!    the bound.
 
 use std::ops::Bound;
 
@@ -21,8 +22,6 @@ use super::super::guess::{Scale, behind_name, series_name};
 use super::{Next, Segment, Splitter};
 use crate::base::after;
 
-/// An estimate beyond this multiple of what has been listed is not believed.
-const FAR: f64 = 4.0;
 /// Cuts into a remainder whose size is not believed.
 const PROBES: usize = 4;
 /// Cuts into a series whose end is not known, as multiples of what it has shown.
@@ -49,51 +48,6 @@ const LADDER: [char; 12] = [
 /// Pages of a segment in key order: so many that the half page wasted at its end hardly matters, so few that all
 /// workers are busy within the look-ahead.
 const STRETCH: f64 = 8.0;
-
-/// What guessing has cost, in pages.
-#[derive(Debug, Default)]
-pub(super) struct Waste {
-    /// Keys of the largest page so far: what a request can bring.
-    page_keys: usize,
-    useful: f64,
-    wasted: f64,
-}
-
-impl Waste {
-    /// Waste that is always allowed.
-    const BASE: f64 = 38.0;
-    /// Waste that is allowed for every page listed; and in key order, where parts must be short.
-    const SHARE: f64 = 0.15;
-    const SHARE_IN_ORDER: f64 = 0.3;
-    /// What a guess costs on average: half a page before it, and sometimes a page that is empty.
-    const EXPECTED: f64 = 0.6;
-
-    /// Guesses that may be on their way at first; one more for each page listed.
-    const START: f64 = 2.0;
-
-    pub(super) fn count(&mut self, kept: usize, came: usize) {
-        self.page_keys = self.page_keys.max(came).max(1);
-        let share = kept as f64 / self.page_keys as f64;
-        self.useful += share;
-        self.wasted += 1.0 - share;
-    }
-
-    /// How many guesses may be on their way, with this share of all possible requests unused and as many pages left as
-    /// far as is known. What is always allowed is kept for times when there is little else to ask for.
-    fn allowed(&self, order: Order, idle: f64, left: f64) -> usize {
-        let share = match order {
-            // What will surely be listed counts before it is: segments are wanted at the beginning rather than later.
-            Order::Arrival => Self::SHARE * (self.useful + left.min(self.useful)),
-            Order::Key => Self::SHARE_IN_ORDER * self.useful,
-        };
-        let affordable = (Self::BASE * idle + share - self.wasted) / Self::EXPECTED;
-        affordable.min(Self::START + self.useful).max(0.0) as usize
-    }
-
-    fn is_far(&self, pages: f64) -> bool {
-        pages > FAR * (self.useful + 1.0)
-    }
-}
 
 impl Splitter {
     /// Cuts a segment, and gives the part to ask about.

@@ -99,8 +99,8 @@ pub fn layered<S: ?Sized>(
 mod tests {
     use super::*;
     use crate::base::{Key, Timestamp};
-    use crate::store::memory::MemoryStore;
-    use crate::store::{DeleteRequest, GetRequest, PutRequest, Store, StoreMut};
+    use crate::store::memory::{MemoryStore, Request};
+    use crate::store::{DeleteRequest, GetRequest, HeadRequest, PutRequest, Store, StoreMut};
 
     #[tokio::test(start_paused = true)]
     async fn every_layer_passes_every_call_on() {
@@ -109,15 +109,25 @@ mod tests {
         let faults = Arc::new(FaultStore::new(bucket.clone()));
         let (metrics, clock) = (Arc::default(), Clock::runtime(Timestamp::from_unix(0)));
         let store = layered(faults.clone(), &LayerOptions::default(), &metrics, &clock);
-        for operation in [Operation::Write, Operation::Head, Operation::Get, Operation::List] {
-            faults.once(operation, Fault::Error(crate::store::ErrorKind::Server));
-        }
-        store.put(PutRequest::new(Key::new("target"), "bytes")).await.unwrap();
-        assert_eq!(store.symlink_target(&Key::new("link")).await.unwrap(), "target");
-        assert_eq!(store.get(GetRequest::new(Key::new("link"))).await.unwrap().meta.size, 5);
+        // Each call fails once, so that the layer that tries again has to pass it on too.
+        let fail_once = |operation| faults.once(operation, Fault::Error(crate::store::ErrorKind::Server));
+        let (link, target) = (Key::new("link"), Key::new("target"));
+        fail_once(Operation::Write);
+        store.put(PutRequest::new(target.clone(), "bytes")).await.unwrap();
+        fail_once(Operation::Head);
+        assert_eq!(store.head(HeadRequest::new(target.clone())).await.unwrap().size, 5);
+        fail_once(Operation::Head);
+        assert_eq!(store.symlink_target(&link).await.unwrap(), "target");
+        fail_once(Operation::Head);
+        assert_eq!(store.tags(&target, None).await.unwrap(), []);
+        assert_eq!(bucket.requests().last(), Some(&Request::Tags { key: "target".to_owned() }));
+        fail_once(Operation::Get);
+        assert_eq!(store.get(GetRequest::new(link.clone())).await.unwrap().meta.size, 5);
+        fail_once(Operation::List);
         assert_eq!(store.list(Default::default()).await.unwrap().entries.len(), 2);
-        store.delete(DeleteRequest::new(Key::new("link"))).await.unwrap();
+        fail_once(Operation::Write);
+        store.delete(DeleteRequest::new(link)).await.unwrap();
         assert_eq!(store.list(Default::default()).await.unwrap().entries.len(), 1);
-        assert_eq!(faults.struck(), 4);
+        assert_eq!(faults.struck(), 7);
     }
 }

@@ -36,7 +36,7 @@ pub(in crate::app) fn command() -> Command {
             .help(help)
     };
     Command::new("cp")
-        .about("Copy an object, or all below a prefix, within the service: no byte of it comes here")
+        .about("Copy an object, or all objects below a prefix, within the service (server-side)")
         .arg(side("src", "oss://BUCKET/KEY[?versionId=VERSION], s3://..., or a path under a live mount"))
         .arg(side("dst", "The same; ending in / or naming a directory of a mount, it takes the object's name"))
         .arg(
@@ -47,7 +47,7 @@ pub(in crate::app) fn command() -> Command {
                 .help("Copy everything below SRC to below DST"),
         )
         .args(args::accepted())
-        .arg(json_arg().help("Print JSON, one object a line: how far the copy is, and last what came of it"))
+        .arg(json_arg().help("Print JSON, one object a line: the progress, and finally the result"))
         .arg(config_arg())
         .args(config::args(&[Group::Where, Group::Who, Group::Copy]))
         .args_override_self(true)

@@ -33,15 +33,15 @@ use crate::store::{self, Connected, ErrorKind, HeadRequest, ListEntry, ObjectKin
 pub(in crate::app) fn command() -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
     Command::new("ls")
-        .about("List a bucket or a directory of it")
+        .about("List the objects of a bucket or below a prefix")
         .arg(Arg::new("url").value_name("URL").required(true).help("oss://BUCKET[/PREFIX] or s3://BUCKET[/PREFIX]"))
-        .arg(flag("recursive").short('r').help("List everything below, not only what lies directly in it"))
+        .arg(flag("recursive").short('r').help("List everything below the prefix, not only its direct entries"))
         .arg(flag("long").short('l').help("Show sizes, times and storage classes"))
-        .arg(flag("sort").help("In the order of the keys, rather than as pages arrive"))
+        .arg(flag("sort").help("Print in the order of the keys instead of as pages arrive"))
         .arg(
             flag("summary")
                 .conflicts_with_all(["long", "sort"])
-                .help("Show only how many objects there are, their bytes, and both by storage class"),
+                .help("Print only the number of objects and bytes, by storage class"),
         )
         .arg(json_arg())
         .arg(config_arg())

@@ -27,12 +27,12 @@ use crate::control::Stats;
 
 pub(in crate::app) fn command() -> Command {
     Command::new("status")
-        .about("Show the live mounts, or the figures of one: on a terminal what goes on in it, each second, until q")
+        .about("List the live mounts, or print the figures of one; on a terminal a live view of it, until q")
         .arg(
             Arg::new("dir")
                 .value_name("DIR")
                 .value_parser(PathBufValueParser::new())
-                .help("The mount, or anything under it"),
+                .help("The mount, or a path in it"),
         )
         .arg(json_arg())
         .arg(
@@ -41,7 +41,7 @@ pub(in crate::app) fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .requires("dir")
                 .conflicts_with("json")
-                .help("Print the figures of DIR as Prometheus reads them"),
+                .help("Print the figures of DIR in the text format of Prometheus"),
         )
 }
 

@@ -1,0 +1,64 @@
+//! What is printed from the option table equals the copies that are committed: `config/default.json`, the manual's
+//! table, the README's excerpt. `UPDATE_EXPECT=1` writes them anew.
+
+use std::fs;
+
+use expect_test::expect_file;
+use ossmount::config::{Group, TABLE, default_json, markdown_table};
+
+#[test]
+fn the_default_file_is_the_tables() {
+    expect_file!["../../../config/default.json"].assert_eq(&default_json());
+}
+
+#[test]
+fn the_manual_has_the_table() {
+    let mut text = String::from(
+        "//! Every option. Flags have `--` in front, variables are `OSSMOUNT_<NAME>`; the names stand as they are after\n\
+         //! `-o` and in the configuration file.\n\
+         //!\n\
+         //! Printed from the table in `src/config/table.rs`; a test compares them.\n",
+    );
+    for group in Group::ALL {
+        text.push_str(&format!("//!\n//! # {}\n//!\n", group.title()));
+        text.extend(markdown_table(&[*group]).lines().map(|line| format!("//! {line}\n")));
+    }
+    expect_file!["../../../src/manual/options.rs"].assert_eq(&text);
+}
+
+#[test]
+fn the_readme_has_an_excerpt() {
+    const BEGIN: &str = "<!-- options: printed from the table in the code -->\n";
+    const SHOWN: [&str; 10] = [
+        "endpoint",
+        "region",
+        "internal",
+        "credentials-file",
+        "memory-limit",
+        "prefetch",
+        "metadata-ttl",
+        "listing",
+        "allow-other",
+        "log-file",
+    ];
+    const END: &str = "<!-- end of options -->\n";
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let (before, rest) = readme.split_once(BEGIN).unwrap();
+    let (_, after) = rest.split_once(END).unwrap();
+    let all = markdown_table(Group::ALL);
+    let is_shown = |line: &&str| SHOWN.iter().any(|name| line.starts_with(&format!("| `{name}` |")));
+    let rows: Vec<&str> = all.lines().take(2).chain(all.lines().filter(is_shown)).collect();
+    assert_eq!(rows.len(), 2 + SHOWN.len());
+    let table = format!("{}\n", rows.join("\n"));
+    expect_file!["../../../README.md"].assert_eq(&format!("{before}{BEGIN}{table}{END}{after}"));
+}
+
+#[test]
+fn help_shows_every_option() {
+    let help = ossmount::app::help_page("mount").unwrap();
+    for row in TABLE {
+        assert!(help.contains(&format!("--{}", row.name)), "{}", row.name);
+    }
+    assert!(ossmount::app::help_page("demo").unwrap().contains("--part-size"));
+    assert!(!ossmount::app::help_page("ls").unwrap().contains("--part-size"));
+}

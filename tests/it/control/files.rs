@@ -1,0 +1,127 @@
+//! Prefetching, pinning and dropping files of a live mount.
+
+use std::fs::{self, File};
+use std::io::Read;
+
+use serde_json::{Value, json};
+
+use crate::control::{Client, Mount};
+use crate::support::program::until;
+
+const MIB: usize = 1 << 20;
+
+fn requests(client: &mut Client) -> u64 {
+    client.done(&json!({"op": "stats"}))["metrics"]["get_requests"].as_u64().unwrap()
+}
+
+fn held(client: &mut Client) -> u64 {
+    client.done(&json!({"op": "stats"}))["memory"]["file-bytes"].as_u64().unwrap()
+}
+
+/// Waits for the end of a job.
+fn ended(client: &mut Client, job: &Value) -> Value {
+    let mut answer = json!(null);
+    until("the job is over", || {
+        answer = client.done(&json!({"op": "prefetch-status", "job": job, "wait": true}));
+        answer["state"] != "running"
+    });
+    answer
+}
+
+#[test]
+fn what_was_prefetched_is_read_without_a_request() {
+    let mount = Mount::with(&["--passthrough", "off"]);
+    let big = vec![7; 40 * MIB];
+    mount.put("big", big.clone());
+    let mut client = mount.client();
+    let answer = client.done(&json!({"op": "prefetch", "paths": ["big", "dir", "a.txt"]}));
+    let answer = ended(&mut client, &answer["job"]);
+    let expected = [("files", 4), ("files-done", 4), ("bytes-done", 40 * MIB + 5 + 6 + 6), ("failed", 0)];
+    for (name, number) in expected {
+        assert_eq!(answer[name], number, "{name}: {answer}");
+    }
+    let before = requests(&mut client);
+    assert!(fs::read(mount.target.path("big")).unwrap() == big);
+    assert_eq!(fs::read_to_string(mount.target.path("dir/deep/c.txt")).unwrap(), "gamma\n");
+    assert_eq!(requests(&mut client), before);
+}
+
+#[test]
+fn the_command_waits_and_says_what_became_of_it() {
+    let mount = Mount::with(&["--memory-limit", "64MiB"]);
+    mount.put("large/a", vec![1; 40 * MIB]);
+    mount.put("large/b", vec![1; 40 * MIB]);
+    let path = |name: &str| mount.target.path(name).to_str().unwrap().to_owned();
+    let said = mount.tool.run(&["prefetch", "--wait", &path("a.txt"), &path("dir")]).ok().stdout;
+    assert_eq!(said, "3 files of 17 are in memory\n");
+    let said = mount.tool.run(&["prefetch", &path("a.txt")]).ok().stdout;
+    assert!(said.starts_with("prefetch ") && said.contains("has begun on"), "{said}");
+    mount.tool.run(&["prefetch", "--wait", &path("none")]).fails(1, &["1 path could not be fetched", "none: No such"]);
+    mount.tool.run(&["prefetch", "/etc/passwd"]).fails(1, &["not under a live ossmount mount"]);
+    mount.tool.run(&["prefetch", "--wait", &path("large")]).fails(1, &["1 file of 40MiB did not fit", "memory-limit"]);
+}
+
+#[test]
+fn without_a_memory_cache_prefetching_is_refused() {
+    let mount = Mount::with(&["--memory-cache", "off"]);
+    let answer = mount.client().ask(&json!({"op": "prefetch", "paths": ["a.txt"]}));
+    assert_eq!(answer["error"], "EOPNOTSUPP");
+    assert!(answer["message"].as_str().unwrap().contains("memory-cache=off"), "{answer}");
+}
+
+#[test]
+fn a_prefetch_can_be_cancelled() {
+    let mount = Mount::with(&["--max-bandwidth", "1MiB"]);
+    mount.put("big", vec![7; 100 * MIB]);
+    let mut client = mount.client();
+    let job = client.done(&json!({"op": "prefetch", "paths": ["big"]}))["job"].clone();
+    let cancelled = client.done(&json!({"op": "prefetch-cancel", "job": job}));
+    assert_eq!((&cancelled["state"], &cancelled["files-done"]), (&json!("cancelled"), &json!(0)));
+    until("its memory is given back", || held(&mut client) == 0);
+    assert_eq!(ended(&mut client, &job)["state"], "cancelled");
+}
+
+#[test]
+fn pins_hold_within_half_of_the_memory_until_they_are_dropped() {
+    let mount = Mount::with(&["--memory-limit", "128MiB", "--passthrough", "off"]);
+    mount.put("model", vec![3; 40 * MIB]);
+    mount.put("other", vec![4; 100 * MIB]);
+    let mut client = mount.client();
+    let pinned = client.done(&json!({"op": "pin", "path": "model"}));
+    let expected = json!({"bytes": 40 * MIB, "pinned-bytes": 40 * MIB, "pinned-bytes-limit": 64 * MIB});
+    assert_eq!(pinned, expected);
+    assert_eq!(client.done(&json!({"op": "pin", "path": "model"})), expected, "once is enough");
+    let refused = client.ask(&json!({"op": "pin", "path": "other"}));
+    assert_eq!(refused["error"], "ENOSPC");
+    assert!(refused["message"].as_str().unwrap().contains("40MiB are kept already: 64MiB may be"), "{refused}");
+
+    fs::read(mount.target.path("other")).unwrap();
+    let before = requests(&mut client);
+    assert!(fs::read(mount.target.path("model")).unwrap() == vec![3; 40 * MIB]);
+    assert_eq!(requests(&mut client), before, "kept against what was read since");
+    let dropped = client.done(&json!({"op": "drop", "path": "model"}));
+    assert_eq!(dropped, json!({"files": 1, "bytes": 40 * MIB}));
+    assert_eq!(client.done(&json!({"op": "stats"}))["memory"]["pinned"], 0);
+}
+
+#[test]
+fn dropping_gives_back_memory_and_the_kernels_pages() {
+    // Small files go through the page cache.
+    let mount = Mount::with(&[]);
+    let mut client = mount.client();
+    let read = || {
+        let mut text = String::new();
+        File::open(mount.target.path("dir/b.txt")).unwrap().read_to_string(&mut text).unwrap();
+        text
+    };
+    assert_eq!(read(), "beta\n");
+    let before = requests(&mut client);
+    assert_eq!(read(), "beta\n");
+    assert_eq!(requests(&mut client), before, "from memory");
+    let dropped = client.done(&json!({"op": "drop"}));
+    assert_eq!((&dropped["files"], &dropped["bytes"]), (&json!(3), &json!(5)), "all of the mount");
+    until("the kernel has forgotten it too", || {
+        assert_eq!(read(), "beta\n");
+        requests(&mut client) > before
+    });
+}

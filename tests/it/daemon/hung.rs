@@ -1,0 +1,43 @@
+//! Daemons that do not answer: whoever asks for one is told so, and does not hang.
+
+use crate::support::program::{Target, Tool, runs, server, until};
+
+/// Sends a signal to a daemon.
+fn signal(pid: u32, signal: i32) {
+    // SAFETY: no memory is involved.
+    assert_eq!(unsafe { libc::kill(pid as i32, signal) }, 0);
+}
+
+#[test]
+fn whoever_asks_a_stopped_daemon_is_told_that_it_does_not_answer() {
+    let server = server();
+    let tool = Tool::for_server(&server);
+    for more in [[].as_slice(), &["--control-socket", "off"]] {
+        let target = Target::new();
+        target.mount(&tool, "oss://bucket", more).ok();
+        let (dir, file) = (target.dir(), target.path("dir/b.txt"));
+        let pid = target.daemon().unwrap();
+        assert_eq!(tool.run(&["control", dir, r#"{"op":"health"}"#]).ok().stderr, "");
+        signal(pid, libc::SIGSTOP);
+        let words = [dir.to_owned(), format!("does not answer (pid {pid}, stopped)"), format!("kill -CONT {pid}")];
+        let words = words.each_ref().map(String::as_str);
+        let (tool, file) = (&tool, file.to_str().unwrap());
+        let asked: [&[&str]; 6] = [
+            &["status", dir],
+            &["status", "--json", file],
+            &["status", "--prometheus", dir],
+            &["control", dir, r#"{"op":"stats"}"#],
+            &["prefetch", file],
+            &["prefetch", "--wait", file],
+        ];
+        std::thread::scope(|scope| {
+            for args in asked {
+                scope.spawn(move || tool.run(args).fails(1, &words));
+            }
+        });
+        tool.run(&["umount", dir]).fails(1, &words);
+        assert!(!target.is_mounted());
+        signal(pid, libc::SIGCONT);
+        until("it ends when it is let go on", || !runs(pid));
+    }
+}

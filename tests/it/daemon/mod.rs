@@ -1,0 +1,8 @@
+//! The daemon's life beside its mount: services, restarts, scarcity, deaths.
+
+mod beside;
+mod hung;
+mod poisonous;
+mod restart;
+mod scarcity;
+mod service;

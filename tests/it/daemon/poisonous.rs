@@ -1,0 +1,99 @@
+//! A request that kills every daemon that takes it: it is refused in the end, and no other one is.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use ossmount::emulator::{Emulator, Fault, FaultKind, Operation};
+
+use crate::support::program::{Target, Tool, runs, server, until};
+
+/// A mount whose daemon is started again when it dies, and its log.
+fn supervised(server: &Emulator, target: &Target) -> String {
+    let log = target.beside("log").into_os_string().into_string().unwrap();
+    let args = ["--supervise", "--log-file", &log, "--memory-cache", "off", "--prefetch", "off", "--direct-io", "on"];
+    target.mount(&Tool::for_server(server), "oss://bucket", &args).ok();
+    log
+}
+
+/// A reader of a few bytes, from some place on.
+fn reader(path: &Path, at: u64) -> JoinHandle<std::io::Result<()>> {
+    let file = File::open(path).unwrap();
+    std::thread::spawn(move || file.read_exact_at(&mut [0; 4096], at))
+}
+
+/// Waits for another daemon than the one of this number, kills it when a condition holds, and gives its number.
+fn kill(target: &Target, before: Option<u32>, signal: i32, what: &str, when: impl FnMut() -> bool) -> Option<u32> {
+    until(what, when);
+    until("another daemon serves", || target.daemon().is_some_and(|pid| Some(pid) != before && runs(pid)));
+    let pid = target.daemon();
+    // SAFETY: no memory is involved.
+    assert_eq!(unsafe { libc::kill(pid.unwrap() as i32, signal) }, 0);
+    pid
+}
+
+#[test]
+fn a_request_that_kills_three_daemons_is_refused_and_those_beside_it_are_answered() {
+    let (server, target) = (server(), Target::new());
+    server.put("bucket", "poison", vec![7; 1 << 20]);
+    let stall = |seconds| FaultKind::StallBeforeHeaders(Duration::from_secs(seconds));
+    let poison = Fault::always(stall(600)).on(Operation::GetObject).for_keys_with("poison");
+    let slow = Fault::always(stall(1)).on(Operation::GetObjectTagging);
+    server.set_faults(vec![poison, slow]);
+    let log = supervised(&server, &target);
+    let asked = |operation| server.counters().of(operation);
+    let others: Vec<_> = ["a.txt", "dir/b.txt", "dir/deep/c.txt"]
+        .map(|name| target.path(name))
+        .into_iter()
+        .map(|path| {
+            let file = File::open(path).unwrap();
+            std::thread::spawn(move || tags(&file))
+        })
+        .collect();
+    until("the others are under way", || asked(Operation::GetObjectTagging) == 3);
+    let guilty = reader(&target.path("poison"), 0);
+    let mut daemon = None;
+    for death in 1..=3 {
+        let asked_again = || asked(Operation::GetObject) == death;
+        daemon = kill(&target, daemon, libc::SIGABRT, "the request is under way", asked_again);
+    }
+    assert_eq!(guilty.join().unwrap().unwrap_err().raw_os_error(), Some(libc::EIO));
+    for other in others {
+        assert_eq!(other.join().unwrap(), Err(rustix::io::Errno::NODATA), "it has no tags");
+    }
+    assert_eq!(asked(Operation::GetObject), 3);
+    server.set_faults(Vec::new());
+    assert_eq!(fs::read(target.path("poison")).unwrap(), [7; 1 << 20]);
+    let log = fs::read_to_string(log).unwrap();
+    let told: Vec<_> = log.lines().filter(|line| line.contains("the daemon died")).collect();
+    assert_eq!(told.len(), 1, "{log}");
+    for words in ["WARN", "died 3 times", "op=\"read\"", "key=\"poison\"", "4096 bytes from 0 on", "handle "] {
+        assert!(told[0].contains(words), "{words:?} is not in {told:?}");
+    }
+}
+
+/// Asks for the tags of an object.
+fn tags(file: &File) -> rustix::io::Result<usize> {
+    rustix::fs::fgetxattr(file, "user.oss.tags", &mut [0_u8; 4096])
+}
+
+#[test]
+fn readers_that_are_under_way_at_many_kills_lose_one_of_their_number_for_each_from_the_third_on() {
+    let (server, target) = (server(), Target::new());
+    server.put("bucket", "slow", vec![7; 20 << 20]);
+    let slow = Fault::always(FaultKind::StallBeforeHeaders(Duration::from_secs(600))).on(Operation::GetObject);
+    server.set_faults(vec![slow]);
+    supervised(&server, &target);
+    let readers: Vec<_> = (0..8).map(|n| reader(&target.path("slow"), n * 2_000_000)).collect();
+    let mut daemon = None;
+    for death in 1..=3 {
+        let mut under_way = || server.counters().of(Operation::GetObject) >= if death < 3 { death * 8 } else { 17 };
+        daemon = kill(&target, daemon, libc::SIGKILL, "they are under way", &mut under_way);
+    }
+    server.set_faults(Vec::new());
+    let ended: Vec<_> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
+    let refused: Vec<_> = ended.iter().filter_map(|ended| ended.as_ref().err()?.raw_os_error()).collect();
+    assert_eq!(refused, [libc::EIO], "{ended:?}");
+}

@@ -1,0 +1,8 @@
+//! The house itself: its map, its arrows, its form, and the manual that goes with it.
+
+mod arrows;
+mod figures;
+pub(crate) mod manual;
+mod map;
+mod paths;
+mod tidy;

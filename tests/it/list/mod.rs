@@ -1,0 +1,4 @@
+//! FastList over HTTP, and behind mounts.
+
+mod order;
+mod shapes;

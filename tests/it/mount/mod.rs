@@ -1,0 +1,13 @@
+//! Real mounts, through the kernel.
+
+mod addresses;
+mod corrupt;
+mod faults;
+mod handles;
+mod histories;
+mod interrupt;
+mod life;
+mod listing;
+mod names;
+mod odd_stores;
+mod read;

@@ -1,0 +1,8 @@
+//! What the tests stand on: mounts, programs, servers, namespaces.
+
+pub(crate) mod bed;
+pub(crate) mod gate;
+pub(crate) mod namespace;
+pub(crate) mod program;
+pub(crate) mod radosgw;
+pub(crate) mod wire;
