@@ -70,8 +70,36 @@ mod tests {
     use std::os::fd::AsFd;
 
     use super::super::tests::Bed;
+    use super::super::{Entry, Errno};
     use super::*;
     use crate::metrics::Metric;
+    use crate::store::ErrorKind;
+    use crate::store::layers::Fault;
+
+    #[tokio::test]
+    async fn a_number_that_a_program_has_kept_is_found_in_the_directories_of_an_earlier_life() {
+        let keys = ["a", "dir/b", "other/c"];
+        let (ledger, life) = (Ledger::create().unwrap(), Bed::new(&keys, |_| {}));
+        let kept = ledger.as_fd().try_clone_to_owned().unwrap();
+        life.fs.keep(Arc::new(ledger));
+        let (a, b, c) = (life.attr("a").await.ino, life.attr("dir/b").await.ino, life.attr("other/c").await.ino);
+        // The kernel forgets files, and one of the directories.
+        life.fs.forget(life.fs.names.parent(c).unwrap(), 1);
+        let next = Bed::new(&keys, |_| {});
+        let (ledger, past) = Ledger::open(kept).unwrap();
+        next.fs.resume(Arc::new(ledger), past);
+        next.requests();
+        let found = |ino| next.fs.lookup(ino, b".".to_vec());
+        next.faults.set_random([(1.0, Fault::Error(ErrorKind::Server))]);
+        assert_eq!(found(b).await, Err(Errno::EIO));
+        next.faults.set_random([]);
+        for ino in [b, a] {
+            assert!(matches!(found(ino).await, Ok(Entry::Found(attr)) if attr.ino == ino), "{ino:?}");
+        }
+        assert_eq!(next.requests().len(), 2, "each of the two directories is listed once");
+        assert_eq!((found(c).await, found(Ino(77)).await), (Err(Errno::ESTALE), Err(Errno::ESTALE)));
+        assert_eq!(next.requests(), [""; 0]);
+    }
 
     #[tokio::test]
     async fn what_the_kernel_was_never_told_is_closed_by_whoever_is_asked_again() {

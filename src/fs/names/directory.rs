@@ -1,62 +1,17 @@
 //! Directory handles: each reads a list of the tree by index, which grows while the directory is listed.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::listing::{Behind, Joined, ListTask, PageSignals, Since};
-use super::rest::Rest;
-use super::resumed::Resumed;
+use super::handle::{DOTS, OpenDirectory, Opening, Reading};
+use super::task::{Behind, Joined, PageSignals, Since};
 use super::walk::Known;
 use super::{Attr, Counting, DirEntry, DirHandle, Failure, ListingMode, Names, Room, Shape, State, Tried, Ttl};
 use crate::base::{Ino, fnv1a};
 use crate::list::Trust;
 use crate::tree::{OrderId, OrderState, Take, View};
-
-/// A directory that is open.
-#[derive(Debug)]
-pub(super) struct OpenDirectory {
-    pub(super) ino: Ino,
-    pub(super) prefix: String,
-    /// The list of what is held of it, until that was read and more is not held.
-    pub(super) order: Mutex<Option<OrderId>>,
-    /// What is read straight from the store.
-    pub(super) rest: Mutex<Option<Arc<Rest>>>,
-    /// Signal while the list grows. Kept for the handle's life, so that the listing knows that it is wanted.
-    pub(super) signals: Option<PageSignals>,
-    /// Listings that bring this directory as part of a walk, which comes further as it is read.
-    ahead: Vec<Arc<ListTask>>,
-    /// Whether opening it was a step that may be part of a walk.
-    step: bool,
-    /// Where it was open in an earlier life already.
-    pub(super) resumed: Option<Resumed>,
-}
-
-impl OpenDirectory {
-    /// The offset of the first entry behind `.` and `..`.
-    pub(super) fn base(&self) -> u64 {
-        self.resumed.as_ref().map_or(DOTS, |resumed| resumed.base)
-    }
-}
-
-/// What one try to open a directory has come to.
-pub(super) enum Opening {
-    Open(OpenDirectory),
-    /// What is going on began too early.
-    Behind(Behind),
-}
-
-/// A call of readdir on its way.
-pub(super) struct Reading {
-    pub(super) at: u64,
-    /// Entries given, without `.` and `..`: the offset behind each and a hash of its name, if they are written down.
-    given: Vec<(u64, u64)>,
-    pub(super) count: u64,
-    counting: Counting,
-    pub(super) left_out: Option<Arc<HashSet<u64>>>,
-}
 
 /// What a new handle reads.
 enum Ordered {
@@ -72,9 +27,6 @@ const MOST_DOUBTS: usize = 8;
 
 /// Entries that are given out under one lock.
 const BATCH: usize = 256;
-
-/// Offsets 0 and 1 are `.` and `..`.
-const DOTS: u64 = 2;
 
 impl Names {
     /// Does what [`crate::fs::Fs::opendir`] says.

@@ -3,7 +3,7 @@
 use futures::FutureExt;
 use futures::future::join_all;
 
-use super::listing::Purpose;
+use super::task::Purpose;
 use super::*;
 use crate::base::KeySpan;
 use crate::fs::tests::Bed;

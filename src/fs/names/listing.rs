@@ -1,7 +1,7 @@
 //! Listings going on: tasks that apply page after page to the tree, and signal each.
 //!
 //! There are two kinds. A directory's own listing is shared by all who wait for that directory; who goes away does not
-//! stop it, but it stops by itself when no program has waited for [`self.tuning.unattended_pages`] pages, so that one
+//! stop it, but it stops by itself when no program has waited for [`Tuning::unattended_pages`] pages, so that one
 //! look-up in a directory of a hundred million objects does not list them all, or when no program waits and no page
 //! comes; pages without a name count for [`Tuning::nameless_page_cost`]. A wide listing brings everything below a
 //! directory, for a walk, for `listing=eager` or because it was asked to be refreshed. No program depends on a wide one
@@ -14,252 +14,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use futures::stream::FuturesUnordered;
-use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tracing::Instrument;
 
 use super::changes::OddLog;
+use super::left::LeftSlot;
 use super::pace::Pace;
 use super::probe::entry_facts;
-use super::rest::LeftSlot;
 use super::state::State;
+use super::task::{Followed, Joined, ListTask, Progress, Purpose, Since};
 use super::walk::Ahead;
-use super::{Failure, Names, Tried, ms, report};
+use super::{Failure, Names, ms, report};
 use crate::base::{Ino, KeySpan};
-use crate::list::{self, ListScope, Order, Page, Trust};
+use crate::list::{self, Order, Page, Trust};
 use crate::metrics::Metric;
 use crate::store::Error;
 use crate::tree::{Changes, Depth, Item, Listing, Standing};
-
-/// What a listing is for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Purpose {
-    /// A program wants the directory now.
-    Asked,
-    /// A walk will want it.
-    Ahead,
-    /// The whole mount shall be known.
-    Everything,
-    /// What is known would soon be too old.
-    Upkeep,
-    /// A refresh waits for all of it to be listed anew.
-    Refresh,
-}
-
-/// A listing that is going on.
-#[derive(Debug)]
-pub(super) struct ListTask {
-    pub(super) listing: Listing,
-    pub(super) purpose: Purpose,
-    span: KeySpan,
-    order: Order,
-
-    signal: watch::Sender<Progress>,
-    /// How it ended, for those who wait behind it. They want none of it.
-    over: watch::Sender<Option<Tried<()>>>,
-    pub(super) left: LeftSlot,
-    /// Turns for asking the store about one name beside the listing.
-    pub(super) questions: Arc<Semaphore>,
-    odd: OddLog,
-    /// The walk that it runs ahead of, if it does.
-    walk: Option<Followed>,
-}
-
-/// A walk that a listing runs ahead of.
-#[derive(Debug)]
-struct Followed {
-    /// How far ahead it may be.
-    pace: Mutex<Pace>,
-    /// Rings when the walk has come further.
-    step: Notify,
-}
-
-impl Followed {
-    fn by(pace: Pace) -> Self {
-        Followed { pace: Mutex::new(pace), step: Notify::new() }
-    }
-
-    /// Waits until the walk has come near enough; false when it does not come.
-    async fn comes(&self, pause: Duration) -> bool {
-        while self.pace.lock().is_far_ahead() {
-            if tokio::time::timeout(pause, self.step.notified()).await.is_err() {
-                return false;
-            }
-        }
-        true
-    }
-}
-
-/// What the answer to a request must show: all that was put before it began, as far as its time to live says so.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Since {
-    /// When the request began.
-    pub(super) moment: Duration,
-    /// How old an answer of the store may have been then; `None` for any age.
-    believed: Option<Duration>,
-}
-
-impl Since {
-    pub(super) fn new(moment: Duration, believed: Option<Duration>) -> Self {
-        Since { moment, believed }
-    }
-
-    /// For what the store is asked for after that moment only.
-    pub(super) fn asked(moment: Duration) -> Self {
-        // What is asked for at that very moment will do.
-        Since { moment, believed: Some(Duration::from_nanos(1)) }
-    }
-
-    /// Answers must be younger than this at that moment.
-    pub(super) fn younger_than(&self) -> Option<Duration> {
-        self.believed
-    }
-
-    fn holds(&self, as_of: Duration) -> bool {
-        self.believed.is_none_or(|believed| self.moment.saturating_sub(as_of) < believed)
-    }
-
-    /// The time that answers must show the store as of, or a later one.
-    pub(super) fn oldest(&self) -> Duration {
-        // Nothing can be asked for later than the moment and be asked for by then.
-        let oldest = |believed| (self.moment + Duration::from_nanos(1)).saturating_sub(believed).min(self.moment);
-        self.believed.map_or(Duration::ZERO, oldest)
-    }
-}
-
-/// The listing of a directory that a request may join.
-pub(super) enum Joined {
-    /// One that is going on and shows what the request must see, or a new one.
-    Task(Arc<ListTask>),
-    /// One is going on that began too early: the next one begins when it is over.
-    Behind(Behind),
-}
-
-/// The end of a listing that a request waits behind.
-#[derive(Debug)]
-pub(super) struct Behind(watch::Receiver<Option<Tried<()>>>);
-
-impl Behind {
-    /// Waits for it. Its failure is a failure of all who have waited: to try again costs them another such time.
-    pub(super) async fn over(mut self) -> Tried<()> {
-        match self.0.wait_for(Option::is_some).await {
-            // What one listing has no room for, those who wait behind it need not hold.
-            Ok(ended) => ended.clone().filter(|ended| *ended != Err(Failure::TOO_LARGE)).unwrap_or(Ok(())),
-            Err(_) => Err(Failure::EIO),
-        }
-    }
-}
-
-/// How far a listing has come.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Progress {
-    pub(super) pages: u64,
-    /// How the listing ended; `None` while it goes on.
-    pub(super) ended: Option<Tried<()>>,
-}
-
-/// What a waiter listens to: the listing of its directory, and wide ones that may bring the same sooner.
-#[derive(Clone, Debug)]
-pub(super) struct PageSignals {
-    own: watch::Receiver<Progress>,
-    wide: Vec<watch::Receiver<Progress>>,
-    /// What the directory's own listing has left, where it came to the limit of memory.
-    pub(super) left: LeftSlot,
-}
-
-impl PageSignals {
-    /// How far the directory's own listing has come.
-    pub(super) fn progress(&self) -> Progress {
-        self.own.borrow().clone()
-    }
-
-    /// Waits for the next page of any of them, or for the end of the directory's own listing.
-    pub(super) async fn next(&mut self) -> Progress {
-        {
-            let mut changed: FuturesUnordered<_> =
-                std::iter::once(&mut self.own).chain(&mut self.wide).map(|signal| signal.changed()).collect();
-            changed.next().await;
-        }
-        self.wide.retain(|signal| signal.has_changed().is_ok());
-        let gone = self.own.has_changed().is_err();
-        let progress = self.progress();
-        match progress.ended {
-            // The task is gone without a word: it was cancelled with the runtime.
-            None if gone => Progress { ended: Some(Err(Failure::EIO)), ..progress },
-            _ => progress,
-        }
-    }
-}
-
-impl ListTask {
-    /// A program has opened a directory that it brings; whether the walk that it serves has come further by that.
-    pub(super) fn opened(&self, directory: Ino) -> bool {
-        let Some(walk) = &self.walk else { return false };
-        let further = walk.pace.lock().opened(directory);
-        if further {
-            walk.step.notify_one();
-        }
-        further
-    }
-
-    /// The walk has read entries of such a directory.
-    pub(super) fn read(&self, entries: u64) {
-        let Some(walk) = &self.walk else { return };
-        walk.pace.lock().read(entries);
-        walk.step.notify_one();
-    }
-
-    /// Whether it goes on however much it brings, so that the limit of memory must end it.
-    fn limits_itself(&self) -> bool {
-        self.listing.depth == Depth::Directory || self.purpose == Purpose::Refresh
-    }
-
-    /// Whether it brings the whole of a directory.
-    pub(super) fn covers(&self, prefix: &str) -> bool {
-        let inside = match self.listing.depth {
-            Depth::Directory => prefix == self.listing.prefix,
-            Depth::Subtree => prefix.starts_with(&self.listing.prefix),
-        };
-        inside && self.span.covers(&KeySpan::below(prefix))
-    }
-
-    /// What is signalled when it is over, for a waiter that wants nothing of it. To be called under the lock.
-    pub(super) fn behind(&self) -> Behind {
-        Behind(self.over.subscribe())
-    }
-
-    /// Waits for the listing's end.
-    pub(super) async fn end(&self) -> Tried<()> {
-        let mut signal = self.signal.subscribe();
-        match signal.wait_for(|progress| progress.ended.is_some()).await {
-            Ok(progress) => progress.ended.clone().unwrap_or(Ok(())),
-            Err(_) => Err(Failure::EIO),
-        }
-    }
-
-    /// Returns when no program has waited for a page for a while, if it is a listing that serves those who wait.
-    async fn left_alone(&self, wait: Duration) {
-        if !matches!(self.purpose, Purpose::Asked | Purpose::Ahead) {
-            return std::future::pending().await;
-        }
-        loop {
-            self.signal.closed().await;
-            tokio::time::sleep(wait).await;
-            if self.signal.receiver_count() == 0 {
-                return;
-            }
-        }
-    }
-
-    fn scope(&self) -> ListScope {
-        let scope = match self.listing.depth {
-            Depth::Directory => ListScope::directory(self.listing.prefix.as_str()),
-            Depth::Subtree => ListScope::subtree(self.listing.prefix.as_str()),
-        };
-        scope.within(self.span.clone()).order(self.order)
-    }
-}
 
 /// Why a listing ended.
 enum End {
@@ -524,48 +294,6 @@ enum Applied {
     More,
     /// Nothing: the directory is known whole, whichever listing has brought it, or has gone.
     Whole,
-}
-
-impl State {
-    /// The listing of a directory that is going on, and the time that it shows the store as of. One whose round is over
-    /// is not: it has nothing more to bring, whether its task has come to say so or not.
-    pub(super) fn going_on(&self, directory: Ino) -> Option<(&Arc<ListTask>, Duration)> {
-        let task = self.tasks.get(&directory)?;
-        Some((task, self.tree.as_of(&task.listing)?))
-    }
-
-    /// A listing that is going on and may show, of a directory or of anything below it, what was no longer so at a
-    /// moment: it must be over before the same is listed anew, or it would be believed afterwards.
-    pub(super) fn too_early(&self, prefix: &str, depth: Depth, since: &Since) -> Option<Behind> {
-        let within = |task: &&Arc<ListTask>| match depth {
-            Depth::Directory => task.listing.prefix == prefix,
-            Depth::Subtree => task.listing.prefix.starts_with(prefix),
-        };
-        let early = |task: &&Arc<ListTask>| self.tree.as_of(&task.listing).is_some_and(|as_of| !since.holds(as_of));
-        self.tasks.values().filter(within).find(early).map(|task| task.behind())
-    }
-
-    /// To be called under the lock under which the tree was looked at, so that no page is missed.
-    pub(super) fn signals(&self, task: &ListTask) -> PageSignals {
-        let wide = self.wide_over(&task.listing.prefix).map(|wide| wide.signal.subscribe()).collect();
-        PageSignals { own: task.signal.subscribe(), wide, left: task.left.clone() }
-    }
-
-    /// The wide listings that bring a directory.
-    pub(super) fn wide_over<'s>(&'s self, prefix: &'s str) -> impl Iterator<Item = &'s Arc<ListTask>> {
-        self.wide.iter().filter(move |task| task.covers(prefix))
-    }
-
-    /// The directory may have gone and come back, and be listed anew: only this very listing ends.
-    fn end_task(&mut self, directory: Ino, task: &Arc<ListTask>) {
-        if self.tasks.get(&directory).is_some_and(|current| Arc::ptr_eq(current, task)) {
-            self.tasks.remove(&directory);
-        }
-        self.wide.retain(|wide| !Arc::ptr_eq(wide, task));
-        if let Some(walk) = &task.walk {
-            self.walks.over(&task.listing.prefix, walk.pace.lock().outcome());
-        }
-    }
 }
 
 /// What a page shows, as the tree takes it.

@@ -13,8 +13,8 @@ use futures::future::{BoxFuture, Either, select};
 use futures::{FutureExt, pin_mut};
 use tokio::sync::Semaphore;
 
-use super::listing::{Behind, Joined, PageSignals, Progress, Since};
 use super::probe::Question;
+use super::task::{Behind, Joined, PageSignals, Progress, Since};
 use super::{Entry, Errno, Failure, Names, Shape, State, Tried, Ttl, ms, report};
 use crate::base::{Ino, Key};
 use crate::metrics::Metric;
@@ -137,9 +137,13 @@ impl Names {
     }
 
     /// An entry by its number: no program looks up `.` or `..`, but the kernel does for a handle whose inode it has
-    /// forgotten (`open_by_handle_at`, NFS). ESTALE where the tree has forgotten it too.
+    /// forgotten (`open_by_handle_at`, NFS). ESTALE where the tree has forgotten it too, and no
+    /// directory from an earlier life has it.
     async fn by_number(self: &Arc<Self>, ino: Ino) -> Tried<Entry> {
-        let view = self.state.lock().tree.view(ino, self.clock.elapsed()).ok_or(Failure::ESTALE)?;
+        let view = match self.view(ino) {
+            Some(view) => view,
+            None => self.find_again(ino).await?,
+        };
         // A symlink object may get another number by that.
         if view.shape == Shape::Unresolved && self.resolve(ino).await?.ino != ino {
             return Err(Failure::ESTALE);

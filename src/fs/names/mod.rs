@@ -11,10 +11,12 @@
 //! |---|---|
 //! | `appear` | what a copy has written is made known |
 //! | `changes` | what follows when the store has changed the tree: odd keys, what the kernel forgets |
-//! | `directory` | directory handles |
+//! | `directory` | opening, reading and closing directories |
 //! | `failures` | failures that a program has waited for, which are not waited for twice |
+//! | `handle` | what an open directory is |
 //! | `large` | directories that are too large to be kept, and how that is told |
-//! | `listing` | listings going on |
+//! | `left` | what a listing leaves of a directory that is too large |
+//! | `listing` | listings: begun, joined, applied page after page, ended |
 //! | `lookup` | looking a name up: from the tree, by a listing, or by asking for the name |
 //! | `notifier` | the seam by which the kernel is told what is no longer so |
 //! | `pace` | how far a listing may run ahead of a walk |
@@ -22,7 +24,10 @@
 //! | `rest` | reading a directory that is too large to be kept, page by page |
 //! | `resumed` | directories from an earlier life of the daemon |
 //! | `state` | what the lock guards, and what other wings ask of it |
+//! | `task` | the task of one listing, and what it signals |
+//! | `too_large` | directories that outgrow memory |
 //! | `upkeep` | the background: listing again what is in use, forgetting what is not; refreshes |
+//! | `uses` | which directories have been used since they were last listed |
 //! | `walk` | recognising a program that walks the tree |
 //! | `xattr` | extended attributes |
 
@@ -36,7 +41,9 @@ mod failures;
 mod fresh_tests;
 #[cfg(test)]
 mod given_up_tests;
+mod handle;
 mod large;
+mod left;
 mod listing;
 #[cfg(test)]
 mod listing_tests;
@@ -53,7 +60,10 @@ mod rest;
 mod rest_tests;
 mod resumed;
 mod state;
+mod task;
+mod too_large;
 mod upkeep;
+mod uses;
 mod walk;
 pub(super) mod xattr;
 
@@ -70,10 +80,10 @@ use tokio::sync::Notify;
 pub use self::notifier::Notifier;
 
 use self::changes::OddLog;
-use self::directory::OpenDirectory;
 use self::failures::Failures;
+use self::handle::{OpenDirectory, Resumed};
 use self::rest::Streams;
-use self::resumed::Resumed;
+use self::resumed::Unlisted;
 use self::state::State;
 use super::failure::{Failure, Tried, report, report_of_version};
 use super::lives::Lives;
@@ -123,6 +133,8 @@ pub(super) struct Names {
     streams: Streams,
     /// Directories open from an earlier life that were not read on yet.
     resumed: Mutex<HashMap<DirHandle, Resumed>>,
+    /// Directories that the kernel knows from an earlier life, and that were not listed in this one.
+    unlisted: tokio::sync::Mutex<Unlisted>,
     /// Answers to HEAD by inode number, so by version.
     heads: Mutex<LruCache<Ino, Arc<ObjectMeta>>>,
     /// Tags by inode number, encoded; tags may change without the version, and are then seen late.
@@ -156,6 +168,7 @@ impl Names {
             directories: Mutex::default(),
             streams: Streams::new(),
             resumed: Mutex::default(),
+            unlisted: tokio::sync::Mutex::default(),
             heads: Mutex::new(LruCache::new(REMEMBERED_HEADS)),
             tags: Mutex::new(LruCache::new(REMEMBERED_HEADS)),
             absent: Mutex::new(LruCache::new(REMEMBERED_ABSENT)),

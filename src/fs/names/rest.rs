@@ -14,22 +14,20 @@
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::Arc;
 
 use futures::StreamExt;
 use lru::LruCache;
 use tokio::sync::Mutex;
 
-use super::directory::{OpenDirectory, Reading};
-use super::listing::ListTask;
+use super::left::Left;
 use super::probe::entry_facts;
-use super::{DirEntry, DirHandle, Failure, Names, Room, State, Tried, ms, report};
-use crate::base::{Ino, KeySpan, fnv1a};
-use crate::list::{self, ListScope, Order, Page, Pages, Trust};
+use super::{DirHandle, Failure, Names, Tried, report};
+use crate::base::{Ino, KeySpan};
+use crate::list::{Page, Pages, Trust};
 use crate::metrics::Metric;
-use crate::store::{ListEntry, ObjectKind};
-use crate::tree::{self, Depth, Kind, Nameable, Remainder, Take, Tree, View};
+use crate::store::ListEntry;
+use crate::tree::{Nameable, Tree, View};
 
 /// Handles that have pages on their way. The one that was read longest ago asks anew when it is read on.
 const STREAMS: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
@@ -37,70 +35,40 @@ const STREAMS: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
 /// Places that a handle remembers to go back to.
 const MOST_MARKS: usize = 4096;
 
-/// How often, and for how long each time, a listing waits for the kernel to forget files before its directory counts as
-/// too large.
-const SHED_TRIES: usize = 25;
-const SHED_TIME: Duration = Duration::from_millis(20);
-
 /// Times that one page is asked for anew since the server turned out to keep other rules.
 const MOST_DOUBTS: usize = 8;
-
-/// What a listing that came to the limit has left, once it did.
-pub(super) type LeftSlot = Arc<OnceLock<Arc<Left>>>;
-
-/// What is left of a directory for handles that have read, or will read, the other part from the tree.
-#[derive(Debug)]
-pub(super) struct Left {
-    /// In the order of the keys.
-    spans: Vec<KeySpan>,
-    /// Files of the other part whose name a directory in these spans may still take.
-    undecided: Vec<ListEntry>,
-    /// Components of directories that the other part has, and names of part directories.
-    directories: HashSet<Box<str>>,
-    parts: HashSet<Box<str>>,
-    /// Hashes of names that are left out: those the reader has had.
-    had: HashSet<u64>,
-}
-
-impl Left {
-    fn of(remainder: Remainder) -> Self {
-        let Remainder { spans, undecided, directories, parts } = remainder;
-        let undecided = undecided.into_iter().map(list_entry).collect();
-        Left { spans, undecided, directories, parts, had: HashSet::new() }
-    }
-}
 
 /// What is read of a directory straight from the store, by one handle.
 #[derive(Debug)]
 pub(super) struct Rest {
-    directory: Ino,
-    prefix: String,
-    left: Arc<Left>,
+    pub(super) directory: Ino,
+    pub(super) prefix: String,
+    pub(super) left: Arc<Left>,
     /// The offset of the first entry.
-    base: u64,
-    stretch: Mutex<Stretch>,
+    pub(super) base: u64,
+    pub(super) stretch: Mutex<Stretch>,
 }
 
 /// The page that a handle stands in.
 #[derive(Debug)]
-struct Stretch {
+pub(super) struct Stretch {
     /// Where pages began that were read: every one, or every second, fourth and so on.
-    marks: Vec<Mark>,
+    pub(super) marks: Vec<Mark>,
     marked_every: usize,
     unmarked: usize,
     /// The present page, and the index of its first row.
-    rows: Vec<(Box<str>, View)>,
-    first: u64,
+    pub(super) rows: Vec<(Box<str>, View)>,
+    pub(super) first: u64,
     /// What follows after it.
-    next: Mark,
+    pub(super) next: Mark,
     pages: Option<Pages>,
 }
 
 /// A place between two pages.
 #[derive(Clone, Debug)]
-struct Mark {
+pub(super) struct Mark {
     /// The index of the row that follows.
-    index: u64,
+    pub(super) index: u64,
     /// The span that is being read, and from where on.
     span: usize,
     from: Option<String>,
@@ -123,7 +91,7 @@ enum Line {
 }
 
 impl Mark {
-    fn new(left: &Left) -> Self {
+    pub(super) fn new(left: &Left) -> Self {
         let pending = left.undecided.clone();
         Mark { index: 0, span: 0, from: None, pending, last: None, last_part: None, is_end: false }
     }
@@ -203,7 +171,7 @@ impl Mark {
 }
 
 impl Rest {
-    fn new(directory: Ino, prefix: &str, left: Arc<Left>, base: u64) -> Arc<Self> {
+    pub(super) fn new(directory: Ino, prefix: &str, left: Arc<Left>, base: u64) -> Arc<Self> {
         let stretch = Stretch {
             marks: Vec::new(),
             marked_every: 1,
@@ -217,7 +185,7 @@ impl Rest {
     }
 
     /// All of a directory, but for names of these hashes.
-    fn whole(directory: Ino, prefix: &str, base: u64, had: HashSet<u64>) -> Arc<Self> {
+    pub(super) fn whole(directory: Ino, prefix: &str, base: u64, had: HashSet<u64>) -> Arc<Self> {
         let (directories, parts) = (HashSet::new(), HashSet::new());
         let left = Left { spans: vec![KeySpan::below(prefix)], undecided: Vec::new(), directories, parts, had };
         Rest::new(directory, prefix, Arc::new(left), base)
@@ -251,7 +219,7 @@ impl Rest {
 
 impl Stretch {
     /// Makes the page with this row the present one. False where there is none: the end.
-    async fn find(&mut self, names: &Names, rest: &Rest, index: u64) -> Tried<bool> {
+    pub(super) async fn find(&mut self, names: &Names, rest: &Rest, index: u64) -> Tried<bool> {
         if index < self.first {
             let at = self.marks.partition_point(|mark| mark.index <= index).saturating_sub(1);
             self.next = self.marks.get(at).cloned().unwrap_or_else(|| Mark::new(&rest.left));
@@ -349,7 +317,7 @@ impl Streams {
     }
 
     /// A handle is read.
-    fn used(&self, handle: DirHandle, rest: &Arc<Rest>) {
+    pub(super) fn used(&self, handle: DirHandle, rest: &Arc<Rest>) {
         let pushed_out = self.0.lock().push(handle, rest.clone());
         // One that is being read just now keeps what it has.
         if let Some((_, other)) = pushed_out.filter(|(_, other)| !Arc::ptr_eq(other, rest))
@@ -363,200 +331,7 @@ impl Streams {
         self.0.lock().pop(&handle);
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.0.lock().len()
     }
-}
-
-impl Names {
-    fn pages_of(&self, rest: &Rest, from: &str, span: &KeySpan) -> Pages {
-        let within = KeySpan { from: from.to_owned(), before: span.before.clone() };
-        let scope = ListScope::directory(rest.prefix.as_str()).within(within).order(Order::Key);
-        let given = &self.options.list;
-        let share = self.tuning.stream_requests / self.streams.len().max(1) as u64;
-        let concurrency = given.concurrency.min(u32::try_from(share).unwrap_or(u32::MAX)).max(1);
-        let options = list::Options { concurrency, held_bytes: self.options.metadata_bytes / 2, ..given.clone() };
-        list::pages(self.store.clone(), scope, &options).sharing(self.findings.clone())
-    }
-
-    fn cannot_stream(&self, prefix: &str) -> Failure {
-        let why = format!(
-            "a directory has more names than metadata-memory ({}) holds, and the server lists them in no order: raise \
-             metadata-memory, or list a directory further down",
-            self.limit()
-        );
-        tracing::error!(prefix, "{why}");
-        Failure::failed(why)
-    }
-
-    fn limit(&self) -> String {
-        format!("{} MiB", self.options.metadata_bytes >> 20)
-    }
-
-    /// Whether a listing brings more than memory holds, so that it must end. What nothing refers to is forgotten first.
-    pub(super) async fn outgrows_memory(&self, directory: Ino, task: &ListTask) -> bool {
-        if task.listing.depth == Depth::Directory {
-            let names = self.state.lock().tree.names_in(directory) as u64;
-            if names <= self.tuning.always_held_names {
-                return false;
-            }
-            if self.is_large(names) {
-                return true;
-            }
-        }
-        self.evict().await;
-        for _ in 0..SHED_TRIES {
-            if !self.is_over_budget() || self.notifier.read().is_none() {
-                break;
-            }
-            // What the kernel does not use need not cost this directory its place. It forgets soon, or not at all.
-            self.shed();
-            tokio::time::sleep(SHED_TIME).await;
-            self.evict().await;
-        }
-        self.is_over_budget()
-    }
-
-    /// Whether so many names of one directory are more than memory holds, also where there is nothing else in it.
-    fn is_large(&self, names: u64) -> bool {
-        names * self.tuning.name_bytes > self.options.metadata_bytes / 2
-    }
-
-    /// A listing ends because it brings more than memory holds. What is left of its directory is read straight from the
-    /// store from now on; of a wide listing nothing is.
-    pub(super) fn leave_off(&self, state: &mut State, directory: Ino, task: &ListTask) -> Failure {
-        let prefix = task.listing.prefix.as_str();
-        if task.listing.depth == Depth::Subtree {
-            tracing::warn!(
-                prefix,
-                "what lies below a directory has more names than metadata-memory ({}) holds, so that not all of it can \
-                 be listed anew at once: raise metadata-memory, or refresh a directory further down",
-                self.limit()
-            );
-            return Failure::TOO_LARGE;
-        }
-        if self.findings.trust() == Trust::NoOrder {
-            return self.cannot_stream(prefix);
-        }
-        let (now, names) = (self.clock.elapsed(), state.tree.names_in(directory) as u64);
-        let until = if self.is_large(names) { Duration::MAX } else { now + ms(self.tuning.squeezed_ms) };
-        if state.large.found(directory, now, until) {
-            tracing::warn!(
-                prefix,
-                names,
-                "a directory has more names than metadata-memory ({}) has room for: they are not kept, so that it is \
-                 listed for each program that reads it, and each name that is looked up costs a request or two; raise \
-                 metadata-memory where that is too slow",
-                self.limit()
-            );
-        }
-        if let Some(remainder) = state.tree.leave_off(&task.listing) {
-            let _ = task.left.set(Arc::new(Left::of(remainder)));
-        }
-        Failure::TOO_LARGE
-    }
-
-    /// What an open directory reads straight from the store, where it has come to that. `at` is the offset that it is
-    /// read from: who goes back before it, once the part before was given back, begins with all of the directory anew.
-    pub(super) fn rest_of(&self, directory: &OpenDirectory, at: &mut u64) -> Option<Arc<Rest>> {
-        let mut rest = directory.rest.lock();
-        let (whole_base, order) = (directory.base(), *directory.order.lock());
-        let whole = || Some(Rest::whole(directory.ino, &directory.prefix, whole_base, HashSet::new()));
-        match rest.as_ref() {
-            Some(rest_now) if order.is_none() && *at < rest_now.base => (*rest, *at) = (whole(), whole_base),
-            Some(_) => {}
-            None if order.is_none() => *rest = whole(),
-            None => {
-                let left = directory.signals.as_ref()?.left.get()?;
-                let held = self.state.lock().tree.order_end(order?) as u64;
-                *rest = Some(Rest::new(directory.ino, &directory.prefix, left.clone(), whole_base + held));
-            }
-        }
-        let rest = rest.clone()?;
-        *at = (*at).max(rest.base);
-        Some(rest)
-    }
-
-    /// A handle whose list was made from listings that are not to be believed reads all of the directory straight from
-    /// the store, but for the names that it has had.
-    pub(super) fn read_anew(&self, directory: &OpenDirectory) {
-        let mut rest = directory.rest.lock();
-        let Some(order) = *directory.order.lock() else { return };
-        let mut had = HashSet::new();
-        let mut state = self.state.lock();
-        state.tree.show_entries(order, 0, self.clock.elapsed(), |row| {
-            had.insert(fnv1a(row.name.as_bytes()));
-            Take::Seen
-        });
-        let base = directory.base() + state.tree.order_end(order) as u64;
-        *rest = Some(Rest::whole(directory.ino, &directory.prefix, base, had));
-    }
-
-    /// The part of a directory that a handle has read from the tree is no longer held for its sake.
-    fn give_back(&self, handle: DirHandle, directory: &OpenDirectory) {
-        let mut state = self.state.lock();
-        if let Some(order) = directory.order.lock().take() {
-            state.tree.close_directory(order);
-            self.count_entries(&mut state);
-            if let Some(ledger) = self.lives.ledger() {
-                // What was given is too much to be written down: a later life does not know the handle.
-                ledger.closed(handle.0);
-            }
-        }
-    }
-
-    /// Gives entries straight from the store, until `take` has enough or a page is over.
-    pub(super) async fn give_rest(
-        &self,
-        handle: DirHandle,
-        directory: &OpenDirectory,
-        rest: &Arc<Rest>,
-        reading: &mut Reading,
-        take: &mut (impl FnMut(&DirEntry<'_>) -> Room + Send),
-    ) -> Tried<()> {
-        self.give_back(handle, directory);
-        self.streams.used(handle, rest);
-        let mut stretch = rest.stretch.lock().await;
-        while reading.count == 0 {
-            let index = reading.at - rest.base;
-            if !stretch.find(self, rest, index).await? {
-                self.end_of_rest(rest, &stretch);
-                return Ok(());
-            }
-            let skipped = (index - stretch.first) as usize;
-            for (name, view) in stretch.rows.iter().skip(skipped) {
-                let (next_offset, name) = (reading.at + 1, name.as_bytes());
-                let is_among = |had: &HashSet<u64>| !had.is_empty() && had.contains(&fnv1a(name));
-                if !is_among(&rest.left.had) && !reading.left_out.as_deref().is_some_and(is_among) {
-                    let entry = DirEntry { next_offset, name, attr: self.attr(view), is_held: false };
-                    if take(&entry) == Room::Full {
-                        return Ok(());
-                    }
-                    reading.count += 1;
-                }
-                reading.at = next_offset;
-            }
-        }
-        Ok(())
-    }
-
-    /// A directory that has become small is listed as others are.
-    fn end_of_rest(&self, rest: &Rest, stretch: &Stretch) {
-        let is_whole = rest.left.spans.iter().eq([&KeySpan::below(&rest.prefix)]);
-        if is_whole && stretch.next.index * self.tuning.name_bytes < self.options.metadata_bytes / 4 {
-            self.state.lock().large.is_small(rest.directory);
-        }
-    }
-}
-
-/// What the tree knows of an object, as a listing tells it.
-fn list_entry(object: tree::Object) -> ListEntry {
-    let kind = match object.kind {
-        Kind::Normal => ObjectKind::Normal,
-        Kind::Multipart => ObjectKind::Multipart,
-        Kind::Appendable => ObjectKind::Appendable,
-        Kind::Symlink => ObjectKind::Symlink,
-    };
-    let tree::Object { key, size, etag, mtime, .. } = object;
-    ListEntry { key, size, etag, last_modified: mtime, kind, storage_class: None }
 }

@@ -4,49 +4,74 @@
 //! The new list may have another order, so that its entries get offsets of their own, above all that were given before,
 //! and those that the reader has had are left out.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::try_join_all;
 
 use parking_lot::Mutex;
 
-use super::directory::{OpenDirectory, Opening};
-use super::listing::Since;
+use super::handle::{OpenDirectory, Opening, Resumed};
 use super::state::State;
+use super::task::Since;
 use super::{DirHandle, Failure, Names, Shape, Tried};
 use crate::base::Ino;
 use crate::fs::lives::{PastDirectory, PastFile, PastListing};
+use crate::tree::View;
+
+/// Directories that are listed at once for an entry of which only the number is known.
+const LISTED_AT_ONCE: usize = 8;
 
 /// Offsets of each life begin above this many of the one before.
 const OFFSETS_BITS: u32 = 40;
 
-/// A directory that was being read when the daemon began anew.
-#[derive(Debug)]
-pub(super) struct Resumed {
-    /// The offset of the first entry in this life.
-    pub(super) base: u64,
-    past: PastListing,
-    /// Hashes of the names that are left out: those the reader has had.
-    had: Mutex<Arc<HashSet<u64>>>,
-}
-
-impl Resumed {
-    /// What is left out when it is read on from an offset.
-    pub(super) fn left_out(&self, offset: u64) -> Arc<HashSet<u64>> {
-        let mut had = self.had.lock();
-        if offset < self.base {
-            *had = Arc::new(self.past.before(offset).collect());
-        }
-        had.clone()
-    }
+/// Where an entry may lie whose number a program has kept, as an NFS client does, and that the tree does not know.
+#[derive(Debug, Default)]
+pub(super) struct Unlisted {
+    directories: Vec<Ino>,
+    /// When a listing of them failed last, and how: who has waited for that does not wait for another.
+    failed: Option<(Duration, Failure)>,
 }
 
 impl Names {
+    /// Finds an entry by its number in the directories that the kernel knows from an earlier life, by listing them.
+    /// Each is listed once for all numbers. ESTALE where it is in none.
+    pub(super) async fn find_again(self: &Arc<Self>, ino: Ino) -> Tried<View> {
+        let began = self.clock.elapsed();
+        let mut unlisted = self.unlisted.lock().await;
+        if let Some((_, failure)) = unlisted.failed.as_ref().filter(|(at, _)| *at > began) {
+            return Err(failure.clone());
+        }
+        loop {
+            if let Some(view) = self.view(ino) {
+                return Ok(view);
+            }
+            let behind = unlisted.directories.len().saturating_sub(LISTED_AT_ONCE);
+            let listed = unlisted.directories.split_off(behind);
+            if listed.is_empty() {
+                return Err(Failure::ESTALE);
+            }
+            // Any listing of this life will do.
+            let since = Since::new(Duration::ZERO, None);
+            let ended = try_join_all(listed.iter().map(|&directory| self.list_since(directory, &since))).await;
+            if let Err(failure) = ended {
+                unlisted.directories.extend(listed);
+                unlisted.failed = Some((self.clock.elapsed(), failure.clone()));
+                return Err(failure);
+            }
+        }
+    }
+
     /// Puts back what the kernel knows of directories, and the objects of open files. How many cannot be.
     pub(in crate::fs) fn restore(
         &self,
         directories: HashMap<Ino, PastDirectory>,
         files: &BTreeMap<u64, PastFile>,
     ) -> usize {
+        if let Ok(mut unlisted) = self.unlisted.try_lock() {
+            unlisted.directories = directories.keys().copied().chain([Ino::ROOT]).collect();
+        }
         let mut state = self.state.lock();
         let mut lost = 0;
         for (ino, directory) in directories {

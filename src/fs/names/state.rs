@@ -7,14 +7,14 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::large::LargeDirectories;
-use super::listing::ListTask;
-use super::upkeep::Uses;
+use super::task::{Behind, ListTask, PageSignals, Since};
+use super::uses::Uses;
 use super::walk::Walks;
 use super::{Believed, Failure, Names, Options, Tried, Tuning, View, believed, tree};
 use crate::base::Ino;
 use crate::list::Trust;
 use crate::metrics::Metric;
-use crate::tree::{Object, Tree};
+use crate::tree::{Depth, Object, Tree};
 
 /// What the tree's lock guards.
 pub(super) struct State {
@@ -47,6 +47,48 @@ impl State {
             uses: Uses::new(wake),
             large: LargeDirectories::new(),
             counted: 0,
+        }
+    }
+}
+
+impl State {
+    /// The listing of a directory that is going on, and the time that it shows the store as of. One whose round is over
+    /// is not: it has nothing more to bring, whether its task has come to say so or not.
+    pub(super) fn going_on(&self, directory: Ino) -> Option<(&Arc<ListTask>, Duration)> {
+        let task = self.tasks.get(&directory)?;
+        Some((task, self.tree.as_of(&task.listing)?))
+    }
+
+    /// A listing that is going on and may show, of a directory or of anything below it, what was no longer so at a
+    /// moment: it must be over before the same is listed anew, or it would be believed afterwards.
+    pub(super) fn too_early(&self, prefix: &str, depth: Depth, since: &Since) -> Option<Behind> {
+        let within = |task: &&Arc<ListTask>| match depth {
+            Depth::Directory => task.listing.prefix == prefix,
+            Depth::Subtree => task.listing.prefix.starts_with(prefix),
+        };
+        let early = |task: &&Arc<ListTask>| self.tree.as_of(&task.listing).is_some_and(|as_of| !since.holds(as_of));
+        self.tasks.values().filter(within).find(early).map(|task| task.behind())
+    }
+
+    /// To be called under the lock under which the tree was looked at, so that no page is missed.
+    pub(super) fn signals(&self, task: &ListTask) -> PageSignals {
+        let wide = self.wide_over(&task.listing.prefix).map(|wide| wide.signal.subscribe()).collect();
+        PageSignals { own: task.signal.subscribe(), wide, left: task.left.clone() }
+    }
+
+    /// The wide listings that bring a directory.
+    pub(super) fn wide_over<'s>(&'s self, prefix: &'s str) -> impl Iterator<Item = &'s Arc<ListTask>> {
+        self.wide.iter().filter(move |task| task.covers(prefix))
+    }
+
+    /// The directory may have gone and come back, and be listed anew: only this very listing ends.
+    pub(super) fn end_task(&mut self, directory: Ino, task: &Arc<ListTask>) {
+        if self.tasks.get(&directory).is_some_and(|current| Arc::ptr_eq(current, task)) {
+            self.tasks.remove(&directory);
+        }
+        self.wide.retain(|wide| !Arc::ptr_eq(wide, task));
+        if let Some(walk) = &task.walk {
+            self.walks.over(&task.listing.prefix, walk.pace.lock().outcome());
         }
     }
 }

@@ -1,0 +1,45 @@
+//! What a listing leaves of a directory that is too large to be held.
+
+use std::collections::HashSet;
+use std::sync::{Arc, OnceLock};
+
+use crate::base::KeySpan;
+use crate::store::{ListEntry, ObjectKind};
+use crate::tree::{self, Kind, Remainder};
+
+/// What a listing that came to the limit has left, once it did.
+pub(super) type LeftSlot = Arc<OnceLock<Arc<Left>>>;
+
+/// What is left of a directory for handles that have read, or will read, the other part from the tree.
+#[derive(Debug)]
+pub(super) struct Left {
+    /// In the order of the keys.
+    pub(super) spans: Vec<KeySpan>,
+    /// Files of the other part whose name a directory in these spans may still take.
+    pub(super) undecided: Vec<ListEntry>,
+    /// Components of directories that the other part has, and names of part directories.
+    pub(super) directories: HashSet<Box<str>>,
+    pub(super) parts: HashSet<Box<str>>,
+    /// Hashes of names that are left out: those the reader has had.
+    pub(super) had: HashSet<u64>,
+}
+
+impl Left {
+    pub(super) fn of(remainder: Remainder) -> Self {
+        let Remainder { spans, undecided, directories, parts } = remainder;
+        let undecided = undecided.into_iter().map(list_entry).collect();
+        Left { spans, undecided, directories, parts, had: HashSet::new() }
+    }
+}
+
+/// What the tree knows of an object, as a listing tells it.
+fn list_entry(object: tree::Object) -> ListEntry {
+    let kind = match object.kind {
+        Kind::Normal => ObjectKind::Normal,
+        Kind::Multipart => ObjectKind::Multipart,
+        Kind::Appendable => ObjectKind::Appendable,
+        Kind::Symlink => ObjectKind::Symlink,
+    };
+    let tree::Object { key, size, etag, mtime, .. } = object;
+    ListEntry { key, size, etag, last_modified: mtime, kind, storage_class: None }
+}
