@@ -68,6 +68,8 @@ mod follow;
 mod follow_tests;
 mod inode;
 mod integrity;
+#[cfg(test)]
+mod judge_tests;
 mod layout;
 mod marks;
 mod mode;
