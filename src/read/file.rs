@@ -54,6 +54,7 @@ impl Reader {
             inode
         };
         self.credit.settle(inode.object.ino);
+        inode.opened(self.file_uses.of(&inode.object, &self.tuning));
         let is_planned = self.opened(&inode.object);
         if inode.prefetch.is(Prefetch::Open) && !is_planned && !inode.object.archived {
             self.want_whole(&inode, Why::Opened);
@@ -205,6 +206,7 @@ impl Drop for File {
             }
             self.inode.close()
         };
+        self.reader.file_uses.closed(&self.inode.object, closed.asked_bytes);
         closed.gone.iter().for_each(|part| part.drop_out());
         drop(closed.gone);
         self.place(closed.kept, Place::Recent);

@@ -22,6 +22,7 @@ pub(super) use checked::{Arrival, Evidence};
 
 use super::budget::{Budget, Grant, Priority};
 use super::failures::Failures;
+use super::heads::{self, FileUse};
 use super::integrity::Checksums;
 use super::layout::Format;
 use super::marks::Marks;
@@ -31,6 +32,7 @@ use super::options::{MemoryCache, Options, Prefetch, Verify};
 use super::part::{Origin, Part, Place};
 use super::planner;
 use super::pool::capacity_for;
+use super::stream::Proof;
 use super::streams::{Bounds, Fetch, Plan, Streams};
 use super::tuning::Tuning;
 use super::whole::Whole;
@@ -71,6 +73,8 @@ pub(super) struct Inode {
     /// What is fetched before it is asked for.
     pub(super) prefetch: Mode,
     prefetch_parts: Option<usize>,
+    /// How much a reader must have asked for before more is fetched ahead of it, in bytes.
+    threshold_bytes: u64,
     verify: Verify,
     keep: MemoryCache,
     /// What its header would be like, if it is a model.
@@ -154,10 +158,11 @@ impl Inode {
         let max_part_bytes = part_bytes.max(1).next_multiple_of(super::stream::GRAIN_BYTES);
         let small_bytes = tuning.small_object_bytes.min(max_part_bytes);
         let format = Format::of(object.key.as_str());
-        let first_window_bytes = if format.is_some() { tuning.model_head_bytes } else { u64::MAX };
-        let (size, part_bytes, proof_bytes) = (object.size, max_part_bytes, options.prefetch_threshold);
+        let (size, part_bytes, run_bytes) = (object.size, max_part_bytes, options.prefetch_threshold);
+        let opening_bytes = heads::opening_bytes(&object, part_bytes, run_bytes, FileUse::Unknown, tuning);
         let tuning = tuning.clone();
-        let bounds = Bounds { size, part_bytes, proof_bytes, small_bytes, first_window_bytes, tuning: tuning.clone() };
+        let bounds =
+            Bounds { size, part_bytes, proof: Proof { run_bytes, opening_bytes }, small_bytes, tuning: tuning.clone() };
         let may_be_swept = object.size <= options.memory_limit / 2;
         let state = State {
             parts: BTreeMap::new(),
@@ -181,6 +186,7 @@ impl Inode {
             max_part_bytes,
             prefetch: Mode::new(prefetch),
             prefetch_parts: options.prefetch_parts,
+            threshold_bytes: options.prefetch_threshold,
             verify: options.verify,
             keep: options.memory_cache,
             format,
@@ -204,6 +210,13 @@ impl Inode {
     /// Whether it waits for a turn for this reason.
     pub(super) fn seat(&self, why: Why) -> &Seat {
         &self.seats[why as usize]
+    }
+
+    /// A program has opened it, where other files were read like this.
+    pub(super) fn opened(&self, file_use: FileUse) {
+        let opening_bytes =
+            heads::opening_bytes(&self.object, self.max_part_bytes, self.threshold_bytes, file_use, &self.tuning);
+        self.state.lock().streams.open_from(opening_bytes);
     }
 
     /// Takes in a read and says how to fetch what it misses.
@@ -362,6 +375,7 @@ impl Inode {
     /// those that a recorded load says will be wanted.
     pub(super) fn close(&self) -> Closed {
         let mut state = self.state.lock();
+        let asked_bytes = state.asked_bytes;
         state.streams.retire(0);
         state.goals.end_with_readers();
         (state.asked_bytes, state.swept_bytes) = (0, 0);
@@ -376,7 +390,7 @@ impl Inode {
         };
         let gone: Vec<_> = parts.extract_if(.., |_, part| !is_kept(part)).map(|(_, part)| part).collect();
         let is_new = |part: &&Arc<Part>| part.is_complete() && !part.is_placed.load(Ordering::Relaxed);
-        Closed { kept: parts.values().filter(is_new).cloned().collect(), gone }
+        Closed { kept: parts.values().filter(is_new).cloned().collect(), gone, asked_bytes }
     }
 
     /// Whether no part is held.
@@ -401,6 +415,8 @@ pub(super) struct Closed {
     pub(super) kept: Vec<Arc<Part>>,
     /// Parts to be dropped, outside of all locks: giving memory back to the system takes milliseconds.
     pub(super) gone: Vec<Arc<Part>>,
+    /// Bytes asked for since it was opened.
+    pub(super) asked_bytes: u64,
 }
 
 /// What to do with a part after bytes of it were handed out.

@@ -19,6 +19,7 @@
 //! | `inode/asked` | what was asked for by name, and what is held |
 //! | `inode/checked` | what has come, compared with the checksum |
 //! | `stream`, `streams` | what one sequential reader has shown; which reader a read belongs to |
+//! | `heads` | whether the first read of a file opens a window |
 //! | `layout`, `tensors` | where the tensors of a model lie; what that promises of its reader |
 //! | `planner` | how gaps are cut into GETs |
 //! | `why` | the reasons to fetch early, in one table; goals and seats |
@@ -66,6 +67,7 @@ mod file;
 mod follow;
 #[cfg(test)]
 mod follow_tests;
+mod heads;
 mod inode;
 mod integrity;
 #[cfg(test)]

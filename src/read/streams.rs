@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::stream::{GRAIN_BYTES, Stream};
+use super::stream::{GRAIN_BYTES, Proof, Stream};
 use super::tensors::Tensors;
 use super::tuning::Tuning;
 use crate::base::ByteRange;
@@ -64,12 +64,10 @@ pub(super) struct Bounds {
     pub(super) size: u64,
     /// The largest GET, in bytes.
     pub(super) part_bytes: u64,
-    /// How much a reader must have asked for before it is fetched ahead of it, in bytes.
-    pub(super) proof_bytes: u64,
+    /// How much a reader must have asked for before it is fetched ahead of it.
+    pub(super) proof: Proof,
     /// Objects up to this size are fetched whole by their first read, in bytes.
     pub(super) small_bytes: u64,
-    /// The largest window that the first read at the head of the object opens, in bytes.
-    pub(super) first_window_bytes: u64,
     pub(super) tuning: Arc<Tuning>,
 }
 
@@ -91,6 +89,11 @@ impl Streams {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.streams.len()
+    }
+
+    /// From this length on, in bytes, a first read at the head of the object opens a window by itself.
+    pub(super) fn open_from(&mut self, opening_bytes: u64) {
+        self.bounds.proof.opening_bytes = opening_bytes;
     }
 
     /// The object is a model file, and these are its tensors, in order.
@@ -140,7 +143,7 @@ impl Streams {
 
     fn begin(&mut self, read: ByteRange) -> (usize, Option<ByteRange>) {
         if (self.streams.len() as u64) < self.bounds.tuning.streams {
-            self.streams.push(Stream::new(read, self.bounds.proof_bytes));
+            self.streams.push(Stream::new(read, self.bounds.proof));
             return (self.streams.len() - 1, None);
         }
         // Streams that never proved anything go first: a thousand random reads must not push out the one reader that
@@ -148,7 +151,7 @@ impl Streams {
         let worth = |stream: &Stream| (stream.is_proven(&self.bounds.tuning), stream.used);
         // The table is full, hence not empty.
         let index = (0..self.streams.len()).min_by_key(|&i| worth(&self.streams[i])).unwrap_or(0);
-        let gone = std::mem::replace(&mut self.streams[index], Stream::new(read, self.bounds.proof_bytes));
+        let gone = std::mem::replace(&mut self.streams[index], Stream::new(read, self.bounds.proof));
         (index, Some(gone.ahead()))
     }
 
@@ -156,10 +159,7 @@ impl Streams {
     pub(super) fn wanted(&self, most: Most) -> Vec<Wanted> {
         let tuning = &*self.bounds.tuning;
         let wanted = |(stream, s): (usize, &Stream)| {
-            let window_bytes = s.window_bytes(tuning).min(most.allowed_bytes).min(match s.is_proven(tuning) {
-                true => u64::MAX,
-                false => self.bounds.first_window_bytes,
-            });
+            let window_bytes = s.window_bytes(tuning).min(most.allowed_bytes);
             let end = s.position().saturating_add(window_bytes.min(most.worth_bytes)).min(self.end_before(s));
             (s.frontier < end).then(|| Wanted {
                 stream,
@@ -223,8 +223,8 @@ mod tests {
     const MOST: Most = Most { allowed_bytes: 256 * MIB, worth_bytes: u64::MAX };
 
     fn bounds(size: u64) -> Bounds {
-        let (part_bytes, small_bytes, first_window_bytes) = (8 * MIB, MIB, u64::MAX);
-        Bounds { size, part_bytes, proof_bytes: MIB / 8, small_bytes, first_window_bytes, tuning: Arc::default() }
+        let proof = Proof { run_bytes: MIB / 8, opening_bytes: MIB / 8 };
+        Bounds { size, part_bytes: 8 * MIB, proof, small_bytes: MIB, tuning: Arc::default() }
     }
 
     /// The GETs that a pattern of reads leads to: what each read makes go out, in KiB, with every GET answered at once.
@@ -315,7 +315,10 @@ mod tests {
     #[test]
     fn nothing_is_fetched_ahead_before_the_threshold() {
         let ahead = |proof_bytes: u64, reads: u64| {
-            let mut streams = Streams::new(Bounds { proof_bytes, ..bounds(1 << 30) });
+            let mut streams = Streams::new(Bounds {
+                proof: Proof { run_bytes: proof_bytes, opening_bytes: proof_bytes },
+                ..bounds(1 << 30)
+            });
             for i in 0..reads {
                 streams.observe(ByteRange::at(i * MIB, MIB));
             }

@@ -50,6 +50,16 @@ tuning! {
     /// The first read at the head of an object fetches so many bytes at least: headers lie there, and a GET of 128 KiB
     /// takes no longer than one of 4.
     head_fetch_bytes = 128 * KIB;
+    /// A first read at the head that may begin a stream fetches so many bytes, in one GET: the next reads of a stream
+    /// find them, and where it was a header, no more was lost.
+    head_guess_bytes = MIB;
+    /// From this length on, in bytes, a first read at the head opens a window by itself: programs that look at headers
+    /// ask for 128 KiB (the block size that files show), which the kernel's readahead doubles; those that copy files
+    /// ask for 256 KiB and more, which it doubles too.
+    opening_read_bytes = 512 * KIB;
+    /// So many files of a directory, one after the other, must have been read alike before the next one is expected to
+    /// be: read whole, or looked into. Two may be chance. Chosen, not measured.
+    files_alike = 3;
     /// A run that began below this offset, in bytes, began at the head, where nearly every program reads on.
     head_bytes = MIB;
     /// The first window at the head, in bytes: 16 GETs of 1 MiB, so that the first megabytes arrive side by side.
@@ -104,8 +114,6 @@ tuning! {
 
     // ---- models (`inode`, `tensors`) ----
 
-    /// The window that the first read of a model opens, in bytes: it is for the header, which says more than any guess.
-    model_head_bytes = 2 * MIB;
     /// Where all of a model is likely to be wanted, so many times what was asked for is fetched at most, so that a
     /// program that looks at a few tensors costs a few tensors. Chosen, not measured.
     sweep_growth = 8;

@@ -72,14 +72,14 @@ pub(super) fn rows_by_mapping() -> Trace {
 /// `open(name, "rb").read(8)` of 16 files in Python, whose buffer is 128 KiB, which the kernel doubles.
 pub(super) fn headers_by_python() -> Trace {
     let mut trace = Trace::new(files(16, "data-#.bin", 64 * MIB));
-    (0..16).for_each(|file| drop(trace.session(file, [ByteRange::new(0, 256 * KIB)])));
+    (0..16).for_each(|file| trace.session(file, [ByteRange::new(0, 256 * KIB)]));
     trace
 }
 
 /// The same in a program that reads past the page cache.
 pub(super) fn headers_past_the_cache() -> Trace {
     let mut trace = Trace::new(files(16, "data-#.bin", 64 * MIB));
-    (0..16).for_each(|file| drop(trace.session(file, [ByteRange::new(0, 128 * KIB)])));
+    (0..16).for_each(|file| trace.session(file, [ByteRange::new(0, 128 * KIB)]));
     trace
 }
 
@@ -87,14 +87,14 @@ pub(super) fn headers_past_the_cache() -> Trace {
 pub(super) fn headers_of_models() -> Trace {
     let models = (0..16).map(|index| model(&format!("model-{index}.safetensors"), 16, 4 * MIB).0);
     let mut trace = Trace::new(models.collect());
-    (0..16).for_each(|file| drop(trace.session(file, [ByteRange::new(0, MIB)])));
+    (0..16).for_each(|file| trace.session(file, [ByteRange::new(0, MIB)]));
     trace
 }
 
 /// `dd bs=512 count=1 iflag=direct`, five times.
 pub(super) fn one_sector_five_times() -> Trace {
     let mut trace = one("disk.img", 64 * MIB);
-    (0..5).for_each(|_| drop(trace.session(0, [ByteRange::new(0, 512)])));
+    (0..5).for_each(|_| trace.session(0, [ByteRange::new(0, 512)]));
     trace
 }
 
@@ -122,7 +122,7 @@ pub(super) fn samples_by_one_descriptor() -> Trace {
 /// `mosaicml-streaming`: the same, and each sample opens the file and closes it.
 pub(super) fn samples_by_opens() -> Trace {
     let mut trace = one("samples.bin", 64 * MIB);
-    in_order(ByteRange::new(0, 64 * MIB), 100_000).for_each(|sample| drop(trace.session(0, [sample])));
+    in_order(ByteRange::new(0, 64 * MIB), 100_000).for_each(|sample| trace.session(0, [sample]));
     trace
 }
 
@@ -148,7 +148,7 @@ pub(super) fn names_of_a_tar() -> Trace {
 /// `webdataset`, twice: eight tars one after the other, through large buffers.
 pub(super) fn webdataset_twice() -> Trace {
     let mut trace = Trace::new(files(8, "train-#.tar", 24 * MIB));
-    (0..8).for_each(|file| drop(trace.session(file, in_order(ByteRange::new(0, 24 * MIB), MIB))));
+    (0..8).for_each(|file| trace.session(file, in_order(ByteRange::new(0, 24 * MIB), MIB)));
     trace.twice()
 }
 
@@ -156,7 +156,7 @@ pub(super) fn webdataset_twice() -> Trace {
 pub(super) fn columns_of_small_parquets() -> Trace {
     let mut trace = Trace::new(files(200, "part-#.parquet", 1_000_000));
     let reads = [ByteRange::new(934_464, 1_000_000), ByteRange::at(409_600, 122_880)];
-    (0..200).for_each(|file| drop(trace.session(file, reads)));
+    (0..200).for_each(|file| trace.session(file, reads));
     trace
 }
 
@@ -203,7 +203,7 @@ pub(super) fn film_with_its_index_at_the_end() -> Trace {
 /// `zarr`: 64 chunks of 512 KiB, a file each.
 pub(super) fn chunks_of_zarr() -> Trace {
     let mut trace = Trace::new(files(64, "0.#", 512 * KIB));
-    (0..64).for_each(|file| drop(trace.session(file, [ByteRange::new(0, 512 * KIB)])));
+    (0..64).for_each(|file| trace.session(file, [ByteRange::new(0, 512 * KIB)]));
     trace
 }
 
@@ -239,7 +239,8 @@ fn load(count: u64, tensor_bytes: u64, wanted: impl Fn(&mut Vec<ByteRange>)) -> 
     let mut mapping = Mapping::new(file.size);
     let mut trace = Trace::new(vec![file]);
     let header = mapping.touch(ByteRange::new(0, 8));
-    trace.act(Act::Open(0)).reads(0, header);
+    trace.act(Act::Open(0));
+    trace.reads(0, header);
     for tensor in tensors {
         let faults = in_order(tensor, 64 * KIB).flat_map(|bytes| mapping.touch(bytes)).collect::<Vec<_>>();
         trace.reads(0, faults);

@@ -45,21 +45,19 @@ impl Trace {
         Trace { files, threads: vec![Vec::new()] }
     }
 
-    pub(super) fn act(&mut self, act: Act) -> &mut Self {
+    pub(super) fn act(&mut self, act: Act) {
         self.threads.last_mut().unwrap().push(act);
-        self
     }
 
     /// Opens a file, reads these ranges and closes it.
-    pub(super) fn session(&mut self, file: usize, reads: impl IntoIterator<Item = ByteRange>) -> &mut Self {
+    pub(super) fn session(&mut self, file: usize, reads: impl IntoIterator<Item = ByteRange>) {
         self.act(Act::Open(file));
         self.reads(file, reads);
-        self.act(Act::Close(file))
+        self.act(Act::Close(file));
     }
 
-    pub(super) fn reads(&mut self, file: usize, reads: impl IntoIterator<Item = ByteRange>) -> &mut Self {
-        reads.into_iter().for_each(|read| drop(self.act(Act::Read(file, read))));
-        self
+    pub(super) fn reads(&mut self, file: usize, reads: impl IntoIterator<Item = ByteRange>) {
+        reads.into_iter().for_each(|read| self.act(Act::Read(file, read)));
     }
 
     /// The same program once more, after the first time.
