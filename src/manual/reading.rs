@@ -16,9 +16,9 @@
 //! # Windows
 //!
 //! - The first read of a file, at its head and of 512 KiB or more, starts 16 MiB in GETs of 1 MiB side by side: programs
-//!   that copy read so. One of 128 KiB up to that is what Python and stdio ask for to look at a header; it brings 1 MiB in
-//!   one GET, and only the second read shows a stream. That costs a stream of such reads one round trip, and saves 15 GETs
-//!   and 15 MiB for each header. What was read of the last three files of the directory decides too: where they were read
+//!   that copy read so. One of 128 KiB up to that is what Python and stdio ask for to look at a header; it brings 512 KiB
+//!   in one GET, and only the second read shows a stream. That costs a stream of such reads one round trip, and saves 15
+//!   GETs and 15 MiB for each header. What was read of the last three files of the directory decides too: where they were read
 //!   whole, 128 KiB are enough, and where less than half of each was, no first read is.
 //! - From the second read on, the window is 32 times what was read, up to 256 MiB: after 8 MiB the pipe is full.
 //! - A smaller first read (a header) fetches 128 KiB; at 20 ms to the first byte that costs no more time than 4 KiB.
@@ -162,9 +162,13 @@
 //! the excess is bounded by the reads in flight. Windows, first windows and files opened ahead are refused in this
 //! order, the last first.
 //!
-//! What has been read stays, also after the last close, until the memory is wanted: a file that was read and fits is
-//! read again without a request. The least recently used bytes go first; bytes fetched ahead of a reader that has been
-//! quiet for a second go when a live reader's window needs the room. An object listed without an ETag is not kept
+//! What has come stays, also after the last close, until the memory is wanted: a file that was read and fits is read
+//! again without a request. Bytes that no program has read go first, then the least recently used ones; bytes fetched
+//! ahead of a reader that has been quiet for a second go when a live reader's window needs the room.
+//!
+//! Streams stay with the bytes. A program that opens a file, reads 100 KB and closes it, again and again and in order, is
+//! one stream: what was on its way at the first close was called off, but once a reader has come back to where it was,
+//! its window lives on while the file is closed, and grows when it is read. Bytes that are read again prove nothing. An object listed without an ETag is not kept
 //! after its last close, since nothing would tell another version from it.
 //!
 //! # Files that the kernel reads by itself

@@ -37,7 +37,8 @@ impl fmt::Debug for File {
 }
 
 impl Reader {
-    /// Opens an object. Handles of one inode share their buffers; the last one to go calls off what is on its way.
+    /// Opens an object. Handles of one inode share their buffers and streams, which outlive them while some byte of the
+    /// object is held; the last one to go calls off what would come in vain.
     pub fn open(self: &Arc<Self>, object: Object) -> File {
         let inode = {
             let mut inodes = self.inodes.lock();
@@ -210,6 +211,7 @@ impl Drop for File {
         closed.gone.iter().for_each(|part| part.drop_out());
         drop(closed.gone);
         self.place(closed.kept, Place::Recent);
+        self.place(closed.unread, Place::Coldest);
         self.reader.forget_if_unused(&self.inode);
         self.reader.pump();
     }

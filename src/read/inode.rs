@@ -32,7 +32,7 @@ use super::options::{MemoryCache, Options, Prefetch, Verify};
 use super::part::{Origin, Part, Place};
 use super::planner;
 use super::pool::capacity_for;
-use super::stream::Proof;
+use super::stream::{Again, Proof};
 use super::streams::{Bounds, Fetch, Plan, Streams};
 use super::tuning::Tuning;
 use super::whole::Whole;
@@ -226,7 +226,8 @@ impl Inode {
         }
         let mut state = self.state.lock();
         state.asked_bytes += read.len();
-        let plan = state.streams.observe(read);
+        let again = if state.was_handed_out(read) { Again::Yes } else { Again::No };
+        let plan = state.streams.observe(read, again);
         // What does not fit would push itself out before it is read.
         Plan { wants_all: plan.wants_all && self.may_be_swept && !state.goals.had_whole(), ..plan }
     }
@@ -325,10 +326,11 @@ impl Inode {
         let state = self.state.lock();
         let is_guess = part.is_ahead() && !part.is_touched() && !part.was_waited_for();
         let is_closed = self.handles.load(Ordering::Relaxed) == 0;
-        if is_planned(&state.goals, part) && (is_guess || is_closed) {
+        if is_closed && !is_guess || is_planned(&state.goals, part) && (is_guess || is_closed) {
             return Some(Place::Recent);
         }
-        if !is_guess || state.goals.want_whole() || state.streams.covers(part.range) {
+        let is_awaited = state.goals.want_whole() || state.streams.covers(part.range);
+        if !is_guess || is_awaited && !is_closed {
             return None;
         }
         Some(if state.goals.of(Why::Expected) == Goal::None { Place::Coldest } else { Place::Recent })
@@ -371,26 +373,47 @@ impl Inode {
         }
     }
 
-    /// The last handle is gone: GETs on their way are called off, and bytes that no program read are let go, but for
-    /// those that a recorded load says will be wanted.
+    /// The last handle is gone. Streams and what has come stay for the next one; of what is on its way, that which would
+    /// be in vain is called off.
     pub(super) fn close(&self) -> Closed {
         let mut state = self.state.lock();
         let asked_bytes = state.asked_bytes;
-        state.streams.retire(0);
         state.goals.end_with_readers();
         (state.asked_bytes, state.swept_bytes) = (0, 0);
         // Without a tag in the listing the next open may mean another version under the same inode number.
         let is_unsafe = state.broken.is_some() || self.object.etag.is_none();
-        let State { parts, goals, .. } = &mut *state;
-        let is_kept = |part: &Part| match part.is_touched() {
-            _ if is_unsafe => false,
-            true if self.keep == MemoryCache::Off => false,
-            true => part.is_complete() || is_planned(goals, part),
-            false => is_planned(goals, part),
+        let State { parts, goals, streams, .. } = &mut *state;
+        let stays = |part: &Part| {
+            let is_planned = is_planned(goals, part);
+            match self.keep {
+                _ if is_unsafe => false,
+                MemoryCache::Off => is_planned && !part.is_touched(),
+                MemoryCache::Auto => is_planned || self.outlives_close(part, streams),
+            }
         };
-        let gone: Vec<_> = parts.extract_if(.., |_, part| !is_kept(part)).map(|(_, part)| part).collect();
+        let gone: Vec<_> = parts.extract_if(.., |_, part| !stays(part)).map(|(_, part)| part).collect();
+        streams.leave();
         let is_new = |part: &&Arc<Part>| part.is_complete() && !part.is_placed.load(Ordering::Relaxed);
-        Closed { kept: parts.values().filter(is_new).cloned().collect(), gone, asked_bytes }
+        let is_worthy = |part: &Arc<Part>| part.is_touched() || !part.is_ahead() || is_planned(goals, part);
+        let (kept, unread) = parts.values().filter(is_new).cloned().partition(is_worthy);
+        Closed { kept, unread, gone, asked_bytes }
+    }
+
+    /// Whether a part is worth having, or waiting for, after the last handle was closed.
+    fn outlives_close(&self, part: &Part, streams: &Streams) -> bool {
+        match part.origin {
+            // Giving up a GET that is nearly through costs a connection.
+            Origin::Demand if part.is_running() => {
+                let is_nearly_through = part.missing_bytes() <= self.tuning.finished_after_close_bytes;
+                is_nearly_through || streams.will_return_to(part.range)
+            }
+            Origin::Demand => part.is_complete(),
+            Origin::Ahead(_) if part.is_touched() && part.is_complete() => true,
+            Origin::Ahead(Why::Window) if part.is_running() => streams.will_return_to(part.range),
+            Origin::Ahead(Why::Window | Why::Model) => part.is_complete(),
+            // They were to be there for a reader that has come and gone.
+            Origin::Ahead(_) => false,
+        }
     }
 
     /// Whether no part is held.
@@ -413,6 +436,8 @@ fn is_planned(goals: &Goals, part: &Part) -> bool {
 pub(super) struct Closed {
     /// Parts that stay for the next open, and are not among those that may be given up yet.
     pub(super) kept: Vec<Arc<Part>>,
+    /// Of these, those that no program has read, and that nothing says will be.
+    pub(super) unread: Vec<Arc<Part>>,
     /// Parts to be dropped, outside of all locks: giving memory back to the system takes milliseconds.
     pub(super) gone: Vec<Arc<Part>>,
     /// Bytes asked for since it was opened.
@@ -433,6 +458,19 @@ impl State {
         let part = Part::new(range, origin, grant.budget().metrics());
         self.parts.insert(range.start, part.clone());
         FetchOrder { part, grant }
+    }
+
+    /// Whether all bytes of a read are held and were handed out before.
+    fn was_handed_out(&self, read: ByteRange) -> bool {
+        let mut at = read.start;
+        while at < read.end {
+            let Some((_, part)) = self.parts.range(..=at).next_back() else { return false };
+            if part.range.end <= at || !part.was_handed_out(read.intersect(part.range)) {
+                return false;
+            }
+            at = part.range.end;
+        }
+        true
     }
 
     fn part_at(&self, at: u64) -> Option<Arc<Part>> {

@@ -30,6 +30,10 @@ pub(super) struct Stream {
     pub(super) frontier: u64,
     /// Up to here all is wanted, by what the object says of itself.
     promised: u64,
+    /// Whether all descriptors of the object were closed since it was last read from, and how often it went on after
+    /// that.
+    is_left: bool,
+    returns: u64,
     /// When it was last read from, counted in reads of the inode.
     pub(super) used: u64,
 }
@@ -41,6 +45,13 @@ pub(super) struct Proof {
     pub(super) run_bytes: u64,
     /// In its first read, at the head of the object, if that is to be enough.
     pub(super) opening_bytes: u64,
+}
+
+/// Whether all bytes of a read were handed out before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Again {
+    Yes,
+    No,
 }
 
 /// Whether a read carried a stream on.
@@ -65,6 +76,8 @@ impl Stream {
             lap_seen: read.len(),
             frontier: read.end,
             promised: 0,
+            is_left: false,
+            returns: 0,
             used: 0,
         }
     }
@@ -79,6 +92,10 @@ impl Stream {
     /// Out-of-order requests, small skips and small steps back: a proven stream allows for the whole flight of
     /// requests that the kernel or an asynchronous program keeps, a young one for a few reads of its own size.
     fn slack(&self, read_bytes: u64, tuning: &Tuning) -> u64 {
+        if self.is_left {
+            // Nothing is on its way: who comes back goes on where it was, or has other plans.
+            return read_bytes;
+        }
         match self.window_bytes(tuning) {
             0 => 4 * read_bytes,
             // Not `clamp`: a request may be as large as the kernel is told that it may be, 16 MiB and more.
@@ -86,13 +103,17 @@ impl Stream {
         }
     }
 
-    /// Takes in a read that [`Stream::distance`] accepted.
-    pub(super) fn follow(&mut self, read: ByteRange, tuning: &Tuning) -> Course {
+    /// Takes in a read that [`Stream::distance`] accepted. Bytes that are read `again` prove nothing where they do not
+    /// lead on.
+    pub(super) fn follow(&mut self, read: ByteRange, again: Again, tuning: &Tuning) -> Course {
+        if again == Again::Yes && read.end <= self.position {
+            return Course::Sequential;
+        }
         self.start = self.start.min(read.start);
         self.lap_start = self.lap_start.min(read.start);
         self.position = self.position.max(read.end);
         self.frontier = self.frontier.max(self.position);
-        // Bytes that are read again prove nothing.
+        // Nor do they where that was not seen.
         let seen = (self.seen + read.len()).min(self.position - self.start);
         self.reads += u64::from(seen > self.seen);
         self.seen = seen;
@@ -112,6 +133,24 @@ impl Stream {
     /// All bytes up to `end` will be read.
     pub(super) fn promise(&mut self, end: u64) {
         self.promised = end;
+    }
+
+    /// All descriptors of the object were closed. What is called off then must be looked for again.
+    pub(super) fn leave(&mut self) {
+        self.is_left = true;
+        if !self.outlives_closes() {
+            self.frontier = self.position;
+        }
+    }
+
+    /// It is read from again.
+    pub(super) fn return_if_left(&mut self) {
+        self.returns += u64::from(std::mem::take(&mut self.is_left));
+    }
+
+    /// Whether it belongs to a program that closes the object after each of its reads.
+    pub(super) fn outlives_closes(&self) -> bool {
+        self.returns > 0
     }
 
     /// How many bytes past the position are worth having; 0 while nothing is proved.
@@ -199,7 +238,7 @@ mod tests {
             for index in 1..40 {
                 let read = ByteRange::at(index * len, len);
                 assert_eq!(stream.distance(read, tuning), Some(0), "{len} bytes");
-                assert_eq!(stream.follow(read, tuning), Course::Sequential, "{len} bytes");
+                assert_eq!(stream.follow(read, Again::No, tuning), Course::Sequential, "{len} bytes");
                 // Two requests that overtook each other are still of the stream.
                 assert!(stream.distance(ByteRange::at((index - 1) * len, len), tuning).is_some(), "{len} bytes");
             }
@@ -215,7 +254,7 @@ mod tests {
             let mut stream = Stream::new(within(&reads[0]), Proof { run_bytes: proof, opening_bytes: proof });
             for read in reads.iter().map(within) {
                 if stream.distance(read, tuning).is_some() {
-                    stream.follow(read, tuning);
+                    stream.follow(read, Again::No, tuning);
                 }
                 let window = stream.window_bytes(tuning);
                 prop_assert!(Stream::part_bytes(window, 8 * MIB, tuning) <= 8 * MIB);

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::stream::{GRAIN_BYTES, Proof, Stream};
+use super::stream::{Again, GRAIN_BYTES, Proof, Stream};
 use super::tensors::Tensors;
 use super::tuning::Tuning;
 use crate::base::ByteRange;
@@ -102,19 +102,20 @@ impl Streams {
     }
 
     /// Takes in a read, not empty and within the object, and says how to fetch what it misses.
-    pub(super) fn observe(&mut self, read: ByteRange) -> Plan {
+    pub(super) fn observe(&mut self, read: ByteRange, again: Again) -> Plan {
         self.reads += 1;
         let tuning = &*self.bounds.tuning;
         let closest =
             self.streams.iter().enumerate().filter_map(|(i, s)| s.distance(read, tuning).map(|d| (d, i))).min();
         let (index, abandoned) = match closest {
-            Some((_, index)) => (index, self.follow(index, read)),
+            Some((_, index)) => (index, self.follow(index, read, again)),
             None => self.begin(read),
         };
         let tuning = &*self.bounds.tuning;
         let promised = self.tensors.observe(read, tuning);
         let stream = &mut self.streams[index];
         stream.used = self.reads;
+        stream.return_if_left();
         if let Some(end) = promised {
             // What shares the last megabyte is wanted next, or was fetched; a part that ends there would be waited for.
             let end = end.checked_next_multiple_of(GRAIN_BYTES).unwrap_or(u64::MAX);
@@ -133,9 +134,9 @@ impl Streams {
         Plan { fetch, abandoned, wants_all: self.tensors.are_all_wanted(tuning) }
     }
 
-    fn follow(&mut self, index: usize, read: ByteRange) -> Option<ByteRange> {
+    fn follow(&mut self, index: usize, read: ByteRange, again: Again) -> Option<ByteRange> {
         let ahead = self.streams[index].ahead();
-        match self.streams[index].follow(read, &self.bounds.tuning) {
+        match self.streams[index].follow(read, again, &self.bounds.tuning) {
             super::stream::Course::Sequential => None,
             super::stream::Course::Random => Some(ahead),
         }
@@ -198,6 +199,17 @@ impl Streams {
         self.streams.retain(|stream| stream.used > oldest);
     }
 
+    /// All descriptors of the object were closed. Its streams stay: who opens it next may go on with them.
+    pub(super) fn leave(&mut self) {
+        self.streams.iter_mut().for_each(Stream::leave);
+    }
+
+    /// Whether some of these bytes were fetched ahead of a reader that goes on although it closes the object.
+    pub(super) fn will_return_to(&self, range: ByteRange) -> bool {
+        let is_ahead = |stream: &Stream| !stream.ahead().intersect(range).is_empty();
+        self.streams.iter().any(|stream| stream.outlives_closes() && is_ahead(stream))
+    }
+
     /// Whether some of these bytes were fetched ahead of a reader that has not come to them yet.
     pub(super) fn covers(&self, range: ByteRange) -> bool {
         self.streams.iter().any(|stream| !stream.ahead().intersect(range).is_empty())
@@ -234,7 +246,7 @@ mod tests {
         let mut shown = String::new();
         for &(offset, len) in reads {
             let read = ByteRange::at(offset, len);
-            let plan = streams.observe(read);
+            let plan = streams.observe(read, Again::No);
             let mut gets = Vec::new();
             while let Some(gap) = first_hole(&held, read) {
                 let start = held.iter().rev().find(|part| part.end <= gap.start).map_or(0, |part| part.end);
@@ -320,7 +332,7 @@ mod tests {
                 ..bounds(1 << 30)
             });
             for i in 0..reads {
-                streams.observe(ByteRange::at(i * MIB, MIB));
+                streams.observe(ByteRange::at(i * MIB, MIB), Again::No);
             }
             !streams.wanted(MOST).is_empty()
         };
@@ -412,7 +424,7 @@ mod tests {
         );
         let mut streams = Streams::new(bounds(8 << 30));
         for (offset, len) in reads {
-            streams.observe(ByteRange::at(offset, len));
+            streams.observe(ByteRange::at(offset, len), Again::No);
             assert_eq!(streams.wanted(MOST), []);
         }
     }
@@ -460,8 +472,8 @@ mod tests {
     fn a_window_ends_where_another_reader_began() {
         let mut streams = Streams::new(bounds(1 << 30));
         for i in 0..4 {
-            streams.observe(ByteRange::at(i * MIB, MIB));
-            streams.observe(ByteRange::at(20 * MIB + i * MIB, MIB));
+            streams.observe(ByteRange::at(i * MIB, MIB), Again::No);
+            streams.observe(ByteRange::at(20 * MIB + i * MIB, MIB), Again::No);
         }
         let ends: Vec<u64> = streams.wanted(MOST).iter().map(|wanted| wanted.range.end / MIB).collect();
         assert_eq!(ends, [20, 32]);
@@ -489,7 +501,7 @@ mod tests {
     fn a_sequential_reader_that_turns_random_stops_and_starts_again() {
         let mut streams = Streams::new(bounds(1 << 30));
         let wants = |streams: &mut Streams, offset, len| {
-            let plan = streams.observe(ByteRange::at(offset, len));
+            let plan = streams.observe(ByteRange::at(offset, len), Again::No);
             for wanted in streams.wanted(MOST) {
                 streams.fetched(&wanted, wanted.range.end);
             }
@@ -507,12 +519,15 @@ mod tests {
     fn a_proven_stream_survives_a_thousand_random_reads() {
         let mut streams = Streams::new(bounds(64 << 30));
         for i in 0..4 {
-            streams.observe(ByteRange::at(i * MIB, MIB));
+            streams.observe(ByteRange::at(i * MIB, MIB), Again::No);
         }
         for i in 1..1000u64 {
-            streams.observe(ByteRange::at((i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 29 << 12) + (1 << 30), 4096));
+            streams.observe(
+                ByteRange::at((i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 29 << 12) + (1 << 30), 4096),
+                Again::No,
+            );
         }
-        let plan = streams.observe(ByteRange::at(4 * MIB, MIB));
+        let plan = streams.observe(ByteRange::at(4 * MIB, MIB), Again::No);
         assert!(matches!(plan.fetch, Fetch::Windowed { .. }), "{plan:?}");
         assert!(streams.wanted(MOST).iter().any(|wanted| wanted.range.start == 5 * MIB));
     }

@@ -52,7 +52,7 @@ tuning! {
     head_fetch_bytes = 128 * KIB;
     /// A first read at the head that may begin a stream fetches so many bytes, in one GET: the next reads of a stream
     /// find them, and where it was a header, no more was lost.
-    head_guess_bytes = MIB;
+    head_guess_bytes = 512 * KIB;
     /// From this length on, in bytes, a first read at the head opens a window by itself: programs that look at headers
     /// ask for 128 KiB (the block size that files show), which the kernel's readahead doubles; those that copy files
     /// ask for 256 KiB and more, which it doubles too.
@@ -190,7 +190,11 @@ tuning! {
     /// reads on behind what a program maps, and does so differently each time.
     replay_most_stray_bytes = 4 * MIB;
 
-    // ---- what stays in memory (`backing`, `shortage`) ----
+    // ---- what stays in memory (`inode`, `backing`, `shortage`) ----
+
+    /// A GET that a program waited for goes on after the object was closed where it lacks so many bytes at most: they
+    /// take 10 ms at 100 MB/s, as long as another connection takes to be made.
+    finished_after_close_bytes = MIB;
 
     /// Smaller objects, in bytes, have no file in memory: it takes a descriptor, and the kernel's page cache serves
     /// them as well.

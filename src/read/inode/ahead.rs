@@ -118,7 +118,8 @@ impl Inode {
 
     /// The next part ahead of the readers.
     fn in_window(&self, state: &mut State, most: Most) -> Option<Candidate> {
-        if self.is_guided.load(Ordering::Relaxed) {
+        // A reader that has closed the object gets no more until it comes back.
+        if self.is_guided.load(Ordering::Relaxed) || self.handles.load(Ordering::Relaxed) == 0 {
             return None;
         }
         for wanted in state.streams.wanted(most) {
