@@ -17,7 +17,7 @@ use super::options::Prefetch;
 use super::part::{Lost, Part, Place};
 use super::replay::Guidance;
 use super::slice::Slice;
-use super::streams::Plan;
+use super::streams::{Fetch, Plan};
 use super::waiter::Waiter;
 use super::whole::Whole;
 use super::why::Why;
@@ -124,7 +124,12 @@ impl File {
             parts.iter().filter(|part| !part.has(read)).for_each(|part| part.waited_for(now));
             let _waiting = (!is_ready).then(|| WaitingRead::begin(&self.reader.metrics, source));
             match arrive(&parts, read).await {
-                Ok(()) if self.inode.hand_out(generation) => return Ok(self.deliver(&parts, read)),
+                Ok(()) if self.inode.hand_out(generation) => {
+                    if *source != Source::Buffer && matches!(plan.fetch, Fetch::Exact { .. }) {
+                        self.looked_up(read, now);
+                    }
+                    return Ok(self.deliver(&parts, read));
+                }
                 // Some of what had come was found to be wrong since: asked for again, or this read fails.
                 Ok(()) => {}
                 Err(Lost::Failed(error)) => {
@@ -134,6 +139,15 @@ impl File {
                 // The GET was called off before this read came to wait for it; the next one knows of this read.
                 Err(Lost::Dropped) => {}
             }
+        }
+    }
+
+    /// A read has waited since `began` for bytes that nothing foretold.
+    fn looked_up(&self, read: ByteRange, began: Duration) {
+        let waited = self.reader.clock.elapsed().saturating_sub(began);
+        if self.inode.looked_up(read, waited, self.reader.budget.limit_bytes(), self.reader.pipe.rate()) {
+            self.reader.want_whole(&self.inode, Why::LookUps);
+            self.reader.pump();
         }
     }
 

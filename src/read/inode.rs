@@ -13,6 +13,7 @@ mod checked;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -25,6 +26,7 @@ use super::failures::Failures;
 use super::heads::{self, FileUse};
 use super::integrity::Checksums;
 use super::layout::Format;
+use super::look_ups::LookUps;
 use super::marks::Marks;
 use super::mode::Mode;
 use super::object::Object;
@@ -32,7 +34,7 @@ use super::options::{MemoryCache, Options, Prefetch, Verify};
 use super::part::{Origin, Part, Place};
 use super::planner;
 use super::pool::capacity_for;
-use super::stream::{Again, Proof};
+use super::stream::{Proof, Repeated};
 use super::streams::{Bounds, Fetch, Plan, Streams};
 use super::tuning::Tuning;
 use super::whole::Whole;
@@ -127,6 +129,7 @@ struct State {
     /// How many have asked for all of it.
     asked: u32,
     header_parse: HeaderParse,
+    look_ups: LookUps,
     /// Bytes asked for since it was opened.
     asked_bytes: u64,
     /// Bytes fetched because all of the object is likely to be wanted.
@@ -170,6 +173,7 @@ impl Inode {
             goals: Goals::default(),
             asked: 0,
             header_parse: if format.is_some() { HeaderParse::Needs(8) } else { HeaderParse::Done },
+            look_ups: LookUps::default(),
             asked_bytes: 0,
             swept_bytes: 0,
             marks: Marks::new(&object),
@@ -226,10 +230,21 @@ impl Inode {
         }
         let mut state = self.state.lock();
         state.asked_bytes += read.len();
-        let again = if state.was_handed_out(read) { Again::Yes } else { Again::No };
-        let plan = state.streams.observe(read, again);
+        let repeated = if state.was_handed_out(read) { Repeated::Yes } else { Repeated::No };
+        let plan = state.streams.observe(read, repeated);
         // What does not fit would push itself out before it is read.
         Plan { wants_all: plan.wants_all && self.may_be_swept && !state.goals.had_whole(), ..plan }
+    }
+
+    /// A program has waited for a read at a place that nothing foretold. Says whether all of the object should be had,
+    /// of which this much of the memory may be taken.
+    pub(super) fn looked_up(&self, read: ByteRange, waited: Duration, limit_bytes: u64, rate: Option<u64>) -> bool {
+        if self.prefetch.is(Prefetch::Off) || self.object.size > limit_bytes / self.tuning.look_up_memory_share {
+            return false;
+        }
+        let mut state = self.state.lock();
+        state.look_ups.missed(read, waited, &self.tuning);
+        !state.goals.want_whole() && state.look_ups.have_paid_for(self.object.size, rate, &self.tuning)
     }
 
     /// The parts that hold a read, those that must be fetched for it included.
@@ -329,6 +344,10 @@ impl Inode {
         if is_closed && !is_guess || is_planned(&state.goals, part) && (is_guess || is_closed) {
             return Some(Place::Recent);
         }
+        if part.origin == Origin::Ahead(Why::LookUps) {
+            // No reader is on its way to it: it may be wanted next, or last.
+            return Some(Place::Recent);
+        }
         let is_awaited = state.goals.want_whole() || state.streams.covers(part.range);
         if !is_guess || is_awaited && !is_closed {
             return None;
@@ -373,8 +392,8 @@ impl Inode {
         }
     }
 
-    /// The last handle is gone. Streams and what has come stay for the next one; of what is on its way, that which would
-    /// be in vain is called off.
+    /// The last handle is gone. Streams and what has come stay for the next one; of what is on its way, that which
+    /// would be in vain is called off.
     pub(super) fn close(&self) -> Closed {
         let mut state = self.state.lock();
         let asked_bytes = state.asked_bytes;
@@ -410,7 +429,7 @@ impl Inode {
             Origin::Demand => part.is_complete(),
             Origin::Ahead(_) if part.is_touched() && part.is_complete() => true,
             Origin::Ahead(Why::Window) if part.is_running() => streams.will_return_to(part.range),
-            Origin::Ahead(Why::Window | Why::Model) => part.is_complete(),
+            Origin::Ahead(Why::Window | Why::Model | Why::LookUps) => part.is_complete(),
             // They were to be there for a reader that has come and gone.
             Origin::Ahead(_) => false,
         }

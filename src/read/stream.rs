@@ -41,7 +41,7 @@ pub(super) struct Stream {
 /// What a run must have asked for before anything is fetched ahead of it, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Proof {
-    /// In all.
+    /// In all of its reads.
     pub(super) run_bytes: u64,
     /// In its first read, at the head of the object, if that is to be enough.
     pub(super) opening_bytes: u64,
@@ -49,7 +49,7 @@ pub(super) struct Proof {
 
 /// Whether all bytes of a read were handed out before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Again {
+pub(super) enum Repeated {
     Yes,
     No,
 }
@@ -103,10 +103,10 @@ impl Stream {
         }
     }
 
-    /// Takes in a read that [`Stream::distance`] accepted. Bytes that are read `again` prove nothing where they do not
+    /// Takes in a read that [`Stream::distance`] accepted. Bytes that are `repeated` prove nothing where they do not
     /// lead on.
-    pub(super) fn follow(&mut self, read: ByteRange, again: Again, tuning: &Tuning) -> Course {
-        if again == Again::Yes && read.end <= self.position {
+    pub(super) fn follow(&mut self, read: ByteRange, repeated: Repeated, tuning: &Tuning) -> Course {
+        if repeated == Repeated::Yes && read.end <= self.position {
             return Course::Sequential;
         }
         self.start = self.start.min(read.start);
@@ -238,7 +238,7 @@ mod tests {
             for index in 1..40 {
                 let read = ByteRange::at(index * len, len);
                 assert_eq!(stream.distance(read, tuning), Some(0), "{len} bytes");
-                assert_eq!(stream.follow(read, Again::No, tuning), Course::Sequential, "{len} bytes");
+                assert_eq!(stream.follow(read, Repeated::No, tuning), Course::Sequential, "{len} bytes");
                 // Two requests that overtook each other are still of the stream.
                 assert!(stream.distance(ByteRange::at((index - 1) * len, len), tuning).is_some(), "{len} bytes");
             }
@@ -254,7 +254,7 @@ mod tests {
             let mut stream = Stream::new(within(&reads[0]), Proof { run_bytes: proof, opening_bytes: proof });
             for read in reads.iter().map(within) {
                 if stream.distance(read, tuning).is_some() {
-                    stream.follow(read, Again::No, tuning);
+                    stream.follow(read, Repeated::No, tuning);
                 }
                 let window = stream.window_bytes(tuning);
                 prop_assert!(Stream::part_bytes(window, 8 * MIB, tuning) <= 8 * MIB);

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::stream::{Again, GRAIN_BYTES, Proof, Stream};
+use super::stream::{GRAIN_BYTES, Proof, Repeated, Stream};
 use super::tensors::Tensors;
 use super::tuning::Tuning;
 use crate::base::ByteRange;
@@ -102,13 +102,13 @@ impl Streams {
     }
 
     /// Takes in a read, not empty and within the object, and says how to fetch what it misses.
-    pub(super) fn observe(&mut self, read: ByteRange, again: Again) -> Plan {
+    pub(super) fn observe(&mut self, read: ByteRange, repeated: Repeated) -> Plan {
         self.reads += 1;
         let tuning = &*self.bounds.tuning;
         let closest =
             self.streams.iter().enumerate().filter_map(|(i, s)| s.distance(read, tuning).map(|d| (d, i))).min();
         let (index, abandoned) = match closest {
-            Some((_, index)) => (index, self.follow(index, read, again)),
+            Some((_, index)) => (index, self.follow(index, read, repeated)),
             None => self.begin(read),
         };
         let tuning = &*self.bounds.tuning;
@@ -134,9 +134,9 @@ impl Streams {
         Plan { fetch, abandoned, wants_all: self.tensors.are_all_wanted(tuning) }
     }
 
-    fn follow(&mut self, index: usize, read: ByteRange, again: Again) -> Option<ByteRange> {
+    fn follow(&mut self, index: usize, read: ByteRange, repeated: Repeated) -> Option<ByteRange> {
         let ahead = self.streams[index].ahead();
-        match self.streams[index].follow(read, again, &self.bounds.tuning) {
+        match self.streams[index].follow(read, repeated, &self.bounds.tuning) {
             super::stream::Course::Sequential => None,
             super::stream::Course::Random => Some(ahead),
         }
@@ -246,7 +246,7 @@ mod tests {
         let mut shown = String::new();
         for &(offset, len) in reads {
             let read = ByteRange::at(offset, len);
-            let plan = streams.observe(read, Again::No);
+            let plan = streams.observe(read, Repeated::No);
             let mut gets = Vec::new();
             while let Some(gap) = first_hole(&held, read) {
                 let start = held.iter().rev().find(|part| part.end <= gap.start).map_or(0, |part| part.end);
@@ -332,7 +332,7 @@ mod tests {
                 ..bounds(1 << 30)
             });
             for i in 0..reads {
-                streams.observe(ByteRange::at(i * MIB, MIB), Again::No);
+                streams.observe(ByteRange::at(i * MIB, MIB), Repeated::No);
             }
             !streams.wanted(MOST).is_empty()
         };
@@ -424,7 +424,7 @@ mod tests {
         );
         let mut streams = Streams::new(bounds(8 << 30));
         for (offset, len) in reads {
-            streams.observe(ByteRange::at(offset, len), Again::No);
+            streams.observe(ByteRange::at(offset, len), Repeated::No);
             assert_eq!(streams.wanted(MOST), []);
         }
     }
@@ -472,8 +472,8 @@ mod tests {
     fn a_window_ends_where_another_reader_began() {
         let mut streams = Streams::new(bounds(1 << 30));
         for i in 0..4 {
-            streams.observe(ByteRange::at(i * MIB, MIB), Again::No);
-            streams.observe(ByteRange::at(20 * MIB + i * MIB, MIB), Again::No);
+            streams.observe(ByteRange::at(i * MIB, MIB), Repeated::No);
+            streams.observe(ByteRange::at(20 * MIB + i * MIB, MIB), Repeated::No);
         }
         let ends: Vec<u64> = streams.wanted(MOST).iter().map(|wanted| wanted.range.end / MIB).collect();
         assert_eq!(ends, [20, 32]);
@@ -501,7 +501,7 @@ mod tests {
     fn a_sequential_reader_that_turns_random_stops_and_starts_again() {
         let mut streams = Streams::new(bounds(1 << 30));
         let wants = |streams: &mut Streams, offset, len| {
-            let plan = streams.observe(ByteRange::at(offset, len), Again::No);
+            let plan = streams.observe(ByteRange::at(offset, len), Repeated::No);
             for wanted in streams.wanted(MOST) {
                 streams.fetched(&wanted, wanted.range.end);
             }
@@ -519,15 +519,15 @@ mod tests {
     fn a_proven_stream_survives_a_thousand_random_reads() {
         let mut streams = Streams::new(bounds(64 << 30));
         for i in 0..4 {
-            streams.observe(ByteRange::at(i * MIB, MIB), Again::No);
+            streams.observe(ByteRange::at(i * MIB, MIB), Repeated::No);
         }
         for i in 1..1000u64 {
             streams.observe(
                 ByteRange::at((i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 29 << 12) + (1 << 30), 4096),
-                Again::No,
+                Repeated::No,
             );
         }
-        let plan = streams.observe(ByteRange::at(4 * MIB, MIB), Again::No);
+        let plan = streams.observe(ByteRange::at(4 * MIB, MIB), Repeated::No);
         assert!(matches!(plan.fetch, Fetch::Windowed { .. }), "{plan:?}");
         assert!(streams.wanted(MOST).iter().any(|wanted| wanted.range.start == 5 * MIB));
     }

@@ -40,10 +40,13 @@ impl Bed {
     }
 
     fn tuned(options: Options, tuning: Tuning) -> Self {
+        Bed::on(Clock::manual(Timestamp::from_unix(1_000_000)), options, tuning)
+    }
+
+    fn on(clock: Clock, options: Options, tuning: Tuning) -> Self {
         let store = MemoryStore::new().latency(Duration::from_millis(20)).chunk_bytes(256 << 10);
         let (store, metrics) = (Arc::new(store), Arc::new(Metrics::default()));
         let faults = Arc::new(FaultStore::new(store.clone()));
-        let clock = Clock::manual(Timestamp::from_unix(1_000_000));
         let reader = Reader::with(faults.clone(), options, tuning, metrics.clone(), clock);
         Bed { store, faults, metrics, reader }
     }
@@ -267,6 +270,27 @@ async fn a_reader_that_opens_the_file_for_each_read_is_one_stream() {
     let fetched: u64 = bed.gets().iter().map(|range| range.len()).sum();
     assert_eq!(fetched, bytes.len() as u64);
     assert_eq!(bed.count(Metric::Verified), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn look_ups_bring_all_of_a_file_that_has_room_once_they_have_cost_as_much() {
+    let places = |size: u64| (1..200u64).map(move |i| i * 7919 * 4096 % (size - 4096));
+    for (memory_mib, prefetch, expected) in
+        [(256, Prefetch::Auto, true), (100, Prefetch::Auto, false), (256, Prefetch::Off, false)]
+    {
+        let options = Options { memory_limit: memory_mib * MIB, prefetch, ..Options::default() };
+        let bed = Bed::on(Clock::runtime(Timestamp::from_unix(0)), options, Tuning::default());
+        let bytes = content(32 * MIB, 9);
+        let file = bed.reader.open(bed.object("db", &bytes));
+        for at in places(bytes.len() as u64) {
+            assert_eq!(file.read(at, 4096).await.unwrap()[..], bytes[at as usize..][..4096]);
+        }
+        let fetched: u64 = bed.gets().iter().map(|range| range.len()).sum();
+        assert_eq!(fetched > 32 * MIB, expected, "{memory_mib} MiB, {prefetch:?}: {fetched} bytes");
+        assert!(fetched < 33 * MIB, "{fetched}");
+        let waited = bed.count(Metric::Reads) - bed.count(Metric::ReadsBuffered);
+        assert_eq!(waited < 30, expected, "{waited} reads waited");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -112,6 +112,18 @@ tuning! {
     /// checksum is computed, and less means more wake-ups.
     receive_bytes = 512 * KIB;
 
+    // ---- look-ups (`look_ups`) ----
+
+    /// What fetching all of a file is reckoned to bring, in bytes per second, at most. With 200 MB/s 64 rows of a
+    /// matrix of 256 MB bring all of it; with 100, 100 look-ups in a database of 40 MB take longer than ossfs takes,
+    /// 0.4 s (by the traces).
+    look_up_bytes_per_second = 150_000_000;
+    /// A wait counts for so much at most, in milliseconds: longer ones are the store's. Chosen, not measured.
+    look_up_most_ms = 100;
+    /// Files that take more than this part of the memory, as divisor, are not fetched because of look-ups: they would
+    /// push out what other readers keep.
+    look_up_memory_share = 4;
+
     // ---- models (`inode`, `tensors`) ----
 
     /// Where all of a model is likely to be wanted, so many times what was asked for is fetched at most, so that a

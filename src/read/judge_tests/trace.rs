@@ -99,6 +99,11 @@ impl Mapping {
         Mapping { size, ..Mapping::default() }
     }
 
+    /// One whose program has told the kernel that it jumps: no page is read ahead.
+    pub(super) fn read_at_random(size: u64) -> Self {
+        Mapping { misses: u32::MAX / 2, ..Mapping::new(size) }
+    }
+
     /// Touches these bytes: the reads that it takes. Around a fault the kernel reads what it is allowed to read ahead,
     /// half of it before the fault; after many misses it reads single pages.
     pub(super) fn touch(&mut self, bytes: ByteRange) -> Vec<ByteRange> {
