@@ -52,12 +52,22 @@
 //! # Models
 //!
 //! The header of a `*.safetensors` or `*.gguf` file says where its tensors lie, and is looked at as soon as its bytes
-//! are in. From then on a read that holds the first byte of a tensor makes all of it come, in GETs side by side, and
-//! once two tensors were begun the whole file follows in the order of its bytes: behind what readers wait for, in GETs
-//! of 4 MiB, up to eight times what was read, and only of files that take less than half of the memory limit. So
-//! tensors may be read in any order, through mappings too, and there is little that is not wanted. Who leaves tensors
-//! halfway, as a rank does that takes a slice of each, is believed no more after a few; such files are then read like
-//! any other.
+//! are in. From then on a read that holds the first byte of a tensor makes all of it come, in GETs side by side. Which
+//! tensors come next is a hypothesis that the order of those begun suggests, and that is dropped with the first one
+//! that contradicts it:
+//!
+//! - Three at the same distance from each other (every eighth, as a rank of experts reads; the same in each layer, as
+//! adapters do; backwards) lead to the next three, one more to the next seven, and so on; nothing in between is
+//! fetched.
+//! - Neighbours one after the other are read for like any file in order.
+//! - Other orders may be any: the file follows in the order of its bytes, behind what readers wait for and in GETs of 4
+//! MiB, up to half of what was asked for after two tensors and twice as much with each further one, up to eight times;
+//! and only of files that take less than half of the memory limit.
+//!
+//! A window ends with the tensor that its reader is in until the reader has come from one tensor to the next by itself.
+//! So tensors may be read in any order, through mappings too, and there is little that is not wanted. Who leaves
+//! tensors halfway, as a rank does that takes a slice of each, is believed no more after a few; such files are then
+//! read like any other.
 //!
 //! The first read of a model opens no window: it is for the header, which says more than a guess.
 //!

@@ -109,7 +109,7 @@ impl File {
         self.inode.last_read_ms.store(now.as_millis() as u64, Ordering::Relaxed);
         self.reader.record_read(&self.inode.object, read);
         let (plan, guidance) = self.reader.guided(&self.inode, self.inode.observe(read), read);
-        if plan.wants_all {
+        if plan.wants_more {
             self.reader.want_whole(&self.inode, Why::Model);
         }
         if let Some(range) = plan.abandoned {

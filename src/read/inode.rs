@@ -226,14 +226,14 @@ impl Inode {
     /// Takes in a read and says how to fetch what it misses.
     pub(super) fn observe(&self, read: ByteRange) -> Plan {
         if self.prefetch.is(Prefetch::Off) || self.object.archived && !self.handed_out.load(Ordering::Relaxed) {
-            return Plan { fetch: Fetch::Exact { reach_bytes: 0 }, abandoned: None, wants_all: false };
+            return Plan { fetch: Fetch::Exact { reach_bytes: 0 }, abandoned: None, wants_more: false };
         }
         let mut state = self.state.lock();
         state.asked_bytes += read.len();
         let repeated = if state.was_handed_out(read) { Repeated::Yes } else { Repeated::No };
         let plan = state.streams.observe(read, repeated);
         // What does not fit would push itself out before it is read.
-        Plan { wants_all: plan.wants_all && self.may_be_swept && !state.goals.had_whole(), ..plan }
+        Plan { wants_more: plan.wants_more && self.may_be_swept && !state.goals.had_whole(), ..plan }
     }
 
     /// A program has waited for a read at a place that nothing foretold. Says whether all of the object should be had,

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::stream::{GRAIN_BYTES, Proof, Repeated, Stream};
-use super::tensors::Tensors;
+use super::tensors::{Forecast, Tensors};
 use super::tuning::Tuning;
 use crate::base::ByteRange;
 
@@ -18,8 +18,8 @@ pub(super) struct Plan {
     pub(super) fetch: Fetch,
     /// Bytes fetched ahead of a reader that is gone.
     pub(super) abandoned: Option<ByteRange>,
-    /// Whether all of the object is likely to be wanted, in whatever order.
-    pub(super) wants_all: bool,
+    /// Whether more of a model is likely to be wanted than the tensors that were begun.
+    pub(super) wants_more: bool,
 }
 
 /// How the missing bytes of a read are fetched.
@@ -101,6 +101,11 @@ impl Streams {
         self.tensors.learn(tensors);
     }
 
+    /// Which tensors of a model will be begun next.
+    pub(super) fn forecast(&self) -> Forecast {
+        self.tensors.forecast(&self.bounds.tuning)
+    }
+
     /// Takes in a read, not empty and within the object, and says how to fetch what it misses.
     pub(super) fn observe(&mut self, read: ByteRange, repeated: Repeated) -> Plan {
         self.reads += 1;
@@ -131,7 +136,7 @@ impl Streams {
             }
         };
         let abandoned = abandoned.filter(|range| !range.is_empty());
-        Plan { fetch, abandoned, wants_all: self.tensors.are_all_wanted(tuning) }
+        Plan { fetch, abandoned, wants_more: self.tensors.are_more_wanted(tuning) }
     }
 
     fn follow(&mut self, index: usize, read: ByteRange, repeated: Repeated) -> Option<ByteRange> {
@@ -161,7 +166,9 @@ impl Streams {
         let tuning = &*self.bounds.tuning;
         let wanted = |(stream, s): (usize, &Stream)| {
             let window_bytes = s.window_bytes(tuning).min(most.allowed_bytes);
-            let end = s.position().saturating_add(window_bytes.min(most.worth_bytes)).min(self.end_before(s));
+            let bound = self.tensors.bound(s.start(), s.position(), tuning);
+            let bound = bound.checked_next_multiple_of(GRAIN_BYTES).unwrap_or(u64::MAX).min(self.end_before(s));
+            let end = s.position().saturating_add(window_bytes.min(most.worth_bytes)).min(bound);
             (s.frontier < end).then(|| Wanted {
                 stream,
                 range: ByteRange::new(s.frontier, end),

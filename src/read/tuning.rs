@@ -129,8 +129,14 @@ tuning! {
     /// Where all of a model is likely to be wanted, so many times what was asked for is fetched at most, so that a
     /// program that looks at a few tensors costs a few tensors. Chosen, not measured.
     sweep_growth = 8;
-    /// Tensors begun, after which the others are expected to be wanted too: one may be a look at the file. Chosen.
+    /// Tensors begun, after which others are expected to be wanted too: one may be a look at the file. Chosen.
     begun_tensors = 2;
+    /// Steps of the same length from one tensor to the next, after which they are a pattern, and the tensors that it
+    /// leads to are fetched: one of each two equal steps among tensors in any order would be chance. Chosen.
+    steps_alike = 2;
+    /// A reader that comes from one tensor and has read so much of the next, in bytes, goes on: less may be what the
+    /// kernel reads ahead.
+    tensor_entered_bytes = MIB;
     /// Readers of tensors that take turns: a promise is judged when so many newer ones were made.
     open_promises = 8;
     /// So many more tensors left halfway than read to their end, and none is expected to be read to its end any more.
