@@ -16,10 +16,10 @@
 //! # Windows
 //!
 //! - The first read of a file, at its head and of 512 KiB or more, starts 16 MiB in GETs of 1 MiB side by side:
-//! programs that copy read so. One of 128 KiB up to that is what Python and stdio ask for to look at a header; it
-//! brings 512 KiB in one GET, and only the second read shows a stream. That costs a stream of such reads one round
-//! trip, and saves 15 GETs and 15 MiB for each header. What was read of the last three files of the directory decides
-//! too: where they were read whole, 128 KiB are enough, and where less than half of each was, no first read is.
+//!   programs that copy read so. One of 128 KiB up to that is what Python and stdio ask for to look at a header; it
+//!   brings 512 KiB in one GET, and only the second read shows a stream. That costs a stream of such reads one round
+//!   trip, and saves 15 GETs and 15 MiB for each header. What was read of the last three files of the directory decides
+//!   too: where they were read whole, 128 KiB are enough, and where less than half of each was, no first read is.
 //! - From the second read on, the window is 32 times what was read, up to 256 MiB: after 8 MiB the pipe is full.
 //! - A smaller first read (a header) fetches 128 KiB; at 20 ms to the first byte that costs no more time than 4 KiB.
 //! - A run that begins in the middle of a file, as that of one tensor in a shard, is given twice what it has read,
@@ -57,12 +57,12 @@
 //! that contradicts it:
 //!
 //! - Three at the same distance from each other (every eighth, as a rank of experts reads; the same in each layer, as
-//! adapters do; backwards) lead to the next three, one more to the next seven, and so on; nothing in between is
-//! fetched.
+//!   adapters do; backwards) lead to the next three, one more to the next seven, and so on; nothing in between is
+//!   fetched.
 //! - Neighbours one after the other are read for like any file in order.
 //! - Other orders may be any: the file follows in the order of its bytes, behind what readers wait for and in GETs of 4
-//! MiB, up to half of what was asked for after two tensors and twice as much with each further one, up to eight times;
-//! and only of files that take less than half of the memory limit.
+//!   MiB, up to half of what was asked for after two tensors and twice as much with each further one, up to eight
+//!   times; and only of files that take less than half of the memory limit.
 //!
 //! A window ends with the tensor that its reader is in until the reader has come from one tensor to the next by itself.
 //! So tensors may be read in any order, through mappings too, and there is little that is not wanted. Who leaves

@@ -341,7 +341,8 @@ impl Inode {
         let state = self.state.lock();
         let is_guess = part.is_ahead() && !part.is_touched() && !part.was_waited_for();
         let is_closed = self.handles.load(Ordering::Relaxed) == 0;
-        if is_closed && !is_guess || is_planned(&state.goals, part) && (is_guess || is_closed) {
+        let is_needed = if is_guess { is_planned(&state.goals, part) } else { is_closed };
+        if is_needed {
             return Some(Place::Recent);
         }
         if part.origin == Origin::Ahead(Why::LookUps) {
