@@ -95,13 +95,13 @@ impl Store for Bucket {
         let connection = self.connections.clone().acquire_owned().await.unwrap();
         tokio::time::sleep(FIRST_BYTE).await;
         let range = request.range.unwrap_or(ByteRange::new(0, file.size));
-        let began = Instant::now();
+        let sleep = Box::pin(tokio::time::sleep(Duration::ZERO));
         let sending = Sending {
             head: file.head.clone(),
             range,
             at: range.start,
-            began,
-            sleep: Box::pin(tokio::time::sleep_until(began)),
+            began: sleep.deadline(),
+            sleep,
             sent_bytes: self.sent_bytes.clone(),
             _connection: connection,
         };
