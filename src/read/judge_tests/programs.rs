@@ -285,9 +285,9 @@ pub(super) fn four_tensors() -> Trace {
     load(48, 8 * MIB, |tensors| *tensors = [5, 17, 18, 40].map(|index| tensors[index]).to_vec())
 }
 
-/// Two small tensors beside each large one, and a program that wants the small ones: adapters.
+/// The same tensor of each layer, from the third on: adapters.
 pub(super) fn adapters_of_a_model() -> Trace {
-    load(96, 4 * MIB, |tensors| *tensors = tensors.iter().skip(2).step_by(6).flat_map(|tensor| [*tensor]).collect())
+    load(96, 4 * MIB, |tensors| *tensors = tensors.iter().skip(2).step_by(6).copied().collect())
 }
 
 /// Eight ranks of tensor parallelism: each takes its rows of each tensor.
