@@ -76,7 +76,7 @@ impl File {
     /// Every part of the object, once all of them are complete.
     async fn all_parts(&self) -> Result<Vec<Arc<Part>>> {
         let (size, step) = (self.inode.object.size, self.inode.max_part_bytes());
-        let plan = Plan { fetch: Fetch::Exact { reach_bytes: 0 }, abandoned: None, wants_all: false };
+        let plan = Plan { fetch: Fetch::Exact { reach_bytes: 0 }, abandoned: None, wants_more: false };
         let (mut all, mut at): (Vec<Arc<Part>>, u64) = (Vec::new(), 0);
         while at < size {
             let want = ByteRange::new(at, size.min(at.saturating_add(step)));

@@ -17,7 +17,7 @@ use super::options::Prefetch;
 use super::part::{Lost, Part, Place};
 use super::replay::Guidance;
 use super::slice::Slice;
-use super::streams::Plan;
+use super::streams::{Fetch, Plan};
 use super::waiter::Waiter;
 use super::whole::Whole;
 use super::why::Why;
@@ -37,7 +37,8 @@ impl fmt::Debug for File {
 }
 
 impl Reader {
-    /// Opens an object. Handles of one inode share their buffers; the last one to go calls off what is on its way.
+    /// Opens an object. Handles of one inode share their buffers and streams, which outlive them while some byte of the
+    /// object is held; the last one to go calls off what would come in vain.
     pub fn open(self: &Arc<Self>, object: Object) -> File {
         let inode = {
             let mut inodes = self.inodes.lock();
@@ -54,6 +55,7 @@ impl Reader {
             inode
         };
         self.credit.settle(inode.object.ino);
+        inode.opened(self.file_uses.of(&inode.object, &self.tuning));
         let is_planned = self.opened(&inode.object);
         if inode.prefetch.is(Prefetch::Open) && !is_planned && !inode.object.archived {
             self.want_whole(&inode, Why::Opened);
@@ -107,7 +109,7 @@ impl File {
         self.inode.last_read_ms.store(now.as_millis() as u64, Ordering::Relaxed);
         self.reader.record_read(&self.inode.object, read);
         let (plan, guidance) = self.reader.guided(&self.inode, self.inode.observe(read), read);
-        if plan.wants_all {
+        if plan.wants_more {
             self.reader.want_whole(&self.inode, Why::Model);
         }
         if let Some(range) = plan.abandoned {
@@ -122,7 +124,12 @@ impl File {
             parts.iter().filter(|part| !part.has(read)).for_each(|part| part.waited_for(now));
             let _waiting = (!is_ready).then(|| WaitingRead::begin(&self.reader.metrics, source));
             match arrive(&parts, read).await {
-                Ok(()) if self.inode.hand_out(generation) => return Ok(self.deliver(&parts, read)),
+                Ok(()) if self.inode.hand_out(generation) => {
+                    if *source != Source::Buffer && matches!(plan.fetch, Fetch::Exact { .. }) {
+                        self.looked_up(read, now);
+                    }
+                    return Ok(self.deliver(&parts, read));
+                }
                 // Some of what had come was found to be wrong since: asked for again, or this read fails.
                 Ok(()) => {}
                 Err(Lost::Failed(error)) => {
@@ -132,6 +139,15 @@ impl File {
                 // The GET was called off before this read came to wait for it; the next one knows of this read.
                 Err(Lost::Dropped) => {}
             }
+        }
+    }
+
+    /// A read has waited since `began` for bytes that nothing foretold.
+    fn looked_up(&self, read: ByteRange, began: Duration) {
+        let waited = self.reader.clock.elapsed().saturating_sub(began);
+        if self.inode.looked_up(read, waited, self.reader.budget.limit_bytes(), self.reader.pipe.rate()) {
+            self.reader.want_whole(&self.inode, Why::LookUps);
+            self.reader.pump();
         }
     }
 
@@ -205,9 +221,11 @@ impl Drop for File {
             }
             self.inode.close()
         };
+        self.reader.file_uses.closed(&self.inode.object, closed.asked_bytes);
         closed.gone.iter().for_each(|part| part.drop_out());
         drop(closed.gone);
         self.place(closed.kept, Place::Recent);
+        self.place(closed.unread, Place::Coldest);
         self.reader.forget_if_unused(&self.inode);
         self.reader.pump();
     }

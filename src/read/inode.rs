@@ -13,6 +13,7 @@ mod checked;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -22,8 +23,10 @@ pub(super) use checked::{Arrival, Evidence};
 
 use super::budget::{Budget, Grant, Priority};
 use super::failures::Failures;
+use super::heads::{self, FileUse};
 use super::integrity::Checksums;
 use super::layout::Format;
+use super::look_ups::LookUps;
 use super::marks::Marks;
 use super::mode::Mode;
 use super::object::Object;
@@ -31,6 +34,7 @@ use super::options::{MemoryCache, Options, Prefetch, Verify};
 use super::part::{Origin, Part, Place};
 use super::planner;
 use super::pool::capacity_for;
+use super::stream::{Proof, Repeated};
 use super::streams::{Bounds, Fetch, Plan, Streams};
 use super::tuning::Tuning;
 use super::whole::Whole;
@@ -71,6 +75,8 @@ pub(super) struct Inode {
     /// What is fetched before it is asked for.
     pub(super) prefetch: Mode,
     prefetch_parts: Option<usize>,
+    /// How much a reader must have asked for before more is fetched ahead of it, in bytes.
+    threshold_bytes: u64,
     verify: Verify,
     keep: MemoryCache,
     /// What its header would be like, if it is a model.
@@ -123,6 +129,7 @@ struct State {
     /// How many have asked for all of it.
     asked: u32,
     header_parse: HeaderParse,
+    look_ups: LookUps,
     /// Bytes asked for since it was opened.
     asked_bytes: u64,
     /// Bytes fetched because all of the object is likely to be wanted.
@@ -154,10 +161,11 @@ impl Inode {
         let max_part_bytes = part_bytes.max(1).next_multiple_of(super::stream::GRAIN_BYTES);
         let small_bytes = tuning.small_object_bytes.min(max_part_bytes);
         let format = Format::of(object.key.as_str());
-        let first_window_bytes = if format.is_some() { tuning.model_head_bytes } else { u64::MAX };
-        let (size, part_bytes, proof_bytes) = (object.size, max_part_bytes, options.prefetch_threshold);
+        let (size, part_bytes, run_bytes) = (object.size, max_part_bytes, options.prefetch_threshold);
+        let opening_bytes = heads::opening_bytes(&object, part_bytes, run_bytes, FileUse::Unknown, tuning);
         let tuning = tuning.clone();
-        let bounds = Bounds { size, part_bytes, proof_bytes, small_bytes, first_window_bytes, tuning: tuning.clone() };
+        let bounds =
+            Bounds { size, part_bytes, proof: Proof { run_bytes, opening_bytes }, small_bytes, tuning: tuning.clone() };
         let may_be_swept = object.size <= options.memory_limit / 2;
         let state = State {
             parts: BTreeMap::new(),
@@ -165,6 +173,7 @@ impl Inode {
             goals: Goals::default(),
             asked: 0,
             header_parse: if format.is_some() { HeaderParse::Needs(8) } else { HeaderParse::Done },
+            look_ups: LookUps::default(),
             asked_bytes: 0,
             swept_bytes: 0,
             marks: Marks::new(&object),
@@ -181,6 +190,7 @@ impl Inode {
             max_part_bytes,
             prefetch: Mode::new(prefetch),
             prefetch_parts: options.prefetch_parts,
+            threshold_bytes: options.prefetch_threshold,
             verify: options.verify,
             keep: options.memory_cache,
             format,
@@ -206,16 +216,35 @@ impl Inode {
         &self.seats[why as usize]
     }
 
+    /// A program has opened it, where other files were read like this.
+    pub(super) fn opened(&self, file_use: FileUse) {
+        let opening_bytes =
+            heads::opening_bytes(&self.object, self.max_part_bytes, self.threshold_bytes, file_use, &self.tuning);
+        self.state.lock().streams.open_from(opening_bytes);
+    }
+
     /// Takes in a read and says how to fetch what it misses.
     pub(super) fn observe(&self, read: ByteRange) -> Plan {
         if self.prefetch.is(Prefetch::Off) || self.object.archived && !self.handed_out.load(Ordering::Relaxed) {
-            return Plan { fetch: Fetch::Exact { reach_bytes: 0 }, abandoned: None, wants_all: false };
+            return Plan { fetch: Fetch::Exact { reach_bytes: 0 }, abandoned: None, wants_more: false };
         }
         let mut state = self.state.lock();
         state.asked_bytes += read.len();
-        let plan = state.streams.observe(read);
+        let repeated = if state.was_handed_out(read) { Repeated::Yes } else { Repeated::No };
+        let plan = state.streams.observe(read, repeated);
         // What does not fit would push itself out before it is read.
-        Plan { wants_all: plan.wants_all && self.may_be_swept && !state.goals.had_whole(), ..plan }
+        Plan { wants_more: plan.wants_more && self.may_be_swept && !state.goals.had_whole(), ..plan }
+    }
+
+    /// A program has waited for a read at a place that nothing foretold. Says whether all of the object should be had,
+    /// of which this much of the memory may be taken.
+    pub(super) fn looked_up(&self, read: ByteRange, waited: Duration, limit_bytes: u64, rate: Option<u64>) -> bool {
+        if self.prefetch.is(Prefetch::Off) || self.object.size > limit_bytes / self.tuning.look_up_memory_share {
+            return false;
+        }
+        let mut state = self.state.lock();
+        state.look_ups.missed(read, waited, &self.tuning);
+        !state.goals.want_whole() && state.look_ups.have_paid_for(self.object.size, rate, &self.tuning)
     }
 
     /// The parts that hold a read, those that must be fetched for it included.
@@ -312,10 +341,16 @@ impl Inode {
         let state = self.state.lock();
         let is_guess = part.is_ahead() && !part.is_touched() && !part.was_waited_for();
         let is_closed = self.handles.load(Ordering::Relaxed) == 0;
-        if is_planned(&state.goals, part) && (is_guess || is_closed) {
+        let is_needed = if is_guess { is_planned(&state.goals, part) } else { is_closed };
+        if is_needed {
             return Some(Place::Recent);
         }
-        if !is_guess || state.goals.want_whole() || state.streams.covers(part.range) {
+        if part.origin == Origin::Ahead(Why::LookUps) {
+            // No reader is on its way to it: it may be wanted next, or last.
+            return Some(Place::Recent);
+        }
+        let is_awaited = state.goals.want_whole() || state.streams.covers(part.range);
+        if !is_guess || is_awaited && !is_closed {
             return None;
         }
         Some(if state.goals.of(Why::Expected) == Goal::None { Place::Coldest } else { Place::Recent })
@@ -358,25 +393,47 @@ impl Inode {
         }
     }
 
-    /// The last handle is gone: GETs on their way are called off, and bytes that no program read are let go, but for
-    /// those that a recorded load says will be wanted.
+    /// The last handle is gone. Streams and what has come stay for the next one; of what is on its way, that which
+    /// would be in vain is called off.
     pub(super) fn close(&self) -> Closed {
         let mut state = self.state.lock();
-        state.streams.retire(0);
+        let asked_bytes = state.asked_bytes;
         state.goals.end_with_readers();
         (state.asked_bytes, state.swept_bytes) = (0, 0);
         // Without a tag in the listing the next open may mean another version under the same inode number.
         let is_unsafe = state.broken.is_some() || self.object.etag.is_none();
-        let State { parts, goals, .. } = &mut *state;
-        let is_kept = |part: &Part| match part.is_touched() {
-            _ if is_unsafe => false,
-            true if self.keep == MemoryCache::Off => false,
-            true => part.is_complete() || is_planned(goals, part),
-            false => is_planned(goals, part),
+        let State { parts, goals, streams, .. } = &mut *state;
+        let stays = |part: &Part| {
+            let is_planned = is_planned(goals, part);
+            match self.keep {
+                _ if is_unsafe => false,
+                MemoryCache::Off => is_planned && !part.is_touched(),
+                MemoryCache::Auto => is_planned || self.outlives_close(part, streams),
+            }
         };
-        let gone: Vec<_> = parts.extract_if(.., |_, part| !is_kept(part)).map(|(_, part)| part).collect();
+        let gone: Vec<_> = parts.extract_if(.., |_, part| !stays(part)).map(|(_, part)| part).collect();
+        streams.leave();
         let is_new = |part: &&Arc<Part>| part.is_complete() && !part.is_placed.load(Ordering::Relaxed);
-        Closed { kept: parts.values().filter(is_new).cloned().collect(), gone }
+        let is_worthy = |part: &Arc<Part>| part.is_touched() || !part.is_ahead() || is_planned(goals, part);
+        let (kept, unread) = parts.values().filter(is_new).cloned().partition(is_worthy);
+        Closed { kept, unread, gone, asked_bytes }
+    }
+
+    /// Whether a part is worth having, or waiting for, after the last handle was closed.
+    fn outlives_close(&self, part: &Part, streams: &Streams) -> bool {
+        match part.origin {
+            // Giving up a GET that is nearly through costs a connection.
+            Origin::Demand if part.is_running() => {
+                let is_nearly_through = part.missing_bytes() <= self.tuning.finished_after_close_bytes;
+                is_nearly_through || streams.will_return_to(part.range)
+            }
+            Origin::Demand => part.is_complete(),
+            Origin::Ahead(_) if part.is_touched() && part.is_complete() => true,
+            Origin::Ahead(Why::Window) if part.is_running() => streams.will_return_to(part.range),
+            Origin::Ahead(Why::Window | Why::Model | Why::LookUps) => part.is_complete(),
+            // They were to be there for a reader that has come and gone.
+            Origin::Ahead(_) => false,
+        }
     }
 
     /// Whether no part is held.
@@ -399,8 +456,12 @@ fn is_planned(goals: &Goals, part: &Part) -> bool {
 pub(super) struct Closed {
     /// Parts that stay for the next open, and are not among those that may be given up yet.
     pub(super) kept: Vec<Arc<Part>>,
+    /// Of these, those that no program has read, and that nothing says will be.
+    pub(super) unread: Vec<Arc<Part>>,
     /// Parts to be dropped, outside of all locks: giving memory back to the system takes milliseconds.
     pub(super) gone: Vec<Arc<Part>>,
+    /// Bytes asked for since it was opened.
+    pub(super) asked_bytes: u64,
 }
 
 /// What to do with a part after bytes of it were handed out.
@@ -417,6 +478,19 @@ impl State {
         let part = Part::new(range, origin, grant.budget().metrics());
         self.parts.insert(range.start, part.clone());
         FetchOrder { part, grant }
+    }
+
+    /// Whether all bytes of a read are held and were handed out before.
+    fn was_handed_out(&self, read: ByteRange) -> bool {
+        let mut at = read.start;
+        while at < read.end {
+            let Some((_, part)) = self.parts.range(..=at).next_back() else { return false };
+            if part.range.end <= at || !part.was_handed_out(read.intersect(part.range)) {
+                return false;
+            }
+            at = part.range.end;
+        }
+        true
     }
 
     fn part_at(&self, at: u64) -> Option<Arc<Part>> {

@@ -19,6 +19,8 @@
 //! | `inode/asked` | what was asked for by name, and what is held |
 //! | `inode/checked` | what has come, compared with the checksum |
 //! | `stream`, `streams` | what one sequential reader has shown; which reader a read belongs to |
+//! | `heads` | whether the first read of a file opens a window |
+//! | `look_ups` | when it pays to have all of a file in which things are looked up |
 //! | `layout`, `tensors` | where the tensors of a model lie; what that promises of its reader |
 //! | `planner` | how gaps are cut into GETs |
 //! | `why` | the reasons to fetch early, in one table; goals and seats |
@@ -66,9 +68,13 @@ mod file;
 mod follow;
 #[cfg(test)]
 mod follow_tests;
+mod heads;
 mod inode;
 mod integrity;
+#[cfg(test)]
+mod judge_tests;
 mod layout;
+mod look_ups;
 mod marks;
 mod mode;
 #[cfg(test)]

@@ -50,6 +50,7 @@ pub(super) struct Part {
     buffer: OnceLock<Arc<Buffer>>,
     /// One bit for each 64th of the range whose last byte was handed out.
     delivered: AtomicU64,
+    is_touched: AtomicBool,
     /// Whether it was settled what becomes of the part: it is among those that may be given up, or must not come there.
     pub(super) is_placed: AtomicBool,
     /// The checksum of all its bytes, once they are in.
@@ -114,6 +115,7 @@ impl Part {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             buffer: OnceLock::new(),
             delivered: AtomicU64::new(0),
+            is_touched: AtomicBool::new(false),
             is_placed: AtomicBool::new(false),
             crc: OnceLock::new(),
             waited_for_since: OnceLock::new(),
@@ -258,6 +260,11 @@ impl Part {
         matches!(self.progress.lock().end, Some(End::Failed(_) | End::Dropped))
     }
 
+    /// Bytes that are still to come.
+    pub(super) fn missing_bytes(&self) -> u64 {
+        self.range.len() - self.head().len() as u64
+    }
+
     /// Whether what a read wants of this part is in.
     pub(super) fn has(&self, read: ByteRange) -> bool {
         self.range.start + self.head().len() as u64 >= read.end.min(self.range.end)
@@ -270,19 +277,32 @@ impl Part {
 
     /// Notes that these bytes, given as offsets in the object, were handed out. True the first time that all were.
     pub(super) fn deliver(&self, range: ByteRange) -> bool {
-        let (len, grain) = (self.range.len(), self.grain_bytes());
-        let bits = len.div_ceil(grain);
-        let all = if bits == 64 { u64::MAX } else { (1 << bits) - 1 };
-        let from = (range.start - self.range.start) / grain;
-        let end = range.end - self.range.start;
-        // A grain counts when its last byte does, so that reads that share a grain need not meet on its border.
-        let to = if end == len { bits } else { end / grain };
+        if !self.is_touched.load(Ordering::Relaxed) {
+            self.is_touched.store(true, Ordering::Relaxed);
+        }
+        let all = below(self.range.len().div_ceil(self.grain_bytes()));
+        let (from, to) = self.grains(range);
         if from >= to {
             return false;
         }
-        let below = |bit: u64| if bit == 64 { u64::MAX } else { (1u64 << bit) - 1 };
         let before = self.delivered.fetch_or(below(to) & !below(from), Ordering::Relaxed);
         before != all && before | (below(to) & !below(from)) == all
+    }
+
+    /// Whether these bytes, given as offsets in the object, were handed out before, as far as that is known.
+    pub(super) fn was_handed_out(&self, range: ByteRange) -> bool {
+        let (from, to) = self.grains(range);
+        let grains = below(to) & !below(from.min(to));
+        self.is_touched() && self.delivered.load(Ordering::Relaxed) & grains == grains
+    }
+
+    /// The grains of the part that count as handed out with these bytes: from the first to before the second.
+    fn grains(&self, range: ByteRange) -> (u64, u64) {
+        let (len, grain) = (self.range.len(), self.grain_bytes());
+        let end = range.end - self.range.start;
+        // A grain counts when its last byte does, so that reads that share a grain need not meet on its border.
+        let to = if end == len { len.div_ceil(grain) } else { end / grain };
+        ((range.start - self.range.start) / grain, to)
     }
 
     fn grain_bytes(&self) -> u64 {
@@ -291,8 +311,13 @@ impl Part {
 
     /// Whether any byte was handed out.
     pub(super) fn is_touched(&self) -> bool {
-        self.delivered.load(Ordering::Relaxed) != 0
+        self.is_touched.load(Ordering::Relaxed)
     }
+}
+
+/// The bits below this one.
+fn below(bit: u64) -> u64 {
+    if bit == 64 { u64::MAX } else { (1 << bit) - 1 }
 }
 
 impl Drop for Part {

@@ -92,6 +92,12 @@ impl Pipe {
         }
     }
 
+    /// The best rate of late, in bytes per second; `None` while nothing was seen.
+    pub(super) fn rate(&self) -> Option<u64> {
+        let rate = self.shown.lock().rate();
+        (rate > 0).then_some(rate)
+    }
+
     /// So many bytes are worth having ahead of a reader; `None` while too little is known.
     pub(super) fn worth_bytes(&self, now: Duration) -> Option<u64> {
         let mut shown = self.shown.lock();

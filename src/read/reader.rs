@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use super::agenda::Agenda;
 use super::budget::Budget;
 use super::credit::Credit;
+use super::heads::FileUses;
 use super::inode::Inode;
 use super::integrity::{Checksums, Verified, WrongBytes};
 use super::marks::TagUse;
@@ -61,6 +62,8 @@ pub struct Reader {
     /// The recorded load that is followed, if any.
     pub(super) replay: OnceLock<Mutex<Replay>>,
     pub(super) modes: Modes,
+    /// How the files of each directory were read.
+    pub(super) file_uses: FileUses,
     /// [`Options::part_bytes`], as it is now.
     pub(super) part_bytes: AtomicU64,
     /// Objects that are open, or of which bytes are kept.
@@ -126,6 +129,7 @@ impl Reader {
             held_bytes: AtomicU64::new(0),
             pinned_bytes: AtomicU64::new(0),
             modes: Modes::new(options.prefetch),
+            file_uses: FileUses::new(),
             part_bytes: AtomicU64::new(options.part_bytes),
             metrics,
             runtime: Handle::current(),

@@ -15,7 +15,7 @@ pub(super) const GRAIN_BYTES: u64 = 1 << 20;
 /// What one reader has shown.
 #[derive(Clone, Debug)]
 pub(super) struct Stream {
-    proof_bytes: u64,
+    proof: Proof,
     /// Where its run began.
     start: u64,
     /// One past the furthest byte asked for.
@@ -30,8 +30,28 @@ pub(super) struct Stream {
     pub(super) frontier: u64,
     /// Up to here all is wanted, by what the object says of itself.
     promised: u64,
+    /// Whether all descriptors of the object were closed since it was last read from, and how often it went on after
+    /// that.
+    is_left: bool,
+    returns: u64,
     /// When it was last read from, counted in reads of the inode.
     pub(super) used: u64,
+}
+
+/// What a run must have asked for before anything is fetched ahead of it, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Proof {
+    /// In all of its reads.
+    pub(super) run_bytes: u64,
+    /// In its first read, at the head of the object, if that is to be enough.
+    pub(super) opening_bytes: u64,
+}
+
+/// Whether all bytes of a read were handed out before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Repeated {
+    Yes,
+    No,
 }
 
 /// Whether a read carried a stream on.
@@ -44,11 +64,10 @@ pub(super) enum Course {
 }
 
 impl Stream {
-    /// A stream that begins with this read. A run shorter than `proof_bytes` proves nothing; a first read that long
-    /// does, at the head of the object.
-    pub(super) fn new(read: ByteRange, proof_bytes: u64) -> Self {
+    /// A stream that begins with this read.
+    pub(super) fn new(read: ByteRange, proof: Proof) -> Self {
         Stream {
-            proof_bytes,
+            proof,
             start: read.start,
             position: read.end,
             seen: read.len(),
@@ -57,6 +76,8 @@ impl Stream {
             lap_seen: read.len(),
             frontier: read.end,
             promised: 0,
+            is_left: false,
+            returns: 0,
             used: 0,
         }
     }
@@ -71,6 +92,10 @@ impl Stream {
     /// Out-of-order requests, small skips and small steps back: a proven stream allows for the whole flight of
     /// requests that the kernel or an asynchronous program keeps, a young one for a few reads of its own size.
     fn slack(&self, read_bytes: u64, tuning: &Tuning) -> u64 {
+        if self.is_left {
+            // Nothing is on its way: who comes back goes on where it was, or has other plans.
+            return read_bytes;
+        }
         match self.window_bytes(tuning) {
             0 => 4 * read_bytes,
             // Not `clamp`: a request may be as large as the kernel is told that it may be, 16 MiB and more.
@@ -78,21 +103,27 @@ impl Stream {
         }
     }
 
-    /// Takes in a read that [`Stream::distance`] accepted.
-    pub(super) fn follow(&mut self, read: ByteRange, tuning: &Tuning) -> Course {
+    /// Takes in a read that [`Stream::distance`] accepted. Bytes that are `repeated` prove nothing where they do not
+    /// lead on.
+    pub(super) fn follow(&mut self, read: ByteRange, repeated: Repeated, tuning: &Tuning) -> Course {
+        if repeated == Repeated::Yes && read.end <= self.position {
+            return Course::Sequential;
+        }
         self.start = self.start.min(read.start);
         self.lap_start = self.lap_start.min(read.start);
         self.position = self.position.max(read.end);
         self.frontier = self.frontier.max(self.position);
-        self.seen += read.len();
-        self.lap_seen += read.len();
-        self.reads += 1;
+        // Nor do they where that was not seen.
+        let seen = (self.seen + read.len()).min(self.position - self.start);
+        self.reads += u64::from(seen > self.seen);
+        self.seen = seen;
         let lap = self.position - self.lap_start;
+        self.lap_seen = (self.lap_seen + read.len()).min(lap);
         if lap < tuning.lap_bytes.max(8 * read.len()) {
             return Course::Sequential;
         }
         if self.lap_seen * 2 < lap {
-            *self = Stream::new(read, self.proof_bytes);
+            *self = Stream::new(read, self.proof);
             return Course::Random;
         }
         (self.lap_start, self.lap_seen) = (self.position, 0);
@@ -104,6 +135,24 @@ impl Stream {
         self.promised = end;
     }
 
+    /// All descriptors of the object were closed. What is called off then must be looked for again.
+    pub(super) fn leave(&mut self) {
+        self.is_left = true;
+        if !self.outlives_closes() {
+            self.frontier = self.position;
+        }
+    }
+
+    /// It is read from again.
+    pub(super) fn return_if_left(&mut self) {
+        self.returns += u64::from(std::mem::take(&mut self.is_left));
+    }
+
+    /// Whether it belongs to a program that closes the object after each of its reads.
+    pub(super) fn outlives_closes(&self) -> bool {
+        self.returns > 0
+    }
+
     /// How many bytes past the position are worth having; 0 while nothing is proved.
     pub(super) fn window_bytes(&self, tuning: &Tuning) -> u64 {
         self.proved_bytes(tuning).max(self.promised.saturating_sub(self.position))
@@ -111,7 +160,8 @@ impl Stream {
 
     fn proved_bytes(&self, tuning: &Tuning) -> u64 {
         let is_dense = self.seen * 2 >= self.position - self.start;
-        if !is_dense || self.seen < self.proof_bytes || (self.reads < 2 && self.start > 0) {
+        let opens = self.start == 0 && self.seen >= self.proof.opening_bytes;
+        if !is_dense || self.seen < self.proof.run_bytes || (self.reads < 2 && !opens) {
             0
         } else if self.reads < 2 {
             tuning.head_window_bytes
@@ -138,10 +188,11 @@ impl Stream {
     }
 
     /// How many bytes to fetch from the start of a read of `len` bytes while there is no window: what was asked for,
-    /// some more at the head of an object (where headers lie, and a GET of 128 KiB costs no more time than one of 4),
-    /// and twice the run where small reads follow each other.
+    /// some more at the head of an object (where headers lie, and a GET of 128 KiB costs no more time than one of 4;
+    /// more where a stream may begin), and twice the run where small reads follow each other.
     pub(super) fn reach_bytes(&self, len: u64, tuning: &Tuning) -> u64 {
         match (self.reads, self.start) {
+            (1, 0) if self.seen >= self.proof.run_bytes.max(1) => len.max(tuning.head_guess_bytes),
             (1, 0) => len.max(tuning.head_fetch_bytes),
             (1, _) => len,
             _ => len.max(self.seen.min(GRAIN_BYTES)),
@@ -177,16 +228,17 @@ mod tests {
 
     const KIB: u64 = 1 << 10;
     const MIB: u64 = 1 << 20;
+    const PROOF: Proof = Proof { run_bytes: 128 * KIB, opening_bytes: 128 * KIB };
 
     #[test]
     fn a_stream_follows_requests_of_any_size() {
         let tuning = &Tuning::default();
         for len in [1, 4096, MIB, 8 * MIB, 8 * MIB + 1, 16 * MIB, 64 * MIB, 1 << 30, 1 << 40] {
-            let mut stream = Stream::new(ByteRange::at(0, len), 128 * KIB);
+            let mut stream = Stream::new(ByteRange::at(0, len), PROOF);
             for index in 1..40 {
                 let read = ByteRange::at(index * len, len);
                 assert_eq!(stream.distance(read, tuning), Some(0), "{len} bytes");
-                assert_eq!(stream.follow(read, tuning), Course::Sequential, "{len} bytes");
+                assert_eq!(stream.follow(read, Repeated::No, tuning), Course::Sequential, "{len} bytes");
                 // Two requests that overtook each other are still of the stream.
                 assert!(stream.distance(ByteRange::at((index - 1) * len, len), tuning).is_some(), "{len} bytes");
             }
@@ -199,10 +251,10 @@ mod tests {
         fn no_reads_make_it_fail(reads in prop::collection::vec((any::<u64>(), any::<u64>()), 1..30), proof: u64) {
             let within = |&(start, len): &(u64, u64)| ByteRange::at(start >> 16, (len >> 16).max(1));
             let tuning = &Tuning::default();
-            let mut stream = Stream::new(within(&reads[0]), proof);
+            let mut stream = Stream::new(within(&reads[0]), Proof { run_bytes: proof, opening_bytes: proof });
             for read in reads.iter().map(within) {
                 if stream.distance(read, tuning).is_some() {
-                    stream.follow(read, tuning);
+                    stream.follow(read, Repeated::No, tuning);
                 }
                 let window = stream.window_bytes(tuning);
                 prop_assert!(Stream::part_bytes(window, 8 * MIB, tuning) <= 8 * MIB);

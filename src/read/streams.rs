@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use super::stream::{GRAIN_BYTES, Stream};
-use super::tensors::Tensors;
+use super::stream::{GRAIN_BYTES, Proof, Repeated, Stream};
+use super::tensors::{Forecast, Tensors};
 use super::tuning::Tuning;
 use crate::base::ByteRange;
 
@@ -18,8 +18,8 @@ pub(super) struct Plan {
     pub(super) fetch: Fetch,
     /// Bytes fetched ahead of a reader that is gone.
     pub(super) abandoned: Option<ByteRange>,
-    /// Whether all of the object is likely to be wanted, in whatever order.
-    pub(super) wants_all: bool,
+    /// Whether more of a model is likely to be wanted than the tensors that were begun.
+    pub(super) wants_more: bool,
 }
 
 /// How the missing bytes of a read are fetched.
@@ -64,12 +64,10 @@ pub(super) struct Bounds {
     pub(super) size: u64,
     /// The largest GET, in bytes.
     pub(super) part_bytes: u64,
-    /// How much a reader must have asked for before it is fetched ahead of it, in bytes.
-    pub(super) proof_bytes: u64,
+    /// How much a reader must have asked for before it is fetched ahead of it.
+    pub(super) proof: Proof,
     /// Objects up to this size are fetched whole by their first read, in bytes.
     pub(super) small_bytes: u64,
-    /// The largest window that the first read at the head of the object opens, in bytes.
-    pub(super) first_window_bytes: u64,
     pub(super) tuning: Arc<Tuning>,
 }
 
@@ -93,25 +91,36 @@ impl Streams {
         self.streams.len()
     }
 
+    /// From this length on, in bytes, a first read at the head of the object opens a window by itself.
+    pub(super) fn open_from(&mut self, opening_bytes: u64) {
+        self.bounds.proof.opening_bytes = opening_bytes;
+    }
+
     /// The object is a model file, and these are its tensors, in order.
     pub(super) fn learn(&mut self, tensors: Vec<ByteRange>) {
         self.tensors.learn(tensors);
     }
 
+    /// Which tensors of a model will be begun next.
+    pub(super) fn forecast(&self) -> Forecast {
+        self.tensors.forecast(&self.bounds.tuning)
+    }
+
     /// Takes in a read, not empty and within the object, and says how to fetch what it misses.
-    pub(super) fn observe(&mut self, read: ByteRange) -> Plan {
+    pub(super) fn observe(&mut self, read: ByteRange, repeated: Repeated) -> Plan {
         self.reads += 1;
         let tuning = &*self.bounds.tuning;
         let closest =
             self.streams.iter().enumerate().filter_map(|(i, s)| s.distance(read, tuning).map(|d| (d, i))).min();
         let (index, abandoned) = match closest {
-            Some((_, index)) => (index, self.follow(index, read)),
+            Some((_, index)) => (index, self.follow(index, read, repeated)),
             None => self.begin(read),
         };
         let tuning = &*self.bounds.tuning;
         let promised = self.tensors.observe(read, tuning);
         let stream = &mut self.streams[index];
         stream.used = self.reads;
+        stream.return_if_left();
         if let Some(end) = promised {
             // What shares the last megabyte is wanted next, or was fetched; a part that ends there would be waited for.
             let end = end.checked_next_multiple_of(GRAIN_BYTES).unwrap_or(u64::MAX);
@@ -127,12 +136,12 @@ impl Streams {
             }
         };
         let abandoned = abandoned.filter(|range| !range.is_empty());
-        Plan { fetch, abandoned, wants_all: self.tensors.are_all_wanted(tuning) }
+        Plan { fetch, abandoned, wants_more: self.tensors.are_more_wanted(tuning) }
     }
 
-    fn follow(&mut self, index: usize, read: ByteRange) -> Option<ByteRange> {
+    fn follow(&mut self, index: usize, read: ByteRange, repeated: Repeated) -> Option<ByteRange> {
         let ahead = self.streams[index].ahead();
-        match self.streams[index].follow(read, &self.bounds.tuning) {
+        match self.streams[index].follow(read, repeated, &self.bounds.tuning) {
             super::stream::Course::Sequential => None,
             super::stream::Course::Random => Some(ahead),
         }
@@ -140,7 +149,7 @@ impl Streams {
 
     fn begin(&mut self, read: ByteRange) -> (usize, Option<ByteRange>) {
         if (self.streams.len() as u64) < self.bounds.tuning.streams {
-            self.streams.push(Stream::new(read, self.bounds.proof_bytes));
+            self.streams.push(Stream::new(read, self.bounds.proof));
             return (self.streams.len() - 1, None);
         }
         // Streams that never proved anything go first: a thousand random reads must not push out the one reader that
@@ -148,7 +157,7 @@ impl Streams {
         let worth = |stream: &Stream| (stream.is_proven(&self.bounds.tuning), stream.used);
         // The table is full, hence not empty.
         let index = (0..self.streams.len()).min_by_key(|&i| worth(&self.streams[i])).unwrap_or(0);
-        let gone = std::mem::replace(&mut self.streams[index], Stream::new(read, self.bounds.proof_bytes));
+        let gone = std::mem::replace(&mut self.streams[index], Stream::new(read, self.bounds.proof));
         (index, Some(gone.ahead()))
     }
 
@@ -156,11 +165,10 @@ impl Streams {
     pub(super) fn wanted(&self, most: Most) -> Vec<Wanted> {
         let tuning = &*self.bounds.tuning;
         let wanted = |(stream, s): (usize, &Stream)| {
-            let window_bytes = s.window_bytes(tuning).min(most.allowed_bytes).min(match s.is_proven(tuning) {
-                true => u64::MAX,
-                false => self.bounds.first_window_bytes,
-            });
-            let end = s.position().saturating_add(window_bytes.min(most.worth_bytes)).min(self.end_before(s));
+            let window_bytes = s.window_bytes(tuning).min(most.allowed_bytes);
+            let bound = self.tensors.bound(s.start(), s.position(), tuning);
+            let bound = bound.checked_next_multiple_of(GRAIN_BYTES).unwrap_or(u64::MAX).min(self.end_before(s));
+            let end = s.position().saturating_add(window_bytes.min(most.worth_bytes)).min(bound);
             (s.frontier < end).then(|| Wanted {
                 stream,
                 range: ByteRange::new(s.frontier, end),
@@ -198,6 +206,17 @@ impl Streams {
         self.streams.retain(|stream| stream.used > oldest);
     }
 
+    /// All descriptors of the object were closed. Its streams stay: who opens it next may go on with them.
+    pub(super) fn leave(&mut self) {
+        self.streams.iter_mut().for_each(Stream::leave);
+    }
+
+    /// Whether some of these bytes were fetched ahead of a reader that goes on although it closes the object.
+    pub(super) fn will_return_to(&self, range: ByteRange) -> bool {
+        let is_ahead = |stream: &Stream| !stream.ahead().intersect(range).is_empty();
+        self.streams.iter().any(|stream| stream.outlives_closes() && is_ahead(stream))
+    }
+
     /// Whether some of these bytes were fetched ahead of a reader that has not come to them yet.
     pub(super) fn covers(&self, range: ByteRange) -> bool {
         self.streams.iter().any(|stream| !stream.ahead().intersect(range).is_empty())
@@ -223,8 +242,8 @@ mod tests {
     const MOST: Most = Most { allowed_bytes: 256 * MIB, worth_bytes: u64::MAX };
 
     fn bounds(size: u64) -> Bounds {
-        let (part_bytes, small_bytes, first_window_bytes) = (8 * MIB, MIB, u64::MAX);
-        Bounds { size, part_bytes, proof_bytes: MIB / 8, small_bytes, first_window_bytes, tuning: Arc::default() }
+        let proof = Proof { run_bytes: MIB / 8, opening_bytes: MIB / 8 };
+        Bounds { size, part_bytes: 8 * MIB, proof, small_bytes: MIB, tuning: Arc::default() }
     }
 
     /// The GETs that a pattern of reads leads to: what each read makes go out, in KiB, with every GET answered at once.
@@ -234,7 +253,7 @@ mod tests {
         let mut shown = String::new();
         for &(offset, len) in reads {
             let read = ByteRange::at(offset, len);
-            let plan = streams.observe(read);
+            let plan = streams.observe(read, Repeated::No);
             let mut gets = Vec::new();
             while let Some(gap) = first_hole(&held, read) {
                 let start = held.iter().rev().find(|part| part.end <= gap.start).map_or(0, |part| part.end);
@@ -315,9 +334,12 @@ mod tests {
     #[test]
     fn nothing_is_fetched_ahead_before_the_threshold() {
         let ahead = |proof_bytes: u64, reads: u64| {
-            let mut streams = Streams::new(Bounds { proof_bytes, ..bounds(1 << 30) });
+            let mut streams = Streams::new(Bounds {
+                proof: Proof { run_bytes: proof_bytes, opening_bytes: proof_bytes },
+                ..bounds(1 << 30)
+            });
             for i in 0..reads {
-                streams.observe(ByteRange::at(i * MIB, MIB));
+                streams.observe(ByteRange::at(i * MIB, MIB), Repeated::No);
             }
             !streams.wanted(MOST).is_empty()
         };
@@ -409,7 +431,7 @@ mod tests {
         );
         let mut streams = Streams::new(bounds(8 << 30));
         for (offset, len) in reads {
-            streams.observe(ByteRange::at(offset, len));
+            streams.observe(ByteRange::at(offset, len), Repeated::No);
             assert_eq!(streams.wanted(MOST), []);
         }
     }
@@ -457,8 +479,8 @@ mod tests {
     fn a_window_ends_where_another_reader_began() {
         let mut streams = Streams::new(bounds(1 << 30));
         for i in 0..4 {
-            streams.observe(ByteRange::at(i * MIB, MIB));
-            streams.observe(ByteRange::at(20 * MIB + i * MIB, MIB));
+            streams.observe(ByteRange::at(i * MIB, MIB), Repeated::No);
+            streams.observe(ByteRange::at(20 * MIB + i * MIB, MIB), Repeated::No);
         }
         let ends: Vec<u64> = streams.wanted(MOST).iter().map(|wanted| wanted.range.end / MIB).collect();
         assert_eq!(ends, [20, 32]);
@@ -486,7 +508,7 @@ mod tests {
     fn a_sequential_reader_that_turns_random_stops_and_starts_again() {
         let mut streams = Streams::new(bounds(1 << 30));
         let wants = |streams: &mut Streams, offset, len| {
-            let plan = streams.observe(ByteRange::at(offset, len));
+            let plan = streams.observe(ByteRange::at(offset, len), Repeated::No);
             for wanted in streams.wanted(MOST) {
                 streams.fetched(&wanted, wanted.range.end);
             }
@@ -504,12 +526,15 @@ mod tests {
     fn a_proven_stream_survives_a_thousand_random_reads() {
         let mut streams = Streams::new(bounds(64 << 30));
         for i in 0..4 {
-            streams.observe(ByteRange::at(i * MIB, MIB));
+            streams.observe(ByteRange::at(i * MIB, MIB), Repeated::No);
         }
         for i in 1..1000u64 {
-            streams.observe(ByteRange::at((i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 29 << 12) + (1 << 30), 4096));
+            streams.observe(
+                ByteRange::at((i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 29 << 12) + (1 << 30), 4096),
+                Repeated::No,
+            );
         }
-        let plan = streams.observe(ByteRange::at(4 * MIB, MIB));
+        let plan = streams.observe(ByteRange::at(4 * MIB, MIB), Repeated::No);
         assert!(matches!(plan.fetch, Fetch::Windowed { .. }), "{plan:?}");
         assert!(streams.wanted(MOST).iter().any(|wanted| wanted.range.start == 5 * MIB));
     }

@@ -40,10 +40,13 @@ impl Bed {
     }
 
     fn tuned(options: Options, tuning: Tuning) -> Self {
+        Bed::on(Clock::manual(Timestamp::from_unix(1_000_000)), options, tuning)
+    }
+
+    fn on(clock: Clock, options: Options, tuning: Tuning) -> Self {
         let store = MemoryStore::new().latency(Duration::from_millis(20)).chunk_bytes(256 << 10);
         let (store, metrics) = (Arc::new(store), Arc::new(Metrics::default()));
         let faults = Arc::new(FaultStore::new(store.clone()));
-        let clock = Clock::manual(Timestamp::from_unix(1_000_000));
         let reader = Reader::with(faults.clone(), options, tuning, metrics.clone(), clock);
         Bed { store, faults, metrics, reader }
     }
@@ -224,10 +227,11 @@ async fn random_reads_fetch_no_more_than_they_ask_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_calls_off_what_nobody_reads() {
-    let bed = Bed::new(Options::default());
+async fn closing_calls_off_what_is_on_its_way_and_keeps_what_has_come() {
+    let bed = Bed::new(Options { passthrough: Passthrough::Off, ..Options::default() });
     let bytes = content(200 * MIB, 6);
-    let file = bed.reader.open(bed.object("a", &bytes));
+    let object = bed.object("a", &bytes);
+    let file = bed.reader.open(object.clone());
     for i in 0..3 {
         let slice = file.read(i * MIB, MIB as usize).await.unwrap();
         assert_eq!(slice.len(), MIB as usize);
@@ -236,12 +240,70 @@ async fn closing_calls_off_what_nobody_reads() {
     drop(file);
     // The tasks let go of their memory when the runtime next looks at them.
     tokio::time::sleep(Duration::from_millis(1)).await;
-    assert_eq!(bed.held(), 3 * MIB, "the parts that were read stay");
+    assert_eq!(bed.held(), 17 * MIB, "what came with the first read stays, and what came after it is called off");
     bed.gets();
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(bed.gets(), [], "nothing goes on after the close");
+    bed.reader.make_room(bed.reader.memory_limit() - 3 * MIB, Priority::Demand);
+    assert_eq!(bed.held(), 3 * MIB);
+    let again = bed.reader.open(object);
+    let slices = futures::future::try_join_all((0..3).map(|i| again.read(i * MIB, MIB as usize))).await.unwrap();
+    assert_eq!(slices[2][..], bytes[2 * MIB as usize..3 * MIB as usize]);
+    assert_eq!(bed.gets(), [], "what nobody read went first");
+    drop((again, slices));
+    tokio::time::sleep(Duration::from_millis(1)).await;
     bed.reader.make_room(u64::MAX / 2, Priority::Demand);
     assert_eq!((bed.held(), bed.reader.inodes.lock().len()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_opens_the_file_for_each_read_is_one_stream() {
+    let bed = Bed::new(Options::default());
+    let bytes = content(24 * MIB, 7);
+    let object = bed.object("a", &bytes);
+    let clock = Clock::runtime(Timestamp::from_unix(0));
+    for at in (0..bytes.len()).step_by(100_000) {
+        let slice = bed.reader.open(object.clone()).read(at as u64, 100_000).await.unwrap();
+        assert!(slice[..] == bytes[at..at + slice.len()]);
+    }
+    assert!(clock.elapsed() <= Duration::from_millis(200), "{:?}: a round trip for each", clock.elapsed());
+    let fetched: u64 = bed.gets().iter().map(|range| range.len()).sum();
+    assert_eq!(fetched, bytes.len() as u64);
+    assert_eq!(bed.count(Metric::Verified), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn look_ups_bring_all_of_a_file_that_has_room_once_they_have_cost_as_much() {
+    let places = |size: u64| (1..200u64).map(move |i| i * 7919 * 4096 % (size - 4096));
+    for (memory_mib, prefetch, expected) in
+        [(256, Prefetch::Auto, true), (100, Prefetch::Auto, false), (256, Prefetch::Off, false)]
+    {
+        let options = Options { memory_limit: memory_mib * MIB, prefetch, ..Options::default() };
+        let bed = Bed::on(Clock::runtime(Timestamp::from_unix(0)), options, Tuning::default());
+        let bytes = content(32 * MIB, 9);
+        let file = bed.reader.open(bed.object("db", &bytes));
+        for at in places(bytes.len() as u64) {
+            assert_eq!(file.read(at, 4096).await.unwrap()[..], bytes[at as usize..][..4096]);
+        }
+        let fetched: u64 = bed.gets().iter().map(|range| range.len()).sum();
+        assert_eq!(fetched > 32 * MIB, expected, "{memory_mib} MiB, {prefetch:?}: {fetched} bytes");
+        assert!(fetched < 33 * MIB, "{fetched}");
+        let waited = bed.count(Metric::Reads) - bed.count(Metric::ReadsBuffered);
+        assert_eq!(waited < 30, expected, "{waited} reads waited");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_read_again_and_again_is_no_stream() {
+    let bed = Bed::new(Options::default());
+    let bytes = content(24 * MIB, 8);
+    let object = bed.object("a", &bytes);
+    for at in [0, 5 * MIB] {
+        for _ in 0..20 {
+            bed.reader.open(object.clone()).read(at, 300_000).await.unwrap();
+        }
+    }
+    assert_eq!(bed.gets(), [ByteRange::at(0, 512 << 10), ByteRange::at(5 * MIB, 300_000)]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,6 +19,16 @@ tuned_numbers! {
     /// The first read at the head of an object fetches so many bytes at least: headers lie there, and a GET of 128 KiB
     /// takes no longer than one of 4.
     head_fetch_bytes = 128 * KIB;
+    /// A first read at the head that may begin a stream fetches so many bytes, in one GET: the next reads of a stream
+    /// find them, and where it was a header, no more was lost.
+    head_guess_bytes = 512 * KIB;
+    /// From this length on, in bytes, a first read at the head opens a window by itself: programs that look at headers
+    /// ask for 128 KiB (the block size that files show), which the kernel's readahead doubles; those that copy files
+    /// ask for 256 KiB and more, which it doubles too.
+    opening_read_bytes = 512 * KIB;
+    /// So many files of a directory, one after the other, must have been read alike before the next one is expected to
+    /// be: read whole, or looked into. Two may be chance. Chosen, not measured.
+    files_alike = 3;
     /// A run that began below this offset, in bytes, began at the head, where nearly every program reads on.
     head_bytes = MIB;
     /// The first window at the head, in bytes: 16 GETs of 1 MiB, so that the first megabytes arrive side by side.
@@ -71,15 +81,31 @@ tuned_numbers! {
     /// checksum is computed, and less means more wake-ups.
     receive_bytes = 512 * KIB;
 
+    // ---- look-ups (`look_ups`) ----
+
+    /// What fetching all of a file is reckoned to bring, in bytes per second, at most. With 200 MB/s 64 rows of a
+    /// matrix of 256 MB bring all of it; with 100, 100 look-ups in a database of 40 MB take longer than ossfs takes,
+    /// 0.4 s (by the traces).
+    look_up_bytes_per_second = 150_000_000;
+    /// A wait counts for so much at most, in milliseconds: longer ones are the store's. Chosen, not measured.
+    look_up_most_ms = 100;
+    /// Files that take more than this part of the memory, as divisor, are not fetched because of look-ups: they would
+    /// push out what other readers keep.
+    look_up_memory_share = 4;
+
     // ---- models (`inode`, `tensors`) ----
 
-    /// The window that the first read of a model opens, in bytes: it is for the header, which says more than any guess.
-    model_head_bytes = 2 * MIB;
     /// Where all of a model is likely to be wanted, so many times what was asked for is fetched at most, so that a
     /// program that looks at a few tensors costs a few tensors. Chosen, not measured.
     sweep_growth = 8;
-    /// Tensors begun, after which the others are expected to be wanted too: one may be a look at the file. Chosen.
+    /// Tensors begun, after which others are expected to be wanted too: one may be a look at the file. Chosen.
     begun_tensors = 2;
+    /// Steps of the same length from one tensor to the next, after which they are a pattern, and the tensors that it
+    /// leads to are fetched: one of each two equal steps among tensors in any order would be chance. Chosen.
+    steps_alike = 2;
+    /// A reader that comes from one tensor and has read so much of the next, in bytes, goes on: less may be what the
+    /// kernel reads ahead.
+    tensor_entered_bytes = MIB;
     /// Readers of tensors that take turns: a promise is judged when so many newer ones were made.
     open_promises = 8;
     /// So many more tensors left halfway than read to their end, and none is expected to be read to its end any more.
@@ -151,7 +177,11 @@ tuned_numbers! {
     /// reads on behind what a program maps, and does so differently each time.
     replay_most_stray_bytes = 4 * MIB;
 
-    // ---- what stays in memory (`backing`, `shortage`) ----
+    // ---- what stays in memory (`inode`, `backing`, `shortage`) ----
+
+    /// A GET that a program waited for goes on after the object was closed where it lacks so many bytes at most: they
+    /// take 10 ms at 100 MB/s, as long as another connection takes to be made.
+    finished_after_close_bytes = MIB;
 
     /// Smaller objects, in bytes, have no file in memory: it takes a descriptor, and the kernel's page cache serves
     /// them as well.

@@ -20,6 +20,8 @@ pub(super) enum Why {
     Opened,
     /// The header of a model and what was read of it say that all of it will be wanted.
     Model,
+    /// Look-ups in the object have cost as much as all of it does.
+    LookUps,
     /// A recorded load wanted these bytes.
     Recorded,
     /// The object will probably be opened next.
@@ -113,11 +115,12 @@ const fn row(why: Why, queue: Queue, memory: Priority, share: Share, cut: Cut, a
 
 /// All reasons, each at the place of its number, with its queue, memory, share of places, parts, next turn and account.
 #[rustfmt::skip]
-pub(super) const ROWS: [Row; 6] = [
+pub(super) const ROWS: [Row; 7] = [
     row(Why::Window,   Readers, Memory::Window, All,             Long,  Last,  Free),
     row(Why::AskedFor, Wholes,  Memory::WarmUp, All,             Long,  First, Free),
     row(Why::Opened,   Wholes,  Memory::WarmUp, All,             Long,  First, Free),
     row(Why::Model,    Wholes,  Memory::WarmUp, All,             Short, First, Free),
+    row(Why::LookUps,  Wholes,  Memory::WarmUp, All,             Short, First, Free),
     row(Why::Recorded, Steps,   Memory::WarmUp, HalfUntilProven, Short, First, Free),
     row(Why::Expected, Guesses, Memory::WarmUp, Half,            Short, First, Charged),
 ];

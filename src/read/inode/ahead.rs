@@ -14,6 +14,7 @@ use crate::read::part::{Origin, Part};
 use crate::read::planner;
 use crate::read::pool::capacity_for;
 use crate::read::streams::{Fetch, Most, Plan, Wanted};
+use crate::read::tensors::Forecast;
 use crate::read::why::{Cost, Cut, Goal, Queue, Why};
 
 /// What a turn of an inode brings.
@@ -45,11 +46,13 @@ struct Candidate {
     memory: Priority,
     /// The window that it lies in, if it is wanted for one.
     window: Option<Wanted>,
+    /// Whether it does not lie where the goal of its reason has come to.
+    keeps_goal: bool,
 }
 
 impl Candidate {
     fn new(why: Why, range: ByteRange) -> Self {
-        Candidate { why, range, memory: why.row().memory, window: None }
+        Candidate { why, range, memory: why.row().memory, window: None, keeps_goal: false }
     }
 }
 
@@ -96,7 +99,7 @@ impl Inode {
             Queue::Guesses => self.before_open(&state, why),
         };
         let queue = why.row().queue;
-        let Some(Candidate { why, range, memory, window }) = candidate else { return Next::Nothing };
+        let Some(Candidate { why, range, memory, window, keeps_goal }) = candidate else { return Next::Nothing };
         let bytes = capacity_for(range.len());
         let Some(grant) = terms.budget.reserve(bytes, memory) else {
             // What is wanted of all of it waits in its own queue, and must not hold up the windows of other readers.
@@ -108,6 +111,7 @@ impl Inode {
         }
         match window {
             Some(window) => state.streams.fetched(&window, range.end),
+            None if keeps_goal => {}
             None => state.goals.set(why, Goal::Below(range.end)),
         }
         if why.row().queue == Queue::Wholes {
@@ -118,7 +122,8 @@ impl Inode {
 
     /// The next part ahead of the readers.
     fn in_window(&self, state: &mut State, most: Most) -> Option<Candidate> {
-        if self.is_guided.load(Ordering::Relaxed) {
+        // A reader that has closed the object gets no more until it comes back.
+        if self.is_guided.load(Ordering::Relaxed) || self.handles.load(Ordering::Relaxed) == 0 {
             return None;
         }
         for wanted in state.streams.wanted(most) {
@@ -140,9 +145,26 @@ impl Inode {
     /// The next part of an object of which all is wanted.
     fn toward_whole(&self, state: &mut State) -> Option<Candidate> {
         for (why, from) in state.goals.whole_on_its_way() {
+            if why == Why::Model
+                && let Forecast::Tensors(tensors) = state.streams.forecast()
+            {
+                let parts = |tensor: &ByteRange| {
+                    state.part_from(tensor.start, tensor.end.min(self.object.size), self.part_bytes(why))
+                };
+                match tensors.iter().find_map(parts) {
+                    Some(range) => return Some(Candidate { keeps_goal: true, ..Candidate::new(why, range) }),
+                    None => continue,
+                }
+            }
             // Also where the option was set otherwise since the object was opened.
             let is_sweep = why == Why::Model || why == Why::Opened && !self.prefetch.is(Prefetch::Open);
-            if is_sweep && state.swept_bytes >= state.asked_bytes.saturating_mul(self.tuning.sweep_growth) {
+            let halves = match (why, state.streams.forecast()) {
+                (Why::Model, Forecast::Rest { halves }) => halves,
+                (Why::Model, Forecast::Nothing | Forecast::Tensors(_)) => 0,
+                _ => 2 * self.tuning.sweep_growth,
+            };
+            let most_bytes = (state.asked_bytes / 2).saturating_mul(halves);
+            if is_sweep && state.swept_bytes.saturating_add(self.part_bytes(Why::Model)) > most_bytes {
                 continue;
             }
             match state.part_from(from, self.object.size, self.part_bytes(why)) {
@@ -180,7 +202,7 @@ impl Inode {
     pub(in crate::read) fn guided(&self, plan: Plan, read: ByteRange, end: u64) -> Plan {
         let end = end.min(read.start.saturating_add(self.tuning.short_part_bytes));
         let fetch = if self.object.size <= self.tuning.small_object_bytes { plan.fetch } else { Fetch::Until { end } };
-        Plan { fetch, wants_all: false, ..plan }
+        Plan { fetch, wants_more: false, ..plan }
     }
 
     /// The parts that hold what must be known of a model's header next, if they are all there. Answer with

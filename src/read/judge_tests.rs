@@ -1,0 +1,166 @@
+//! The judge: what programs read, replayed against the engine in simulated time. One table shows what each policy costs
+//! in requests, bytes and time, so that a change shows all its effects at once.
+//!
+//! A row has bounds. What passes them fails the test, and so does what is far below them: then the row is to be
+//! lowered, so that what was gained stays. `cargo nextest run --lib judge --no-capture` shows the table.
+
+mod bucket;
+mod programs;
+mod trace;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use self::bucket::{Bucket, tag};
+use self::trace::{Act, Trace};
+use super::*;
+use crate::base::{ByteRange, Clock, Ino, Key, Timestamp};
+use crate::metrics::Metrics;
+
+/// What a program cost.
+#[derive(Clone, Copy, Debug)]
+struct Cost {
+    gets: u64,
+    fetched_bytes: u64,
+    /// Bytes that it asked for, each counted once.
+    asked_bytes: u64,
+    ms: u64,
+}
+
+/// A program and the most that it may cost: requests, tenths of MB, milliseconds.
+struct Row(fn() -> Trace, &'static str, u64, u64, u64);
+
+/// Every program, with its bounds.
+#[rustfmt::skip]
+const ROWS: &[Row] = &[
+    Row(programs::sqlite, "sqlite, 100 look-ups", 29, 390, 463),
+    Row(programs::lmdb, "lmdb, 200 look-ups", 78, 1362, 967),
+    Row(programs::look_ups_in_a_huge_file, "look-ups in a huge file", 48, 2, 1009),
+    Row(programs::rows_by_pread, "rows by pread", 64, 11, 1345),
+    Row(programs::rows_by_mapping, "rows by mapping (faiss)", 122, 1239, 1567),
+    Row(programs::headers_by_python, "16 headers, python", 16, 84, 384),
+    Row(programs::headers_past_the_cache, "16 headers, direct", 16, 84, 384),
+    Row(programs::headers_of_models, "16 headers of models", 16, 168, 512),
+    Row(programs::one_sector_five_times, "one sector, five opens", 1, 2, 23),
+    Row(programs::stream_of_large_reads, "stream, 1 MiB reads", 98, 2685, 135),
+    Row(programs::stream_of_small_reads, "stream, 128 KiB reads", 108, 2685, 155),
+    Row(programs::samples_by_one_descriptor, "samples, one descriptor", 49, 672, 95),
+    Row(programs::samples_by_opens, "samples, an open each", 49, 672, 95),
+    Row(programs::members_of_a_zip_by_opens, "zip members, an open each", 35, 63, 726),
+    Row(programs::names_of_a_tar, "tar -t", 127, 17, 2669),
+    Row(programs::webdataset_twice, "webdataset, twice", 168, 2014, 592),
+    Row(programs::columns_of_small_parquets, "200 small parquets", 200, 2000, 6200),
+    Row(programs::duckdb_twice, "duckdb, twice", 18, 151, 524),
+    Row(programs::chunk_of_hdf5, "a chunk of HDF5", 4, 12, 96),
+    Row(programs::window_of_a_geotiff, "a window of a GeoTIFF", 27, 163, 417),
+    Row(programs::film_with_its_index_at_the_end, "a film", 63, 1007, 121),
+    Row(programs::chunks_of_zarr, "chunks of zarr", 64, 336, 1728),
+    Row(programs::partial_torch_load_twice, "partial torch.load, twice", 94, 987, 325),
+    Row(programs::whole_model, "model, whole", 99, 4027, 228),
+    Row(programs::whole_model_in_another_order, "model, another order", 145, 4027, 280),
+    Row(programs::every_eighth_tensor, "model, every 8th", 43, 739, 260),
+    Row(programs::every_fourth_tensor, "model, every 4th", 72, 1395, 297),
+    Row(programs::first_half_of_a_model, "model, first half", 63, 2475, 166),
+    Row(programs::four_tensors, "model, 4 of 48", 97, 1610, 156),
+    Row(programs::adapters_of_a_model, "model, adapters", 55, 944, 230),
+    Row(programs::ranks_by_rows, "model, 8 ranks by rows", 51, 2014, 117),
+    Row(programs::mapping_in_order, "gguf by mapping", 79, 2014, 135),
+];
+
+/// The files of a trace that a thread has open.
+type Handles = HashMap<usize, File>;
+
+async fn run_thread(reader: Arc<Reader>, objects: Arc<Vec<Object>>, acts: Vec<Act>) {
+    let mut handles = Handles::new();
+    let (mut known, mut is_new) = (HashSet::new(), false);
+    for act in acts {
+        match act {
+            Act::Open(file) => {
+                is_new = known.insert(file);
+                handles.insert(file, reader.open(objects[file].clone()));
+            }
+            Act::Read(file, range) => {
+                let slice = handles[&file].read(range.start, range.len() as usize).await.unwrap();
+                assert_eq!(slice.len() as u64, range.len());
+                if std::mem::take(&mut is_new) {
+                    // What was read first is looked at, by the program and by the engine, whose task must be over
+                    // before time goes on.
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+            Act::Close(file) => drop(handles.remove(&file)),
+        }
+    }
+}
+
+/// Bytes that are asked for, each counted once.
+fn asked_bytes(trace: &Trace) -> u64 {
+    let reads = trace.threads.iter().flatten().filter_map(|act| match act {
+        Act::Read(file, range) => Some((*file, range.start, range.end)),
+        Act::Open(_) | Act::Close(_) => None,
+    });
+    let mut reads: Vec<(usize, u64, u64)> = reads.collect();
+    reads.sort_unstable();
+    let (mut sum, mut last) = (0, (usize::MAX, 0));
+    for (file, start, end) in reads {
+        let from = if last.0 == file { start.max(last.1) } else { start };
+        sum += end.saturating_sub(from);
+        last = (file, if last.0 == file { end.max(last.1) } else { end });
+    }
+    sum
+}
+
+fn run(trace: Trace) -> Cost {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let clock = Clock::runtime(Timestamp::from_unix(1_000_000));
+        let bucket = Arc::new(Bucket::new(&trace.files));
+        // Files in memory would take real memory of the machine's for each trace, and change nothing here.
+        let options = Options { passthrough: Passthrough::Off, ..Options::default() };
+        let metrics = Arc::new(Metrics::default());
+        let reader = Reader::with(bucket.clone(), options, Tuning::default(), metrics, clock.clone());
+        let object = |(index, file): (usize, &trace::TraceFile)| {
+            let (ino, key) = (Ino(index as u64 + 2), Key::new(file.key.as_str()));
+            Object { ino, key, version: None, etag: tag(), size: file.size, mtime: None, archived: false }
+        };
+        let asked_bytes = asked_bytes(&trace);
+        let objects: Arc<Vec<Object>> = Arc::new(trace.files.iter().enumerate().map(object).collect());
+        let threads =
+            trace.threads.into_iter().map(|acts| tokio::spawn(run_thread(reader.clone(), objects.clone(), acts)));
+        futures::future::try_join_all(threads.collect::<Vec<_>>()).await.unwrap();
+        let ms = clock.elapsed().as_millis() as u64;
+        // What is still on its way comes.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let (gets, fetched_bytes) = (bucket.gets.load(Ordering::Relaxed), bucket.sent_bytes());
+        Cost { gets, fetched_bytes, asked_bytes, ms }
+    })
+}
+
+#[test]
+fn no_program_costs_more_than_its_bound() {
+    let mut wrong = Vec::new();
+    println!("{:28} {:>5} {:>9} {:>9} {:>6} {:>6}", "program", "GETs", "MB", "asked", "ratio", "ms");
+    for Row(program, name, gets, tenths, ms) in ROWS {
+        let cost = run(program());
+        let (mb, asked) = (cost.fetched_bytes as f64 / 1e6, cost.asked_bytes as f64 / 1e6);
+        let Cost { gets: got, ms: took, .. } = cost;
+        println!("{name:28} {got:5} {mb:9.1} {asked:9.1} {:6.2} {took:6}", mb / asked);
+        let fetched = (mb * 10.0).ceil() as u64;
+        let figures = [(got, *gets, 2), (fetched, *tenths, 2), (took, *ms, 20)];
+        let fits = |(got, bound, room): (u64, u64, u64)| got <= bound && bound <= got + got / 8 + room;
+        if !figures.into_iter().all(fits) {
+            wrong.push(format!("{name:?}, {got}, {fetched}, {took}"));
+        }
+    }
+    assert!(wrong.is_empty(), "these rows are not what their bounds say:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_trace_counts_each_byte_once() {
+    let mut trace = Trace::new(trace::files(2, "#", 100));
+    trace.session(0, [ByteRange::new(0, 10), ByteRange::new(5, 20)]);
+    trace.session(1, [ByteRange::new(0, 7)]);
+    assert_eq!(asked_bytes(&trace.twice()), 27);
+}
