@@ -1,11 +1,12 @@
 //! Listings going on: tasks that apply page after page to the tree, and signal each.
 //!
 //! There are two kinds. A directory's own listing is shared by all who wait for that directory; who goes away does not
-//! stop it, but it stops by itself when no program has waited for [`Tuning::unattended_pages`] pages, so that one
-//! look-up in a directory of a hundred million objects does not list them all, or when no program waits and no page
-//! comes; pages without a name count for [`Tuning::nameless_page_cost`]. A wide listing brings everything below a
-//! directory, for a walk, for `listing=eager` or because it was asked to be refreshed. No program depends on a wide one
-//! alone: one that wants a directory that it has not come to lists that directory beside it, and is woken by both.
+//! stop it, but it stops by itself when no program has waited for [`unattended_pages`](crate::fs::Tuning) pages, so
+//! that one look-up in a directory of a hundred million objects does not list them all, or when no program waits and no
+//! page comes; pages without a name count for [`nameless_page_cost`](crate::fs::Tuning). A wide listing brings
+//! everything below a directory, for a walk, for `listing=eager` or because it was asked to be refreshed. No program
+//! depends on a wide one alone: one that wants a directory that it has not come to lists that directory beside it, and
+//! is woken by both.
 //!
 //! How far each goes is decided here; what to list ahead in [`walk`](super::walk), what to list again in
 //! [`upkeep`](super::upkeep).

@@ -3,8 +3,8 @@
 //!
 //! Asking costs two requests, which the first page of a listing mostly makes needless; but it answers sooner than a
 //! full page does, and for a name in a huge directory long before the listing has come to it. So a listing that has
-//! just begun gets a head start ([`Tuning::head_start_ms`]). Of many names that are looked up at once in a directory
-//! that is being listed only a few are asked for; the others wait for their turn or for their page.
+//! just begun gets a head start ([`head_start_ms`](crate::fs::Tuning)). Of many names that are looked up at once in a
+//! directory that is being listed only a few are asked for; the others wait for their turn or for their page.
 
 use std::sync::Arc;
 use std::time::Duration;
