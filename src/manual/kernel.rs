@@ -60,11 +60,12 @@
 //! `name_to_handle_at` and `open_by_handle_at` work while the daemon knows the name, also after the kernel has evicted
 //! the inode. A handle fails with ESTALE if the daemon has evicted the name (`metadata-memory`), if a new mount has not
 //! listed it yet, or if the object was replaced. A daemon that continues the mount of another one knows the handles of
-//! directories and open files. For any other handle it lists the directories that the kernel knew, each once; the
-//! handle fails with ESTALE if none of them contains the file.
+//! directories and open files. For the handle of a file that the kernel has evicted it lists, each once, the
+//! directories that the kernel knew and those in which handles were used; the handle of a file that the kernel still
+//! caches fails with ESTALE until its directory is listed.
 //!
-//! NFS-Ganesha can export a mount (FSAL_VFS, with `allow-other`; `tests/suites/nfs` tests it), also across a restart of
-//! the daemon. The NFS server of the kernel (knfsd) has not been tested.
+//! NFS-Ganesha can export a mount (FSAL_VFS, with `allow-other`; `tests/suites/nfs` tests it). After a restart of the
+//! daemon the same holds for the handles that it keeps. The NFS server of the kernel (knfsd) has not been tested.
 //!
 //! # Unmounting
 //!

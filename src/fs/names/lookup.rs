@@ -150,6 +150,11 @@ impl Names {
         }
         let mut state = self.state.lock();
         let view = state.tree.view(ino, self.clock.elapsed()).ok_or(Failure::ESTALE)?;
+        // Whoever keeps the number asks the next life for it as well, also where the kernel has forgotten the
+        // directory.
+        if let Some(directory) = state.tree.parent(ino) {
+            self.write_directories(&state, &[directory]);
+        }
         Ok(self.take(&mut state, &view))
     }
 
