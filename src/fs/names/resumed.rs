@@ -8,8 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::try_join_all;
-
+use futures::future::join_all;
 use parking_lot::Mutex;
 
 use super::handle::{OpenDirectory, Opening, Resumed};
@@ -48,15 +47,21 @@ impl Names {
                 return Ok(view);
             }
             let behind = unlisted.directories.len().saturating_sub(LISTED_AT_ONCE);
-            let listed = unlisted.directories.split_off(behind);
+            // They stay in the list until that is done: who waits may go away.
+            let listed = unlisted.directories[behind..].to_vec();
             if listed.is_empty() {
                 return Err(Failure::ESTALE);
             }
             // Any listing of this life will do.
             let since = Since::new(Duration::ZERO, None);
-            let ended = try_join_all(listed.iter().map(|&directory| self.list_since(directory, &since))).await;
-            if let Err(failure) = ended {
-                unlisted.directories.extend(listed);
+            let list =
+                async |directory| self.list_since(directory, &since).await.map_err(|failure| (directory, failure));
+            let ended = join_all(listed.into_iter().map(list)).await;
+            unlisted.directories.truncate(behind);
+            let failed: Vec<_> = ended.into_iter().filter_map(Result::err).collect();
+            if let Some((_, failure)) = failed.first().cloned() {
+                // In front, so that the others come before they are tried again.
+                unlisted.directories.splice(..0, failed.into_iter().map(|(directory, _)| directory));
                 unlisted.failed = Some((self.clock.elapsed(), failure.clone()));
                 return Err(failure);
             }
