@@ -54,6 +54,7 @@ impl Reader {
             inodes.insert(inode.object.ino, inode.clone());
             inode
         };
+        tracing::trace!(key = inode.object.key.as_str(), size = inode.object.size, "opened");
         self.credit.settle(inode.object.ino);
         inode.opened(self.file_uses.of(&inode.object, &self.tuning));
         let is_planned = self.opened(&inode.object);
@@ -83,7 +84,9 @@ impl File {
     async fn counted_read(&self, offset: u64, len: usize) -> Result<Slice> {
         let read = ByteRange::at(offset, len as u64).intersect(ByteRange::new(0, self.inode.object.size));
         let (began, mut source) = (self.reader.clock.elapsed(), Source::Buffer);
+        tracing::trace!("asked");
         let result = if read.is_empty() { Ok(Slice::empty()) } else { self.answer(read, began, &mut source).await };
+        tracing::trace!("told");
         let took = self.reader.clock.elapsed().saturating_sub(began);
         self.reader.count_read(&result, source, took);
         result
@@ -213,6 +216,7 @@ async fn arrive(parts: &[Arc<Part>], read: ByteRange) -> std::result::Result<(),
 
 impl Drop for File {
     fn drop(&mut self) {
+        tracing::trace!(key = self.inode.object.key.as_str(), "closed");
         let closed = {
             // Under the lock of the map, so that the object is not opened while it is closed.
             let _inodes = self.reader.inodes.lock();

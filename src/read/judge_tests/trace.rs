@@ -1,7 +1,5 @@
 //! What a program does, as the daemon sees it: opens, reads and closes, thread by thread.
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 
 use crate::base::ByteRange;
@@ -9,10 +7,6 @@ use crate::base::ByteRange;
 pub(super) const KIB: u64 = 1 << 10;
 pub(super) const MIB: u64 = 1 << 20;
 pub(super) const PAGE: u64 = 4 * KIB;
-/// The readahead that a mount has.
-const READAHEAD: u64 = MIB;
-/// So many page faults that no readahead had foreseen, and the kernel reads single pages.
-const LOTS_OF_MISSES: u32 = 100;
 
 /// An object of a trace.
 #[derive(Clone, Debug)]
@@ -28,6 +22,10 @@ pub(super) struct TraceFile {
 pub(super) enum Act {
     Open(usize),
     Read(usize, ByteRange),
+    /// A read that the program does not wait for yet, as where the kernel reads ahead.
+    Begin(usize, ByteRange),
+    /// It waits for that.
+    End(usize, ByteRange),
     Close(usize),
 }
 
@@ -78,54 +76,33 @@ pub(super) fn in_order(range: ByteRange, len: u64) -> impl Iterator<Item = ByteR
     (range.start..range.end).step_by(len as usize).map(move |at| ByteRange::new(at, (at + len).min(range.end)))
 }
 
-/// What the kernel asks for where a program reads a file in small pieces through the page cache: its readahead grows
-/// from 256 KiB.
-pub(super) fn buffered(size: u64) -> impl Iterator<Item = ByteRange> {
-    let first = [ByteRange::new(0, 256 * KIB), ByteRange::new(256 * KIB, 768 * KIB)];
-    let from = first[1].end;
-    first.into_iter().chain(in_order(ByteRange::new(from, size), READAHEAD))
-}
-
-/// The page cache of a file that is mapped, and what faults make it ask for.
-#[derive(Default)]
-pub(super) struct Mapping {
-    pages: BTreeSet<u64>,
-    misses: u32,
-    size: u64,
-}
-
-impl Mapping {
-    pub(super) fn new(size: u64) -> Self {
-        Mapping { size, ..Mapping::default() }
-    }
-
-    /// One whose program has told the kernel that it jumps: no page is read ahead.
-    pub(super) fn read_at_random(size: u64) -> Self {
-        Mapping { misses: u32::MAX / 2, ..Mapping::new(size) }
-    }
-
-    /// Touches these bytes: the reads that it takes. Around a fault the kernel reads what it is allowed to read ahead,
-    /// half of it before the fault; after many misses it reads single pages.
-    pub(super) fn touch(&mut self, bytes: ByteRange) -> Vec<ByteRange> {
-        let mut reads = Vec::new();
-        for page in bytes.start / PAGE..bytes.end.div_ceil(PAGE) {
-            if self.pages.contains(&page) {
-                self.misses = self.misses.saturating_sub(1);
-                continue;
+/// What a program did on a mount, as `tests/suites/programs` has recorded it: the files, then what came to the daemon.
+/// A read that others were asked for beside has a line that ends in `+` where it begins, and one in `-` where it ends.
+pub(super) fn recorded(text: &str) -> Trace {
+    let mut trace = Trace::new(Vec::new());
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (first, rest) = line.split_once(' ').unwrap();
+        let numbers = || rest.split(' ').map_while(|word| word.parse::<u64>().ok()).collect::<Vec<_>>();
+        match first {
+            "file" => {
+                let (size, key) = rest.split_once(' ').unwrap();
+                trace.files.push(TraceFile { key: key.to_owned(), size: size.parse().unwrap(), head: Bytes::new() });
             }
-            self.misses += 1;
-            let (before, ahead) = match self.misses > LOTS_OF_MISSES {
-                true => (0, 1),
-                false => (READAHEAD / PAGE / 2, READAHEAD / PAGE),
-            };
-            let start = page.saturating_sub(before);
-            let end = (start + ahead).min(self.size.div_ceil(PAGE));
-            let missing: Vec<u64> = (start..end).filter(|page| !self.pages.contains(page)).collect();
-            for run in missing.chunk_by(|one, next| one + 1 == *next) {
-                reads.push(ByteRange::new(run[0] * PAGE, ((run[run.len() - 1] + 1) * PAGE).min(self.size)));
+            "head" => trace.files.last_mut().unwrap().head = hex::decode(rest).unwrap().into(),
+            "opened" => trace.act(Act::Open(rest.parse().unwrap())),
+            "closed" => trace.act(Act::Close(rest.parse().unwrap())),
+            file => {
+                let file: usize = file.parse().unwrap();
+                // The kernel asks for whole pages.
+                let read =
+                    ByteRange::at(numbers()[0], numbers()[1]).intersect(ByteRange::new(0, trace.files[file].size));
+                trace.act(match rest.chars().last() {
+                    Some('+') => Act::Begin(file, read),
+                    Some('-') => Act::End(file, read),
+                    _ => Act::Read(file, read),
+                });
             }
-            self.pages.extend(missing);
         }
-        reads
     }
+    trace
 }
