@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Bytes `start..end` of an object; `end` is exclusive and never below `start`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct ByteRange {
     /// The offset of the first byte.
     pub start: u64,

@@ -50,6 +50,14 @@ pub(super) fn opening_bytes(
     }
 }
 
+/// The size up to which an object comes whole with its first read, in bytes.
+pub(super) fn small_bytes(part_bytes: u64, file_use: FileUse, tuning: &Tuning) -> u64 {
+    match file_use {
+        FileUse::Portions => 0,
+        FileUse::Wholes | FileUse::Unknown => tuning.small_object_bytes.min(part_bytes),
+    }
+}
+
 /// How files were read, by directory.
 #[derive(Debug)]
 pub(super) struct FileUses(Mutex<LruCache<Box<str>, Alike>>);

@@ -159,7 +159,7 @@ impl Inode {
         tuning: &Arc<Tuning>,
     ) -> Arc<Self> {
         let max_part_bytes = part_bytes.max(1).next_multiple_of(super::stream::GRAIN_BYTES);
-        let small_bytes = tuning.small_object_bytes.min(max_part_bytes);
+        let small_bytes = heads::small_bytes(max_part_bytes, FileUse::Unknown, tuning);
         let format = Format::of(object.key.as_str());
         let (size, part_bytes, run_bytes) = (object.size, max_part_bytes, options.prefetch_threshold);
         let opening_bytes = heads::opening_bytes(&object, part_bytes, run_bytes, FileUse::Unknown, tuning);
@@ -220,7 +220,8 @@ impl Inode {
     pub(super) fn opened(&self, file_use: FileUse) {
         let opening_bytes =
             heads::opening_bytes(&self.object, self.max_part_bytes, self.threshold_bytes, file_use, &self.tuning);
-        self.state.lock().streams.open_from(opening_bytes);
+        let small_bytes = heads::small_bytes(self.max_part_bytes, file_use, &self.tuning);
+        self.state.lock().streams.open(opening_bytes, small_bytes);
     }
 
     /// Takes in a read and says how to fetch what it misses.

@@ -19,6 +19,7 @@
 //! | `inode/asked` | what was asked for by name, and what is held |
 //! | `inode/checked` | what has come, compared with the checksum |
 //! | `stream`, `streams` | what one sequential reader has shown; which reader a read belongs to |
+//! | `runs` | how long the runs of an object are |
 //! | `heads` | whether the first read of a file opens a window |
 //! | `look_ups` | when it pays to have all of a file in which things are looked up |
 //! | `layout`, `tensors` | where the tensors of a model lie; what that promises of its reader |
@@ -91,6 +92,7 @@ mod reader;
 mod reclaim;
 mod recorder;
 mod replay;
+mod runs;
 mod shortage;
 mod slice;
 mod stream;

@@ -97,7 +97,7 @@ impl Stream {
             return read_bytes;
         }
         match self.window_bytes(tuning) {
-            0 => 4 * read_bytes,
+            0 => 3 * read_bytes,
             // Not `clamp`: a request may be as large as the kernel is told that it may be, 16 MiB and more.
             window => (window / 4).min(tuning.slack_bytes).max(4 * read_bytes),
         }
@@ -135,6 +135,11 @@ impl Stream {
         self.promised = end;
     }
 
+    /// Whether the object says that more will be read.
+    pub(super) fn is_promised(&self) -> bool {
+        self.promised > self.position
+    }
+
     /// All descriptors of the object were closed. What is called off then must be looked for again.
     pub(super) fn leave(&mut self) {
         self.is_left = true;
@@ -166,7 +171,9 @@ impl Stream {
         } else if self.reads < 2 {
             tuning.head_window_bytes
         } else if self.start < tuning.head_bytes {
-            tuning.head_window_bytes.max(self.seen.saturating_mul(tuning.head_growth))
+            let is_header = self.seen < tuning.opening_read_bytes;
+            let least_bytes = if is_header { tuning.head_window_bytes / 4 } else { tuning.head_window_bytes };
+            least_bytes.max(self.seen.saturating_mul(tuning.head_growth))
         } else if self.seen < tuning.long_run_bytes {
             (self.seen * tuning.middle_growth).max(tuning.middle_window_bytes)
         } else {
@@ -176,7 +183,7 @@ impl Stream {
 
     /// Whether the window is earned by more than its first read.
     pub(super) fn is_proven(&self, tuning: &Tuning) -> bool {
-        self.promised > self.position || self.reads > 1 && self.window_bytes(tuning) > 0
+        self.is_promised() || self.reads > 1 && self.window_bytes(tuning) > 0
     }
 
     /// The size of the GETs that a window of `window_bytes` is cut into, at most `part_bytes`.
@@ -202,6 +209,11 @@ impl Stream {
     /// Where the run began.
     pub(super) fn start(&self) -> u64 {
         self.start
+    }
+
+    /// Bytes asked for since the run began.
+    pub(super) fn seen(&self) -> u64 {
+        self.seen
     }
 
     /// One past the furthest byte asked for.

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::runs::Runs;
 use super::stream::{GRAIN_BYTES, Proof, Repeated, Stream};
 use super::tensors::{Forecast, Tensors};
 use super::tuning::Tuning;
@@ -78,12 +79,13 @@ pub(super) struct Streams {
     streams: Vec<Stream>,
     reads: u64,
     tensors: Tensors,
+    runs: Runs,
 }
 
 impl Streams {
     /// An object that nothing has read yet.
     pub(super) fn new(bounds: Bounds) -> Self {
-        Streams { bounds, streams: Vec::new(), reads: 0, tensors: Tensors::default() }
+        Streams { bounds, streams: Vec::new(), reads: 0, tensors: Tensors::default(), runs: Runs::default() }
     }
 
     /// How many there are.
@@ -91,56 +93,93 @@ impl Streams {
         self.streams.len()
     }
 
-    /// From this length on, in bytes, a first read at the head of the object opens a window by itself.
-    pub(super) fn open_from(&mut self, opening_bytes: u64) {
+    /// The object was opened: from this length on, in bytes, a first read at its head opens a window by itself, and up
+    /// to this size it comes whole with the first read.
+    pub(super) fn open(&mut self, opening_bytes: u64, small_bytes: u64) {
         self.bounds.proof.opening_bytes = opening_bytes;
+        self.bounds.small_bytes = small_bytes;
     }
 
     /// The object is a model file, and these are its tensors, in order.
     pub(super) fn learn(&mut self, tensors: Vec<ByteRange>) {
-        self.tensors.learn(tensors);
+        self.tensors.learn(tensors, &self.bounds.tuning);
+        // What was read before the header was understood.
+        for stream in &self.streams {
+            self.tensors.observe(ByteRange::new(stream.start(), stream.position()), false, &self.bounds.tuning);
+        }
     }
 
     /// Which tensors of a model will be begun next.
     pub(super) fn forecast(&self) -> Forecast {
-        self.tensors.forecast(&self.bounds.tuning)
+        match self.tensors.forecast(&self.bounds.tuning) {
+            Forecast::Nothing => Forecast::Tensors(self.runs.forecast().collect()),
+            forecast => forecast,
+        }
     }
 
     /// Takes in a read, not empty and within the object, and says how to fetch what it misses.
     pub(super) fn observe(&mut self, read: ByteRange, repeated: Repeated) -> Plan {
         self.reads += 1;
         let tuning = &*self.bounds.tuning;
-        let closest =
-            self.streams.iter().enumerate().filter_map(|(i, s)| s.distance(read, tuning).map(|d| (d, i))).min();
+        let jumps = self.streams.iter().all(|stream| stream.position() != read.start);
+        let promised = self.tensors.observe(read, jumps, tuning);
+        let distance = |(i, stream): (usize, &Stream)| stream.distance(read, tuning).map(|distance| (distance, i));
+        // Who comes for a tensor begins there.
+        let closest = self.streams.iter().enumerate().filter_map(distance).min().filter(|_| promised.is_none());
         let (index, abandoned) = match closest {
             Some((_, index)) => (index, self.follow(index, read, repeated)),
             None => self.begin(read),
         };
-        let tuning = &*self.bounds.tuning;
-        let promised = self.tensors.observe(read, tuning);
         let stream = &mut self.streams[index];
         stream.used = self.reads;
         stream.return_if_left();
-        if let Some(end) = promised {
+        if let Some(tensor) = promised {
             // What shares the last megabyte is wanted next, or was fetched; a part that ends there would be waited for.
-            let end = end.checked_next_multiple_of(GRAIN_BYTES).unwrap_or(u64::MAX);
-            stream.promise(end.min(self.bounds.size));
+            let end = tensor.end.checked_next_multiple_of(GRAIN_BYTES).unwrap_or(u64::MAX);
+            // Where its last page was asked for, another read has come to the rest of it before.
+            let is_in_it = |stream: &&mut Stream| (tensor.start + 1..tensor.end).contains(&stream.position());
+            let reader = self.streams.iter_mut().filter(is_in_it).min_by_key(|stream| stream.position());
+            if let Some(reader) = reader {
+                reader.promise(end.min(self.bounds.size));
+            }
         }
-        let fetch = match stream.window_bytes(tuning) {
+        let stream = &self.streams[index];
+        let fetch = match self.window_bytes(stream) {
             _ if self.bounds.size <= self.bounds.small_bytes => Fetch::Whole,
-            0 => Fetch::Exact { reach_bytes: stream.reach_bytes(read.len(), tuning) },
+            0 => Fetch::Exact { reach_bytes: self.reach_bytes(stream, read) },
             _ if self.bounds.size <= self.bounds.part_bytes => Fetch::Whole,
             window_bytes => {
-                let part_bytes = Stream::part_bytes(window_bytes, self.bounds.part_bytes, tuning);
+                let part_bytes = Stream::part_bytes(window_bytes, self.bounds.part_bytes, &self.bounds.tuning);
                 Fetch::Windowed { part_bytes }
             }
         };
         let abandoned = abandoned.filter(|range| !range.is_empty());
-        Plan { fetch, abandoned, wants_more: self.tensors.are_more_wanted(tuning) }
+        let tuning = &self.bounds.tuning;
+        let wants_more = self.tensors.are_more_wanted(tuning) || self.runs.forecast().next().is_some();
+        Plan { fetch, abandoned, wants_more }
+    }
+
+    /// How many bytes past the position of a stream are worth having, as runs in the object are; 0 while nothing is
+    /// proved.
+    fn window_bytes(&self, stream: &Stream) -> u64 {
+        let window_bytes = stream.window_bytes(&self.bounds.tuning);
+        if stream.is_promised() {
+            return window_bytes;
+        }
+        window_bytes.min(self.runs.bound(stream, &self.bounds.tuning).saturating_sub(stream.position()))
+    }
+
+    /// How many bytes to fetch from the start of a read while there is no window.
+    fn reach_bytes(&self, stream: &Stream, read: ByteRange) -> u64 {
+        let tuning = &self.bounds.tuning;
+        let end_of_run = self.runs.end_of_new(stream, tuning).filter(|_| stream.position() == read.end);
+        let reach_bytes = stream.reach_bytes(read.len(), tuning);
+        reach_bytes.max(end_of_run.map_or(0, |end| end.saturating_sub(read.start)))
     }
 
     fn follow(&mut self, index: usize, read: ByteRange, repeated: Repeated) -> Option<ByteRange> {
         let ahead = self.streams[index].ahead();
+        self.runs.goes_on(&self.streams[index]);
         match self.streams[index].follow(read, repeated, &self.bounds.tuning) {
             super::stream::Course::Sequential => None,
             super::stream::Course::Random => Some(ahead),
@@ -148,6 +187,10 @@ impl Streams {
     }
 
     fn begin(&mut self, read: ByteRange) -> (usize, Option<ByteRange>) {
+        if let Some(latest) = self.streams.iter().max_by_key(|stream| stream.used) {
+            self.runs.left(latest, &self.bounds.tuning);
+        }
+        self.runs.begins(read, &self.bounds.tuning);
         if (self.streams.len() as u64) < self.bounds.tuning.streams {
             self.streams.push(Stream::new(read, self.bounds.proof));
             return (self.streams.len() - 1, None);
@@ -165,7 +208,7 @@ impl Streams {
     pub(super) fn wanted(&self, most: Most) -> Vec<Wanted> {
         let tuning = &*self.bounds.tuning;
         let wanted = |(stream, s): (usize, &Stream)| {
-            let window_bytes = s.window_bytes(tuning).min(most.allowed_bytes);
+            let window_bytes = self.window_bytes(s).min(most.allowed_bytes);
             let bound = self.tensors.bound(s.start(), s.position(), tuning);
             let bound = bound.checked_next_multiple_of(GRAIN_BYTES).unwrap_or(u64::MAX).min(self.end_before(s));
             let end = s.position().saturating_add(window_bytes.min(most.worth_bytes)).min(bound);

@@ -12,6 +12,10 @@ use std::collections::VecDeque;
 use super::tuning::Tuning;
 use crate::base::ByteRange;
 
+const PAGE_BYTES: u64 = 4096;
+/// The readahead of a mount.
+const READAHEAD_BYTES: u64 = 1 << 20;
+
 /// Which tensors will be begun next.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Forecast {
@@ -19,82 +23,165 @@ pub(super) enum Forecast {
     Nothing,
     /// All others, in an order that cannot be told: so many halves of what was asked for may be fetched for that.
     Rest { halves: u64 },
+    /// All that lie behind the last one, in order.
+    InOrder,
     /// These, in this order.
     Tensors(Vec<ByteRange>),
 }
 
-/// The tensors of an object, and what became of those that were begun.
+/// The tensors of an object that are long enough to be told apart, and what became of them.
 #[derive(Debug, Default)]
 pub(super) struct Tensors {
     /// In order, without overlap. Empty while nothing is known.
-    ranges: Vec<ByteRange>,
+    tensors: Vec<Tensor>,
     /// The place of the one begun last, how far it was from the one before, and how often in a row that was so.
     last: Option<u64>,
     step: i64,
     steps_alike: u32,
-    /// The tensor behind the last one, of which a read has brought the first bytes.
-    entered: Option<u64>,
-    /// So many bytes before it the read began that began the last one, and so many behind it the last read of one
-    /// ended: what the kernel reads around a page fault.
+    /// So many bytes before it the read began that began the last one: what the kernel reads around a page fault.
     lead_bytes: u64,
+    /// What was read behind the last one, and the most that was read so behind any.
+    trail: ByteRange,
     trail_bytes: u64,
-    /// Tensors begun since a hypothesis was contradicted.
+    /// Tensors begun since a pattern was contradicted.
     begun: u64,
     /// The latest promises, each with the bytes read of it since.
     open: VecDeque<(ByteRange, u64)>,
     broken: u32,
 }
 
+/// One tensor.
+#[derive(Debug)]
+struct Tensor {
+    range: ByteRange,
+    /// Bytes read of it, at most its length.
+    read_bytes: u64,
+    /// Whether a reader has come for it: its first or its last page was wanted.
+    is_wanted: bool,
+    /// Whether so much of it was read that a reader is in it.
+    is_begun: bool,
+}
+
+impl Tensor {
+    fn is_partly_read(&self) -> bool {
+        (1..self.range.len()).contains(&self.read_bytes)
+    }
+}
+
+/// Which end of a tensor a read has come for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    First,
+    Last,
+}
+
 impl Tensors {
     /// The header was read: these are the tensors, in order.
-    pub(super) fn learn(&mut self, ranges: Vec<ByteRange>) {
-        self.ranges = ranges;
+    pub(super) fn learn(&mut self, ranges: Vec<ByteRange>, tuning: &Tuning) {
+        let is_long = |range: &ByteRange| range.len() >= tuning.tensor_least_bytes;
+        let tensor = |range| Tensor { range, read_bytes: 0, is_wanted: false, is_begun: false };
+        self.tensors = ranges.into_iter().filter(is_long).map(tensor).collect();
     }
 
-    /// Takes in a read. Where a tensor begins in it that goes on behind it, says where that ends.
-    pub(super) fn observe(&mut self, read: ByteRange, tuning: &Tuning) -> Option<u64> {
+    /// Takes in a read, which `jumps` where it does not begin where another one has ended. Where a reader comes for a
+    /// tensor, says which.
+    pub(super) fn observe(&mut self, read: ByteRange, jumps: bool, tuning: &Tuning) -> Option<ByteRange> {
         for (range, bytes) in &mut self.open {
             *bytes += range.intersect(read).len();
         }
-        let behind = self.ranges.partition_point(|tensor| tensor.start < read.end);
-        let place = behind.checked_sub(1)?;
-        let tensor = *self.ranges.get(place)?;
-        let first = self.ranges.partition_point(|tensor| tensor.start < read.start);
-        let is_entered = self.entered.take_if(|entered| *entered == place as u64).is_some();
-        if tensor.start < read.start && !is_entered || !self.are_read_whole(tuning) {
-            return None;
+        let wanted = if jumps && self.are_read_whole(tuning) { self.wanted(read) } else { None };
+        let promised = wanted.and_then(|(place, end)| self.promise(place, end, read, tuning));
+        if read.start == self.trail.end && read.end - self.trail.start <= tuning.tensor_entered_bytes {
+            // The kernel has read on.
+            self.trail.end = read.end;
+            self.trail_bytes = self.trail_bytes.max(self.trail.len());
+        } else if !jumps {
+            self.touched(read.start - (read.start / 4).min(READAHEAD_BYTES));
         }
-        let comes_from_before = match self.last {
-            Some(last) => tensor.start > read.start && place as u64 == last + 1,
-            // Around the page that is wanted the kernel reads as much before it as behind it.
-            None => (read.start + 1..read.start + read.len() / 4).contains(&tensor.start),
+        let first = self.tensors.partition_point(|tensor| tensor.range.end <= read.start);
+        let behind = self.tensors.partition_point(|tensor| tensor.range.start < read.end);
+        for place in first..behind {
+            let Some(tensor) = self.tensors.get_mut(place) else { break };
+            let len = tensor.range.len();
+            tensor.read_bytes = (tensor.read_bytes + tensor.range.intersect(read).len()).min(len);
+            if !tensor.is_begun && tensor.read_bytes >= len.min(tuning.tensor_entered_bytes) {
+                tensor.is_begun = true;
+                self.begin(place as u64, tuning);
+            }
+        }
+        promised
+    }
+
+    /// The tensor that a read has come for, and which end of it.
+    ///
+    /// A read by `pread` begins where the tensor does. For a page fault the kernel reads as much before the page as
+    /// behind it, so that the page is in the middle; less where some of it is in the page cache. Programs copy out of a
+    /// mapping with `memmove`, which touches the first page, then the last one, and goes on from either. The page on
+    /// the border of two tensors is the last of one or the first of the other: the last where that one was begun.
+    fn wanted(&self, read: ByteRange) -> Option<(usize, End)> {
+        let first = self.tensors.partition_point(|tensor| tensor.range.start < read.start);
+        let behind = self.tensors.partition_point(|tensor| tensor.range.start < read.end);
+        let page = read.start + read.len() / 2 / PAGE_BYTES * PAGE_BYTES;
+        let in_page = |place: &usize| (page..=page + PAGE_BYTES).contains(&self.tensors[*place].range.start);
+        if first < behind && self.tensors[first].range.start < read.start + PAGE_BYTES {
+            return Some((first, End::First));
+        }
+        if let Some(place) = (first..behind).find(in_page).filter(|_| read.start > 0) {
+            return Some(match place.checked_sub(1) {
+                Some(before) if self.tensors[before].is_partly_read() => (before, End::Last),
+                _ => (place, End::First),
+            });
+        }
+        // The last tensor has none behind it.
+        let ends = |place: &usize| (read.start + 1..=read.end).contains(&self.tensors[*place].range.end);
+        let before = first.saturating_sub(1)..behind;
+        before.clone().find(ends).filter(|place| self.tensors[*place].is_partly_read()).map(|place| (place, End::Last))
+    }
+
+    /// A read has come for a tensor: says which bytes of the object are promised to be read, if not all of them were.
+    fn promise(&mut self, place: usize, end: End, read: ByteRange, tuning: &Tuning) -> Option<ByteRange> {
+        let tensor = self.tensors.get_mut(place)?;
+        let range = tensor.range;
+        if tensor.read_bytes == range.len() {
+            // It is read again.
+            (tensor.read_bytes, tensor.is_begun) = (0, false);
+        }
+        tensor.is_wanted = true;
+        let rest = match end {
+            End::First => {
+                self.lead_bytes = range.start - read.start;
+                (read.end, range.end)
+            }
+            End::Last => {
+                self.trail = ByteRange::new(range.end, read.end);
+                self.trail_bytes = self.trail_bytes.max(self.trail.len());
+                (range.start + tensor.read_bytes, read.start)
+            }
         };
-        if comes_from_before && first == place && tensor.end > read.end {
-            // What is wanted may be the last page of the tensor before, and the kernel has read ahead.
-            self.entered = Some(place as u64);
-            self.trail_bytes = read.end - tensor.start;
+        if rest.0 >= rest.1 {
             return None;
         }
-        self.lead_bytes = tensor.start.saturating_sub(read.start);
-        self.begin(first.min(place) as u64, tuning);
-        if first < place {
-            // Small ones that lie beside each other are begun together.
-            self.begin_next(place as u64);
-        }
-        if tensor.end <= read.end {
-            return None;
-        }
-        let rest = ByteRange::new(read.end, tensor.end);
+        let rest = ByteRange::new(rest.0, rest.1);
         if self.open.iter().all(|(open, _)| open.intersect(rest).is_empty()) {
             self.open.push_back((rest, 0));
         }
         if self.open.len() as u64 > tuning.open_promises {
             self.judge();
         }
-        Some(tensor.end)
+        Some(range)
     }
 
-    /// The tensor at this place is begun.
+    /// A reader has come to this place at least: the kernel reads on where what it has read ahead is touched, at first in
+    /// the last quarter of it.
+    fn touched(&mut self, at: u64) {
+        let behind = self.tensors.partition_point(|tensor| tensor.range.start <= at);
+        let tensor = behind.checked_sub(1).and_then(|place| self.tensors.get_mut(place));
+        if let Some(tensor) = tensor.filter(|tensor| at < tensor.range.end) {
+            tensor.is_wanted = true;
+        }
+    }
+
+    /// A reader is in the tensor at this place.
     fn begin(&mut self, place: u64, tuning: &Tuning) {
         let Some(last) = self.last.replace(place).filter(|last| *last != place) else {
             self.begun = self.begun.max(1);
@@ -104,65 +191,58 @@ impl Tensors {
         if step == self.step {
             self.steps_alike += 1;
         } else {
-            let is_contradicted = self.steps_alike >= tuning.steps_alike as u32;
+            // Of any three steps two may be alike.
+            if u64::from(self.steps_alike) > tuning.steps_alike {
+                (self.begun, self.trail_bytes) = (0, 0);
+            }
             (self.step, self.steps_alike) = (step, 1);
-            self.begun = if is_contradicted { 0 } else { self.begun };
         }
         self.begun += 1;
-    }
-
-    /// All tensors from the last one to the one at this place are begun.
-    fn begin_next(&mut self, place: u64) {
-        let count = u32::try_from(place - self.last.replace(place).unwrap_or(place)).unwrap_or(u32::MAX);
-        self.steps_alike = if self.step == 1 { self.steps_alike.saturating_add(count) } else { count };
-        self.step = 1;
-        self.begun += u64::from(count);
     }
 
     /// Where the window of a reader must end that began at `start` and has come to `position`: with the tensor that it
     /// is in, unless tensors are read one after the other.
     pub(super) fn bound(&self, start: u64, position: u64, tuning: &Tuning) -> u64 {
         let is_in_order = self.step == 1 && u64::from(self.steps_alike) >= tuning.steps_alike;
-        if self.ranges.is_empty() || is_in_order || !self.are_read_whole(tuning) {
+        if self.tensors.is_empty() || is_in_order || !self.are_read_whole(tuning) {
             return u64::MAX;
         }
-        let Some(place) = self.ranges.partition_point(|tensor| tensor.start < position).checked_sub(1) else {
-            return self.ranges[0].start;
-        };
-        let began_before = |by: usize| place >= by && start <= self.ranges[place - by].start;
-        let tensor = self.ranges[place];
-        match position - tensor.start >= tuning.tensor_entered_bytes {
-            _ if began_before(2) => u64::MAX,
-            true if began_before(1) => u64::MAX,
-            // What has come of it may be readahead.
-            false if began_before(1) && self.last != Some(place as u64) => tensor.start,
-            _ => tensor.end,
+        let behind = self.tensors.partition_point(|tensor| tensor.range.start < position);
+        let Some(place) = behind.checked_sub(1) else { return self.tensors[0].range.start };
+        let Tensor { range, is_wanted, is_begun, .. } = self.tensors[place];
+        // It has read all of the first one that it came to, and is in the next.
+        let first = self.tensors.partition_point(|tensor| tensor.range.start < start);
+        if position.saturating_sub(self.tensors[first.min(place)].range.end) >= tuning.tensor_entered_bytes {
+            return u64::MAX;
         }
+        // What has come of it may be what the kernel reads ahead.
+        if is_wanted || is_begun || start > range.start { range.end } else { range.start }
     }
 
     /// What will be wanted next, if those that are begun are read to their end.
     pub(super) fn forecast(&self, tuning: &Tuning) -> Forecast {
-        if self.begun < tuning.begun_tensors || !self.are_read_whole(tuning) {
+        if !self.are_more_wanted(tuning) {
             return Forecast::Nothing;
         }
-        let is_regular = self.steps_alike >= tuning.steps_alike as u32;
-        if !is_regular || self.step == 1 {
-            // Half of what was asked for after two, or four times that where they are neighbours; and twice as much
-            // with each further one.
-            let doublings = (self.begun - tuning.begun_tensors).min(16);
+        let is_regular = u64::from(self.steps_alike) >= tuning.steps_alike;
+        if is_regular && self.step == 1 {
+            return Forecast::InOrder;
+        }
+        if !is_regular {
+            // Four times half of what was asked for after two neighbours, and twice as much with each further one. In
+            // another order more have to be begun before it is half.
             let halves = match self.step {
-                1 if is_regular => u64::MAX,
-                1 => 4 << doublings,
-                _ => 1 << doublings,
+                1 if u64::from(self.steps_alike) + 1 == self.begun => 4,
+                _ => 1 << self.begun.saturating_sub(tuning.scattered_tensors).min(16) >> 1,
             };
             return Forecast::Rest { halves: halves.min(2 * tuning.sweep_growth) };
         }
         let count = (1 << self.steps_alike.min(16)) - 1;
         let place = |ahead: i64| self.last?.checked_add_signed(ahead.checked_mul(self.step)?);
         let tensor = |ahead| {
-            let tensor = self.ranges.get(usize::try_from(place(ahead)?).ok()?)?;
-            let end = tensor.end.saturating_add(self.trail_bytes);
-            Some(ByteRange::new(tensor.start.saturating_sub(self.lead_bytes), end))
+            let Tensor { range, .. } = self.tensors.get(usize::try_from(place(ahead)?).ok()?)?;
+            let end = range.end.saturating_add(self.trail_bytes);
+            Some(ByteRange::new(range.start.saturating_sub(self.lead_bytes), end))
         };
         Forecast::Tensors((1..=count).map_while(tensor).collect())
     }
@@ -191,56 +271,92 @@ mod tests {
     /// Ten tensors of 10 MiB behind a header of one.
     fn tensors() -> Tensors {
         let mut tensors = Tensors::default();
-        tensors.learn((0..10).map(|i| ByteRange::at((1 + 10 * i) * MIB, 10 * MIB)).collect());
+        tensors.learn((0..10).map(|i| ByteRange::at((1 + 10 * i) * MIB, 10 * MIB)).collect(), &Tuning::default());
         tensors
     }
 
+    /// Where the tensor ends that this read has come for, in MiB.
     fn read(tensors: &mut Tensors, mib: u64) -> Option<u64> {
-        tensors.observe(ByteRange::at(mib * MIB, MIB), &Tuning::default()).map(|end| end / MIB)
+        tensors.observe(ByteRange::at(mib * MIB, MIB), true, &Tuning::default()).map(|tensor| tensor.end / MIB)
+    }
+
+    /// The same for a fault on the last page before this place, or the first one behind it.
+    fn fault(tensors: &mut Tensors, mib: u64) -> Option<u64> {
+        let around = ByteRange::at(mib * MIB - MIB / 2, MIB);
+        tensors.observe(around, true, &Tuning::default()).map(|tensor| tensor.end / MIB)
     }
 
     #[test]
-    fn who_begins_a_tensor_wants_the_rest() {
+    fn who_comes_for_a_tensor_wants_the_rest() {
         let mut tensors = tensors();
-        assert_eq!([0, 31, 32, 45, 100].map(|mib| read(&mut tensors, mib)), [None, Some(41), None, None, None]);
+        assert_eq!([0, 31, 32, 45, 99].map(|mib| read(&mut tensors, mib)), [None, Some(41), None, None, None]);
         assert!(!tensors.are_more_wanted(&Tuning::default()));
-        // Around the page wanted, as the kernel reads for a mapping.
-        assert_eq!(tensors.observe(ByteRange::at(10 * MIB + 4096, MIB), &Tuning::default()), Some(21 * MIB));
+        assert_eq!(Tensors::default().observe(ByteRange::at(0, MIB), true, &Tuning::default()), None);
+    }
+
+    #[test]
+    fn the_page_on_a_border_is_of_the_tensor_that_was_begun() {
+        let mut tensors = tensors();
+        // The second tensor: its first page, its last one, then the middle.
+        assert_eq!([11, 21].map(|mib| fault(&mut tensors, mib)), [Some(21), Some(21)]);
+        assert_eq!([19, 18, 17].map(|mib| read(&mut tensors, mib)), [None; 3]);
+        // Of the third one the first page is there.
+        assert_eq!(fault(&mut tensors, 31), Some(31));
+        assert_eq!([22, 23].map(|mib| read(&mut tensors, mib)), [None; 2]);
         assert!(tensors.are_more_wanted(&Tuning::default()));
-        assert_eq!(Tensors::default().observe(ByteRange::at(0, MIB), &Tuning::default()), None);
+        // The last one.
+        assert_eq!(fault(&mut tensors, 91), Some(101));
+        assert_eq!(read(&mut tensors, 100), Some(101));
+    }
+
+    #[test]
+    fn windows_end_with_the_tensor_that_is_wanted() {
+        let (mut tensors, tuning) = (tensors(), Tuning::default());
+        let bound = |tensors: &Tensors, start, position| tensors.bound(start * MIB, position * MIB, &tuning) / MIB;
+        assert_eq!(bound(&tensors, 0, 1), 1, "the header");
+        assert_eq!(bound(&tensors, 10, 12), 11, "what the kernel has read ahead");
+        assert_eq!(bound(&tensors, 13, 14), 21, "a part of a tensor");
+        fault(&mut tensors, 11);
+        assert_eq!(bound(&tensors, 10, 12), 21, "one that is wanted");
+        assert_eq!(bound(&tensors, 11, 22), 21, "it may be read ahead");
+        assert_eq!(bound(&tensors, 11, 23), u64::MAX / MIB, "and who goes on may go on");
     }
 
     #[test]
     fn tensors_to_come_follow_from_those_begun() {
         let tuning = Tuning::default();
+        let range = |place: u64| ByteRange::at((1 + 2 * place) * MIB, 2 * MIB);
         let forecast = |places: &[u64]| {
             let mut tensors = Tensors::default();
-            tensors.learn((0..100).map(|i| ByteRange::at(1 + i, 1)).collect());
+            tensors.learn((0..100).map(range).collect(), &tuning);
             for place in places {
-                tensors.observe(ByteRange::at(1 + place, 1), &tuning);
+                tensors.observe(range(*place), true, &tuning);
             }
             match tensors.forecast(&tuning) {
                 Forecast::Nothing => "-".to_owned(),
                 Forecast::Rest { halves } => format!("{halves}/2"),
+                Forecast::InOrder => "in order".to_owned(),
                 Forecast::Tensors(ranges) => {
-                    format!("{:?}", ranges.iter().map(|range| range.start - 1).collect::<Vec<_>>())
+                    format!("{:?}", ranges.iter().map(|range| (range.start / MIB - 1) / 2).collect::<Vec<_>>())
                 }
             }
         };
         for (places, expected) in [
             (&[7][..], "-"),
-            (&[0, 8], "1/2"),
+            (&[0, 8], "0/2"),
             (&[0, 8, 16], "[24, 32, 40]"),
             (&[0, 8, 16, 24], "[32, 40, 48, 56, 64, 72, 80]"),
             (&[64, 80, 96], "[]"),
             (&[90, 80, 70], "[60, 50, 40]"),
             // One that does not fit, and all has to be proved anew.
             (&[0, 8, 16, 24, 25], "-"),
-            (&[0, 8, 16, 24, 25, 33], "1/2"),
-            (&[3, 50, 20], "2/2"),
-            (&[3, 50, 20, 90, 1, 33, 34], "16/2"),
+            (&[0, 8, 16, 24, 25, 33], "0/2"),
+            (&[3, 50, 20], "0/2"),
+            (&[5, 17, 18, 40], "0/2"),
+            (&[3, 50, 20, 90, 1], "1/2"),
+            (&[3, 50, 20, 90, 1, 33, 34], "4/2"),
             (&[3, 4], "4/2"),
-            (&[3, 4, 5], "16/2"),
+            (&[3, 4, 5], "in order"),
             (&[3, 3, 3], "-"),
         ] {
             assert_eq!(forecast(places), expected, "{places:?}");
@@ -264,7 +380,7 @@ mod tests {
         for round in 0..5u64 {
             for i in [3, 9, 1, 0, 4, 2, 8, 5, 7, 6] {
                 assert!(read(&mut tensors, 1 + 10 * i).is_some(), "{round} {i}");
-                for mib in 2..11 {
+                for mib in 2..=10 {
                     read(&mut tensors, mib + 10 * i);
                 }
             }

@@ -45,6 +45,12 @@ tuned_numbers! {
     long_run_bytes = 32 * MIB;
     /// The window of a long run is so many times what was read of it. Chosen, not measured.
     long_run_growth = 8;
+    /// So many runs in the middle of an object must have been left before the next one is expected to be as long as
+    /// they were. Chosen, not measured.
+    runs_alike = 2;
+    /// So much of the runs that follow at equal distances is fetched ahead, in bytes, before as much of such was read:
+    /// what a few round trips cost. Chosen, not measured.
+    strides_bytes = 4 * MIB;
     /// How much of a run was skipped is looked at once in so many bytes, so that requests which overtake each other do
     /// not look like skips. Chosen, not measured.
     lap_bytes = 4 * MIB;
@@ -98,14 +104,24 @@ tuned_numbers! {
     /// Where all of a model is likely to be wanted, so many times what was asked for is fetched at most, so that a
     /// program that looks at a few tensors costs a few tensors. Chosen, not measured.
     sweep_growth = 8;
+    /// Where the tensors of a model are read in order, so much is fetched ahead of what was asked for, in bytes: what 1.5
+    /// GB/s bring in 45 ms.
+    sweep_ahead_bytes = 64 * MIB;
+    /// And this part of what was asked for, as divisor: a rank that loads half of the tensors must not cost all.
+    sweep_share = 4;
     /// Tensors begun, after which others are expected to be wanted too: one may be a look at the file. Chosen.
     begun_tensors = 2;
     /// Steps of the same length from one tensor to the next, after which they are a pattern, and the tensors that it
     /// leads to are fetched: one of each two equal steps among tensors in any order would be chance. Chosen.
     steps_alike = 2;
-    /// A reader that comes from one tensor and has read so much of the next, in bytes, goes on: less may be what the
-    /// kernel reads ahead.
-    tensor_entered_bytes = MIB;
+    /// Where so much of a tensor was read, in bytes, a reader is in it: less may be what the kernel reads ahead, which
+    /// is half of its readahead around a fault, and all of it once more.
+    tensor_entered_bytes = 2 * MIB;
+    /// Shorter tensors, in bytes, are not told apart: one page fault brings their neighbours.
+    tensor_least_bytes = MIB;
+    /// So many tensors in no order may be begun before others are fetched beside them. Chosen: loads of parts take a
+    /// few, and each one that is waited for costs a round trip.
+    scattered_tensors = 4;
     /// Readers of tensors that take turns: a promise is judged when so many newer ones were made.
     open_promises = 8;
     /// So many more tensors left halfway than read to their end, and none is expected to be read to its end any more.

@@ -13,6 +13,7 @@ use crate::read::layout::{Format, Layout};
 use crate::read::part::{Origin, Part};
 use crate::read::planner;
 use crate::read::pool::capacity_for;
+use crate::read::stream::Stream;
 use crate::read::streams::{Fetch, Most, Plan, Wanted};
 use crate::read::tensors::Forecast;
 use crate::read::why::{Cost, Cut, Goal, Queue, Why};
@@ -148,31 +149,47 @@ impl Inode {
             if why == Why::Model
                 && let Forecast::Tensors(tensors) = state.streams.forecast()
             {
-                let parts = |tensor: &ByteRange| {
-                    state.part_from(tensor.start, tensor.end.min(self.object.size), self.part_bytes(why))
-                };
+                let part_bytes = self.part_bytes(why).min(self.tuning.large_request_part_bytes);
+                let parts =
+                    |tensor: &ByteRange| state.part_from(tensor.start, tensor.end.min(self.object.size), part_bytes);
                 match tensors.iter().find_map(parts) {
                     Some(range) => return Some(Candidate { keeps_goal: true, ..Candidate::new(why, range) }),
                     None => continue,
                 }
             }
-            // Also where the option was set otherwise since the object was opened.
-            let is_sweep = why == Why::Model || why == Why::Opened && !self.prefetch.is(Prefetch::Open);
-            let halves = match (why, state.streams.forecast()) {
-                (Why::Model, Forecast::Rest { halves }) => halves,
-                (Why::Model, Forecast::Nothing | Forecast::Tensors(_)) => 0,
-                _ => 2 * self.tuning.sweep_growth,
+            let most_bytes = self.most_swept_bytes(state, why);
+            let window_bytes = most_bytes.saturating_sub(state.asked_bytes);
+            let part_bytes = match why {
+                // What is wanted next may be in it.
+                Why::Model => Stream::part_bytes(window_bytes, self.part_bytes(why), &self.tuning),
+                _ => self.part_bytes(why),
             };
-            let most_bytes = (state.asked_bytes / 2).saturating_mul(halves);
-            if is_sweep && state.swept_bytes.saturating_add(self.part_bytes(Why::Model)) > most_bytes {
+            if state.swept_bytes.saturating_add(part_bytes) > most_bytes {
                 continue;
             }
-            match state.part_from(from, self.object.size, self.part_bytes(why)) {
+            match state.part_from(from, self.object.size, part_bytes) {
                 Some(range) => return Some(Candidate::new(why, range)),
                 None => state.goals.set(why, Goal::Reached),
             }
         }
         None
+    }
+
+    /// How much may be fetched because all of the object is likely to be wanted.
+    fn most_swept_bytes(&self, state: &State, why: Why) -> u64 {
+        let halves = match (why, state.streams.forecast()) {
+            (Why::Model, Forecast::Rest { halves }) => halves,
+            (Why::Model, Forecast::Nothing | Forecast::Tensors(_)) => 0,
+            (Why::Model, Forecast::InOrder) => {
+                // It may end anywhere.
+                let ahead_bytes = state.asked_bytes / self.tuning.sweep_share + self.tuning.sweep_ahead_bytes;
+                return state.asked_bytes.saturating_add(ahead_bytes);
+            }
+            // Also where the option was set otherwise since the object was opened.
+            (Why::Opened, _) if !self.prefetch.is(Prefetch::Open) => 2 * self.tuning.sweep_growth,
+            _ => return u64::MAX,
+        };
+        (state.asked_bytes / 2).saturating_mul(halves)
     }
 
     /// The next part of a stretch. Small objects come whole, and are checked before they are handed out.

@@ -128,3 +128,12 @@ pub(super) fn ranks_by_rows() -> Trace {
     };
     Trace { files: vec![file], threads: (0..8).map(rank).collect() }
 }
+
+/// `cp`, of a model.
+pub(super) fn copy_of_a_model() -> Trace {
+    let (file, _) = model("model.safetensors", 48, 8 * MIB);
+    let size = file.size;
+    let mut trace = Trace::new(vec![file]);
+    trace.session(0, in_order(ByteRange::new(0, size), MIB));
+    trace
+}

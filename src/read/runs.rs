@@ -1,0 +1,209 @@
+//! How long the runs of an object are, and how far apart: a reader that has left a few of them after as many bytes will
+//! leave the next one there too, and where they began at equal distances it will begin there. Rows of tiles, chunks,
+//! column pages and the headers of members are so; what is fetched behind them is fetched in vain.
+
+use std::collections::VecDeque;
+
+use super::stream::Stream;
+use super::tuning::Tuning;
+use crate::base::ByteRange;
+
+/// Runs that are remembered.
+const REMEMBERED: usize = 8;
+/// Distances that differ by less are equal: the kernel asks for whole pages.
+const PAGE_BYTES: u64 = 4096;
+
+/// The latest runs of an object that began in the middle of it.
+#[derive(Debug, Default)]
+pub(super) struct Runs {
+    /// Those that were left: where each began, and how much was read of it.
+    left: VecDeque<ByteRange>,
+    /// The latest ones that began at equal distances: where the first and the last one did, and how many distances that
+    /// makes. `step` is the last one.
+    first: u64,
+    last: Option<u64>,
+    step: i64,
+    steps_alike: u64,
+    /// The runs that are to follow, each with its number from the first one on. They stay as they were foretold.
+    next: VecDeque<(u64, ByteRange)>,
+}
+
+impl Runs {
+    /// A read has begun elsewhere after one of this run.
+    pub(super) fn left(&mut self, stream: &Stream, tuning: &Tuning) {
+        if stream.start() < tuning.head_bytes {
+            return;
+        }
+        self.goes_on(stream);
+        if self.left.len() == REMEMBERED {
+            self.left.pop_front();
+        }
+        self.left.push_back(ByteRange::at(stream.start(), stream.seen()));
+    }
+
+    /// A run begins with this read.
+    pub(super) fn begins(&mut self, read: ByteRange, tuning: &Tuning) {
+        if read.start < tuning.head_bytes {
+            return;
+        }
+        let Some(last) = self.last.replace(read.start) else { return };
+        let step = read.start.wrapping_sub(last) as i64;
+        if step.abs_diff(self.step) <= PAGE_BYTES {
+            self.steps_alike += 1;
+        } else {
+            (self.first, self.steps_alike) = (last, 1);
+            self.next.clear();
+        }
+        self.step = step;
+        self.foretell(tuning);
+    }
+
+    /// Says where the next runs will be, if those that were left began at equal distances: more of them the longer that
+    /// was so.
+    fn foretell(&mut self, tuning: &Tuning) {
+        self.next.retain(|(number, _)| *number > self.steps_alike);
+        let (Some(last), Some((shortest, _))) = (self.last, self.lengths(tuning)) else { return };
+        // Backwards, runs may touch.
+        let is_gap = self.step.unsigned_abs() + 2 * PAGE_BYTES > shortest;
+        if self.steps_alike < tuning.steps_alike || !is_gap {
+            return;
+        }
+        let proved_bytes = shortest.saturating_mul(self.steps_alike).max(tuning.strides_bytes);
+        let count = ((1 << self.steps_alike.min(6)) - 1).min(proved_bytes / shortest.max(1));
+        let from = self.next.back().map_or(self.steps_alike, |(number, _)| *number) + 1;
+        for number in from..=self.steps_alike + count {
+            let way = (last as i128 - self.first as i128) * number as i128 / self.steps_alike as i128;
+            let Ok(start) = u64::try_from(self.first as i128 + way) else { break };
+            // The further it is, the less certain.
+            let pad_bytes = PAGE_BYTES * (1 + (number - self.steps_alike) / self.steps_alike);
+            let range = ByteRange::at(start.saturating_sub(pad_bytes), shortest.saturating_add(2 * pad_bytes));
+            self.next.push_back((number, range));
+        }
+    }
+
+    /// Where the next runs will be.
+    pub(super) fn forecast(&self) -> impl Iterator<Item = ByteRange> {
+        self.next.iter().map(|(_, range)| *range)
+    }
+
+    /// A reader has come back to this run.
+    pub(super) fn goes_on(&mut self, stream: &Stream) {
+        self.left.retain(|run| run.start != stream.start());
+    }
+
+    /// How long runs are, in bytes: the shortest and the longest of the latest ones. `None` while too few are known.
+    fn lengths(&self, tuning: &Tuning) -> Option<(u64, u64)> {
+        let lengths = || self.left.iter().map(|run| run.len());
+        lengths().min().zip(lengths().max()).filter(|_| self.left.len() as u64 >= tuning.runs_alike)
+    }
+
+    /// Where the window of a run must end: with a run as long as the longest, unless it has become twice as long.
+    pub(super) fn bound(&self, stream: &Stream, tuning: &Tuning) -> u64 {
+        match self.lengths(tuning) {
+            Some((_, longest)) if stream.start() >= tuning.head_bytes => {
+                if stream.seen() > longest.saturating_mul(2) {
+                    u64::MAX
+                } else {
+                    stream.start().saturating_add(longest)
+                }
+            }
+            _ => u64::MAX,
+        }
+    }
+
+    /// Up to where the first read of a run may fetch: to the end of a run as long as the shortest, where all are alike.
+    pub(super) fn end_of_new(&self, stream: &Stream, tuning: &Tuning) -> Option<u64> {
+        let (shortest, longest) = self.lengths(tuning)?;
+        let is_alike = shortest >= longest / 4 * 3 && stream.start() >= tuning.head_bytes;
+        is_alike.then(|| stream.start().saturating_add(shortest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::stream::Proof;
+    use super::*;
+
+    const KIB: u64 = 1 << 10;
+    const MIB: u64 = 1 << 20;
+
+    /// The runs of a reader that reads `len` bytes at each of these places.
+    fn runs(starts: &[u64], len: u64) -> Runs {
+        let (mut runs, tuning) = (Runs::default(), Tuning::default());
+        let proof = Proof { run_bytes: 128 * KIB, opening_bytes: 128 * KIB };
+        let mut latest: Option<Stream> = None;
+        for start in starts {
+            let read = ByteRange::at(*start, len);
+            if let Some(stream) = latest.replace(Stream::new(read, proof)) {
+                runs.left(&stream, &tuning);
+            }
+            runs.begins(read, &tuning);
+        }
+        runs
+    }
+
+    fn stream(start: u64, len: u64) -> Stream {
+        Stream::new(ByteRange::at(start, len), Proof { run_bytes: 0, opening_bytes: 0 })
+    }
+
+    #[test]
+    fn a_window_ends_where_runs_have_ended() {
+        let tuning = Tuning::default();
+        let bound = |starts: &[u64], read: &Stream| runs(starts, 2 * MIB).bound(read, &tuning);
+        let known = [9 * MIB, 40 * MIB, 100 * MIB];
+        assert_eq!(bound(&known, &stream(200 * MIB, MIB)), 202 * MIB);
+        assert_eq!(bound(&known, &stream(200 * MIB, 4 * MIB)), 202 * MIB);
+        assert_eq!(bound(&known, &stream(200 * MIB, 5 * MIB)), u64::MAX, "this one is longer than they were");
+        assert_eq!(bound(&known, &stream(0, MIB)), u64::MAX, "the head is read on from");
+        assert_eq!(bound(&known[..2], &stream(200 * MIB, MIB)), u64::MAX, "one is not enough");
+        assert_eq!(bound(&[0, MIB / 2, 100 * MIB], &stream(200 * MIB, MIB)), u64::MAX, "nor are those at the head");
+    }
+
+    #[test]
+    fn the_first_read_of_a_run_fetches_all_of_it_where_they_are_alike() {
+        let tuning = Tuning::default();
+        let mut known = runs(&[9 * MIB, 40 * MIB, 100 * MIB], 2 * MIB);
+        assert_eq!(known.end_of_new(&stream(200 * MIB, KIB), &tuning), Some(202 * MIB));
+        known.left(&stream(300 * MIB, 100 * KIB), &tuning);
+        assert_eq!(known.end_of_new(&stream(200 * MIB, KIB), &tuning), None);
+    }
+
+    #[test]
+    fn a_run_that_is_gone_on_with_was_not_left() {
+        let tuning = Tuning::default();
+        let mut known = runs(&[9 * MIB, 40 * MIB, 100 * MIB], 2 * MIB);
+        known.goes_on(&stream(40 * MIB, 2 * MIB));
+        assert_eq!(known.bound(&stream(200 * MIB, MIB), &tuning), u64::MAX);
+    }
+
+    #[test]
+    fn runs_at_equal_distances_are_foretold() {
+        let forecast = |starts: &[u64], len| {
+            runs(starts, len).forecast().map(|run| (run.start + PAGE_BYTES * 4) / MIB).collect::<Vec<_>>()
+        };
+        let starts = |mib: &[u64]| mib.iter().map(|start| start * MIB).collect::<Vec<u64>>();
+        let few = 64 * KIB;
+        for (mib, len, expected) in [
+            (&[8, 16][..], few, &[][..]),
+            (&[8, 16, 24], few, &[32, 40, 48]),
+            (&[8, 16, 24, 32], few, &[40, 48, 56, 64, 72, 80, 88]),
+            (&[80, 60, 40], few, &[20, 0]),
+            // One that lies elsewhere ends it.
+            (&[8, 16, 24, 25], few, &[]),
+            (&[8, 16, 23], few, &[]),
+            // Long ones are not fetched by the dozen.
+            (&[8, 16, 24], 2 * MIB, &[32, 40]),
+            (&[8, 16, 24, 32], 2 * MIB, &[40, 48, 56]),
+        ] {
+            assert_eq!(forecast(&starts(mib), len), expected, "{mib:?} {len}");
+        }
+        // Pages are whole: a step of 1 MiB and half a page.
+        let rounded: Vec<u64> = (8..16).map(|i| (i * (MIB + PAGE_BYTES / 2)) / PAGE_BYTES * PAGE_BYTES).collect();
+        let foretold: Vec<ByteRange> = runs(&rounded, few).forecast().collect();
+        assert_eq!(foretold.len(), 63);
+        for (number, run) in (16..).zip(foretold) {
+            let start = number * (MIB + PAGE_BYTES / 2) / PAGE_BYTES * PAGE_BYTES;
+            assert_eq!(run.intersect(ByteRange::at(start, few)).len(), few, "{number}");
+        }
+    }
+}
