@@ -258,8 +258,8 @@ impl Address {
         Choice { address: self.clone(), rank: (standing, state.in_flight) }
     }
 
-    /// How long it may still leave the requests that are on their way unanswered before it counts as silent; `None` while
-    /// it owes no answer.
+    /// How long it may still leave the requests that are on their way unanswered before it counts as silent; `None`
+    /// while it owes no answer.
     pub(super) fn silent_in(&self, now: Duration) -> Option<Duration> {
         let since = self.state.lock().silent_since?;
         Some(SILENCE.saturating_sub(now.saturating_sub(since)))
