@@ -159,7 +159,10 @@ impl fmt::Debug for Credentials {
 /// What answers for sources, by what they are. Clones share it: the stores of one process ask a program or a service
 /// once for all of them.
 #[derive(Clone, Default)]
-pub struct Known(Arc<Mutex<Vec<(String, Arc<dyn Provider>)>>>);
+pub struct Known(Arc<Mutex<Providers>>);
+
+/// Providers, each with what its source is.
+type Providers = Vec<(String, Arc<dyn Provider>)>;
 
 impl fmt::Debug for Known {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
