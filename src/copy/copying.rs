@@ -1,8 +1,9 @@
 //! One object on its way: what it is, the requests that copy it, and whether the copy is right.
 //!
 //! The source is looked at once, and from then on every request names the version and the tag that were found: an
-//! object that changes meanwhile is an error, never a mixture. What a request did whose answer was lost is found out
-//! by looking at the destination.
+//! object that changes meanwhile is an error, never a mixture. Where the service refuses that tag although the object
+//! is as it was, it knows the version by another one: that of the listing is tried, and then none, and the source is
+//! compared when the copy is done. What a request did whose answer was lost is found out by looking at the destination.
 
 use std::time::Duration;
 
@@ -10,10 +11,10 @@ use super::Bucket;
 use super::plan::{Plan, Setting, plan};
 use super::request::{Directive, Source};
 use super::work::Work;
-use crate::base::{ETag, Key, Timestamp};
+use crate::base::{ByteRange, ETag, Key, Timestamp};
 use crate::store::{
-    Copied, CopyRequest, CopySource, Dialect, Error, ErrorKind, HeadRequest, ListRequest, Metadata, ObjectKind,
-    ObjectMeta, Overwrite, Result, Tags,
+    Copied, CopyRequest, CopySource, Dialect, Error, ErrorKind, GetRequest, HeadRequest, ListRequest, Metadata,
+    ObjectKind, ObjectMeta, Overwrite, Result, Tags,
 };
 
 /// How long one request may take for an object above the threshold: where the service only writes down a name it
@@ -26,31 +27,72 @@ pub(super) struct Copying<'w> {
     pub(super) work: &'w Work,
     pub(super) from: Bucket,
     pub(super) to: Bucket,
-    /// The source, pinned to one version.
+    /// The source, pinned to one version where the bucket keeps versions.
     pub(super) source: CopySource,
     /// The key of the new object.
     pub(super) key: Key,
     /// What the source is.
     pub(super) meta: ObjectMeta,
+    /// Held while the source is looked at again.
+    pinned: tokio::sync::Mutex<Pinned>,
 }
 
-/// Whether a listing shows the version that was just looked at with this tag: some stores have a second tag there for
-/// one version, which is the one that a mount shows where nothing was read yet.
-async fn is_listed_with(from: &Bucket, source: &Source, tag: &ETag, meta: &ObjectMeta) -> Result<bool> {
-    if source.version.is_some() {
-        return Ok(false);
+/// The tag that requests name for the source, and whose it is.
+#[derive(Debug)]
+struct Pinned {
+    pin: Pin,
+    tag: Option<ETag>,
+}
+
+/// What requests say of the version that they mean, beside its number on buckets that keep versions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Pin {
+    /// The tag that the object's own answer told, if it told one.
+    OwnTag,
+    /// The tag that the listing tells.
+    ListedTag,
+    /// Nothing: the service refuses both tags.
+    Nothing,
+}
+
+/// What an object is. A few services answer no HEAD, or refuse it to keys that may read: then an answer that has one
+/// byte tells the same.
+async fn facts(from: &Bucket, key: &Key, version: Option<&str>) -> Result<ObjectMeta> {
+    let version = version.map(str::to_owned);
+    let looked = from.store.head(HeadRequest { key: key.clone(), version: version.clone() }).await;
+    let refused = match looked {
+        Err(error) if matches!(error.kind(), ErrorKind::AccessDenied | ErrorKind::Invalid | ErrorKind::Unsupported) => {
+            error
+        }
+        looked => return looked,
+    };
+    let whole = GetRequest { version, ..GetRequest::new(key.clone()) };
+    match from.store.get(whole.clone().range(ByteRange::new(0, 1))).await {
+        Ok(answer) => Ok(answer.meta),
+        // It has no first byte.
+        Err(error) if error.kind() == ErrorKind::RangeNotSatisfiable => Ok(from.store.get(whole).await?.meta),
+        Err(error) if error.kind() == refused.kind() => Err(refused),
+        Err(error) => Err(error),
+    }
+}
+
+/// The tag by which a listing shows the version that was just looked at: some stores have a second tag there for one
+/// version, which is the one that a mount shows where nothing was read yet.
+async fn listed_tag(from: &Bucket, key: &Key, version: Option<&str>, meta: &ObjectMeta) -> Result<Option<ETag>> {
+    if version.is_some() {
+        return Ok(None);
     }
     // Of the keys that begin like this one it is the first.
-    let request = ListRequest { prefix: source.key.clone(), max_keys: 1, ..ListRequest::default() };
+    let request = ListRequest { prefix: key.to_string(), max_keys: 1, ..ListRequest::default() };
     let page = from.store.list(request).await?;
     let second = |time: Option<Timestamp>| time.map(|time| time.seconds);
-    Ok(page.entries.iter().any(|entry| {
-        entry.key == source.key
-            && entry.etag.as_ref() == Some(tag)
+    let shown = page.entries.into_iter().find(|entry| {
+        *entry.key == *key.as_str()
             && entry.size == meta.size
             && second(entry.last_modified).is_some()
             && second(entry.last_modified) == second(meta.last_modified)
-    }))
+    });
+    Ok(shown.and_then(|entry| entry.etag))
 }
 
 impl<'w> Copying<'w> {
@@ -58,11 +100,11 @@ impl<'w> Copying<'w> {
     pub(super) async fn look(work: &'w Work, source: &Source, key: &str) -> Result<Self> {
         let from = work.buckets.bucket(&source.bucket)?;
         let to = work.buckets.bucket(&work.request.destination.bucket)?;
-        let request = HeadRequest { key: Key::new(source.key.as_str()), version: source.version.clone() };
-        let meta = from.store.head(request).await?;
+        let (place, version) = (Key::new(source.key.as_str()), source.version.as_deref());
+        let meta = facts(&from, &place, version).await?;
         let wanted = source.if_match.as_ref().filter(|&wanted| meta.etag.as_ref() != Some(wanted));
         if let Some(wanted) = wanted
-            && !is_listed_with(&from, source, wanted, &meta).await?
+            && listed_tag(&from, &place, version, &meta).await?.as_ref() != Some(wanted)
         {
             let has = meta.etag.as_ref().map_or("none", |etag| etag.as_str());
             let message = format!("the source does not carry the tag that was asked for, but {has:?}");
@@ -70,12 +112,62 @@ impl<'w> Copying<'w> {
         }
         let source = CopySource {
             bucket: source.bucket.clone(),
-            key: Key::new(source.key.as_str()),
+            key: place,
             version: source.version.clone().or_else(|| meta.version.clone()),
-            // That of a link is its target's here, and its own in the copy.
-            if_match: meta.etag.clone().filter(|_| meta.kind != ObjectKind::Symlink),
+            if_match: None,
         };
-        Ok(Copying { work, from, to, source, key: Key::new(key), meta })
+        // That of a link is its target's here, and its own in the copy.
+        let tag = meta.etag.clone().filter(|_| meta.kind != ObjectKind::Symlink);
+        let pinned = tokio::sync::Mutex::new(Pinned { pin: Pin::OwnTag, tag });
+        Ok(Copying { work, from, to, source, key: Key::new(key), meta, pinned })
+    }
+
+    /// Sends a request that copies from the source, pinned to the version that was looked at.
+    pub(super) async fn pinned<T, F>(&self, send: impl Fn(CopySource) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        loop {
+            let tag = self.pinned.lock().await.tag.clone();
+            match send(CopySource { if_match: tag.clone(), ..self.source.clone() }).await {
+                Err(error) if error.kind() == ErrorKind::Changed && self.pins_otherwise(tag).await => {
+                    tracing::debug!(key = self.source.key.as_str(), %error, "the source is as it was: pinned otherwise");
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// After the service has refused this tag: whether the source is as it was all the same, and is pinned in another
+    /// way now.
+    async fn pins_otherwise(&self, refused: Option<ETag>) -> bool {
+        let mut pinned = self.pinned.lock().await;
+        if refused.is_none() || self.meta.last_modified.is_none() {
+            return false;
+        }
+        if pinned.tag != refused {
+            // Another part has met the same.
+            return true;
+        }
+        if !matches!(self.is_as_it_was().await, Ok(true)) {
+            return false;
+        }
+        let listed = match pinned.pin {
+            Pin::OwnTag => listed_tag(&self.from, &self.source.key, self.source.version.as_deref(), &self.meta).await,
+            _ => Ok(None),
+        };
+        *pinned = match listed {
+            Ok(Some(tag)) if Some(&tag) != refused.as_ref() => Pinned { pin: Pin::ListedTag, tag: Some(tag) },
+            _ => Pinned { pin: Pin::Nothing, tag: None },
+        };
+        true
+    }
+
+    /// Whether the source is as it was when it was looked at.
+    async fn is_as_it_was(&self) -> Result<bool> {
+        let now = facts(&self.from, &self.source.key, self.source.version.as_deref()).await?;
+        let told = |meta: &ObjectMeta| (meta.etag.clone(), meta.size, meta.last_modified, meta.crc64);
+        Ok(told(&now) == told(&self.meta))
     }
 
     pub(super) fn plan(&self) -> Result<Plan> {
@@ -90,7 +182,7 @@ impl<'w> Copying<'w> {
 
     pub(super) async fn in_one_request(&self) -> Result<Copied> {
         let _permit = self.work.permit().await;
-        let made = self.to.mutable.copy(self.request()).await;
+        let made = self.pinned(|source| self.to.mutable.copy(CopyRequest { source, ..self.request() })).await;
         let copied = match made {
             Ok(copied) => copied,
             Err(error) => self.perhaps_made(error, None).await?,
@@ -193,17 +285,20 @@ impl<'w> Copying<'w> {
                 Err(self.wrong(format!("its CRC-64 is {copy}, and that of the source {source}")))
             }
             (Some(_), Some(_)) => Ok(()),
-            // Some servers take no notice of the condition on the source.
-            _ if self.to.dialect == Dialect::S3 && self.meta.size > self.work.options.threshold_bytes => {
-                let request = HeadRequest { key: self.source.key.clone(), version: self.source.version.clone() };
-                match self.from.store.head(request).await {
-                    Ok(now) if now.etag == self.meta.etag => Ok(()),
-                    Ok(_) => Err(self.wrong("the source changed while it was copied".to_owned())),
-                    Err(error) => Err(self.wrong(format!("the source could not be looked at again: {error}"))),
-                }
-            }
+            _ if self.is_compared_after().await => match self.is_as_it_was().await {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(self.wrong("the source changed while it was copied".to_owned())),
+                Err(error) => Err(self.wrong(format!("the source could not be looked at again: {error}"))),
+            },
             _ => Ok(()),
         }
+    }
+
+    /// Whether only a look at the source tells that what was copied is one version of it.
+    async fn is_compared_after(&self) -> bool {
+        // Some servers take no notice of the condition on the source.
+        let is_long = self.to.dialect == Dialect::S3 && self.meta.size > self.work.options.threshold_bytes;
+        is_long || self.pinned.lock().await.pin == Pin::Nothing
     }
 
     fn wrong(&self, why: String) -> Error {

@@ -102,9 +102,8 @@ async fn copy_missing(copying: &Copying<'_>, begun: &mut Begun) -> Result<()> {
 async fn copy_part(copying: &Copying<'_>, upload: &Upload, cut: Parts, number: u32) -> Result<(u32, ETag)> {
     let range = cut.range(number);
     let _permit = copying.work.permit().await;
-    let source = copying.source.clone();
-    let request = CopyPartRequest { upload: upload.clone(), number, source, range };
-    let etag = copying.to.mutable.copy_part(request).await?;
+    let request = |source| CopyPartRequest { upload: upload.clone(), number, source, range };
+    let etag = copying.pinned(|source| copying.to.mutable.copy_part(request(source))).await?;
     copying.work.advance(range.len(), 1);
     Ok((number, etag))
 }

@@ -1,6 +1,7 @@
 //! What the copier does over a store in memory, where time is paused and answers can be withheld.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::*;
@@ -77,57 +78,160 @@ async fn a_shallow_copy_that_takes_too_long_goes_on_in_parts() {
     assert_eq!((status.state, status.manner), (State::Failed, Some(Manner::Shallow)));
 }
 
-/// Lists every object with another tag than the one that answers about it carry.
+/// Tells other tags of objects than the one by which copies know them, and perhaps answers no HEAD.
 #[derive(Debug)]
-struct TwoTags(Arc<dyn Store>);
+struct ManyTags {
+    inner: Arc<dyn Store>,
+    /// The tag that listings tell.
+    listed: Option<&'static str>,
+    /// The tags that answers about the object tell, in turn.
+    told: Vec<&'static str>,
+    /// What becomes of a HEAD.
+    head: Option<ErrorKind>,
+    asked: AtomicUsize,
+}
 
 /// The tag that listings tell.
 const LISTED: &str = "listed";
 
+impl ManyTags {
+    fn over(inner: Arc<dyn Store>) -> ManyTags {
+        ManyTags { inner, listed: None, told: Vec::new(), head: None, asked: AtomicUsize::new(0) }
+    }
+
+    fn tell(&self, meta: &mut ObjectMeta) {
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+        if !self.told.is_empty() {
+            meta.etag = ETag::parse(self.told[asked % self.told.len()]);
+            // Where sums are known they say more than tags.
+            meta.crc64 = None;
+        }
+    }
+}
+
 #[async_trait::async_trait]
-impl Store for TwoTags {
+impl Store for ManyTags {
     async fn get(&self, request: GetRequest) -> crate::store::Result<GetResponse> {
-        self.0.get(request).await
+        let mut answer = self.inner.get(request).await?;
+        self.tell(&mut answer.meta);
+        Ok(answer)
     }
 
     async fn head(&self, request: HeadRequest) -> crate::store::Result<ObjectMeta> {
-        self.0.head(request).await
+        if let Some(kind) = self.head {
+            return Err(crate::store::Error::new(kind, "no HEAD is answered"));
+        }
+        let mut meta = self.inner.head(request).await?;
+        self.tell(&mut meta);
+        Ok(meta)
     }
 
     async fn list(&self, request: ListRequest) -> crate::store::Result<ListPage> {
-        let mut page = self.0.list(request).await?;
-        page.entries.iter_mut().for_each(|entry| entry.etag = ETag::parse(LISTED));
+        let mut page = self.inner.list(request).await?;
+        if let Some(tag) = self.listed {
+            page.entries.iter_mut().for_each(|entry| entry.etag = ETag::parse(tag));
+        }
         Ok(page)
     }
 
     async fn symlink_target(&self, key: &Key) -> crate::store::Result<String> {
-        self.0.symlink_target(key).await
+        self.inner.symlink_target(key).await
     }
 
     async fn tags(&self, key: &Key, version: Option<&str>) -> crate::store::Result<Tags> {
-        self.0.tags(key, version).await
+        self.inner.tags(key, version).await
     }
+}
+
+/// Copies `from` to `to` from a store whose answers are bent, under this tag if one is asked for.
+async fn copied(
+    bench: &Bench,
+    key: &str,
+    tag: &str,
+    options: Options,
+    bend: impl FnOnce(ManyTags) -> ManyTags,
+) -> Status {
+    let mutable = layered(bench.faults.clone(), &LayerOptions::default(), &Arc::default(), &bench.clock);
+    let bucket = Bucket { store: Arc::new(bend(ManyTags::over(mutable.clone()))), mutable, dialect: Dialect::S3 };
+    let copier = Copier::new(Arc::new(One(bucket)), options);
+    let name = BucketName::new("b");
+    let source = Source { bucket: name.clone(), key: key.into(), version: None, if_match: ETag::parse(tag) };
+    let job = copier.start(Request::new(source, Destination { bucket: name, key: "to".into() })).unwrap();
+    copier.ended(job).await.unwrap()
+}
+
+/// Above the threshold in parts, or else in one request.
+fn either_way() -> [Options; 2] {
+    let parts = Options { part_bytes: 100 << 10, threshold_bytes: 200 << 10, ..Options::default() };
+    [parts.clone(), Options { threshold_bytes: 1 << 30, ..parts }]
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_source_is_taken_by_the_tag_that_a_listing_tells_of_it_too() {
-    let Bench { memory, faults, clock, .. } = bench();
-    let mutable = layered(faults, &LayerOptions::default(), &Arc::default(), &clock);
-    let bucket = Bucket { store: Arc::new(TwoTags(mutable.clone())), mutable, dialect: Dialect::Oss };
-    let copier = Copier::new(Arc::new(One(bucket)), Options::default());
-    let name = BucketName::new("b");
-    let copied = async |key: &str, tag: &str| {
-        let source = Source { bucket: name.clone(), key: key.into(), version: None, if_match: ETag::parse(tag) };
-        let destination = Destination { bucket: name.clone(), key: "to".into() };
-        let job = copier.start(Request::new(source, destination)).unwrap();
-        copier.ended(job).await.unwrap()
+    let (bench, [options, _]) = (bench(), either_way());
+    let copied = async |key, tag| {
+        copied(&bench, key, tag, options.clone(), |store| ManyTags { listed: Some(LISTED), ..store }).await
     };
     let status = copied("from", LISTED).await;
     assert_eq!((status.state, status.bytes.done), (State::Done, SIZE as u64), "{status:?}");
     let status = copied("from", "neither").await;
     assert_eq!(status.state, State::Failed);
-    memory.put("from2", "its key begins like the source's");
+    bench.memory.put("from2", "its key begins like the source's");
     assert_eq!(copied("from", LISTED).await.state, State::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_whose_own_tag_the_service_refuses_is_copied_if_it_has_not_changed() {
+    const LONG: usize = 11 << 20;
+    for (options, parts) in either_way().into_iter().zip([3, 0]) {
+        let is_whole = |status: Status, what: &str| {
+            let counts = (status.state, status.bytes.done, status.parts.done, status.parts.total);
+            assert_eq!(counts, (State::Done, LONG as u64, parts, parts), "{what}: {status:?}");
+        };
+        let told = vec!["told"];
+        let bench = bench();
+        bench.memory.put("from", vec![7; LONG]);
+        let by_listing = |store| ManyTags { told: told.clone(), ..store };
+        is_whole(copied(&bench, "from", "", options.clone(), by_listing).await, "the listing tells the right one");
+        let by_none = |store| ManyTags { told: told.clone(), listed: Some(LISTED), ..store };
+        is_whole(copied(&bench, "from", "", options.clone(), by_none).await, "nothing tells the right one");
+        let by_none = |store| ManyTags { told: told.clone(), listed: Some(LISTED), ..store };
+        is_whole(copied(&bench, "from", LISTED, options.clone(), by_none).await, "as a mount asks for it");
+
+        let changes = |store| ManyTags { told: vec!["one", "another"], ..store };
+        let status = copied(&bench, "from", "", options, changes).await;
+        assert_eq!((status.state, bench.memory.uploads().len()), (State::Failed, 0), "it changes: {status:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_changes_while_it_is_copied_without_a_tag_is_told() {
+    for options in either_way() {
+        // At the first look, after each of the refused tags, and when the copy is there.
+        let told = vec!["told", "told", "told", "new"];
+        let status =
+            copied(&bench(), "from", "", options, |store| ManyTags { told, listed: Some(LISTED), ..store }).await;
+        let message = status.error.as_ref().map(|error| error.message.clone()).unwrap_or_default();
+        assert!(status.state == State::Failed && message.contains("changed while it was copied"), "{status:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_of_which_no_head_is_answered_is_looked_at_by_its_first_byte() {
+    for kind in [ErrorKind::AccessDenied, ErrorKind::Invalid, ErrorKind::Unsupported] {
+        for options in either_way() {
+            let bench = bench();
+            let head = |store| ManyTags { head: Some(kind), ..store };
+            let status = copied(&bench, "from", "", options.clone(), head).await;
+            assert_eq!((status.state, status.bytes.done), (State::Done, SIZE as u64), "{status:?}");
+            bench.memory.put("empty", "");
+            assert_eq!(copied(&bench, "empty", "", options.clone(), head).await.state, State::Done);
+            bench.faults.once(Operation::Get, Fault::Error(kind));
+            let status = copied(&bench, "from", "", options, head).await;
+            let message = status.error.as_ref().map(|error| error.message.clone()).unwrap_or_default();
+            assert!(status.state == State::Failed && message.contains("no HEAD is answered"), "{status:?}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -52,7 +52,7 @@ use tokio::runtime::Handle;
 pub use control::{Answered, Caller, Copying, Daemon, Surroundings};
 pub use errno::Errno;
 pub use files::{Opener, Program, ReadCalls};
-pub use lives::{Ledger, LedgerError, Past, Suspects, Taken};
+pub use lives::{Extent, Ledger, LedgerError, Past, Suspects, Taken};
 pub use names::Notifier;
 pub use options::{DIRECT_IO_BYTES, DirectIo, KeepPageCache, ListingMode, OddKeys, Options, Symlinks, Ttl};
 pub use resume::StillOpen;

@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 
 use super::caller::{Caller, LOOK};
 use crate::base::Ino;
-use crate::fs::{self, Errno, Suspects};
+use crate::fs::{self, Errno, Extent, Suspects};
 
 /// What a request asks, and who.
 #[derive(Clone, Debug)]
@@ -45,6 +45,8 @@ pub(super) struct Again {
     pub(super) key: Option<String>,
     /// The arguments of the request.
     pub(super) what: String,
+    /// What it reads, if it reads a file.
+    pub(super) read: Option<Extent>,
 }
 
 impl Request {
@@ -52,6 +54,17 @@ impl Request {
     pub(super) fn with(mut self, what: impl FnOnce() -> String) -> Self {
         if let Some(again) = &mut self.again {
             Arc::make_mut(again).what = what();
+        }
+        self
+    }
+
+    /// The same of a read.
+    pub(super) fn reading(mut self, read: Extent) -> Self {
+        if let Some(again) = &mut self.again {
+            let Extent { handle, range } = read;
+            let again = Arc::make_mut(again);
+            again.what = format!("handle {handle}, {} bytes from {} on", range.end - range.start, range.start);
+            again.read = Some(read);
         }
         self
     }
@@ -116,6 +129,11 @@ impl Answers {
         }
     }
 
+    /// Whether a read repeats, by another request, one that was refused because it had killed the daemon.
+    pub(super) fn refuses(&self, read: Extent) -> bool {
+        self.suspects.is_repeated(read)
+    }
+
     /// The same for a request with which an earlier life of the daemon died.
     fn answer_again<T: Send + 'static>(
         &self,
@@ -127,7 +145,10 @@ impl Answers {
     ) {
         let mut taken = self.suspects.take(again.number);
         if let Some(deaths) = taken.guilty_of() {
-            let Again { key, what, .. } = again;
+            let Again { key, what, read, .. } = again;
+            // Before it is answered: the kernel asks for the same again at once.
+            let _inside = self.runtime.enter();
+            read.iter().for_each(|read| self.suspects.refuse_repeats(*read));
             tracing::warn!(
                 op = request.op,
                 ino = request.ino.0,

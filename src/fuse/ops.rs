@@ -24,8 +24,10 @@ use super::passthrough::{Passing, Registered};
 use super::reply::{DirectMmap, GENERATION, attributes, errno, fill, nothing, open_flags};
 use super::resume_session::{self, Terms};
 use super::{Options, control, namespaces};
-use crate::base::Ino;
-use crate::fs::{Asker, Caller, DirHandle, Entry, FileHandle, Fs, Opener, Program, ReadCalls, StillOpen, XattrReply};
+use crate::base::{ByteRange, Ino};
+use crate::fs::{
+    Asker, Caller, DirHandle, Entry, Errno, Extent, FileHandle, Fs, Opener, Program, ReadCalls, StillOpen, XattrReply,
+};
 
 /// What of the kernel's abilities is used, where it has them. Left out on purpose: remote locks (flock then works
 /// locally), automatic invalidation of pages (an inode number's bytes never change), and asking for attributes only
@@ -90,7 +92,7 @@ impl Kernel {
 
     fn request(&self, op: &'static str, ino: INodeNo, caller: &fuser::Request) -> Request {
         let ino = Ino(ino.0);
-        let again = || Again { number: number(caller), key: self.fs.key(ino), what: String::new() };
+        let again = || Again { number: number(caller), key: self.fs.key(ino), what: String::new(), read: None };
         let again = is_again(caller).then(|| Arc::new(again()));
         Request { op, ino, caller: Thread::new(caller.pid(), self.sight), again }
     }
@@ -257,9 +259,14 @@ impl Filesystem for Kernel {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
+        let range = ByteRange::new(offset, offset.saturating_add(size.into()));
+        let extent = Extent { handle: handle.0, range };
+        if self.answers.refuses(extent) {
+            tracing::debug!(ino = ino.0, ?range, "it repeats a read that killed the daemon: EIO");
+            return reply.error(errno(Errno::EIO));
+        }
         let read = self.fs().read(FileHandle(handle.0), offset, size as usize);
-        let mut request = self.request("read", ino, caller);
-        request = request.with(|| format!("handle {}, {size} bytes from {offset} on", handle.0));
+        let mut request = self.request("read", ino, caller).reading(extent);
         if flags.0 & libc::O_DIRECT == 0 {
             request.caller = Thread::of_pages(caller.pid(), self.sight);
         }

@@ -7,7 +7,10 @@
 //! # How an object is copied
 //!
 //! 1. A HEAD request reads the metadata of the source. All further requests are pinned to its entity tag, and to its
-//!    version if there is one: if the source is overwritten, the copy fails and never mixes two versions.
+//!    version if there is one: if the source is overwritten, the copy fails and never mixes two versions. Some services
+//!    have several tags for one version: if the tag is refused and a second HEAD shows the same object, the tag of the
+//!    listing is sent, then none; without a tag, the source is compared again after the copy. If HEAD is refused, a GET
+//!    of the first byte reads the metadata.
 //! 2. Objects up to `copy-threshold` (200 MiB) are copied by one CopyObject request, and so are symlink objects, as
 //!    links.
 //! 3. Larger objects are first tried with one CopyObject where OSS may copy without moving data: within a bucket,

@@ -56,7 +56,7 @@
 //!
 //! | source | time limit | details |
 //! |---|---|---|
-//! | `credentials-process` | 60 s | Runs under `/bin/sh -c` in its own process group, which is killed at the limit and when the daemon ends. It prints JSON as in a file, or as external programs do for the aws command line (`SecretAccessKey`, `SessionToken`) or the aliyun command line. |
+//! | `credentials-process` | 60 s | Runs under `/bin/sh -c` in its own process group, which is killed at the limit and when `ossmount` ends or is killed. It prints JSON as in a file, or as external programs do for the aws command line (`SecretAccessKey`, `SessionToken`) or the aliyun command line. |
 //! | metadata service of the instance | 2 s | |
 //! | other services | 10 s | |
 //!

@@ -81,8 +81,9 @@
 //!
 //! A request can be the cause of the crash. A request that was in flight when two daemons ended is therefore served
 //! alone among its kind. If the daemon ends a third time during it, the request fails with EIO, the log has a warning
-//! with operation, key and handle, and all other requests continue. Every end counts except a hand-over, because the
-//! kernel also uses SIGKILL when memory is exhausted. Killing a daemon again and again before it answers therefore
+//! with operation, key and handle, and all other requests continue. For ten seconds the same handle also gets EIO for
+//! the same bytes, which the kernel requests again if read-ahead failed. Every end counts except a hand-over, because
+//! the kernel also uses SIGKILL when memory is exhausted. Killing a daemon again and again before it answers therefore
 //! fails at most one request for each kill from the third on.
 //!
 //! | survives a restart | does not survive |

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::credentials::Source;
+use super::credentials::{Known, Source};
 use super::http::{Addresses, Bind, Proxy};
 use super::layers::RetryPolicy;
 use crate::base::BucketName;
@@ -113,6 +113,8 @@ pub struct Options {
     pub addresses: Addresses,
     /// Where credentials come from.
     pub credentials: Source,
+    /// What answers for sources of credentials; clones share it.
+    pub known: Known,
     /// Requests in flight at once, at least 1.
     pub max_connections: usize,
     /// Bytes of objects per second, all GETs together; `None` means as fast as they come.
@@ -146,6 +148,7 @@ impl Options {
             bind: Vec::new(),
             addresses: Addresses::default(),
             credentials: Source::Anonymous,
+            known: Known::default(),
             max_connections: 64,
             max_bandwidth: None,
             timeouts: Timeouts::default(),

@@ -203,10 +203,21 @@ fn daemonised(
         }
     };
     let reload = reload(level.clone());
+    let dir = plan.dir.clone();
     let outcome = runtime.block_on(async {
         let started = async {
-            let signals = Signals::catch()?;
-            Ok((daemon::start(plan, level.clone(), manager).await?, signals))
+            let mut signals = Signals::catch()?;
+            tokio::select! {
+                live = daemon::start(plan, level.clone(), manager) => Ok((live?, signals)),
+                (problem, wish) = given_up(&mut signals, line.as_ref()) => {
+                    if manager.holds() && wish == Wish::End {
+                        // It is not served any more.
+                        manager.keep_no_more();
+                        fuse::discard(&dir);
+                    }
+                    Err(problem)
+                }
+            }
         };
         match started.await {
             Err(problem) => {
@@ -230,6 +241,21 @@ fn daemonised(
     });
     end_with_process(runtime);
     outcome
+}
+
+/// Waits until a daemon that does not serve yet is told to end, or whoever asked for the mount is gone: what it waits
+/// for may take a minute, and the mount would come after that.
+async fn given_up(signals: &mut Signals, line: Option<&background::CallerLine>) -> (Problem, Wish) {
+    let forsaken = async {
+        match line {
+            Some(line) => line.is_forsaken().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        wish = signals.end_or_hand_over() => (Problem::failure("told to end before the mount was served"), wish),
+        () = forsaken => (Problem::failure("whoever asked for this mount is gone: it is not made"), Wish::End),
+    }
 }
 
 /// Whether the log must be had: a mount that goes on has users who wait.

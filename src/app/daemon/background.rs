@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe2, setsid};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use crate::config::{Problem, Result, Status};
 
@@ -114,6 +116,21 @@ fn listen(mut reader: File) -> Result<()> {
 }
 
 impl CallerLine {
+    /// Waits until the caller is gone, and with it the wish for the mount. Must be called in a Tokio runtime.
+    pub(in crate::app) async fn is_forsaken(&self) {
+        // An end of a pipe whose other end is closed is in error.
+        // SAFETY: the descriptor stays open while the line is borrowed, which outlives what watches it.
+        let watched = unsafe { AsyncFd::register_with_interest(self.0.as_fd(), Interest::ERROR) };
+        let gone = match &watched {
+            Ok(watched) => watched.ready(Interest::ERROR).await.map(drop),
+            Err(_) => Ok(()),
+        };
+        if watched.is_err() || gone.is_err() {
+            // It is noticed when the mount stands.
+            std::future::pending().await
+        }
+    }
+
     /// Tells the caller that the mount answers. Fails when the caller is gone, and with it the wish for the mount.
     pub(in crate::app) fn ready(mut self) -> io::Result<()> {
         self.0.write_all(b"0")
@@ -151,5 +168,15 @@ mod tests {
             assert_eq!(heard(|line| line.failed(&problem)), Err(problem.clone()));
         }
         assert!(heard(drop).unwrap_err().sentence.contains("--foreground"));
+    }
+
+    #[tokio::test]
+    async fn the_daemon_hears_that_its_caller_is_gone() {
+        let (reader, writer) = pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
+        let line = CallerLine(writer.into());
+        let mut forsaken = Box::pin(line.is_forsaken());
+        assert!(futures::poll!(forsaken.as_mut()).is_pending());
+        drop(reader);
+        forsaken.await;
     }
 }

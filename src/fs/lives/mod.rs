@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 
 pub use self::ledger::{Ledger, LedgerError, Past};
 pub(super) use self::ledger::{PastDirectory, PastFile, PastListing};
-pub use self::suspects::{Suspects, Taken};
+pub use self::suspects::{Extent, Suspects, Taken};
 use super::{Errno, FileHandle, Result};
 use crate::base::{Ino, Timestamp};
 use crate::metrics::{Metric, Metrics};

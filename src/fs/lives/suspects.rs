@@ -10,6 +10,11 @@
 //! How the daemon died makes no difference. The kernel sends SIGKILL for want of memory, which a request may have
 //! taken, and an operator sends it to a daemon that a request has made hang. Only a daemon that hands over has not
 //! died: it clears everybody.
+//!
+//! The kernel asks twice or three times for pages of its cache: when read-ahead has failed, it reads the page that a
+//! program waits for by another request, which no life has seen yet. So the range of a read that was refused is refused
+//! to the same handle for a while; each of these repetitions would take three more deaths otherwise. A program that
+//! opens the file again has another handle.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -23,6 +28,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::ledger::{Ledger, Past, UnderWay};
 use super::{Errno, Result};
+use crate::base::ByteRange;
 
 /// The note that says whether the last life handed over.
 const HANDED_OVER: &str = "handed-over";
@@ -38,6 +44,9 @@ const ALONE: Duration = Duration::from_secs(5);
 /// More than any request takes.
 const ALONE_AT_MOST: Duration = Duration::from_secs(600);
 
+/// How long a range is refused to the handle that a guilty read came by. The kernel repeats itself within milliseconds.
+const REPEATED_WITHIN: Duration = Duration::from_secs(10);
+
 /// The requests of one mount that were sent again.
 #[derive(Debug, Default)]
 pub struct Suspects {
@@ -48,6 +57,25 @@ pub struct Suspects {
     past: Mutex<HashMap<u64, UnderWay>>,
     /// Held for the one that is served alone.
     alone: Arc<tokio::sync::Mutex<()>>,
+    /// Reads that were refused lately, and whether there are any.
+    refused: Mutex<Vec<Extent>>,
+    has_refused: AtomicBool,
+}
+
+/// What a request reads, and by which handle.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Extent {
+    /// The number of the open file.
+    pub handle: u64,
+    /// The bytes that it asks for.
+    pub range: ByteRange,
+}
+
+impl Extent {
+    fn overlaps(self, other: Extent) -> bool {
+        let (own, others) = (self.range, other.range);
+        self.handle == other.handle && own.start < others.end && others.start < own.end
+    }
 }
 
 /// What earlier lives say of a request that is sent again.
@@ -101,6 +129,27 @@ impl Suspects {
             taken.note(Company::Others);
         }
         taken
+    }
+
+    /// Refuses for a while what the kernel may ask for by another request, since it did not get it by a guilty one.
+    /// Must be called in a Tokio runtime.
+    pub fn refuse_repeats(self: &Arc<Self>, read: Extent) {
+        self.refused.lock().push(read);
+        self.has_refused.store(true, Ordering::Release);
+        let suspects = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(REPEATED_WITHIN).await;
+            let mut refused = suspects.refused.lock();
+            if let Some(at) = refused.iter().position(|other| *other == read) {
+                refused.swap_remove(at);
+            }
+            suspects.has_refused.store(!refused.is_empty(), Ordering::Release);
+        });
+    }
+
+    /// Whether a read repeats one that was refused lately.
+    pub fn is_repeated(&self, read: Extent) -> bool {
+        self.has_refused.load(Ordering::Acquire) && self.refused.lock().iter().any(|refused| refused.overlaps(read))
     }
 }
 
@@ -262,6 +311,22 @@ mod tests {
             life = life.next();
         }
         assert_eq!(refused, [false, false, false, true], "three deaths since");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_refused_is_refused_to_the_same_handle_for_a_while() {
+        let suspects = Arc::new(Suspects::default());
+        let read = |handle, start, end| Extent { handle, range: ByteRange::new(start, end) };
+        let is_refused = |read| suspects.is_repeated(read);
+        assert!(!is_refused(read(1, 4096, 8192)));
+        suspects.refuse_repeats(read(1, 4096, 16384));
+        suspects.refuse_repeats(read(1, 4096, 16384));
+        assert!(is_refused(read(1, 8192, 12288)) && is_refused(read(1, 0, 4097)));
+        assert!(!is_refused(read(1, 0, 4096)) && !is_refused(read(1, 16384, 16385)), "beside it");
+        assert!(!is_refused(read(2, 4096, 16384)), "another handle");
+        tokio::time::sleep(REPEATED_WITHIN * 2).await;
+        assert!(!is_refused(read(1, 4096, 16384)));
+        assert!(suspects.refused.lock().is_empty());
     }
 
     #[tokio::test(start_paused = true)]

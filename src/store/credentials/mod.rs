@@ -34,6 +34,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use refresh::Renewing;
 use zeroize::Zeroize;
 
@@ -155,6 +156,20 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// What answers for sources, by what they are. Clones share it: the stores of one process ask a program or a service
+/// once for all of them.
+#[derive(Clone, Default)]
+pub struct Known(Arc<Mutex<Providers>>);
+
+/// Providers, each with what its source is.
+type Providers = Vec<(String, Arc<dyn Provider>)>;
+
+impl fmt::Debug for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Known").field(&self.0.lock().len()).finish()
+    }
+}
+
 /// Where credentials come from.
 #[derive(Clone, Debug)]
 pub enum Source {
@@ -262,6 +277,22 @@ impl Source {
                 return Err(file::problem(&path, &what));
             }
         })
+    }
+
+    /// What answers for this source, the same for all clones of `known`; `None` when requests are not to be signed.
+    pub(crate) fn known_provider(&self, known: &Known, web: &Web) -> Option<Arc<dyn Provider>> {
+        // These two cost nothing.
+        if matches!(self, Source::Static(_) | Source::File { .. }) {
+            return self.provider(web);
+        }
+        let mut known = known.0.lock();
+        let name = format!("{self:?}");
+        if let Some((_, provider)) = known.iter().find(|(other, _)| *other == name) {
+            return Some(provider.clone());
+        }
+        let provider = self.provider(web)?;
+        known.push((name, provider.clone()));
+        Some(provider)
     }
 
     /// Whether requests go unsigned.

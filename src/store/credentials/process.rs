@@ -1,8 +1,11 @@
 //! Credentials that a program prints.
 //!
 //! What the shell starts is a process group of its own, which is killed whole when the program is given up, and when
-//! this process ends: a program that hangs leaves nothing behind.
+//! this process ends: a program that hangs leaves nothing behind. A process that is killed can do nothing any more, so
+//! that a second shell watches beside each program: it reads from a pipe that ends with this process.
 
+use std::fs::File;
+use std::io::Write;
 use std::process::Stdio;
 use std::sync::Once;
 use std::time::Duration;
@@ -12,7 +15,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use parking_lot::Mutex;
 use tokio::io::AsyncReadExt;
-use tokio::process::Command;
+use tokio::process::{ChildStdin, Command};
 use zeroize::Zeroizing;
 
 use super::refresh::Origin;
@@ -22,6 +25,9 @@ use crate::store::Result;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const MAX_OUTPUT_BYTES: u64 = 64 << 10;
+
+/// What the second shell does: it is told a line when the program is over, and else kills the group.
+const WATCH: &str = "read -r over || kill -s KILL -- \"-$1\"";
 
 /// A program that prints an access key as JSON.
 #[derive(Debug)]
@@ -84,7 +90,11 @@ impl Origin for Program {
 static GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
 /// The process group of a program that runs. Dropping it kills all of it.
-struct Group(Pid);
+struct Group {
+    leader: Pid,
+    /// The pipe to the shell that watches, if one could be started.
+    watched: Option<ChildStdin>,
+}
 
 impl Group {
     /// The group that this process leads.
@@ -96,23 +106,48 @@ impl Group {
             // There is room for 32 at least, and no other use of it here.
             debug_assert_eq!(registered, 0);
         });
-        let group = Group(Pid::from_raw(leader as i32));
-        GROUPS.lock().push(group.0);
+        let group = Group { leader: Pid::from_raw(leader as i32), watched: watched(leader) };
+        GROUPS.lock().push(group.leader);
         group
     }
 
     /// Its leader has been waited for: its number may become another's.
-    fn has_ended(self) {
-        GROUPS.lock().retain(|group| *group != self.0);
+    fn has_ended(mut self) {
+        self.is_over();
         std::mem::forget(self);
+    }
+
+    /// Nobody kills it any more, whose number may become another's.
+    fn is_over(&mut self) {
+        GROUPS.lock().retain(|group| *group != self.leader);
+        if let Some(pipe) = self.watched.take().and_then(|pipe| pipe.into_owned_fd().ok()) {
+            // Fails where the shell is gone already.
+            let _ = File::from(pipe).write_all(b"over\n");
+        }
+    }
+}
+
+/// Starts the shell that kills a group when this process is no more. It has a group of its own, so that no terminal
+/// ends it with this process.
+fn watched(leader: u32) -> Option<ChildStdin> {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", WATCH, "ossmount", &leader.to_string()]).env_clear().process_group(0);
+    let started = shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    match started {
+        // It is waited for by the runtime.
+        Ok(mut child) => child.stdin.take(),
+        Err(error) => {
+            tracing::debug!(%error, "no shell watches over the program of credentials-process");
+            None
+        }
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        GROUPS.lock().retain(|group| *group != self.0);
         // Its last process may have ended just now.
-        let _ = killpg(self.0, Signal::SIGKILL);
+        let _ = killpg(self.leader, Signal::SIGKILL);
+        self.is_over();
     }
 }
 

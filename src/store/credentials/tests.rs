@@ -314,6 +314,26 @@ fn profiles_tell_the_way_to_other_sources() {
     assert_eq!(sts_endpoint(Some("cn-beijing")), "https://sts.cn-beijing.aliyuncs.com");
 }
 
+#[tokio::test]
+async fn stores_of_the_same_options_run_a_program_for_keys_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = folder.path().join("ran");
+    let mut options = Options::new(Dialect::Oss, BucketName::new("b"));
+    (options.endpoint, options.region) = (Some("http://127.0.0.1:1".into()), Some("cn-x".into()));
+    let key = r#"{"AccessKeyId":"a","AccessKeySecret":"b"}"#;
+    options.credentials = Source::Process(format!("echo x >> {}; echo '{key}'", ran.display()));
+    let clock = Clock::system();
+    let stores = [options.clone(), options.clone()]
+        .map(|options| crate::store::connect(options, Arc::default(), clock.clone()).unwrap());
+    let [one, other] = &stores;
+    let (one, other) = tokio::join!(one.credentials_there(), other.credentials_there());
+    one.and(other).unwrap();
+    assert_eq!(std::fs::read_to_string(&ran).unwrap(), "x\n");
+    options.credentials = Source::Process(format!("echo y >> {}; echo '{key}'", ran.display()));
+    crate::store::connect(options, Arc::default(), clock).unwrap().credentials_there().await.unwrap();
+    assert_eq!(std::fs::read_to_string(&ran).unwrap(), "x\ny\n", "another program");
+}
+
 #[test]
 fn debug_shows_no_secret() {
     let credentials = Credentials::new("AKID", "s3cr3t-key").with_token(Some("t0ken".into()));

@@ -197,6 +197,13 @@ pub(super) struct Choice {
     pub(super) rank: (Standing, usize),
 }
 
+impl Choice {
+    /// Whether a request goes there only where there is nothing better.
+    pub(super) fn is_passed_over(&self) -> bool {
+        self.rank.0 == Standing::PassedOver
+    }
+}
+
 /// How an address stands, the best first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Standing {
@@ -249,6 +256,13 @@ impl Address {
             standing => standing,
         };
         Choice { address: self.clone(), rank: (standing, state.in_flight) }
+    }
+
+    /// How long it may still leave the requests that are on their way unanswered before it counts as silent; `None`
+    /// while it owes no answer.
+    pub(super) fn silent_in(&self, now: Duration) -> Option<Duration> {
+        let since = self.state.lock().silent_since?;
+        Some(SILENCE.saturating_sub(now.saturating_sub(since)))
     }
 
     /// It has refused a connection or left a request unanswered.

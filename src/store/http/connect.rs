@@ -75,8 +75,13 @@ impl Connector {
     }
 
     /// Opens a connection to `host[:port]`, or to the proxy that leads there, at the first of these addresses that can
-    /// be reached. A request is on its way with it.
-    pub(super) async fn connect(&self, authority: &str, choices: Vec<Choice>) -> Result<Connection> {
+    /// be reached. A request is on its way with it, from the moment on that `on_its_way` is told where to.
+    pub(super) async fn connect(
+        &self,
+        authority: &str,
+        choices: Vec<Choice>,
+        on_its_way: impl FnOnce(&Arc<Address>),
+    ) -> Result<Connection> {
         let (host, port) = self.place(authority)?;
         let opened = self.open(choices).await;
         let (socket, address) = opened.map_err(|error| match &self.proxy {
@@ -84,6 +89,7 @@ impl Connector {
             Some(proxy) => without_proxy(error, proxy),
         })?;
         let load = Load::begin(address, self.clock.clone());
+        on_its_way(load.address());
         let Some(tls) = &self.tls else { return Ok(Connection::new(Stream::Plain(socket)).carrying(load)) };
         let socket = match &self.proxy {
             None => socket,

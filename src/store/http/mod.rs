@@ -36,14 +36,18 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::{Either, select};
 use http::{HeaderMap, Method};
+use parking_lot::Mutex;
 
-use addresses::Load;
+use addresses::{Address, Choice, Load};
 pub use addresses::{Addresses, Served};
 pub use bind::Bind;
 pub(super) use body::Received;
@@ -61,6 +65,10 @@ use crate::base::Clock;
 
 /// More interim answers than this before the real one would be an attack.
 const MAX_INTERIM: u32 = 16;
+
+/// How often an address that a request waits for is looked at, at least and at most.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const LEAST_LOOK: Duration = Duration::from_millis(10);
 
 /// What the transport needs to know.
 #[derive(Clone, Debug)]
@@ -143,21 +151,70 @@ impl Transport {
     }
 
     /// Sends a request and waits for the head of the answer, whatever its status. Must be called in a Tokio runtime.
+    ///
+    /// A request that changes nothing, and that went to an address which has become silent, is sent to another address
+    /// too, and the first answer is taken: the caller must not wait until its time is over to meet another one.
     pub(super) async fn send(&self, request: HttpRequest<'_>) -> Result<Response> {
         let encoded = request::encode(&request, &self.user_agent, self.connector.forwarder())?;
         let (host, method) = (request.host, &request.method);
         let choices = self.connector.choices(host).await?;
+        if choices.len() < 2 || !method.is_safe() {
+            return self.send_to(choices, &encoded, host, method, |_| ()).await;
+        }
+        let meets = Mutex::new(None);
+        let meet = |address: &Arc<Address>| *meets.lock() = Some(address.clone());
+        let mut first = pin!(self.send_to(choices, &encoded, host, method, meet));
+        let others = tokio::select! {
+            biased;
+            answer = &mut first => return answer,
+            others = self.beside_silent(&meets, host) => others?,
+        };
+        let second = pin!(self.send_to(others, &encoded, host, method, |_| ()));
+        // The one that fails first says nothing of the other.
+        match select(first, second).await {
+            Either::Left((Err(_), second)) => second.await,
+            Either::Right((Err(_), first)) => first.await,
+            Either::Left((answer, _)) | Either::Right((answer, _)) => answer,
+        }
+    }
+
+    /// Waits until the address that a request has met is silent and others are not; those others.
+    async fn beside_silent(&self, meets: &Mutex<Option<Arc<Address>>>, host: &str) -> Result<Vec<Choice>> {
+        loop {
+            let met = meets.lock().clone();
+            let silent_in = met.as_ref().and_then(|address| address.silent_in(self.clock.elapsed()));
+            if let (Some(met), Some(Duration::ZERO)) = (&met, silent_in) {
+                let mut others = self.connector.choices(host).await?;
+                others.retain(|other| !Arc::ptr_eq(&other.address, met) && !other.is_passed_over());
+                if !others.is_empty() {
+                    return Ok(others);
+                }
+            }
+            tokio::time::sleep(silent_in.unwrap_or(LOOK_AGAIN).clamp(LEAST_LOOK, LOOK_AGAIN)).await;
+        }
+    }
+
+    /// Sends a request to the best of these addresses, and tells `meet` which one that is.
+    async fn send_to(
+        &self,
+        choices: Vec<Choice>,
+        encoded: &Encoded,
+        host: &str,
+        method: &Method,
+        meet: impl Fn(&Arc<Address>),
+    ) -> Result<Response> {
         if let Some(mut connection) = self.pool.take(host, &choices) {
             connection.carry_another(&self.clock);
-            match exchange(&mut connection, &encoded).await {
+            connection.load().into_iter().for_each(|load| meet(load.address()));
+            match exchange(&mut connection, encoded).await {
                 Ok(answer) => return self.response(answer, connection, host, method),
                 Err(lost) if !lost.may_be_sent_again(method) => return Err(lost.error(host)),
                 // The other side had closed it before the request came.
                 Err(_) => {}
             }
         }
-        let mut connection = self.connector.connect(host, choices).await?;
-        let answer = exchange(&mut connection, &encoded).await.map_err(|lost| {
+        let mut connection = self.connector.connect(host, choices, meet).await?;
+        let answer = exchange(&mut connection, encoded).await.map_err(|lost| {
             connection.load().into_iter().for_each(Load::failed);
             lost.error(host)
         })?;

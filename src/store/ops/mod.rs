@@ -234,7 +234,7 @@ fn signing(options: &Options, endpoint: &Endpoint, clock: &Clock) -> Result<Opti
     let (ca_bundle, user_agent) = (options.ca_bundle.clone(), options.user_agent.clone());
     let (proxy, bind) = (options.proxy.clone(), options.bind.clone());
     let web = Web { ca_bundle, proxy, bind, user_agent, clock: clock.clone() };
-    Ok(options.credentials.provider(&web).map(|provider| (Signer::new(scheme), provider)))
+    Ok(options.credentials.known_provider(&options.known, &web).map(|provider| (Signer::new(scheme), provider)))
 }
 
 /// One request before it is signed.

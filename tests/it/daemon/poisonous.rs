@@ -1,19 +1,23 @@
 //! A request that kills every daemon that takes it: it is refused in the end, and no other one is.
 
 use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use memmap2::MmapOptions;
 use ossmount::emulator::{Emulator, Fault, FaultKind, Operation};
 
 use crate::support::program::{Target, Tool, runs, server, until};
 
 /// A mount whose daemon is started again when it dies, and its log.
-fn supervised(server: &Emulator, target: &Target) -> String {
+fn supervised(server: &Emulator, target: &Target, direct_io: &str) -> String {
     let log = target.beside("log").into_os_string().into_string().unwrap();
-    let args = ["--supervise", "--log-file", &log, "--memory-cache", "off", "--prefetch", "off", "--direct-io", "on"];
+    let args =
+        ["--supervise", "--log-file", &log, "--memory-cache", "off", "--prefetch", "off", "--direct-io", direct_io];
     target.mount(&Tool::for_server(server), "oss://bucket", &args).ok();
     log
 }
@@ -42,7 +46,7 @@ fn a_request_that_kills_three_daemons_is_refused_and_those_beside_it_are_answere
     let poison = Fault::always(stall(600)).on(Operation::GetObject).for_keys_with("poison");
     let slow = Fault::always(stall(1)).on(Operation::GetObjectTagging);
     server.set_faults(vec![poison, slow]);
-    let log = supervised(&server, &target);
+    let log = supervised(&server, &target, "on");
     let asked = |operation| server.counters().of(operation);
     let others: Vec<_> = ["a.txt", "dir/b.txt", "dir/deep/c.txt"]
         .map(|name| target.path(name))
@@ -74,6 +78,48 @@ fn a_request_that_kills_three_daemons_is_refused_and_those_beside_it_are_answere
     }
 }
 
+/// A program that reads or maps a few bytes; how the call ended.
+type Program = fn(File) -> std::io::Result<usize>;
+
+fn reads(file: File) -> std::io::Result<usize> {
+    file.read_at(&mut [0; 4096], 1 << 20)
+}
+
+/// Has the kernel write to a socket from a mapped page: EFAULT where the page cannot be had.
+fn maps(file: File) -> std::io::Result<usize> {
+    let (into, _out) = UnixStream::pair()?;
+    // SAFETY: nobody changes the file, and only the kernel looks at the mapping, which survives a missing page.
+    let map = unsafe { MmapOptions::new().offset(1 << 20).len(8192).map(&file) }?;
+    // SAFETY: the mapping is longer than what is written from it.
+    let written = unsafe { libc::write(into.as_raw_fd(), map.as_ptr().cast(), 4096) };
+    usize::try_from(written).map_err(|_| std::io::Error::last_os_error())
+}
+
+#[test]
+fn pages_that_the_kernel_asks_for_again_by_other_requests_take_no_more_deaths() {
+    for (program, refused) in [(reads as Program, libc::EIO), (maps, libc::EFAULT)] {
+        let (server, target) = (server(), Target::new());
+        server.put("bucket", "poison", vec![7; 4 << 20]);
+        let stall = FaultKind::StallBeforeHeaders(Duration::from_secs(600));
+        server.set_faults(vec![Fault::always(stall).on(Operation::GetObject)]);
+        let log = supervised(&server, &target, "off");
+        let file = File::open(target.path("poison")).unwrap();
+        let reading = std::thread::spawn(move || program(file));
+        let (mut daemon, mut seen) = (None, 0);
+        for _ in 1..=3 {
+            let asked = || server.counters().of(Operation::GetObject);
+            daemon = kill(&target, daemon, libc::SIGKILL, "the page is asked for", || asked() > seen);
+            seen = asked();
+        }
+        assert_eq!(reading.join().unwrap().unwrap_err().raw_os_error(), Some(refused));
+        assert_eq!(server.counters().of(Operation::GetObject), seen, "no later life has asked for it");
+        server.set_faults(Vec::new());
+        assert!(fs::read(target.path("poison")).unwrap() == [7; 4 << 20]);
+        let log = fs::read_to_string(log).unwrap();
+        assert_eq!(log.lines().filter(|line| line.contains("the daemon died")).count(), 1, "{log}");
+    }
+}
+
 /// Asks for the tags of an object.
 fn tags(file: &File) -> rustix::io::Result<usize> {
     rustix::fs::fgetxattr(file, "user.oss.tags", &mut [0_u8; 4096])
@@ -85,7 +131,7 @@ fn readers_that_are_under_way_at_many_kills_lose_one_of_their_number_for_each_fr
     server.put("bucket", "slow", vec![7; 20 << 20]);
     let slow = Fault::always(FaultKind::StallBeforeHeaders(Duration::from_secs(600))).on(Operation::GetObject);
     server.set_faults(vec![slow]);
-    supervised(&server, &target);
+    supervised(&server, &target, "on");
     let readers: Vec<_> = (0..8).map(|n| reader(&target.path("slow"), n * 2_000_000)).collect();
     let mut daemon = None;
     for death in 1..=3 {

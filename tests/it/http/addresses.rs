@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use ossmount::base::{BucketName, Clock};
+use ossmount::base::{BucketName, Clock, Key};
 use ossmount::metrics::Metrics;
-use ossmount::store::{Addresses, Dialect, HttpStore, Options, Sign, connect};
+use ossmount::store::{Addresses, Dialect, HttpStore, Options, PutRequest, Sign, StoreMut, connect};
 
 use crate::http::wire::{NOW, get, read};
 
@@ -147,7 +147,7 @@ async fn requests_are_spread_over_all_addresses_of_a_name() {
 }
 
 #[tokio::test]
-async fn an_address_that_accepts_and_never_answers_is_passed_over_and_tried_again() {
+async fn an_address_that_accepts_and_never_answers_is_left_for_another_and_tried_again() {
     let servers = servers(&[Manner::Silent, Manner::Answers]);
     let clock = Clock::manual(NOW);
     let store = Arc::new(HttpStore::new(options(&servers), clock.clone()).unwrap());
@@ -160,15 +160,14 @@ async fn an_address_that_accepts_and_never_answers_is_passed_over_and_tried_agai
     for _ in 0..20 {
         assert_eq!(read(&*store, get("k")).await.unwrap(), b"x");
     }
-    hanging.abort();
-    assert!(hanging.await.unwrap_err().is_cancelled());
+    assert_eq!(hanging.await.unwrap().unwrap(), b"x", "it is asked for at the other address");
     for _ in 0..20 {
         futures::future::join_all((0..4).map(|_| read(&*store, get("k"))))
             .await
             .into_iter()
             .for_each(|x| drop(x.unwrap()));
     }
-    assert_eq!(counts(&servers), [1, 100]);
+    assert_eq!(counts(&servers), [1, 101]);
     clock.advance(Duration::from_secs(11));
     servers[0].set(Manner::Answers);
     futures::future::join_all((0..20).map(|_| read(&*store, get("k"))))
@@ -176,6 +175,27 @@ async fn an_address_that_accepts_and_never_answers_is_passed_over_and_tried_agai
         .into_iter()
         .for_each(|x| drop(x.unwrap()));
     assert!(servers[0].requests() > 1, "it is tried again after a while");
+}
+
+#[tokio::test]
+async fn what_may_change_something_stays_where_it_was_sent() {
+    let servers = servers(&[Manner::Silent, Manner::Silent, Manner::Answers]);
+    let clock = Clock::manual(NOW);
+    let store = Arc::new(HttpStore::new(options(&servers), clock.clone()).unwrap());
+    let (changing, reading) = (store.clone(), store.clone());
+    let changed = tokio::spawn(async move { changing.put(PutRequest::new(Key::new("k"), "x")).await });
+    while servers[0].requests() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let read = tokio::spawn(async move { read(&*reading, get("k")).await });
+    while servers[1].requests() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    clock.advance(Duration::from_secs(3));
+    assert_eq!(read.await.unwrap().unwrap(), b"x");
+    assert_eq!(counts(&servers), [1, 1, 1]);
+    changed.abort();
+    assert!(changed.await.unwrap_err().is_cancelled());
 }
 
 #[tokio::test]

@@ -192,6 +192,27 @@ fn readers_that_wait_are_killed_at_once() {
 }
 
 #[test]
+fn programs_of_a_pid_namespace_below_the_daemons_are_killed_at_once() {
+    for direct_io in [DirectIo::Off, DirectIo::On] {
+        let bench = bench(direct_io);
+        for args in [&["cat", "@/file"][..], &["stat", "@/directory/file"], &["ls", "@/directory"]] {
+            // As containers have it: the program is the first process of its namespace, and unshare ends with it.
+            let mut all = vec!["--pid", "--fork", "--mount-proc"];
+            all.extend(args);
+            let mut unshare = bench.wait_in("unshare", &all);
+            let number = unshare.id();
+            let children = fs::read_to_string(format!("/proc/{number}/task/{number}/children")).unwrap();
+            let program: i32 = children.trim().parse().unwrap();
+            // SAFETY: unshare has not waited for the program, so that its number is its own.
+            assert_eq!(unsafe { libc::kill(program, libc::SIGKILL) }, 0);
+            bench.soon(|| unshare.try_wait().unwrap()).expect("the program ends while the store is silent");
+            let waiting = || Some(bench.store.waiting()).filter(Vec::is_empty);
+            bench.soon(waiting).expect("no request that is not waited for goes on");
+        }
+    }
+}
+
+#[test]
 fn look_ups_and_listings_that_wait_are_killed_at_once() {
     let bench = bench(DirectIo::Off);
     bench.is_killed_in("stat", &["@/directory/file"]);

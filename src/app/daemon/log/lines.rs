@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use std::fmt::{self, Write};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::Value;
+use tokio::sync::Notify;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -47,11 +49,25 @@ const MOST_LINE_BYTES: usize = 4096;
 pub(super) struct Seen {
     repeats: Mutex<Repeats>,
     clock: Clock,
+    /// A line was left out, the first of its kind.
+    leaves_out: Notify,
 }
 
 impl Seen {
     pub(super) fn new(clock: Clock) -> Self {
-        Seen { repeats: Mutex::new(Repeats::new()), clock }
+        Seen { repeats: Mutex::new(Repeats::new()), clock, leaves_out: Notify::new() }
+    }
+
+    /// Logs again and again how many lines were left out of which no others come. Sleeps without a timer while none
+    /// are.
+    pub(super) async fn keep_telling(&self, every: Duration) {
+        loop {
+            self.leaves_out.notified().await;
+            while self.repeats.lock().has_left_out() {
+                tokio::time::sleep(every).await;
+                self.tell(Runs::Over);
+            }
+        }
     }
 
     /// Logs how many lines were left out that no other line has told of.
@@ -79,6 +95,7 @@ impl Seen {
         }
         let said = Said::of(event);
         self.repeats.lock().keep(print, *meta.level(), &said);
+        self.leaves_out.notify_one();
         Verdict::LeaveOut
     }
 }
@@ -311,6 +328,30 @@ mod tests {
         });
         let count = |what: &str| lines.iter().filter(|line| line.contains(what)).count();
         assert_eq!((count("key=\"a\""), count("WARN"), count("INFO")), (5, 25, 20), "{lines:#?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_was_left_out_wakes_the_daemon() {
+        let day = Duration::from_secs(86_400);
+        let seen = Arc::new(Seen::new(Clock::runtime(Timestamp::from_unix(0))));
+        let mut telling = Box::pin(seen.keep_telling(Duration::from_secs(15)));
+        let mut polls = 0;
+        let mut live = async |how_long: Duration| {
+            let before = polls;
+            let counted = std::future::poll_fn(|cx| {
+                polls += 1;
+                telling.as_mut().poll(cx)
+            });
+            assert!(tokio::time::timeout(how_long, counted).await.is_err(), "it never ends");
+            polls - before
+        };
+        // Once at the beginning, and once when the time is over.
+        assert!(live(day).await <= 2);
+        let say = || (0..100).for_each(|number| tracing::warn!(key = "a", error = number, "reading"));
+        written_seen(Prefix::None, &seen, say);
+        assert!(live(day).await > 4);
+        assert!(!seen.repeats.lock().has_left_out(), "it is told");
+        assert!(live(day).await <= 2);
     }
 
     #[test]

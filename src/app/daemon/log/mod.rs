@@ -24,7 +24,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::time::MissedTickBehavior;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -197,12 +196,7 @@ impl Level {
 
     /// Says again and again how many lines were left out of which no others come.
     pub(super) async fn keep_telling(&self) {
-        let mut ticks = tokio::time::interval(TOLD_EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            self.seen.tell(Runs::Over);
-        }
+        self.seen.keep_telling(TOLD_EVERY).await;
     }
 
     /// Says how many lines were left out and not told of yet: there is no later.

@@ -102,6 +102,11 @@ impl Repeats {
         }
     }
 
+    /// Whether there is anything left out and not told of yet.
+    pub(super) fn has_left_out(&self) -> bool {
+        self.0.iter().any(|(_, run)| run.left_out > 0 && run.first.is_some())
+    }
+
     /// Takes what was left out and not told of yet; it is told of now.
     pub(super) fn left_out(&mut self, which: Runs, now: Duration) -> Vec<LeftOut> {
         let is_over = |run: &Run| which == Runs::All || now.saturating_sub(run.seen_at) >= EVERY;
