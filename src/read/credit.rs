@@ -55,7 +55,10 @@ impl Credit {
         let most_bytes = (memory_limit / self.tuning.guess_memory_share).min(self.tuning.guess_most_bytes);
         account.earned = account.earned.min(most_bytes);
         let limit_bytes = (self.tuning.guess_first_bytes + account.earned).min(most_bytes);
-        if account.bytes + bytes > limit_bytes || account.charges.len() >= MOST_CHARGES {
+        // The next file is likely to be opened. Those behind it only are if that one is.
+        let is_next = account.charges.front().is_none_or(|first| first.ino == ino);
+        let is_unproved = !is_next && account.bytes + bytes > self.tuning.guess_unproved_bytes;
+        if account.bytes + bytes > limit_bytes || is_unproved || account.charges.len() >= MOST_CHARGES {
             return false;
         }
         account.bytes += bytes;

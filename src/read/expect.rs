@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::agenda::{Cause, Entry, Guess};
+use super::heads::FileUse;
 use super::why::{Queue, Why};
 use super::{Object, Prefetch, Reader};
 
@@ -59,6 +60,10 @@ impl Reader {
     /// Gives an object its turns, unless it is open or waits for them already.
     fn expect_one(&self, object: Object, guess: Guess) {
         let why = Why::Expected;
+        if self.file_uses.of(&object, &self.tuning) == FileUse::Portions {
+            // It would come whole, and be read in part as those beside it were.
+            return;
+        }
         // Until it has its seat, so that the inode is not forgotten in between.
         let mut inodes = self.inodes.lock();
         let known = inodes.get(&object.ino);

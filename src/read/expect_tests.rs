@@ -219,6 +219,36 @@ async fn a_guess_that_fails_is_forgotten() {
 }
 
 #[test]
+fn the_next_file_is_fetched_before_those_behind_it() {
+    let credit = Credit::new(Tuning::default().into());
+    let charge = |ino| (0..200).take_while(|_| credit.charge(Ino(ino), 4 * MIB, 0, 64 << 30)).count();
+    // Credit that was earned.
+    assert_eq!(charge(1), 8);
+    credit.settle(Ino(1));
+    assert_eq!(charge(2), 24, "the next one, as far as was earned");
+    assert_eq!(charge(3), 0, "nothing behind it");
+    credit.settle(Ino(2));
+    // A small one, and those behind it.
+    assert!(credit.charge(Ino(4), 4 * MIB, 0, 64 << 30));
+    assert_eq!((charge(5), charge(6)), (15, 0));
+    credit.settle(Ino(4));
+    assert_eq!((charge(6), charge(5) > 0), (1, true), "the other one is the next now");
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_that_are_read_in_part_are_not_expected_whole() {
+    let bed = Bed::new(Options::default());
+    let objects = objects(&bed, 8, 900_000);
+    for (object, _) in &objects[..4] {
+        bed.reader.open(object.clone()).read(800_000, 1000).await.unwrap();
+    }
+    bed.gets();
+    expect(&bed, &objects[4..]);
+    settle().await;
+    assert_eq!(bed.gets(), []);
+}
+
+#[test]
 fn credit_is_given_back_by_opens_and_by_time() {
     let credit = Credit::default();
     let charge = |ino, bytes, now_ms| credit.charge(Ino(ino), bytes, now_ms, 400);

@@ -104,11 +104,11 @@ tuned_numbers! {
     /// Where all of a model is likely to be wanted, so many times what was asked for is fetched at most, so that a
     /// program that looks at a few tensors costs a few tensors. Chosen, not measured.
     sweep_growth = 8;
-    /// Where the tensors of a model are read in order, so much is fetched ahead of what was asked for, in bytes: what 1.5
-    /// GB/s bring in 45 ms.
+    /// Where the tensors of a model are read in order, so much is fetched ahead of what was asked for, in bytes: what 1.6
+    /// GB/s bring in the 40 ms that a GET of 2 MiB takes.
     sweep_ahead_bytes = 64 * MIB;
     /// And this part of what was asked for, as divisor: a rank that loads half of the tensors must not cost all.
-    sweep_share = 4;
+    sweep_share = 8;
     /// Tensors begun, after which others are expected to be wanted too: one may be a look at the file. Chosen.
     begun_tensors = 2;
     /// Steps of the same length from one tensor to the next, after which they are a pattern, and the tensors that it
@@ -141,6 +141,9 @@ tuned_numbers! {
     /// Bytes that may be fetched for objects that nothing has opened, before any guess came true: at 1.5 GB/s, what
     /// comes in the 20 ms until the first byte of a file that was opened unguessed.
     guess_first_bytes = 32 * MIB;
+    /// Behind the file that is expected next, no more is fetched of others while so many bytes were not opened: what 1.5
+    /// GB/s bring in 45 ms, so that a load of small shards does not wait for the next one.
+    guess_unproved_bytes = 64 * MIB;
     /// Each byte that was opened earns credit for so many, and each that was not takes it away.
     guess_earned = 2;
     /// Bytes that guesses may hold at most, however much memory there is.
