@@ -176,7 +176,8 @@ impl MemoryFile {
         };
         let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
         if let Err(errno) = fallocate(&self.file, flags, hole.start as i64, hole.len() as i64) {
-            tracing::warn!(%errno, len = hole.len(), "memory could not be given back before its file is closed");
+            tracing::warn!(%errno, len = hole.len(), "memory of a backing file could not be freed before the file is \
+                                                      closed");
         }
         let mut claimed = self.claimed.lock();
         claimed.0.remove(&hole.start);

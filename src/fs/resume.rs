@@ -35,7 +35,10 @@ impl Fs {
         let StillInUse { life, directories, files, listings } = self.lives.begin(ledger, past, self.options.mount_time);
         let lost = self.names.restore(directories, &files);
         if lost > 0 {
-            tracing::warn!(lost, "some of what programs use cannot be found again: it is stale to them");
+            tracing::warn!(
+                lost,
+                "some files or directories in use were not found after the restart: programs get ESTALE for them"
+            );
         }
         let still_open = files.values().map(|file| StillOpen { ino: file.ino, backing: file.backing }).collect();
         self.files.resume(files);

@@ -117,7 +117,7 @@ struct DemoFolder {
 
 impl DemoFolder {
     fn make(named: Option<&PathBuf>) -> Result<DemoFolder> {
-        let fail = |what: &Path, error| Problem::failure(format!("{} cannot be made: {error}", what.display()));
+        let fail = |what: &Path, error| Problem::failure(format!("{} cannot be created: {error}", what.display()));
         match named {
             Some(path) if path.exists() => Ok(DemoFolder { path: path.clone(), made: false }),
             Some(path) => {

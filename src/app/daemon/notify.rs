@@ -74,7 +74,7 @@ impl Manager {
                 Manager { socket: Some(socket), watchdog, keeps, held: Mutex::new(held), ..Self::nobody() }
             }
             Err(error) => {
-                tracing::warn!(?address, %error, "the service manager cannot be told anything");
+                tracing::warn!(?address, %error, "the notification socket of the service manager cannot be used");
                 Self::nobody()
             }
         }
@@ -140,7 +140,7 @@ impl Manager {
 
     /// The mount is about to end.
     pub(super) fn stopping(&self) {
-        self.say("STOPPING=1\nSTATUS=Answering what is under way");
+        self.say("STOPPING=1\nSTATUS=Answering requests in flight");
     }
 
     /// How it goes, in a sentence.
@@ -158,7 +158,7 @@ impl Manager {
         if let Err(error) = socket.send(message.as_bytes())
             && !self.is_deaf.swap(true, Ordering::Relaxed)
         {
-            tracing::warn!(%error, "the service manager does not listen");
+            tracing::warn!(%error, "the service manager cannot be notified");
         }
     }
 }

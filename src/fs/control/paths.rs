@@ -75,8 +75,11 @@ impl Control {
             below = match dir.and_then(|dir| below.strip_prefix(dir).ok()) {
                 Some(below) => below,
                 None => {
-                    let dir = dir.map_or("a mount whose place is not known".into(), |dir| dir.display().to_string());
-                    return Err(Refusal::invalid(format!("{path} is not under {dir}: paths may count from there")));
+                    let dir =
+                        dir.map_or("the mount, whose directory is unknown".into(), |dir| dir.display().to_string());
+                    return Err(Refusal::invalid(format!(
+                        "{path} is not under {dir}: name a path below it, or one relative to it"
+                    )));
                 }
             };
         }
@@ -87,7 +90,11 @@ impl Control {
                 Component::Normal(name) => name.to_str(),
                 _ => None,
             })
-            .map(|name| name.ok_or_else(|| Refusal::invalid(format!("{path}: .. leads out of what it counts from"))))
+            .map(|name| {
+                name.ok_or_else(|| {
+                    Refusal::invalid(format!("{path}: .. leads out of the directory that the path is relative to"))
+                })
+            })
             .collect()
     }
 }

@@ -97,19 +97,19 @@ impl Prefetches {
             state: watch::Sender::new(JobState::Running),
         });
         let enter = |_| LiveJob { progress: progress.clone(), task: None };
-        let sentence = || format!("{MOST_RUNNING} prefetches go on already: wait for one, or cancel it");
+        let sentence = || format!("{MOST_RUNNING} prefetches are running already: wait for one, or cancel one");
         let job = self.0.lock().enter(enter).ok_or_else(|| Refusal::new(Kind::Busy, sentence()))?;
         Ok((job, progress))
     }
 
     fn get(&self, job: u64) -> Done<Arc<JobProgress>> {
-        let missing = || Refusal::new(Kind::Missing, format!("there is no prefetch {job}, or it ended long ago"));
+        let missing = || Refusal::new(Kind::Missing, format!("prefetch {job} does not exist, or ended long ago"));
         self.0.lock().get(job).map(|entry| entry.progress.clone()).ok_or_else(missing)
     }
 
     /// A job has ended in this way, unless it had before.
     fn end(&self, job: u64, progress: &JobProgress, state: JobState) {
-        // Who sees the end may ask for the next job at once.
+        // A client that sees the end may request the next job immediately.
         self.0.lock().end(job);
         progress.end(state);
     }
@@ -119,7 +119,10 @@ impl Control {
     /// Begins to fetch. Whether the paths exist is told by the progress.
     pub(super) async fn begin_prefetch(self: &Arc<Self>, what: Prefetch, on: Ino) -> Done<Prefetching> {
         if !self.reader.keeps_files() {
-            return Err(Refusal::new(Kind::Off, "prefetch: with memory-cache=off nothing stays in memory"));
+            return Err(Refusal::new(
+                Kind::Off,
+                "prefetch: memory-cache=off keeps no file in memory: mount with memory-cache=on",
+            ));
         }
         let (job, progress) = self.prefetches.enter()?;
         let fetching = fetch_all(self.clone(), what.paths, on, (job, progress));

@@ -201,7 +201,7 @@ impl Names {
                 Joined::Behind(behind) => behind.over().await?,
             }
         }
-        let why = "a directory cannot be listed: each listing contradicts the one before";
+        let why = "a directory cannot be listed: each listing contradicts the previous one";
         tracing::error!(prefix = directory.prefix, "{why}");
         Err(Failure::failed(why))
     }
