@@ -31,9 +31,9 @@ impl Drop for Claim<'_> {
 impl Control {
     /// Fetches a file and keeps it in memory until it is dropped.
     pub(super) async fn pin(self: &Arc<Self>, path: Option<String>, on: Ino) -> Done<Pinned> {
-        let (held, object) = self.find_file(path.as_deref(), on).await?;
-        let (ino, size) = (held.ino(), object.size);
-        let what = path.as_deref().unwrap_or("the file that this was asked on");
+        let (_held, object) = self.find_file(path.as_deref(), on).await?;
+        let (ino, size) = (object.ino, object.size);
+        let what = path.as_deref().unwrap_or("the file of this request");
         let claim = {
             let mut pins = self.pins.lock();
             match pins.get(&ino) {

@@ -7,7 +7,7 @@ use super::{Control, Done};
 use crate::base::Ino;
 use crate::control::Refusal;
 use crate::fs::Entry;
-use crate::fs::failure::Failure;
+use crate::fs::failure::{Failure, Tried};
 use crate::fs::files::to_read;
 use crate::fs::names::Names;
 use crate::tree::Shape;
@@ -55,17 +55,20 @@ impl Control {
     /// The same, of a file: its inode and what the reader needs to know of it.
     pub(super) async fn find_file(self: &Arc<Self>, path: Option<&str>, on: Ino) -> Done<(Held, crate::read::Object)> {
         let held = self.find(path, on).await?;
-        let what = path.unwrap_or("the file that this was asked on");
-        let shape = self.names.view(held.ino).map(|view| view.shape);
-        match shape {
-            None => return Err(Failure::ESTALE.of(what)),
-            Some(Shape::Directory) => return Err(Failure::EISDIR.of(what)),
-            Some(Shape::Unresolved) => drop(self.names.resolve(held.ino).await.map_err(|failure| failure.of(what))?),
-            Some(Shape::File | Shape::Link) => {}
-        }
-        let object = self.names.object_to_read(held.ino).map_err(|failure| failure.of(what))?;
-        let object = to_read(held.ino, object);
+        let what = path.unwrap_or("the file of this request");
+        let object = self.object_of(held.ino).await.map_err(|failure| failure.of(what))?;
         Ok((held, object))
+    }
+
+    /// What the reader needs to know of a file. A symlink object that was not looked at yet is resolved, by which it
+    /// can get another inode.
+    pub(super) async fn object_of(&self, ino: Ino) -> Tried<crate::read::Object> {
+        let ino = match self.names.view(ino).ok_or(Failure::ESTALE)?.shape {
+            Shape::Directory => return Err(Failure::EISDIR),
+            Shape::Unresolved => self.names.resolve(ino).await?.ino,
+            Shape::File | Shape::Link => ino,
+        };
+        Ok(to_read(ino, self.names.object_to_read(ino)?))
     }
 
     pub(super) fn components<'a>(&self, path: &'a str) -> Done<Vec<&'a str>> {

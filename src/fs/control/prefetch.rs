@@ -19,10 +19,7 @@ use super::paths::Held;
 use super::{Control, Done, MOST_WAIT};
 use crate::base::{Ino, Jobs};
 use crate::control::{Job, JobState, Kind, Prefetch, Prefetched, Prefetching, Refusal};
-use crate::fs::failure::{Failure, Tried, report};
-use crate::fs::files::to_read;
-use crate::read;
-use crate::tree::Shape;
+use crate::fs::failure::report;
 
 /// FilesBelow on their way at once. Each is a few requests, and small ones are one.
 const AT_ONCE: usize = 32;
@@ -213,7 +210,7 @@ async fn fetch_all(control: Arc<Control>, paths: Vec<String>, on: Ino, (job, pro
 
 /// Fetches a file, if it fits into what the job may fill.
 async fn fetch_one(control: &Arc<Control>, ino: Ino, progress: &JobProgress) {
-    let object = match control.to_fetch(ino).await {
+    let object = match control.object_of(ino).await {
         Ok(object) => object,
         Err(failure) => return progress.failed(failure.of("a file that was listed").sentence),
     };
@@ -241,18 +238,6 @@ async fn fetch_one(control: &Arc<Control>, ino: Ino, progress: &JobProgress) {
         Err(error) => {
             progress.failed(report("prefetching", &error).of(key.as_str()).sentence);
         }
-    }
-}
-
-impl Control {
-    /// What the reader needs to know of a file that a directory shows.
-    async fn to_fetch(&self, ino: Ino) -> Tried<read::Object> {
-        let view = self.names.view(ino).ok_or(Failure::ESTALE)?;
-        let ino = match view.shape {
-            Shape::Unresolved => self.names.resolve(ino).await?.ino,
-            _ => ino,
-        };
-        Ok(to_read(ino, self.names.object_to_read(ino)?))
     }
 }
 

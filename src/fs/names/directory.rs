@@ -196,10 +196,7 @@ impl Names {
                 }
                 self.listing(&mut state, directory.ino, &since).ok_or(Failure::ESTALE)?
             };
-            match joined {
-                Joined::Task(task) => task.end().await?,
-                Joined::Behind(behind) => behind.over().await?,
-            }
+            joined.over().await?;
         }
         let why = "a directory cannot be listed: each listing contradicts the previous one";
         tracing::error!(prefix = directory.prefix, "{why}");

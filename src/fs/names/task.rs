@@ -120,6 +120,16 @@ pub(super) enum Joined {
     Behind(Behind),
 }
 
+impl Joined {
+    /// Waits for the end of the listing.
+    pub(super) async fn over(self) -> Tried<()> {
+        match self {
+            Joined::Task(task) => task.end().await,
+            Joined::Behind(behind) => behind.over().await,
+        }
+    }
+}
+
 /// The end of a listing that a request waits behind.
 #[derive(Debug)]
 pub(super) struct Behind(watch::Receiver<Option<Tried<()>>>);

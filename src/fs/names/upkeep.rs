@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::task::{Joined, ListTask, Purpose, Since};
+use super::task::{ListTask, Purpose, Since};
 use super::uses::Age;
 use super::{Failure, ListingMode, Names, State, Tried, Ttl, ms};
 use crate::base::Ino;
@@ -83,11 +83,7 @@ impl Names {
                 let Some(joined) = self.listing(&mut state, directory, since) else { return Ok(()) };
                 joined
             };
-            let ended = match joined {
-                Joined::Task(task) => task.end().await,
-                Joined::Behind(behind) => behind.over().await,
-            };
-            match ended {
+            match joined.over().await {
                 // Nothing is kept of it that could be too old.
                 Err(failure) if failure == Failure::TOO_LARGE => return Ok(()),
                 ended => ended?,
