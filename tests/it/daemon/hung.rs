@@ -1,4 +1,4 @@
-//! Daemons that do not answer: whoever asks for one is told so, and does not hang.
+//! Daemons that do not answer: a command that asks one says so, and does not hang.
 
 use crate::support::program::{Target, Tool, runs, server, until};
 
@@ -6,6 +6,17 @@ use crate::support::program::{Target, Tool, runs, server, until};
 fn signal(pid: u32, signal: i32) {
     // SAFETY: no memory is involved.
     assert_eq!(unsafe { libc::kill(pid as i32, signal) }, 0);
+}
+
+/// Stops a daemon, and waits until no thread of it runs any more.
+fn stop(pid: u32) {
+    signal(pid, libc::SIGSTOP);
+    until("all of its threads stand still", || {
+        std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().all(|task| {
+            let text = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap_or_default();
+            text.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+        })
+    });
 }
 
 #[test]
@@ -18,7 +29,7 @@ fn whoever_asks_a_stopped_daemon_is_told_that_it_does_not_answer() {
         let (dir, file) = (target.dir(), target.path("dir/b.txt"));
         let pid = target.daemon().unwrap();
         assert_eq!(tool.run(&["control", dir, r#"{"op":"health"}"#]).ok().stderr, "");
-        signal(pid, libc::SIGSTOP);
+        stop(pid);
         let words = [dir.to_owned(), format!("does not answer (pid {pid}, stopped)"), format!("kill -CONT {pid}")];
         let words = words.each_ref().map(String::as_str);
         let (tool, file) = (&tool, file.to_str().unwrap());
