@@ -168,6 +168,12 @@ impl PageSignals {
         self.own.borrow().clone()
     }
 
+    /// Waits for the next page of any but the directory's own listing, or for the end of one.
+    pub(super) async fn next_of_others(&mut self) {
+        let mut changed: FuturesUnordered<_> = self.wide.iter_mut().map(|signal| signal.changed()).collect();
+        changed.next().await;
+    }
+
     /// Waits for the next page of any of them, or for the end of the directory's own listing.
     pub(super) async fn next(&mut self) -> Progress {
         {
