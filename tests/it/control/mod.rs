@@ -17,7 +17,7 @@ use ossmount::emulator::Emulator;
 use ossmount::fuse::{IOCTL, IOCTL_BYTES};
 use serde_json::{Value, json};
 
-use crate::support::program::{BINARY, Ended, Target, Tool, server};
+use crate::support::program::{BINARY, Ended, Target, Tool, copy_binary, server};
 
 /// What a request on a file or directory brings: the error number, or 0, and the answer.
 pub(crate) fn ioctl(path: &Path, request: &str) -> (i32, Value) {
@@ -208,11 +208,10 @@ fn more_clients_than_may_be_are_sent_away_and_others_come_in_their_place() {
 
 /// Runs the binary as another user.
 fn as_user(tool: &Tool, uid: u32, args: &[&str]) -> Ended {
-    // The build directory may be closed to others.
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let binary = folder.path().join("ossmount");
-    fs::copy(BINARY, &binary).unwrap();
+    copy_binary(&binary);
     let mut command = tool.command(&binary);
     command.args(args).uid(uid).gid(uid).current_dir("/");
     Ended::of(&mut command)

@@ -17,7 +17,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use ossmount::emulator::{Emulator, Operation, Shaping};
 
 use crate::support::namespace::with_open_fuse_device;
-use crate::support::program::{BINARY, Ended, Running, Target, Tool, runs, server, until};
+use crate::support::program::{BINARY, Ended, Running, Target, Tool, copy_binary, runs, server, until};
 
 const BIG: usize = 20 << 20;
 
@@ -206,8 +206,7 @@ fn read_on_without_privileges() {
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name).into_os_string().into_string().unwrap();
     let (dir, binary, pid_file) = (place("mnt"), place("ossmount"), place("pid"));
-    // The build directory may be closed to others.
-    fs::copy(BINARY, &binary).unwrap();
+    copy_binary(&binary);
     fs::create_dir(&dir).unwrap();
     for own in [folder.path(), dir.as_ref()] {
         std::os::unix::fs::chown(own, Some(NOBODY), Some(NOBODY)).unwrap();

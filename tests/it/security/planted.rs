@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::namespace::{in_own_mounts, mount_tmpfs, with_open_fuse_device};
-use crate::support::program::{BINARY, Ended, Running, Target, Tool, runs, server, until};
+use crate::support::program::{BINARY, Ended, Running, Target, Tool, copy_binary, runs, server, until};
 
 const STRANGER: u32 = 65534;
 
@@ -33,10 +33,9 @@ fn give(path: &Path) {
 
 /// Runs the binary as another user.
 fn as_user(tool: &Tool, uid: u32, args: &[&str]) -> Ended {
-    // The build directory may be closed to others.
     let folder = open_folder();
     let binary = folder.path().join("ossmount");
-    fs::copy(BINARY, &binary).unwrap();
+    copy_binary(&binary);
     let mut command = tool.command(&binary);
     command.args(args).uid(uid).gid(uid).current_dir("/");
     Ended::of(&mut command)
