@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_has_of_a_huge_page_is_known_and_goes_with_its_last_owner() {
+    fn what_is_unused_of_a_huge_page_is_known_and_goes_with_its_last_owner() {
         let memory = Memory::new().unwrap();
         let file = memory.file(7 * MIB).unwrap();
         let (taken, rests) = (|| file.file.metadata().unwrap().blocks() * 512, || memory.rests().bytes());

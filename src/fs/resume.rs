@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_kernel_was_never_told_is_closed_by_whoever_is_asked_again() {
+    async fn what_the_kernel_was_never_told_is_closed_when_it_is_asked_again() {
         let (ledger, life) = (Ledger::create().unwrap(), Bed::new(&["a", "dir/b"], |_| {}));
         let kept = ledger.as_fd().try_clone_to_owned().unwrap();
         life.fs.keep(Arc::new(ledger));

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_told_by_kind_until_an_answer_comes_or_nobody_asks() {
+    fn failures_are_told_by_kind_until_an_answer_comes_or_no_request_is_sent() {
         for (miss, expected) in [(Miss::Failure, Trouble::Failing), (Miss::Throttling, Trouble::Throttled)] {
             let pulse = Pulse::default();
             pulse.sent(at(100));
@@ -234,7 +234,7 @@ mod tests {
             pulse.sent(at(115));
             pulse.missed(at(116), miss);
             assert_eq!(trouble(&pulse, 174), Some((expected, 73)));
-            assert_eq!(trouble(&pulse, 175), None, "nobody has asked for a minute");
+            assert_eq!(trouble(&pulse, 175), None, "no request was sent for a minute");
             pulse.sent(at(180));
             assert_eq!(trouble(&pulse, 180), Some((expected, 79)));
             pulse.answered(at(181));

@@ -52,7 +52,7 @@ pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
         }
         let place = DemoFolder::make(matches.get_one::<PathBuf>("dir"))?;
         let plan = plan(given.raw, given.words, &emulator, place.path())?;
-        let manager = Manager::nobody();
+        let manager = Manager::none();
         let live = tokio::select! {
             live = daemon::start(plan, level.clone(), &manager) => live?,
             () = signals.end() => return Ok(()),

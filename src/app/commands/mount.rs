@@ -175,7 +175,7 @@ fn in_background(plan: Plan, reload: impl FnOnce(Arc<Level>) -> Reload) -> Resul
     let (manager, line) = match plan.is_supervised() {
         // Where it fails, the line is dropped, and the caller hears that the daemon has ended.
         true => supervise::begin(&plan.dir, line, background::leave_session)?,
-        false => (Manager::nobody(), Some(line)),
+        false => (Manager::none(), Some(line)),
     };
     allow_descriptors();
     let outcome = daemonised(plan, reload, line, &manager);

@@ -28,7 +28,7 @@ use crate::fs::Fs;
 use crate::read::{Alarm, Change, Headroom, Observation, Reader};
 
 /// Stalls of this length in a window of this length wake the watch, in microseconds: first what needs a right, then
-/// what anybody may ask for.
+/// what a caller may ask for.
 const TRIGGERS: [&str; 2] = ["some 50000 1000000", "some 150000 2000000"];
 /// When an alarm rings, what was stalled since the last look was so within this.
 const ALARM_WINDOW: Duration = Duration::from_secs(1);

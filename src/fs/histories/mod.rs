@@ -351,8 +351,8 @@ fn check(ttl: Ttl) {
     }
 }
 
-/// A history that did not end: a listing of `d` was overtaken by a refresh of the mount, and its reader looked again and
-/// again, without a pause, whether that had come to `d`.
+/// A history that did not end: a listing of `d` was overtaken by a refresh of the mount, and its reader looked again
+/// and again, without a pause, whether that had come to `d`.
 #[test]
 fn a_listing_that_a_refresh_overtakes() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();

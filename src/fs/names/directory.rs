@@ -182,8 +182,8 @@ impl Names {
         }
     }
 
-    /// Listens to the listings that bring a directory now, after its handle's own has ended. Fails where the list of the
-    /// handle still grows and none does.
+    /// Listens to the listings that bring a directory now, after its handle's own has ended. Fails where the list of
+    /// the handle still grows and none does.
     fn follow_others(&self, directory: &OpenDirectory, signals: &mut PageSignals) -> Tried<()> {
         let order = *directory.order.lock();
         let state = self.state.lock();

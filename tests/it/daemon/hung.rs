@@ -20,7 +20,7 @@ fn stop(pid: u32) {
 }
 
 #[test]
-fn whoever_asks_a_stopped_daemon_is_told_that_it_does_not_answer() {
+fn a_command_that_asks_a_stopped_daemon_says_that_it_does_not_answer() {
     let server = server();
     let tool = Tool::for_server(&server);
     for more in [[].as_slice(), &["--control-socket", "off"]] {

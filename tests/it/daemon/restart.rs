@@ -129,7 +129,7 @@ fn readers_never_notice_that_daemons_are_killed() {
         // More would wait for the pauses between short lives.
         for _ in 0..8 {
             let before = rounds.load(Ordering::Relaxed);
-            until("somebody got on", || {
+            until("a reader has made progress", || {
                 rounds.load(Ordering::Relaxed) > before + 5 || workers.iter().any(|worker| worker.is_finished())
             });
             mount.kill();
@@ -429,7 +429,7 @@ impl Manager {
 }
 
 #[test]
-fn a_service_manager_restarts_it_without_anybody_noticing() {
+fn a_service_manager_restarts_it_without_a_reader_noticing() {
     let server = stocked();
     let target = Target::new();
     let mut manager = Manager::new(&server, &target);

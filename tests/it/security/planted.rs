@@ -93,13 +93,13 @@ fn roots_commands_obey_no_entry_of_another_user() {
         assert_eq!(health["pid"], pid, "root's mount answers, not who claims it");
         tool.run(&["umount", target.dir()]).ok();
         assert!(!runs(pid), "its own daemon is the one that is waited for");
-        assert!(listener.accept().is_err(), "nobody came to the planted socket");
+        assert!(listener.accept().is_err(), "no daemon came to the planted socket");
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 6, "nothing is removed");
     });
 }
 
 #[test]
-fn a_runtime_folder_that_another_user_made_is_used_by_nobody() {
+fn a_runtime_folder_that_another_user_made_is_not_used() {
     let (scratch, target) = (open_folder(), Target::new());
     let user = 1234;
     let folder = scratch.path().join(format!("ossmount-{user}"));

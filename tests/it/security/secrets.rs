@@ -1,7 +1,7 @@
 //! Access keys stay with the daemon: whatever it prints, writes down, passes on or tells, they are not in it.
 //!
 //! A daemon gets keys from each source there is, logs all it can, and meets every kind of failure. Then everything that
-//! somebody else could come to see of it is searched.
+//! another user could come to see of it is searched.
 
 use std::fs;
 use std::io::{Read, Write};

@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_cannot_be_written_is_left_to_nobody() {
+    fn one_that_cannot_be_written_is_not_handed_on() {
         let ledger = Ledger::create().unwrap();
         ledger.note("a", "1");
         let seals = nix::fcntl::SealFlag::F_SEAL_GROW;
