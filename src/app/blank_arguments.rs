@@ -27,11 +27,11 @@ pub(super) fn blank(args: &[OsString]) -> Option<String> {
     }
     let outcome = match blank_in_memory(&args, &found) {
         Ok(()) => "until now".to_owned(),
-        Err(error) => format!("and still can, for it cannot be blanked: {error}"),
+        Err(error) => format!("and still can, because it cannot be blanked: {error}"),
     };
     Some(format!(
-        "a password stood on the command line, where every user of this machine could read it {outcome}; put it into a \
-         configuration file of mode 600, or into the environment (OSSMOUNT_PROXY)"
+        "a password was given on the command line, where every user of this machine could read it {outcome}; set it in \
+         a configuration file of mode 600, or in the environment (OSSMOUNT_PROXY)"
     ))
 }
 
@@ -95,7 +95,7 @@ fn user_in(url: &[u8], is_proxy: bool) -> Option<Range<usize>> {
 fn blank_in_memory(args: &[&[u8]], found: &[Place]) -> io::Result<()> {
     let stat = fs::read_to_string("/proc/self/stat")?;
     let (start, end) =
-        arguments_at(&stat).ok_or_else(|| io::Error::other("the kernel does not tell where they are"))?;
+        arguments_at(&stat).ok_or_else(|| io::Error::other("the kernel does not report where they are"))?;
     let memory = File::options().read(true).write(true).open("/proc/self/mem")?;
     let mut at = start;
     for (index, arg) in args.iter().enumerate() {

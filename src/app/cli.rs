@@ -75,7 +75,7 @@ fn dispatch(matches: &ArgMatches) -> Result<()> {
         Some(("demo", matches)) => demo::run(matches),
         Some(("emulator", matches)) => emulator::run(matches),
         Some(("generate", matches)) => generate::run(matches, command()),
-        _ => Err(Problem::usage("which command? See ossmount --help")),
+        _ => Err(Problem::usage("no command given; see ossmount --help")),
     }
 }
 

@@ -32,12 +32,12 @@ impl Tuned {
 
     fn set(&mut self, given: &str) -> std::result::Result<(), String> {
         let parts = given.split_once('=').and_then(|(name, value)| Some((name.split_once('.')?, value)));
-        let ((room, name), value) = parts.ok_or("it is written read.NAME=VALUE or fs.NAME=VALUE")?;
+        let ((room, name), value) = parts.ok_or("write read.NAME=VALUE or fs.NAME=VALUE")?;
         let value = value.parse().map_err(|_| format!("{value} is not a whole number"))?;
         match room {
             "read" => self.read.set(name, value),
             "fs" => self.fs.set(name, value),
-            _ => Err(format!("{room} has no tuned numbers; read and fs have")),
+            _ => Err(format!("{room} has no tuned numbers; write read.NAME=VALUE or fs.NAME=VALUE")),
         }
     }
 }
@@ -68,11 +68,11 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         for (given, expected) in [
-            ("read.head_growth", "it is written read.NAME=VALUE or fs.NAME=VALUE"),
-            ("head_growth=7", "it is written read.NAME=VALUE or fs.NAME=VALUE"),
+            ("read.head_growth", "write read.NAME=VALUE or fs.NAME=VALUE"),
+            ("head_growth=7", "write read.NAME=VALUE or fs.NAME=VALUE"),
             ("read.head_growth=1MiB", "1MiB is not a whole number"),
             ("read.head_growth=0", "head_growth must be 1 or more"),
-            ("copy.parts=1", "copy has no tuned numbers; read and fs have"),
+            ("copy.parts=1", "copy has no tuned numbers; write read.NAME=VALUE or fs.NAME=VALUE"),
             ("fs.head_growth=1", "head_growth is no tuned number of names and files: see fs::Tuning::NAMES"),
         ] {
             let problem = tuned(&[given]).unwrap_err().to_string();

@@ -176,7 +176,8 @@ impl MemoryFile {
         };
         let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
         if let Err(errno) = fallocate(&self.file, flags, hole.start as i64, hole.len() as i64) {
-            tracing::warn!(%errno, len = hole.len(), "memory could not be given back before its file is closed");
+            tracing::warn!(%errno, len = hole.len(), "memory of a backing file could not be freed before the file is \
+                                                      closed");
         }
         let mut claimed = self.claimed.lock();
         claimed.0.remove(&hole.start);
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_has_of_a_huge_page_is_known_and_goes_with_its_last_owner() {
+    fn what_is_unused_of_a_huge_page_is_known_and_goes_with_its_last_owner() {
         let memory = Memory::new().unwrap();
         let file = memory.file(7 * MIB).unwrap();
         let (taken, rests) = (|| file.file.metadata().unwrap().blocks() * 512, || memory.rests().bytes());

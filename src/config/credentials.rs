@@ -34,7 +34,7 @@ const OSS: &[Variables] = &[
 const S3: &[Variables] =
     &[Variables { id: "AWS_ACCESS_KEY_ID", secret: "AWS_SECRET_ACCESS_KEY", token: "AWS_SESSION_TOKEN" }];
 
-/// Who wants to know, and of what.
+/// The requester of credentials, and what it asks for.
 pub(super) struct Asked<'a> {
     pub(super) dialect: Dialect,
     pub(super) sign: Sign,
@@ -213,8 +213,9 @@ impl Asked<'_> {
             }
             (None, None, _) => Ok(None),
             _ => Err(Problem::usage(
-                "a role by OIDC needs all of oidc-token-file, oidc-provider-arn and role-arn (or the variables \
-                 ALIBABA_CLOUD_OIDC_TOKEN_FILE, ALIBABA_CLOUD_OIDC_PROVIDER_ARN and ALIBABA_CLOUD_ROLE_ARN)",
+                "a role assumed by OIDC requires oidc-token-file, oidc-provider-arn and role-arn: set all three (or \
+                 the variables ALIBABA_CLOUD_OIDC_TOKEN_FILE, ALIBABA_CLOUD_OIDC_PROVIDER_ARN and \
+                 ALIBABA_CLOUD_ROLE_ARN)",
             )),
         }
     }
@@ -228,7 +229,7 @@ impl Asked<'_> {
             }
             (None, _) => Ok(None),
             (Some(_), None) => Err(Problem::usage(
-                "a role by web identity needs both oidc-token-file and role-arn (or the variables \
+                "a role assumed by web identity requires oidc-token-file and role-arn: set both (or the variables \
                  AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN)",
             )),
         }
@@ -242,8 +243,8 @@ impl Asked<'_> {
                 Ok(Source::AssumeRole { role: self.role(raw, arn.to_owned()), source: Box::new(source) })
             }
             (Some(_), Dialect::S3) => Err(Problem::usage(
-                "role-arn: s3:// takes roles on with a web identity (oidc-token-file) only; for other ways let \
-                 credentials-process do it",
+                "role-arn: s3:// assumes roles only with a web identity token: set oidc-token-file, or use \
+                 credentials-process for other ways",
             )),
         }
     }
@@ -274,7 +275,7 @@ impl Asked<'_> {
     fn nothing(&self) -> Problem {
         let set = &self.variables()[0];
         Problem::failure(format!(
-            "no credentials: set {} and {}, name a file with credentials-file, or say credentials=anonymous for a \
+            "no credentials: set {} and {}, name a file with credentials-file, or set credentials=anonymous for a \
              public bucket",
             set.id, set.secret
         ))
@@ -358,7 +359,7 @@ mod tests {
         assert_eq!(ask(&[], Dialect::Oss, &pod).unwrap(), told);
         assert_eq!(ask(&[(Name::Credentials, "oidc")], Dialect::Oss, &pod).unwrap(), told);
         let problem = ask(&[], Dialect::Oss, &pod[1..]).unwrap_err();
-        assert!(problem.sentence.contains("needs all of"), "{problem}");
+        assert!(problem.sentence.contains("set all three"), "{problem}");
         let container =
             [("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/k"), ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "hush")];
         assert_eq!(ask(&[], Dialect::S3, &container).unwrap(), "ask http://169.254.170.2/v2/k Text(hidden)");
@@ -387,7 +388,7 @@ mod tests {
         assert_eq!(ask(&[], Dialect::S3, &keys).unwrap(), "d e -");
 
         let problem = ask(&[], Dialect::S3, &pod[..1]).unwrap_err();
-        assert!(problem.sentence.contains("needs both") && problem.code() == 2, "{problem}");
+        assert!(problem.sentence.contains("set both") && problem.code() == 2, "{problem}");
         let problem = ask(&[(Name::RoleArn, "arn:r")], Dialect::S3, &keys[..2]).unwrap_err();
         assert!(problem.sentence.contains("web identity"), "{problem}");
         assert!(ask(&[], Dialect::Oss, &pod).is_err(), "those are another service's");

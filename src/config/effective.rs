@@ -127,8 +127,8 @@ impl Known<'_> {
             Name::PrefetchParts if is_auto => {
                 because(mounting.store.max_connections.to_string(), "as many as max-connections")
             }
-            Name::Uid if !self.raw.is_given(name) => because(mounting.fs.uid.to_string(), "who mounts"),
-            Name::Gid if !self.raw.is_given(name) => because(mounting.fs.gid.to_string(), "who mounts"),
+            Name::Uid if !self.raw.is_given(name) => because(mounting.fs.uid.to_string(), "the user who mounts"),
+            Name::Gid if !self.raw.is_given(name) => because(mounting.fs.gid.to_string(), "the user who mounts"),
             Name::Endpoint if !self.raw.is_given(name) => {
                 because(self.reached.as_ref()?.endpoint.clone(), "from the region")
             }
@@ -138,14 +138,14 @@ impl Known<'_> {
             }
             Name::Addressing if is_auto => because(self.reached.as_ref()?.addressing.to_owned(), "from the endpoint"),
             Name::Credentials if is_auto && self.is_bucket => {
-                because(mounting.store.credentials.describe(), "the first that is there")
+                because(mounting.store.credentials.describe(), "the first source found")
             }
             _ => None,
         }
     }
 }
 
-/// A value that may be shown to anybody: URLs without user and query, commands without their arguments.
+/// A value that may be shown to any user: URLs without user and query, commands without their arguments.
 fn without_secrets(row: &Row, text: &str) -> String {
     match row.kind {
         Kind::Text("COMMAND") => match text.trim().split_once(char::is_whitespace) {
@@ -202,13 +202,13 @@ mod tests {
             (Name::MemoryLimit, "2GiB <- default: auto, a quarter of the cgroup's limit of 8GiB"),
             (Name::MetadataMemory, "1GiB <- default: auto, an eighth of the cgroup's limit of 8GiB"),
             (Name::MaxConnections, "64 <- default: auto, 64, or list-concurrency where that is more"),
-            (Name::Uid, "7 <- default: who mounts"),
+            (Name::Uid, "7 <- default: the user who mounts"),
             (Name::Verify, "crc64 <- default"),
         ] {
             assert_eq!(line(&all, name), expected);
         }
         assert!(line(&all, Name::LogFile).starts_with("- <- default: "));
-        assert!(line(&all, Name::Credentials).ends_with("<- default: auto, the first that is there"));
+        assert!(line(&all, Name::Credentials).ends_with("<- default: auto, the first source found"));
         assert_eq!(all.len(), TABLE.len());
     }
 
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(line(&all, Name::MemoryLimit), "1GiB <- -o memory-limit");
         assert_eq!(line(&all, Name::Credentials), "auto <- default");
         let (all, problem) = shown("", "replay=/f,prefetch=off");
-        assert!(problem.unwrap().sentence.contains("give one of the two"));
+        assert!(problem.unwrap().sentence.contains("give only one of them"));
         assert_eq!(line(&all, Name::Prefetch), "off <- -o prefetch");
     }
 

@@ -91,7 +91,7 @@ impl Raw {
             return Err(fail(entry.key_at, format!("unknown key {key:?}{hint}")));
         };
         if let Some(why) = distrust.filter(|_| row.key.needs_trust()) {
-            return Err(fail(entry.key_at, format!("{key} is not taken from this file: {why}")));
+            return Err(fail(entry.key_at, format!("{key} is not accepted from this file: {why}")));
         }
         let origin = || Origin::File { path: path.to_owned(), at: entry.value_at };
         for text in texts(row, entry.value).map_err(|what| fail(entry.value_at, format!("{key}: {what}")))? {
@@ -115,7 +115,7 @@ fn texts(row: &Row, json: &str) -> std::result::Result<Vec<String>, String> {
             return Err(format!("takes {}; write it in quotes", row.kind.placeholder()));
         }
         Value::Array(words) if matches!(row.kind, Kind::List(_)) => {
-            let text = |word: Value| word.as_str().map(str::to_owned).ok_or("takes a list of texts".to_owned());
+            let text = |word: Value| word.as_str().map(str::to_owned).ok_or("takes a list of strings".to_owned());
             return words.into_iter().map(text).collect();
         }
         Value::Array(_) => return Err(format!("takes {}, not a list", row.kind.placeholder())),
@@ -160,7 +160,7 @@ mod tests {
             (r#"{"part-size": [1]}"#, "/etc/c.json:1:15: part-size: takes SIZE, not a list"),
             (r#"{"part-size": {"x": 1}}"#, "/etc/c.json:1:15: part-size: takes SIZE, not an object"),
             (r#"{"part-size": true}"#, "/etc/c.json:1:15: part-size: takes SIZE; write it in quotes"),
-            (r#"{"bind": ["eth0", 7]}"#, "/etc/c.json:1:10: bind: takes a list of texts"),
+            (r#"{"bind": ["eth0", 7]}"#, "/etc/c.json:1:10: bind: takes a list of strings"),
             (r#"{"region": true}"#, "/etc/c.json:1:12: region: takes REGION; write it in quotes"),
             (r#"{"log-file": 7}"#, "/etc/c.json:1:14: log-file: takes PATH; write it in quotes"),
             (r#"{"metadata-ttl": 60}"#, "/etc/c.json:1:18: metadata-ttl: \"60\" is not a time"),
@@ -232,7 +232,7 @@ mod tests {
             };
             let text = format!("{{\"uid\": 1,\n \"{option}\": \"{value}\"}}");
             let problem = read(&text, Some(why)).unwrap_err();
-            assert_eq!(problem.sentence, format!("/c:2:2: {option} is not taken from this file: {why}"));
+            assert_eq!(problem.sentence, format!("/c:2:2: {option} is not accepted from this file: {why}"));
             assert_eq!(read(&text, None), Ok(()), "{option}");
         }
         assert_eq!(read(r#"{"region": "r", "part-size": "1MiB", "log-level": "warn"}"#, Some(why)), Ok(()));

@@ -154,7 +154,7 @@ impl MemoryGroup {
         (self.version == Version::Two).then(|| self.folder.join("memory.pressure"))
     }
 
-    /// The file that tells how often the limit was reached; only version 2 wakes who waits for it to change.
+    /// The file that tells how often the limit was reached; only version 2 wakes a process that waits for it to change.
     pub fn events_file(&self) -> Option<PathBuf> {
         (self.version == Version::Two).then(|| self.folder.join("memory.events"))
     }

@@ -146,7 +146,7 @@ impl Raw {
     pub(super) fn choice<T: Choice>(&self, name: Name) -> Result<T> {
         debug_assert_eq!(name.row().kind, Kind::Choice(T::WORDS));
         self.required(name, |text| {
-            T::of_word(text).ok_or_else(|| format!("{text:?} is none of {}", T::WORDS.join(", ")))
+            T::of_word(text).ok_or_else(|| format!("{text:?} is not one of {}", T::WORDS.join(", ")))
         })
     }
 

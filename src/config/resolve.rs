@@ -79,7 +79,7 @@ pub fn resolve_store(
     resolve_way(raw, &mut options)?;
     if options.sign == store::Sign::V1 && url.dialect == store::Dialect::S3 {
         let place = raw.describe(Name::Sign);
-        return Err(Problem::usage(format!("{place}: v1 is a signature of OSS; s3:// takes v4 or none")));
+        return Err(Problem::usage(format!("{place}: v1 is an OSS signature; use v4 or none with s3://")));
     }
     let (dialect, bucket) = (url.dialect, url.bucket.as_str());
     options.credentials = credentials::source(raw, &Asked { dialect, sign: options.sign, bucket, variable })?;
@@ -113,11 +113,13 @@ fn refuse_two_ways(raw: &Raw) -> Result<()> {
     let ways: Vec<Name> = choices.into_iter().chain([endpoint]).flatten().collect();
     if let [first, second, ..] = ways[..] {
         let (first, second) = (raw.describe(first), raw.describe(second));
-        return Err(Problem::usage(format!("{first} and {second} each say where the bucket is: give one of the two")));
+        return Err(Problem::usage(format!("{first} and {second} both locate the bucket: give only one of them")));
     }
     if raw.choice::<store::Addressing>(Name::Addressing)? == store::Addressing::Cname && endpoint.is_none() {
         let place = raw.describe(Name::Addressing);
-        return Err(Problem::usage(format!("{place}: cname needs the domain bound to the bucket as endpoint")));
+        return Err(Problem::usage(format!(
+            "{place}: cname requires endpoint: set it to the domain that is bound to the bucket"
+        )));
     }
     Ok(())
 }
@@ -165,7 +167,7 @@ pub fn resolve_run(raw: &Raw) -> Result<Run> {
     if replay.is_some() && raw.choice::<read::Prefetch>(Name::Prefetch)? == read::Prefetch::Off {
         let (replay, prefetch) = (raw.describe(Name::Replay), raw.describe(Name::Prefetch));
         return Err(Problem::usage(format!(
-            "{replay} fetches ahead, and {prefetch}=off forbids it: give one of the two"
+            "{replay} prefetches, but {prefetch}=off disables prefetching: give only one of them"
         )));
     }
     Ok(Run {
@@ -251,7 +253,7 @@ fn resolve_fuse(raw: &Raw, words: Words) -> Result<fuse::Options> {
     let access = match (raw.switch(Name::AllowOther)?, raw.switch(Name::AllowRoot)?) {
         (true, true) => {
             let (other, root) = (raw.describe(Name::AllowOther), raw.describe(Name::AllowRoot));
-            return Err(Problem::usage(format!("{other} lets in more than {root}: give one of the two")));
+            return Err(Problem::usage(format!("{other} and {root} exclude each other: give only one of them")));
         }
         (true, false) => fuse::Access::Everyone,
         (false, true) => fuse::Access::OwnerAndRoot,
@@ -262,7 +264,8 @@ fn resolve_fuse(raw: &Raw, words: Words) -> Result<fuse::Options> {
     if control_xattr && access == fuse::Access::Everyone {
         let (xattr, other) = (raw.describe(Name::ControlXattr), raw.describe(Name::AllowOther));
         return Err(Problem::usage(format!(
-            "{xattr} takes the check of modes from the kernel: leave out {other}, and use the ioctl or the socket"
+            "{xattr} disables the kernel's check of permissions, so that it excludes {other}: remove {xattr}, and send \
+             control requests by ioctl or on the control socket"
         )));
     }
     let kernel_read_only = !control_xattr;
@@ -387,31 +390,31 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused() {
         for (url, words, says) in [
-            ("s3://b", "sign=v1", "s3:// takes v4"),
-            ("oss://b", "part-size=1KiB", "the least is 1MiB"),
-            ("oss://b", "part-size=2GiB", "the most is 1GiB"),
-            ("oss://b", "max-bandwidth=100KiB", "the least is 1MiB"),
-            ("oss://b", "prefetch-threshold=2GiB", "the most is 1GiB"),
-            ("oss://b", "memory-limit=1MiB", "the least is 64MiB"),
-            ("oss://b", "metadata-memory=1MiB", "the least is 16MiB"),
-            ("oss://b", "memory-limit=8000000TiB", "memory-limit: the most is 16TiB"),
-            ("oss://b", "metadata-memory=17TiB", "the most is 16TiB"),
-            ("oss://b", "max-connections=1000000000000000000", "max-connections: the most is 65535"),
-            ("oss://b", "prefetch-parts=65536", "the most is 65535"),
-            ("oss://b", "list-concurrency=1025", "the most is 1024"),
+            ("s3://b", "sign=v1", "use v4 or none with s3://"),
+            ("oss://b", "part-size=1KiB", "the minimum is 1MiB"),
+            ("oss://b", "part-size=2GiB", "the maximum is 1GiB"),
+            ("oss://b", "max-bandwidth=100KiB", "the minimum is 1MiB"),
+            ("oss://b", "prefetch-threshold=2GiB", "the maximum is 1GiB"),
+            ("oss://b", "memory-limit=1MiB", "the minimum is 64MiB"),
+            ("oss://b", "metadata-memory=1MiB", "the minimum is 16MiB"),
+            ("oss://b", "memory-limit=8000000TiB", "memory-limit: the maximum is 16TiB"),
+            ("oss://b", "metadata-memory=17TiB", "the maximum is 16TiB"),
+            ("oss://b", "max-connections=1000000000000000000", "max-connections: the maximum is 65535"),
+            ("oss://b", "prefetch-parts=65536", "the maximum is 65535"),
+            ("oss://b", "list-concurrency=1025", "the maximum is 1024"),
             ("oss://b", "list-concurrency=0", "list-concurrency"),
-            ("oss://b", "copy-part-size=10KiB", "the least is 100KiB"),
-            ("oss://b", "copy-threshold=6GiB", "the most is 5GiB"),
-            ("oss://b", "copy-parallel=1001", "the most is 1000"),
-            ("oss://b", "copy-requests=1025", "the most is 1024"),
-            ("oss://b", "allow-other,allow-root", "give one of the two"),
-            ("oss://b", "internal,endpoint=h", "-o internal and -o endpoint each say where"),
-            ("oss://b", "proxy=socks5://u:hush@h", "-o proxy: only proxies that are reached by http://"),
+            ("oss://b", "copy-part-size=10KiB", "the minimum is 100KiB"),
+            ("oss://b", "copy-threshold=6GiB", "the maximum is 5GiB"),
+            ("oss://b", "copy-parallel=1001", "the maximum is 1000"),
+            ("oss://b", "copy-requests=1025", "the maximum is 1024"),
+            ("oss://b", "allow-other,allow-root", "give only one of them"),
+            ("oss://b", "internal,endpoint=h", "-o internal and -o endpoint both locate"),
+            ("oss://b", "proxy=socks5://u:hush@h", "-o proxy: only proxies with http://"),
             ("oss://b", "bind=a/b", "-o bind: \"a/b\" is neither an interface"),
-            ("oss://b", "accelerate,dual-stack", "-o accelerate and -o dual-stack each say where"),
-            ("oss://b", "region=r,addressing=cname", "-o addressing: cname needs the domain"),
-            ("oss://b", "control-xattr,allow-other", "leave out -o allow-other"),
-            ("oss://b", "replay=/f,prefetch=off", "give one of the two"),
+            ("oss://b", "accelerate,dual-stack", "-o accelerate and -o dual-stack both locate"),
+            ("oss://b", "region=r,addressing=cname", "-o addressing: cname requires endpoint"),
+            ("oss://b", "control-xattr,allow-other", "it excludes -o allow-other"),
+            ("oss://b", "replay=/f,prefetch=off", "give only one of them"),
             ("oss://b", "metrics-listen=9464", "127.0.0.1:9464"),
         ] {
             let problem = resolved(url, words).unwrap_err();

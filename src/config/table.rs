@@ -232,9 +232,9 @@ table! {
          whichever is smaller, and at least 256MiB where there is room.";
     Symlinks = "symlinks", Tree, Switch, Default "off",
         "Show symlink objects as links; off shows them as files with the data of their targets.";
-    Uid = "uid", Tree, Id, Unset "who mounts",
+    Uid = "uid", Tree, Id, Unset "the user who mounts",
         "The owner of all files and directories.";
-    Gid = "gid", Tree, Id, Unset "who mounts",
+    Gid = "gid", Tree, Id, Unset "the user who mounts",
         "The group of all files and directories.";
     FileMode = "file-mode", Tree, Mode, Default "0444",
         "The permissions of files.";

@@ -83,10 +83,10 @@ impl FromStr for BucketUrl {
         }
         if !bucket.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c)) {
             // What is no name may be a password.
-            let what = "a bucket's name has letters, digits, - . and _ alone; write oss://bucket/prefix";
+            let what = "a bucket name consists of letters, digits, - . and _; write oss://bucket/prefix";
             return Err(Problem::usage(match bucket.contains('@') {
-                true => format!("{scheme}://...: {what}, and take the keys from elsewhere"),
-                false => format!("{text:?}: no bucket can have this name: {what}"),
+                true => format!("{scheme}://...: {what}, and give the access key in another way"),
+                false => format!("{text:?} has no valid bucket name: {what}"),
             }));
         }
         let is_end = |c: char| c.is_ascii_alphanumeric();
@@ -95,7 +95,7 @@ impl FromStr for BucketUrl {
             || !bucket.ends_with(is_end)
             || bucket.contains("..")
         {
-            return Err(fail("names what no bucket can be called; a name begins and ends with a letter or digit"));
+            return Err(fail("has no valid bucket name; a name begins and ends with a letter or digit"));
         }
         Ok(BucketUrl { dialect, bucket: BucketName::new(bucket), path: path.to_owned() })
     }
@@ -131,13 +131,13 @@ mod tests {
             ("https://b.oss-cn-hangzhou.aliyuncs.com/x", "--endpoint"),
             ("oss://", "names no bucket"),
             ("oss:///x", "names no bucket"),
-            ("oss://a b/x", "no bucket can have"),
-            ("oss://user:secret@b/x", "take the keys from elsewhere"),
-            ("oss://-b", "no bucket can be called"),
-            ("oss://b.", "no bucket can be called"),
-            ("s3://a..b/x", "no bucket can be called"),
-            ("s3://..", "no bucket can be called"),
-            (&format!("s3://{}", "b".repeat(256)), "no bucket can be called"),
+            ("oss://a b/x", "has no valid bucket name"),
+            ("oss://user:secret@b/x", "give the access key in another way"),
+            ("oss://-b", "has no valid bucket name"),
+            ("oss://b.", "has no valid bucket name"),
+            ("s3://a..b/x", "has no valid bucket name"),
+            ("s3://..", "has no valid bucket name"),
+            (&format!("s3://{}", "b".repeat(256)), "has no valid bucket name"),
         ] {
             let problem = text.parse::<BucketUrl>().unwrap_err();
             assert!(problem.sentence.contains(says) && problem.code() == 2, "{text}: {problem}");

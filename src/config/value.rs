@@ -76,21 +76,21 @@ impl Kind {
             Kind::Id => id(text).map(drop),
             Kind::Mode => mode(text).map(drop),
             Kind::Choice(words) if words.contains(&text) => Ok(()),
-            Kind::Choice(words) => Err(format!("{text:?} is none of {}", words.join(", "))),
+            Kind::Choice(words) => Err(format!("{text:?} is not one of {}", words.join(", "))),
         }
     }
 }
 
 fn within(bytes: u64, least: u64, most: u64) -> Result<(), String> {
     match bytes {
-        _ if bytes < least => Err(format!("the least is {}", ByteSize(least))),
-        _ if bytes > most => Err(format!("the most is {}", ByteSize(most))),
+        _ if bytes < least => Err(format!("the minimum is {}", ByteSize(least))),
+        _ if bytes > most => Err(format!("the maximum is {}", ByteSize(most))),
         _ => Ok(()),
     }
 }
 
 fn not_more(count: usize, most: usize) -> Result<(), String> {
-    if count > most { Err(format!("the most is {most}")) } else { Ok(()) }
+    if count > most { Err(format!("the maximum is {most}")) } else { Ok(()) }
 }
 
 pub(super) fn switch(text: &str) -> Result<bool, String> {
@@ -122,15 +122,18 @@ pub fn parse_time(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn count(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| format!("{text:?} is not a whole number from 1 on"))
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| format!("{text:?} is not a whole number of at least 1"))
 }
 
 pub(super) fn descriptor(text: &str) -> Result<i32, String> {
-    text.parse().ok().filter(|n| *n > 2).ok_or_else(|| format!("{text:?} is not the number of a descriptor from 3 on"))
+    text.parse()
+        .ok()
+        .filter(|n| *n > 2)
+        .ok_or_else(|| format!("{text:?} is not a file descriptor number of at least 3"))
 }
 
 pub(super) fn id(text: &str) -> Result<u32, String> {
-    text.parse().map_err(|_| format!("{text:?} is not a number, as id -u and id -g print it"))
+    text.parse().map_err(|_| format!("{text:?} is not a numeric id; id -u and id -g print them"))
 }
 
 pub(super) fn mode(text: &str) -> Result<u16, String> {
@@ -169,17 +172,17 @@ mod tests {
         for (kind, good, bad, says) in [
             (Kind::Switch, "on", "perhaps", "on nor off"),
             (Kind::Size, "8MiB", "8 apples", "512MiB"),
-            (Kind::SizeWithin(1 << 20, 1 << 30), "1MiB", "1023KiB", "the least is 1MiB"),
-            (Kind::SizeWithin(1 << 20, 1 << 30), "1GiB", "1025MiB", "the most is 1GiB"),
+            (Kind::SizeWithin(1 << 20, 1 << 30), "1MiB", "1023KiB", "the minimum is 1MiB"),
+            (Kind::SizeWithin(1 << 20, 1 << 30), "1GiB", "1025MiB", "the maximum is 1GiB"),
             (Kind::SizeWithinOrAuto(0, 9), "auto", "automatic", "or auto"),
-            (Kind::SizeWithinOrAuto(0, 9), "9", "10", "the most is 9"),
+            (Kind::SizeWithinOrAuto(0, 9), "9", "10", "the maximum is 9"),
             (Kind::Time, "5s", "soon", "60s"),
             (Kind::TimeOrIndefinite, "indefinite", "forever", "or indefinite"),
-            (Kind::Count, "64", "0", "from 1"),
-            (Kind::CountUpTo(9), "9", "10", "the most is 9"),
-            (Kind::CountUpTo(9), "1", "0", "from 1"),
+            (Kind::Count, "64", "0", "at least 1"),
+            (Kind::CountUpTo(9), "9", "10", "the maximum is 9"),
+            (Kind::CountUpTo(9), "1", "0", "at least 1"),
             (Kind::CountUpToOrAuto(9), "auto", "-1", "or auto"),
-            (Kind::CountUpToOrAuto(9), "9", "10", "the most is 9"),
+            (Kind::CountUpToOrAuto(9), "9", "10", "the maximum is 9"),
             (Kind::Id, "1000", "root", "id -u"),
             (Kind::Mode, "0444", "999", "0444"),
             (Kind::Choice(&["a", "b"]), "b", "c", "a, b"),

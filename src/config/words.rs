@@ -104,7 +104,7 @@ impl Words {
                 Ok(())
             }
             "rw" if caller == Caller::Person => {
-                Err(Problem::usage("-o rw: a bucket is mounted read-only; leave rw out, or write ro"))
+                Err(Problem::usage("-o rw: buckets are mounted read-only; remove rw, or use ro"))
             }
             "rw" => Ok(()),
             "remount" => {
@@ -117,7 +117,7 @@ impl Words {
                 let known = TABLE.iter().map(|row| row.name).chain(ACCEPTED.iter().copied());
                 let hint = suggest::hint(&plain, known);
                 let hint = if hint.is_empty() { "; see ossmount mount --help".to_owned() } else { hint };
-                Err(Problem::usage(format!("-o: there is no option {name:?}{hint}")))
+                Err(Problem::usage(format!("-o: unknown option {name:?}{hint}")))
             }
         }
     }
@@ -185,7 +185,7 @@ mod tests {
         for (list, says) in [
             ("regoin=x", "did you mean \"region\"?"),
             ("region", "write region=REGION"),
-            ("zzz", "there is no option \"zzz\"; see"),
+            ("zzz", "unknown option \"zzz\"; see"),
             ("uid=root", "-o uid: "),
             ("allow-other=perhaps", "on nor off"),
         ] {

@@ -24,7 +24,7 @@ pub enum Way {
     ForeignMount,
 }
 
-/// Who asks: a user, by the number that the kernel gives, and the way.
+/// The sender of a request: a user, by the number that the kernel gives, and the way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Asker {
     /// The user's number in the daemon's user namespace.
@@ -75,7 +75,11 @@ pub fn may(asker: Asker, owner: u32, effect: Effect) -> Result<(), Refusal> {
     match asker.uid {
         0 => {}
         UNMAPPED | OVERFLOW => {
-            return forbidden("this user is not known where the daemon runs: only its owner and root".to_owned());
+            return forbidden(
+                "this user is unknown in the user namespace of the daemon: only the owner of the mount and root may \
+                 control it"
+                    .to_owned(),
+            );
         }
         uid if uid == owner => {}
         uid => {
@@ -87,8 +91,8 @@ pub fn may(asker: Asker, owner: u32, effect: Effect) -> Result<(), Refusal> {
     match (effect, asker.way) {
         (Effect::Look | Effect::Fetch, _) | (_, Way::Socket | Way::Mount) => Ok(()),
         (Effect::Steer | Effect::Write, Way::ForeignMount) => forbidden(
-            "this process is in another user or mount namespace than the daemon, or the daemon cannot tell: ask on the \
-             control socket, or from where the daemon runs"
+            "this process is in another user or mount namespace than the daemon, or the daemon cannot tell: use the \
+             control socket, or run the command in the namespaces of the daemon"
                 .to_owned(),
         ),
     }

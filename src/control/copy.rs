@@ -90,7 +90,7 @@ impl<'a> Place<'a> {
         }
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
         if bucket.is_empty() || !bucket.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c)) {
-            return Err(Refusal::invalid(format!("copy: {text} names no bucket that can be")));
+            return Err(Refusal::invalid(format!("copy: {text} has no valid bucket name")));
         }
         let (key, version) = match key.rsplit_once("?versionId=") {
             Some((key, version)) if !version.is_empty() => (key, Some(version)),

@@ -39,6 +39,6 @@ pub const MOST_REQUEST_BYTES: usize = 256 << 10;
 /// The most paths in one request.
 pub const MOST_PATHS: usize = 4096;
 
-/// The longest that a request which waits is held, in seconds. Who wants to wait longer asks again: the kernel lets
-/// no process go, not even to be killed, before an ioctl is answered.
+/// The longest that a request which waits is held, in seconds. A client that wants to wait longer asks again: the
+/// kernel lets no process go, not even to be killed, before an ioctl is answered.
 pub const MOST_WAIT_SECONDS: u64 = 10;

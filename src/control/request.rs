@@ -201,12 +201,12 @@ impl Request {
         let text = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
         if text.len() > MOST_REQUEST_BYTES {
             return Err(Refusal::invalid(format!(
-                "a request has at most {MOST_REQUEST_BYTES} bytes, this one {}",
+                "a request has at most {MOST_REQUEST_BYTES} bytes; this one has {}",
                 text.len()
             )));
         }
         let mut fields: Map<String, Value> = serde_json::from_slice(text)
-            .map_err(|error| Refusal::invalid(format!("this is no JSON object: {error}")))?;
+            .map_err(|error| Refusal::invalid(format!("the request is not a JSON object: {error}")))?;
         check_version(fields.remove("version"))?;
         let op = match fields.remove("op") {
             Some(Value::String(op)) => op,
@@ -214,7 +214,7 @@ impl Request {
             None => return Err(Refusal::invalid(format!("\"op\" is missing: {}", operations()))),
         };
         let Some((_, read)) = OPERATIONS.iter().find(|(name, _)| *name == op) else {
-            return Err(Refusal::invalid(format!("there is no operation {op:?}: {}", operations())));
+            return Err(Refusal::invalid(format!("unknown operation {op:?}: {}", operations())));
         };
         let request = read(Value::Object(fields)).map_err(|error| Refusal::invalid(format!("{op}: {error}")))?;
         request.check()?;
@@ -225,7 +225,7 @@ impl Request {
     fn check(&self) -> Result<()> {
         match self {
             Request::Prefetch(Prefetch { paths, .. }) if paths.is_empty() => {
-                Err(Refusal::invalid("prefetch: \"paths\" names nothing"))
+                Err(Refusal::invalid("prefetch: \"paths\" is empty"))
             }
             Request::Prefetch(Prefetch { paths, .. }) if paths.len() > MOST_PATHS => {
                 Err(Refusal::invalid(format!("prefetch: at most {MOST_PATHS} paths in one request; name a directory")))
@@ -234,7 +234,7 @@ impl Request {
                 "set: nothing to set: give \"log-level\", \"memory-limit\", \"max-bandwidth\" or \"prefetch\"",
             )),
             Request::Set(Set { path: Some(_), prefetch: None, .. }) => {
-                Err(Refusal::invalid("set: \"path\" goes with \"prefetch\", which is missing"))
+                Err(Refusal::invalid("set: \"path\" requires \"prefetch\", which is missing"))
             }
             _ => Ok(()),
         }
@@ -246,12 +246,12 @@ fn check_version(version: Option<Value>) -> Result<()> {
         None => Ok(()),
         Some(version) if version.as_u64() == Some(VERSION) => Ok(()),
         Some(version) => {
-            Err(Refusal::invalid(format!("this daemon speaks version {VERSION} of requests, not {version}")))
+            Err(Refusal::invalid(format!("this daemon supports version {VERSION} of control requests, not {version}")))
         }
     }
 }
 
 fn operations() -> String {
     let names: Vec<_> = OPERATIONS.iter().map(|(name, _)| *name).collect();
-    format!("there are {}", names.join(", "))
+    format!("the operations are {}", names.join(", "))
 }

@@ -107,7 +107,7 @@ impl<'w> Copying<'w> {
             && listed_tag(&from, &place, version, &meta).await?.as_ref() != Some(wanted)
         {
             let has = meta.etag.as_ref().map_or("none", |etag| etag.as_str());
-            let message = format!("the source does not carry the tag that was asked for, but {has:?}");
+            let message = format!("the source does not have the requested entity tag, but {has:?}");
             return Err(Error::new(ErrorKind::Changed, message).with_key(source.key.clone()));
         }
         let source = CopySource {
@@ -288,7 +288,7 @@ impl<'w> Copying<'w> {
             _ if self.is_compared_after().await => match self.is_as_it_was().await {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(self.wrong("the source changed while it was copied".to_owned())),
-                Err(error) => Err(self.wrong(format!("the source could not be looked at again: {error}"))),
+                Err(error) => Err(self.wrong(format!("the source could not be checked again: {error}"))),
             },
             _ => Ok(()),
         }
@@ -303,7 +303,7 @@ impl<'w> Copying<'w> {
 
     fn wrong(&self, why: String) -> Error {
         let place = format!("{}/{}", self.work.request.destination.bucket, self.key);
-        let message = format!("the copy is not right: {why}; it was left at {place} as it is");
+        let message = format!("the copy is wrong: {why}; it remains at {place}");
         Error::new(ErrorKind::Corrupt, message).with_key(self.key.to_string())
     }
 }

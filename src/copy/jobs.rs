@@ -24,7 +24,7 @@ const MOST_LIVE: usize = 1000;
 /// Jobs that are still told about after their end.
 const KEPT: usize = 256;
 
-/// Objects that may be written before who listens hears of the first; later listeners are told that they missed some.
+/// Objects that may be written before a listener hears of the first; later listeners are told that they missed some.
 const UNHEARD: usize = 1024;
 
 /// Makes copies. Clones share their jobs.
@@ -75,7 +75,7 @@ impl Copier {
             status.send_modify(|status| status.job = JobId(number));
             Job { status: status.clone(), cancelled }
         };
-        let too_many = || invalid(format!("{MOST_LIVE} copies have not ended; wait for one, or cancel one"));
+        let too_many = || invalid(format!("{MOST_LIVE} copies are queued or running; wait for one, or cancel one"));
         let id = JobId(self.0.jobs.lock().enter(enter).ok_or_else(too_many)?);
         let shared = self.0.clone();
         let span = tracing::debug_span!("copy", job = id.0, key = request.source.key);
@@ -127,7 +127,8 @@ impl Copier {
         }
     }
 
-    /// Tells of every object that is written from now on. Who falls 1024 behind is told so, and how many it missed.
+    /// Tells of every object that is written from now on. A listener that falls 1024 behind is told so, and how many it
+    /// missed.
     pub fn written(&self) -> broadcast::Receiver<Written> {
         self.0.written.subscribe()
     }
@@ -179,7 +180,7 @@ impl Shared {
             Err(Stopped::Failed(error)) => tracing::info!(job = id.0, %error, "a copy failed"),
             _ => tracing::info!(job = id.0, cancelled = outcome.is_err(), "a copy ended"),
         }
-        // Who sees the end may ask for the next job at once.
+        // A client that sees the end may request the next job immediately.
         self.jobs.lock().end(id.0);
         status.send_modify(|status| match outcome {
             Ok(()) => status.state = State::Done,

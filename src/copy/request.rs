@@ -115,7 +115,7 @@ impl<T: Default> Directive<T> {
             None => Ok(given.map_or(Directive::Copy, Directive::Replace)),
             Some("replace") => Ok(Directive::Replace(given.unwrap_or_default())),
             Some("copy") if given.is_some() => {
-                Err(invalid(format!("{name} is copy, and what should replace the source's is given: leave out one")))
+                Err(invalid(format!("{name} is copy, but a replacement is given: leave out one of them")))
             }
             Some("copy") => Ok(Directive::Copy),
             Some(other) => Err(invalid(format!("{name} is {other:?}; it can be copy or replace"))),
@@ -170,11 +170,11 @@ impl Request {
             Scope::Object if source.key.is_empty() => Err(invalid("the source names no object")),
             Scope::Object if destination.key.is_empty() => Err(invalid("the destination names no object")),
             Scope::Object if self.existing == Existing::Skip => {
-                Err(invalid("what is there already is left out only of a copy of a prefix"))
+                Err(invalid("skip-existing applies only to the copy of a prefix"))
             }
             Scope::Object => Ok(()),
             Scope::Prefix if source.version.is_some() || source.if_match.is_some() || self.resume.is_some() => {
-                Err(invalid("a version, a tag or an upload belongs to one object, not to all below a prefix"))
+                Err(invalid("a version, a tag or an upload applies to one object, not to all below a prefix"))
             }
             // Its own copies would be listed, and copied again.
             Scope::Prefix
@@ -255,13 +255,13 @@ mod tests {
         for (request, says) in [
             (request("", "b", Scope::Object), "the source names no object"),
             (request("a", "", Scope::Object), "the destination names no object"),
-            (Request { existing: Existing::Skip, ..object() }, "left out only of a copy of a prefix"),
+            (Request { existing: Existing::Skip, ..object() }, "skip-existing applies only"),
             (Request { part_bytes: Some(1000), ..object() }, "100KiB to 5GiB"),
             (Request { part_bytes: Some(6 << 30), ..object() }, "100KiB to 5GiB"),
             (Request { parallel: Some(0), ..object() }, "1 to 1000"),
             (Request { threshold_bytes: Some(6 << 30), ..object() }, "at most 5GiB"),
             (Request { tags: Directive::Replace(vec![(String::new(), String::new())]), ..object() }, "is empty"),
-            (Request { resume: Some("id".into()), ..prefix() }, "belongs to one object"),
+            (Request { resume: Some("id".into()), ..prefix() }, "applies to one object"),
             (request("a/", "a/b/", Scope::Prefix), "lies within"),
             (request("", "copy/", Scope::Prefix), "lies within"),
         ] {

@@ -181,7 +181,7 @@ impl Beneath {
         let mut at = self.root.try_clone()?;
         for name in path.split('/').filter(|name| !name.is_empty()) {
             if name == "." || name == ".." {
-                return Err(refused(format!("{path} leads out of its tree")));
+                return Err(refused(format!("{path} points outside of its tree")));
             }
             if missing == Missing::IsMade {
                 match mkdirat(&at, name, Mode::from_raw_mode(0o777)) {

@@ -109,7 +109,7 @@ fn check_owner(stat: &Stat, path: &Path, owner: u32) -> io::Result<()> {
         return Err(refused(format!("{path} belongs to uid {found}, not to uid {owner}; remove it")));
     }
     if mode & 0o022 != 0 {
-        return Err(refused(format!("others may write to {path} (mode {mode:04o}): chmod go-w {path}")));
+        return Err(refused(format!("other users may write to {path} (mode {mode:04o}): chmod go-w {path}")));
     }
     Ok(())
 }
@@ -193,7 +193,7 @@ mod tests {
         fs::write(at("long"), "texts").unwrap();
         assert!(read("long").unwrap_err().to_string().contains("larger than"));
         symlink("file", at("link")).unwrap();
-        assert!(read("link").unwrap_err().to_string().contains("a link"));
+        assert!(read("link").unwrap_err().to_string().contains("a symbolic link"));
         mkfifo(&at("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert!(read("fifo").unwrap_err().to_string().contains("a named pipe"));
         chown(at("file"), Some(STRANGER), None).unwrap();

@@ -13,7 +13,7 @@
 //! 5. A file is made where others may write: [`replace`] writes a new one under another name and renames it; [`append`]
 //!    opens without following; sockets get their mode before they get a name ([`bind`]).
 //! 6. A tree of files is served to others, and holds links that lead out of it: [`Beneath`] never leaves it.
-//! 7. Another process listens at a socket's path: [`connect`] tells who does.
+//! 7. Another process listens at a socket's path: [`connect`] says which one.
 //!
 //! What a file means is for others; nothing here knows its content. A test (`tests/it/house/paths.rs`) finds opens by
 //! path in the other rooms.
@@ -54,7 +54,7 @@ fn kind_name(stat: &Stat) -> &'static str {
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => "a regular file",
         FileType::Directory => "a directory",
-        FileType::Symlink => "a link",
+        FileType::Symlink => "a symbolic link",
         FileType::Fifo => "a named pipe",
         FileType::Socket => "a socket",
         FileType::CharacterDevice | FileType::BlockDevice => "a device",

@@ -107,7 +107,7 @@ impl Drop for New {
 fn check_regular(stat: &Stat) -> io::Result<()> {
     match is_kind(stat, FileType::RegularFile) {
         true => Ok(()),
-        false => Err(refused(format!("{} is there; name a file", kind_name(stat)))),
+        false => Err(refused(format!("{} exists there", kind_name(stat)))),
     }
 }
 
@@ -134,13 +134,14 @@ fn check_appendable(stat: &Stat) -> io::Result<()> {
     let (kind, owner) = (kind_name(stat), stat.st_uid);
     match FileType::from_raw_mode(stat.st_mode) {
         // A file of another user that lies here under a second name.
-        FileType::RegularFile if stat.st_nlink > 1 => {
-            Err(refused(format!("it has {} names, of which others may have made one; name another", stat.st_nlink)))
-        }
+        FileType::RegularFile if stat.st_nlink > 1 => Err(refused(format!(
+            "it has {} hard links, and another user may have created one of them; name another file",
+            stat.st_nlink
+        ))),
         FileType::RegularFile => Ok(()),
         FileType::Fifo | FileType::CharacterDevice if owner == 0 || owner == super::user() => Ok(()),
         FileType::Fifo | FileType::CharacterDevice => Err(refused(format!("{kind} that belongs to uid {owner}"))),
-        _ => Err(refused(format!("{kind} is there; name a file"))),
+        _ => Err(refused(format!("{kind} exists there"))),
     }
 }
 
@@ -190,7 +191,7 @@ mod tests {
         symlink("target", at("link")).unwrap();
         mkfifo(&at("fifo"), NixMode::S_IRWXU).unwrap();
         fs::create_dir(at("folder")).unwrap();
-        for (name, says) in [("link", "a link"), ("fifo", "a named pipe"), ("folder", "a directory")] {
+        for (name, says) in [("link", "a symbolic link"), ("fifo", "a named pipe"), ("folder", "a directory")] {
             for outcome in [replace(&at(name), b"1", 0o644).map(drop), can_replace(&at(name))] {
                 let error = outcome.unwrap_err().to_string();
                 assert!(error.contains(says), "{name}: {error}");
@@ -215,7 +216,7 @@ mod tests {
         lchown(at("link"), Some(STRANGER), None).unwrap();
         assert!(say("link").unwrap_err().to_string().contains("belongs to uid"));
         fs::hard_link(at("target"), at("second")).unwrap();
-        assert!(say("second").unwrap_err().to_string().contains("has 2 names"));
+        assert!(say("second").unwrap_err().to_string().contains("has 2 hard links"));
         mkfifo(&at("fifo"), NixMode::S_IRWXU).unwrap();
         // Without a reader it does not wait.
         assert_eq!(say("fifo").unwrap_err().raw_os_error(), Some(libc::ENXIO));

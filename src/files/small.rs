@@ -54,7 +54,8 @@ impl Facts {
             ));
         }
         let is_writable = mode & 0o022 != 0;
-        is_writable.then(|| format!("others may write to it (mode {mode:04o}, owner uid {owner}): chmod go-w {path}"))
+        is_writable
+            .then(|| format!("other users may write to it (mode {mode:04o}, owner uid {owner}): chmod go-w {path}"))
     }
 
     /// Whether others than the owner may read it.
@@ -202,7 +203,7 @@ mod tests {
             let own = |uid| std::os::unix::fs::lchown(at(name), Some(uid), None).unwrap();
             own(STRANGER);
             let sentence = error(&at("link"));
-            let expected = format!("{name} on the way is a link that belongs to uid {STRANGER}");
+            let expected = format!("{name} is a symbolic link that belongs to uid {STRANGER}");
             assert!(sentence.contains(&expected), "{sentence}");
             own(user());
         }

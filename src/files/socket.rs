@@ -1,4 +1,4 @@
-//! Unix sockets under a name: made with their mode, and reached by who listens there.
+//! Unix sockets under a name: made with their mode, and and connections to the process that listens there.
 
 use std::ffi::OsStr;
 use std::io;
@@ -18,7 +18,7 @@ use super::{Own, is_kind, kind_name, refused, user};
 /// Clients that may wait to be taken.
 const BACKLOG: i32 = 128;
 
-/// Who listens at a socket, as the kernel knows it.
+/// The process that listens at a socket, as the kernel knows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Peer {
     /// The process, in this process's own terms; 0 where it has none in these.
@@ -52,16 +52,17 @@ fn clear(folder: &OwnedFd, name: &OsStr, found: &Found) -> io::Result<()> {
     check_socket(found)?;
     match found.stat.st_uid {
         owner if owner == user() => {}
-        owner => return Err(refused(format!("the socket there belongs to uid {owner}; name another path"))),
+        owner => return Err(refused(format!("the existing socket belongs to uid {owner}; name another path"))),
     }
     match connect_to(&found.handle) {
-        Ok(_) => Err(refused("another daemon listens there".to_owned())),
+        Ok(_) => Err(refused("another daemon listens on it; name another path".to_owned())),
         Err(Errno::ECONNREFUSED) => Ok(unlinkat(folder, name, AtFlags::empty())?),
         Err(errno) => Err(errno.into()),
     }
 }
 
-/// Connects to the socket at a path and says who listens there. Never waits: one that takes no more clients fails.
+/// Connects to the socket at a path and says which process listens there. Never waits: one that takes no more clients
+/// fails.
 pub fn connect(path: &Path) -> io::Result<(UnixStream, Peer)> {
     let place = walk::file(path, LastLink::Follow)?;
     let found = place.found.ok_or(Errno::ENOENT)?;
@@ -76,7 +77,9 @@ pub fn connect(path: &Path) -> io::Result<(UnixStream, Peer)> {
 fn check_socket(found: &Found) -> io::Result<()> {
     match is_kind(&found.stat, FileType::Socket) {
         true => Ok(()),
-        false => Err(refused(format!("{} is there, and no socket", kind_name(&found.stat)))),
+        false => {
+            Err(refused(format!("{} exists there and is not a socket; name another path", kind_name(&found.stat))))
+        }
     }
 }
 
@@ -112,7 +115,9 @@ mod tests {
         assert_eq!(fs::symlink_metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let (_, peer) = connect(&path).unwrap();
         assert_eq!(peer, Peer { pid: std::process::id(), uid: user() });
-        assert!(bind(&path, 0o600).unwrap_err().to_string().contains("another daemon listens there"));
+        assert!(
+            bind(&path, 0o600).unwrap_err().to_string().contains("another daemon listens on it; name another path")
+        );
         drop(listener);
         assert_eq!(connect(&path).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
         // As one that was killed leaves it.
@@ -130,12 +135,12 @@ mod tests {
         symlink("file", at("link")).unwrap();
         drop(UnixListener::bind(at("other")).unwrap());
         lchown(at("other"), Some(STRANGER), None).unwrap();
-        for (name, says) in [("file", "a regular file"), ("link", "a link"), ("other", "belongs to uid")] {
+        for (name, says) in [("file", "a regular file"), ("link", "a symbolic link"), ("other", "belongs to uid")] {
             let error = bind(&at(name), 0o600).unwrap_err().to_string();
             assert!(error.contains(says), "{name}: {error}");
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
-        assert!(connect(&at("file")).unwrap_err().to_string().contains("no socket"));
+        assert!(connect(&at("file")).unwrap_err().to_string().contains("not a socket"));
     }
 
     #[test]

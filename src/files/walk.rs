@@ -127,7 +127,7 @@ impl Walker {
         match stat.st_uid {
             owner if owner == 0 || owner == user() => Ok(()),
             owner => Err(refused(format!(
-                "{} on the way is a link that belongs to uid {owner}; name the path that it leads to",
+                "{} is a symbolic link that belongs to uid {owner}; name the path that it points to",
                 name.display()
             ))),
         }

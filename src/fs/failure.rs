@@ -1,4 +1,4 @@
-//! Why an operation was not done: an errno for the kernel, a kind and a sentence for who asks by a control request.
+//! Why an operation was not done: an errno for the kernel, a kind and a sentence for the sender of a control request.
 //!
 //! A failure is made once, where it is found, and keeps its sentence on the way. What comes of an error of the store
 //! has its one line in the log by then.
@@ -31,10 +31,10 @@ macro_rules! failures {
 
 failures! {
     ENOENT: Missing, "No such file or directory";
-    ESTALE: Changed, "it has changed or gone since it was looked up";
+    ESTALE: Changed, "it was changed or removed since it was looked up";
     EROFS: Denied, "the mount is read-only";
-    EIO: Failed, "it failed; the log has more";
-    ENODATA: Missing, "there is no such attribute";
+    EIO: Failed, "the operation failed; see the log";
+    ENODATA: Missing, "the attribute does not exist";
     ENAMETOOLONG: Invalid, "a name is longer than 255 bytes";
     ENOTDIR: Invalid, "Not a directory";
     EISDIR: Invalid, "Is a directory";
@@ -50,7 +50,7 @@ impl Failure {
         errno: Errno::ENOMEM,
         kind: Kind::NoRoom,
         sentence: Cow::Borrowed(
-            "more names lie there than metadata-memory has room for: take a directory further down, or raise \
+            "the directory has more names than fit in metadata-memory: use a directory further down, or raise \
              metadata-memory",
         ),
     };

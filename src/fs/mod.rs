@@ -138,7 +138,7 @@ impl Fs {
         Arc::new(Fs { options: context.options, lives, names, files, control })
     }
 
-    /// Sets who tells the kernel of changes; `None` ends it, as a daemon that is about to unmount must.
+    /// Sets the notifier of the kernel; `None` ends it, as a daemon that is about to unmount must.
     pub fn set_notifier(&self, notifier: Option<Arc<dyn Notifier>>) {
         self.names.set_notifier(notifier);
     }

@@ -32,7 +32,7 @@ pub struct Options {
     pub odd_keys: OddKeys,
     /// What symlink objects look like.
     pub symlinks: Symlinks,
-    /// Who may control the mount, besides root: who mounted it.
+    /// The user who may control the mount, besides root: the one who mounted it.
     pub owner: u32,
     /// The owner of every entry.
     pub uid: u32,

@@ -35,7 +35,10 @@ impl Fs {
         let StillInUse { life, directories, files, listings } = self.lives.begin(ledger, past, self.options.mount_time);
         let lost = self.names.restore(directories, &files);
         if lost > 0 {
-            tracing::warn!(lost, "some of what programs use cannot be found again: it is stale to them");
+            tracing::warn!(
+                lost,
+                "some files or directories in use were not found after the restart: programs get ESTALE for them"
+            );
         }
         let still_open = files.values().map(|file| StillOpen { ino: file.ino, backing: file.backing }).collect();
         self.files.resume(files);
@@ -114,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_kernel_was_never_told_is_closed_by_whoever_is_asked_again() {
+    async fn what_the_kernel_was_never_told_is_closed_when_it_is_asked_again() {
         let (ledger, life) = (Ledger::create().unwrap(), Bed::new(&["a", "dir/b"], |_| {}));
         let kept = ledger.as_fd().try_clone_to_owned().unwrap();
         life.fs.keep(Arc::new(ledger));

@@ -265,7 +265,7 @@ async fn a_listing_is_believed_for_the_time_to_live() {
     let after = bed.attr("a").await;
     assert_eq!(after.size, 18);
     assert_ne!(after.ino, before.ino);
-    assert_eq!(bed.fs.clone().getattr(before.ino).await.unwrap().size, 3, "who has it open sees what was opened");
+    assert_eq!(bed.fs.clone().getattr(before.ino).await.unwrap().size, 3, "a handle sees what was opened");
     bed.fs.forget(before.ino, 2);
     assert_eq!(bed.fs.clone().getattr(before.ino).await, Err(Errno::ESTALE));
 }
@@ -495,7 +495,7 @@ async fn the_kernel_is_told_what_a_new_listing_has_changed() {
     bed.bucket.remove("same");
     bed.pass(60);
     bed.names("").await;
-    assert_eq!(heard.0.lock().len(), 2, "nobody is told any more");
+    assert_eq!(heard.0.lock().len(), 2, "no notifier is told any more");
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ impl Request {
         if let Some(again) = &mut self.again {
             let Extent { handle, range } = read;
             let again = Arc::make_mut(again);
-            again.what = format!("handle {handle}, {} bytes from {} on", range.end - range.start, range.start);
+            again.what = format!("handle {handle}, {} bytes at offset {}", range.len(), range.start);
             again.read = Some(read);
         }
         self
@@ -154,8 +154,8 @@ impl Answers {
                 ino = request.ino.0,
                 key,
                 what,
-                "the daemon died {deaths} times while it served this request, the last time without another one that \
-                 could be to blame: EIO"
+                "the daemon died {deaths} times while it served this request, the last time with no other request in \
+                 flight that could be the cause: EIO"
             );
         }
         let watching = self.watching(&request);
@@ -210,11 +210,11 @@ impl Watching {
             }
             left -= wait;
             if watch.is_ending() {
-                tracing::debug!(op, ino = ino.0, "the caller is told to end: EINTR");
+                tracing::debug!(op, ino = ino.0, "the calling process has a fatal signal pending: EINTR");
                 return Err(Errno::EINTR);
             }
         }
-        tracing::error!(op, ino = ino.0, ?limit, "no answer in time: EIO");
+        tracing::error!(op, ino = ino.0, ?limit, "the request was not answered within the time limit: EIO");
         Err(Errno::EIO)
     }
 }

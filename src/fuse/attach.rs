@@ -65,7 +65,7 @@ fn not_permitted(dir: &Path, is_root: bool, inner: MountError) -> MountError {
             MountError::NoPrivilege(dir.to_owned(), format!("{} is not installed", program.display()))
         }
         MountError::Fusermount(words) => {
-            MountError::Fusermount(format!("{} cannot be mounted on by this user: {words}", dir.display()))
+            MountError::Fusermount(format!("this user cannot mount on {}: {words}", dir.display()))
         }
         other => other,
     }
@@ -138,7 +138,7 @@ fn clear_dead(dir: &Path, options: &Options) -> Result<()> {
             _ => return Ok(()),
         }
     }
-    Err(MountError::DeadMount(dir.to_owned(), "there are too many layers of them".to_owned()))
+    Err(MountError::DeadMount(dir.to_owned(), "too many mounts are stacked there".to_owned()))
 }
 
 /// Looks at a path on a thread of its own, for it may lie on a file system that does not answer.
@@ -162,7 +162,7 @@ pub fn discard(dir: &Path) {
         other => other.map_err(|errno| MountError::Refused(dir.to_owned(), errno.into())),
     };
     if let Err(error) = removed {
-        tracing::warn!(%error, "the mount of the daemon before stays");
+        tracing::warn!(%error, "the mount of the previous daemon cannot be removed");
     }
 }
 
@@ -184,7 +184,7 @@ impl Point {
         let id = mountinfo::id_of(open_root(dir)?)?;
         let mount = mountinfo::all()?.into_iter().find(|mount| mount.id == id);
         let mount = mount.filter(|mount| mount.fs_type == FS_TYPE);
-        let device = mount.ok_or_else(|| io::Error::other("the new mount is not where it was put"))?.device;
+        let device = mount.ok_or_else(|| io::Error::other("the new mount is not visible at its mount point"))?.device;
         Ok(Point { dir: dir.to_owned(), id, device, fusermount: options.fusermount.clone() })
     }
 

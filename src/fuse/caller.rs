@@ -332,7 +332,7 @@ mod tests {
         // No thread has this number.
         const NO_THREAD: u32 = u32::MAX;
         assert!(!Caller::new(NO_THREAD, Sight::Clear).watch().is_ending());
-        assert!(Caller::of_pages(NO_THREAD, Sight::Clear).watch().is_ending(), "no one waits for pages");
+        assert!(Caller::of_pages(NO_THREAD, Sight::Clear).watch().is_ending(), "no process waits for pages");
         for sight in [Sight::Partial, Sight::None] {
             assert!(!Caller::of_pages(NO_THREAD, sight).watch().is_ending(), "{sight:?}");
         }

@@ -66,7 +66,7 @@ impl fmt::Display for MountError {
             AlreadyMounted(dir, source) => {
                 write!(f, "{} is already a mount of {source}: unmount it first (ossmount umount)", dir.display())
             }
-            Unusable(dir, error) => write!(f, "{} cannot be mounted on: {error}", dir.display()),
+            Unusable(dir, error) => write!(f, "cannot mount on {}: {error}", dir.display()),
             DeadMount(dir, why) => write!(
                 f,
                 "{} holds the mount of a daemon that died, which cannot be removed ({why}): unmount it as root \
@@ -81,26 +81,29 @@ impl fmt::Display for MountError {
             Fusermount(words) if words.contains("/dev/fuse") => {
                 write!(f, "{words}: run as root, or allow this user to read and write /dev/fuse")
             }
+            Fusermount(words) if words.contains("/etc/mtab") => {
+                write!(f, "{words}: run as root, or create it (ln -s ../proc/self/mounts /etc/mtab)")
+            }
             Fusermount(words) => f.write_str(words),
             NoPrivilege(dir, words) => write!(
                 f,
-                "the kernel does not let this process mount on {}: it runs as root without CAP_SYS_ADMIN, and fusermount3 \
-                 did not help ({words}): give the container that capability (--cap-add SYS_ADMIN), or mount outside of it \
-                 and hand over the device (fuse-fd)",
+                "the kernel does not allow this process to mount on {}: it runs as root without CAP_SYS_ADMIN, and \
+                 fusermount3 failed too ({words}): give the container that capability (--cap-add SYS_ADMIN), or mount \
+                 outside of the container and pass the device in (fuse-fd)",
                 dir.display()
             ),
             Refused(dir, error) => write!(f, "the kernel refused to mount on {}: {error}", dir.display()),
-            NotADevice(what) => write!(f, "{what} is not an open FUSE device: hand over a descriptor of /dev/fuse"),
+            NotADevice(what) => write!(f, "{what} is not an open FUSE device: pass a descriptor of /dev/fuse"),
             Handshake(error) => write!(f, "the kernel's FUSE handshake failed: {error}"),
-            Lost(error) => write!(f, "the mount of the daemon before cannot be gone on with: {error}"),
+            Lost(error) => write!(f, "the mount of the previous daemon cannot be continued: {error}"),
             NoAnswer(dir, error) => {
-                write!(f, "a first request through the new mount on {} was not answered ({error})", dir.display())
+                write!(f, "the new mount on {} did not answer its first request ({error})", dir.display())
             }
             NotMounted(dir) => write!(f, "{} is not a mount of ossmount", dir.display()),
             Busy(dir) => {
                 write!(f, "{} is in use: close its files, or unmount lazily (ossmount umount --lazy)", dir.display())
             }
-            Covered(dir) => write!(f, "another mount lies over {}: unmount that one first", dir.display()),
+            Covered(dir) => write!(f, "another mount covers {}: unmount that one first", dir.display()),
         }
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn on_top_of(dir: &Path) -> io::Result<Option<Mount>> {
 pub(super) fn id_of(descriptor: impl AsFd) -> io::Result<u64> {
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", descriptor.as_fd().as_raw_fd()))?;
     let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok());
-    id.ok_or_else(|| io::Error::other("the kernel does not tell the mount of a descriptor"))
+    id.ok_or_else(|| io::Error::other("the kernel does not report the mount of a descriptor"))
 }
 
 /// Lines that are not understood are left out: the format only grows.

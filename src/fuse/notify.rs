@@ -55,7 +55,7 @@ struct Line {
 #[derive(Debug, Default)]
 struct Queue {
     order: VecDeque<Memory>,
-    /// Who wants to know when so many have been told, in that order.
+    /// Waiters for a number of notifications, in the order of these numbers.
     listeners: VecDeque<(u64, oneshot::Sender<()>)>,
     /// Entries told to the kernel so far.
     told: u64,
@@ -198,7 +198,7 @@ fn tell(kernel: &fuser::Notifier, memory: &Memory) -> Told {
     match told {
         Ok(()) => Told::Yes,
         Err(error) => {
-            tracing::debug!(?memory, %error, "the kernel did not take a notice");
+            tracing::debug!(?memory, %error, "the kernel rejected a notification");
             // What it does not know it has no pages of.
             if error.raw_os_error() == Some(libc::ENOENT) { Told::Yes } else { Told::No }
         }

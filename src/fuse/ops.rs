@@ -111,7 +111,9 @@ impl Kernel {
         let Some(ledger) = self.fs.ledger() else { return };
         match Terms::of(config).map(|terms| serde_json::to_string(&terms)) {
             Some(Ok(terms)) => ledger.note(resume_session::TERMS, &terms),
-            _ => tracing::info!("this kernel cannot go on with a mount whose daemon is restarted: it takes Linux 6.9"),
+            _ => tracing::info!(
+                "this kernel cannot continue a mount when its daemon is restarted: that requires Linux 6.9 or later"
+            ),
         }
     }
 
@@ -174,7 +176,7 @@ impl Filesystem for Kernel {
             match config.add_capabilities(ability) {
                 Ok(()) if ability == InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP => self.direct_mmap = DirectMmap::Allowed,
                 Ok(()) => {}
-                Err(_) => tracing::debug!(?ability, "this kernel lacks an ability"),
+                Err(_) => tracing::debug!(?ability, "this kernel lacks a FUSE capability"),
             }
         }
         self.offer_passthrough(config);
@@ -309,7 +311,7 @@ impl Filesystem for Kernel {
 
     fn readdir(&self, caller: &fuser::Request, ino: INodeNo, handle: Fh, offset: u64, mut reply: ReplyDirectory) {
         let (fs, request) = (self.fs(), self.request("readdir", ino, caller));
-        let request = request.with(|| format!("handle {}, from {offset} on", handle.0));
+        let request = request.with(|| format!("handle {}, from offset {offset}", handle.0));
         let watching = self.answers.watching(&request);
         let fill = async move {
             // Watched here, inside: the buffer is needed for the answer.
@@ -332,7 +334,7 @@ impl Filesystem for Kernel {
         mut reply: ReplyDirectoryPlus,
     ) {
         let (fs, request) = (self.fs(), self.request("readdirplus", ino, caller));
-        let request = request.with(|| format!("handle {}, from {offset} on", handle.0));
+        let request = request.with(|| format!("handle {}, from offset {offset}", handle.0));
         let watching = self.answers.watching(&request);
         let fill = async move {
             // Watched here, inside: the buffer is needed for the answer.

@@ -87,7 +87,7 @@ impl<Id, File> Passing<Id, File> {
 
     fn refused(&self, error: &io::Error) {
         if self.is_offered.swap(false, Ordering::Relaxed) {
-            tracing::info!(%error, "the kernel may not read files by itself here: the page cache serves second reads");
+            tracing::info!(%error, "passthrough is not available: the page cache serves repeated reads");
         }
     }
 }
@@ -113,7 +113,7 @@ impl Drop for Registered {
         // SAFETY: the kernel reads a number from the pointer, which is valid.
         if let Err(errno) = unsafe { backing_close(self.device.as_raw_fd(), &raw const self.number) } {
             // After the end of the mount the number is gone as well.
-            tracing::debug!(%errno, number = self.number, "the kernel does not let go of a file");
+            tracing::debug!(%errno, number = self.number, "the kernel did not release a backing file");
         }
     }
 }

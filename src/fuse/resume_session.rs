@@ -80,7 +80,7 @@ impl Spot {
     pub(super) fn find(&self, options: &Options) -> io::Result<Point> {
         let point = Point::locate(&self.dir, options)?;
         if point.device() != self.device {
-            return Err(io::Error::other("another mount has taken its place"));
+            return Err(io::Error::other("another mount is at its mount point"));
         }
         Ok(point)
     }
@@ -102,7 +102,7 @@ pub(super) fn session<FS: Filesystem>(
     let len = ours.read(&mut answer)?;
     // The crate's answer begins with its length and an error number, which is 0 where it has understood.
     if len < 16 || answer[4..8] != [0; 4] {
-        return Err(io::Error::other("the noted terms were refused"));
+        return Err(io::Error::other("the FUSE parameters in the ledger were rejected"));
     }
     // SAFETY: both descriptors are open. The session goes on to own the same number, which now means the device.
     match unsafe { libc::dup3(device.as_raw_fd(), session.as_fd().as_raw_fd(), libc::O_CLOEXEC) } {

@@ -66,7 +66,8 @@ pub fn mount(fs: Arc<Fs>, target: Target, options: Options, runtime: Handle) -> 
     fs.set_notifier(Some(notifier.clone()));
     let mounted = Mounted { fs, point, device, notifier, in_flight, ended };
     match mounted.settle_in(&options) {
-        Err(error) if terms.is_some() => tracing::warn!(%error, "the mount goes on all the same"),
+        Err(error) if terms.is_some() => tracing::warn!(%error, "the mount continues, although a step of its start \
+                                                                 failed"),
         settled => settled?,
     }
     Ok(mounted)
@@ -112,7 +113,7 @@ fn note_spot(fs: &Fs, point: Option<&Point>, pid_namespace: Option<String>) {
     let spot = Spot { dir: point.dir().to_owned(), device: point.device(), pid_namespace };
     match serde_json::to_string(&spot) {
         Ok(spot) => ledger.note(resume_session::MOUNT, &spot),
-        Err(error) => tracing::warn!(%error, "the name of the directory cannot be written down"),
+        Err(error) => tracing::warn!(%error, "the path of the mount point cannot be recorded in the ledger"),
     }
 }
 
@@ -132,7 +133,7 @@ fn serve(session: Session<Kernel>) -> io::Result<Arc<Ended>> {
     let shared = ended.clone();
     thread::Builder::new().name("fuse-session".to_owned()).spawn(move || {
         if let Err(error) = session.run() {
-            tracing::error!(%error, "the session with the kernel broke");
+            tracing::error!(%error, "the FUSE session failed");
             shared.broke.lock().get_or_insert(error.to_string());
         }
         shared.set();
@@ -249,7 +250,7 @@ impl Mounted {
             let (major, minor) = point.device();
             let path = format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb");
             if let Err(error) = std::fs::write(&path, options.read_ahead_kib.to_string()) {
-                tracing::debug!(path, %error, "the kernel's readahead stays as it is");
+                tracing::debug!(path, %error, "the kernel's read-ahead cannot be set");
             }
         }
         Ok(())

@@ -26,7 +26,7 @@ impl EmptyRow {
             return Ok(());
         }
         let message = format!(
-            "the server has answered {MOST} pages in a row without a name, each with another continuation token; the \
+            "the server has returned {MOST} pages in a row without a name, each with another continuation token; the \
              listing would never end"
         );
         Err(Error::new(ErrorKind::Protocol, message))

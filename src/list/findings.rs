@@ -32,12 +32,12 @@ impl Trust {
     pub fn sentence(self) -> Option<&'static str> {
         match self {
             Trust::Full => None,
-            Trust::NoStartAfter => Some(
-                "the server does not list from a given key on (start-after): listings go page by page, which takes longer",
-            ),
+            Trust::NoStartAfter => {
+                Some("the server does not support start-after: listings are fetched page by page, which takes longer")
+            }
             Trust::NoOrder => Some(
-                "the server does not list keys in byte order, each once: listings go page by page, and a directory is \
-                 known only at the end of its listing, which takes longer",
+                "the server does not list each key once and in byte order: listings are fetched page by page, and a \
+                 directory is known only at the end of its listing, which takes longer",
             ),
         }
     }

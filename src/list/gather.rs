@@ -105,7 +105,7 @@ impl Gather {
             Some(token) => {
                 self.row.count(names).map_err(|error| self.named(error))?;
                 if !self.tokens.insert(token.clone()) {
-                    return Err(self.fail("the listing gives a continuation token a second time and would never end"));
+                    return Err(self.fail("the listing repeats a continuation token and would never end"));
                 }
                 self.continuation = Some(token);
                 Ok(vec![Page { span: KeySpan { from: String::new(), before: Some(String::new()) }, ..Page::default() }])
@@ -145,7 +145,7 @@ impl Gather {
         }
         if is_over_bytes(self) {
             let message = format!(
-                "the server lists keys in no order, and {} names of this listing take more than the {} MiB that may be \
+                "the server does not list keys in order, and {} names of this listing exceed the {} MiB that may be \
                  held until it ends: raise metadata-memory, or list a directory further down",
                 self.entries.len() + self.prefixes.len(),
                 self.most_bytes >> 20

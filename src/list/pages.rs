@@ -247,7 +247,7 @@ impl Pages {
         let page = match answer.page {
             Ok(page) => page,
             Err(error) if answer.is_after && matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Unsupported) => {
-                tracing::debug!(%error, "listing from a key on was refused");
+                tracing::debug!(%error, "listing with start-after was refused");
                 self.is_refused = true;
                 return self.break_off(Trust::NoStartAfter);
             }
@@ -299,8 +299,8 @@ impl Pages {
             given.is_anew = true;
             if given.is_full {
                 let message = format!(
-                    "the server does not list keys in byte order, which shows only after {REMEMBERED_NAMES} names: list \
-                     a directory further down"
+                    "the server does not list keys in byte order, which was detected only after {REMEMBERED_NAMES} \
+                     names: list a directory further down"
                 );
                 return Err(Error::new(ErrorKind::Protocol, message)
                     .with_operation("ListObjects")

@@ -296,7 +296,7 @@ impl Splitter {
         let row = if next.is_some() { segment.row.count(names) } else { Ok(()) };
         let circles = matches!((&segment.next, next), (Next::Token(old), Some(new)) if old == new);
         if circles {
-            let message = "the listing gives the same continuation token again and would never end";
+            let message = "the listing repeats its continuation token and would never end";
             return Err(self.refused(Error::new(ErrorKind::Protocol, message)).into());
         }
         row.map_err(|error| self.refused(error))?;

@@ -86,7 +86,7 @@
 //! $ ossmount stat --json mnt/a.txt
 //! {..."key":"a.txt"..."size":"6"...}
 //! $ ossmount stat oss://bucket/none
-//! ossmount: there is no object oss://bucket/none
+//! ossmount: object oss://bucket/none does not exist
 //! ```
 //!
 //! # cp
@@ -162,7 +162,7 @@
 //! $ ossmount control mnt '{"op":"set","log-level":"debug"}'
 //! {"log-level":"debug"}
 //! $ ossmount control mnt '{"op":"fly"}'
-//! ossmount: there is no operation "fly": there are copy, ... (EINVAL)
+//! ossmount: unknown operation "fly": the operations are copy, ... (EINVAL)
 //! ```
 //!
 //! # demo

@@ -58,53 +58,53 @@
 //!
 //! | name | kind | by | meaning |
 //! |---|---|---|---|
-//! | `requests_total` | counter | op: get head list write | Requests sent to the store, each try counted, by what they ask for. |
-//! | `requests_in_flight` | gauge |  | Requests under way now; a GET until its body is in. |
-//! | `retries_total` | counter | cause: network timeout server throttled garbled signature | Tries after the first, by what went wrong before. |
+//! | `requests_total` | counter | op: get head list write | Requests sent to the store, retries included, by operation. |
+//! | `requests_in_flight` | gauge |  | Requests in flight; a GET is in flight until its body has arrived. |
+//! | `retries_total` | counter | cause: network timeout server throttled garbled signature | Retries, by the cause of the failure before. |
 //! | `hedges_total` | counter |  | GETs sent a second time because the first answer was late. |
 //! | `hedges_won_total` | counter |  | GETs sent a second time whose second answer came first. |
-//! | `several_tags` | gauge |  | 1 once the store was found to have several entity tags for one version of an object, so that size and time are compared too. |
-//! | `throttled_total` | counter |  | Answers that told us to slow down. |
+//! | `several_tags` | gauge |  | 1 after the store was found to have several entity tags for one version of an object, so that size and time are compared too. |
+//! | `throttled_total` | counter |  | Answers with which the service throttled a request. |
 //! | `body_resumes_total` | counter |  | Response bodies resumed after they broke, stalled or ended early. |
-//! | `request_errors_total` | counter |  | Requests that failed for good, after all tries. |
+//! | `request_errors_total` | counter |  | Requests that failed after all retries. |
 //! | `fetched_bytes_total` | counter |  | Body bytes received from the store. |
 //! | `prefetched_bytes_total` | counter |  | Body bytes received before a program asked for them. |
-//! | `prefetched_unread_bytes_total` | counter |  | Body bytes received before a program asked for them, and let go before one did. |
-//! | `replay_skipped_total` | counter |  | Objects of a recorded load that have changed, are gone or may not be read. |
+//! | `prefetched_unread_bytes_total` | counter |  | Body bytes received before a program asked for them, and evicted before one did. |
+//! | `replay_skipped_total` | counter |  | Objects of a recorded load that were skipped because they have changed, do not exist or may not be read. |
 //! | `read_bytes_total` | counter |  | Bytes that programs read through the mount. |
 //! | `reads_total` | counter |  | Read requests that were answered. |
-//! | `reads_buffered_total` | counter |  | Read requests answered at once from a buffer. |
-//! | `read_errors_total` | counter |  | Read requests that have failed. |
-//! | `reads_waiting` | gauge |  | Read requests that wait for their bytes now. |
-//! | `memory_bytes` | gauge | consumer: read-buffers names | Memory held now, by what it is for. |
-//! | `memory_limit_bytes` | gauge | consumer: read-buffers names | Memory that may be held, by what it is for. |
+//! | `reads_buffered_total` | counter |  | Read requests answered from a buffer without waiting. |
+//! | `read_errors_total` | counter |  | Read requests that failed. |
+//! | `reads_waiting` | gauge |  | Read requests that are waiting for their bytes. |
+//! | `memory_bytes` | gauge | consumer: read-buffers names | Memory in use, by consumer. |
+//! | `memory_limit_bytes` | gauge | consumer: read-buffers names | Limit of memory, by consumer. |
 //! | `pinned_bytes` | gauge |  | Bytes of read buffers that are pinned. |
-//! | `resident_bytes` | gauge |  | Memory of the process that lies in RAM now. |
-//! | `memory_shortages_total` | counter |  | Times that memory became short. |
-//! | `checksums_total` | counter | result: match mismatch | Whole objects whose CRC-64 was compared with the store's, by the result. |
-//! | `wrong_ranges_total` | counter |  | Ranges of objects that came otherwise when they were fetched again: some bytes were wrong on their way. |
-//! | `lookups_total` | counter |  | Look-ups of a name, by the kernel. |
-//! | `lookups_known_total` | counter |  | Look-ups answered at once from what is known. |
-//! | `list_pages_total` | counter |  | Pages of listings taken in. |
-//! | `listed_names_total` | counter |  | Keys and directories that those pages had. |
-//! | `tree_entries` | gauge |  | Entries held in the tree now. |
-//! | `large_directories` | gauge |  | Directories with more names than there is memory for: they are read straight from the store. |
-//! | `odd_keys_total` | counter |  | Keys left out of the tree because no safe name exists for them. |
-//! | `open_files` | gauge |  | Files that are open now. |
-//! | `held_files` | gauge |  | Files of which bytes are held now, open or not. |
-//! | `streams` | gauge |  | Readers that go through a file now, each at its own place. |
-//! | `copies` | gauge | state: queued running done failed cancelled | Copies within the service that are remembered, by state. |
-//! | `copied_bytes` | gauge |  | Bytes that the copies remembered have copied so far. |
-//! | `credentials_obtained_timestamp_seconds` | gauge |  | When the credentials in use were had, in seconds since 1970. |
-//! | `credentials_expire_timestamp_seconds` | gauge |  | When the credentials in use end, in seconds since 1970, if they do. |
-//! | `credential_failures_total` | counter |  | Requests that were not sent because no valid credentials could be had. |
-//! | `last_answer_timestamp_seconds` | gauge |  | When the bucket last answered a request as it should, in seconds since 1970. |
-//! | `trouble_seconds` | gauge |  | For how long the store has been silent, failing or throttling, or no read that waits has gone on; 0 while all is well. |
-//! | `restarts_total` | counter |  | Times that a daemon was started again and went on with this mount. |
-//! | `start_time_seconds` | gauge |  | When this daemon began to serve, in seconds since 1970. |
-//! | `read_duration_seconds` | histogram | source: buffer under-way store | How long reads that succeeded took, by where their bytes were. |
-//! | `read_size_bytes` | histogram | source: buffer under-way store | Bytes of reads that succeeded, by where their bytes were. |
-//! | `request_duration_seconds` | histogram | op: get head list write | How long tries took until the answer began, of listings until it was in, by what they ask for. |
+//! | `resident_bytes` | gauge |  | Resident memory of the process. |
+//! | `memory_shortages_total` | counter |  | Number of times that memory became short. |
+//! | `checksums_total` | counter | result: match mismatch | Complete objects whose CRC-64 was compared with that of the store, by result. |
+//! | `wrong_ranges_total` | counter |  | Ranges of objects that differed when they were fetched again, because bytes were corrupted on their way. |
+//! | `lookups_total` | counter |  | Look-ups of names by the kernel. |
+//! | `lookups_known_total` | counter |  | Look-ups answered from the cache. |
+//! | `list_pages_total` | counter |  | Pages of listings received. |
+//! | `listed_names_total` | counter |  | Keys and common prefixes in those pages. |
+//! | `tree_entries` | gauge |  | Cached entries of directories. |
+//! | `large_directories` | gauge |  | Directories with more names than fit in metadata-memory: their names are not cached. |
+//! | `odd_keys_total` | counter |  | Keys that are not shown because they cannot be file names. |
+//! | `open_files` | gauge |  | Files that are open. |
+//! | `held_files` | gauge |  | Files with bytes in memory, open or not. |
+//! | `streams` | gauge |  | Streams: sequential readers of files, each at a position of its own. |
+//! | `copies` | gauge | state: queued running done failed cancelled | Server-side copies that the daemon remembers, by state. |
+//! | `copied_bytes` | gauge |  | Bytes copied so far by the copies that the daemon remembers. |
+//! | `credentials_obtained_timestamp_seconds` | gauge |  | When the credentials in use were obtained, in seconds since 1970. |
+//! | `credentials_expire_timestamp_seconds` | gauge |  | When the credentials in use expire, in seconds since 1970; 0 if they do not. |
+//! | `credential_failures_total` | counter |  | Requests that were not sent because no valid credentials could be obtained. |
+//! | `last_answer_timestamp_seconds` | gauge |  | When the bucket last answered a request properly, in seconds since 1970. |
+//! | `trouble_seconds` | gauge |  | How long the store has been silent, failing or throttling, or waiting reads have made no progress; 0 while there is no trouble. |
+//! | `restarts_total` | counter |  | Number of times that a restarted daemon continued this mount. |
+//! | `start_time_seconds` | gauge |  | When this daemon started to serve, in seconds since 1970. |
+//! | `read_duration_seconds` | histogram | source: buffer under-way store | Time that successful reads took, by where their bytes were. |
+//! | `read_size_bytes` | histogram | source: buffer under-way store | Bytes of successful reads, by where they were. |
+//! | `request_duration_seconds` | histogram | op: get head list write | Time from sending a request to the beginning of its answer, or to the end of a page of a listing, by operation. |
 //! | `info` | gauge | source directory version | What is served, and by which version; always 1. |
 //!
 //! <!-- end of figures -->

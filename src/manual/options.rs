@@ -46,8 +46,8 @@
 //! | `listing` | auto lazy eager | `auto` | What is listed in advance. lazy lists a directory when it is opened, eager the whole mount at the start, auto the directories ahead of a program that walks the tree. |
 //! | `metadata-memory` | SIZE auto | `auto` | Memory for names and attributes, from 16MiB on. Beyond it, directories that are not in use are evicted and listed again when they are needed. auto is an eighth of the machine's memory or of the cgroup's limit, whichever is smaller, and at least 256MiB where there is room. |
 //! | `symlinks` | on off | `off` | Show symlink objects as links; off shows them as files with the data of their targets. |
-//! | `uid` | ID | who mounts | The owner of all files and directories. |
-//! | `gid` | ID | who mounts | The group of all files and directories. |
+//! | `uid` | ID | the user who mounts | The owner of all files and directories. |
+//! | `gid` | ID | the user who mounts | The group of all files and directories. |
 //! | `file-mode` | MODE | `0444` | The permissions of files. |
 //! | `dir-mode` | MODE | `0555` | The permissions of directories. |
 //! | `allow-other` | on off | `off` | Let all users access the mount, within its modes. |

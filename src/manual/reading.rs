@@ -1,144 +1,168 @@
-//! Reading: what is fetched when, what stays in memory, what is checked.
+//! Reading: predict which bytes are fetched when, what stays in memory, and how bytes are checked.
+//!
+//! With this page you can tell how many requests a program causes, why a read was fast or slow, and which option
+//! changes it. The options are in [`tuning`](super::tuning), the figures in [`monitoring`](super::monitoring).
+//!
+//! | a program | the daemon fetches |
+//! |---|---|
+//! | reads a file of up to 1 MiB | the complete file, in one GET |
+//! | reads a file from its beginning to its end | windows ahead of the program, in many GETs at once |
+//! | reads the header of a file | one GET of 128 or 512 KiB |
+//! | looks up values at random offsets | the bytes that the kernel asks for, and the complete file once that is cheaper |
+//! | loads a safetensors or GGUF file | complete tensors, and the tensors that probably follow |
+//! | reads the files of a directory in a recognisable order | the next files, before they are opened |
+//! | loads the same bytes as in a recorded load | the recorded bytes, in the recorded order |
+//! | reads a file again | nothing, while the file is in memory |
 //!
 //! # Streams
 //!
-//! The daemon does not guess from descriptors. Each object that is open has a table of up to 32 *streams*, and a read
-//! belongs to the stream whose position it is near. Threads on one descriptor, processes with descriptors of their own
-//! and page faults of a mapping are each recognised by where they read, and two readers of the same stretch share one
-//! stream. Every byte is fetched once, however many readers wait for it: a read joins the GET that is already on its
-//! way.
+//! A *stream* is a sequence of reads at increasing offsets of one object. The daemon recognises streams by the
+//! offsets of the reads, not by descriptors: threads that share a descriptor, processes with descriptors of their own
+//! and page faults of a mapping each form a stream of their own, and two programs that read the same range share one.
+//! An open object has up to 32 streams.
 //!
-//! The kernel keeps several requests in flight and lets them overtake each other. A stream therefore accepts reads
-//! some way before and behind its position; what it insists on is density: the bytes read must cover at least half of
-//! the way it has gone. Otherwise the run is over, fetching ahead stops, and starts again when reads follow each other
-//! again. A thousand random reads do not push a proven stream out of the table.
+//! Every byte is fetched once, however many programs wait for it: a read of bytes that are in flight waits for that
+//! GET.
+//!
+//! The kernel keeps several requests in flight and sends them out of order. A stream therefore accepts reads some way
+//! before and behind its position. It ends when fewer than half of the bytes that it passed were read: prefetching
+//! stops and resumes when reads follow each other again. Random reads do not displace an established stream; a
+//! thousand in a row were tested.
 //!
 //! # Windows
 //!
-//! - The first read of a file, at its head and of 512 KiB or more, starts 16 MiB in GETs of 1 MiB side by side:
-//!   programs that copy read so. One of 128 KiB up to that is what Python and stdio ask for to look at a header; it
-//!   brings 512 KiB in one GET, and only the second read shows a stream. That costs a stream of such reads one round
-//!   trip, and saves 15 GETs and 15 MiB for each header. What was read of the last three files of the directory decides
-//!   too: where they were read whole, 128 KiB are enough, and where less than half of each was, no first read is.
-//! - From the second read on, the window is 32 times what was read, up to 256 MiB: after 8 MiB the pipe is full.
-//! - A smaller first read (a header) fetches 128 KiB; at 20 ms to the first byte that costs no more time than 4 KiB.
-//! - A run that begins in the middle of a file, as that of one tensor in a shard, is given twice what it has read,
-//!   and eight times after 32 MiB.
-//! - GETs grow with the window, to 4 MiB at 128 MiB; `part-size` is the upper bound. All of them end on whole MiB, so
-//!   that the kernel's aligned reads of up to 1 MiB are answered from one buffer without a copy.
-//! - A window ends with the last byte of the object, whose short tail is part of the last GET, and where another
-//!   reader of the same object began.
-//! - All streams that want more share three quarters of the memory limit.
-//! - Once a load has gone on for a second, no window is larger than the network is worth: twice what it brings in the
-//!   time that a GET of that size takes when it is alone. At 600 MB/s and 20 ms that is some 70 MiB instead of 256,
-//!   at the same speed; what lies beyond would only wait in the network, in memory that other files can use. Where
-//!   readers wait and less arrives than once did, because GETs last longer than the network explains, the bound is
-//!   raised until that ends. Where a network holds more than 256 MiB, windows do too.
+//! A *window* is the range that is prefetched ahead of a stream. Its size depends on what the stream has read:
+//!
+//! | reads so far | fetched |
+//! |---|---|
+//! | a first read of less than 128 KiB | 128 KiB in one GET, which takes about as long as 4 KiB at 20 ms to the first byte |
+//! | a first read of 128 KiB up to 512 KiB at the beginning of a file, as Python and stdio send it | 512 KiB in one GET; the second read opens a window |
+//! | a first read of 512 KiB and more at the beginning of a file, as `cp` sends it | a window of 16 MiB in GETs of 1 MiB at once |
+//! | further reads from the beginning | a window of 32 times the bytes read, up to 256 MiB, which 8 MiB of reads reach |
+//! | reads in sequence from the middle of a file | a window of 2 times the bytes read, and of 8 times after 32 MiB |
+//!
+//! - **Directories.** How the last three files of a directory were read decides about the next one there: if at least
+//!   half of each was read, a first read of 128 KiB opens a window; if less than half of each was read, no first read
+//!   does.
+//! - **GETs.** Requests grow with the window, to 4 MiB at a window of 128 MiB. `part-size` is the upper bound. They
+//!   end on multiples of 1 MiB, so that an aligned read of up to 1 MiB is answered from one buffer without a copy.
+//! - **End.** A window ends with the object, whose short tail is part of the last GET, and at the position of another
+//!   stream of the object.
+//! - **Memory.** All streams together use up to three quarters of `memory-limit` for windows.
+//! - **Network.** After the first second of a load, a window is limited to twice the bytes that the network delivers
+//!   during one undisturbed GET of the same size. At 600 MB/s and 20 ms to the first byte that is about 70 MiB
+//!   instead of 256 MiB, at the same speed and with less memory. If programs wait and the throughput falls, the limit
+//!   is raised. On a network that holds more than 256 MiB in flight, windows become larger than 256 MiB.
+//!
+//! Objects of up to 1 MiB are fetched completely with their first read; objects of up to `part-size` are fetched in
+//! one GET once a window is opened.
 //!
 //! # Look-ups
 //!
-//! Random reads fetch the bytes that the kernel asked for, in one GET, and cost a round trip each. When those waits
-//! have added up to what all of the file takes at 150 MB/s (or at what the network has shown, where that is less), all
-//! of the file is fetched: as many look-ups will follow as there were, is the best guess, and so the wait is never more
-//! than twice of the best. A database of 40 MB is had after some 13 look-ups, one of 1 GB after 330. There is no wider
-//! reading around each look-up in between: where nothing foretells the next place, a byte more pays nowhere or
-//! everywhere. Only files of up to a quarter of the memory limit are fetched so; a program that goes forward only, as
-//! one that lists a tar, pays for nothing that it leaves behind; and what was given up again while the file is open is
-//! not fetched a second time. 100 look-ups by sqlite take 0.5 s instead of 2.6 at 20 ms to the first byte.
+//! A read at a random offset fetches the bytes that the kernel asked for, in one GET, and costs a round trip. When
+//! the waits for such reads have added up to the time that the complete file takes, the daemon fetches the complete
+//! file. It assumes 150 MB/s, or the throughput that the network has shown, if that is lower. The total wait is then
+//! at most twice the best possible one. At 20 ms to the first byte, a database of 40 MB is fetched completely after
+//! about 13 look-ups, and a file of 1 GB after about 330; 100 look-ups by sqlite take 0.5 s instead of 2.6 s.
 //!
-//! Objects of up to 1 MiB come whole with their first read; objects of up to `part-size` in one GET once they are read
-//! in earnest.
+//! The complete file is not fetched
+//!
+//! - if it is larger than a quarter of `memory-limit`;
+//! - for a program that only moves forward in the file, as one that lists a tar archive does;
+//! - a second time during the same open, if its bytes were evicted.
 //!
 //! # Models
 //!
-//! The header of a `*.safetensors` or `*.gguf` file says where its tensors lie, and is looked at as soon as its bytes
-//! are in. From then on a read that holds the first byte of a tensor makes all of it come, in GETs side by side. Which
-//! tensors come next is a hypothesis that the order of those begun suggests, and that is dropped with the first one
-//! that contradicts it:
+//! The header of a `*.safetensors` or `*.gguf` file contains the offsets of its tensors. The daemon parses the header
+//! as soon as its bytes have arrived; the first read of such a file opens no window. From then on a read of the first
+//! byte of a tensor fetches the complete tensor, in several GETs at once. The order of the tensors that were started
+//! predicts the next ones, until a read contradicts the prediction:
 //!
-//! - Three at the same distance from each other (every eighth, as a rank of experts reads; the same in each layer, as
-//!   adapters do; backwards) lead to the next three, one more to the next seven, and so on; nothing in between is
-//!   fetched.
-//! - Neighbours one after the other are read for like any file in order.
-//! - Other orders may be any: the file follows in the order of its bytes, behind what readers wait for and in GETs of 4
-//!   MiB, up to half of what was asked for after two tensors and twice as much with each further one, up to eight
-//!   times; and only of files that take less than half of the memory limit.
+//! | tensors started so far | prefetched |
+//! |---|---|
+//! | three at equal distances: every eighth as a rank of experts reads, the same one of each layer as adapters do, or backwards | the next three at that distance, one more tensor extends this to seven, and so on; nothing in between |
+//! | neighbours in order | a window, as for any file that is read in order |
+//! | two or more in another order | the rest of the file in the order of its bytes, after all requests that programs wait for, in GETs of 4 MiB: up to half of the bytes requested so far, twice as much with each further tensor, up to eight times; only for files smaller than half of `memory-limit` |
 //!
-//! A window ends with the tensor that its reader is in until the reader has come from one tensor to the next by itself.
-//! So tensors may be read in any order, through mappings too, and there is little that is not wanted. Who leaves
-//! tensors halfway, as a rank does that takes a slice of each, is believed no more after a few; such files are then
-//! read like any other.
+//! A window ends at the end of the tensor that the program reads, until the program has continued from one tensor to
+//! the next without a gap. Tensors can be read in any order, also through mappings. If a program repeatedly stops in
+//! the middle of a tensor, as a rank that reads a slice of each tensor does, the file is read like any other file.
 //!
-//! The first read of a model opens no window: it is for the header, which says more than a guess.
+//! # Successors
 //!
-//! # The files that come next
+//! The daemon predicts the next files of a directory and prefetches them before a program opens them. It recognises
+//! three orders, for each directory separately:
 //!
-//! Three orders are recognised, in each directory for itself:
+//! | order | prefetched |
+//! |---|---|
+//! | of the listing: three neighbours were read | the next four files, two more with each further file, up to 64 ahead |
+//! | of shards, as in `model-00003-of-00038.safetensors` | the next shard, then two, up to four ahead |
+//! | of numbers in other names, as `part_9.parquet` before `part_10.parquet` | as in the order of the listing |
 //!
-//! - *That of the listing.* When three neighbours have been read, the four that stand behind them are fetched, and with
-//!   each further file two more, up to 64 ahead. Steps over a few files, files that come late and workers that share
-//!   the directory between them do not end that, as long as half of the files passed are read (of the first ones,
-//!   nearly all); up to eight readers at different places are told apart. A jump ends it. Runs that break off short
-//!   make the next ones prove themselves for longer, up to 48 files.
-//! - *Shards*, `model-00003-of-00038.safetensors`: when one of them is read, the next is fetched; then two, up to four
-//!   ahead.
-//! - *Numbers in other names*, where the listing has another order: `part_9.parquet` is followed by `part_10.parquet`.
+//! - **Tolerance.** Skipped files, files read late and several workers that share a directory are accepted while at
+//!   least half of the files passed are read, and nearly all of the first ones. Up to eight readers at different
+//!   positions are distinguished. A jump ends a sequence. After sequences that ended early, a new one must read more
+//!   files before it is used, up to 48.
+//! - **When a file counts as read.** A small file counts with its first byte, a larger one when an eighth of it, and
+//!   at least 1 MiB, was read: reading headers prefetches no further files. The next file is prefetched when at most
+//!   64 MiB, or a quarter, of the present one are left.
+//! - **Requests.** Only GETs are sent. Names come from listings that programs caused; no directory is listed for
+//!   this. These GETs have the lowest priority and leave half of `max-connections` to open files.
+//! - **Cost of wrong predictions.** Prefetched files that were not opened use up to 32 MiB until one of them is
+//!   opened. Each byte that is opened then adds two, and each byte that is not opened removes two, up to a quarter of
+//!   `memory-limit` and at most 1 GiB. A file counts until it is opened or a minute has passed, even if it was
+//!   evicted, so that wrong predictions fetch at most that much a minute.
+//! - **Eviction.** Prefetched files are evicted like files that were read, the least recently used first. A file that
+//!   is opened and closed without a read loses its prefetched bytes. Predictions that are still queued are dropped
+//!   after sixteen reads of other files.
+//! - **Exceptions.** Objects of an archive class are not predicted, and no window is opened on them before a read has
+//!   succeeded.
 //!
-//! A small file counts as read with its first byte, a larger one with an eighth of it and at least 1 MiB: looking at
-//! headers leads to nothing. Of one that takes a while no more than 64 MiB, or a quarter, may be left. No request is
-//! made but the GETs. Names come from what was listed; a directory is never listed for a guess.
+//! At 20 ms to the first byte, 800 files of 128 KiB in the order of the listing take one thread 0.9 s instead of 18
+//! s, and four threads 0.8 s instead of 4.5 s, whether the threads take every fourth file or batches of 32 in turn.
+//! Reading a random quarter of them fetches 2 % more bytes than are read. 38 shards of 32 MiB take a third less time.
 //!
-//! Such GETs come after all others and leave half of `max-connections` to files that are open. Files fetched and not
-//! opened may hold a quarter of the memory limit, 1 GiB at most, and count against further ones until they are opened
-//! or a minute has passed, even when their memory was given up before. So wrong guesses cost at most that much a
-//! minute. Until a guess has come true they hold 32 MiB at most, which is as much as the first bytes of the next file
-//! are waited for; each byte that was opened allows for two more, each that was not for two less. Their bytes stay and
-//! go as those of files that were read do, the least recently used first. A file that is opened and closed without a
-//! read loses what was fetched of it. Files that wait for their turn are forgotten when sixteen others were read and
-//! none of those that led to them; when their reader goes on they are expected anew. `prefetched_bytes` and
-//! `prefetched_unread_bytes` count what all fetching ahead brought, and what of it was let go unread. Files of an
-//! archive class are never guessed, and no window is opened on them before a read has brought bytes.
+//! `prefetched_bytes` counts the bytes of all prefetching, and `prefetched_unread_bytes` those that were evicted
+//! unread.
 //!
-//! At 20 ms to the first byte, 800 files of 128 KiB take one thread 0.9 s instead of 18 s in the order of the listing,
-//! four threads 0.8 s instead of 4.5 s, whether they take every fourth file or batches of 32 in turn. A random quarter
-//! of them fetches 2 % more than it reads; 38 shards of 32 MiB take a third less time.
+//! # Modes
 //!
-//! `prefetch=off` fetches the bytes asked for and nothing else; reads of the same bytes still share a GET.
-//! `prefetch=open` begins with the first byte at open, file after file in the order of the opens, in up to three
-//! quarters of the memory; closing a file frees what was not read of it and gives up its place.
+//! | `prefetch` | effect |
+//! |---|---|
+//! | `auto` | everything on this page |
+//! | `open` | also fetches whole files from the moment they are opened, in the order of the opens, in up to three quarters of `memory-limit`; closing a file frees the bytes that were not read and cancels the rest |
+//! | `off` | fetches only the bytes that programs ask for; reads of the same bytes still share a GET |
 //!
-//! # Loads that are recorded and replayed
+//! # Recorded loads
 //!
-//! A program that loads a model or a data set mostly reads the same bytes each time, in an order that cannot be
-//! guessed. `record=FILE` writes down which bytes of which objects are read, in the order in which they are first
-//! wanted; `replay=FILE` makes the next mount fetch them in that order, ahead of the program. The same file may be
-//! named by both: a mount in a pod then follows the last load and records the present one, and the first time there is
-//! nothing to follow.
+//! A program that loads a model or a data set usually reads the same bytes each time. `record=FILE` writes which
+//! bytes of which objects are read, in the order in which they are first needed. `replay=FILE` makes a later mount
+//! prefetch them in that order. Both options can name the same file: each mount then replays the last load and
+//! records the present one, and the first mount has nothing to replay.
 //!
 //! ```text
 //! ossmount mount oss://bucket/models /mnt/models -o record=/var/lib/ossmount/load,replay=/var/lib/ossmount/load
 //! ```
 //!
-//! - *What is recorded.* Key, version, ETag, size and inode number of each object, and stretches of up to 8 MiB. The
-//!   file is JSON, a line each, at most some 16 MiB; a longer load is recorded up to there. It is replaced at once and
-//!   whole, every five seconds while something new was read, and at the end. Objects without an ETag and objects of an
-//!   archive class are not recorded. Of files that the kernel reads by itself all bytes count as read.
-//! - *When it is followed.* From its beginning, at the moment that one of its objects is opened, and not from the
-//!   mount: a mount may be made long before the load, and an open costs no more than a first byte's time. No listing is
-//!   needed: objects are found by their inode numbers, and GETs carry the recorded ETag. An object that has changed, is
-//!   gone or may not be read is left out, and counted in `replay_skipped`.
-//! - *How far ahead.* 64 MiB at first and a byte more for each that was used, up to 256 MiB and a quarter of
-//!   `memory-limit`. The GETs come after those of windows, and leave half of `max-connections` to others until 64 MiB
-//!   were used. Reads that were foretold, and a few beside them, open no window of their own and expect no
-//!   other file. What was fetched stays
-//!   when a file is closed and opened again.
-//! - *When the program does something else.* A stretch that is read before its turn is fetched at once, and where it is
-//!   far from the present place, the plan goes on from there. What is fetched and not read is never more than the
-//!   window, 64 MiB and an eighth of what was read; then fetching waits. When 64 MiB and half of what the plan served
-//!   were read without its help, it is followed no more. When a load is nearly through and one of its files that was
-//!   read is opened again, it begins anew.
+//! - **Contents.** Key, version, ETag, size and inode number of each object, and ranges of up to 8 MiB. The file has
+//!   one JSON object a line and at most about 16 MiB; of a longer load the beginning is recorded. The daemon replaces
+//!   the file atomically, every five seconds while there are new reads, and at the end. Objects without an ETag and
+//!   objects of an archive class are not recorded. A file that the kernel reads by passthrough counts as read
+//!   completely.
+//! - **Start.** The replay starts when a program opens one of the recorded objects, not at the mount, which may be
+//!   made long before. It needs no listing: objects are found by their inode numbers, and GETs carry the recorded
+//!   ETag. An object that has changed, was removed or may not be read is skipped and counted in `replay_skipped`.
+//! - **Window.** The replay prefetches 64 MiB ahead, and one byte more for each byte that the program used, up to 256
+//!   MiB and a quarter of `memory-limit`. Its GETs come after those of windows and leave half of `max-connections` to
+//!   others until 64 MiB were used. Reads that the recording contains, and a few next to them, open no window and
+//!   predict no other files. The prefetched bytes of a file stay in memory when it is closed and opened again.
+//! - **Deviations.** A range that is read before its turn is fetched immediately, and if it is far from the present
+//!   position, the replay continues from there. The bytes that were prefetched and not read never exceed the window,
+//!   64 MiB and an eighth of the bytes read; then the replay waits. It ends when the program has read 64 MiB, plus
+//!   half of what the replay served, without its help. It starts again when a load is nearly finished and the program
+//!   opens a file again that it has read.
 //!
-//! A file that is no recording, or one of another bucket, is an error at mount.
+//! A file that is not a recording, or the recording of another bucket, is an error at the mount.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -178,82 +202,84 @@
 //!
 //! # Memory
 //!
-//! `memory-limit` bounds all read buffers of the daemon together. Bytes for which a program waits are never refused:
-//! where nothing can be given up they are fetched beyond the limit, but then exactly as many as were asked for, so that
-//! the excess is bounded by the reads in flight. Windows, first windows and files opened ahead are refused in this
-//! order, the last first.
+//! `memory-limit` bounds the read buffers of the daemon, over all files. A read that a program waits for is never
+//! refused: if nothing can be evicted, its bytes are fetched beyond the limit, but only as many as the program asked
+//! for. When memory is short, prefetching is refused in this order: whole files at open, first windows, windows.
 //!
-//! What has come stays, also after the last close, until the memory is wanted: a file that was read and fits is read
-//! again without a request. Bytes that no program has read go first, then the least recently used ones; bytes fetched
-//! ahead of a reader that has been quiet for a second go when a live reader's window needs the room.
+//! Bytes stay in memory after the last close until the memory is needed: a file that was read and fits is read again
+//! without a request. Bytes that no program has read are evicted first, then the least recently used ones. Bytes
+//! prefetched for a stream that has been quiet for a second are evicted if the window of an active stream needs the
+//! room.
 //!
-//! Streams stay with the bytes. A program that opens a file, reads 100 KB and closes it, again and again and in order,
-//! is one stream: what was on its way at the first close was called off, but once a reader has come back to where it
-//! was, its window lives on while the file is closed, and grows when it is read. Bytes that are read again prove
-//! nothing. An object listed without an ETag is not kept after its last close, since nothing would tell another version
-//! from it.
+//! A stream also survives the close of its file. A program that opens a file, reads 100 KB and closes it, again and
+//! again and in order, forms one stream: the first close cancels what was in flight, but when a later open continues
+//! where an earlier one stopped, the window stays while the file is closed. Bytes that are read a second time do not
+//! enlarge a window. An object without an ETag in the listing does not stay in memory after its last close, because
+//! another version could not be told from it.
 //!
-//! # Files that the kernel reads by itself
+//! # Passthrough
 //!
-//! Where the daemon runs as root, objects of 16 MiB up to half of the memory limit lie in files of a file system in
-//! memory that is mounted nowhere, in huge pages. When all of an object is there, and its checksum was found right, the
-//! next open is passed through to that file: the kernel reads and maps it at the speed of memory, and asks the daemon
-//! for nothing. For as long as a program has it open like that, none of it is given up; at most three quarters of the
-//! memory limit are held this way. A file that is open in another way is not passed through until it was closed. Where
-//! the kernel or the daemon's rights do not allow it (`passthrough=off` has the same effect), second reads come from
-//! the daemon's memory or the page cache, also without a request.
+//! If the daemon runs as root, it stores objects of 16 MiB up to half of `memory-limit` in files on a tmpfs that is
+//! mounted nowhere, in huge pages. When an object is there completely and its checksum matches, the next open is
+//! passed through to that file: the kernel reads and maps it at the speed of memory, without the daemon. A file is
+//! not evicted while it is open in this way. At most three quarters of `memory-limit` are used for such files. A file
+//! that is open in the ordinary way is not passed through before it is closed. If the kernel or the privileges of the
+//! daemon do not allow passthrough, and with `passthrough=off`, repeated reads come from the memory of the daemon or
+//! from the page cache, also without a request.
 //!
 //! # Consistency
 //!
-//! Every GET carries the ETag under which the file was opened; where the listing had none, the first answer's. When the
-//! object turns out to be another version (the service says so, or size or tag of an answer differ), that read and all
-//! later ones on the open handles fail with ESTALE. The next open sees the new version.
+//! Every GET carries the ETag with which the file was opened, or that of the first answer if the listing had none. If
+//! the object turns out to be another version, because the service says so or because the size or ETag of an answer
+//! differ, this read and all later ones on the open handles fail with ESTALE. The next open sees the new version.
 //!
-//! Gateways and stores that encrypt may have several tags for one version: one in listings and another with the bytes,
-//! or another with a part than with the whole. So a tag that does not fit is looked into before it is called a change:
-//! a HEAD, and where that shows a third tag the listing of that key, tell whether the object is what it was. Where it
-//! is, the mount remembers that (one line in the log, `metrics.several_tags` in `status`): from then on its GETs go
-//! without `If-Match`, and size and time are compared with those listed, tags with those of the earlier answers for the
-//! same object. Where answers carry no tag at all, size and Last-Modified stand in for it.
+//! Gateways and stores that encrypt can have several ETags for one version: one in listings and another one in
+//! answers, or another one for a part than for the whole. Before a differing ETag counts as a change, the daemon
+//! therefore sends a HEAD, and if that returns a third ETag, it lists the key. If the object is the same, the mount
+//! remembers that the store does this (one line in the log, `metrics.several_tags` in `status`): its GETs no longer
+//! carry `If-Match`, and size and time are compared with those in the listing, ETags with those of earlier answers
+//! for the object. If answers have no ETag, size and Last-Modified are compared.
 //!
-//! What an answer leaves out is taken from what was asked for and what was listed, if that leaves no doubt: a body
-//! without Content-Length (chunked, or up to the end of the connection) is whole when it ends at the listed size, a
-//! part without Content-Range (or with `/*`, or called 200) is the one asked for when its length, and its tag or time,
-//! say so. A header that breaks the rules of HTTP is passed over and named in the log, but for Content-Length and
-//! Transfer-Encoding. All else is EIO, with a line in the log that names the header.
+//! A missing header is tolerated if the answer is unambiguous without it:
+//!
+//! | the answer has | accepted if |
+//! |---|---|
+//! | no Content-Length (chunked, or up to the end of the connection) | it ends at the size in the listing |
+//! | no Content-Range, one with `/*`, or status 200 for a part | its length, and its ETag or time, match the request |
+//! | a header that is not valid HTTP | it is neither Content-Length nor Transfer-Encoding; the log names it |
+//!
+//! In all other cases the read fails with EIO, and the log names the header.
 //!
 //! # Checksums
 //!
-//! With `verify=crc64` the checksum of each GET is computed while its bytes are copied. When all bytes of an object
-//! have passed through, in any order, the checksums are combined and compared with the one that OSS keeps (S3 keeps
-//! none). The last bytes are handed out only after that, so a program cannot read a garbled object to its end. An
-//! object of up to 1 MiB is handed out only once it was checked: a mismatch there is fetched again before anybody saw
-//! it. For larger ones a mismatch fails all reads on the open handles with EIO; the next open fetches everything again.
+//! With `verify=crc64` the daemon computes the checksum of each GET while it copies the bytes. When all bytes of an
+//! object have arrived, in any order, it combines the checksums and compares the result with the CRC-64 that OSS
+//! stores (S3 stores none). The last bytes are returned only after the comparison, so that a program cannot read a
+//! corrupt object to its end.
 //!
-//! A mismatch is found when the last byte comes, and the others have been handed out by then. So whatever holds them is
-//! emptied: the daemon's memory, and the kernel's page cache, of which mappings are a part. No open that begins after
-//! the first EIO sees a wrong byte: until the kernel has dropped its pages, each open makes it drop them. A file that
-//! is pinned is fetched again and stays pinned.
-//!
-//! Bytes that come again (because memory was wanted meanwhile) are compared with those that came before, and a file
-//! that was read in pieces, by several opens, is compared when the last piece comes. The kernel is left to read a file
-//! by itself only if the bytes in memory, as they are then, match the checksum.
-//!
-//! Which bytes were wrong is found in the background: the object is fetched once more, in requests that begin and end
-//! elsewhere, and the ranges that come otherwise are named in the log and counted in `wrong_ranges`. An object that
-//! comes the same again is stored otherwise than its checksum says. That is done for objects of up to 64 GiB, and at
-//! most once a minute.
+//! - **Mismatch.** An object of up to 1 MiB is returned only after it was checked; after a mismatch it is fetched
+//!   again before a program sees it. For a larger object all reads on the open handles fail with EIO, and the next
+//!   open fetches it again.
+//! - **Caches.** After a mismatch the bytes are dropped from the memory of the daemon and from the page cache, which
+//!   includes mappings. No open that begins after the first EIO sees a wrong byte: until the kernel has dropped its
+//!   pages, each open makes it drop them. A pinned file is fetched again and stays pinned.
+//! - **Pieces.** Bytes that are fetched again after an eviction are compared with the earlier ones. A file that is
+//!   read in pieces, by several opens, is checked when the last piece arrives. A file is passed through to the kernel
+//!   only if its bytes in memory match the checksum.
+//! - **Search.** After a mismatch the object is fetched once more in the background, in requests with other bounds.
+//!   The log names the ranges that differ, and `wrong_ranges` counts them. If none differ, the stored object does not
+//!   match its checksum. The search is made for objects of up to 64 GiB and at most once a minute.
 //!
 //! # Errors
 //!
-//! A GET is resumed and retried by the store until its budget is spent. A failure of a GET that was made ahead of a
-//! reader is not an error: it is forgotten, or, where a read had come to wait for it, tried once more from the byte
-//! where it broke. A failure that reaches a program is not remembered: the next read tries again.
+//! A GET that fails is retried, and a body that breaks is resumed, until the retry budget of 60 s is spent. The
+//! failure of a prefetch is not an error: it is dropped, or, if a read has started to wait for it, tried once more
+//! from the byte at which it failed. Errors that programs see are not cached: the next read tries again.
 //!
-//! A service that throttles gets half as many requests at a time for each round of them that met a busy service, and
-//! one more for each round that it answered, up to `max-connections` again.
+//! If the service throttles, the number of requests at once is halved once for each round of requests that were
+//! throttled, and raised by one for each round that was answered, up to `max-connections`.
 //!
-//! A GET that a program waits for, and whose first byte takes more than twice as long as 95 in 100 of the last 256 did
-//! (and 50 ms at least), is sent a second time, and the first answer is taken. At most one GET in fifty is, so that a
-//! service that is slow as a whole is not asked for more; `hedges` and `hedges_won` count them. So are pages of
-//! listings and HEADs, after a second at least.
+//! If the first byte of a GET that a program waits for takes more than twice as long as 95 of 100 of the last 256
+//! GETs, and at least 50 ms, the request is sent a second time and the first answer is used. At most one GET in fifty
+//! is, so that a slow service is not asked for more. Pages of listings and HEADs are sent again in the same way,
+//! after at least a second. `hedges` and `hedges_won` count such requests.

@@ -102,7 +102,7 @@
 //! | keys are in no log, argument, figure, answer or child process | other users | `security::secrets::keys_from_the_environment`, `security::secrets::keys_from_a_program` and the others there |
 //! | a password given as an argument does not stay on the command line | other users | `security::planted::a_password_does_not_stay_on_the_command_line` |
 //! | a command of root obeys no entry, link, pipe or socket that another user made | other users | `security::planted::roots_commands_obey_no_entry_of_another_user` |
-//! | a runtime folder of another user is not used | other users | `security::planted::a_runtime_folder_that_another_user_made_is_used_by_nobody` |
+//! | a runtime folder of another user is not used | other users | `security::planted::a_runtime_folder_that_another_user_made_is_not_used` |
 //! | a configuration of another user runs no program and names no keys | other users | `security::planted::a_file_of_another_user_runs_no_program_and_names_no_keys` |
 //! | no file is written through another user's link | other users | `security::planted::no_file_is_written_through_another_users_link` |
 //! | files are opened by path only where a reason stands | other users | `house::paths::nothing_is_opened_by_path_but_where_a_reason_stands` |

@@ -7,37 +7,37 @@
 //!
 //! # It does not mount
 //!
-//! > no credentials: set ... and ..., name a file with credentials-file, or say credentials=anonymous for a public bucket
+//! > no credentials: set ... and ..., name a file with credentials-file, or set credentials=anonymous for a public bucket
 //!
 //! No source of keys was found. `sudo`, mount(8) for `/etc/fstab` and systemd units do not see the variables of a
 //! shell: use `credentials-file` there. [`credentials`](super::credentials) lists the sources in their order.
 //!
-//! > refuses the signature...: the access key's secret is wrong; set it anew
+//! > refuses the signature...: the access key secret is wrong; correct it
 //!
 //! The service knows the id, and the secret does not belong to it. Common causes are an incomplete copy, or the key of
 //! another account from a source that precedes the intended one. The first line of the log names the source of the key.
 //!
-//! > does not know the access key id...: check the credentials, and whose service this is
+//! > does not know the access key id...: check the credentials, and that they are for this service
 //!
 //! The key belongs to another provider or partition, or was deleted; for temporary keys the token may be missing.
 //!
-//! > is not taken from this file: ...
+//! > is not accepted from this file: ...
 //!
 //! The configuration file belongs to another user, or others may write to it, and the option has power over more than
 //! the mount: it names keys, a program, a host or a file that is written. Do what the sentence says (`chown`,
 //! `chmod go-w`), or give the option in another way. The same is said of a file of keys:
 //!
-//! > is not believed: ...
+//! > is not trusted: ...
 //!
-//! > on the way is a link that belongs to uid ...; name the path that it leads to
+//! > is a symbolic link that belongs to uid ...; name the path that it points to
 //!
 //! Another user can change where the link leads.
 //!
-//! > the program of credentials-process (...)... took over ... s and was ended; run it by hand
+//! > the program of credentials-process (...)... did not end within ... s and was killed; run it by hand
 //!
 //! The program waits for input or for a service that does not answer.
 //!
-//! > the credentials are not accepted by ...: ...: renew them
+//! > does not accept the credentials: ...: renew them
 //!
 //! Temporary keys have expired. A file is read again when it changes. Keys in the environment cannot be renewed: use a
 //! role or `credentials-process` instead.
@@ -65,7 +65,7 @@
 //! certificate. For a certificate that has expired, is not valid yet or is for other names, the message gives the date
 //! or the names; `ca-bundle` does not help then.
 //!
-//! > this machine's clock and the one of ... differ too much...: set the clock
+//! > the clocks of this machine and of ... differ too much...: set the clock
 //!
 //! Signing with the service's time was tried and failed as well.
 //!
@@ -83,7 +83,7 @@
 //!
 //! The next mount on a directory removes a dead mount. This needs the right to unmount it.
 //!
-//! > a role by OIDC needs all of oidc-token-file, oidc-provider-arn and role-arn
+//! > a role assumed by OIDC requires oidc-token-file, oidc-provider-arn and role-arn: set all three
 //!
 //! In a pod the service account lacks the annotation, or the pod was started before the annotation was added.
 //!
@@ -93,7 +93,7 @@
 //! Mount again. `memory-limit` bounds the read buffers and `metadata-memory` the names. In a container the defaults of
 //! both follow the limit of the container, which also includes the page cache.
 //!
-//! > no answer in time: EIO
+//! > the request was not answered within the time limit: EIO
 //!
 //! A request of the kernel was not answered within ten minutes. Please report it, with the log.
 //!
@@ -110,7 +110,7 @@
 //! A new object can be invisible for `metadata-ttl` (60 s), or for `negative-ttl` (5 s) after a program looked for its
 //! name. `ossmount control DIR '{"op":"refresh","path":"..."}'` makes it visible immediately.
 //!
-//! > left out: its name ...; see odd-keys=escape
+//! > key skipped: its name ...; see odd-keys=escape
 //!
 //! The key cannot be a file name: it has an empty component, `.` or `..`, is too long, or a directory has the same
 //! name. [`semantics`](super::semantics) has the rules; the figure `odd_keys` counts such keys.
@@ -146,9 +146,9 @@
 //! The source of the keys failed and is tried again every five seconds. The old keys are still valid; when they expire,
 //! reads fail with EACCES.
 //!
-//! > others may read this file of credentials: chmod 600 it
+//! > other users may read this credentials file; restrict it with chmod 600
 //!
-//! > the service's clock differs from this machine's; signing by its own
+//! > the service's clock differs from this machine's; signing with the service's time
 //!
 //! Nothing fails; correct the clock (`chronyc tracking`).
 //!
@@ -169,21 +169,21 @@
 //! `read`. Reads of 4 KiB with direct I/O are one round trip each: read in larger pieces. [`tuning`](super::tuning)
 //! measures what each option changes.
 //!
-//! > memory is short: read buffers are given up, down to ... MiB at first
+//! > memory is short: read buffers are evicted, down to ... MiB at first
 //!
-//! > what is read differs from the recorded load: it is followed no more
+//! > reads differ from the recorded load: its replay ends
 //!
 //! The program reads other bytes than when the load was recorded. If `record` names the same file, the load is recorded
 //! again.
 //!
 //! # It does not end
 //!
-//! > unmounted; ... requests were cut short after
+//! > unmounted; ... requests in flight were aborted after
 //!
 //! Reads in flight at SIGTERM were not answered within `drain-timeout`. Programs that still have files open get
 //! ENOTCONN.
 //!
-//! > copies were cut short after ...; parts of them may be left
+//! > copies in flight were aborted after ...; their parts may remain in the bucket
 //!
 //! A copy was in flight. Its parts are charged until the upload is completed or aborted: continue it with
 //! `ossmount cp --resume`, or add a lifecycle rule for incomplete uploads to the bucket.

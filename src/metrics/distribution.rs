@@ -45,25 +45,25 @@ macro_rules! distributions {
 }
 
 distributions! {
-    /// How long reads took that were answered at once from a buffer.
+    /// Time of reads that were answered from a buffer without waiting.
     BufferedReadTime = r#"read_duration_seconds{source="buffer"}"#, Times;
-    /// How long reads took whose bytes were on their way already.
+    /// Time of reads that waited for a request in flight.
     AwaitedReadTime = r#"read_duration_seconds{source="under-way"}"#, Times;
-    /// How long reads took for which a request had to be made.
+    /// Time of reads that caused a request.
     FetchedReadTime = r#"read_duration_seconds{source="store"}"#, Times;
-    /// Bytes of reads answered at once from a buffer.
+    /// Bytes of reads that were answered from a buffer without waiting.
     BufferedReadSize = r#"read_size_bytes{source="buffer"}"#, Sizes;
-    /// Bytes of reads whose bytes were on their way already.
+    /// Bytes of reads that waited for a request in flight.
     AwaitedReadSize = r#"read_size_bytes{source="under-way"}"#, Sizes;
-    /// Bytes of reads for which a request had to be made.
+    /// Bytes of reads that caused a request.
     FetchedReadSize = r#"read_size_bytes{source="store"}"#, Sizes;
-    /// How long tries of a GET took until the answer began.
+    /// Time from sending a GET to the beginning of its answer.
     GetTime = r#"request_duration_seconds{op="get"}"#, Times;
-    /// How long tries took to ask for the facts of an object.
+    /// Time of requests for the attributes of an object.
     HeadTime = r#"request_duration_seconds{op="head"}"#, Times;
-    /// How long tries took to ask for a page of a listing.
+    /// Time of requests for a page of a listing.
     ListTime = r#"request_duration_seconds{op="list"}"#, Times;
-    /// How long tries took to change the bucket.
+    /// Time of requests that change the bucket.
     WriteTime = r#"request_duration_seconds{op="write"}"#, Times;
 }
 

@@ -45,129 +45,129 @@ macro_rules! table {
 }
 
 table! {
-    /// Requests sent to the store, each try counted.
+    /// Requests sent to the store, retries included.
     Requests = "requests", Counter, "requests";
-    /// GET requests sent, each try counted.
+    /// GET requests sent, retries included.
     GetRequests = "get_requests", Counter, "requests" => r#"requests_total{op="get"}"#;
-    /// Requests for the facts of an object (HEAD, the target of a symlink), each try counted.
+    /// Requests for the attributes of an object (HEAD, the target of a symlink), retries included.
     HeadRequests = "head_requests", Counter, "requests" => r#"requests_total{op="head"}"#;
-    /// List pages asked for, each try counted.
+    /// Pages of listings requested, retries included.
     ListRequests = "list_requests", Counter, "requests" => r#"requests_total{op="list"}"#;
-    /// Requests sent that change the bucket, each try counted.
+    /// Requests sent that change the bucket, retries included.
     WriteRequests = "write_requests", Counter, "requests" => r#"requests_total{op="write"}"#;
-    /// Requests under way now; a GET until its body is in.
+    /// Requests in flight; a GET is in flight until its body has arrived.
     RequestsInFlight = "requests_in_flight", Gauge, "requests" => "requests_in_flight";
-    /// Tries after the first, for any cause.
+    /// Retries, for any cause.
     Retries = "retries", Counter, "requests";
-    /// Tries after connecting, sending or receiving failed.
+    /// Retries after connecting, sending or receiving failed.
     RetriesNetwork = "retries_network", Counter, "requests" => r#"retries_total{cause="network"}"#;
-    /// Tries after nothing came in time.
+    /// Retries after a time-out.
     RetriesTimeout = "retries_timeout", Counter, "requests" => r#"retries_total{cause="timeout"}"#;
-    /// Tries after the service failed (5xx).
+    /// Retries after a server error (5xx).
     RetriesServer = "retries_server", Counter, "requests" => r#"retries_total{cause="server"}"#;
-    /// Tries after the service told us to slow down.
+    /// Retries after the service throttled the request.
     RetriesThrottled = "retries_throttled", Counter, "requests" => r#"retries_total{cause="throttled"}"#;
-    /// Tries after an answer that could not be understood, or whose bytes were wrong.
+    /// Retries after an answer that was malformed or had wrong bytes.
     RetriesGarbled = "retries_garbled", Counter, "requests" => r#"retries_total{cause="garbled"}"#;
-    /// Tries after the service refused the signature, for the clock's sake or the key's.
+    /// Retries after the service refused the signature, because of the clock or of the access key.
     RetriesSignature = "retries_signature", Counter, "requests" => r#"retries_total{cause="signature"}"#;
     /// GETs sent a second time because the first answer was late.
     Hedges = "hedges", Counter, "requests" => "hedges_total";
     /// GETs sent a second time whose second answer came first.
     HedgesWon = "hedges_won", Counter, "requests" => "hedges_won_total";
-    /// 1 once the store was found to have several entity tags for one version of an object, so that size and time are
+    /// 1 after the store was found to have several entity tags for one version of an object, so that size and time are
     /// compared too.
     SeveralTags = "several_tags", Gauge, "stores" => "several_tags";
-    /// Answers that told us to slow down.
+    /// Answers with which the service throttled a request.
     Throttled = "throttled", Counter, "answers" => "throttled_total";
     /// Response bodies resumed after they broke, stalled or ended early.
     BodyResumes = "body_resumes", Counter, "bodies" => "body_resumes_total";
-    /// Requests that failed for good, after all tries.
+    /// Requests that failed after all retries.
     RequestErrors = "request_errors", Counter, "requests" => "request_errors_total";
     /// Body bytes received from the store.
     BytesFetched = "bytes_fetched", Counter, "bytes" => "fetched_bytes_total";
     /// Body bytes received before a program asked for them.
     PrefetchedBytes = "prefetched_bytes", Counter, "bytes" => "prefetched_bytes_total";
-    /// Body bytes received before a program asked for them, and let go before one did.
+    /// Body bytes received before a program asked for them, and evicted before one did.
     PrefetchedUnread = "prefetched_unread_bytes", Counter, "bytes" => "prefetched_unread_bytes_total";
-    /// Objects of a recorded load that have changed, are gone or may not be read.
+    /// Objects of a recorded load that were skipped because they have changed, do not exist or may not be read.
     ReplaySkipped = "replay_skipped", Counter, "objects" => "replay_skipped_total";
     /// Bytes that programs read through the mount.
     BytesRead = "bytes_read", Counter, "bytes" => "read_bytes_total";
     /// Read requests that were answered.
     Reads = "reads", Counter, "reads" => "reads_total";
-    /// Read requests answered at once from a buffer.
+    /// Read requests answered from a buffer without waiting.
     ReadsBuffered = "reads_buffered", Counter, "reads" => "reads_buffered_total";
-    /// Read requests that have failed.
+    /// Read requests that failed.
     ReadErrors = "read_errors", Counter, "reads" => "read_errors_total";
-    /// Read requests that wait for their bytes now.
+    /// Read requests that are waiting for their bytes.
     ReadsWaiting = "reads_waiting", Gauge, "reads" => "reads_waiting";
-    /// Bytes of read buffers held now.
+    /// Bytes of read buffers in use.
     BufferBytes = "buffer_bytes", Gauge, "bytes" => r#"memory_bytes{consumer="read-buffers"}"#;
-    /// Bytes of read buffers that may be held now; less than configured while memory is short.
+    /// Limit of the bytes of read buffers; less than configured while memory is short.
     MemoryLimit = "memory_limit", Gauge, "bytes" => r#"memory_limit_bytes{consumer="read-buffers"}"#;
-    /// Bytes of names and attributes held now.
+    /// Bytes of cached names and attributes.
     TreeBytes = "tree_bytes", Gauge, "bytes" => r#"memory_bytes{consumer="names"}"#;
-    /// Bytes of names and attributes that may be held.
+    /// Limit of the bytes of cached names and attributes.
     TreeBytesLimit = "tree_bytes_limit", Gauge, "bytes" => r#"memory_limit_bytes{consumer="names"}"#;
     /// Bytes of read buffers that are pinned.
     PinnedBytes = "pinned_bytes", Gauge, "bytes" => "pinned_bytes";
-    /// Memory of the process that lies in RAM now.
+    /// Resident memory of the process.
     ResidentBytes = "resident_bytes", Gauge, "bytes" => "resident_bytes";
-    /// Times that memory became short.
+    /// Number of times that memory became short.
     MemoryShortages = "memory_shortages", Counter, "times" => "memory_shortages_total";
-    /// Whole objects whose CRC-64 was compared and matched.
+    /// Complete objects whose CRC-64 matched that of the store.
     Verified = "objects_verified", Counter, "objects" => r#"checksums_total{result="match"}"#;
-    /// Whole objects whose CRC-64 differed from the store's.
+    /// Complete objects whose CRC-64 differed from that of the store.
     VerifyFailures = "verify_failures", Counter, "objects" => r#"checksums_total{result="mismatch"}"#;
-    /// Ranges of objects that came otherwise when they were fetched again: some bytes were wrong on their way.
+    /// Ranges of objects that differed when they were fetched again, because bytes were corrupted on their way.
     WrongRanges = "wrong_ranges", Counter, "ranges" => "wrong_ranges_total";
-    /// Look-ups of a name, by the kernel.
+    /// Look-ups of names by the kernel.
     Lookups = "lookups", Counter, "lookups" => "lookups_total";
-    /// Look-ups answered at once from what is known.
+    /// Look-ups answered from the cache.
     LookupsKnown = "lookups_known", Counter, "lookups" => "lookups_known_total";
-    /// Pages of listings taken in.
+    /// Pages of listings received.
     ListPages = "list_pages", Counter, "pages" => "list_pages_total";
-    /// Keys and directories that those pages had.
+    /// Keys and common prefixes in those pages.
     ListedNames = "listed_names", Counter, "names" => "listed_names_total";
-    /// Entries held in the tree now.
+    /// Cached entries of directories.
     TreeEntries = "tree_entries", Gauge, "entries" => "tree_entries";
-    /// Directories with more names than there is memory for: they are read straight from the store.
+    /// Directories with more names than fit in metadata-memory: their names are not cached.
     LargeDirectories = "large_directories", Gauge, "directories" => "large_directories";
-    /// Keys left out of the tree because no safe name exists for them.
+    /// Keys that are not shown because they cannot be file names.
     OddKeys = "odd_keys", Counter, "keys" => "odd_keys_total";
-    /// Files that are open now.
+    /// Files that are open.
     OpenFiles = "open_files", Gauge, "files" => "open_files";
-    /// Files of which bytes are held now, open or not.
+    /// Files with bytes in memory, open or not.
     HeldFiles = "held_files", Gauge, "files" => "held_files";
-    /// Readers that go through a file now, each at its own place.
+    /// Streams: sequential readers of files, each at a position of its own.
     Streams = "streams", Gauge, "readers" => "streams";
-    /// Copies that wait for others.
+    /// Copies that are queued.
     CopiesQueued = "copies_queued", Gauge, "copies" => r#"copies{state="queued"}"#;
-    /// Copies that go on.
+    /// Copies that are running.
     CopiesRunning = "copies_running", Gauge, "copies" => r#"copies{state="running"}"#;
-    /// Copies done, of those remembered.
+    /// Copies that are done, of those that the daemon remembers.
     CopiesDone = "copies_done", Gauge, "copies" => r#"copies{state="done"}"#;
-    /// Copies that failed, of those remembered.
+    /// Copies that failed, of those that the daemon remembers.
     CopiesFailed = "copies_failed", Gauge, "copies" => r#"copies{state="failed"}"#;
-    /// Copies cancelled, of those remembered.
+    /// Copies that were cancelled, of those that the daemon remembers.
     CopiesCancelled = "copies_cancelled", Gauge, "copies" => r#"copies{state="cancelled"}"#;
-    /// Bytes that the copies remembered have copied so far.
+    /// Bytes copied so far by the copies that the daemon remembers.
     CopiedBytes = "copied_bytes", Gauge, "bytes" => "copied_bytes";
-    /// When the credentials in use were had, in seconds since 1970.
+    /// When the credentials in use were obtained, in seconds since 1970.
     CredentialsObtained = "credentials_obtained", Moment, "seconds" => "credentials_obtained_timestamp_seconds";
-    /// When the credentials in use end, in seconds since 1970, if they do.
+    /// When the credentials in use expire, in seconds since 1970; 0 if they do not.
     CredentialsExpire = "credentials_expire", Moment, "seconds" => "credentials_expire_timestamp_seconds";
-    /// Requests that were not sent because no valid credentials could be had.
+    /// Requests that were not sent because no valid credentials could be obtained.
     CredentialFailures = "credential_failures", Counter, "requests" => "credential_failures_total";
-    /// When the bucket last answered a request as it should, in seconds since 1970.
+    /// When the bucket last answered a request properly, in seconds since 1970.
     Answered = "answered", Moment, "seconds" => "last_answer_timestamp_seconds";
-    /// For how long the store has been silent, failing or throttling, or no read that waits has gone on; 0 while all is
-    /// well.
+    /// How long the store has been silent, failing or throttling, or waiting reads have made no progress; 0 while there
+    /// is no trouble.
     TroubleSeconds = "trouble_seconds", Gauge, "seconds" => "trouble_seconds";
-    /// Times that a daemon was started again and went on with this mount.
+    /// Number of times that a restarted daemon continued this mount.
     Restarts = "restarts", Counter, "times" => "restarts_total";
-    /// When this daemon began to serve, in seconds since 1970.
+    /// When this daemon started to serve, in seconds since 1970.
     Began = "began", Moment, "seconds" => "start_time_seconds";
 }
 

@@ -9,17 +9,18 @@ pub const PREFIX: &str = "ossmount_";
 
 /// What the families with more than one series mean; the others have the meaning of their row.
 const MEANINGS: &[(&str, &str)] = &[
-    ("requests_total", "Requests sent to the store, each try counted, by what they ask for."),
-    ("retries_total", "Tries after the first, by what went wrong before."),
-    ("memory_bytes", "Memory held now, by what it is for."),
-    ("memory_limit_bytes", "Memory that may be held, by what it is for."),
-    ("checksums_total", "Whole objects whose CRC-64 was compared with the store's, by the result."),
-    ("copies", "Copies within the service that are remembered, by state."),
-    ("read_duration_seconds", "How long reads that succeeded took, by where their bytes were."),
-    ("read_size_bytes", "Bytes of reads that succeeded, by where their bytes were."),
+    ("requests_total", "Requests sent to the store, retries included, by operation."),
+    ("retries_total", "Retries, by the cause of the failure before."),
+    ("memory_bytes", "Memory in use, by consumer."),
+    ("memory_limit_bytes", "Limit of memory, by consumer."),
+    ("checksums_total", "Complete objects whose CRC-64 was compared with that of the store, by result."),
+    ("copies", "Server-side copies that the daemon remembers, by state."),
+    ("read_duration_seconds", "Time that successful reads took, by where their bytes were."),
+    ("read_size_bytes", "Bytes of successful reads, by where they were."),
     (
         "request_duration_seconds",
-        "How long tries took until the answer began, of listings until it was in, by what they ask for.",
+        "Time from sending a request to the beginning of its answer, or to the end of a page of a listing, by \
+         operation.",
     ),
 ];
 
@@ -92,7 +93,7 @@ pub fn prometheus(metrics: &Metrics, about: &[(&str, &str)]) -> String {
             buckets(&mut text, family.name, split(row.series).1, row.scale, &histogram.counts(), histogram.sum());
         }
     }
-    head(&mut text, "info", Shape::Gauge, "What is served, and by which version; always 1.");
+    head(&mut text, "info", Shape::Gauge, "The mounted bucket or prefix and the version of the program; always 1.");
     let labels: Vec<String> = about.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
     sample(&mut text, "info", "", Some(labels.join(",").as_str()), None, 1_u64);
     text

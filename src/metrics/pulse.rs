@@ -81,13 +81,13 @@ impl fmt::Display for Condition {
         match trouble {
             Trouble::Silent => write!(f, "the store has not answered for {lasts} s")?,
             Trouble::Failing => write!(f, "all requests to the store have failed for {lasts} s")?,
-            Trouble::Throttled => write!(f, "the store has let no request through for {lasts} s: it throttles")?,
-            Trouble::Stuck => write!(f, "the store answers, but no read that waits has gone on for {lasts} s")?,
+            Trouble::Throttled => write!(f, "the store has throttled all requests for {lasts} s")?,
+            Trouble::Stuck => write!(f, "the store answers, but no waiting read has made progress for {lasts} s")?,
         }
         match (self.waiting, self.stuck.as_secs()) {
             (0, _) => Ok(()),
-            (1, stuck) => write!(f, "; a read waits, for {stuck} s"),
-            (waiting, stuck) => write!(f, "; {waiting} reads wait, and none has gone on for {stuck} s"),
+            (1, stuck) => write!(f, "; one read has been waiting for {stuck} s"),
+            (waiting, stuck) => write!(f, "; {waiting} reads are waiting, and none has made progress for {stuck} s"),
         }
     }
 }
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_told_by_kind_until_an_answer_comes_or_nobody_asks() {
+    fn failures_are_told_by_kind_until_an_answer_comes_or_no_request_is_sent() {
         for (miss, expected) in [(Miss::Failure, Trouble::Failing), (Miss::Throttling, Trouble::Throttled)] {
             let pulse = Pulse::default();
             pulse.sent(at(100));
@@ -234,7 +234,7 @@ mod tests {
             pulse.sent(at(115));
             pulse.missed(at(116), miss);
             assert_eq!(trouble(&pulse, 174), Some((expected, 73)));
-            assert_eq!(trouble(&pulse, 175), None, "nobody has asked for a minute");
+            assert_eq!(trouble(&pulse, 175), None, "no request was sent for a minute");
             pulse.sent(at(180));
             assert_eq!(trouble(&pulse, 180), Some((expected, 79)));
             pulse.answered(at(181));
@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(look(200, 2, 5), (None, 0), "none waited before");
         assert_eq!(look(209, 2, 5), (None, 9));
         assert_eq!(look(210, 2, 5), (Some(Trouble::Stuck), 10));
-        assert_eq!(look(211, 2, 6), (None, 0), "one has gone on");
+        assert_eq!(look(211, 2, 6), (None, 0), "one has made progress");
         assert_eq!(look(300, 0, 6), (None, 0), "none waits");
     }
 
@@ -279,7 +279,7 @@ mod tests {
         pulse.sent(at(100));
         pulse.look(at(105), 3, 0);
         let condition = pulse.look(at(145), 3, 0);
-        let told = "the store has not answered for 45 s; 3 reads wait, and none has gone on for 40 s";
+        let told = "the store has not answered for 45 s; 3 reads are waiting, and none has made progress for 40 s";
         assert_eq!(condition.to_string(), told);
         assert_eq!(Condition::default().to_string(), "the store answers");
     }

@@ -31,7 +31,8 @@ impl Reader {
         if !(self.tuning.backing_file_least_bytes..=self.budget.limit_bytes() / 2).contains(&size) {
             return None;
         }
-        let made = || memory.file(size).inspect_err(|error| tracing::debug!(%error, "no file in memory")).ok();
+        let made =
+            || memory.file(size).inspect_err(|error| tracing::debug!(%error, "a backing file cannot be created")).ok();
         inode.backing_file.get_or_init(made).as_ref()
     }
 

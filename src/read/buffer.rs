@@ -15,7 +15,7 @@ use super::pool::{Block, capacity_for};
 use crate::cache::{MemoryFile, Stretch};
 use crate::store::{Body, Result};
 
-/// Bytes that have arrived. Shared by everybody who reads them; its memory goes back when the last one lets go.
+/// Bytes that have arrived. Shared by all reads of them; its memory goes back when the last one lets go.
 pub(super) struct Buffer {
     start: NonNull<u8>,
     capacity: usize,

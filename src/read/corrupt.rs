@@ -46,7 +46,7 @@ struct Finding {
 }
 
 impl Reader {
-    /// Sets who is told of wrong bytes; the first one stays.
+    /// Sets the listener for wrong bytes; the first one stays.
     pub fn tell_of_wrong_bytes(&self, whom: Arc<dyn WrongBytes>) {
         let _ = self.wrong_bytes.set(whom);
     }
@@ -75,12 +75,12 @@ impl Reader {
             key,
             size,
             range = evidence.contradiction.map(tracing::field::debug),
-            "the object's bytes differ from the checksum that the store keeps: what is held of it is dropped, and the \
-             next open fetches it again"
+            "the object's bytes do not match the checksum in the store: they are dropped from memory, and the next \
+             open fetches them again"
         );
         if let Some(range) = evidence.contradiction {
             self.metrics.add(Metric::WrongRanges, 1);
-            tracing::warn!(key, ?range, "these bytes came twice, and not the same both times");
+            tracing::warn!(key, ?range, "a range that was received twice had different bytes each time");
         } else if condemned.is_broken {
             self.search(inode, evidence);
         }
@@ -98,7 +98,12 @@ impl Reader {
     fn search(self: &Arc<Self>, inode: &Arc<Inode>, evidence: Evidence) {
         let (key, size) = (inode.object.key.as_str(), inode.object.size);
         if evidence.pass.is_empty() || size > MOST_SEARCHED_BYTES || !self.may_search_now() {
-            return tracing::info!(key, size, "which bytes were wrong is not looked for");
+            return tracing::info!(
+                key,
+                size,
+                "the wrong bytes are not searched for: there are no checksums of ranges, the object is too large, or \
+                 another search was too recent"
+            );
         }
         let (reader, inode) = (self.clone(), inode.clone());
         let span = tracing::debug_span!("search", ino = inode.object.ino.0, key = inode.object.key.as_str());
@@ -155,16 +160,19 @@ impl Reader {
     fn report_finding(&self, inode: &Inode, found: std::result::Result<Finding, Error>) {
         let key = inode.object.key.as_str();
         match found {
-            Err(error) => tracing::warn!(key, %error, "which bytes were wrong could not be found out"),
+            Err(error) => tracing::warn!(key, %error, "the wrong bytes could not be determined"),
             Ok(Finding { ranges, is_right_now: false }) if ranges.is_empty() => tracing::error!(
                 key,
-                "the object came the same again: it is stored otherwise than the checksum says that the store keeps of it"
+                "the object was received with the same bytes again: the checksum in the store does not belong to the \
+                 stored bytes"
             ),
             Ok(Finding { ranges, is_right_now }) => {
                 self.metrics.add(Metric::WrongRanges, ranges.len() as u64);
                 let (named, more) = (&ranges[..ranges.len().min(MOST_NAMED)], ranges.len().saturating_sub(MOST_NAMED));
-                let now = if is_right_now { "all of it is right" } else { "it is wrong again" };
-                tracing::error!(key, ranges = ?named, more, "these bytes came otherwise when they were fetched again: {now}");
+                let now =
+                    if is_right_now { "it matches its checksum now" } else { "it still does not match its checksum" };
+                tracing::error!(key, ranges = ?named, more, "ranges of the object were different when it was fetched \
+                                                             again: {now}");
             }
         }
     }

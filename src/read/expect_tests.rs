@@ -191,7 +191,7 @@ async fn nothing_is_fetched_ahead_of_an_archived_object_before_a_read_has_brough
 }
 
 #[tokio::test(start_paused = true)]
-async fn bytes_that_nobody_read_are_counted_when_they_go() {
+async fn bytes_that_no_program_read_are_counted_when_they_go() {
     let bed = Bed::new(Options::default());
     let objects = objects(&bed, 3, 2 * MIB);
     expect(&bed, &objects);

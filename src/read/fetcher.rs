@@ -64,7 +64,7 @@ impl Drop for FetchTask {
     fn drop(&mut self) {
         if std::thread::panicking() {
             // Not dropped, or the reads that wait would start the same GET, and the same panic, for ever.
-            self.part.fail(self.inode.error(ErrorKind::Protocol, "the fetching of a part panicked"));
+            self.part.fail(self.inode.error(ErrorKind::Protocol, "the fetch of a part panicked"));
         } else if self.part.is_running() {
             self.part.drop_out();
         }
@@ -138,8 +138,7 @@ impl FetchTask {
                 answer => return answer,
             }
         }
-        let message =
-            "the object has not changed, and the store refuses it by its tag, its size or its time again and again";
+        let message = "the object has not changed, but the store keeps refusing its entity tag, size or time";
         Err(self.inode.error(ErrorKind::Protocol, message))
     }
 
@@ -152,7 +151,7 @@ impl FetchTask {
         flight.answered(self.reader.clock.elapsed());
         self.reader.accept(&self.inode, &response.meta).await?;
         if response.range != want {
-            return Err(self.inode.error(ErrorKind::Protocol, "the answer holds other bytes than those asked for"));
+            return Err(self.inode.error(ErrorKind::Protocol, "the answer has other bytes than those requested"));
         }
         if filling.tail.is_none() {
             // The memory is touched only now, when bytes are about to come.

@@ -117,7 +117,7 @@ impl Reader {
         let Some(replay) = self.replay.get() else { return };
         if matches!(kind, AccessDenied | Archived | Changed | NotFound) && replay.lock().lost(object) {
             self.metrics.add(Metric::ReplaySkipped, 1);
-            tracing::debug!(key = object.key.as_str(), ?kind, "the recorded load goes on without an object");
+            tracing::debug!(key = object.key.as_str(), ?kind, "the recorded load continues without an object");
         }
     }
 
@@ -162,6 +162,6 @@ impl Reader {
 
 fn tell_end(replay: &mut Replay) {
     if replay.ends() {
-        tracing::info!("what is read differs from the recorded load: it is followed no more");
+        tracing::info!("reads differ from the recorded load: its replay ends");
     }
 }

@@ -1,4 +1,5 @@
-//! One GET's bytes, from the moment they are asked for: who waits for them, how far they have come, who had them.
+//! One GET's bytes, from the moment they are asked for: which reads wait for them, how far they have come, which reads
+//! had them.
 //!
 //! Bytes are handed out as soon as they are in, not when the part is whole. A part ends in one of three ways:
 //! complete, failed (the reads that wait get the error), or dropped (they ask again).

@@ -222,5 +222,8 @@ fn memory_for(passthrough: Passthrough) -> Option<Memory> {
         return None;
     }
     let made = Memory::new();
-    made.inspect_err(|error| tracing::debug!(%error, "no files in memory: the page cache serves second reads")).ok()
+    made.inspect_err(
+        |error| tracing::debug!(%error, "backing files are not available: the page cache serves repeated reads"),
+    )
+    .ok()
 }

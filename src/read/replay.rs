@@ -530,7 +530,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(40) })]
 
         #[test]
-        fn whatever_is_read_little_is_fetched_for_nobody(
+        fn whatever_is_read_little_is_fetched_in_vain(
             seed in any::<u64>(),
             memory in prop_oneof![Just(64 * MIB), Just(MEMORY)],
             most_reads in 1u64..400,

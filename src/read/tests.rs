@@ -249,7 +249,7 @@ async fn closing_calls_off_what_is_on_its_way_and_keeps_what_has_come() {
     let again = bed.reader.open(object);
     let slices = futures::future::try_join_all((0..3).map(|i| again.read(i * MIB, MIB as usize))).await.unwrap();
     assert_eq!(slices[2][..], bytes[2 * MIB as usize..3 * MIB as usize]);
-    assert_eq!(bed.gets(), [], "what nobody read went first");
+    assert_eq!(bed.gets(), [], "what no program read went first");
     drop((again, slices));
     tokio::time::sleep(Duration::from_millis(1)).await;
     bed.reader.make_room(u64::MAX / 2, Priority::Demand);
@@ -429,7 +429,7 @@ async fn an_object_of_another_size_is_another_version() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_guess_that_fails_is_nobodys_error() {
+async fn a_guess_that_fails_is_no_error() {
     let bed = Bed::new(Options::default());
     let bytes = content(20 * MIB, 20);
     let file = bed.reader.open(bed.object("a", &bytes));
@@ -441,7 +441,7 @@ async fn a_guess_that_fails_is_nobodys_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_guess_that_breaks_while_somebody_waits_goes_on_where_it_broke() {
+async fn a_guess_that_breaks_while_a_read_waits_goes_on_where_it_broke() {
     let bed = Bed::new(Options::default());
     let bytes = content(20 * MIB, 21);
     let file = bed.reader.open(bed.object("a", &bytes));
@@ -468,7 +468,7 @@ async fn an_error_reaches_everybody_who_waits_and_is_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_garbled_small_file_is_fetched_again_before_anybody_sees_it() {
+async fn a_garbled_small_file_is_fetched_again_before_a_program_sees_it() {
     let bed = Bed::new(Options::default());
     let bytes = content(300_000, 23);
     let file = bed.reader.open(bed.object("a", &bytes));

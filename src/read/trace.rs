@@ -103,11 +103,11 @@ impl Trace {
         for (number, text) in lines.by_ref() {
             last = number;
             let fault = |what: String| TraceError { line: number, what };
-            match serde_json::from_str(text).map_err(|error| fault(format!("not a line of a trace: {error}")))? {
+            match serde_json::from_str(text).map_err(|error| fault(format!("not a line of a recording: {error}")))? {
                 Line::End { objects, pieces } if (objects, pieces) == trace.lengths() => {
                     return match lines.next() {
                         None => Ok(trace),
-                        Some((line, _)) => Err(TraceError { line, what: "something follows the end".to_owned() }),
+                        Some((line, _)) => Err(TraceError { line, what: "there is data after the end".to_owned() }),
                     };
                 }
                 Line::End { .. } => return Err(fault("lines are missing before the end".to_owned())),
@@ -150,12 +150,12 @@ impl Trace {
 }
 
 fn check_head(line: &str, bucket: &BucketName) -> Result<(), String> {
-    let head: Head<'_> = serde_json::from_str(line).map_err(|_| "not the trace of a load".to_owned())?;
+    let head: Head<'_> = serde_json::from_str(line).map_err(|_| "not a recording".to_owned())?;
     if head.ossmount_trace != VERSION {
-        return Err(format!("a trace of form {}, and this program reads form {VERSION}", head.ossmount_trace));
+        return Err(format!("a recording of format {}, and this program reads format {VERSION}", head.ossmount_trace));
     }
     if head.bucket != bucket.as_str() {
-        return Err(format!("the trace of a load from bucket {}", head.bucket));
+        return Err(format!("a recording of bucket {}", head.bucket));
     }
     Ok(())
 }
@@ -211,19 +211,19 @@ mod tests {
         let head = r#"{"ossmount_trace":1,"bucket":"b"}"#;
         let file = r#"{"key":"k","etag":"x","size":8,"ino":2}"#;
         for (lines, says) in [
-            (vec![], "line 1: not the trace"),
-            (vec!["\u{0}\u{0}"], "line 1: not the trace"),
-            (vec![r#"{"ossmount_trace":2,"bucket":"b"}"#], "line 1: a trace of form 2"),
-            (vec![r#"{"ossmount_trace":1,"bucket":"c"}"#], "line 1: the trace of a load from bucket c"),
+            (vec![], "line 1: not a recording"),
+            (vec!["\u{0}\u{0}"], "line 1: not a recording"),
+            (vec![r#"{"ossmount_trace":2,"bucket":"b"}"#], "line 1: a recording of format 2"),
+            (vec![r#"{"ossmount_trace":1,"bucket":"c"}"#], "line 1: a recording of bucket c"),
             (vec![head], "line 1: the end is missing"),
             (vec![head, file, "[0,0,8]"], "line 3: the end is missing"),
             (vec![head, file, "[1,0,8]"], "line 3: a piece of an object that was not named"),
             (vec![head, file, "[0,0,9]"], "line 3: bytes 0 to 9 of an object of 8"),
             (vec![head, file, "[0,7,3]"], "line 3: bytes 7 to 3"),
-            (vec![head, file, "[0,7"], "line 3: not a line of a trace"),
+            (vec![head, file, "[0,7"], "line 3: not a line of a recording"),
             (vec![head, r#"{"key":"k","etag":"","size":8,"ino":2}"#], "line 2: an object without"),
             (vec![head, file, r#"{"objects":1,"pieces":1}"#], "line 3: lines are missing"),
-            (vec![head, r#"{"objects":0,"pieces":0}"#, file], "line 3: something follows"),
+            (vec![head, r#"{"objects":0,"pieces":0}"#, file], "line 3: there is data after the end"),
         ] {
             let error = Trace::parse(&lines.join("\n"), &bucket()).unwrap_err().to_string();
             assert!(error.starts_with(says), "{error}");

@@ -72,7 +72,9 @@ impl Endpoint {
         let given = options.region.as_deref().map(|region| plain_region(region, options.dialect)).transpose()?;
         let Some(endpoint) = options.endpoint.as_deref() else {
             if options.addressing == Addressing::Cname {
-                return Err(invalid("addressing=cname needs the bound domain as endpoint"));
+                return Err(invalid(
+                    "addressing=cname requires endpoint; set it to the domain that is bound to the bucket",
+                ));
             }
             let region = given.ok_or_else(|| invalid("neither endpoint nor region is given; set one of them"))?;
             let host = (rules.host)(&region, reach).map_err(invalid)?;
@@ -82,7 +84,7 @@ impl Endpoint {
         };
         if reach != Reach::Public {
             return Err(invalid(
-                "an endpoint is given together with internal, accelerate or dual-stack; leave out either",
+                "an endpoint is given together with internal, accelerate or dual-stack; leave out one of them",
             ));
         }
         let (tls, authority) = parse(endpoint)?;
@@ -108,7 +110,7 @@ impl Endpoint {
             && ((self.tls && bucket.contains('.')) || bucket.contains(|c: char| c == '_' || c.is_ascii_uppercase()));
         let style = match options.addressing {
             Addressing::Virtual if bare => {
-                return Err(invalid(format!("{host} cannot carry a bucket name; set addressing to path")));
+                return Err(invalid(format!("a bucket name cannot be put in front of {host}; set addressing to path")));
             }
             Addressing::Virtual => Style::Virtual,
             Addressing::Path => Style::Path,
@@ -171,13 +173,14 @@ fn region(options: &Options, given: Option<String>, known: &Option<KnownHost>, a
     match (given, derived) {
         // OSS also accepts other regions in SigV4, so only its own dialect can contradict itself.
         (Some(given), Some(derived)) if given != derived && options.dialect == Dialect::Oss => Err(invalid(format!(
-            "the endpoint {authority} lies in region {derived} and region says {given}; leave out either"
+            "the endpoint {authority} is in region {derived}, but region is {given}; leave out one of them"
         ))),
         (Some(region), _) | (None, Some(region)) => Ok(region),
         // Servers that know no regions go by this one.
         (None, None) if options.dialect == Dialect::S3 => Ok("us-east-1".to_owned()),
         (None, None) if options.sign == Sign::V4 && !options.credentials.is_anonymous() => Err(invalid(format!(
-            "the endpoint {authority} does not tell its region, which V4 signatures need; set region, as in cn-hangzhou"
+            "the endpoint {authority} does not contain its region, which V4 signatures require; set region, as in \
+             cn-hangzhou"
         ))),
         (None, None) => Ok(String::new()),
     }
@@ -188,8 +191,8 @@ fn parse(endpoint: &str) -> Result<(bool, String)> {
     if endpoint.contains('@') {
         // Not shown: there may be a password in it.
         return Err(invalid(
-            "the endpoint has a user or password in it, which no service takes there; write [https://]host[:port], and see \
-             --help for where access keys come from",
+            "the endpoint contains a user or password, which no service accepts there; write [https://]host[:port], \
+             and see --help for where access keys come from",
         ));
     }
     let fail = |why: &str| invalid(format!("the endpoint {endpoint:?} {why}; write [https://]host[:port]"));
@@ -260,8 +263,8 @@ fn check_bucket(bucket: &str, dialect: Dialect, is_known: bool) -> Result<()> {
     match is_right || !is_known {
         true => Ok(()),
         false => Err(invalid(format!(
-            "{bucket:?} can be no bucket of this service: a name has {rule}, and begins and ends with a letter or digit; check \
-             the name"
+            "{bucket:?} is not a valid bucket name for this service: a name has {rule}, and begins and ends with a \
+             letter or digit; check the name"
         ))),
     }
 }
@@ -348,11 +351,11 @@ mod tests {
             ("", "", "set one of them"),
             ("data.example.com", "", "set region"),
             ("oss-accelerate.aliyuncs.com", "", "set region"),
-            ("oss-cn-hangzhou.aliyuncs.com", "cn-beijing", "leave out either"),
+            ("oss-cn-hangzhou.aliyuncs.com", "cn-beijing", "leave out one of them"),
             ("ftp://host", "cn-x", "other than http"),
             ("https://host/path", "cn-x", "has a path"),
-            ("https://user:hush@host", "cn-x", "has a user or password in it"),
-            ("hush@host", "cn-x", "has a user or password in it"),
+            ("https://user:hush@host", "cn-x", "contains a user or password"),
+            ("hush@host", "cn-x", "contains a user or password"),
             ("https://host?a=b", "cn-x", "has a query"),
             ("host/#x", "cn-x", "has a query"),
             ("https://ho st", "cn-x", "is not a host"),
@@ -370,13 +373,13 @@ mod tests {
         assert!(shown(&both).contains("exclude each other"));
         both.accelerate = false;
         both.endpoint = Some("oss-cn-x.aliyuncs.com".into());
-        assert!(shown(&both).contains("leave out either"));
+        assert!(shown(&both).contains("leave out one of them"));
         let mut bare = options(Dialect::Oss, "http://127.0.0.1", "cn-x");
         bare.addressing = Addressing::Virtual;
         assert!(shown(&bare).contains("set addressing to path"));
         let mut bound = options(Dialect::Oss, "", "cn-x");
         bound.addressing = Addressing::Cname;
-        assert!(shown(&bound).contains("needs the bound domain as endpoint"));
+        assert!(shown(&bound).contains("cname requires endpoint"));
         bare.bucket = BucketName::new("a/b");
         assert!(shown(&bare).contains("is not a bucket name"));
     }
@@ -411,7 +414,7 @@ mod tests {
         };
         let (long, longest) = ("b".repeat(64), "b".repeat(63));
         for bucket in ["b", "ab", "Abc", "a_b", "a.b", "abc-", &long] {
-            assert!(tell(Dialect::Oss, "", bucket).contains("can be no bucket"), "{bucket}");
+            assert!(tell(Dialect::Oss, "", bucket).contains("is not a valid bucket name"), "{bucket}");
             let compatible = tell(Dialect::Oss, "http://127.0.0.1:9000", bucket);
             assert!(compatible.contains("Path"), "{bucket}: {compatible}");
         }
@@ -419,7 +422,7 @@ mod tests {
             assert!(tell(Dialect::Oss, "", bucket).contains("Virtual"), "{bucket}");
         }
         for bucket in ["ab", "abc-", "-abc", "a..c", &"b".repeat(256)] {
-            assert!(tell(Dialect::S3, "", bucket).contains("can be no bucket"), "{bucket}");
+            assert!(tell(Dialect::S3, "", bucket).contains("is not a valid bucket name"), "{bucket}");
         }
         for bucket in ["abc", "Old_Name", "a.c", &long] {
             assert!(tell(Dialect::S3, "", bucket).contains("https://s3.cn-x"), "{bucket}");

@@ -353,7 +353,7 @@ fn clip(request: &GetRequest, meta: &ObjectMeta) -> Result<ByteRange> {
     let whole = ByteRange::new(0, meta.size);
     let range = request.range.unwrap_or(whole);
     if request.range.is_some() && range.start >= meta.size {
-        let message = format!("the object has {} bytes, {range:?} was asked for", meta.size);
+        let message = format!("the object has {} bytes, {range:?} was requested", meta.size);
         return Err(Error::new(ErrorKind::RangeNotSatisfiable, message).with_status(416));
     }
     Ok(range.intersect(whole))

@@ -161,7 +161,7 @@ impl Change {
 
 /// An implementation that confuses its answers.
 fn foreign(outcome: &Outcome) -> Error {
-    Error::new(ErrorKind::Protocol, format!("the store answered something else: {outcome:?}"))
+    Error::new(ErrorKind::Protocol, format!("the store returned another kind of answer: {outcome:?}"))
 }
 
 /// An object to put.

@@ -264,7 +264,7 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn nodes_keep_their_names_whoever_comes_and_goes(steps in prop::collection::vec((any::<bool>(), 1..6000usize), 0..12)) {
+        fn nodes_keep_their_names_while_others_come_and_go(steps in prop::collection::vec((any::<bool>(), 1..6000usize), 0..12)) {
             let mut arena = Arena::default();
             let mut alive: HashMap<NodeId, u64> = HashMap::new();
             let mut next = 0;

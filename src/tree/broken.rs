@@ -1,8 +1,8 @@
 //! What becomes of a reference to an entry that is not there, which would be a mistake of the tree's own.
 //!
 //! Nothing panics: a panic in the middle of a change would leave more of the tree wrong, and the next request would
-//! meet it again. The reference is told in the log, and leads to an empty directory that has gone. Who asks for what
-//! it concerns must not be told anything made of that: [`take`] says whether something was missing.
+//! meet it again. The reference is told in the log, and leads to an empty directory that has gone. An
+//! operation on such an entry must not answer from it: [`take`] says whether something was missing.
 
 use std::cell::Cell;
 
@@ -16,7 +16,7 @@ thread_local! {
 #[cold]
 pub(super) fn note(id: NodeId, what: &'static str) {
     MISSED.set(true);
-    tracing::error!(place = id.0, "the tree of names refers to {what} that is not there; please report this");
+    tracing::error!(place = id.0, "the tree of names refers to {what} that does not exist; please report this");
 }
 
 /// Whether this thread has come upon something missing since the last time; what it has found is not to be believed.
@@ -87,7 +87,7 @@ mod tests {
             assert!(tree.view(ino, NOW).is_none() && tree.object(ino).is_none() && tree.prefix(ino).is_none());
             take();
             entries(&mut tree, Ino::ROOT);
-            assert!(take() && !take(), "who reads the directory without {name}");
+            assert!(take() && !take(), "a listing of the directory without {name}");
             use_up(&mut tree, &bucket);
             take();
         }

@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_holds_stays() {
+    fn what_is_held_stays() {
         let (mut tree, bucket, directories) = listed(3, 2000);
         let held = entries(&mut tree, directories[0])[7].view.ino;
         tree.remember(held, 1);
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_waits_for_stays() {
+    fn what_is_waited_for_stays() {
         let (mut tree, _, directories) = listed(2, 100);
         let pins = [tree.pin(directories[0]).unwrap(), tree.pin(directories[0]).unwrap()];
         for pin in pins {

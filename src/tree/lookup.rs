@@ -92,8 +92,8 @@ impl Tree {
         self.lookup_again(parent, name, now, since, None)
     }
 
-    /// The same of a name that was said to be missing at `told`. Who looks for it again waits for it to appear: that
-    /// is believed for a shorter time than what a listing does not show of names that were not looked up.
+    /// The same of a name that was said to be missing at `told`. A program that looks for it again waits for it to
+    /// appear: that is believed for a shorter time than what a listing does not show of names that were not looked up.
     pub fn lookup_again(
         &mut self,
         parent: Ino,
@@ -223,7 +223,7 @@ impl Tree {
         let left = |at: Duration, ttl: Option<Duration>| Some(ttl?.saturating_sub(now.saturating_sub(at)));
         let Options { absent_for, missing_for, .. } = self.options;
         let (listed, probed) = (self.settled_at(id, component), self.probed_at(id, component));
-        // Who looks again gets another answer only from what was asked for since.
+        // A repeated look-up gets another answer only from a request that was sent since.
         let told = told.filter(|&told| listed.is_none_or(|at| at <= told));
         if let Some(at) = listed.filter(|&at| fresh(at, absent_for))
             && told.is_none_or(|told| fresh(told, missing_for))

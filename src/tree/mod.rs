@@ -2,7 +2,7 @@
 //! fixed moment.
 //!
 //! The [`Tree`] is what listings and single answers of the store have shown so far. It knows, for every directory,
-//! which names are there, which are not, and of which it cannot say; who asks the store about the latter is `fs`.
+//! which names are there, which are not, and of which it cannot say; `fs` asks the store about the latter.
 //!
 //! The difficulties, and what solves each:
 //!

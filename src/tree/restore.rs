@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_nobody_shows_again_goes_with_its_last_reference() {
+    fn an_object_that_no_listing_shows_again_goes_with_its_last_reference() {
         let (old, _, file) = before();
         let mut tree = tree();
         let object = old.object(file).unwrap();

@@ -145,7 +145,7 @@ pub(crate) fn own_cpu() -> Result<f64, Error> {
 }
 
 /// Touches free memory and gives it back. A virtual machine gets its memory from the host page by page, at up to two
-/// seconds per GB: whoever allocates first would pay for it, and the figures would tell more of the host than of us.
+/// seconds per GB: the first process to allocate would pay for it, and the figures would tell more of the host than of us.
 fn warm_memory() -> std::io::Result<()> {
     let mut memory = memmap2::MmapMut::map_anon(WARM_BYTES)?;
     // Where huge pages are switched off, small ones are touched just as well.

@@ -165,7 +165,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture
 def bucket_name(request) -> str:
-    """A name nobody else uses, made from the test's."""
+    """A name that no other test uses, made from that of the test."""
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:40].strip("-")
     return f"{words}-{next(_numbers)}"
 

@@ -34,14 +34,14 @@ FLAGS = ["--copy-part-size=1MiB", "--copy-threshold=2MiB", "--copy-parallel=3"]
 
 @pytest.fixture(scope="module")
 def server(binary, tmp_path_factory):
-    """An emulator of these tests' own, whose counters nobody else moves."""
+    """An emulator of these tests' own, whose counters no other test changes."""
     process, server = start_emulator(binary, tmp_path_factory.mktemp("copier"))
     yield server
     stop(process)
 
 
 def peak_kib(pid):
-    """The memory of a process at its highest so far. What `wait4` tells counts that of whoever started it as well."""
+    """The memory of a process at its highest so far. The figure of `wait4` includes the process that started it."""
     try:
         with open(f"/proc/{pid}/status", encoding="ascii") as status:
             lines = [line for line in status if line.startswith("VmHWM:")]
@@ -52,7 +52,7 @@ def peak_kib(pid):
 
 @dataclasses.dataclass
 class Side:
-    """One way to copy: who asks, and what the service was asked for."""
+    """One way to copy: the client, and the requests that the service received."""
 
     client: oss.Client
     server: object

@@ -1,4 +1,4 @@
-"""Programs nobody here wrote, reading a mounted bucket."""
+"""Programs of other projects, reading a mounted bucket."""
 
 import errno
 import fcntl

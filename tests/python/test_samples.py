@@ -135,4 +135,4 @@ def test_the_csi_drivers_request_is_mounted(emulator, bucket, start, tmp_path):
 
     refused = start([SAMPLES / "csi-entrypoint"], mountpoint=str(directory), **{**variables, "source": bucket, "accessKeySecret": "x"})
     assert refused.wait(30) == 1
-    assert "the access key's secret is wrong" in refused.stderr.read()
+    assert "the access key secret is wrong" in refused.stderr.read()

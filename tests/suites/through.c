@@ -13,7 +13,7 @@
  * What is named from a descriptor stays where the descriptor is, and a directory opened with O_NOFOLLOW stays too: so
  * programs remove their trees.
  *
- * A local file that is unlinked can be read on by who has it open, an object cannot. With $SUITE_UNLINKED set, what the
+ * A local file that is unlinked stays readable through open descriptors, an object cannot. With $SUITE_UNLINKED set, what the
  * program unlinks stays until its folder is removed, so that what it does after that can be judged.
  */
 #define _GNU_SOURCE

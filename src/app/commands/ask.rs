@@ -2,7 +2,7 @@
 //!
 //! A mount is found in the kernel's table, and the socket only where the process that listens there is the user's who
 //! mounted it. Root asks the mounts of other users on their sockets alone, and waits for a while only: an open of a
-//! mount can keep its caller until the one who serves it wishes otherwise.
+//! mount can keep its caller until its daemon wishes otherwise.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
@@ -111,8 +111,8 @@ fn connect(entry: &Entry, owner: u32) -> Option<UnixStream> {
 fn no_socket(mount: &Mount) -> Problem {
     let owner = mount.owner.unwrap_or_default();
     Problem::failure(format!(
-        "the mount on {} belongs to uid {owner}, and no daemon of that user takes requests for it on a socket; ask as that \
-         user",
+        "the mount on {} belongs to uid {owner}, and no daemon of that user accepts requests for it on a control \
+         socket; run the command as that user",
         mount.dir.display()
     ))
 }
@@ -136,7 +136,7 @@ fn through_foreign_socket(socket: &mut BufReader<UnixStream>, request: &str, lim
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         if answer.len() + len > MOST_ANSWER_BYTES {
-            return Err(io::Error::other("the answer has no end"));
+            return Err(io::Error::other("the answer ended early"));
         }
         answer.extend_from_slice(&read[..len]);
         socket.consume(len);

@@ -100,6 +100,6 @@ fn warn_of_variables() {
     let names = std::env::vars_os().map(|(name, _)| name).filter_map(|name: OsString| name.into_string().ok());
     for (name, hint) in unknown_variables(names) {
         // There is no other place to say so when stderr is gone.
-        let _ = writeln!(std::io::stderr(), "ossmount: {}: no option has this name{hint}", shown(&name));
+        let _ = writeln!(std::io::stderr(), "ossmount: {}: unknown option{hint}", shown(&name));
     }
 }

@@ -32,12 +32,12 @@ pub(in crate::app) fn command() -> Command {
 
 pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
     let (Some(dir), Some(request)) = (matches.get_one::<PathBuf>("dir"), matches.get_one::<String>("request")) else {
-        return Err(Problem::usage("which DIR and which request?"));
+        return Err(Problem::usage("DIR and REQUEST are required; see ossmount control --help"));
     };
     let text = read(request).map_err(|error| Problem::failure(format!("{request}: {error}")))?;
-    // On one line, and known to be JSON before anybody is asked.
+    // On one line, and known to be JSON before a daemon is asked.
     let request: Value =
-        serde_json::from_slice(&text).map_err(|error| Problem::failure(format!("the request is no JSON: {error}")))?;
+        serde_json::from_slice(&text).map_err(|error| Problem::failure(format!("the request is not JSON: {error}")))?;
     let answer = Line::to(dir)?.ask(&request)?;
     let mut out = Output::new();
     out.line(&answer.to_string())?;

@@ -52,7 +52,7 @@ pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
         }
         let place = DemoFolder::make(matches.get_one::<PathBuf>("dir"))?;
         let plan = plan(given.raw, given.words, &emulator, place.path())?;
-        let manager = Manager::nobody();
+        let manager = Manager::none();
         let live = tokio::select! {
             live = daemon::start(plan, level.clone(), &manager) => live?,
             () = signals.end() => return Ok(()),
@@ -117,7 +117,7 @@ struct DemoFolder {
 
 impl DemoFolder {
     fn make(named: Option<&PathBuf>) -> Result<DemoFolder> {
-        let fail = |what: &Path, error| Problem::failure(format!("{} cannot be made: {error}", what.display()));
+        let fail = |what: &Path, error| Problem::failure(format!("{} cannot be created: {error}", what.display()));
         match named {
             Some(path) if path.exists() => Ok(DemoFolder { path: path.clone(), made: false }),
             Some(path) => {

@@ -37,26 +37,30 @@ pub(in crate::app) fn command() -> Command {
             .action(ArgAction::Append),
         )
         .arg(
-            arg("public-read", "BUCKET,...", "Let unsigned requests read these buckets, or all")
+            arg("public-read", "BUCKET,...", "Allow unsigned requests to read these buckets, or all buckets")
                 .num_args(0..=1)
                 .require_equals(true)
                 .default_missing_value(""),
         )
         .arg(arg("ttfb", "TIME", "Delay of the first byte of each answer, as in 20ms"))
-        .arg(arg("page-time", "TIME", "The same for a page of a listing"))
+        .arg(arg("page-time", "TIME", "Delay of each page of a listing"))
         .arg(arg("conn-bandwidth", "SIZE", "Bytes per second of each connection, as in 100MB"))
         .arg(arg("total-bandwidth", "SIZE", "Bytes per second of all connections together"))
         .arg(
-            arg("fault", "KIND[:PROBABILITY]", "What goes wrong, as in 503:0.1 or stall=5s:0.01,operation=GetObject")
+            arg("fault", "KIND[:PROBABILITY]", "A fault to inject, as in 503:0.1 or stall=5s:0.01,operation=GetObject")
                 .action(ArgAction::Append),
         )
         .arg(
-            arg("account", "FILE", "One more caller: JSON with AccessKeyId, AccessKeySecret and perhaps SecurityToken")
-                .value_parser(PathBufValueParser::new())
-                .action(ArgAction::Append),
+            arg(
+                "account",
+                "FILE",
+                "A further access key: JSON with AccessKeyId, AccessKeySecret and optionally SecurityToken",
+            )
+            .value_parser(PathBufValueParser::new())
+            .action(ArgAction::Append),
         )
-        .arg(arg("seed", "N", "Seeds the dice of faults").default_value("0"))
-        .arg(arg("threads", "N", "Threads that serve").default_value("2"))
+        .arg(arg("seed", "N", "The seed of random faults").default_value("0"))
+        .arg(arg("threads", "N", "The number of server threads").default_value("2"))
 }
 
 pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {

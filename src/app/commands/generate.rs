@@ -68,10 +68,9 @@ fn file_page() -> String {
     page.control("SH", ["DESCRIPTION"]);
     page.text([roman(
         "One JSON object whose keys are the names of options. Read from /etc/ossmount/config.json and then \
-         ~/.config/ossmount/config.json, or from the file that --config names. Sizes take KiB, MiB and GiB, times ms, s, \
-         m and h; switches are true or false. What the environment (OSSMOUNT_<NAME>), -o and flags say goes before \
-         it. Keys that are not known, and keys that come twice, are errors. ossmount config shows what holds and where \
-         it comes from.",
+         ~/.config/ossmount/config.json, or from the file that --config names. Sizes take KiB, MiB and GiB, times ms, \
+         s, m and h; switches are true or false. The environment (OSSMOUNT_<NAME>), -o and flags take precedence. \
+         Unknown and repeated keys are errors. ossmount config shows the effective values and their sources.",
     )]);
     for group in Group::ALL {
         page.control("SH", [group.title().to_uppercase().as_str()]);

@@ -3,7 +3,7 @@
 //!
 //! An answer may take as long as its request does, so that no time alone tells a slow one from none. While none comes
 //! it is found out, every few seconds, whether the daemon answers at all. An ioctl is made by a process of its own:
-//! once the kernel has handed it to a daemon, nothing ends the one who waits but the answer, not even SIGKILL.
+//! once the kernel has handed it to a daemon, nothing ends the waiting process but the answer, not even SIGKILL.
 
 use std::ffi::{CStr, CString};
 use std::fs::{self, File};
@@ -17,13 +17,17 @@ use std::time::Duration;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, pipe2};
 
 use crate::fuse;
 
 /// How long nothing may come before it is found out whether the daemon answers, and how long that may take.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How often, and after which pauses, a process that was killed is looked for.
+const MOST_LOOKS: u32 = 50;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// The request that every daemon answers at once.
 const PROBE: &str = r#"{"op":"health"}"#;
@@ -123,9 +127,15 @@ impl AskingProcess {
 
 impl Drop for AskingProcess {
     fn drop(&mut self) {
-        // Over already, or held by the kernel until the daemon ends: it is not waited for.
         let _ = kill(self.child, Signal::SIGKILL);
-        let _ = waitpid(self.child, Some(WaitPidFlag::WNOHANG));
+        // It mostly ends at once, and then no longer keeps the mount busy. Where the kernel holds it until the daemon
+        // ends, it is not waited for.
+        for _ in 0..MOST_LOOKS {
+            match waitpid(self.child, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) => std::thread::sleep(BETWEEN_LOOKS),
+                _ => return,
+            }
+        }
     }
 }
 
@@ -172,13 +182,13 @@ pub(super) fn is_stopped(pid: Option<u32>) -> bool {
 
 /// What a process does, for people: that it was stopped, that it is gone, or that it hangs.
 pub(super) fn described(pid: Option<u32>) -> String {
-    let Some(pid) = pid else { return "its process is not known".to_owned() };
+    let Some(pid) = pid else { return "its process is unknown".to_owned() };
     let state = match state(Some(pid)) {
         Some('T' | 't') => "stopped",
         Some('Z' | 'X') => "ended",
         Some('D') => "waiting in the kernel",
         Some(_) => "hanging",
-        None => "not seen from here",
+        None => "not visible in this PID namespace",
     };
     format!("pid {pid}, {state}")
 }
@@ -186,7 +196,7 @@ pub(super) fn described(pid: Option<u32>) -> String {
 /// What to do about a daemon that does not answer.
 pub(super) fn cure(pid: Option<u32>) -> String {
     match pid {
-        Some(pid) if is_stopped(Some(pid)) => format!("let it go on (kill -CONT {pid})"),
+        Some(pid) if is_stopped(Some(pid)) => format!("resume it (kill -CONT {pid})"),
         Some(pid) => format!("see its log, or end it (kill -KILL {pid})"),
         None => "see its log, or unmount it".to_owned(),
     }
@@ -251,6 +261,8 @@ mod tests {
         assert_eq!(described(Some(child.id())), format!("pid {}, stopped", child.id()));
         kill(pid, Signal::SIGKILL).unwrap();
         child.wait().unwrap();
-        assert!(described(Some(child.id())).ends_with("not seen from here") && !is_stopped(Some(child.id())));
+        assert!(
+            described(Some(child.id())).ends_with("not visible in this PID namespace") && !is_stopped(Some(child.id()))
+        );
     }
 }

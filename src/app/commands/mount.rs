@@ -119,7 +119,7 @@ fn bucket_url(matches: &ArgMatches) -> Result<BucketUrl> {
 
 /// The parser has seen to it that the argument is there.
 fn required<T>(value: Option<&T>) -> Result<&T> {
-    value.ok_or_else(|| Problem::usage("URL and DIR are needed; see ossmount mount --help"))
+    value.ok_or_else(|| Problem::usage("URL and DIR are required; see ossmount mount --help"))
 }
 
 fn absolute(path: &Path) -> PathBuf {
@@ -175,7 +175,7 @@ fn in_background(plan: Plan, reload: impl FnOnce(Arc<Level>) -> Reload) -> Resul
     let (manager, line) = match plan.is_supervised() {
         // Where it fails, the line is dropped, and the caller hears that the daemon has ended.
         true => supervise::begin(&plan.dir, line, background::leave_session)?,
-        false => (Manager::nobody(), Some(line)),
+        false => (Manager::none(), Some(line)),
     };
     allow_descriptors();
     let outcome = daemonised(plan, reload, line, &manager);
@@ -230,7 +230,7 @@ fn daemonised(
             Ok((live, signals)) => {
                 background::leave_session();
                 if line.is_some_and(|line| line.ready().is_err()) {
-                    tracing::warn!("whoever asked for this mount is gone: unmounting");
+                    tracing::warn!("the process that requested this mount has ended: unmounting");
                     manager.keep_no_more();
                     live.end(signals).await;
                     return Err(());
@@ -275,7 +275,7 @@ fn allow_descriptors() {
     let raised =
         getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     if let Err(errno) = raised {
-        tracing::warn!("the limit of descriptors stays as it is: {errno}");
+        tracing::warn!("the limit of open files cannot be raised: {errno}");
     }
 }
 
@@ -285,6 +285,6 @@ fn leave_no_core() {
     let limited = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let hidden = prctl::set_dumpable(false);
     if let Err(errno) = limited.and(hidden) {
-        tracing::warn!("core files cannot be switched off: {errno}");
+        tracing::warn!("core dumps cannot be disabled: {errno}");
     }
 }

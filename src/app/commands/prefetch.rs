@@ -28,7 +28,7 @@ pub(in crate::app) fn command() -> Command {
             Arg::new("wait")
                 .long("wait")
                 .action(ArgAction::SetTrue)
-                .help("Wait until all of them are there, with the progress on a terminal"),
+                .help("Wait until all of them are in memory, and show the progress on a terminal"),
         )
 }
 
@@ -91,8 +91,7 @@ fn check(answer: &Value) -> Result<()> {
     }
     if skipped > 0 {
         let bytes = ByteSize(number(answer, "bytes-skipped"));
-        let sentence =
-            format!("{} of {bytes} did not fit into the memory: raise memory-limit", counted(skipped, "file"));
+        let sentence = format!("{} of {bytes} did not fit in memory: raise memory-limit", counted(skipped, "file"));
         return Err(Problem::failure(sentence));
     }
     Ok(())
@@ -101,7 +100,7 @@ fn check(answer: &Value) -> Result<()> {
 fn said(dir: &Path, answer: &Value) -> String {
     let job = number(answer, "job");
     match answer["state"].as_str() {
-        Some("running") => format!("prefetch {job} has begun on {}", dir.display()),
+        Some("running") => format!("prefetch {job} has started on {}", dir.display()),
         _ => format!(
             "{} of {} are in memory",
             counted(number(answer, "files-done"), "file"),

@@ -55,7 +55,9 @@ pub(in crate::app) fn command() -> Command {
 }
 
 pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
-    let Some(what) = matches.get_one::<PathBuf>("what") else { return Err(Problem::usage("which URL or path?")) };
+    let Some(what) = matches.get_one::<PathBuf>("what") else {
+        return Err(Problem::usage("a URL or path is required; see ossmount stat --help"));
+    };
     let facts = match what.to_str().filter(|text| BucketUrl::is_url(text)) {
         Some(url) => of_url(&url.parse()?, matches)?,
         None => of_path(what)?,
@@ -101,7 +103,7 @@ async fn look(connected: &Connected, below: Below, url: &BucketUrl) -> Result<Ma
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
             if below == Below::Nothing {
-                return Err(Problem::failure(format!("there is no object {url}")));
+                return Err(Problem::failure(format!("object {url} does not exist")));
             }
             facts.extend(facts! { "key": url.directory(), "type": "directory" });
             Ok(facts)
@@ -149,7 +151,7 @@ fn of_path(path: &Path) -> Result<Map<String, Value>> {
     }
     if facts.is_empty() {
         return Err(Problem::failure(format!(
-            "{} is no file of a live ossmount mount; name one, or a URL such as oss://bucket/key",
+            "{} is not a file in a live ossmount mount; name one, or a URL such as oss://bucket/key",
             path.display()
         )));
     }

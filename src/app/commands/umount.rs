@@ -50,7 +50,7 @@ pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
             hung::cure(Some(pid))
         ))),
         false => Err(Problem::failure(format!(
-            "{} is unmounted, but its daemon (pid {pid}) has not finished within {} s: something may still use it by \
+            "{} is unmounted, but its daemon (pid {pid}) has not finished within {} s: it may still be in use under \
              another path",
             dir.display(),
             PATIENCE.as_secs()

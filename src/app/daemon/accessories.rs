@@ -110,7 +110,7 @@ impl Accessories {
         let shared = Shared::new(wanted, about, beside, addresses);
         let missing = shared.complete().await;
         for problem in &missing {
-            tracing::warn!("{problem}; the mount is served without, and it is tried again");
+            tracing::warn!("{problem}; the mount works without it, and this is retried");
         }
         let task = (!missing.is_empty()).then(|| tokio::spawn(shared.clone().keep_trying()));
         Accessories { shared, task }
@@ -139,7 +139,7 @@ impl Shared {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSES.1);
             if self.complete().await.is_empty() {
-                tracing::info!("what was missing beside the mount is there now");
+                tracing::info!("what could not be created beside the mount at first exists now");
                 return;
             }
         }
@@ -178,7 +178,7 @@ impl Shared {
             ControlSocket::Automatic => match registry::socket_path().and_then(open) {
                 Ok(door) => door,
                 Err(error) => {
-                    tracing::warn!(%error, "there is no control socket");
+                    tracing::warn!(%error, "the control socket is not available");
                     return Ok(());
                 }
             },
@@ -201,7 +201,7 @@ impl Shared {
             Ok(registration) => had.registration = Some(registration),
             Err(error) => tracing::warn!(
                 %error,
-                "this mount cannot be entered among the live ones; umount will not wait for its end"
+                "this mount cannot be registered as a live mount; ossmount umount will not wait for its daemon to end"
             ),
         }
     }
@@ -219,7 +219,7 @@ impl Shared {
         let About { file_system, ended, readiness, .. } = &self.about;
         let served = Served { file_system: file_system.clone(), ended: ended.clone(), readiness: readiness.clone() };
         beside.serve(served);
-        tracing::info!(address = beside.address(), "figures and health are served");
+        tracing::info!(address = beside.address(), "metrics and health are served");
         let _ = self.addresses.metrics.set(beside.address().to_owned());
         self.had.lock().beside = Some(beside);
         Ok(())

@@ -50,7 +50,7 @@ impl Deaths {
     /// The deaths after one more of them.
     pub(super) fn after(before: Option<&Deaths>, how: How, lived: Duration) -> Deaths {
         let (count, short_lives) = before.map_or((0, 0), |before| (before.count, before.short_lives));
-        // Who hands over is replaced, however soon.
+        // A daemon that hands over is replaced, however soon.
         let is_failure = lived < LONG && how != How::Exited(0);
         Deaths {
             how,
@@ -78,16 +78,16 @@ impl fmt::Display for Deaths {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lived = self.lived.as_secs_f64();
         match self.how {
-            How::Exited(code) => write!(f, "the daemon before ended with status {code}")?,
-            How::Killed(signal) => write!(f, "the daemon before was killed by {signal}")?,
-            How::Unknown => f.write_str("the daemon before ended")?,
+            How::Exited(code) => write!(f, "the previous daemon exited with status {code}")?,
+            How::Killed(signal) => write!(f, "the previous daemon was killed by {signal}")?,
+            How::Unknown => f.write_str("the previous daemon ended")?,
         }
         write!(f, " after {lived:.1} s: ")?;
         match self.pause() {
-            Duration::ZERO => f.write_str("this one was started at once")?,
-            pause => write!(f, "this one was started after a pause of {:.1} s", pause.as_secs_f64())?,
+            Duration::ZERO => f.write_str("this daemon was started immediately")?,
+            pause => write!(f, "this daemon was started after a pause of {:.1} s", pause.as_secs_f64())?,
         }
-        write!(f, ", as number {} of this mount", u64::from(self.count) + 1)
+        write!(f, "; it is daemon number {} of this mount", u64::from(self.count) + 1)
     }
 }
 
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!((0..60).map(|_| die(How::Exited(1), second)).max(), Some(30_000));
         assert_eq!(die(killed, LONG), 0, "one that lived long is no failure to start");
         assert_eq!((0..4).map(|_| die(killed, LONG - second)).collect::<Vec<_>>(), [0, 0, 0, 100]);
-        assert_eq!(die(How::Exited(0), second), 0, "who hands over is replaced at once");
+        assert_eq!(die(How::Exited(0), second), 0, "a daemon that hands over is replaced at once");
         assert_eq!(deaths.unwrap().count, 72);
     }
 
@@ -119,10 +119,10 @@ mod tests {
         let first = Deaths::after(None, How::Killed(Signal::SIGSEGV), Duration::from_millis(2500));
         assert_eq!(
             first.to_string(),
-            "the daemon before was killed by SIGSEGV after 2.5 s: this one was started at once, as number 2 of this mount"
+            "the previous daemon was killed by SIGSEGV after 2.5 s: this daemon was started immediately; it is daemon number 2 of this mount"
         );
         assert!(!first.was_replaced() && Deaths::after(None, How::Exited(0), LONG).was_replaced());
         let later = Deaths { how: How::Exited(1), lived: LONG, count: 9, short_lives: 5 };
-        assert!(later.to_string().ends_with("after a pause of 0.2 s, as number 10 of this mount"), "{later}");
+        assert!(later.to_string().ends_with("after a pause of 0.2 s; it is daemon number 10 of this mount"), "{later}");
     }
 }

@@ -40,7 +40,7 @@ impl Life {
                 Life::First(ledger)
             }
             Err(error) => {
-                tracing::warn!(%error, "there is no ledger: the mount ends with this process");
+                tracing::warn!(%error, "the ledger cannot be created: the mount ends with this process");
                 Life::Only
             }
         }
@@ -82,7 +82,7 @@ pub(super) fn keep(mounted: &Mounted, file_system: &Fs, manager: &Manager) -> bo
     match manager.keep(device, ledger.as_fd()) {
         Ok(()) => true,
         Err(error) => {
-            tracing::warn!(%error, "nobody keeps the mount: it ends with this process");
+            tracing::warn!(%error, "the supervisor cannot keep the mount: it ends with this process");
             false
         }
     }
@@ -96,15 +96,15 @@ const WHAT: &str = "what";
 fn take_up(held: Held, what: &str, dir: &Path) -> Option<Resumable> {
     let Held { device, ledger } = held;
     let (reason, old_dir) = match Ledger::open(ledger) {
-        Err(error) => (format!("of its ledger: {error}"), None),
+        Err(error) => (format!("its ledger cannot be used: {error}"), None),
         Ok((ledger, past)) => match Kept::new(device, &past) {
             Some(kept) if !kept.is_there() => ("it was unmounted".to_owned(), None),
             Some(kept) if past.note(WHAT) == Some(what) => return Some(Resumable { kept, ledger, past }),
-            Some(kept) => ("it is a mount of something else, or elsewhere".to_owned(), kept.dir()),
-            None => ("its ledger does not say where it is".to_owned(), None),
+            Some(kept) => ("it is a mount of another source or on another directory".to_owned(), kept.dir()),
+            None => ("its ledger does not name its mount point".to_owned(), None),
         },
     };
-    tracing::warn!(reason, "the mount of the daemon before cannot be gone on with: it is made anew");
+    tracing::warn!(reason, "the mount of the previous daemon cannot be continued: it is replaced by a new mount");
     fuse::discard(old_dir.as_deref().unwrap_or(dir));
     None
 }

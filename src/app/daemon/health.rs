@@ -58,8 +58,10 @@ fn turn(condition: &Condition, began: &mut Option<Duration>, now: Duration) -> O
             let lasted = now.saturating_sub(at);
             let has_answered = condition.answered.is_some_and(|ago| ago <= lasted);
             Some(match has_answered {
-                true => format!("the store answers again, {} s after that was told", lasted.as_secs()),
-                false => "the store was not asked for a minute: whether it answers again is not known".to_owned(),
+                true => format!("the store answers again, {} s after the warning", lasted.as_secs()),
+                false => {
+                    "no request was sent to the store for a minute: whether it answers again is unknown".to_owned()
+                }
             })
         }
         _ => None,
@@ -81,10 +83,10 @@ mod tests {
         assert_eq!(at(&well, 1), None);
         assert_eq!(at(&silent, 11).unwrap(), "the store has not answered for 10 s");
         assert_eq!(at(&silent, 12), None);
-        assert_eq!(at(&answered, 31).unwrap(), "the store answers again, 20 s after that was told");
+        assert_eq!(at(&answered, 31).unwrap(), "the store answers again, 20 s after the warning");
         assert_eq!(at(&answered, 32), None);
         assert!(at(&silent, 40).is_some());
         let long_ago = Condition { answered: Some(second(61)), ..well };
-        assert!(at(&long_ago, 100).unwrap().contains("was not asked for a minute"));
+        assert!(at(&long_ago, 100).unwrap().contains("no request was sent to the store for a minute"));
     }
 }

@@ -40,7 +40,7 @@ pub(in crate::app) struct Manager {
 
 impl Manager {
     /// No service manager: nothing is told.
-    pub(in crate::app) fn nobody() -> Self {
+    pub(in crate::app) fn none() -> Self {
         Manager {
             socket: None,
             watchdog: None,
@@ -53,7 +53,7 @@ impl Manager {
 
     /// The one at the other end of a socket, which keeps descriptors, has kept these, and has seen daemons end.
     pub(super) fn at(socket: UnixDatagram, held: Option<Held>, deaths: Option<Deaths>) -> Self {
-        Manager { socket: Some(socket), keeps: true, held: Mutex::new(held), deaths, ..Self::nobody() }
+        Manager { socket: Some(socket), keeps: true, held: Mutex::new(held), deaths, ..Self::none() }
     }
 
     /// What became of the daemons before this one, where it is known.
@@ -64,18 +64,18 @@ impl Manager {
     /// The service manager that this process's environment names.
     pub(in crate::app) fn from_environment(variable: &dyn Fn(&str) -> Option<OsString>) -> Self {
         let Some(address) = variable("NOTIFY_SOCKET").filter(|address| !address.is_empty()) else {
-            return Self::nobody();
+            return Self::none();
         };
         let watchdog = watchdog_period(variable, std::process::id());
         match connect(&address) {
             Ok(socket) => {
                 let keeps = number(variable, "FDSTORE").is_some_and(|descriptors| descriptors >= 2);
                 let held = if keeps { Held::from_environment(variable, std::process::id()) } else { None };
-                Manager { socket: Some(socket), watchdog, keeps, held: Mutex::new(held), ..Self::nobody() }
+                Manager { socket: Some(socket), watchdog, keeps, held: Mutex::new(held), ..Self::none() }
             }
             Err(error) => {
-                tracing::warn!(?address, %error, "the service manager cannot be told anything");
-                Self::nobody()
+                tracing::warn!(?address, %error, "the notification socket of the service manager cannot be used");
+                Self::none()
             }
         }
     }
@@ -140,7 +140,7 @@ impl Manager {
 
     /// The mount is about to end.
     pub(super) fn stopping(&self) {
-        self.say("STOPPING=1\nSTATUS=Answering what is under way");
+        self.say("STOPPING=1\nSTATUS=Answering requests in flight");
     }
 
     /// How it goes, in a sentence.
@@ -158,7 +158,7 @@ impl Manager {
         if let Err(error) = socket.send(message.as_bytes())
             && !self.is_deaf.swap(true, Ordering::Relaxed)
         {
-            tracing::warn!(%error, "the service manager does not listen");
+            tracing::warn!(%error, "the service manager cannot be notified");
         }
     }
 }

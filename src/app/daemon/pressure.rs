@@ -1,7 +1,7 @@
 //! Watches the memory of the machine and of the cgroups that the daemon is in, and tells the reader what it sees.
 //!
 //! What follows from it is for `read` to say. Nothing here needs a right or a kernel feature: what cannot be read is
-//! not observed. Where the kernel can wake who is interested in stalls ([`Alarms`]) it is asked to, so that a daemon
+//! not observed. Where the kernel can report stalls ([`Alarms`]) it is asked to, so that a daemon
 //! that does nothing sleeps; where it cannot, and near a limit, time does.
 //!
 //! The watch has a thread of its own: it must go on where no other thread can be made, and the kernel adds up the
@@ -28,7 +28,7 @@ use crate::fs::Fs;
 use crate::read::{Alarm, Change, Headroom, Observation, Reader};
 
 /// Stalls of this length in a window of this length wake the watch, in microseconds: first what needs a right, then
-/// what anybody may ask for.
+/// what a caller may ask for.
 const TRIGGERS: [&str; 2] = ["some 50000 1000000", "some 150000 2000000"];
 /// When an alarm rings, what was stalled since the last look was so within this.
 const ALARM_WINDOW: Duration = Duration::from_secs(1);
@@ -46,7 +46,7 @@ const SLACK: u64 = 20;
 /// Those whose memory is watched.
 #[derive(Clone)]
 pub(super) struct Watched {
-    /// Who holds read buffers, and hears of it.
+    /// The owner of the read buffers, which is told of it.
     pub(super) reader: Arc<Reader>,
     /// The file system, which holds names and attributes.
     pub(super) names: Weak<Fs>,
@@ -71,7 +71,7 @@ impl Watch {
                 if catch_unwind(AssertUnwindSafe(|| watch(&closed, &watched))).is_ok() {
                     return;
                 }
-                tracing::error!("the watch over memory panicked, and begins again");
+                tracing::error!("the memory watcher panicked and is restarted");
                 if wait(&closed, &mut Alarms::default(), PAUSE) == Woken::ToEnd {
                     return;
                 }
@@ -82,7 +82,7 @@ impl Watch {
 
     /// Begins to look as soon as a thread can be made, for which this was the reason that none could.
     pub(super) fn later(runtime: &Handle, watched: Watched, error: io::Error) -> Watch {
-        tracing::warn!(%error, "memory is not watched yet: no thread can be made");
+        tracing::warn!(%error, "memory is not watched yet: the thread cannot be started; this is retried");
         let beginning = async move {
             loop {
                 tokio::time::sleep(NEXT_TRY).await;
@@ -200,10 +200,10 @@ fn trigger(file: &Path) -> Option<File> {
 fn tell(change: Change) {
     match change {
         Change::Short(bytes) => {
-            tracing::warn!("memory is short: read buffers are given up, down to {} MiB at first", bytes >> 20);
+            tracing::warn!("memory is short: read buffers are evicted, down to {} MiB at first", bytes >> 20);
         }
         Change::Plentiful(bytes) => {
-            tracing::info!("memory is plentiful again: read buffers may take {} MiB", bytes >> 20);
+            tracing::info!("memory is sufficient again: read buffers may use {} MiB", bytes >> 20);
         }
     }
 }

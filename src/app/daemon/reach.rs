@@ -94,24 +94,25 @@ pub(in crate::app) fn explain(error: &Error, bucket: &str, endpoint: &str) -> Pr
             format!("bucket {bucket:?} is not at {endpoint}: {}{said}: set region or endpoint to that", error.message())
         }
         ErrorKind::AccessDenied | ErrorKind::Credentials if code == "SignatureDoesNotMatch" => {
-            format!("{endpoint} refuses the signature{said}: the access key's secret is wrong; set it anew")
+            format!("{endpoint} refuses the signature{said}: the access key secret is wrong; correct it")
         }
         ErrorKind::AccessDenied | ErrorKind::Credentials if code.starts_with("InvalidAccessKeyId") => {
             format!(
-                "{endpoint} does not know the access key id{said}: check the credentials, and whose service this is"
+                "{endpoint} does not know the access key id{said}: check the credentials, and that they are for this \
+                 service"
             )
         }
         // The service has said nothing: its source, which the sentence names, has none.
         ErrorKind::Credentials if code.is_empty() => error.message().to_owned(),
         ErrorKind::Credentials => {
-            format!("the credentials are not accepted by {endpoint}: {}{said}: renew them", error.message())
+            format!("{endpoint} does not accept the credentials: {}{said}: renew them", error.message())
         }
         ErrorKind::AccessDenied => format!(
             "access to bucket {bucket:?} is denied at {endpoint}{said}: allow this key to list it (oss:ListObjects, or \
              s3:ListBucket) and to read its objects, or name a prefix that it may list"
         ),
         ErrorKind::ClockSkew => {
-            format!("this machine's clock and the one of {endpoint} differ too much{said}: set the clock")
+            format!("the clocks of this machine and of {endpoint} differ too much{said}: set the clock")
         }
         ErrorKind::Network | ErrorKind::Timeout => {
             let cause = error.root_cause().map(|cause| format!(": {cause}")).unwrap_or_default();
@@ -176,7 +177,7 @@ mod tests {
         options.credentials = Source::Process("sleep 600 # hush".to_owned());
         let clock = Clock::manual(Timestamp::from_unix(1_709_210_096));
         let problem = ask(options, "", &Arc::default(), &clock).await.unwrap_err();
-        let says = "the program of credentials-process (sleep) took over 60 s and was ended; run it by hand";
+        let says = "the program of credentials-process (sleep) did not end within 60 s and was killed; run it by hand";
         assert_eq!(problem.sentence, says);
     }
 }

@@ -22,7 +22,7 @@ const EVERY: Duration = Duration::from_secs(5);
 pub(super) fn load(path: &Path, record: Option<&Path>, bucket: &BucketName) -> Result<Option<Trace>> {
     let failed = |what: String| {
         let path = path.display();
-        Problem::failure(format!("replay: {path} cannot be followed: {what}; record it again, or mount without replay"))
+        Problem::failure(format!("replay: {path} cannot be used: {what}; record it again, or mount without replay"))
     };
     let text = match files::read_text(path, MOST_TRACE_BYTES) {
         Ok(text) => text,
@@ -53,7 +53,7 @@ impl Recording {
             if !goes_on {
                 return Err(Problem::failure(sentence));
             }
-            tracing::warn!("{sentence}; it is tried again");
+            tracing::warn!("{sentence}; this is retried");
         }
         reader.record();
         let writer = Arc::new(Writer { path, bucket, reader, unwritten: Mutex::default() });
@@ -138,7 +138,7 @@ mod tests {
             assert!(problem.sentence.contains(words) && problem.sentence.contains("record it again"), "{problem}");
         };
         says("No such file");
-        for (bytes, words) in [(&b"hello"[..], "line 1: not the trace"), (b"\xff\n", "UTF-8")] {
+        for (bytes, words) in [(&b"hello"[..], "line 1: not a recording"), (b"\xff\n", "UTF-8")] {
             fs::write(&path, bytes).unwrap();
             says(words);
         }

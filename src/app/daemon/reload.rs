@@ -35,7 +35,7 @@ impl Reload {
         self.level.reopen();
         match self.read() {
             Ok((raw, mounting)) => self.take_over(raw, mounting, mount),
-            Err(problem) => tracing::error!("the configuration is left as it was: {problem}"),
+            Err(problem) => tracing::error!("the configuration was not reloaded: {problem}"),
         }
     }
 
@@ -70,15 +70,15 @@ impl Reload {
             self.level.set(&mounting.run.log.level);
         }
         match names.is_empty() {
-            true => tracing::info!("the configuration was read again: nothing to take over"),
-            false => tracing::info!("the configuration was read again: took over {}", names.join(", ")),
+            true => tracing::info!("the configuration was reloaded: no change to apply"),
+            false => tracing::info!("the configuration was reloaded: applied {}", names.join(", ")),
         }
         let mut waits = waiting(&self.begun, &raw);
         if is_frozen {
             waits.push(place(Name::MetadataTtl, &raw));
         }
         if !waits.is_empty() {
-            tracing::warn!("only a new mount takes over {}", waits.join(", "));
+            tracing::warn!("a new mount is required to apply {}", waits.join(", "));
         }
         *last = raw;
     }

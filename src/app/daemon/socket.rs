@@ -61,7 +61,7 @@ async fn take_clients(listener: UnixListener, file_system: Arc<Fs>) {
                 Err(_) => send_away(client).await,
             },
             Err(error) => {
-                tracing::warn!(%error, "the control socket cannot take a client");
+                tracing::warn!(%error, "the control socket cannot accept a connection");
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -69,7 +69,7 @@ async fn take_clients(listener: UnixListener, file_system: Arc<Fs>) {
 }
 
 async fn send_away(mut client: UnixStream) {
-    let sentence = format!("{MOST_CLIENTS} clients are at the control socket already: come again");
+    let sentence = format!("the control socket already has {MOST_CLIENTS} clients: try again later");
     let answer = Answered::refused(&Refusal::new(Kind::Busy, sentence));
     // There is room for it in a new socket, so that sending never waits; a client that has left needs none.
     let _ = tokio::time::timeout(PAUSE, client.write_all(format!("{}\n", answer.json).as_bytes())).await;
@@ -77,7 +77,7 @@ async fn send_away(mut client: UnixStream) {
 
 async fn serve(client: UnixStream, file_system: Arc<Fs>, _place: OwnedSemaphorePermit) {
     if let Err(error) = answer_lines(client, file_system).await {
-        tracing::debug!(%error, "a client of the control socket has left");
+        tracing::debug!(%error, "a client of the control socket disconnected");
     }
 }
 
@@ -95,7 +95,9 @@ async fn answer_lines(client: UnixStream, file_system: Arc<Fs>) -> io::Result<()
         }
         let is_too_long = line.len() > MOST_REQUEST_BYTES + 1;
         let answered = match is_too_long {
-            true => Answered::refused(&Refusal::invalid(format!("a line has at most {MOST_REQUEST_BYTES} bytes"))),
+            true => Answered::refused(&Refusal::invalid(format!(
+                "a request has at most {MOST_REQUEST_BYTES} bytes in one line"
+            ))),
             false => file_system.clone().control(caller, line.trim_ascii_end().to_vec()).await,
         };
         write.write_all(format!("{}\n", answered.json).as_bytes()).await?;

@@ -177,7 +177,7 @@ pub(in crate::app) async fn start(plan: Plan, level: Arc<Level>, manager: &Manag
     };
     let accessories = Accessories::of(goes_on, wanted, about, beside, addresses).await?;
     let is_kept = goes_on || handover::keep(&mounted, &file_system, manager);
-    let how = if goes_on { "the mount goes on" } else { "mounted" };
+    let how = if goes_on { "the mount of the previous daemon continues" } else { "mounted" };
     tracing::info!(source, dir = %dir.display(), endpoint = connected.endpoint, "{how}");
     let (max_bandwidth, drain_timeout) = (connected.max_bandwidth, mounting.run.drain_timeout.into());
     let adjust = Adjust { reader: adjusted_reader, file_system, max_bandwidth, drain_timeout };
@@ -247,8 +247,9 @@ fn watch_memory(reader: &Arc<Reader>, file_system: &Arc<Fs>, clock: &Clock, goes
     match Watch::begin(watched.clone()) {
         Err(error) if goes_on => Ok(Watch::later(&Handle::current(), watched, error)),
         watch => watch.map_err(|error| {
-            let sentence =
-                format!("memory cannot be watched, no thread can be made: {error}; raise the limit of tasks");
+            let sentence = format!(
+                "memory cannot be watched, because no thread can be started: {error}; raise the limit of tasks"
+            );
             Problem::failure(sentence)
         }),
     }
@@ -258,7 +259,7 @@ fn watch_memory(reader: &Arc<Reader>, file_system: &Arc<Fs>, clock: &Clock, goes
 fn bearable<T>(goes_on: bool, outcome: Result<T>) -> Result<Option<T>> {
     match outcome {
         Err(problem) if goes_on => {
-            tracing::warn!("{problem}; the mount goes on without");
+            tracing::warn!("{problem}; the mount continues without it");
             Ok(None)
         }
         outcome => outcome.map(Some),
@@ -269,7 +270,7 @@ fn bearable<T>(goes_on: bool, outcome: Result<T>) -> Result<Option<T>> {
 fn look_at_bucket(options: store::Options, prefix: String, metrics: Arc<Metrics>, clock: Clock) {
     tokio::spawn(async move {
         if let Err(problem) = reach::reach(options, &prefix, &metrics, &clock).await {
-            tracing::warn!("{problem}; the mount is served, and what needs the bucket waits for it");
+            tracing::warn!("{problem}; the mount continues, and requests that need the bucket wait");
         }
     });
 }
@@ -385,7 +386,7 @@ impl Live {
                         if self.is_kept {
                             self.mounted.leave();
                         }
-                        return Err(Problem::failure(format!("the session with the kernel broke: {why}")));
+                        return Err(Problem::failure(format!("the FUSE session failed: {why}")));
                     }
                 },
                 wish = signals.next() => match wish {
@@ -396,16 +397,17 @@ impl Live {
                         manager.ready(&self.source);
                     }
                     Wish::HandOver if self.is_kept => {
-                        tracing::info!("the mount is left to the next daemon");
+                        tracing::info!("the mount is handed over to the next daemon");
                         self.mounted.hand_over();
                         return Ok(());
                     }
-                    Wish::HandOver => tracing::warn!("nobody keeps this mount for another daemon: it stays with this one"),
+                    Wish::HandOver => tracing::warn!("no supervisor keeps this mount, so that it cannot be handed \
+                                                      over: this daemon continues"),
                     Wish::NextLevel => level.step(),
                 }
             }
         }
-        tracing::info!("asked to end");
+        tracing::info!("the daemon was asked to end");
         manager.stopping();
         manager.keep_no_more();
         self.end(signals).await;
@@ -435,12 +437,13 @@ impl Live {
         let ended = async { tokio::join!(self.mounted.drain(drain_timeout), self.stop_copies()).0 };
         tokio::select! {
             drained = ended => match drained {
-                Drained::Clean => tracing::info!("unmounted; everything under way was answered"),
+                Drained::Clean => tracing::info!("unmounted; all requests in flight were answered"),
                 Drained::CutShort(count) => {
-                    tracing::warn!("unmounted; {count} requests were cut short after {drain_timeout:?}");
+                    tracing::warn!("unmounted; {count} requests in flight were aborted after {drain_timeout:?}");
                 }
             },
-            () = signals.end() => tracing::warn!("told twice to end: unmounted without waiting"),
+            () = signals.end() => tracing::warn!("the daemon was asked to end twice: unmounted without waiting for \
+                                                  requests in flight"),
         }
     }
 
@@ -450,7 +453,9 @@ impl Live {
         if let Some(copier) = &self.copier
             && tokio::time::timeout(drain_timeout, copier.stop()).await.is_err()
         {
-            tracing::warn!("copies were cut short after {drain_timeout:?}; parts of them may be left");
+            tracing::warn!(
+                "copies in flight were aborted after {drain_timeout:?}; their parts may remain in the bucket"
+            );
         }
     }
 

@@ -2,8 +2,8 @@
 //! it again when it dies.
 //!
 //! It hears the same messages as systemd would, through a socket of its own, and does nothing else, so that there is
-//! little that could go wrong in it. As long as something is kept, there is a daemon to be started again; who unmounts
-//! takes back what is kept, and with the daemon the supervisor ends.
+//! little that could go wrong in it. As long as something is kept, there is a daemon to be started again; an unmount
+//! takes back what is kept, and the supervisor ends with the daemon.
 
 use std::io::IoSliceMut;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};

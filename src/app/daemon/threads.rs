@@ -44,8 +44,8 @@ pub(in crate::app) fn runtime(session_threads: usize) -> Result<Runtime> {
         let needed = 1 + session_threads + OTHERS;
         let why = refusal.map_or_else(String::new, |error| format!(": {error}"));
         Problem::failure(format!(
-            "only {able} of the {needed} threads that a mount needs can be made{why}: raise the limit of tasks (pids.max of \
-             the container's cgroup, TasksMax of the unit, ulimit -u)"
+            "only {able} of the {needed} threads that a mount needs can be started{why}: raise the limit of tasks \
+             (pids.max of the container's cgroup, TasksMax of the unit, ulimit -u)"
         ))
     })?;
     let runtime = ended_by_panics(|| {
@@ -102,7 +102,7 @@ fn wait_until_alone() {
 fn ended_by_panics<T>(build: impl FnOnce() -> T) -> T {
     let before = panic::take_hook();
     panic::set_hook(Box::new(|panic| {
-        tracing::error!("the threads of the daemon cannot be made: {panic}");
+        tracing::error!("the threads of the daemon cannot be started: {panic}");
         process::exit(1);
     }));
     let built = build();

@@ -28,7 +28,7 @@ use directory::Directory;
 use generated::Generated;
 pub(super) use memory::{Deleted, Found, ListedVersion, Versioning};
 use memory::{Kept, KeptCursor};
-pub(super) use uploads::{Part, Upload, Uploads};
+pub(super) use uploads::{CompletedUpload, Part, Upload, Uploads};
 
 /// A bucket and everything in it.
 #[derive(Debug)]

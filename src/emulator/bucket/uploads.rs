@@ -1,6 +1,6 @@
 //! Multipart uploads under way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::base::Timestamp;
 use crate::emulator::content::{Content, splitmix};
@@ -24,10 +24,25 @@ pub(in crate::emulator) struct Upload {
     pub(in crate::emulator) parts: BTreeMap<u32, Part>,
 }
 
+/// What an upload has become.
+#[derive(Clone, Debug)]
+pub(in crate::emulator) struct CompletedUpload {
+    key: String,
+    id: String,
+    /// The entity tag of the object, as the answer has it.
+    pub(in crate::emulator) etag: String,
+    /// The version of the object, if the bucket keeps versions.
+    pub(in crate::emulator) version: Option<String>,
+}
+
+/// Completed uploads that are remembered.
+const MOST_COMPLETED: usize = 1000;
+
 /// The uploads of a bucket, by key and id.
 #[derive(Debug, Default)]
 pub(in crate::emulator) struct Uploads {
     all: BTreeMap<(String, String), Upload>,
+    completed: VecDeque<CompletedUpload>,
     serial: u64,
 }
 
@@ -57,6 +72,27 @@ impl Uploads {
 
     pub(in crate::emulator) fn remove(&mut self, key: &str, id: &str) -> Option<Upload> {
         self.all.remove(&(key.to_owned(), id.to_owned()))
+    }
+
+    /// Removes an upload that has become an object, and remembers the object.
+    pub(in crate::emulator) fn complete(
+        &mut self,
+        key: &str,
+        id: &str,
+        etag: &str,
+        version: Option<&str>,
+    ) -> CompletedUpload {
+        self.remove(key, id);
+        let (key, id, etag, version) = (key.to_owned(), id.to_owned(), etag.to_owned(), version.map(str::to_owned));
+        let made = CompletedUpload { key, id, etag, version };
+        self.completed.truncate(MOST_COMPLETED - 1);
+        self.completed.push_front(made.clone());
+        made
+    }
+
+    /// What a completed upload has become.
+    pub(in crate::emulator) fn completed(&self, key: &str, id: &str) -> Option<&CompletedUpload> {
+        self.completed.iter().find(|completed| completed.key == key && completed.id == id)
     }
 
     /// Every upload: key, id, upload, by key and then by id.

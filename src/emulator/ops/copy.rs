@@ -95,7 +95,7 @@ pub(super) fn copy_object(call: &Call<'_>) -> Result<Reply, Failure> {
         w.leaf("LastModified", iso_date(call.now));
     });
     let reply = Reply::xml(document)
-        .header_if(call.version_header(), version)
+        .header_if(call.version_header(), call.written_version(version))
         .header_if(&Source::version_header(call), source.found.version);
     Ok(match call.dialect() {
         Dialect::Oss => reply.header("x-oss-hash-crc64ecma", crc.to_string()),
@@ -148,6 +148,20 @@ fn target_attributes(call: &Call<'_>, source: &Object) -> Result<PutOptions, Fai
     })
 }
 
+fn outside_source(size: u64) -> Failure {
+    Failure::new(416, "InvalidRange", "The x-amz-copy-source-range value must lie inside the source.")
+        .element("ActualObjectSize", size.to_string())
+}
+
+/// Whether a range has the only form that S3 accepts for a part to copy.
+fn is_one_closed_range(range: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    range
+        .strip_prefix("bytes=")
+        .and_then(|range| range.split_once('-'))
+        .is_some_and(|(first, last)| is_number(first) && is_number(last))
+}
+
 /// Answers UploadPartCopy within the emulator.
 pub(super) fn upload_part_copy(call: &Call<'_>) -> Result<Reply, Failure> {
     let bucket = call.bucket()?;
@@ -159,12 +173,15 @@ pub(super) fn upload_part_copy(call: &Call<'_>) -> Result<Reply, Failure> {
     let object = &source.found.object;
     let size = object.size();
     let header = call.request.vendor("copy-source-range");
+    if let (Dialect::S3, Some(range)) = (call.dialect(), header.as_deref())
+        && !is_one_closed_range(range)
+    {
+        return Err(invalid_argument("The x-amz-copy-source-range value must be of the form bytes=first-last."));
+    }
     let chosen = choose(header.as_deref(), size, Reading::Lenient);
     let range = match (&chosen, call.dialect()) {
         (Chosen::Part(range), _) => range.clone(),
-        (_, Dialect::S3) if header.is_some() => {
-            return Err(invalid_argument("The x-amz-copy-source-range value must lie inside the source."));
-        }
+        (_, Dialect::S3) if header.is_some() => return Err(outside_source(size)),
         // OSS copies the whole source when it cannot read the range.
         _ => 0..size,
     };

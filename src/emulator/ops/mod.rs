@@ -259,6 +259,11 @@ impl Call<'_> {
         }
     }
 
+    /// The version to name in the answer to a write: S3 names none where versions are suspended, OSS names `null`.
+    fn written_version(&self, version: Option<String>) -> Option<String> {
+        version.filter(|version| self.dialect() == Dialect::Oss || version != "null")
+    }
+
     async fn receive(&self, bucket: &Bucket, body: &mut RequestBody) -> Result<Received, Failure> {
         let has_length = self.request.headers.contains_key("content-length");
         if !has_length && !self.request.headers.contains_key("transfer-encoding") {

@@ -5,7 +5,7 @@ use md5::{Digest, Md5};
 use super::list::{Encoding, OWNER, document, limited, page_size};
 use super::write::{attributes, check_condition, condition};
 use super::{Call, blocking, write_failure};
-use crate::emulator::bucket::{Part, Upload};
+use crate::emulator::bucket::{Bucket, CompletedUpload, Part, Upload};
 use crate::emulator::content::{Content, combine_crc64};
 use crate::emulator::failure::{Failure, invalid_argument, malformed_xml, no_such_upload};
 use crate::emulator::object::Object;
@@ -75,6 +75,12 @@ pub(super) async fn complete(call: &Call<'_>, body: &mut RequestBody) -> Result<
     let takes_all = call.dialect() == Dialect::Oss
         && call.request.header("x-oss-complete-all").is_some_and(|value| value.eq_ignore_ascii_case("yes"));
     let text = call.document(body).await?;
+    // S3 repeats its answer to a client that has lost it; OSS does not know the upload any more.
+    if call.dialect() == Dialect::S3
+        && let Some(before) = bucket.uploads.lock().completed(call.key(), &id).cloned()
+    {
+        return Ok(completed(call, &bucket, encoding, &before));
+    }
     let upload = bucket.uploads.lock().find(call.key(), &id).cloned().ok_or_else(|| no_such_upload(&id))?;
     let parts = match (takes_all, text.trim().is_empty()) {
         (true, true) => upload.parts.values().cloned().collect(),
@@ -91,20 +97,25 @@ pub(super) async fn complete(call: &Call<'_>, body: &mut RequestBody) -> Result<
     let condition = condition(call, &bucket)?;
     let version = blocking(|| bucket.write(call.key(), object, &condition));
     let version = version.map_err(|error| write_failure(error, call.dialect()))?;
-    bucket.uploads.lock().remove(call.key(), &id);
+    let made = bucket.uploads.lock().complete(call.key(), &id, &etag, version.as_deref());
+    let reply = completed(call, &bucket, encoding, &made);
+    Ok(match call.dialect() {
+        Dialect::Oss => reply.header("x-oss-hash-crc64ecma", crc.to_string()),
+        Dialect::S3 => reply,
+    })
+}
+
+/// The answer for an upload that has become an object.
+fn completed(call: &Call<'_>, bucket: &Bucket, encoding: Encoding, made: &CompletedUpload) -> Reply {
     let location = format!("http://{}/{}", call.request.host, encode_path(call.key()));
     let document = document(call, "CompleteMultipartUploadResult", |w| {
         encoding.write(w);
         w.leaf("Location", &location);
         w.leaf("Bucket", &bucket.name);
         w.leaf("Key", encoding.text(call.key()));
-        w.leaf("ETag", &etag);
+        w.leaf("ETag", &made.etag);
     });
-    let reply = Reply::xml(document).header_if(call.version_header(), version);
-    Ok(match call.dialect() {
-        Dialect::Oss => reply.header("x-oss-hash-crc64ecma", crc.to_string()),
-        Dialect::S3 => reply,
-    })
+    Reply::xml(document).header_if(call.version_header(), call.written_version(made.version.clone()))
 }
 
 fn chosen_parts(text: &str, upload: &Upload) -> Result<Vec<Part>, Failure> {

@@ -46,7 +46,7 @@ pub(super) async fn put_object(call: &Call<'_>, body: &mut RequestBody) -> Resul
     let object = Object::put(received.content, received.md5, Some(received.crc), call.now, attributes);
     let reply = Reply::ok().header("etag", object.quoted_etag(call.dialect()));
     let version = bucket.write(call.key(), object, &condition).map_err(|error| write_failure(error, call.dialect()))?;
-    let reply = reply.header_if(call.version_header(), version);
+    let reply = reply.header_if(call.version_header(), call.written_version(version));
     Ok(match call.dialect() {
         Dialect::Oss => reply
             .header("content-md5", STANDARD.encode(received.md5))

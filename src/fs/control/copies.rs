@@ -1,6 +1,6 @@
 //! Copies within the service: paths become keys, with the version that the mount shows; and what was written appears.
 //!
-//! An object that a copy has made is looked at before anybody hears that the copy is done: by then names that were
+//! An object that a copy has made is looked up before a client hears that the copy is done: by then names that were
 //! missing are there, also for the kernel. What a recursive copy has made is listed.
 
 use std::collections::BTreeMap;
@@ -30,7 +30,8 @@ pub(super) struct Copies(Mutex<BTreeMap<JobId, watch::Receiver<bool>>>);
 impl Control {
     fn copying(&self) -> Done<&Copying> {
         let copying = self.surroundings.get().and_then(|surroundings| surroundings.copying.as_ref());
-        let off = "copies are off on this mount, by copy=off or since it has allow-other: mount with copy=on for them";
+        let off = "copies are disabled on this mount, by copy=off or by default with allow-other: mount with copy=on \
+                   to enable them";
         copying.ok_or_else(|| Refusal::new(Kind::Off, off))
     }
 
@@ -66,7 +67,7 @@ impl Control {
         let status = copier.status(id).ok_or_else(|| missing(id))?;
         let shown = self.copies.0.lock().get(&id).cloned();
         if let Some(mut shown) = shown.filter(|_| status.state.is_ended()) {
-            // Who hears that it is done looks for what it made.
+            // A client that hears of the end looks for the new object.
             let _ = tokio::time::timeout(SHOWING, shown.wait_for(|shown| *shown)).await;
         }
         Ok(status)
@@ -110,7 +111,7 @@ impl Control {
     async fn copy_source(self: &Arc<Self>, copy: &Copy, on: Ino) -> Done<copy::Source> {
         let given = match copy.if_match.as_deref() {
             Some(text) => {
-                let wrong = || Refusal::invalid(format!("copy: if-match: {text:?} is no entity tag"));
+                let wrong = || Refusal::invalid(format!("copy: if-match: {text:?} is not an entity tag"));
                 Some(ETag::parse(text).ok_or_else(wrong)?)
             }
             None => None,
@@ -141,7 +142,7 @@ impl Control {
 
     async fn copy_destination(self: &Arc<Self>, copy: &Copy, on: Ino) -> Done<copy::Destination> {
         match Place::parse(&copy.destination)? {
-            Place::Url { version: Some(_), .. } => Err(Refusal::invalid("copy: a destination has no versionId")),
+            Place::Url { version: Some(_), .. } => Err(Refusal::invalid("copy: a destination cannot have a versionId")),
             Place::Url { bucket, key, version: None } => {
                 Ok(copy::Destination { bucket: BucketName::new(bucket), key: directory_key(key, copy.recursive) })
             }
@@ -187,7 +188,7 @@ impl Control {
             escape::Parsed::Plain(component)
             | escape::Parsed::File(component)
             | escape::Parsed::Directory(component) => Ok(component.to_string()),
-            _ => Err(Refusal::invalid(format!("copy: no key has the name {name:?}"))),
+            _ => Err(Refusal::invalid(format!("copy: {name:?} cannot be a name in a key"))),
         }
     }
 
@@ -217,8 +218,8 @@ impl Control {
 /// A copy that the options of the mount do not allow: `way` is from or to the place, `option` the one that would.
 fn out_of_reach(way: &str, place: &str, option: &str, bucket: &BucketName) -> Refusal {
     let sentence = format!(
-        "copy: this mount does not copy {way} {place}: mount with {option}={bucket}, or give ossmount cp two URLs and keys \
-         of your own"
+        "copy: this mount may not copy {way} {place}: mount with {option}={bucket}, or use ossmount cp with two URLs \
+         and your own access key"
     );
     Refusal::new(Kind::Forbidden, sentence)
 }
@@ -276,5 +277,5 @@ fn refused(error: &Error) -> Refusal {
 }
 
 fn missing(job: JobId) -> Refusal {
-    Refusal::new(Kind::Missing, format!("there is no copy {job}, or it ended long ago"))
+    Refusal::new(Kind::Missing, format!("copy {job} does not exist, or ended long ago"))
 }

@@ -1,4 +1,4 @@
-//! What is known: of one file or directory, of the whole mount, of who answers.
+//! What is known: of one file or directory, of the whole mount, of the daemon.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ impl Control {
     /// All that is known of a file or directory, by the names of the extended attributes.
     pub(super) async fn facts(self: &Arc<Self>, path: Option<String>, on: Ino) -> Done<Map<String, Value>> {
         let held = self.find(path.as_deref(), on).await?;
-        let what = path.as_deref().unwrap_or("what this was asked on");
+        let what = path.as_deref().unwrap_or("the file or directory of this request");
         let facts = self.names.all_attributes(held.ino()).await.map_err(|failure| failure.of(what))?;
         let text = |value: Vec<u8>| Value::String(String::from_utf8_lossy(&value).into_owned());
         let mut facts: Map<String, Value> = facts.into_iter().map(|(name, value)| (name, text(value))).collect();
@@ -106,9 +106,9 @@ impl Control {
                 _ => (self.options.metadata_bytes >> 20, "ies", "have"),
             };
             figures["finding"] = json!(format!(
-                "{large} director{s} {have} more names than metadata-memory ({limit} MiB) has room for: they are listed for each \
-                 program that reads them, and each name that is looked up costs a request or two; raise metadata-memory \
-                 where that is too slow (the log names them)"
+                "{large} director{s} {have} more names than fit in metadata-memory ({limit} MiB): the names are not \
+                 cached, so that each program that reads a directory causes a listing, and each look-up of a name \
+                 costs one or two requests; raise metadata-memory if that is too slow (the log names the directories)"
             ));
         }
         figures

@@ -31,15 +31,15 @@ impl Drop for Claim<'_> {
 impl Control {
     /// Fetches a file and keeps it in memory until it is dropped.
     pub(super) async fn pin(self: &Arc<Self>, path: Option<String>, on: Ino) -> Done<Pinned> {
-        let (held, object) = self.find_file(path.as_deref(), on).await?;
-        let (ino, size) = (held.ino(), object.size);
-        let what = path.as_deref().unwrap_or("the file that this was asked on");
+        let (_held, object) = self.find_file(path.as_deref(), on).await?;
+        let (ino, size) = (object.ino, object.size);
+        let what = path.as_deref().unwrap_or("the file of this request");
         let claim = {
             let mut pins = self.pins.lock();
             match pins.get(&ino) {
                 Some(Some(_)) => return Ok(self.pinned(size)),
                 Some(None) => {
-                    return Err(Refusal::new(Kind::Busy, format!("{what} is being fetched to be kept already")));
+                    return Err(Refusal::new(Kind::Busy, format!("{what} is already being pinned")));
                 }
                 None => pins.insert(ino, None),
             };
@@ -51,7 +51,7 @@ impl Control {
             return Err(Refusal::new(
                 Kind::NoRoom,
                 format!(
-                    "{what} has {size} bytes, and {} are kept already: {} may be, half of memory-limit",
+                    "{what} has {size} bytes, and {} are pinned already: at most {} can be, half of memory-limit",
                     ByteSize(pinned),
                     ByteSize(limit)
                 ),
@@ -73,7 +73,7 @@ impl Control {
     /// Lets go what is held of a file, or of all files below a directory, in the daemon's memory and in the kernel's.
     pub(super) async fn let_go(self: &Arc<Self>, path: Option<String>, on: Ino) -> Done<Dropped> {
         let held = self.find(path.as_deref(), on).await?;
-        let what = path.as_deref().unwrap_or("what this was asked on");
+        let what = path.as_deref().unwrap_or("the file or directory of this request");
         let failed = |failure: Failure| failure.of(what);
         let mut files = FilesBelow::below(&self.names, held.ino()).await.map_err(failed)?;
         let mut dropped = Dropped::default();
@@ -107,8 +107,10 @@ impl Control {
                         *place = Some(pin);
                     }
                 }
-                Ok(None) => tracing::warn!(key = key.as_str(), "a pinned file is not kept any more: there is no room"),
-                Err(error) => tracing::warn!(key = key.as_str(), %error, "a pinned file is not kept any more"),
+                Ok(None) => {
+                    tracing::warn!(key = key.as_str(), "a pinned file is no longer pinned: it does not fit in memory")
+                }
+                Err(error) => tracing::warn!(key = key.as_str(), %error, "a pinned file is no longer pinned"),
             }
             drop(claim);
         });

@@ -62,7 +62,7 @@ const MOST_VALUE_BYTES: usize = 64 << 10;
 /// What comes of a part of a request.
 type Done<T> = std::result::Result<T, Refusal>;
 
-/// Who asks, and on what.
+/// The sender of a request, and the file or directory of the ioctl or attribute.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Caller {
     /// The user and the way.
@@ -93,8 +93,9 @@ impl Answered {
         if self.json.len() <= most_bytes {
             return self;
         }
-        let instead = socket.map_or_else(String::new, |socket| format!(": ask on the socket {socket}"));
-        let sentence = format!("the answer has {} bytes, {most_bytes} fit here{instead}", self.json.len());
+        let instead = socket.map_or_else(String::new, |socket| format!(": use the control socket {socket}"));
+        let sentence =
+            format!("the answer has {} bytes, of which {most_bytes} fit in this reply{instead}", self.json.len());
         Answered::refused(&Refusal::new(Kind::TooLong, sentence))
     }
 }
@@ -203,7 +204,7 @@ impl Control {
     pub(super) async fn control(self: Arc<Self>, caller: Caller, request: Vec<u8>) -> Answered {
         let answer = self.served(caller, &request).await;
         answer.unwrap_or_else(|refusal| {
-            tracing::debug!(uid = caller.asker.uid, %refusal, "a control request was not done");
+            tracing::debug!(uid = caller.asker.uid, %refusal, "a control request was refused");
             Answered::refused(&refusal)
         })
     }
@@ -211,7 +212,7 @@ impl Control {
     /// Does what [`crate::fs::Fs::call`] says.
     pub(super) async fn call(self: Arc<Self>, caller: Caller, request: Vec<u8>) -> super::Result<()> {
         let answered = self.clone().control(caller, request).await.within(MOST_VALUE_BYTES, self.control_socket());
-        // Who may not ask does not overwrite what others wait for.
+        // A user who is refused does not overwrite answers that others wait for.
         if answered.error != Some(Errno::EPERM) {
             let mut results = self.results.lock();
             results.get_or_insert_with(|| LruCache::new(RESULTS)).put(caller.on, answered.json);
@@ -259,7 +260,7 @@ impl Control {
             Some(Shape::Directory) => Some(held.ino()),
             _ => self.names.parent(held.ino()),
         };
-        let directory = directory.ok_or_else(|| super::failure::Failure::ESTALE.of("what is to be listed"))?;
+        let directory = directory.ok_or_else(|| super::failure::Failure::ESTALE.of("the directory to be listed"))?;
         let depth = if what.recursive { Depth::Subtree } else { Depth::Directory };
         let listing = self.runtime.spawn(self.names.clone().refresh(directory, depth));
         match tokio::time::timeout(MOST_WAIT, listing).await {

@@ -7,7 +7,7 @@ use super::{Control, Done};
 use crate::base::Ino;
 use crate::control::Refusal;
 use crate::fs::Entry;
-use crate::fs::failure::Failure;
+use crate::fs::failure::{Failure, Tried};
 use crate::fs::files::to_read;
 use crate::fs::names::Names;
 use crate::tree::Shape;
@@ -55,17 +55,20 @@ impl Control {
     /// The same, of a file: its inode and what the reader needs to know of it.
     pub(super) async fn find_file(self: &Arc<Self>, path: Option<&str>, on: Ino) -> Done<(Held, crate::read::Object)> {
         let held = self.find(path, on).await?;
-        let what = path.unwrap_or("the file that this was asked on");
-        let shape = self.names.view(held.ino).map(|view| view.shape);
-        match shape {
-            None => return Err(Failure::ESTALE.of(what)),
-            Some(Shape::Directory) => return Err(Failure::EISDIR.of(what)),
-            Some(Shape::Unresolved) => drop(self.names.resolve(held.ino).await.map_err(|failure| failure.of(what))?),
-            Some(Shape::File | Shape::Link) => {}
-        }
-        let object = self.names.object_to_read(held.ino).map_err(|failure| failure.of(what))?;
-        let object = to_read(held.ino, object);
+        let what = path.unwrap_or("the file of this request");
+        let object = self.object_of(held.ino).await.map_err(|failure| failure.of(what))?;
         Ok((held, object))
+    }
+
+    /// What the reader needs to know of a file. A symlink object that was not looked at yet is resolved, by which it
+    /// can get another inode.
+    pub(super) async fn object_of(&self, ino: Ino) -> Tried<crate::read::Object> {
+        let ino = match self.names.view(ino).ok_or(Failure::ESTALE)?.shape {
+            Shape::Directory => return Err(Failure::EISDIR),
+            Shape::Unresolved => self.names.resolve(ino).await?.ino,
+            Shape::File | Shape::Link => ino,
+        };
+        Ok(to_read(ino, self.names.object_to_read(ino)?))
     }
 
     pub(super) fn components<'a>(&self, path: &'a str) -> Done<Vec<&'a str>> {
@@ -75,8 +78,11 @@ impl Control {
             below = match dir.and_then(|dir| below.strip_prefix(dir).ok()) {
                 Some(below) => below,
                 None => {
-                    let dir = dir.map_or("a mount whose place is not known".into(), |dir| dir.display().to_string());
-                    return Err(Refusal::invalid(format!("{path} is not under {dir}: paths may count from there")));
+                    let dir =
+                        dir.map_or("the mount, whose directory is unknown".into(), |dir| dir.display().to_string());
+                    return Err(Refusal::invalid(format!(
+                        "{path} is not under {dir}: name a path below it, or one relative to it"
+                    )));
                 }
             };
         }
@@ -87,7 +93,11 @@ impl Control {
                 Component::Normal(name) => name.to_str(),
                 _ => None,
             })
-            .map(|name| name.ok_or_else(|| Refusal::invalid(format!("{path}: .. leads out of what it counts from"))))
+            .map(|name| {
+                name.ok_or_else(|| {
+                    Refusal::invalid(format!("{path}: .. leads out of the directory that the path is relative to"))
+                })
+            })
             .collect()
     }
 }

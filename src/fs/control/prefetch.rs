@@ -19,10 +19,7 @@ use super::paths::Held;
 use super::{Control, Done, MOST_WAIT};
 use crate::base::{Ino, Jobs};
 use crate::control::{Job, JobState, Kind, Prefetch, Prefetched, Prefetching, Refusal};
-use crate::fs::failure::{Failure, Tried, report};
-use crate::fs::files::to_read;
-use crate::read;
-use crate::tree::Shape;
+use crate::fs::failure::report;
 
 /// FilesBelow on their way at once. Each is a few requests, and small ones are one.
 const AT_ONCE: usize = 32;
@@ -97,19 +94,19 @@ impl Prefetches {
             state: watch::Sender::new(JobState::Running),
         });
         let enter = |_| LiveJob { progress: progress.clone(), task: None };
-        let sentence = || format!("{MOST_RUNNING} prefetches go on already: wait for one, or cancel it");
+        let sentence = || format!("{MOST_RUNNING} prefetches are running already: wait for one, or cancel one");
         let job = self.0.lock().enter(enter).ok_or_else(|| Refusal::new(Kind::Busy, sentence()))?;
         Ok((job, progress))
     }
 
     fn get(&self, job: u64) -> Done<Arc<JobProgress>> {
-        let missing = || Refusal::new(Kind::Missing, format!("there is no prefetch {job}, or it ended long ago"));
+        let missing = || Refusal::new(Kind::Missing, format!("prefetch {job} does not exist, or ended long ago"));
         self.0.lock().get(job).map(|entry| entry.progress.clone()).ok_or_else(missing)
     }
 
     /// A job has ended in this way, unless it had before.
     fn end(&self, job: u64, progress: &JobProgress, state: JobState) {
-        // Who sees the end may ask for the next job at once.
+        // A client that sees the end may request the next job immediately.
         self.0.lock().end(job);
         progress.end(state);
     }
@@ -119,7 +116,10 @@ impl Control {
     /// Begins to fetch. Whether the paths exist is told by the progress.
     pub(super) async fn begin_prefetch(self: &Arc<Self>, what: Prefetch, on: Ino) -> Done<Prefetching> {
         if !self.reader.keeps_files() {
-            return Err(Refusal::new(Kind::Off, "prefetch: with memory-cache=off nothing stays in memory"));
+            return Err(Refusal::new(
+                Kind::Off,
+                "prefetch: memory-cache=off keeps no file in memory: mount with memory-cache=on",
+            ));
         }
         let (job, progress) = self.prefetches.enter()?;
         let fetching = fetch_all(self.clone(), what.paths, on, (job, progress));
@@ -210,7 +210,7 @@ async fn fetch_all(control: Arc<Control>, paths: Vec<String>, on: Ino, (job, pro
 
 /// Fetches a file, if it fits into what the job may fill.
 async fn fetch_one(control: &Arc<Control>, ino: Ino, progress: &JobProgress) {
-    let object = match control.to_fetch(ino).await {
+    let object = match control.object_of(ino).await {
         Ok(object) => object,
         Err(failure) => return progress.failed(failure.of("a file that was listed").sentence),
     };
@@ -238,18 +238,6 @@ async fn fetch_one(control: &Arc<Control>, ino: Ino, progress: &JobProgress) {
         Err(error) => {
             progress.failed(report("prefetching", &error).of(key.as_str()).sentence);
         }
-    }
-}
-
-impl Control {
-    /// What the reader needs to know of a file that a directory shows.
-    async fn to_fetch(&self, ino: Ino) -> Tried<read::Object> {
-        let view = self.names.view(ino).ok_or(Failure::ESTALE)?;
-        let ino = match view.shape {
-            Shape::Unresolved => self.names.resolve(ino).await?.ino,
-            _ => ino,
-        };
-        Ok(to_read(ino, self.names.object_to_read(ino)?))
     }
 }
 

@@ -22,7 +22,7 @@ impl Control {
         if daemon.is_none() && (set.log_level.is_some() || set.max_bandwidth.is_some()) {
             return Err(Refusal::new(
                 Kind::Off,
-                "set: log-level and max-bandwidth cannot be changed before the mount is up",
+                "set: log-level and max-bandwidth cannot be changed before the mount is ready",
             ));
         }
         let file = match set.prefetch {
@@ -37,12 +37,12 @@ impl Control {
         }
         if let Some(bytes) = set.memory_limit {
             self.reader.set_memory_limit(bytes);
-            tracing::info!(bytes, "memory-limit was set");
+            tracing::info!(bytes, "memory-limit was changed");
             say("memory-limit", json!(bytes));
         }
         if let (Some(rate), Some(daemon)) = (set.max_bandwidth, daemon) {
             daemon.set_max_bandwidth(rate);
-            tracing::info!(?rate, "max-bandwidth was set");
+            tracing::info!(?rate, "max-bandwidth was changed");
             say("max-bandwidth", rate.map_or(json!("none"), |rate| json!(rate)));
         }
         if let Some((ino, mode)) = file {
@@ -61,7 +61,7 @@ impl Control {
 fn at_least(name: &str, bytes: Option<u64>, least: u64) -> Done<()> {
     match bytes {
         Some(bytes) if bytes < least => {
-            Err(Refusal::invalid(format!("set: {name} {}: the least is {}", ByteSize(bytes), ByteSize(least))))
+            Err(Refusal::invalid(format!("set: {name} {}: the minimum is {}", ByteSize(bytes), ByteSize(least))))
         }
         _ => Ok(()),
     }

@@ -64,7 +64,7 @@ impl Files {
             Shape::Unresolved if self.names.resolve(ino).await?.ino != ino => return Err(Failure::ESTALE),
             Shape::File | Shape::Link | Shape::Unresolved => {}
         }
-        // Who goes past the caches wants what there is now.
+        // A program that bypasses the caches wants the present state.
         let asks = self.names.ttl() == Ttl::EachOpen || flags & libc::O_DIRECT != 0;
         if asks && self.names.check(ino).await? == Renewed::Changed {
             return Err(Failure::ESTALE);

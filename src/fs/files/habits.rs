@@ -2,9 +2,9 @@
 //!
 //! Past the page cache each read(2) is a request of its own: 4.7 GB/s in pieces of 64 KiB and more, but 0.23 GB/s in
 //! pieces of 4 KiB, for which the page cache gives 3.1 GB/s. How a file is read shows once it is open, and then it is
-//! too late; but programs have habits, and what they show holds for later opens by that program, and of that file. Who
-//! is not known gets the page cache: if that is wrong, it costs half as much time again at worst, and the other error
-//! seven times.
+//! too late; but programs have habits, and what they show holds for later opens by that program, and of that file. An
+//! unknown program gets the page cache: if that is wrong, it costs half as much time again at worst, and the other
+//! error seven times.
 //!
 //! Past the page cache requests show how a program reads. Through it they do not, but the kernel counts the calls of
 //! each process. Where those cannot be seen, unknown programs are watched past the page cache, and those that have
@@ -26,7 +26,7 @@ const FILES: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 /// Names a program; equal words mean the same one.
 pub type Program = Box<[u8]>;
 
-/// Who opens a file.
+/// The process that opens a file.
 pub trait Opener: Send + Sync + 'static {
     /// Names the program; `None` where that cannot be told.
     fn program(&self) -> Option<Program>;

@@ -9,7 +9,7 @@
 //! | `file` | file handles: opening, reading, seeking |
 //! | `habits` | how programs read: in small pieces or large ones |
 //! | `numbered` | names that carry a number, as shards do |
-//! | `runs` | recognising who takes the files of a directory one after the other |
+//! | `runs` | recognising programs that take the files of a directory one after the other |
 //! | `successors` | which files will be wanted next |
 
 mod distrust;

@@ -1,5 +1,5 @@
-//! Recognising who takes the files of a directory one after the other, from their places in an order. Pure: numbers in,
-//! numbers out.
+//! Recognising programs that take the files of a directory one after the other, from their places in an order. Pure:
+//! numbers in, numbers out.
 //!
 //! A *run* is a reader, or several that share the work, going upwards through the order. Like a stream of bytes it
 //! accepts steps some way before and behind where it stands, and insists on density: half of what it has passed must

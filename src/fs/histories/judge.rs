@@ -3,6 +3,28 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+// Of the library here, and of the tests that compile this file too.
+use super::Ttl;
+
+/// The kind of an operation, which decides how old its answer may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    Listing,
+    Stat,
+    Open,
+}
+
+/// How old an answer may be when an operation begins, under these times to live.
+pub(super) fn most_age(ttl: Ttl, negative_ttl: Duration, what: What, answer: Seen) -> Duration {
+    match (ttl, what, answer) {
+        (Ttl::Indefinite, ..) => Duration::MAX,
+        (Ttl::EachOpen, What::Stat, Seen::File(_) | Seen::Directory) => Duration::from_secs(1),
+        (Ttl::EachOpen, ..) => Duration::ZERO,
+        (Ttl::For(ttl), What::Stat | What::Open, Seen::Missing) => ttl.max(negative_ttl),
+        (Ttl::For(ttl), ..) => ttl,
+    }
+}
+
 /// What a name stands for. A directory takes its name from a file, and an object's version is its size.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Seen {

@@ -23,7 +23,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
-use self::judge::{Record, Seen, Window};
+use self::judge::{Record, Seen, What, Window, most_age};
 use self::kernel::{Call, Kernel};
 use super::{Depth, Errno, Fs, ListingMode, Options, Ttl};
 use crate::base::{BucketName, Clock, Ino, Key, Timestamp};
@@ -121,28 +121,9 @@ struct World {
     wrong: Mutex<Option<String>>,
 }
 
-/// What an operation is, as far as it matters how long things are believed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum What {
-    Listing,
-    Stat,
-    Open,
-}
-
 impl World {
-    /// How old an answer may be when an operation begins.
-    fn believed(&self, what: What, answer: Seen) -> Duration {
-        match (self.ttl, what, answer) {
-            (Ttl::Indefinite, ..) => Duration::MAX,
-            (Ttl::EachOpen, What::Stat, Seen::File(_) | Seen::Directory) => Duration::from_secs(1),
-            (Ttl::EachOpen, ..) => Duration::ZERO,
-            (Ttl::For(ttl), What::Stat | What::Open, Seen::Missing) => ttl.max(NEGATIVE_TTL),
-            (Ttl::For(ttl), ..) => ttl,
-        }
-    }
-
     fn window(&self, began: Duration, what: What, answer: Seen) -> Window {
-        let believed = began.saturating_sub(self.believed(what, answer));
+        let believed = began.saturating_sub(most_age(self.ttl, NEGATIVE_TTL, what, answer));
         let refreshed = self.refreshed.lock().iter().filter(|(ended, _)| *ended < began).map(|(_, began)| *began).max();
         let from = refreshed.map_or(believed, |refreshed| believed.max(refreshed)).max(BEGINNING);
         Window { from, to: self.clock.elapsed() }
@@ -368,6 +349,14 @@ fn check(ttl: Ttl) {
             panic!("under {ttl:?}: {wrong}");
         }
     }
+}
+
+/// A history that did not end: a listing of `d` was overtaken by a refresh of the mount, and its reader looked again
+/// and again, without a pause, whether that had come to `d`.
+#[test]
+fn a_listing_that_a_refresh_overtakes() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    assert_eq!(runtime.unwrap().block_on(history(11_458, Ttl::Indefinite, false)), None);
 }
 
 #[test]

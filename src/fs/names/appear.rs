@@ -19,7 +19,7 @@ impl Names {
                 self.learn(parent, key, &Probe::Object(self.listed_facts(None, &meta)), asked_at);
                 self.kernel_forgets([(parent, name.into_bytes())]).await;
             }
-            Err(error) => tracing::debug!(%error, "a copy is not there"),
+            Err(error) => tracing::debug!(%error, "a copied object was not found"),
         }
     }
 
@@ -29,7 +29,7 @@ impl Names {
         if let Some(directory) = self.directories_appear(&way).await
             && let Err(errno) = self.clone().refresh(directory, Depth::Subtree).await
         {
-            tracing::warn!(?errno, prefix, "what was copied will appear when the directory is listed again");
+            tracing::warn!(?errno, prefix, "the copied object will appear when the directory is listed again");
         }
     }
 

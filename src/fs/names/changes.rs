@@ -34,7 +34,7 @@ impl OddLog {
 
     fn name(&self, key: &OddKey) {
         if self.odd.fetch_add(1, Ordering::Relaxed) < NAMED {
-            tracing::warn!(key = key.key, "left out: its name {}; see odd-keys=escape", key.odd.reason());
+            tracing::warn!(key = key.key, "key skipped: its name {}; see odd-keys=escape", key.odd.reason());
         }
     }
 }
@@ -114,11 +114,11 @@ impl Names {
     pub(super) fn sum_up_odd(&self, odd: &OddLog, prefix: &str) {
         let more = odd.odd.load(Ordering::Relaxed).saturating_sub(NAMED);
         if more > 0 {
-            tracing::warn!(prefix, keys = more, "left out: more keys that have no name; see odd-keys=escape");
+            tracing::warn!(prefix, keys = more, "further keys skipped: they cannot be file names; see odd-keys=escape");
         }
         let undecodable = odd.undecodable.load(Ordering::Relaxed);
         if undecodable > 0 {
-            tracing::warn!(prefix, keys = undecodable, "left out: keys that are not UTF-8");
+            tracing::warn!(prefix, keys = undecodable, "keys skipped: they are not UTF-8");
         }
     }
 }

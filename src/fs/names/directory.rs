@@ -153,6 +153,11 @@ impl Names {
             }
             let signals = signals.get_or_insert_with(|| directory.signals.clone());
             match (state, signals.as_mut()) {
+                // A listing that began later has taken the directory over and completes it: a refresh, say.
+                (OrderState::Growing, Some(signals)) if signals.progress().ended == Some(Ok(())) => {
+                    self.follow_others(&directory, signals)?;
+                    signals.next_of_others().await;
+                }
                 (OrderState::Growing, Some(signals)) => {
                     // Where the list is not to be believed any more, the listing that was too large has left nothing of
                     // it: the next turn sees to that.
@@ -177,6 +182,16 @@ impl Names {
         }
     }
 
+    /// Listens to the listings that bring a directory now, after its handle's own has ended. Fails where the list of
+    /// the handle still grows and none does.
+    fn follow_others(&self, directory: &OpenDirectory, signals: &mut PageSignals) -> Tried<()> {
+        let order = *directory.order.lock();
+        let state = self.state.lock();
+        let is_growing = order.and_then(|order| state.tree.order_state(order)) == Some(OrderState::Growing);
+        signals.wide = state.feeding(directory.ino, &directory.prefix).map(|task| task.signal.subscribe()).collect();
+        if is_growing && signals.wide.is_empty() { Err(Failure::EIO) } else { Ok(()) }
+    }
+
     fn is_doubted(&self, directory: &OpenDirectory) -> bool {
         let order = *directory.order.lock();
         order.is_some_and(|order| self.state.lock().tree.order_state(order) == Some(OrderState::Doubted))
@@ -196,12 +211,9 @@ impl Names {
                 }
                 self.listing(&mut state, directory.ino, &since).ok_or(Failure::ESTALE)?
             };
-            match joined {
-                Joined::Task(task) => task.end().await?,
-                Joined::Behind(behind) => behind.over().await?,
-            }
+            joined.over().await?;
         }
-        let why = "a directory cannot be listed: each listing contradicts the one before";
+        let why = "a directory cannot be listed: each listing contradicts the previous one";
         tracing::error!(prefix = directory.prefix, "{why}");
         Err(Failure::failed(why))
     }

@@ -136,7 +136,19 @@ async fn a_refresh_is_whole_though_another_listing_takes_its_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_listing_that_nobody_reads_is_not_waited_for_to_its_end() {
+async fn a_reader_whose_listing_a_refresh_overtakes_waits_for_the_refresh() {
+    let bed = Arc::new(slow(|_| {}));
+    let reader = bed.clone();
+    let reading = tokio::spawn(async move { reader.names("").await });
+    // Between two pages of the reader's listing, whose later pages the refresh then finds too old.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let began = bed.fs.names.begin(&mut bed.fs.names.state.lock(), Ino::ROOT, Depth::Subtree, Purpose::Refresh);
+    assert!(began.is_some());
+    assert_eq!(reading.await.unwrap().len(), 2500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_that_no_program_reads_is_not_waited_for_to_its_end() {
     let bed = slow(each_open);
     let handle = bed.fs.clone().opendir(Ino::ROOT).await.unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -218,5 +230,5 @@ async fn a_scan_alone_is_no_reason_to_list_again() {
     bed.pass(25);
     bed.fs.names.renew();
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert!(!bed.requests().is_empty(), "somebody has come back to it");
+    assert!(!bed.requests().is_empty(), "a program has come back to it");
 }

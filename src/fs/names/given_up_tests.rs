@@ -48,7 +48,7 @@ async fn a_listing_that_brings_nothing_is_given_up_when_no_program_waits() {
     fs.releasedir(handle);
     sleep(Duration::from_secs(6)).await;
     assert!(!is_listed());
-    // Who wants it then has it listed anew.
+    // The next reader has it listed anew.
     let handle = fs.clone().opendir(Ino::ROOT).await.unwrap();
     assert!(is_listed());
     fs.releasedir(handle);

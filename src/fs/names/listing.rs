@@ -1,12 +1,12 @@
 //! Listings going on: tasks that apply page after page to the tree, and signal each.
 //!
-//! There are two kinds. A directory's own listing is shared by all who wait for that directory; who goes away does not
-//! stop it, but it stops by itself when no program has waited for [`unattended_pages`](crate::fs::Tuning) pages, so
-//! that one look-up in a directory of a hundred million objects does not list them all, or when no program waits and no
-//! page comes; pages without a name count for [`nameless_page_cost`](crate::fs::Tuning). A wide listing brings
-//! everything below a directory, for a walk, for `listing=eager` or because it was asked to be refreshed. No program
-//! depends on a wide one alone: one that wants a directory that it has not come to lists that directory beside it, and
-//! is woken by both.
+//! There are two kinds. A directory's own listing is shared by all who wait for that directory; a caller that goes away
+//! does not stop it, but it stops by itself when no program has waited for [`unattended_pages`](crate::fs::Tuning)
+//! pages, so that one look-up in a directory of a hundred million objects does not list them all, or when no program
+//! waits and no page comes; pages without a name count for [`nameless_page_cost`](crate::fs::Tuning). A wide listing
+//! brings everything below a directory, for a walk, for `listing=eager` or because it was asked to be refreshed. No
+//! program depends on a wide one alone: one that wants a directory that it has not come to lists that directory beside
+//! it, and is woken by both.
 //!
 //! How far each goes is decided here; what to list ahead in [`walk`](super::walk), what to list again in
 //! [`upkeep`](super::upkeep).
@@ -83,7 +83,7 @@ impl Names {
 
     /// Begins to list what a walk will want.
     pub(super) fn begin_ahead(self: &Arc<Self>, state: &mut State, directory: Ino, ahead: Ahead) {
-        tracing::debug!(below = ahead.below, from = ahead.from.as_deref(), "a walk: listing ahead");
+        tracing::debug!(below = ahead.below, from = ahead.from.as_deref(), "a walk was recognised: listing ahead");
         // Where listings go from the beginning on, a part of one costs as much as all that lies before it too.
         let from = ahead.from.filter(|_| self.findings.trust() == Trust::Full);
         let order = if from.is_some() { Order::Key } else { Order::Arrival };
@@ -133,7 +133,8 @@ impl Names {
     async fn list(self: Arc<Self>, directory: Ino, task: Arc<ListTask>) {
         let end = self.pages(directory, &task).await;
         if let End::Unwanted = end {
-            tracing::debug!(prefix = task.listing.prefix, purpose = ?task.purpose, "a listing that nobody wants stops");
+            tracing::debug!(prefix = task.listing.prefix, purpose = ?task.purpose, "a listing that no program waits \
+                                                                                    for stops");
         }
         self.change_for(&task.odd, |state| {
             let ended = match end {
@@ -142,7 +143,7 @@ impl Names {
                 End::Whole | End::Unwanted => Ok(()),
             };
             state.tree.end_listing(&task.listing);
-            // Under the lock: who looks after it finds no listing here.
+            // Under the lock: a later caller finds no listing here.
             state.end_task(directory, &task);
             task.signal.send_modify(|progress| progress.ended = Some(ended.clone()));
             task.over.send_replace(Some(ended));
@@ -242,7 +243,7 @@ impl Names {
         match purpose {
             Purpose::Asked | Purpose::Refresh => report("listing a directory", error),
             Purpose::Ahead | Purpose::Everything | Purpose::Upkeep => {
-                tracing::info!(key = error.key(), %error, ?purpose, "a listing in advance has failed");
+                tracing::info!(key = error.key(), %error, ?purpose, "listing ahead failed");
                 Failure::quiet("listing a directory", error)
             }
         }

@@ -114,7 +114,7 @@ async fn an_eager_mount_is_listed_again_if_it_was_used() {
     bed.pass(50);
     bed.fs.names.renew();
     settled(&bed).await;
-    assert_eq!(bed.requests(), [""; 0], "nobody has used it");
+    assert_eq!(bed.requests(), [""; 0], "no program has used it");
     bed.attr("a/b").await;
     bed.fs.names.renew();
     settled(&bed).await;

@@ -92,7 +92,7 @@ impl Tries {
     }
 }
 
-/// Who looks for a name.
+/// The caller of a look-up.
 #[derive(Clone, Copy)]
 struct Looking {
     since: Duration,
@@ -150,7 +150,7 @@ impl Names {
         }
         let mut state = self.state.lock();
         let view = state.tree.view(ino, self.clock.elapsed()).ok_or(Failure::ESTALE)?;
-        // Whoever keeps the number asks the next life for it as well, also where the kernel has forgotten the
+        // A server that keeps the number asks the next daemon for it as well, also where the kernel has forgotten the
         // directory.
         if let Some(directory) = state.tree.parent(ino) {
             self.write_directories(&state, &[directory]);
@@ -212,8 +212,8 @@ impl Names {
                 asking = Asking::Now(self.clone().ask_in_turn(parent, question, waiting.as_ref()).boxed());
             }
             if !may_go_on {
-                let why = "a name cannot be looked up: the store's answers do not settle it, or are forgotten before \
-                           they are used";
+                let why = "a name cannot be looked up: the store's answers contradict each other, or are evicted \
+                           before they are used";
                 tracing::error!(parent = parent.0, name = %name.escape_ascii(), "{why}");
                 return Err(Failure::failed(why));
             }
@@ -362,7 +362,7 @@ impl Names {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Invalid) => {
                 return Ok(Entry::Missing(ttl));
             }
-            Err(error) => return Err(report("looking a version up", &error)),
+            Err(error) => return Err(report("looking up a version", &error)),
         };
         let mut state = self.state.lock();
         let ino = state.tree.add_version(parent, name, version, &super::probe::facts(&meta)).ok_or(Failure::ESTALE)?;

@@ -103,8 +103,8 @@ use crate::tree::{self, Believed, Shape, View};
 /// What "for ever" is to the kernel.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Names that were said to be absent, the last ones: the kernel can be told about them again, and who looks for one
-/// again is answered from the store once `negative-ttl` is over.
+/// Names that were said to be absent, the last ones: the kernel can be told about them again, and a program that looks
+/// for one again is answered from the store once `negative-ttl` is over.
 const REMEMBERED_ABSENT: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 
 /// Objects whose HEAD is remembered for extended attributes.
@@ -186,12 +186,12 @@ impl Names {
         *self.notifier.write() = notifier;
     }
 
-    /// Who tells the kernel of changes, if it listens.
+    /// The notifier of the kernel, if it listens.
     pub(super) fn notifier(&self) -> Option<Arc<dyn Notifier>> {
         self.notifier.read().clone()
     }
 
-    /// Sets who says which files are open. Once, before the first request.
+    /// Sets the source of which files are open. Once, before the first request.
     pub(super) fn tell_of_open_files(&self, open: impl Fn() -> HashSet<Ino> + Send + Sync + 'static) {
         // It is set once.
         let _ = self.open_inodes.set(Box::new(open));

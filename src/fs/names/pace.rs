@@ -14,7 +14,7 @@ use super::Tuning;
 use super::walk::Outcome;
 use crate::base::Ino;
 
-/// Directories that earn nothing when they are opened again: who polls a few does not walk.
+/// Directories that earn nothing when they are opened again: a program that polls a few does not walk.
 const REMEMBERED: usize = 1024;
 
 /// The account of one listing.

@@ -103,10 +103,10 @@ impl Names {
             (Ok(_), Ok(meta)) => learn(&Probe::Object(self.listed_facts(None, meta))),
             (Ok(_), Err(error)) if error.kind() == ErrorKind::NotFound => learn(&Probe::Missing),
             (Ok(_), Err(error)) | (Err(error), _) if has_spent_its_time(error) => {
-                return Err(report("looking a name up", error));
+                return Err(report("looking up a name", error));
             }
             (Ok(_), Err(error)) | (Err(error), _) => {
-                tracing::debug!(%error, "asking for one name failed; the listing decides");
+                tracing::debug!(%error, "looking up a single name failed; its directory is listed instead");
                 match below {
                     Ok(is_directory) => self.ask_by_listing(parent, &key, is_directory, asked_at).await?,
                     Err(_) => false,
@@ -122,7 +122,7 @@ impl Names {
         }
         let options = list::Options { held_bytes: self.options.metadata_bytes / 2, ..self.options.list.clone() };
         let entry = list::one(self.store.clone(), key, &options, self.findings.clone()).await;
-        let entry = entry.map_err(|error| report("looking a name up", &error))?;
+        let entry = entry.map_err(|error| report("looking up a name", &error))?;
         let facts = entry.as_ref().map(entry_facts);
         let probe = match facts {
             object if is_directory => Probe::Beside(object),
@@ -155,7 +155,7 @@ impl Names {
         let meta = match answer {
             Ok(meta) => Some(meta),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(report("looking at an object before it is opened", &error)),
+            Err(error) => return Err(report("checking an object before it is opened", &error)),
         };
         let facts = meta.as_ref().map(|meta| self.listed_facts(Some(ino), meta));
         let renewed = self.change(|state| state.tree.renew(ino, facts.as_ref(), asked_at));
@@ -188,7 +188,7 @@ impl Names {
             None => match self.store.head(HeadRequest::new(key)).await {
                 Ok(meta) => Target::Bytes { size: meta.size, etag: meta.etag, mtime: meta.last_modified },
                 Err(error) if error.kind() == ErrorKind::Invalid => return Err(Failure::ENOENT),
-                Err(error) => return Err(report("looking at the target of a symlink", &error)),
+                Err(error) => return Err(report("reading the target of a symlink", &error)),
             },
         };
         self.change(|state| state.tree.resolve(ino, target, asked_at)).ok_or(Failure::ESTALE)

@@ -231,7 +231,7 @@ async fn a_refresh_of_one_keeps_nothing_old_and_one_of_all_below_says_that_there
     bed.fs.clone().refresh(big, Depth::Directory).await.unwrap();
     assert_eq!(bed.attr("big/f000001").await.size, 18);
     let wide = bed.fs.clone().refresh(Ino::ROOT, Depth::Subtree).await;
-    assert_eq!(wide, Ok(()), "what nobody holds is forgotten on the way");
+    assert_eq!(wide, Ok(()), "what is not held is forgotten on the way");
     assert_fits(&bed.fs);
 }
 

@@ -29,7 +29,7 @@ const OFFSETS_BITS: u32 = 40;
 #[derive(Debug, Default)]
 pub(super) struct Unlisted {
     directories: Vec<Ino>,
-    /// When a listing of them failed last, and how: who has waited for that does not wait for another.
+    /// When a listing of them failed last, and how: a caller that has waited for that does not wait for another.
     failed: Option<(Duration, Failure)>,
 }
 
@@ -47,7 +47,7 @@ impl Names {
                 return Ok(view);
             }
             let behind = unlisted.directories.len().saturating_sub(LISTED_AT_ONCE);
-            // They stay in the list until that is done: who waits may go away.
+            // They stay in the list until that is done: the waiting caller may go away.
             let listed = unlisted.directories[behind..].to_vec();
             if listed.is_empty() {
                 return Err(Failure::ESTALE);

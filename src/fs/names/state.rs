@@ -81,6 +81,11 @@ impl State {
         self.wide.iter().filter(move |task| task.covers(prefix))
     }
 
+    /// All listings that bring a directory, its own first.
+    pub(super) fn feeding<'s>(&'s self, directory: Ino, prefix: &'s str) -> impl Iterator<Item = &'s Arc<ListTask>> {
+        self.tasks.get(&directory).into_iter().chain(self.wide_over(prefix))
+    }
+
     /// The directory may have gone and come back, and be listed anew: only this very listing ends.
     pub(super) fn end_task(&mut self, directory: Ino, task: &Arc<ListTask>) {
         if self.tasks.get(&directory).is_some_and(|current| Arc::ptr_eq(current, task)) {

@@ -120,6 +120,16 @@ pub(super) enum Joined {
     Behind(Behind),
 }
 
+impl Joined {
+    /// Waits for the end of the listing.
+    pub(super) async fn over(self) -> Tried<()> {
+        match self {
+            Joined::Task(task) => task.end().await,
+            Joined::Behind(behind) => behind.over().await,
+        }
+    }
+}
+
 /// The end of a listing that a request waits behind.
 #[derive(Debug)]
 pub(super) struct Behind(watch::Receiver<Option<Tried<()>>>);
@@ -156,6 +166,12 @@ impl PageSignals {
     /// How far the directory's own listing has come.
     pub(super) fn progress(&self) -> Progress {
         self.own.borrow().clone()
+    }
+
+    /// Waits for the next page of any but the directory's own listing, or for the end of one.
+    pub(super) async fn next_of_others(&mut self) {
+        let mut changed: FuturesUnordered<_> = self.wide.iter_mut().map(|signal| signal.changed()).collect();
+        changed.next().await;
     }
 
     /// Waits for the next page of any of them, or for the end of the directory's own listing.

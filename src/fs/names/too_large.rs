@@ -32,8 +32,8 @@ impl Names {
 
     pub(super) fn cannot_stream(&self, prefix: &str) -> Failure {
         let why = format!(
-            "a directory has more names than metadata-memory ({}) holds, and the server lists them in no order: raise \
-             metadata-memory, or list a directory further down",
+            "a directory has more names than fit in metadata-memory ({}), and the server does not list them in order: \
+             raise metadata-memory, or list a directory further down",
             self.limit()
         );
         tracing::error!(prefix, "{why}");
@@ -80,8 +80,8 @@ impl Names {
         if task.listing.depth == Depth::Subtree {
             tracing::warn!(
                 prefix,
-                "what lies below a directory has more names than metadata-memory ({}) holds, so that not all of it can \
-                 be listed anew at once: raise metadata-memory, or refresh a directory further down",
+                "the subtree of a directory has more names than fit in metadata-memory ({}), so that it cannot be \
+                 refreshed as a whole: raise metadata-memory, or refresh a directory further down",
                 self.limit()
             );
             return Failure::TOO_LARGE;
@@ -95,9 +95,9 @@ impl Names {
             tracing::warn!(
                 prefix,
                 names,
-                "a directory has more names than metadata-memory ({}) has room for: they are not kept, so that it is \
-                 listed for each program that reads it, and each name that is looked up costs a request or two; raise \
-                 metadata-memory where that is too slow",
+                "a directory has more names than fit in metadata-memory ({}): they are not cached, so that it is \
+                 listed for each program that reads it, and each look-up of a name costs one or two requests; raise \
+                 metadata-memory if that is too slow",
                 self.limit()
             );
         }
@@ -108,7 +108,8 @@ impl Names {
     }
 
     /// What an open directory reads straight from the store, where it has come to that. `at` is the offset that it is
-    /// read from: who goes back before it, once the part before was given back, begins with all of the directory anew.
+    /// read from: a reader that goes back before it, once the part before was given back, begins with all of the
+    /// directory anew.
     pub(super) fn rest_of(&self, directory: &OpenDirectory, at: &mut u64) -> Option<Arc<Rest>> {
         let mut rest = directory.rest.lock();
         let (whole_base, order) = (directory.base(), *directory.order.lock());

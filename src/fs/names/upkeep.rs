@@ -5,8 +5,8 @@
 //! is bounded twice: by the number of directories that are watched, and by the rule that a listing in the background
 //! must have been paid for since the last one, by a program that opened the directory, or by as many look-ups and opens
 //! in it as it has pages. A huge directory is kept fresh for those who read it, not for one name in it. And what a
-//! program does with a listing while that is new is what it was made for, and no reason to make another: only who comes
-//! back later shows that the directory is wanted again.
+//! program does with a listing while that is new is what it was made for, and no reason to make another: only a
+//! later return shows that the directory is wanted again.
 //!
 //! With `listing=eager` it is all of the mount that is listed again, if any of it was used.
 
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::task::{Joined, ListTask, Purpose, Since};
+use super::task::{ListTask, Purpose, Since};
 use super::uses::Age;
 use super::{Failure, ListingMode, Names, State, Tried, Ttl, ms};
 use crate::base::Ino;
@@ -83,17 +83,13 @@ impl Names {
                 let Some(joined) = self.listing(&mut state, directory, since) else { return Ok(()) };
                 joined
             };
-            let ended = match joined {
-                Joined::Task(task) => task.end().await,
-                Joined::Behind(behind) => behind.over().await,
-            };
-            match ended {
+            match joined.over().await {
                 // Nothing is kept of it that could be too old.
                 Err(failure) if failure == Failure::TOO_LARGE => return Ok(()),
                 ended => ended?,
             }
         }
-        let why = "a directory cannot be refreshed: other listings of it begin again and again";
+        let why = "a directory cannot be refreshed: other listings of it keep starting";
         tracing::error!(ino = directory.0, "{why}");
         Err(Failure::failed(why))
     }
@@ -132,7 +128,7 @@ impl Names {
         }
     }
 
-    /// Whether who uses a directory now comes back to a listing that is not new any more.
+    /// Whether the program that uses a directory now comes back to a listing that is not new any more.
     fn shows_interest(&self, state: &State, directory: Ino) -> bool {
         let Ttl::For(ttl) = self.ttl.get() else { return false };
         let age = |last: LastListing| self.clock.elapsed().saturating_sub(last.at);
@@ -177,7 +173,7 @@ impl Names {
                 Evicted::Enough | Evicted::InUse => break evicted,
             }
         };
-        tracing::debug!(?evicted, "names and attributes took more memory than they may");
+        tracing::debug!(?evicted, "names and attributes exceeded metadata-memory");
     }
 
     /// Asks the kernel to forget files, where they alone keep the tree from fitting: what it does not use any more it

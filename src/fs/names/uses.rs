@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(uses.due(9, old(2)), [Ino(7)]);
         assert_eq!(uses.due(9, old(1)), [], "that was for the last one");
         uses.opened(Ino(7));
-        assert_eq!(uses.due(9, old(10_000)), [Ino(7)], "who opens it wants all of it");
+        assert_eq!(uses.due(9, old(10_000)), [Ino(7)], "an open wants all of it");
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Walks {
     }
 
     /// A directory was opened; its prefix ends in `/`. That is a step among the children of each directory above it:
-    /// who looks into `a/x/` and then into `b/x/` walks from `a/` to `b/`.
+    /// a program that looks into `a/x/` and then into `b/x/` walks from `a/` to `b/`.
     pub(super) fn opened(&mut self, prefix: &str, known: Known) -> Option<Ahead> {
         let mut child = prefix;
         while let Some(below) = above(child) {

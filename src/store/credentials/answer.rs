@@ -40,7 +40,7 @@ const NAMES: [&str; 3] = ["AccessKeyId", "AccessKeySecret", "SecurityToken"];
 pub(super) fn parse(text: &str) -> Result<Credentials, String> {
     let json: Json = serde_json::from_str(text).map_err(|_| NO_KEY)?;
     if json.code.as_deref().is_some_and(|code| code != "Success") {
-        return Err("tells of a failure, not of an access key".to_owned());
+        return Err("reports a failure instead of an access key".to_owned());
     }
     let json = match json.within {
         Some(within) => *within,

@@ -50,7 +50,7 @@ impl EcsRole {
 #[async_trait]
 impl Origin for EcsRole {
     async fn fetch(&self) -> Result<Credentials> {
-        let explain = |error| refused(format!("no credentials of an ECS role: {error}"));
+        let explain = |error| refused(format!("no credentials for the ECS role: {error}"));
         let token = self.token().await.map_err(explain)?;
         let token = token.as_deref().map(String::as_str);
         let role = match &self.role {
@@ -62,10 +62,10 @@ impl Origin for EcsRole {
             }
         };
         if role.contains(['/', '?', '#']) || role.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err(refused(format!("{role:?} is no name of a RAM role; set ram-role")));
+            return Err(refused(format!("{role:?} is not the name of a RAM role; set ram-role")));
         }
         let text = self.ask(&role, token).await.map_err(explain)?;
         answer::parse(&text)
-            .map_err(|what| refused(format!("what the metadata service says of the role {role} {what}")))
+            .map_err(|what| refused(format!("the answer of the metadata service for the role {role} {what}")))
     }
 }

@@ -59,7 +59,8 @@ impl FileProvider {
         }
         let (text, facts) = trusted(&self.path)?;
         if facts.is_open_to_others() {
-            tracing::warn!(path = %self.path.display(), "others may read this file of credentials: chmod 600 it");
+            tracing::warn!(path = %self.path.display(), "other users may read this credentials file; restrict it with \
+                                                         chmod 600");
         }
         let credentials = written::parse(&text, &self.which).map_err(|what| problem(&self.path, &what))?;
         let credentials = Arc::new(credentials);
@@ -98,7 +99,7 @@ fn trusted(path: &Path) -> Result<(Zeroizing<String>, Facts)> {
         problem(path, "is not UTF-8")
     })?;
     match facts.distrust(path) {
-        Some(why) => Err(problem(path, &format!("is not believed: {why}"))),
+        Some(why) => Err(problem(path, &format!("is not trusted: {why}"))),
         None => Ok((text, facts)),
     }
 }
@@ -110,7 +111,7 @@ fn unread(path: &Path, error: std::io::Error) -> Error {
 pub(super) fn problem(path: &Path, what: &str) -> Error {
     Error::new(
         ErrorKind::Credentials,
-        format!("the credentials file {} {what}; mend it or name another one", path.display()),
+        format!("the credentials file {} {what}; correct it or name another file", path.display()),
     )
 }
 

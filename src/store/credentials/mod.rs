@@ -1,4 +1,4 @@
-//! Who asks: access keys and where they come from.
+//! Access keys and where they come from.
 //!
 //! A [`Source`] says where; a provider made from it is asked before every request, so that rotated keys are picked up
 //! without a restart. The environment and command-line flags are read in `config`.
@@ -196,7 +196,7 @@ pub enum Source {
     Oidc {
         /// The role that is assumed.
         role: Role,
-        /// Who vouches for the token, as in `acs:ram::ACCOUNT:oidc-provider/NAME`.
+        /// The identity provider of the token, as in `acs:ram::ACCOUNT:oidc-provider/NAME`.
         provider_arn: String,
         /// Where the token is; read anew each time.
         token_file: PathBuf,

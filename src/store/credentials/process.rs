@@ -57,9 +57,9 @@ impl Program {
         let mut text = Zeroizing::new(String::new());
         if let Some(out) = child.stdout.take() {
             let read = out.take(MAX_OUTPUT_BYTES + 1).read_to_string(&mut text).await;
-            let read = read.map_err(|_| refused(format!("{name} prints what is no text")))?;
+            let read = read.map_err(|_| refused(format!("the output of {name} is not UTF-8")))?;
             if read as u64 > MAX_OUTPUT_BYTES {
-                return Err(refused(format!("{name} prints far more than an access key")));
+                return Err(refused(format!("the output of {name} is far larger than an access key")));
             }
         }
         let status = child.wait().await;
@@ -79,10 +79,10 @@ impl Origin for Program {
     async fn fetch(&self) -> Result<Credentials> {
         let late = |_| {
             let seconds = PATIENCE.as_secs();
-            refused(format!("{} took over {seconds} s and was ended; run it by hand", self.name()))
+            refused(format!("{} did not end within {seconds} s and was killed; run it by hand", self.name()))
         };
         let text = tokio::time::timeout(PATIENCE, self.output()).await.map_err(late)??;
-        answer::parse(&text).map_err(|what| refused(format!("what {} prints {what}", self.name())))
+        answer::parse(&text).map_err(|what| refused(format!("the output of {} {what}", self.name())))
     }
 }
 
@@ -212,7 +212,7 @@ mod tests {
     async fn a_program_that_hangs_is_named_by_its_first_word() {
         let program = Program { command: "sleep 600 # hush".to_owned() };
         let error = program.fetch().await.unwrap_err().to_string();
-        assert!(error.contains("credentials-process (sleep) took over 60 s and was ended"), "{error}");
+        assert!(error.contains("credentials-process (sleep) did not end within 60 s and was killed"), "{error}");
         assert!(!error.contains("hush"), "{error}");
     }
 }

@@ -102,7 +102,7 @@ impl Provider for Renewing {
             return Err(error);
         }
         let mut round = self.inner.round();
-        let lost = || Error::new(ErrorKind::Credentials, "asking for credentials was broken off; see the log");
+        let lost = || Error::new(ErrorKind::Credentials, "the request for credentials was aborted; see the log");
         let outcome = round.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
         outcome.unwrap_or_else(|| Err(lost()))
     }
@@ -152,7 +152,7 @@ impl Renewal {
 
     async fn renew(&self) -> Result<Arc<Credentials>> {
         let late = |_| {
-            let sentence = format!("the source of the credentials took over {} s", DEADLINE.as_secs());
+            let sentence = format!("the source of the credentials did not answer within {} s", DEADLINE.as_secs());
             Err(Error::new(ErrorKind::Credentials, sentence))
         };
         let fetched = tokio::time::timeout(DEADLINE, self.origin.fetch()).await.unwrap_or_else(late);
@@ -292,7 +292,7 @@ mod tests {
     async fn an_origin_that_never_answers_is_given_up() {
         let (provider, origin, clock) = bed(3600, 0);
         let error = provider.credentials().await.unwrap_err();
-        assert!(error.to_string().contains("took over 150 s"), "{error}");
+        assert!(error.to_string().contains("did not answer within 150 s"), "{error}");
         clock.advance(FAILURE_HOLDS);
         origin.gate.add_permits(1);
         assert_eq!(id(&provider).await, "key-2", "the next one asks anew");

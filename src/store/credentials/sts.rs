@@ -48,7 +48,7 @@ impl Role {
 
     /// A failure with what it was a failure of.
     fn explain(&self, error: &Error) -> Error {
-        refused(format!("no credentials of the role {}: {}", self.arn, error.message()))
+        refused(format!("no credentials for the role {}: {}", self.arn, error.message()))
     }
 }
 
@@ -166,11 +166,11 @@ async fn grant(web: &Web, url: &str, form: String) -> Result<Credentials> {
 async fn post(web: &Web, url: &str, form: String) -> Result<Zeroizing<String>> {
     let headers = vec![("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned())];
     let ask = Ask { method: Method::POST, headers, body: Bytes::from(form), ..Ask::get(url, PATIENCE) };
-    web.ask(ask).await?.success("the service that grants roles")
+    web.ask(ask).await?.success("the STS endpoint")
 }
 
 fn odd(what: &str) -> Error {
-    refused(format!("what the service that grants roles answers {what}"))
+    refused(format!("the answer of the STS endpoint {what}"))
 }
 
 fn iso(time: Timestamp) -> String {

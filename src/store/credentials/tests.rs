@@ -116,7 +116,7 @@ async fn an_instance_is_asked_for_its_role_with_a_token_where_it_knows_tokens() 
         finds_the_keys(&ecs(&named, Some("its-role"))).await;
         assert_eq!(named.lines().len(), 2, "{:?}", named.lines());
         refused(&ecs(&named, Some("another")), "404").await;
-        refused(&ecs(&named, Some("../user-data")), "no name of a RAM role").await;
+        refused(&ecs(&named, Some("../user-data")), "not the name of a RAM role").await;
     }
     let roleless = StandIn::start(|_| (200, "\n".into())).await;
     refused(&ecs(&roleless, None), "no RAM role").await;
@@ -126,13 +126,13 @@ async fn an_instance_is_asked_for_its_role_with_a_token_where_it_knows_tokens() 
 async fn a_service_that_is_not_there_or_never_answers_is_said_to_be() {
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let endpoint = format!("http://{gone}");
-    refused(&Source::EcsRole { endpoint: endpoint.clone(), role: None }, "no credentials of an ECS role").await;
-    refused(&Source::Uri { url: endpoint, authorization: Authorization::None }, "could not be asked").await;
+    refused(&Source::EcsRole { endpoint: endpoint.clone(), role: None }, "no credentials for the ECS role").await;
+    refused(&Source::Uri { url: endpoint, authorization: Authorization::None }, "the request to").await;
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
     refused(&Source::EcsRole { endpoint, role: None }, "did not answer within 2 s").await;
     for url in ["ftp://host/", "host", "http://user:pass@host/", ""] {
-        refused(&Source::Uri { url: url.into(), authorization: Authorization::None }, "is no URL").await;
+        refused(&Source::Uri { url: url.into(), authorization: Authorization::None }, "is not a URL").await;
     }
 }
 
@@ -255,7 +255,7 @@ async fn a_program_prints_credentials() {
     finds_the_keys(&source(&format!("echo '{}'", KEYS.replace('\n', " ")))).await;
     refused(&source("echo s3cr3t; exit 3"), "exit status: 3").await;
     refused(&source("echo s3cr3t"), "is not JSON").await;
-    refused(&source("exec head -c 100000 /dev/zero"), "far more than").await;
+    refused(&source("exec head -c 100000 /dev/zero"), "far larger than").await;
 }
 
 /// Under load and with keys of seconds: no request ever gets keys that have ended, and few requests are made.

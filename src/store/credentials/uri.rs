@@ -22,7 +22,7 @@ pub(super) struct KeyService {
     pub(super) authorization: Authorization,
 }
 
-/// What to say to the service of who asks.
+/// How to authenticate to the service.
 #[derive(Clone)]
 pub enum Authorization {
     /// No token is sent.
@@ -61,6 +61,6 @@ impl Origin for KeyService {
             |error: Error| refused(format!("no credentials from the service of credentials-uri: {}", error.message()));
         let said = self.web.ask(ask).await.and_then(|said| said.success("it"));
         let text = said.map_err(explain)?;
-        answer::parse(&text).map_err(|what| refused(format!("what the service of credentials-uri answers {what}")))
+        answer::parse(&text).map_err(|what| refused(format!("the answer of the service of credentials-uri {what}")))
     }
 }

@@ -96,7 +96,7 @@ impl Words {
 impl Web {
     /// Asks once, on a connection of its own: the next time is in an hour.
     pub(super) async fn ask(&self, ask: Ask<'_>) -> Result<Reply> {
-        let odd = || refused(format!("{} is no URL; write it as http://HOST/PATH or https://HOST/PATH", ask.url));
+        let odd = || refused(format!("{} is not a URL; write it as http://HOST/PATH or https://HOST/PATH", ask.url));
         let uri: Uri = ask.url.parse().map_err(|_| odd())?;
         let tls = match uri.scheme_str() {
             Some("https") => true,
@@ -116,13 +116,12 @@ impl Web {
         let answer = async {
             let response = transport.send(request).await?;
             let bytes = Body::new(response.body).collect(MAX_ANSWER_BYTES).await?;
-            let text =
-                String::from_utf8(bytes).map_err(|_| refused(format!("{host} answered with what is no text")))?;
+            let text = String::from_utf8(bytes).map_err(|_| refused(format!("the answer of {host} is not UTF-8")))?;
             Ok(Reply { status: response.status, text: Zeroizing::new(text) })
         };
         let late = |_| refused(format!("{host} did not answer within {} s", ask.patience.as_secs()));
         let answer: Result<Reply> = tokio::time::timeout(ask.patience, answer).await.map_err(late)?;
-        answer.map_err(|error| refused(format!("{host} could not be asked: {error}")))
+        answer.map_err(|error| refused(format!("the request to {host} failed: {error}")))
     }
 }
 

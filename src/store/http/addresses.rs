@@ -114,7 +114,8 @@ impl Addresses {
                 tokio::spawn(async move {
                     // What fails is tried again with a later request.
                     if let Err(error) = addresses.resolve(&host, port, &clock).await {
-                        tracing::debug!(host, %error, "a name cannot be resolved anew; its addresses are kept");
+                        tracing::debug!(host, %error, "a host name cannot be resolved again; its previous addresses \
+                                                       stay in use");
                     }
                 });
                 Ok(choices)

@@ -136,5 +136,5 @@ fn ended_early() -> Error {
 }
 
 fn garbled(garbled: Garbled) -> Error {
-    Error::new(ErrorKind::Protocol, format!("the answer is garbled: {}", garbled.0))
+    Error::new(ErrorKind::Protocol, format!("the answer is malformed: {}", garbled.0))
 }

@@ -69,7 +69,7 @@ impl Connector {
 
     /// Host and port of `host[:port]`.
     fn place(&self, authority: &str) -> Result<(String, u16)> {
-        let parsed: Authority = authority.parse().map_err(|_| invalid("the host cannot be sent"))?;
+        let parsed: Authority = authority.parse().map_err(|_| invalid("the host name is too long or not valid"))?;
         let port = parsed.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
         Ok((parsed.host().to_owned(), port))
     }
@@ -188,6 +188,6 @@ fn without_proxy(error: io::Error, proxy: &Proxy) -> Error {
         _ => "cannot be reached",
     };
     Error::new(ErrorKind::Network, format!("the proxy {proxy} {what}"))
-        .with_cure("set proxy to one that runs, or leave it out")
+        .with_cure("set proxy to one that is running, or leave it out")
         .with_source(Some(error.into()))
 }

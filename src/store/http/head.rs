@@ -167,7 +167,7 @@ impl Lines {
         let (name, value) = (line[..colon].trim_ascii_end(), line[colon + 1..].trim_ascii());
         match HeaderName::from_bytes(name) {
             Ok(name) => self.open = Some((name, value.to_vec())),
-            Err(_) => return self.skip(name, value, "its name holds what no name may"),
+            Err(_) => return self.skip(name, value, "its name has a character that is not allowed"),
         }
         Ok(())
     }
@@ -177,7 +177,7 @@ impl Lines {
         let Some((name, value)) = self.open.take() else { return Ok(()) };
         match HeaderValue::from_bytes(&value) {
             Ok(value) => drop(self.headers.append(name, value)),
-            Err(_) => return self.skip(name.as_str().as_bytes(), &value, "its value holds a control character"),
+            Err(_) => return self.skip(name.as_str().as_bytes(), &value, "its value has a control character"),
         }
         Ok(())
     }
@@ -187,7 +187,7 @@ impl Lines {
         let skipped = Skipped { name: shown(name), value: shown(value), why };
         let bare: Vec<u8> = name.iter().filter(|byte| byte.is_ascii_graphic()).map(u8::to_ascii_lowercase).collect();
         if [CONTENT_LENGTH, TRANSFER_ENCODING].iter().any(|framing| bare.starts_with(framing.as_str().as_bytes())) {
-            return Err(Garbled(format!("{skipped} and says where the answer ends").into()));
+            return Err(Garbled(format!("{skipped} and determines where the answer ends").into()));
         }
         self.skipped.push(skipped);
         Ok(())
@@ -225,7 +225,7 @@ impl Head {
             let is_chunked = words(&self.headers, TRANSFER_ENCODING).eq(["chunked"]);
             if !is_chunked || self.version == 0 {
                 let coding = self.values(TRANSFER_ENCODING);
-                return Err(Garbled(format!("its Transfer-Encoding is {coding}, which was not asked for").into()));
+                return Err(Garbled(format!("its Transfer-Encoding is {coding}, which was not requested").into()));
             }
             // A length beside it counts for nothing, and a server that sent both may have cut the answer elsewhere.
             let reuse = if length == Ok(None) { reuse } else { Reuse::Never };
@@ -245,7 +245,7 @@ impl Head {
     /// What Content-Length says; several of them must agree.
     fn content_length(&self) -> Result<Option<u64>, Garbled> {
         let wrong =
-            || Garbled(format!("its Content-Length is {}, which is no length", self.values(CONTENT_LENGTH)).into());
+            || Garbled(format!("its Content-Length is {}, which is not a length", self.values(CONTENT_LENGTH)).into());
         let mut length = None;
         for word in words(&self.headers, CONTENT_LENGTH) {
             let is_number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
@@ -302,20 +302,20 @@ mod tests {
             ("200 OK | Content-Length: 5, 5 | Content-Length: 5", "5 bytes, Allowed"),
             (
                 "200 OK | Content-Length: 5 | Content-Length: 6",
-                "its Content-Length is \"5\" and \"6\", which is no length",
+                "its Content-Length is \"5\" and \"6\", which is not a length",
             ),
-            ("200 OK | Content-Length: +5", "its Content-Length is \"+5\", which is no length"),
-            ("200 OK | Content-Length: ", "its Content-Length is \"\", which is no length"),
+            ("200 OK | Content-Length: +5", "its Content-Length is \"+5\", which is not a length"),
+            ("200 OK | Content-Length: ", "its Content-Length is \"\", which is not a length"),
             (
                 "200 OK | Content-Length: 18446744073709551616",
-                "its Content-Length is \"18446744073709551616\", which is no length",
+                "its Content-Length is \"18446744073709551616\", which is not a length",
             ),
             ("200 OK | Transfer-Encoding: Chunked", "chunked, Allowed"),
             ("200 OK | Transfer-Encoding: chunked | Content-Length: 5", "chunked, Never"),
             ("200 OK | Transfer-Encoding: chunked | Content-Length: x", "chunked, Never"),
             (
                 "200 OK | Transfer-Encoding: gzip, chunked",
-                "its Transfer-Encoding is \"gzip, chunked\", which was not asked for",
+                "its Transfer-Encoding is \"gzip, chunked\", which was not requested",
             ),
             ("200 OK", "until the end, Never"),
             ("204 No Content | Content-Length: 5", "0 bytes, Allowed"),

@@ -233,7 +233,7 @@ impl Transport {
         if let Some(skipped) = head.skipped.first()
             && !self.has_told_of_headers.swap(true, Ordering::Relaxed)
         {
-            tracing::warn!(host, "{skipped}; it is passed over, and others like it without a word");
+            tracing::warn!(host, "{skipped}; it is ignored, and others like it are ignored without a further message");
         }
         let reuse = if is_early { Reuse::Never } else { reuse };
         let body = Received::new(connection, framing, reuse, self.pool.clone(), host.into());
@@ -270,10 +270,10 @@ impl Lost {
 
     fn error(self, host: &str) -> Error {
         match self {
-            Lost::Broken { source, .. } => Error::new(ErrorKind::Network, format!("no answer came from {host}"))
+            Lost::Broken { source, .. } => Error::new(ErrorKind::Network, format!("{host} sent no answer"))
                 .with_source(source.map(|error| error.into())),
             Lost::Garbled(Garbled(why)) if why == head::NOT_HTTP => {
-                Error::new(ErrorKind::Protocol, format!("{host} does not answer in HTTP"))
+                Error::new(ErrorKind::Protocol, format!("the answer of {host} is not HTTP"))
             }
             Lost::Garbled(Garbled(why)) => {
                 Error::new(ErrorKind::Protocol, format!("an answer of {host} cannot be read: {why}"))
@@ -287,7 +287,7 @@ async fn exchange(connection: &mut Connection, request: &Encoded) -> std::result
     let (mut sent, mut received) = (0, 0);
     let sending = poll_fn(|cx| poll_send(connection, cx, request, &mut sent, &mut received)).await;
     let broken = |source: Option<io::Error>, received| Lost::Broken { source, sent, received };
-    // Who refuses a body may close before it is through; the answer may have come all the same.
+    // A server that refuses a body may close before it has received it; the answer may have come all the same.
     let mut failure = sending.err();
     let (mut reader, mut interim) = (HeadReader::default(), 0);
     loop {

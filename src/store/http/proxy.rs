@@ -37,21 +37,21 @@ impl FromStr for Proxy {
         let rest = match text.split_once("://") {
             None => text,
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
-            Some(_) => return Err(fail("only proxies that are reached by http:// are known")),
+            Some(_) => return Err(fail("only proxies with http:// are supported")),
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (user, place) = rest.rsplit_once('@').map_or((None, rest), |(user, place)| (Some(user), place));
         if place.contains(['/', '?', '#']) {
             return Err(fail("the proxy has a path"));
         }
-        let authority: Authority = place.parse().map_err(|_| fail("the proxy is no host"))?;
+        let authority: Authority = place.parse().map_err(|_| fail("the proxy has no valid host"))?;
         let host = authority.host().to_owned();
         let port = match place.strip_prefix(host.as_str()) {
             Some("") => DEFAULT_PORT,
             _ => authority.port_u16().filter(|port| *port > 0).ok_or_else(|| fail("the proxy has no valid port"))?,
         };
         if host.is_empty() {
-            return Err(fail("the proxy is no host"));
+            return Err(fail("the proxy has no valid host"));
         }
         let authorization = user.map(|user| {
             let plain = Zeroizing::new(percent_decode_str(user).collect::<Vec<u8>>());
@@ -106,7 +106,7 @@ impl Proxy {
         // The service waits for a word from here first.
         connection
             .into_quiet_socket()
-            .ok_or_else(|| Error::new(ErrorKind::Protocol, format!("the proxy {self} speaks out of turn")))
+            .ok_or_else(|| Error::new(ErrorKind::Protocol, format!("the proxy {self} sends data before it is asked")))
     }
 
     /// What a status of the proxy's own means.
@@ -114,9 +114,11 @@ impl Proxy {
         match status {
             407 => {
                 let how = "give them as http://USER:PASSWORD@HOST:PORT, in a file or the environment";
-                invalid(format!("the proxy {self} wants a user and password, or others than it was given; {how}"))
+                invalid(format!("the proxy {self} requires a user and password, or does not accept those given; {how}"))
             }
-            400..500 => invalid(format!("the proxy {self} does not lead to {target}: it answers with status {status}")),
+            400..500 => {
+                invalid(format!("the proxy {self} does not connect to {target}: it answers with status {status}"))
+            }
             _ => {
                 let what = format!("the proxy {self} cannot reach {target}: it answers with status {status}");
                 Error::new(ErrorKind::Network, what)

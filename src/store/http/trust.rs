@@ -148,7 +148,7 @@ impl ServerCertVerifier for Named {
 /// Why the certificate of `authority` is refused, and what to do about that.
 pub(super) fn refusal(error: &CertificateError, authority: &str) -> Error {
     use CertificateError::*;
-    let renew = "have it renewed, or set this machine's clock if that is wrong";
+    let renew = "renew it, or set this machine's clock if that is wrong";
     let vouch = "set ca-bundle to a PEM file with the certificate of that authority, or with the server's own";
     let (what, cure) = match error {
         ExpiredContext { not_after, .. } => (format!("has expired on {}", date(*not_after)), renew.to_owned()),
@@ -161,7 +161,8 @@ pub(super) fn refusal(error: &CertificateError, authority: &str) -> Error {
             let names: Vec<&str> = presented.iter().map(|name| plain(name)).collect();
             (
                 format!("is for other names: {}", names.join(", ")),
-                "set endpoint to one of them, or addressing=path where only the bucket's name is too much".to_owned(),
+                "set endpoint to one of them, or addressing=path if only the name with the bucket in front is missing"
+                    .to_owned(),
             )
         }
         NotValidForNameContext { .. } | NotValidForName => {
@@ -169,10 +170,10 @@ pub(super) fn refusal(error: &CertificateError, authority: &str) -> Error {
         }
         UnknownIssuer => ("is signed by an authority that is not trusted".to_owned(), vouch.to_owned()),
         Other(other) if matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity)) => (
-            "is signed by itself and not trusted".to_owned(),
-            "set ca-bundle to a PEM file with this very certificate".to_owned(),
+            "is self-signed and not trusted".to_owned(),
+            "set ca-bundle to a PEM file with this certificate".to_owned(),
         ),
-        other => (format!("is refused ({other})"), "have a right one made for the server".to_owned()),
+        other => (format!("is refused ({other})"), "install a valid certificate on the server".to_owned()),
     };
     Error::new(ErrorKind::Invalid, format!("the certificate of {authority} {what}; {cure}"))
 }

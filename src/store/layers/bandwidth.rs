@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_somebody_waits_for_comes_first_and_the_rest_comes_too() {
+    async fn what_is_waited_for_comes_first_and_the_rest_comes_too() {
         let (store, clock) = store(Some(1_000_000));
         let [ahead, demand] = [Priority::Background, Priority::Demand].map(|priority| {
             let reads = (0..2).map(|_| read(store.clone(), clock.clone(), priority));

@@ -244,7 +244,7 @@ impl<S: Store + ?Sized> Racing<S> {
                 key = self.request.key.as_str(),
                 bytes_per_second = done,
                 usual,
-                "a body crawls; what is missing of it is asked for again"
+                "a response body is much slower than others; its missing bytes are requested again"
             );
             let (inner, request, meta) = (self.inner.clone(), self.request.clone(), self.meta.clone());
             let missing = self.missing;

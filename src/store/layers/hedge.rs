@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(bench.counts(), (1, 1));
         assert_eq!(bench.get(late(50), Priority::Demand).await, Ok(90), "the first one still came first");
         assert_eq!(bench.counts(), (2, 1));
-        assert_eq!(bench.get(late(1000), Priority::Background).await, Ok(1040), "nobody waits for it");
+        assert_eq!(bench.get(late(1000), Priority::Background).await, Ok(1040), "no program waits for it");
         assert_eq!(bench.get(None, Priority::Demand).await, Ok(40));
         assert_eq!(bench.counts(), (2, 1));
     }

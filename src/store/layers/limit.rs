@@ -124,7 +124,7 @@ impl Gate {
             state.open = (state.open / 2).max(LEAST_OPEN.min(self.places));
             state.answered = 0;
             state.round += 1;
-            tracing::debug!(open = state.open, "the service throttles: fewer requests at a time");
+            tracing::debug!(open = state.open, "the service throttles: fewer requests are sent at once");
         }
     }
 

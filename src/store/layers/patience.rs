@@ -217,7 +217,7 @@ impl Patience {
                     key = self.about.key,
                     wait_ms = wait.as_millis() as u64,
                     %error,
-                    "asking again"
+                    "retrying"
                 );
                 self.last = Some(error);
                 tokio::time::sleep(wait).await;

@@ -164,7 +164,7 @@ pub(super) async fn rest_of<S: Store + ?Sized>(
         return Err(Error::new(ErrorKind::Changed, "the object changed while it was read"));
     }
     if response.range != missing {
-        let message = format!("{missing:?} was asked for and {:?} came", response.range);
+        let message = format!("{missing:?} was requested and {:?} received", response.range);
         return Err(Error::new(ErrorKind::Protocol, message));
     }
     Ok(response.body)

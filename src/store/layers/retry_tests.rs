@@ -278,7 +278,7 @@ async fn an_object_that_changes_under_way_is_never_mixed() {
         assert!(body.read(&mut [0; 64]).await.unwrap() > 0);
         bench.bucket.put("k", vec![9; other]);
         let error = body.collect(2000).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Changed, "pinned although nobody asked for it");
+        assert_eq!(error.kind(), ErrorKind::Changed, "pinned although no caller asked for it");
     }
 }
 

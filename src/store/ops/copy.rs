@@ -54,7 +54,7 @@ impl HttpStore {
         let call = self.sourced(call, &source).header(self.rules.header("copy-source-range"), range.header());
         let answer = self.told(call, &[Tag::CopyPartResult, Tag::ETag]).await?;
         let etag = answer.text.as_deref().and_then(ETag::parse);
-        etag.ok_or_else(|| unfit("the answer names no tag").with_operation(OPERATION).with_key(key.to_string()))
+        etag.ok_or_else(|| unfit("the answer has no entity tag").with_operation(OPERATION).with_key(key.to_string()))
     }
 
     /// Names what is copied, pinned to its version and tag.
@@ -141,7 +141,7 @@ impl HttpStore {
         let Response { status, headers, body, .. } = self.call(call).await?;
         let body = Body::new(body).collect(MAX_ANSWER_BYTES).await.map_err(named)?;
         let mut is_error = false;
-        // What cannot be read is told apart by who reads it.
+        // What cannot be read is told apart by the reader of the answer.
         let _ = xml::walk(&body, |leaf| is_error |= leaf.path == [Tag::Error]);
         if is_error {
             let refusal = Refusal { rules: self.rules, status, headers: &headers, body: &body, signed };

@@ -51,7 +51,7 @@ enum Sameness {
     Timed,
     /// It is of another second.
     Other,
-    /// Not at all: what there is to compare must be compared by who asked.
+    /// Not at all: the caller must compare what there is.
     Untold,
 }
 
@@ -92,13 +92,13 @@ impl RangeAnswer<'_> {
         }
         let Some(asked) = request.range else { return Ok(fit) };
         if asked.start >= size {
-            return Err(Error::new(ErrorKind::RangeNotSatisfiable, format!("{asked:?} lies past the end at {size}")));
+            return Err(Error::new(ErrorKind::RangeNotSatisfiable, format!("{asked:?} is past the end at {size}")));
         }
         if range == asked.intersect(ByteRange::new(0, size)) {
             return Ok(fit);
         }
-        let hint = if range.len() == size { ": the server takes no notice of the header Range" } else { "" };
-        Err(unfit(format!("{asked:?} of {size} bytes was asked for and {range:?} came{hint}")))
+        let hint = if range.len() == size { ": the server ignores the Range header" } else { "" };
+        Err(unfit(format!("{asked:?} of {size} bytes was requested and {range:?} received{hint}")))
     }
 
     /// A 206 that does not say which part it is.
@@ -106,7 +106,9 @@ impl RangeAnswer<'_> {
         if let Some(kind) = text(self.headers, "content-type")
             && kind.to_ascii_lowercase().starts_with("multipart/byteranges")
         {
-            return Err(unfit(format!("one range was asked for, and several may have come (Content-Type {kind:?})")));
+            return Err(unfit(format!(
+                "one range was requested, and several may have been received (Content-Type {kind:?})"
+            )));
         }
         let size = self.expected(request, version, "a Content-Range")?.size;
         let range = asked.intersect(ByteRange::new(0, size));
@@ -114,7 +116,7 @@ impl RangeAnswer<'_> {
             None => Ok(Fit { range, size, end: End::Expected }),
             Some(length) if length == range.len() => Ok(Fit { range, size, end: End::Told }),
             Some(length) => Err(unfit(format!(
-                "{}, and its Content-Length of {length} is not that of {range:?}, which was asked for",
+                "{}, and its Content-Length of {length} is not that of {range:?}, which was requested",
                 self.lacks("content-range", "Content-Range")
             ))),
         }
@@ -139,7 +141,7 @@ impl RangeAnswer<'_> {
             (Sameness::Tagged, None) => Err(self.contradiction(length, size)),
             _ => Err(Error::new(
                 ErrorKind::Changed,
-                format!("an object of {size} bytes was asked for and its Content-Length is {length}"),
+                format!("an object of {size} bytes was requested and its Content-Length is {length}"),
             )),
         }
     }
@@ -150,7 +152,7 @@ impl RangeAnswer<'_> {
             (Sameness::Tagged | Sameness::Timed, Some(expected)) => Ok(expected),
             (Sameness::Other, Some(expected)) => Err(self.other_time(&expected)),
             _ => Err(unfit(format!(
-                "{}, and nothing that came with it shows which bytes it holds: the server should send {wanted}, or the \
+                "{}, and nothing else in the answer shows which bytes it has: the server should send {wanted}, or the \
                  ETag and Last-Modified that it lists",
                 self.lacks("content-range", "Content-Range")
             ))),
@@ -169,12 +171,12 @@ impl RangeAnswer<'_> {
         match (text(self.headers, "etag").and_then(|value| ETag::parse(&value)), by_time, request.expected) {
             (Some(tag), _, _) if tag == *wanted => Ok(Sameness::Tagged),
             (Some(tag), _, _) => {
-                Err(Error::new(ErrorKind::Changed, format!("entity tag {wanted} was asked for and {tag} came")))
+                Err(Error::new(ErrorKind::Changed, format!("entity tag {wanted} was requested and {tag} received")))
             }
             (None, Sameness::Timed, _) => Ok(Sameness::Timed),
             (None, Sameness::Other, Some(expected)) => Err(self.other_time(&expected)),
             _ => Err(unfit(format!(
-                "{} to compare, and {} to stand in for it",
+                "{} to compare, and {} in its place",
                 self.lacks("etag", "ETag"),
                 self.lacks("last-modified", "Last-Modified").replacen("the answer has ", "", 1)
             ))),
@@ -188,7 +190,7 @@ impl RangeAnswer<'_> {
             let value = String::from_utf8_lossy(value.as_bytes());
             let range = parse_content_range(&value);
             if range.is_none() || told.is_some() && told != range {
-                return Err(unfit(format!("Content-Range {value:?} makes no sense")));
+                return Err(unfit(format!("Content-Range {value:?} is not valid")));
             }
             told = range;
         }
@@ -200,7 +202,7 @@ impl RangeAnswer<'_> {
         let (came, wanted) = (seconds(http_time(self.headers, "last-modified")), seconds(expected.last_modified));
         Error::new(
             ErrorKind::Changed,
-            format!("an object last modified at {wanted} s was asked for and one of {came} s came"),
+            format!("an object last modified at {wanted} s was requested and one of {came} s received"),
         )
     }
 
@@ -415,8 +417,7 @@ mod tests {
         };
         let request = known(part(10, 20));
         let text = said(&[("last-modified", "once")], &[], &request);
-        let wanted =
-            "the answer has no ETag to compare, and no Last-Modified of use (it is \"once\") to stand in for it";
+        let wanted = "the answer has no ETag to compare, and no Last-Modified of use (it is \"once\") in its place";
         assert_eq!(text, wanted);
         let text = said(&[("etag", "a")], &[], &known(part(10, 21)));
         assert!(text.starts_with("the answer has no Content-Range, and its Content-Length of 10 is not"), "{text}");

@@ -21,7 +21,7 @@ impl HttpStore {
             .header("if-match", request.if_match.as_ref().map(ETag::quoted));
         if let Some(range) = request.range {
             if range.is_empty() {
-                return Err(Error::new(ErrorKind::Invalid, "an empty range was asked for"));
+                return Err(Error::new(ErrorKind::Invalid, "the requested range is empty"));
             }
             call = call.header("range", range.header());
             for (name, value) in self.rules.range_headers {
@@ -94,7 +94,7 @@ impl<R: Receive + Unpin> Exact<R> {
     fn late(&self) -> Error {
         match self.end {
             End::Told => unfit("the body is longer than its length"),
-            End::Expected => Error::new(ErrorKind::Changed, "the object is longer than it was listed"),
+            End::Expected => Error::new(ErrorKind::Changed, "the object is longer than listed"),
         }
     }
 }

@@ -33,7 +33,7 @@ impl Cursor {
         }
         match text.strip_prefix('2') {
             Some(token) => Ok(Cursor::V2(token.to_owned())),
-            None => Err(Error::new(ErrorKind::Invalid, "the continuation is none that this store gave out")),
+            None => Err(Error::new(ErrorKind::Invalid, "the continuation token is not from this store")),
         }
     }
 
@@ -120,11 +120,11 @@ fn page(request: &ListRequest, listing: Listing, cursor: Option<&Cursor>) -> Res
     let outside = |key: &str| !key.starts_with(&request.prefix);
     let keys = listing.entries.iter().map(|entry| &entry.key).chain(&listing.prefixes);
     if let Some(key) = keys.into_iter().find(|key| outside(key)) {
-        return Err(unfit(format!("the listing of {:?} holds {key:?}", request.prefix)));
+        return Err(unfit(format!("the listing of {:?} contains {key:?}", request.prefix)));
     }
     let next = next(&listing)?;
     if next.is_some() && next.as_ref() == cursor {
-        return Err(unfit("the listing goes on where it began"));
+        return Err(unfit("the listing repeats its continuation token"));
     }
     let Listing { entries, prefixes, undecodable, .. } = listing;
     Ok(ListPage { entries, prefixes, next: next.map(Cursor::into_text), undecodable })
@@ -136,7 +136,7 @@ fn next(listing: &Listing) -> Result<Option<Cursor>> {
     }
     if !listing.is_v1() {
         let token = listing.next_token.clone();
-        let token = token.ok_or_else(|| unfit("a part of a listing came without its next token"))?;
+        let token = token.ok_or_else(|| unfit("a page of the listing has no continuation token"))?;
         return Ok(Some(Cursor::V2(token)));
     }
     if let Some(marker) = &listing.next_marker {
@@ -146,7 +146,7 @@ fn next(listing: &Listing) -> Result<Option<Cursor>> {
     let key = listing.entries.last().map(|entry| entry.key.clone());
     // Going on after a common prefix means after everything in it.
     let prefix = listing.prefixes.last().map(|prefix| format!("{prefix}\u{10ffff}"));
-    let last = key.max(prefix).ok_or_else(|| unfit("a part of a listing came without a way to go on"))?;
+    let last = key.max(prefix).ok_or_else(|| unfit("a page of the listing has no marker to continue from"))?;
     Ok(Some(Cursor::V1(last)))
 }
 

@@ -117,7 +117,7 @@ impl Raw {
 
     fn finish(self, decoding: Decoding) -> Result<Listing> {
         if !self.is_listing {
-            return Err(unfit("the answer is no listing"));
+            return Err(unfit("the answer is not a listing"));
         }
         let plus_is_space = decoding.plus_is_space;
         let decoded = |name: EncodedName| decode(name, self.encoded, plus_is_space);
@@ -145,7 +145,7 @@ impl Raw {
             }
         }
         if let Some(marker) = self.marker {
-            let marker = decoded(marker).ok_or_else(|| unfit("the listing goes on after a key that is not UTF-8"))?;
+            let marker = decoded(marker).ok_or_else(|| unfit("the listing continues after a key that is not UTF-8"))?;
             listing.next_marker = Some(marker);
         }
         listing.next_token = match self.token {
@@ -175,7 +175,7 @@ impl RawEntry {
         if key.is_empty() {
             return Err(unfit("the listing has an object without a key"));
         }
-        let size = self.size.ok_or_else(|| unfit(format!("the listing tells no size of {key:?}")))?;
+        let size = self.size.ok_or_else(|| unfit(format!("the listing has no size of {key:?}")))?;
         let RawEntry { etag, last_modified, kind, storage_class, .. } = self;
         Ok(Some(ListEntry { key, size, etag, last_modified, kind, storage_class }))
     }

@@ -109,7 +109,7 @@ impl HttpStore {
         self
     }
 
-    /// Who knows the credentials; `None` where requests are not signed.
+    /// The source of credentials; `None` where requests are not signed.
     pub(super) fn provider(&self) -> Option<Arc<dyn Provider>> {
         self.signing.as_ref().map(|(_, provider)| provider.clone())
     }
@@ -212,7 +212,7 @@ impl HttpStore {
             let ahead = theirs.seconds.saturating_sub(self.clock.now().seconds);
             tracing::warn!(
                 ahead_seconds = ahead,
-                "the service's clock differs from this machine's; signing by its own"
+                "the service's clock differs from this machine's; signing with the service's time"
             );
             self.ahead_seconds.store(ahead, Ordering::Relaxed);
         }
@@ -228,7 +228,7 @@ fn signing(options: &Options, endpoint: &Endpoint, clock: &Clock) -> Result<Opti
         (Sign::V4, Dialect::S3) => Scheme::SigV4 { region },
         (Sign::V1, Dialect::Oss) => Scheme::OssV1,
         (Sign::V1, Dialect::S3) => {
-            return Err(Error::new(ErrorKind::Invalid, "S3 knows no V1 signature; set sign to v4 or none"));
+            return Err(Error::new(ErrorKind::Invalid, "S3 does not support V1 signatures; set sign to v4 or none"));
         }
     };
     let (ca_bundle, user_agent) = (options.ca_bundle.clone(), options.user_agent.clone());

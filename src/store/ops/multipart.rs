@@ -22,7 +22,7 @@ impl HttpStore {
         let answer = self.told(call, &[Tag::InitiateMultipartUploadResult, Tag::UploadId]).await?;
         match answer.text {
             Some(id) => Ok(Upload { key, id }),
-            None => Err(unfit("the answer names no upload").with_operation(OPERATION).with_key(key.to_string())),
+            None => Err(unfit("the answer has no upload id").with_operation(OPERATION).with_key(key.to_string())),
         }
     }
 
@@ -94,7 +94,7 @@ fn part_page(body: &[u8], after: u32) -> Result<PartPage> {
     });
     walked.map_err(|error| unfit(format!("the answer cannot be read: {error}")))?;
     let parts: Option<Vec<UploadedPart>> = parts.into_iter().collect();
-    let parts = parts.filter(|_| is_listing).ok_or_else(|| unfit("the answer is no list of parts"))?;
+    let parts = parts.filter(|_| is_listing).ok_or_else(|| unfit("the answer is not a list of parts"))?;
     let rises =
         |parts: &[UploadedPart]| parts.iter().try_fold(after, |last, part| (part.number > last).then_some(part.number));
     if rises(&parts).is_none() {
@@ -103,7 +103,7 @@ fn part_page(body: &[u8], after: u32) -> Result<PartPage> {
     let next = truncated.then(|| marker.or(parts.last().map(|part| part.number))).flatten();
     match next {
         // It would be asked for without end.
-        Some(next) if next <= after => Err(unfit("the list of parts goes in a circle")),
+        Some(next) if next <= after => Err(unfit("the list of parts repeats itself")),
         next => Ok(PartPage { parts, next }),
     }
 }

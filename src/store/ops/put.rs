@@ -22,7 +22,7 @@ impl HttpStore {
         call.body = body;
         let limit = self.options.timeouts.first_byte + Duration::from_secs(size / SLOWEST_BYTES_PER_SECOND);
         let response = tokio::time::timeout(limit, self.call(call)).await.unwrap_or_else(|_| {
-            let message = format!("the object was not stored in {} s", limit.as_secs());
+            let message = format!("the object was not stored within {} s", limit.as_secs());
             Err(Error::new(ErrorKind::Timeout, message).with_operation("PutObject").with_key(key.to_string()))
         })?;
         Ok(object_meta(self.rules, &response.headers, size))

@@ -153,17 +153,17 @@ fn default_message(kind: ErrorKind) -> &'static str {
         ErrorKind::Credentials => "the credentials were refused",
         ErrorKind::Archived => "the object is archived",
         ErrorKind::Changed => "the object changed",
-        ErrorKind::RangeNotSatisfiable => "the range lies past the end of the object",
+        ErrorKind::RangeNotSatisfiable => "the range is past the end of the object",
         ErrorKind::TooLarge => "the object is too large",
-        ErrorKind::WrongRegion => "the bucket lives elsewhere",
+        ErrorKind::WrongRegion => "the bucket is at another endpoint",
         ErrorKind::Throttled => "the service asks to slow down",
         ErrorKind::ClockSkew => "this machine's clock and the service's differ by more than 15 minutes",
         ErrorKind::Server => "the service failed",
         ErrorKind::Timeout => "the service timed out",
-        ErrorKind::Unsupported => "the service cannot do that",
+        ErrorKind::Unsupported => "the service does not support the request",
         ErrorKind::Conflict => "the request conflicts with the state of the object",
         ErrorKind::Invalid => "the service refused the request",
-        ErrorKind::Network | ErrorKind::Protocol | ErrorKind::Corrupt => "the answer makes no sense",
+        ErrorKind::Network | ErrorKind::Protocol | ErrorKind::Corrupt => "the answer is not valid",
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who lists: `ossmount ls -r` at its usual concurrency and one page after the other, the library alone, and the
+//! The clients that list: `ossmount ls -r` at its usual concurrency and one page after the other, the library alone, and the
 //! FastList of `osstorchconnector`. Each run is a new process; its processor time and memory are those that the kernel
 //! tells at its end.
 
@@ -12,7 +12,7 @@ use ossmount::emulator::{ACCESS_KEY_ID, ACCESS_KEY_SECRET};
 use crate::emulator::{Error, PROGRAM, Server};
 use crate::{CONCURRENCY, Figures, Row, library};
 
-/// Who lists.
+/// A client that lists.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Client {
     Ls,
@@ -224,7 +224,7 @@ impl Ended {
         let mut status = 0;
         // SAFETY: all bytes zero is a valid value of this plain structure.
         let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-        // SAFETY: the process is a child that nobody has waited for, and both places are ours to write to.
+        // SAFETY: the process is a child that was not waited for yet, and both places are ours to write to.
         if unsafe { libc::wait4(child.id() as i32, &mut status, 0, &mut usage) } < 0 {
             return Err(std::io::Error::last_os_error().into());
         }

@@ -1,4 +1,4 @@
-//! Who reads during a soak, each in a way of its own and for ever, and what they have found.
+//! The readers of a soak, each in a way of its own and for ever, and what they have found.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -177,7 +177,7 @@ fn random(folder: &Path, number: u64, tally: &Tally) -> io::Result<()> {
 
 fn map(folder: &Path, number: u64, tally: &Tally) -> io::Result<()> {
     let index = number % MEDIUM_FILES;
-    // SAFETY: nobody changes the file while it is mapped; a fault that fails ends the soak, as it should.
+    // SAFETY: no process changes the file while it is mapped; a fault that fails ends the soak, as it should.
     let map = unsafe { memmap2::Mmap::map(&open(folder, "medium", index)?) }?;
     tally.compare(seed("medium", index), 0, &map);
     Ok(())

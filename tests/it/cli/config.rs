@@ -50,14 +50,14 @@ fn every_option_says_what_holds_and_why() {
         ("verify", "off", "--verify".to_owned()),
         ("negative-ttl", "5s", "default".to_owned()),
         ("endpoint", "https://oss-cn-beijing.aliyuncs.com", "default: from the region".to_owned()),
-        ("credentials", "the access key id-of-the-key", "default: auto, the first that is there".to_owned()),
+        ("credentials", "the access key id-of-the-key", "default: auto, the first source found".to_owned()),
     ] {
         assert_eq!(line(&ended.stdout, name), [name, value, &from]);
     }
     let options = ended.stdout.lines().filter(|line| !line.starts_with('#')).count();
     assert_eq!(options, TABLE.len());
     assert!(!format!("{ended:?}").contains("hush"));
-    assert!(ended.stderr.contains("OSSMOUNT_REGOIN: no option has this name; did you mean \"OSSMOUNT_REGION\"?"));
+    assert!(ended.stderr.contains("OSSMOUNT_REGOIN: unknown option; did you mean \"OSSMOUNT_REGION\"?"));
 }
 
 #[test]
@@ -86,9 +86,9 @@ fn what_forbids_a_mount_is_said_with_both_places() {
     let internal = format!("{}:2:14: internal", file.display());
     let ended = tool.run(&["config", "oss://b", "--endpoint", "h"]);
     assert_eq!(line(&ended.stdout, "endpoint")[1], "h", "the values are shown all the same");
-    ended.fails(2, &[&internal, "--endpoint", "each say where the bucket is"]);
+    ended.fails(2, &[&internal, "--endpoint", "both locate the bucket"]);
     let ended = tool.run(&["config", "--replay", "/f"]);
-    ended.fails(2, &["--replay", "OSSMOUNT_PREFETCH", "give one of the two"]);
+    ended.fails(2, &["--replay", "OSSMOUNT_PREFETCH", "give only one of them"]);
     tool.run(&["config", "oss://b", "-o", "region=cn-hangzhou"]).fails(1, &["no credentials"]);
     tool.run(&["config", "bucket"]).fails(2, &["oss://bucket/prefix"]);
 }
@@ -158,21 +158,22 @@ fn a_hang_up_takes_over_what_can_change_and_names_the_rest() {
                 \"metadata-ttl\": \"1s\", \"negative-ttl\": \"1s\"}";
     fs::write(target.beside("c.json"), text).unwrap();
     hang_up(pid);
-    until("it is taken over", || says("only a new mount takes over"));
-    let all = "took over metadata-ttl, negative-ttl, prefetch, part-size, memory-limit, max-bandwidth, log-level, drain-timeout";
+    until("it is taken over", || says("a new mount is required to apply"));
+    let all = "applied metadata-ttl, negative-ttl, prefetch, part-size, memory-limit, max-bandwidth, log-level, \
+               drain-timeout";
     assert!(says(all), "{}", fs::read_to_string(&log).unwrap());
-    assert!(says(&format!("only a new mount takes over {}:3:9: uid", target.beside("c.json").display())));
+    assert!(says(&format!("a new mount is required to apply {}:3:9: uid", target.beside("c.json").display())));
     let status = tool.run(&["status", target.dir(), "--json"]).ok().stdout;
     let figures: Value = serde_json::from_str(&status).unwrap();
     assert!(figures.to_string().contains(&(512u64 << 20).to_string()), "{figures}");
 
     fs::write(target.beside("c.json"), "{\"memory-limit\": \"big\"}").unwrap();
     hang_up(pid);
-    until("the mistake is told", || says("the configuration is left as it was"));
+    until("the mistake is told", || says("the configuration was not reloaded"));
     assert!(says("c.json:1:18: memory-limit: \"big\" is not a size"));
     fs::write(target.beside("c.json"), text).unwrap();
     hang_up(pid);
-    until("nothing changes", || says("nothing to take over"));
+    until("nothing changes", || says("no change to apply"));
     assert_eq!(fs::read_to_string(target.path("a.txt")).unwrap(), "alpha\n");
     tool.run(&["umount", target.dir()]).ok();
 }

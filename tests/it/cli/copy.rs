@@ -35,7 +35,7 @@ fn cp_copies_and_says_what() {
     let below = cp("oss://bucket/dir", "oss://other/to", &["-r"]).ok().stdout;
     assert!(below.starts_with("oss://bucket/dir -> oss://other/to/: 2 objects, "), "{below}");
     let again = cp("oss://bucket/dir", "oss://other/to", &["-r", "--skip-existing"]).ok().stdout;
-    assert!(again.contains(": 0 objects, ") && again.ends_with("; 2 were there already\n"), "{again}");
+    assert!(again.contains(": 0 objects, ") && again.ends_with("; 2 skipped because they exist\n"), "{again}");
     assert_eq!(tool.run(&["ls", "-r", "--sort", "oss://other/to"]).ok().stdout, "b.txt\ndeep/c.txt\n");
     assert_eq!(server.counters().of(Operation::GetObject), 0);
 }
@@ -91,15 +91,15 @@ fn cp_speaks_json_and_ends_with_what_came_of_it() {
 fn cp_refuses_what_cannot_be() {
     let (server, tool) = bed();
     let refused: [(&[&str], &str); 9] = [
-        (&["oss://bucket/a.txt", "s3://other/"], "not of one service"),
+        (&["oss://bucket/a.txt", "s3://other/"], "not in the same service"),
         (&["oss://bucket/dir/", "oss://other/"], "with -r"),
         (&["oss://bucket/a.txt", "oss://other/", "--tagging-directive=move"], "copy or replace"),
         (&["oss://bucket/a.txt", "oss://other/", "--metadata-directive=copy", "--metadata=a=b"], "leave out one"),
         (&["oss://bucket/a.txt", "oss://other/", "--metadata=a b=c"], "NAME=VALUE"),
         (&["oss://bucket/a.txt", "oss://other/", "--tagging==x"], "is empty"),
-        (&["oss://bucket/a.txt", "oss://other/", "--copy-part-size=1KiB"], "the least is 100KiB"),
+        (&["oss://bucket/a.txt", "oss://other/", "--copy-part-size=1KiB"], "the minimum is 100KiB"),
         (&["-r", "oss://bucket", "oss://bucket/dir"], "lies within"),
-        (&["-r", "oss://bucket/dir", "oss://other", "--resume=x"], "belongs to one object"),
+        (&["-r", "oss://bucket/dir", "oss://other", "--resume=x"], "applies to one object"),
     ];
     for (args, says) in refused {
         tool.run(&[&["cp"], args].concat()).fails(2, &[says]);
@@ -107,9 +107,10 @@ fn cp_refuses_what_cannot_be() {
     assert_eq!(server.counters().total(), 0, "nothing was asked");
     let nowhere = tempfile::tempdir().unwrap();
     let nowhere = nowhere.path().to_str().unwrap();
-    tool.run(&["cp", nowhere, "oss://other/"]).fails(1, &["is no path of a live ossmount mount"]);
+    tool.run(&["cp", nowhere, "oss://other/"]).fails(1, &["is not a path in a live ossmount mount"]);
     tool.run(&["cp", "oss://bucket/a.txt", &format!("{nowhere}/none/x")]).fails(1, &["no such file or directory"]);
-    tool.run(&["cp", "oss://bucket/a.txt", "oss://other/", "--if-match=0123"]).fails(1, &["does not carry the tag"]);
+    tool.run(&["cp", "oss://bucket/a.txt", "oss://other/", "--if-match=0123"])
+        .fails(1, &["does not have the requested entity tag"]);
 }
 
 #[test]
@@ -129,7 +130,7 @@ fn cp_knows_paths_under_a_mount() {
     assert_eq!(copied, "all/b.txt\nall/deep/b.txt\nall/deep/c.txt\nall/new.txt\nc.txt\n");
     // The mount still shows the object as it was: another is not copied in its place.
     server.put("bucket", "dir/b.txt", "changed meanwhile");
-    tool.run(&["cp", &path("b.txt"), "oss://other/"]).fails(1, &["does not carry the tag"]);
+    tool.run(&["cp", &path("b.txt"), "oss://other/"]).fails(1, &["does not have the requested entity tag"]);
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn a_level_changes_while_it_runs_and_the_file_is_opened_anew() {
     let moved = bed.target.beside("moved");
     fs::rename(bed.target.beside("log"), &moved).unwrap();
     signal(bed.target.daemon().unwrap(), libc::SIGHUP);
-    until("the file is there again", || bed.log().contains("configuration was read again"));
+    until("the file is there again", || bed.log().contains("configuration was reloaded"));
     assert!(fs::read_to_string(&moved).unwrap().contains("mounted"));
 }
 
@@ -111,7 +111,7 @@ fn what_fails_again_and_again_is_told_a_few_times() {
     bed.tool.run(&["umount", bed.target.dir()]).ok();
     // The kernel may ask twice for one read.
     let told = |line: &str| {
-        let (_, rest) = line.split_once("lines like this were left out left_out=")?;
+        let (_, rest) = line.split_once("similar lines were omitted left_out=")?;
         let (count, line) = rest.split_once(" line=")?;
         Some((count.parse::<u32>().unwrap() >= 25, line.starts_with("reading an archived object")))
     };
@@ -162,7 +162,7 @@ fn a_person_is_told_of_a_daemon_that_nobody_hears_and_a_log_is_not() {
     let len = std::io::Read::read(&mut master, &mut said).unwrap_or(0);
     let said = String::from_utf8_lossy(&said[..len]).into_owned();
     assert!(status.success(), "{said}");
-    assert_eq!(said.starts_with("ossmount: nothing is logged: there is no /dev/log here"), !is_heard, "{said}");
+    assert_eq!(said.starts_with("ossmount: nothing is logged: /dev/log does not exist"), !is_heard, "{said}");
 }
 
 /// Outputs that take nothing: a full one, and a pipe without a reader.

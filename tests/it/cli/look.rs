@@ -20,7 +20,7 @@ fn ls_shows_a_directory_or_everything_below() {
     ] {
         assert_eq!(tool.run(args).ok().stdout, expected, "{args:?}");
     }
-    tool.run(&["ls", "oss://bucket/none"]).fails(1, &["there is nothing at oss://bucket/none"]);
+    tool.run(&["ls", "oss://bucket/none"]).fails(1, &["no object exists at or below oss://bucket/none"]);
     tool.run(&["ls", "oss://no-such-bucket"]).fails(1, &["does not exist"]);
     server.create_bucket("empty");
     assert_eq!(tool.run(&["ls", "oss://empty"]).ok().stdout, "");
@@ -80,7 +80,7 @@ fn ls_adds_up_objects_and_bytes_by_storage_class() {
         tool.run(&["ls", "--summary", "oss://bucket/a.txt"]).ok().stdout.lines().next(),
         Some("objects         1")
     );
-    tool.run(&["ls", "--summary", "oss://bucket/none"]).fails(1, &["there is nothing at oss://bucket/none"]);
+    tool.run(&["ls", "--summary", "oss://bucket/none"]).fails(1, &["no object exists at or below oss://bucket/none"]);
     tool.run(&["ls", "--summary", "-l", "oss://bucket"]).fails(2, &["--summary", "--long"]);
 }
 
@@ -163,8 +163,8 @@ fn stat_knows_directories_and_what_is_not_there() {
     let tool = Tool::for_server(&server);
     assert!(tool.run(&["stat", "oss://bucket/dir"]).ok().stdout.contains("directory"));
     assert!(tool.run(&["stat", "s3://bucket"]).ok().stdout.contains("bucket"));
-    tool.run(&["stat", "oss://bucket/none"]).fails(1, &["there is no object oss://bucket/none"]);
+    tool.run(&["stat", "oss://bucket/none"]).fails(1, &["object oss://bucket/none does not exist"]);
     tool.run(&["stat", "oss://none/none"]).fails(1, &["bucket \"none\" does not exist"]);
-    tool.run(&["stat", "/etc/passwd"]).fails(1, &["/etc/passwd is no file of a live ossmount mount"]);
+    tool.run(&["stat", "/etc/passwd"]).fails(1, &["/etc/passwd is not a file in a live ossmount mount"]);
     tool.run(&["stat", "/nonexistent"]).fails(1, &["/nonexistent"]);
 }

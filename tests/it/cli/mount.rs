@@ -5,7 +5,7 @@ use std::io::Read;
 use std::time::{Duration, Instant};
 
 use ossmount::base::{Clock, Timestamp};
-use ossmount::emulator::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Account, Emulator, Options, Shaping};
+use ossmount::emulator::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Account, Emulator, Operation, Options, Shaping};
 
 use crate::support::program::{Target, Tool, runs, server, until};
 
@@ -45,6 +45,37 @@ fn a_prefix_is_the_root_and_options_come_from_everywhere() {
     let meta = fs::metadata(target.path("b.txt")).unwrap();
     use std::os::unix::fs::MetadataExt;
     assert_eq!((meta.uid(), meta.gid(), meta.mode() & 0o7777), (12, 13, 0o404));
+}
+
+/// Whether one GET brings a small object is a tuned number: with another one, two reads are two GETs.
+#[test]
+fn a_tuned_number_changes_how_a_mount_reads() {
+    use std::os::unix::fs::FileExt;
+
+    let server = server();
+    let content: Vec<u8> = (0..512 << 10).map(|at: u32| (at >> 12) as u8).collect();
+    server.put("bucket", "half", content.clone());
+    let tool = Tool::for_server(&server);
+    let gets_with = |tune: &[&str]| {
+        let target = Target::new();
+        // Past the page cache, so that the kernel asks for what the test reads and no more.
+        target.mount(&tool, "oss://bucket", &[&["--direct-io", "on"], tune].concat()).ok();
+        let before = server.counters().of(Operation::GetObject);
+        let file = File::open(target.path("half")).unwrap();
+        for at in [0, 400 << 10] {
+            let mut piece = [0; 4096];
+            file.read_exact_at(&mut piece, at).unwrap();
+            assert_eq!(piece, content[at as usize..][..4096]);
+        }
+        server.counters().of(Operation::GetObject) - before
+    };
+    assert_eq!(gets_with(&[]), 1);
+    assert!(gets_with(&["--tune", "read.small_object_bytes=4096"]) > 1);
+
+    let target = Target::new();
+    let ended = target.mount(&tool, "oss://bucket", &["--tune", "read.small_objects=4096"]);
+    ended.fails(2, &["--tune read.small_objects=4096", "small_objects is no tuned number", "read::Tuning::NAMES"]);
+    assert!(!target.is_mounted());
 }
 
 #[test]
@@ -187,7 +218,7 @@ fn a_drain_has_an_end() {
     running.signal(libc::SIGTERM);
     let ended = running.wait().ok();
     assert!(asked.elapsed() < Duration::from_secs(10), "{ended:?}");
-    assert!(ended.stderr.contains("cut short"), "{ended:?}");
+    assert!(ended.stderr.contains("were aborted after"), "{ended:?}");
     reader.join().unwrap().unwrap_err();
 }
 
@@ -249,7 +280,7 @@ fn processes_of(argument: &str) -> Vec<[u32; 4]> {
     pids.filter_map(described).collect()
 }
 
-/// Where a directory is mounted on demand (autofs), the kernel answers nobody else before that is done.
+/// Where a directory is mounted on demand (autofs), the kernel answers no other process before that is done.
 #[test]
 fn a_mount_is_made_in_the_process_group_of_its_caller_and_lives_in_a_session_of_its_own() {
     let server = server();

@@ -69,7 +69,7 @@ fn mount_hears_what_went_wrong() {
     let tool = Tool::for_server(&server);
     for (words, said) in [
         ("regoin=x", "did you mean \"region\"?"),
-        ("region=cn-hangzhou,part-size=1", "the least is 1MiB"),
+        ("region=cn-hangzhou,part-size=1", "the minimum is 1MiB"),
         ("endpoint=http://127.0.0.1:1,sign=none", "cannot be reached"),
     ] {
         let script = format!(

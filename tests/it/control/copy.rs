@@ -82,7 +82,10 @@ fn the_version_that_the_mount_shows_is_copied_or_none() {
     let request = json!({"op": "copy", "source": "a.txt", "destination": "copy.txt"});
     let status = copied(&mut client, &request);
     assert_eq!(status["state"], "failed", "{status}");
-    assert!(status["error"]["message"].as_str().unwrap().contains("does not carry the tag"), "{status}");
+    assert!(
+        status["error"]["message"].as_str().unwrap().contains("does not have the requested entity tag"),
+        "{status}"
+    );
     assert!(!mount.target.path("copy.txt").exists());
     // By its key it is whatever is there now.
     let request = json!({"op": "copy", "source": "oss://bucket/a.txt", "destination": "oss://bucket/copy.txt"});
@@ -105,12 +108,12 @@ fn copies_that_cannot_be_are_refused_in_a_sentence() {
         (json!({"destination": "dir"}), libc::EINVAL, "dir is a directory: name the new object"),
         (json!({"destination": "."}), libc::EINVAL, "the mount itself"),
         (json!({"destination": "a.txt/b"}), libc::EINVAL, "Not a directory"),
-        (json!({"destination": "oss://bucket/x?versionId=1"}), libc::EINVAL, "no versionId"),
+        (json!({"destination": "oss://bucket/x?versionId=1"}), libc::EINVAL, "cannot have a versionId"),
         (json!({"source": "gs://b/k"}), libc::EINVAL, "oss://bucket/key"),
         (json!({"part-size": 1}), libc::EINVAL, "100KiB to 5GiB"),
         (json!({"metadata-directive": "move"}), libc::EINVAL, "copy or replace"),
         (json!({"tagging": "a=1&a=2"}), libc::EINVAL, "given twice"),
-        (json!({"if-match": "\n"}), libc::EINVAL, "no entity tag"),
+        (json!({"if-match": "\n"}), libc::EINVAL, "not an entity tag"),
         (json!({"source": "dir", "destination": "dir/deep", "recursive": true}), libc::EINVAL, "lies within"),
     ] {
         let (number, answer) = copy(more.clone());
@@ -189,7 +192,7 @@ fn where_asked_for_requests_come_by_extended_attributes_and_nothing_else_is_writ
     let facts: Value = serde_json::from_str(&attribute(&path("a.txt"), RESULT).unwrap()).unwrap();
     assert_eq!(facts["key"], "a.txt");
     assert_eq!(set_attribute(&path("dir"), CALL, "nonsense"), libc::EINVAL);
-    assert!(attribute(&path("dir"), RESULT).unwrap().contains("no JSON object"));
+    assert!(attribute(&path("dir"), RESULT).unwrap().contains("not a JSON object"));
     assert_eq!(serde_json::from_str::<Value>(&attribute(&path("a.txt"), RESULT).unwrap()).unwrap(), facts);
 
     assert_eq!(set_attribute(&path("a.txt"), "user.other", "x"), libc::EROFS);

@@ -55,7 +55,7 @@ fn the_command_waits_and_says_what_became_of_it() {
     let said = mount.tool.run(&["prefetch", "--wait", &path("a.txt"), &path("dir")]).ok().stdout;
     assert_eq!(said, "3 files of 17 are in memory\n");
     let said = mount.tool.run(&["prefetch", &path("a.txt")]).ok().stdout;
-    assert!(said.starts_with("prefetch ") && said.contains("has begun on"), "{said}");
+    assert!(said.starts_with("prefetch ") && said.contains("has started on"), "{said}");
     mount.tool.run(&["prefetch", "--wait", &path("none")]).fails(1, &["1 path could not be fetched", "none: No such"]);
     mount.tool.run(&["prefetch", "/etc/passwd"]).fails(1, &["not under a live ossmount mount"]);
     mount.tool.run(&["prefetch", "--wait", &path("large")]).fails(1, &["1 file of 40MiB did not fit", "memory-limit"]);
@@ -93,7 +93,10 @@ fn pins_hold_within_half_of_the_memory_until_they_are_dropped() {
     assert_eq!(client.done(&json!({"op": "pin", "path": "model"})), expected, "once is enough");
     let refused = client.ask(&json!({"op": "pin", "path": "other"}));
     assert_eq!(refused["error"], "ENOSPC");
-    assert!(refused["message"].as_str().unwrap().contains("40MiB are kept already: 64MiB may be"), "{refused}");
+    assert!(
+        refused["message"].as_str().unwrap().contains("40MiB are pinned already: at most 64MiB can be"),
+        "{refused}"
+    );
 
     fs::read(mount.target.path("other")).unwrap();
     let before = requests(&mut client);

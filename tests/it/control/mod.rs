@@ -17,7 +17,7 @@ use ossmount::emulator::Emulator;
 use ossmount::fuse::{IOCTL, IOCTL_BYTES};
 use serde_json::{Value, json};
 
-use crate::support::program::{BINARY, Ended, Target, Tool, server};
+use crate::support::program::{BINARY, Ended, Target, Tool, copy_binary, server};
 
 /// What a request on a file or directory brings: the error number, or 0, and the answer.
 pub(crate) fn ioctl(path: &Path, request: &str) -> (i32, Value) {
@@ -129,17 +129,17 @@ fn bad_requests_get_a_sentence_and_an_error_number() {
     let mount = Mount::with(&[]);
     let mut client = mount.client();
     for (request, errno, name, words) in [
-        (r#"{"op":"fly"}"#, libc::EINVAL, "EINVAL", "no operation"),
+        (r#"{"op":"fly"}"#, libc::EINVAL, "EINVAL", "unknown operation"),
         (r#"{"op":"stat","paht":"x"}"#, libc::EINVAL, "EINVAL", "`paht`"),
-        ("no json", libc::EINVAL, "EINVAL", "no JSON object"),
-        ("", libc::EINVAL, "EINVAL", "no JSON object"),
+        ("no json", libc::EINVAL, "EINVAL", "not a JSON object"),
+        ("", libc::EINVAL, "EINVAL", "not a JSON object"),
         (r#"{"op":"stat","path":"none"}"#, libc::ENOENT, "ENOENT", "none: No such file"),
         (r#"{"op":"stat","path":"a.txt/x"}"#, libc::EINVAL, "EINVAL", "Not a directory"),
         (r#"{"op":"stat","path":"dir/../a.txt"}"#, libc::EINVAL, "EINVAL", ".. leads out"),
         (r#"{"op":"stat","path":"/etc/passwd"}"#, libc::EINVAL, "EINVAL", "is not under"),
         (r#"{"op":"pin","path":"dir"}"#, libc::EINVAL, "EINVAL", "Is a directory"),
-        (r#"{"op":"prefetch-status","job":99}"#, libc::ENOENT, "ENOENT", "no prefetch 99"),
-        (r#"{"op":"set","memory-limit":"1MiB"}"#, libc::EINVAL, "EINVAL", "the least is 64MiB"),
+        (r#"{"op":"prefetch-status","job":99}"#, libc::ENOENT, "ENOENT", "prefetch 99 does not exist"),
+        (r#"{"op":"set","memory-limit":"1MiB"}"#, libc::EINVAL, "EINVAL", "the minimum is 64MiB"),
     ] {
         let (number, answer) = ioctl(&mount.path(""), request);
         assert_eq!((number, &answer["error"]), (errno, &json!(name)), "{request}: {answer}");
@@ -148,7 +148,7 @@ fn bad_requests_get_a_sentence_and_an_error_number() {
         assert_eq!(client.hear().unwrap(), answer, "the socket goes on after it");
     }
     let said = mount.tool.run(&["control", mount.target.dir(), r#"{"op":"fly"}"#]);
-    said.fails(1, &["no operation \"fly\"", "(EINVAL)"]);
+    said.fails(1, &["unknown operation \"fly\"", "(EINVAL)"]);
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn the_socket_takes_long_answers_and_bounds_what_comes_in() {
     let request = json!({"op": "stats", "files": true});
     let (errno, answer) = ioctl(&mount.path(""), &request.to_string());
     assert_eq!((errno, &answer["error"]), (libc::EMSGSIZE, &json!("EMSGSIZE")));
-    assert!(answer["message"].as_str().unwrap().contains("ask on the socket /"), "{answer}");
+    assert!(answer["message"].as_str().unwrap().contains("use the control socket /"), "{answer}");
     let answer = client.done(&request);
     assert_eq!(answer["files"].as_array().unwrap().len(), 200);
 
@@ -184,7 +184,7 @@ fn the_socket_takes_long_answers_and_bounds_what_comes_in() {
 
     let mut client = mount.client();
     client.send(&vec![b' '; 300 << 10]);
-    assert!(client.hear().unwrap()["message"].as_str().unwrap().contains("a line has at most"));
+    assert!(client.hear().unwrap()["message"].as_str().unwrap().contains("bytes in one line"));
 }
 
 #[test]
@@ -208,11 +208,10 @@ fn more_clients_than_may_be_are_sent_away_and_others_come_in_their_place() {
 
 /// Runs the binary as another user.
 fn as_user(tool: &Tool, uid: u32, args: &[&str]) -> Ended {
-    // The build directory may be closed to others.
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let binary = folder.path().join("ossmount");
-    fs::copy(BINARY, &binary).unwrap();
+    copy_binary(&binary);
     let mut command = tool.command(&binary);
     command.args(args).uid(uid).gid(uid).current_dir("/");
     Ended::of(&mut command)
@@ -329,7 +328,7 @@ fn the_socket_is_where_it_was_asked_for_or_nowhere() {
     let socket = target.beside("control.sock");
     let words = ["--control-socket", socket.to_str().unwrap()];
     fs::write(&socket, "not a socket").unwrap();
-    target.mount(&tool, "oss://bucket", &words).fails(1, &["control.sock cannot be opened", "no socket"]);
+    target.mount(&tool, "oss://bucket", &words).fails(1, &["control.sock cannot be opened", "not a socket"]);
     assert!(!target.is_mounted());
     fs::remove_file(&socket).unwrap();
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());

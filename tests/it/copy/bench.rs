@@ -113,7 +113,7 @@ impl Bench {
         self.emulator.uploads(bucket).len()
     }
 
-    /// Those of them that hold parts: what somebody pays for.
+    /// Those of them that hold parts, which are charged.
     pub(crate) fn uploads_with_parts(&self, bucket: &str) -> usize {
         self.emulator.uploads(bucket).into_iter().filter(|parts| *parts > 0).count()
     }

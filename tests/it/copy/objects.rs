@@ -120,7 +120,7 @@ async fn what_the_service_refuses_is_told_in_its_words() {
         (copy("cold", (THERE, "to")), Some("InvalidObjectState"), "restore the object"),
         (keeping, Some("FileAlreadyExists"), "status 409"),
         (elsewhere, Some("NoSuchBucket"), "request id"),
-        (stale, None, "does not carry the tag"),
+        (stale, None, "does not have the requested entity tag"),
     ] {
         let status = bench.run(request.clone()).await;
         let error = status.error.unwrap();

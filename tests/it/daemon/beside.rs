@@ -177,7 +177,7 @@ fn health_is_told_while_every_read_waits() {
         assert_eq!(bed.get(path).status, 200, "{path}");
     }
     bed.server().set_faults(Vec::new());
-    // What waits is let go with the mount; nobody waits for the time of a try here.
+    // What waits is let go with the mount; the test does not wait for the time-out of a request.
     bed.mount.tool.run(&["umount", "-l", bed.mount.target.dir()]);
     drop(bed);
     for reader in readers {
@@ -272,7 +272,7 @@ fn an_address_that_cannot_be_had_is_said_at_the_start() {
     mounted("9464").fails(2, &["--metrics-listen", "127.0.0.1:9464"]);
     let file = target.beside("file");
     fs::write(&file, "not a socket").unwrap();
-    mounted(file.to_str().unwrap()).fails(1, &["no socket"]);
+    mounted(file.to_str().unwrap()).fails(1, &["not a socket"]);
     assert!(!target.is_mounted() && target.daemon().is_none());
 
     mounted("127.0.0.1:0").ok();

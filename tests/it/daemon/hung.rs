@@ -1,4 +1,4 @@
-//! Daemons that do not answer: whoever asks for one is told so, and does not hang.
+//! Daemons that do not answer: a command that asks one says so, and does not hang.
 
 use crate::support::program::{Target, Tool, runs, server, until};
 
@@ -8,8 +8,19 @@ fn signal(pid: u32, signal: i32) {
     assert_eq!(unsafe { libc::kill(pid as i32, signal) }, 0);
 }
 
+/// Stops a daemon, and waits until no thread of it runs any more.
+fn stop(pid: u32) {
+    signal(pid, libc::SIGSTOP);
+    until("all of its threads stand still", || {
+        std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().all(|task| {
+            let text = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap_or_default();
+            text.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+        })
+    });
+}
+
 #[test]
-fn whoever_asks_a_stopped_daemon_is_told_that_it_does_not_answer() {
+fn a_command_that_asks_a_stopped_daemon_says_that_it_does_not_answer() {
     let server = server();
     let tool = Tool::for_server(&server);
     for more in [[].as_slice(), &["--control-socket", "off"]] {
@@ -18,7 +29,7 @@ fn whoever_asks_a_stopped_daemon_is_told_that_it_does_not_answer() {
         let (dir, file) = (target.dir(), target.path("dir/b.txt"));
         let pid = target.daemon().unwrap();
         assert_eq!(tool.run(&["control", dir, r#"{"op":"health"}"#]).ok().stderr, "");
-        signal(pid, libc::SIGSTOP);
+        stop(pid);
         let words = [dir.to_owned(), format!("does not answer (pid {pid}, stopped)"), format!("kill -CONT {pid}")];
         let words = words.each_ref().map(String::as_str);
         let (tool, file) = (&tool, file.to_str().unwrap());
@@ -35,7 +46,15 @@ fn whoever_asks_a_stopped_daemon_is_told_that_it_does_not_answer() {
                 scope.spawn(move || tool.run(args).fails(1, &words));
             }
         });
-        tool.run(&["umount", dir]).fails(1, &words);
+        // A process that was killed while it asked may take a while to let go of the mount.
+        let mut unmounting = None;
+        until("nothing keeps the mount busy", || {
+            let ended = tool.run(&["umount", dir]);
+            let is_busy = ended.stderr.contains("is in use");
+            unmounting = Some(ended);
+            !is_busy
+        });
+        unmounting.unwrap().fails(1, &words);
         assert!(!target.is_mounted());
         signal(pid, libc::SIGCONT);
         until("it ends when it is let go on", || !runs(pid));

@@ -73,7 +73,7 @@ fn a_request_that_kills_three_daemons_is_refused_and_those_beside_it_are_answere
     let log = fs::read_to_string(log).unwrap();
     let told: Vec<_> = log.lines().filter(|line| line.contains("the daemon died")).collect();
     assert_eq!(told.len(), 1, "{log}");
-    for words in ["WARN", "died 3 times", "op=\"read\"", "key=\"poison\"", "4096 bytes from 0 on", "handle "] {
+    for words in ["WARN", "died 3 times", "op=\"read\"", "key=\"poison\"", "4096 bytes at offset 0", "handle "] {
         assert!(told[0].contains(words), "{words:?} is not in {told:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Daemons that die, or are replaced, under a live mount: whoever uses the mount sees a slow answer and no error.
+//! Daemons that die, or are replaced, under a live mount: programs that use the mount see a slow answer and no error.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -17,7 +17,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use ossmount::emulator::{Emulator, Operation, Shaping};
 
 use crate::support::namespace::with_open_fuse_device;
-use crate::support::program::{BINARY, Ended, Running, Target, Tool, runs, server, until};
+use crate::support::program::{BINARY, Ended, Running, Target, Tool, copy_binary, runs, server, until};
 
 const BIG: usize = 20 << 20;
 
@@ -65,7 +65,7 @@ fn what_is_open_stays_readable_across_three_deaths() {
     let path = |below: &str| mount.0.path(below);
     let expected = bytes();
     let file = File::open(path("big")).unwrap();
-    // SAFETY: nobody changes the file.
+    // SAFETY: no process changes the file.
     let map = unsafe { Mmap::map(&file) }.unwrap();
     let held = File::open(path("dir/deep")).unwrap();
     let by_descriptor = format!("/proc/self/fd/{}", held.as_raw_fd());
@@ -129,7 +129,7 @@ fn readers_never_notice_that_daemons_are_killed() {
         // More would wait for the pauses between short lives.
         for _ in 0..8 {
             let before = rounds.load(Ordering::Relaxed);
-            until("somebody got on", || {
+            until("a reader has made progress", || {
                 rounds.load(Ordering::Relaxed) > before + 5 || workers.iter().any(|worker| worker.is_finished())
             });
             mount.kill();
@@ -154,7 +154,7 @@ fn deaths_are_told_and_counted() {
     }
     let log = fs::read_to_string(mount.0.beside("log")).unwrap();
     let told: Vec<_> =
-        log.lines().filter(|line| line.contains("the daemon before was killed by SIGKILL after ")).collect();
+        log.lines().filter(|line| line.contains("the previous daemon was killed by SIGKILL after ")).collect();
     assert!(told.len() == 2 && told.iter().all(|line| line.contains("WARN")), "{log}");
 }
 
@@ -206,8 +206,7 @@ fn read_on_without_privileges() {
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name).into_os_string().into_string().unwrap();
     let (dir, binary, pid_file) = (place("mnt"), place("ossmount"), place("pid"));
-    // The build directory may be closed to others.
-    fs::copy(BINARY, &binary).unwrap();
+    copy_binary(&binary);
     fs::create_dir(&dir).unwrap();
     for own in [folder.path(), dir.as_ref()] {
         std::os::unix::fs::chown(own, Some(NOBODY), Some(NOBODY)).unwrap();
@@ -286,7 +285,7 @@ fn a_later_life_serves_without_what_lies_beside_the_mount_and_has_it_again() {
     for path in [control, metrics] {
         until("it takes clients again", || std::os::unix::net::UnixStream::connect(path).is_ok());
     }
-    until("the log is there again", || fs::read_to_string(log).is_ok_and(|text| text.contains("there now")));
+    until("the log is there again", || fs::read_to_string(log).is_ok_and(|text| text.contains("exists now")));
     until("what is read is recorded again", || fs::exists(record).unwrap());
     assert_eq!(asked_for_pid(&target), Some(second), "it is still the second life");
     drop(file);
@@ -430,7 +429,7 @@ impl Manager {
 }
 
 #[test]
-fn a_service_manager_restarts_it_without_anybody_noticing() {
+fn a_service_manager_restarts_it_without_a_reader_noticing() {
     let server = stocked();
     let target = Target::new();
     let mut manager = Manager::new(&server, &target);
@@ -443,7 +442,7 @@ fn a_service_manager_restarts_it_without_anybody_noticing() {
         running.signal(signal);
         let ended = running.wait();
         assert_eq!(ended.status, (signal == libc::SIGUSR1).then_some(0), "{ended:?}");
-        // Nobody serves now: the reader waits.
+        // No daemon serves now: the reader waits.
         let waiting = file.try_clone().unwrap();
         let reader = std::thread::spawn(move || {
             let mut buffer = vec![0; 1 << 20];
@@ -459,7 +458,7 @@ fn a_service_manager_restarts_it_without_anybody_noticing() {
     assert!(manager.kept.is_empty() && !target.is_mounted(), "after a stop nothing is kept");
 }
 
-/// Readers whose requests nobody has answered yet: each reads a place of its own, and gives the bytes.
+/// Readers whose requests no daemon has answered yet: each reads a place of its own, and gives the bytes.
 fn readers(file: &File, count: u64) -> Vec<JoinHandle<std::io::Result<bool>>> {
     (0..count)
         .map(|at| {
@@ -544,7 +543,7 @@ fn what_cannot_be_gone_on_with_is_mounted_anew() {
         file.read_exact_at(&mut [0; 6], 0).unwrap_err();
         running.signal(libc::SIGTERM);
         let ended = running.wait().ok();
-        assert!(ended.stderr.contains("it is made anew"), "{ended:?}");
+        assert!(ended.stderr.contains("it is replaced by a new mount"), "{ended:?}");
         manager.hear_all();
         assert!(manager.kept.is_empty());
     }

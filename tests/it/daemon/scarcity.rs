@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 
 use crate::support::namespace::with_open_fuse_device;
-use crate::support::program::{BINARY, Ended, Target, Tool, server, until};
+use crate::support::program::{BINARY, Ended, Target, Tool, copy_binary, server, until};
 
 /// What the open descriptors of a process are.
 fn descriptors(pid: u32) -> Vec<String> {
@@ -65,8 +65,7 @@ fn mount_with_so_many_tasks(tasks: u64) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name).into_os_string().into_string().unwrap();
     let (dir, binary, user) = (place("mnt"), place("ossmount"), lonely_user());
-    // The build directory may be closed to others.
-    fs::copy(BINARY, &binary).unwrap();
+    copy_binary(&binary);
     fs::create_dir(&dir).unwrap();
     for own in [folder.path(), Path::new(&dir)] {
         std::os::unix::fs::chown(own, Some(user), Some(user)).unwrap();

@@ -1,4 +1,4 @@
-//! The daemon as a service: what a service manager hears, and mounts that somebody else has made.
+//! The daemon as a service: what a service manager hears, and mounts that another process has made.
 
 use std::fs::{self, File};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -127,7 +127,7 @@ fn a_failure_of_a_mount_that_was_handed_over_is_told_on_stderr() {
         seen.is_err_and(|error| error.raw_os_error() == Some(libc::ENOTCONN))
     });
     tool.run(&["mount", "oss://bucket", "/dev/fd/77"]).fails(1, &["not an open FUSE device"]);
-    tool.run(&["mount", "oss://bucket", target.dir(), "--fuse-fd", "1"]).fails(2, &["from 3 on"]);
+    tool.run(&["mount", "oss://bucket", target.dir(), "--fuse-fd", "1"]).fails(2, &["of at least 3"]);
 }
 
 /// A unit as it lies in `packaging`, with what it starts being the binary under test.

@@ -20,7 +20,7 @@ pub(super) enum Sign {
     Nobody,
 }
 
-/// Who asks whom.
+/// A client of one server.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     pub(super) address: SocketAddr,

@@ -210,6 +210,46 @@ fn parts_become_an_object() {
 }
 
 #[test]
+fn s3_repeats_the_answer_to_a_completion_and_copies_only_closed_ranges() {
+    let emulator = emulator();
+    let client = Client::new(&emulator, Sign::S3);
+    emulator.put("b", "source", noise(5));
+    let id = begin(&client, "big");
+    let copy = |range| {
+        let headers = [("x-amz-copy-source", "/b/source"), ("x-amz-copy-source-range", range)];
+        client.ask("PUT", ("b", "big"), &[("partNumber", "1"), ("uploadId", &id)], &headers, b"").unwrap()
+    };
+    for range in ["0-2", "bytes=0", "bytes=hello-world", "bytes=0-bar", "bytes=1-", "bytes=-2", "bytes=0-2,3-5"] {
+        assert_eq!(copy(range).expect(400).element("Code"), "InvalidArgument", "{range}");
+    }
+    for range in ["bytes=0-5", "bytes=0-21", "bytes=5-7"] {
+        assert_eq!(copy(range).expect(416).element("Code"), "InvalidRange", "{range}");
+    }
+    let etag = copy("bytes=1-3").expect(200).element("ETag").replace("&quot;", "\"");
+    let complete = |id: &str, parts: &[(u32, &str)]| {
+        client.ask("POST", ("b", "big"), &[("uploadId", id)], &[], &parts_document(parts)).unwrap()
+    };
+    let done = complete(&id, &[(1, &etag)]).expect(200);
+    assert_eq!(complete(&id, &[(1, &etag)]).expect(200).element("ETag"), done.element("ETag"));
+    assert_eq!(client.get("big", &[]).expect(200).body, noise(5)[1..4]);
+    assert_eq!(complete("other", &[(1, &etag)]).expect(404).element("Code"), "NoSuchUpload");
+    let aborted = client.ask("DELETE", ("b", "big"), &[("uploadId", &id)], &[], b"").unwrap();
+    assert_eq!(aborted.expect(404).element("Code"), "NoSuchUpload");
+}
+
+#[test]
+fn a_write_while_versions_are_suspended_names_its_version_in_the_dialect_of_oss_alone() {
+    let emulator = emulator();
+    let document = b"<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>";
+    for (sign, header, expected) in [(Sign::Oss, "x-oss-version-id", "null"), (Sign::S3, "x-amz-version-id", "")] {
+        let client = Client::new(&emulator, sign);
+        client.ask("PUT", ("b", ""), &[("versioning", "")], &[], document).unwrap().expect(200);
+        assert_eq!(client.put("k", &[], b"x").expect(200).header(header), expected);
+        assert_eq!(client.get("k", &[]).expect(200).header(header), "null");
+    }
+}
+
+#[test]
 fn small_parts_are_refused_at_the_end_and_all_parts_can_be_taken() {
     let emulator = emulator();
     let client = Client::new(&emulator, Sign::Oss);

@@ -41,7 +41,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("src/app/commands/hung.rs", "files of the kernel"),
     ("src/app/daemon/threads.rs", "files of the kernel"),
     ("src/app/daemon/background.rs", "/dev/null"),
-    ("src/app/commands/generate.rs", "output of whoever packs the program, which daemons never make"),
+    ("src/app/commands/generate.rs", "output for packagers, which daemons never make"),
     ("src/app/commands/demo.rs", "a directory of its own, made under a name that did not exist"),
     ("src/emulator/content.rs", "files that the emulator has staged itself"),
     ("src/emulator/receive.rs", "files that the emulator has staged itself"),

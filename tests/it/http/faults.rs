@@ -77,7 +77,7 @@ enum Shows {
     Resumed,
     /// The request is sent again after the wait asked for.
     Throttled,
-    /// Nobody can see it.
+    /// No client can see it.
     Unseen,
 }
 

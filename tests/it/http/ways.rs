@@ -70,7 +70,7 @@ async fn encrypted_requests_go_through_a_tunnel() {
     assert!(!format!("{store:?}").contains("p@ss"));
 }
 
-/// A store that nobody could reach but this proxy.
+/// A store that only this proxy can reach.
 fn behind(proxy: &Wire, endpoint: &str) -> HttpStore {
     let mut options = Options::new(Dialect::Oss, BucketName::new("bkt"));
     options.endpoint = Some(endpoint.to_owned());
@@ -91,19 +91,22 @@ async fn plain_requests_are_handed_to_the_proxy() {
     assert!(asked.header("proxy-authorization").unwrap().starts_with("Basic "));
     let error = read(&store, get("k")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid, "trying again would not help");
-    assert!(error.to_string().contains("wants a user and password") && !error.to_string().contains("hush"), "{error}");
+    assert!(
+        error.to_string().contains("requires a user and password") && !error.to_string().contains("hush"),
+        "{error}"
+    );
     assert_eq!(read(&store, get("k")).await.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 #[tokio::test]
 async fn refusals_of_a_proxy_are_told_apart() {
     for (reply, kind, says) in [
-        ("HTTP/1.1 407 Who?\r\n\r\n", ErrorKind::Invalid, "wants a user and password"),
-        ("HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n", ErrorKind::Invalid, "does not lead to bkt.oss.invalid:443"),
+        ("HTTP/1.1 407 Who?\r\n\r\n", ErrorKind::Invalid, "requires a user and password"),
+        ("HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n", ErrorKind::Invalid, "does not connect to bkt.oss.invalid:443"),
         ("HTTP/1.1 502 Gone\r\n\r\n", ErrorKind::Network, "cannot reach bkt.oss.invalid:443"),
-        ("HTTP/1.1 200 OK\r\n\r\nhello", ErrorKind::Protocol, "speaks out of turn"),
-        ("SSH-2.0-proxy\r\n\r\n", ErrorKind::Protocol, "does not answer in HTTP"),
-        ("", ErrorKind::Network, "no answer came from http://127.0.0.1"),
+        ("HTTP/1.1 200 OK\r\n\r\nhello", ErrorKind::Protocol, "sends data before it is asked"),
+        ("SSH-2.0-proxy\r\n\r\n", ErrorKind::Protocol, "is not HTTP"),
+        ("", ErrorKind::Network, "sent no answer"),
     ] {
         let proxy = Wire::new(vec![Reply::Close(reply.as_bytes().to_vec())]);
         let error = read(&behind(&proxy, "https://oss.invalid"), get("k")).await.unwrap_err();

@@ -437,10 +437,10 @@ async fn a_certificate_that_the_bundle_holds_itself_is_trusted_and_checked() {
         ("own.pem", "own.pem", None),
         ("own-leaf.pem", "own-leaf.pem", None),
         ("server.pem", "server.pem", None),
-        ("own.pem", "own-again.pem", Some("is signed by itself and not trusted; set ca-bundle to")),
-        ("own.pem", "ca.pem", Some("is signed by itself and not trusted; set ca-bundle to")),
+        ("own.pem", "own-again.pem", Some("is self-signed and not trusted; set ca-bundle to")),
+        ("own.pem", "ca.pem", Some("is self-signed and not trusted; set ca-bundle to")),
         ("server.pem", "own.pem", Some("signed by an authority that is not trusted; set ca-bundle to")),
-        ("own-expired.pem", "own-expired.pem", Some("has expired on 2020-02-01; have it renewed")),
+        ("own-expired.pem", "own-expired.pem", Some("has expired on 2020-02-01; renew it")),
         ("own-early.pem", "own-early.pem", Some("is not valid before 2110-01-01; set this machine's clock")),
         (
             "own-elsewhere.pem",

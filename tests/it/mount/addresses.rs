@@ -1,4 +1,4 @@
-//! Mounts whose endpoint has several addresses, one of which is dead in one way or another: whoever reads gets all
+//! Mounts whose endpoint has several addresses, one of which is dead in one way or another: a reader gets all
 //! bytes, and the dead one is left alone.
 
 use std::fs;

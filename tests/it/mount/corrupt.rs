@@ -77,13 +77,13 @@ impl Bench {
         }
     }
 
-    /// Whoever opens the file now reads every byte right, in each way.
+    /// Every open from now on reads every byte right, in each way.
     fn is_right(&self, about: &str) {
         let file = self.open();
         let mut byte = [0];
         file.read_exact_at(&mut byte, WRONG).unwrap();
         assert_eq!(byte[0], self.bytes[WRONG as usize], "{about}");
-        // SAFETY: nobody changes the file while it is mapped.
+        // SAFETY: no process changes the file while it is mapped.
         let map = unsafe { Mmap::map(&self.open()) }.unwrap();
         assert!(map[..] == self.bytes[..], "{about}: a mapping differs");
         let mut all = vec![0; SIZE];
@@ -143,7 +143,7 @@ fn a_wrong_bit_does_not_stay_in_a_file_that_the_kernel_reads() {
 fn a_wrong_bit_does_not_stay_in_pages_that_are_mapped() {
     let bench = bench(|recipe| recipe.read.prefetch = Prefetch::Off);
     bench.store.flip_once(WRONG);
-    // SAFETY: nobody changes the file while it is mapped.
+    // SAFETY: no process changes the file while it is mapped.
     let map = unsafe { Mmap::map(&bench.open()) }.unwrap();
     let wrong = bench.bytes[WRONG as usize] ^ 1;
     assert_eq!(map[WRONG as usize], wrong, "it cannot be known yet");

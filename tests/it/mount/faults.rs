@@ -123,7 +123,7 @@ impl Bench {
     }
 
     fn mapped(&self, name: &str) {
-        // SAFETY: nobody changes the file while it is mapped.
+        // SAFETY: no process changes the file while it is mapped.
         let map = unsafe { memmap2::Mmap::map(&self.open(name)) }.unwrap();
         assert!(map[..] == self.bytes[..MEDIUM], "{name} differs in a map");
     }

@@ -19,11 +19,14 @@ use ossmount::store::{Addressing, Dialect, Options, connect};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use self::judge::{Record, Seen, Window};
+use self::judge::{Record, Seen, What, Window, most_age};
 use crate::support::bed::{Bed, Recipe};
 
 /// Histories under each time to live.
 const HISTORIES: u64 = 30;
+
+/// How long the absence of a name is cached: less than every other time to live but none.
+const NEGATIVE_TTL: Duration = Duration::from_millis(200);
 
 /// The kernel counts times to live in ticks, and a change takes a moment.
 const SLACK: Duration = Duration::from_millis(50);
@@ -45,13 +48,6 @@ struct World {
     wrong: Mutex<Vec<String>>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum What {
-    Listing,
-    Stat,
-    Open,
-}
-
 impl World {
     fn put(&self, key: &str) {
         let mut record = self.record.lock().unwrap();
@@ -71,12 +67,7 @@ impl World {
     }
 
     fn window(&self, began: Duration, what: What, answer: Seen) -> Window {
-        let believed = match (self.ttl, what, answer) {
-            (Ttl::Indefinite, ..) => Duration::MAX,
-            (Ttl::EachOpen, What::Stat, Seen::File(_) | Seen::Directory) => Duration::from_secs(1),
-            (Ttl::EachOpen, ..) => Duration::ZERO,
-            (Ttl::For(ttl), ..) => ttl,
-        };
+        let believed = most_age(self.ttl, NEGATIVE_TTL, what, answer);
         let from = began.saturating_sub(believed).saturating_sub(SLACK).max(self.mounted);
         Window { from, to: self.started.elapsed() }
     }
@@ -191,7 +182,7 @@ fn mount(emulator: &Emulator, bucket: &str, ttl: Ttl, dice: &mut StdRng) -> Bed 
     options.credentials = Source::Static(Credentials::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET));
     let mut recipe = Recipe::default();
     recipe.fs.metadata_ttl = ttl;
-    recipe.fs.negative_ttl = Duration::from_millis(200);
+    recipe.fs.negative_ttl = NEGATIVE_TTL;
     recipe.fs.listing = [ListingMode::Auto, ListingMode::Lazy, ListingMode::Eager][dice.random_range(0..3)];
     recipe.fs.list.page_size = [1, 2, 1000][dice.random_range(0..3)];
     recipe.fs.list.concurrency = [1, 64][dice.random_range(0..2)];

@@ -1,4 +1,4 @@
-//! How mounts begin and end, whoever ends them, and what is said when they cannot begin.
+//! How mounts begin and end, by any process, and what is said when they cannot begin.
 
 use std::fs::{self, File};
 use std::os::fd::{AsRawFd, OwnedFd};

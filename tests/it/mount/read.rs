@@ -149,7 +149,7 @@ fn maps_show_the_bytes_in_every_mode() {
         recipe.fs.direct_io = direct_io;
         let bed = recipe.make(store_of(&[("file", &bytes)]));
         let file = File::open(bed.path("file")).unwrap();
-        // SAFETY: nobody changes the file while it is mapped.
+        // SAFETY: no process changes the file while it is mapped.
         let shared = unsafe { memmap2::Mmap::map(&file) }.unwrap();
         assert!(shared[..] == bytes[..], "shared, {direct_io:?}");
         // SAFETY: as above; what is written to a private map stays in it.
@@ -252,7 +252,7 @@ fn a_file_that_was_read_through_is_read_by_the_kernel_itself() {
     let reads = || bed.metrics().value(Metric::Reads);
     let first = File::open(bed.path("file")).unwrap();
     assert!(read_at(&first, 0, BIG) == bytes);
-    // While somebody has it open in another way it goes on like that.
+    // While it is open in the other way, further opens are like that.
     assert!(fs::read(bed.path("file")).unwrap() == bytes);
     drop(first);
     // The kernel tells of a close later than the program hears of it.

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::namespace::{in_own_mounts, mount_tmpfs, with_open_fuse_device};
-use crate::support::program::{BINARY, Ended, Running, Target, Tool, runs, server, until};
+use crate::support::program::{BINARY, Ended, Running, Target, Tool, copy_binary, runs, server, until};
 
 const STRANGER: u32 = 65534;
 
@@ -33,10 +33,9 @@ fn give(path: &Path) {
 
 /// Runs the binary as another user.
 fn as_user(tool: &Tool, uid: u32, args: &[&str]) -> Ended {
-    // The build directory may be closed to others.
     let folder = open_folder();
     let binary = folder.path().join("ossmount");
-    fs::copy(BINARY, &binary).unwrap();
+    copy_binary(&binary);
     let mut command = tool.command(&binary);
     command.args(args).uid(uid).gid(uid).current_dir("/");
     Ended::of(&mut command)
@@ -94,13 +93,13 @@ fn roots_commands_obey_no_entry_of_another_user() {
         assert_eq!(health["pid"], pid, "root's mount answers, not who claims it");
         tool.run(&["umount", target.dir()]).ok();
         assert!(!runs(pid), "its own daemon is the one that is waited for");
-        assert!(listener.accept().is_err(), "nobody came to the planted socket");
+        assert!(listener.accept().is_err(), "no daemon came to the planted socket");
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 6, "nothing is removed");
     });
 }
 
 #[test]
-fn a_runtime_folder_that_another_user_made_is_used_by_nobody() {
+fn a_runtime_folder_that_another_user_made_is_not_used() {
     let (scratch, target) = (open_folder(), Target::new());
     let user = 1234;
     let folder = scratch.path().join(format!("ossmount-{user}"));
@@ -133,19 +132,19 @@ fn a_file_of_another_user_runs_no_program_and_names_no_keys() {
     let config =
         file("config.json", &json!({"credentials-process": format!("touch {}", ran.display())}).to_string(), 0o666);
     let ls = |args: &[&str]| tool.run(&[&["ls", "oss://bucket"], args].concat());
-    ls(&["--config", &config]).fails(2, &["credentials-process is not taken", "mode 0666", "chmod go-w"]);
+    ls(&["--config", &config]).fails(2, &["credentials-process is not accepted", "mode 0666", "chmod go-w"]);
     fs::set_permissions(&config, fs::Permissions::from_mode(0o644)).unwrap();
     give(Path::new(&config));
-    ls(&["--config", &config]).fails(2, &["credentials-process is not taken", "uid 65534", "chown 0"]);
+    ls(&["--config", &config]).fails(2, &["credentials-process is not accepted", "uid 65534", "chown 0"]);
     let profile = json!({"current": "p", "profiles": [{"name": "p", "mode": "External", "process_command": format!("touch {}", ran.display())}]});
     let keys = file("keys.json", &profile.to_string(), 0o600);
     give(Path::new(&keys));
-    ls(&["--credentials-file", &keys]).fails(1, &["keys.json is not believed", "uid 65534", "chown 0"]);
+    ls(&["--credentials-file", &keys]).fails(1, &["keys.json is not trusted", "uid 65534", "chown 0"]);
     let keys = file("link", "", 0o600);
     fs::remove_file(&keys).unwrap();
     symlink(at("keys.json"), &keys).unwrap();
     give(Path::new(&keys));
-    ls(&["--credentials-file", &keys]).fails(1, &["link on the way is a link that belongs to uid 65534"]);
+    ls(&["--credentials-file", &keys]).fails(1, &["link is a symbolic link that belongs to uid 65534"]);
     assert!(!ran.exists());
     // In the other user's own hands it is theirs to say.
     fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o777)).unwrap();
@@ -222,9 +221,12 @@ fn no_file_is_written_through_another_users_link() {
     };
     for option in ["--pid-file", "--record", "--control-socket"] {
         let ended = mount(option, at("link"));
-        assert!(ended.status == Some(1) && ended.stderr.contains("a link is there"), "{option}: {ended:?}");
+        assert!(
+            ended.status == Some(1) && ended.stderr.contains("a symbolic link exists there"),
+            "{option}: {ended:?}"
+        );
         let ended = mount(option, at("way/file"));
-        let says = "way on the way is a link that belongs to uid 65534";
+        let says = "way is a symbolic link that belongs to uid 65534";
         assert!(ended.status == Some(1) && ended.stderr.contains(says), "{option}: {ended:?}");
     }
     let ended = mount("--log-file", at("link"));
@@ -232,7 +234,7 @@ fn no_file_is_written_through_another_users_link() {
     let ended = mount("--replay", PathBuf::from("/dev/zero"));
     assert!(ended.status == Some(1) && ended.stderr.contains("it is a device"), "{ended:?}");
     let ended = mount("--record", at("folder"));
-    assert!(ended.status == Some(1) && ended.stderr.contains("a directory is there"), "{ended:?}");
+    assert!(ended.status == Some(1) && ended.stderr.contains("a directory exists there"), "{ended:?}");
     assert_eq!(fs::read_to_string(at("precious")).unwrap(), "precious");
     assert_eq!(fs::read_dir(at("folder")).unwrap().count(), 0);
     assert!(!target.is_mounted());
@@ -275,7 +277,7 @@ fn a_users_daemon_keeps_to_its_own_folder_and_root_reaches_it_by_the_kernels_wor
         // Shorter than what a daemon has written would be half of it.
         text.push_str(&" ".repeat(listed.len()));
         fs::write(&file, text).unwrap();
-        tool.run(&["control", &dir, r#"{"op":"health"}"#]).fails(1, &["belongs to uid 65534", "ask as that user"]);
+        tool.run(&["control", &dir, r#"{"op":"health"}"#]).fails(1, &["belongs to uid 65534", "as that user"]);
         tool.run(&["umount", &dir]).ok();
         let pid = entry["pid"].as_u64().unwrap() as u32;
         until("the daemon has ended", || !runs(pid));

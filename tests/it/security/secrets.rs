@@ -1,7 +1,7 @@
 //! Access keys stay with the daemon: whatever it prints, writes down, passes on or tells, they are not in it.
 //!
 //! A daemon gets keys from each source there is, logs all it can, and meets every kind of failure. Then everything that
-//! somebody else could come to see of it is searched.
+//! another user could come to see of it is searched.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -164,7 +164,7 @@ fn look_at_the_process(pid: u32, seen: &mut Seen) {
 }
 
 /// The limit alone does not hold where cores are piped to a program; a process that is not dumpable belongs to root in
-/// `/proc`, so that nobody else reads its memory or environment either.
+/// `/proc`, so that no other user reads its memory or environment either.
 fn leaves_no_core_and_is_closed(pid: u32) {
     use std::os::unix::fs::MetadataExt;
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
@@ -285,5 +285,5 @@ fn a_file_of_keys_that_others_may_read_is_warned_about() {
     assert_eq!(list(), "");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     let said = list();
-    assert!(said.contains("others may read") && said.contains("keys.json"), "{said}");
+    assert!(said.contains("other users may read") && said.contains("keys.json"), "{said}");
 }

@@ -21,16 +21,25 @@ pub(crate) fn in_own_mounts<T: Send>(act: impl FnOnce() -> T + Send) -> T {
     })
 }
 
+/// A copy of another test's mount would keep its daemon alive for as long as this namespace lives.
+fn leave_mounts_of_others() {
+    for other in ossmount::fuse::mounts().unwrap() {
+        // Some may have gone already.
+        let _ = umount2(&other.dir, MntFlags::MNT_DETACH);
+    }
+}
+
 /// Mounts an empty tmpfs on a directory.
 pub(crate) fn mount_tmpfs(dir: &Path) {
     mount(Some("cover"), dir, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
 }
 
-/// As [`in_own_mounts`], in a namespace in which every user may open `/dev/fuse`, whatever mode the machine's device has
-/// and even where `/dev` is read-only. The device lies on a tmpfs of its own, since the machine's directory for temporary
-/// files may be mounted `nodev`.
+/// As [`in_own_mounts`], in a namespace in which every user may open `/dev/fuse` and mount by fusermount3, whatever
+/// mode the machine's device has and even where `/dev` is read-only. The device lies on a tmpfs of its own, since the
+/// machine's directory for temporary files may be mounted `nodev`.
 pub(crate) fn with_open_fuse_device<T: Send>(act: impl FnOnce() -> T + Send) -> T {
     in_own_mounts(|| {
+        leave_mounts_of_others();
         let dir = tempfile::tempdir().unwrap();
         mount_tmpfs(dir.path());
         let node = dir.path().join("fuse");
@@ -38,6 +47,21 @@ pub(crate) fn with_open_fuse_device<T: Send>(act: impl FnOnce() -> T + Send) -> 
         fs::set_permissions(&node, fs::Permissions::from_mode(0o666)).unwrap();
         mount(Some(&node), "/dev/fuse", None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
         umount2(dir.path(), MntFlags::MNT_DETACH).unwrap();
+        if !Path::new("/etc/mtab").exists() {
+            add_mtab();
+        }
         act()
     })
+}
+
+/// Adds `/etc/mtab`, without which fusermount3 mounts nothing for an ordinary user, and which a minimal Debian lacks.
+fn add_mtab() {
+    let dir = tempfile::tempdir().unwrap();
+    mount_tmpfs(dir.path());
+    let [upper, work] = ["upper", "work"].map(|name| dir.path().join(name));
+    [&upper, &work].into_iter().for_each(|folder| fs::create_dir(folder).unwrap());
+    std::os::unix::fs::symlink("../proc/self/mounts", upper.join("mtab")).unwrap();
+    let layers = format!("lowerdir=/etc,upperdir={},workdir={}", upper.display(), work.display());
+    mount(Some("mtab"), "/etc", Some("overlay"), MsFlags::empty(), Some(layers.as_str())).unwrap();
+    umount2(dir.path(), MntFlags::MNT_DETACH).unwrap();
 }

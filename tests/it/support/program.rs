@@ -87,6 +87,12 @@ impl Tool {
     }
 }
 
+/// Copies the binary for another user to run: the build directory may be closed to others. A process of its own writes
+/// the copy, since children that other tests start meanwhile would inherit the open file, which cannot be run then.
+pub(crate) fn copy_binary(to: impl AsRef<Path>) {
+    Ended::of(Command::new("cp").arg(BINARY).arg(to.as_ref())).ok();
+}
+
 /// How a program ended, and what it said.
 #[derive(Debug)]
 pub(crate) struct Ended {

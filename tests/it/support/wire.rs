@@ -160,7 +160,7 @@ impl Drop for Wire {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect(self.address);
-        // Nobody listens from here on.
+        // Nothing listens from here on.
         let _ = self.accepting.take().map(JoinHandle::join);
         for stream in self.shared.open.lock().unwrap().iter() {
             let _ = stream.shutdown(Shutdown::Both);

@@ -50,10 +50,10 @@ pub(super) fn accepted() -> Vec<Arg> {
         text("tagging", "TAGS", "Tags in place of the source's: NAME=VALUE&NAME=VALUE, percent-encoded"),
         text("storage-class", "CLASS", "The storage class, such as Standard or IA; otherwise that of the bucket"),
         text("acl", "RULE", "The access rule, such as private; otherwise that of the bucket"),
-        text("if-match", "ETAG", "Fail unless the source carries this tag"),
-        text("resume", "UPLOAD-ID", "Go on with the parts that an earlier copy of this object left"),
-        flag("forbid-overwrite", "Fail where there is an object already"),
-        flag("skip-existing", "With -r, leave out objects that are there with the same size and checksum"),
+        text("if-match", "ETAG", "Fail unless the source has this entity tag"),
+        text("resume", "UPLOAD-ID", "Resume an earlier copy of this object from the parts that it left"),
+        flag("forbid-overwrite", "Fail if the destination exists"),
+        flag("skip-existing", "With -r, skip objects that exist with the same size and checksum"),
     ]);
     args
 }
@@ -62,7 +62,8 @@ pub(super) fn read(matches: &ArgMatches) -> Result<Arguments> {
     let scope = if matches.get_flag("recursive") { Scope::Prefix } else { Scope::Object };
     let [source, destination] = ["src", "dst"].map(|name| {
         let path = matches.get_one::<std::path::PathBuf>(name);
-        path.ok_or_else(|| Problem::usage("what is to be copied, and where to?")).and_then(|path| Operand::of(path))
+        path.ok_or_else(|| Problem::usage("SRC and DST are required; see ossmount cp --help"))
+            .and_then(|path| Operand::of(path))
     });
     let (source, destination) = (source?, destination?);
     if scope == Scope::Object && source.is_directory {
@@ -83,7 +84,9 @@ fn request(matches: &ArgMatches, scope: Scope, source: &Operand, destination: &O
         }
     };
     let if_match = match text("if-match") {
-        Some(given) => Some(ETag::parse(&given).ok_or_else(|| Problem::usage("if-match: no tag can be this"))?),
+        Some(given) => {
+            Some(ETag::parse(&given).ok_or_else(|| Problem::usage("if-match: this is not a valid entity tag"))?)
+        }
         None => source.etag.clone(),
     };
     let tags = text("tagging").map(|tags| parse_tagging(&tags)).transpose().map_err(refused)?;
@@ -119,7 +122,9 @@ fn metadata(matches: &ArgMatches) -> Result<Option<Metadata>> {
         let (name, value) = pair
             .split_once('=')
             .filter(|(name, _)| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'))
-            .ok_or_else(|| Problem::usage(format!("metadata: {pair:?} is no NAME=VALUE of letters, digits and -")))?;
+            .ok_or_else(|| {
+                Problem::usage(format!("metadata: {pair:?} is not NAME=VALUE with a name of letters, digits and -"))
+            })?;
         metadata.user.push((name.to_ascii_lowercase(), value.to_owned()));
     }
     Ok((metadata != Metadata::default()).then_some(metadata))
@@ -145,7 +150,7 @@ impl Operand {
         let text = |name: &str| fact(name).and_then(|value| String::from_utf8(value).ok());
         // The root of a mount of a whole bucket has an empty key.
         let (Some(bucket), key) = (text("bucket"), text("key").unwrap_or_default()) else {
-            let sentence = "is no path of a live ossmount mount; name one, or a URL such as oss://bucket/key";
+            let sentence = "is not a path in a live ossmount mount; name one, or a URL such as oss://bucket/key";
             return Err(Problem::failure(format!("{} {sentence}", path.display())));
         };
         let dialect = dialect_at(&path.canonicalize().map_err(fail)?)?;
@@ -184,5 +189,5 @@ fn dialect_at(path: &Path) -> Result<store::Dialect> {
     let mount =
         mounts.iter().filter(|mount| path.starts_with(&mount.dir)).max_by_key(|mount| mount.dir.as_os_str().len());
     let url: Option<BucketUrl> = mount.and_then(|mount| mount.source.parse().ok());
-    url.map(|url| url.dialect).ok_or_else(|| Problem::failure(format!("{} is in no live mount", path.display())))
+    url.map(|url| url.dialect).ok_or_else(|| Problem::failure(format!("{} is not in a live mount", path.display())))
 }

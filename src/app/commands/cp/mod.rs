@@ -38,13 +38,16 @@ pub(in crate::app) fn command() -> Command {
     Command::new("cp")
         .about("Copy an object, or all objects below a prefix, within the service (server-side)")
         .arg(side("src", "oss://BUCKET/KEY[?versionId=VERSION], s3://..., or a path under a live mount"))
-        .arg(side("dst", "The same; ending in / or naming a directory of a mount, it takes the object's name"))
+        .arg(side(
+            "dst",
+            "As SRC; if it ends in / or names a directory of a mount, the copy keeps the name of the object",
+        ))
         .arg(
             Arg::new("recursive")
                 .long("recursive")
                 .short('r')
                 .action(ArgAction::SetTrue)
-                .help("Copy everything below SRC to below DST"),
+                .help("Copy all objects below SRC to below DST"),
         )
         .args(args::accepted())
         .arg(json_arg().help("Print JSON, one object a line: the progress, and finally the result"))
@@ -76,7 +79,7 @@ fn dialect(source: &Operand, destination: &Operand) -> Result<store::Dialect> {
     match source.url.dialect == destination.url.dialect {
         true => Ok(source.url.dialect),
         false => Err(Problem::usage(format!(
-            "{} and {} are not of one service, which could copy between them",
+            "{} and {} are not in the same service, which a server-side copy requires",
             source.url, destination.url
         ))),
     }
@@ -90,7 +93,9 @@ async fn copied(store: store::Options, options: copy::Options, request: Request,
     let copier = Copier::new(Arc::new(Account::new(store, metrics, clock.clone())), options);
     let mut signals = Signals::catch()?;
     let job = copier.start(request).map_err(|error| Problem::usage(error.message()))?;
-    let Some(mut status) = copier.watch(job) else { return Err(Problem::failure("the copy was lost")) };
+    let Some(mut status) = copier.watch(job) else {
+        return Err(Problem::failure("the daemon no longer knows the copy"));
+    };
     teller.begin(clock);
     let mut is_cancelled = false;
     loop {
@@ -101,10 +106,11 @@ async fn copied(store: store::Options, options: copy::Options, request: Request,
         }
         tokio::select! {
             () = teller.due() => teller.show(&now)?,
-            changed = status.changed() => if changed.is_err() { return Err(Problem::failure("the copy was lost")) },
+            changed = status.changed() => if changed.is_err() { return Err(Problem::failure("the daemon no longer \
+                                                                                             knows the copy")) },
             () = signals.end() => {
                 if std::mem::replace(&mut is_cancelled, true) {
-                    return Err(Problem::failure("interrupted twice: parts of the copy may be left in the bucket"));
+                    return Err(Problem::failure("interrupted twice: parts of the copy may remain in the bucket"));
                 }
                 copier.cancel(job);
             }
@@ -116,11 +122,11 @@ fn outcome(status: &Status, is_prefix: bool) -> Result<()> {
     let left = status
         .upload_id
         .as_ref()
-        .map_or(String::new(), |id| format!("; its parts were left, go on from them with --resume {id}"));
+        .map_or(String::new(), |id| format!("; its parts were kept: resume it with --resume {id}"));
     match (status.state, &status.error) {
         (State::Done, _) => Ok(()),
         (State::Cancelled, _) if is_prefix => {
-            Err(Problem::failure("cancelled; what was copied stays, and --skip-existing goes on from there"))
+            Err(Problem::failure("cancelled; copied objects remain: continue with --skip-existing"))
         }
         (State::Cancelled, _) => Err(Problem::failure(format!("cancelled{left}"))),
         (_, Some(error)) => Err(Problem::failure(format!("{}{left}", error.message))),

@@ -124,7 +124,7 @@ fn summary(status: &Status) -> String {
         Some(Objects { done, skipped, failed, .. }) => {
             let mut text = format!("{}, {}", counted(done, "object"), size(status.bytes.done));
             if skipped > 0 {
-                text.push_str(&format!("; {skipped} were there already"));
+                text.push_str(&format!("; {skipped} skipped because they exist"));
             }
             if failed > 0 {
                 text.push_str(&format!("; {failed} failed"));
@@ -185,6 +185,10 @@ mod tests {
         assert_eq!(summary(&status((1500, 1500), (0, 0), None)), "1.5KiB");
         assert_eq!(summary(&status((1 << 21, 1 << 21), (2, 2), None)), "2.0MiB in 2 parts");
         let objects = Objects { done: 1, skipped: 2, failed: 3, total: 6, listing: false };
-        assert_eq!(summary(&status((7, 9), (0, 0), Some(objects))), "1 object, 7B; 2 were there already; 3 failed");
+        assert_eq!(
+            summary(&status((7, 9), (0, 0), Some(objects))),
+            "1 object, 7B; 2 skipped because they exist; 3 \
+                                                                     failed"
+        );
     }
 }

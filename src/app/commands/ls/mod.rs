@@ -113,7 +113,7 @@ async fn list_all(
     }
     if printer.found_nothing() && !directory.is_empty() {
         let object = single_object(&connected, url).await.map_err(fail)?;
-        let object = object.ok_or_else(|| Problem::failure(format!("there is nothing at {url}")))?;
+        let object = object.ok_or_else(|| Problem::failure(format!("no object exists at or below {url}")))?;
         printer.single(object)?;
     }
     printer.finish()
@@ -190,7 +190,7 @@ impl Printer<'_> {
         if self.undecodable > 0 {
             let keys = counted(self.undecodable, "key");
             // There is no other place to say so when stderr is gone.
-            let _ = writeln!(std::io::stderr(), "ossmount: left out: {keys} not in UTF-8");
+            let _ = writeln!(std::io::stderr(), "ossmount: skipped {keys} not in UTF-8");
         }
         Ok(())
     }

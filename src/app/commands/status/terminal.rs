@@ -23,7 +23,7 @@ pub(super) enum Event {
     TimePassed,
     /// Another size, or a key that means nothing.
     Redraw,
-    /// Who looks has had enough.
+    /// The user ends the view.
     End,
 }
 

@@ -99,13 +99,13 @@ fn rates(between: &Between<'_>) -> Vec<String> {
     let (rate, bytes) = (|name| between.rate(name), |name| between.bytes(name));
     vec![
         format!(
-            "read      {}  {:.0} reads/s, {} at once from memory",
+            "read      {}  {:.0} reads/s, {} from memory without waiting",
             bytes("bytes_read"),
             rate("reads"),
             between.share("reads_buffered", "reads")
         ),
         format!(
-            "fetched   {}  ahead {}, of that let go unread {}",
+            "fetched   {}  prefetched {}, evicted unread {}",
             bytes("bytes_fetched"),
             bytes("prefetched_bytes"),
             bytes("prefetched_unread_bytes")
@@ -118,7 +118,7 @@ fn rates(between: &Between<'_>) -> Vec<String> {
             rate("write_requests")
         ),
         format!(
-            "names     {:.0} look-ups/s, {} known; {:.0} pages/s with {:.0} names/s",
+            "names     {:.0} look-ups/s, {} from the cache; {:.0} pages/s with {:.0} names/s",
             rate("lookups"),
             between.share("lookups_known", "lookups"),
             rate("list_pages"),
@@ -132,7 +132,7 @@ fn standing(now: &Look) -> Vec<String> {
     let memory = |name: &str| size(now.number(&format!("/memory/{name}")));
     vec![
         format!(
-            "in flight {} requests, {} reads wait; {} files open, {} readers",
+            "in flight {} requests, {} reads waiting; {} files open, {} streams",
             count("requests_in_flight"),
             count("reads_waiting"),
             count("open_files"),
@@ -150,7 +150,7 @@ fn standing(now: &Look) -> Vec<String> {
             memory("allowed")
         ),
         format!(
-            "wrong     {} reads failed, {} requests failed, {} retries, {} throttled, {} checksums differ",
+            "errors    {} reads failed, {} requests failed, {} retries, {} throttled, {} checksums differ",
             count("read_errors"),
             count("request_errors"),
             count("retries"),
@@ -158,7 +158,7 @@ fn standing(now: &Look) -> Vec<String> {
             count("verify_failures")
         ),
         format!(
-            "copies    {} run, {} wait, {} done, {} failed",
+            "copies    {} running, {} queued, {} done, {} failed",
             count("copies_running"),
             count("copies_queued"),
             count("copies_done"),
@@ -231,7 +231,7 @@ mod tests {
         for words in [
             "oss://b on /mnt",
             "up 1:02:05",
-            "read      100.0MiB/s  100 reads/s, 50% at once",
+            "read      100.0MiB/s  100 reads/s, 50% from memory",
             "3 reads wait",
             "buffers 3.0MiB of 1.0GiB",
             "9 retries",
@@ -260,6 +260,6 @@ mod tests {
         let only = look(0, 100, &json!([file(1, "a", 5, 5)]));
         let lines = lines(&only, &only, 5);
         assert!(lines.iter().all(|line| !line.ends_with("  a")));
-        assert!(lines.iter().any(|line| line.starts_with("read      0B/s  0 reads/s, - at once")), "{lines:#?}");
+        assert!(lines.iter().any(|line| line.starts_with("read      0B/s  0 reads/s, - from memory")), "{lines:#?}");
     }
 }

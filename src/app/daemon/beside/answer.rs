@@ -21,7 +21,7 @@ pub(super) async fn answer(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let is_known = matches!(path, "/metrics" | "/healthz" | "/readyz");
     if is_known && method != Method::GET && method != Method::HEAD {
-        let mut refusal = say(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
+        let mut refusal = say(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are supported");
         refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return Ok(refusal);
     }
@@ -37,12 +37,12 @@ pub(super) async fn answer(
             Some(reason) => say(StatusCode::SERVICE_UNAVAILABLE, &reason),
         },
         ("/readyz", None) => say(StatusCode::SERVICE_UNAVAILABLE, STARTING),
-        _ => say(StatusCode::NOT_FOUND, "there are /metrics, /healthz and /readyz"),
+        _ => say(StatusCode::NOT_FOUND, "not found; the paths are /metrics, /healthz and /readyz"),
     })
 }
 
 const STARTING: &str = "not mounted yet: waiting for the bucket and the kernel";
-const GONE: &str = "the kernel has ended the session: unmounted";
+const GONE: &str = "the FUSE session has ended: unmounted";
 
 impl Served {
     fn why_not_ready(&self) -> Option<String> {

@@ -35,8 +35,8 @@ use crate::config::{MetricsListen, Problem, Result};
 use crate::files;
 use crate::fs::Fs;
 
-/// Clients at once. For one more the oldest of those that have not asked makes room: who asks about health must not
-/// wait for who says nothing.
+/// Clients at once. A further client replaces the oldest one that has sent no request: probes of health must not wait
+/// for silent clients.
 const MOST_CLIENTS: usize = 64;
 
 /// The longest that a client may take over its request and the answer.
@@ -131,7 +131,7 @@ async fn take_clients(listener: Listener, served: Arc<OnceLock<Served>>) {
         match taken {
             Ok(client) => clients.take(client),
             Err(error) => {
-                tracing::warn!(%error, "no client can be taken beside the mount");
+                tracing::warn!(%error, "the metrics server cannot accept a connection");
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -188,8 +188,8 @@ where
             .serve_connection(TokioIo::new(client), answer);
         match tokio::time::timeout(PATIENCE, connection).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "a client beside the mount has left"),
-            Err(_) => tracing::debug!("a client beside the mount took too long"),
+            Ok(Err(error)) => tracing::debug!(%error, "a client of the metrics server disconnected"),
+            Err(_) => tracing::debug!("a client of the metrics server timed out"),
         }
     });
     Client { task: task.abort_handle(), has_asked }

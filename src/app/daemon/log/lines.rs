@@ -77,8 +77,8 @@ impl Seen {
         for run in told {
             let (left_out, line) = (run.count, run.said);
             match run.level {
-                Level::ERROR => tracing::error!(target: LEFT_OUT, left_out, %line, "lines like this were left out"),
-                _ => tracing::warn!(target: LEFT_OUT, left_out, %line, "lines like this were left out"),
+                Level::ERROR => tracing::error!(target: LEFT_OUT, left_out, %line, "similar lines were omitted"),
+                _ => tracing::warn!(target: LEFT_OUT, left_out, %line, "similar lines were omitted"),
             }
         }
     }
@@ -196,7 +196,7 @@ fn cut(value: &mut Value) {
 fn with_count(line: &str, count: u64) -> String {
     match line.strip_suffix('}').filter(|_| line.starts_with('{')) {
         Some(json) => format!("{json},\"left_out\":{count}}}"),
-        None => format!("{line} ({count} more like this were left out before)"),
+        None => format!("{line} ({count} similar lines were omitted before)"),
     }
 }
 
@@ -371,7 +371,7 @@ mod tests {
                 clock.advance(Duration::from_secs(600));
             }
         });
-        let told = "<3>ERROR lines like this were left out left_out=95 line=reading key=\"a\" error=5";
+        let told = "<3>ERROR similar lines were omitted left_out=95 line=reading key=\"a\" error=5";
         assert_eq!(lines.iter().filter(|line| *line == told).count(), 10, "{lines:#?}");
         assert_eq!(lines.len(), 60);
     }
@@ -398,7 +398,7 @@ mod tests {
 
     #[test]
     fn the_count_is_told_in_both_formats() {
-        assert_eq!(with_count("WARN reading", 3), "WARN reading (3 more like this were left out before)");
+        assert_eq!(with_count("WARN reading", 3), "WARN reading (3 similar lines were omitted before)");
         assert_eq!(with_count(r#"{"level":"WARN"}"#, 3), r#"{"level":"WARN","left_out":3}"#);
     }
 }

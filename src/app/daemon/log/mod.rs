@@ -96,9 +96,9 @@ pub(in crate::app) fn start(log: &Log, fallback: Fallback, need: Need) -> Result
     };
     let started = tracing_subscriber::registry().with(filter).with(lines).try_init();
     started.map_err(|error| Problem::failure(format!("the log cannot be started: {error}")))?;
-    std::panic::set_hook(Box::new(|panic| tracing::error!("a part of the program failed: {panic}")));
+    std::panic::set_hook(Box::new(|panic| tracing::error!("a part of the program panicked: {panic}")));
     if let Some(problem) = unopened {
-        tracing::warn!("{problem}; it is tried again with each line");
+        tracing::warn!("{problem}; this is retried with each line");
     }
     Ok(Level { handle, now: Mutex::new(level), sink, seen })
 }
@@ -128,7 +128,7 @@ fn sink(log: &Log, fallback: Fallback, need: Need) -> Result<(Sink, Option<Probl
 pub(in crate::app) fn unheard(log: &Log) -> Option<String> {
     let is_heard =
         !std::io::stderr().is_terminal() || log.file.is_some() || SystemLog::at(Path::new(SYSTEM_LOG)).is_ok();
-    (!is_heard).then(|| format!("nothing is logged: there is no {SYSTEM_LOG} here, and no log-file was named"))
+    (!is_heard).then(|| format!("nothing is logged: {SYSTEM_LOG} does not exist and log-file is not set"))
 }
 
 /// Whether what is printed on stderr goes to journald, which then puts its device and inode into a variable.
@@ -209,7 +209,7 @@ impl Level {
         if let Sink::File(file) = &self.sink
             && let Err(error) = file.reopen()
         {
-            tracing::error!(%error, "the log file cannot be opened anew");
+            tracing::error!(%error, "the log file cannot be reopened");
         }
     }
 

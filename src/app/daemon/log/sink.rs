@@ -80,7 +80,7 @@ impl Open {
     /// The bytes in the file; `None` where it has to be opened.
     fn bytes(&self) -> Option<u64> {
         let meta = self.file.as_ref()?.metadata().ok()?;
-        // What is written into a file without a name is seen by no one and fills the disk.
+        // What is written into a file without a name cannot be seen and fills the disk.
         (meta.nlink() > 0).then_some(meta.len())
     }
 }

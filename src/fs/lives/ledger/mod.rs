@@ -84,7 +84,7 @@ impl fmt::Display for LedgerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LedgerError::Io(error) => write!(f, "it cannot be read: {error}"),
-            LedgerError::OtherVersion => f.write_str("another version wrote it"),
+            LedgerError::OtherVersion => f.write_str("another version of the program wrote it"),
             LedgerError::Damaged(at) => write!(f, "it is damaged at byte {at}"),
         }
     }
@@ -209,7 +209,8 @@ impl Ledger {
             if written.end < written.tidy_at { Ok(()) } else { self.tidy(written) }
         });
         if let Err(error) = appended {
-            tracing::error!(%error, "what is open cannot be written down any more: a restart will make a new mount");
+            tracing::error!(%error, "the ledger cannot be written any more: a restart will replace the mount by a new \
+                                     one");
             written.is_broken = true;
             // A ledger that is not all there must not be gone on with. The first page is there, so that this takes no
             // memory.
@@ -404,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_cannot_be_written_is_left_to_nobody() {
+    fn one_that_cannot_be_written_is_not_handed_on() {
         let ledger = Ledger::create().unwrap();
         ledger.note("a", "1");
         let seals = nix::fcntl::SealFlag::F_SEAL_GROW;
