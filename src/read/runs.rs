@@ -24,8 +24,10 @@ pub(super) struct Runs {
     last: Option<u64>,
     step: i64,
     steps_alike: u64,
-    /// The runs that are to follow, each with its number from the first one on. They stay as they were foretold.
+    /// The runs that are to follow and were not fetched yet, each with its number from the first one on, and the number
+    /// of the last one that was foretold. They stay as they were foretold.
     next: VecDeque<(u64, ByteRange)>,
+    foretold: u64,
 }
 
 impl Runs {
@@ -51,7 +53,7 @@ impl Runs {
         if step.abs_diff(self.step) <= PAGE_BYTES {
             self.steps_alike += 1;
         } else {
-            (self.first, self.steps_alike) = (last, 1);
+            (self.first, self.steps_alike, self.foretold) = (last, 1, 0);
             self.next.clear();
         }
         self.step = step;
@@ -70,20 +72,25 @@ impl Runs {
         }
         let proved_bytes = shortest.saturating_mul(self.steps_alike).max(tuning.strides_bytes);
         let count = ((1 << self.steps_alike.min(6)) - 1).min(proved_bytes / shortest.max(1));
-        let from = self.next.back().map_or(self.steps_alike, |(number, _)| *number) + 1;
-        for number in from..=self.steps_alike + count {
+        for number in self.foretold.max(self.steps_alike) + 1..=self.steps_alike + count {
             let way = (last as i128 - self.first as i128) * number as i128 / self.steps_alike as i128;
             let Ok(start) = u64::try_from(self.first as i128 + way) else { break };
             // The further it is, the less certain.
             let pad_bytes = PAGE_BYTES * (1 + (number - self.steps_alike) / self.steps_alike);
             let range = ByteRange::at(start.saturating_sub(pad_bytes), shortest.saturating_add(2 * pad_bytes));
             self.next.push_back((number, range));
+            self.foretold = number;
         }
     }
 
-    /// Where the next runs will be.
-    pub(super) fn forecast(&self) -> impl Iterator<Item = ByteRange> {
-        self.next.iter().map(|(_, range)| *range)
+    /// Where the next run will be that was not fetched yet. Answer with [`Runs::fetched`] once it was.
+    pub(super) fn next(&self) -> Option<ByteRange> {
+        self.next.front().map(|(_, range)| *range)
+    }
+
+    /// The next run is there or on its way.
+    pub(super) fn fetched(&mut self) {
+        self.next.pop_front();
     }
 
     /// A reader has come back to this run.
@@ -178,8 +185,12 @@ mod tests {
 
     #[test]
     fn runs_at_equal_distances_are_foretold() {
+        let all = |mut runs: Runs| {
+            let next = || runs.next().inspect(|_| runs.fetched());
+            std::iter::from_fn(next).collect::<Vec<_>>()
+        };
         let forecast = |starts: &[u64], len| {
-            runs(starts, len).forecast().map(|run| (run.start + PAGE_BYTES * 4) / MIB).collect::<Vec<_>>()
+            all(runs(starts, len)).iter().map(|run| (run.start + PAGE_BYTES * 4) / MIB).collect::<Vec<_>>()
         };
         let starts = |mib: &[u64]| mib.iter().map(|start| start * MIB).collect::<Vec<u64>>();
         let few = 64 * KIB;
@@ -199,7 +210,7 @@ mod tests {
         }
         // Pages are whole: a step of 1 MiB and half a page.
         let rounded: Vec<u64> = (8..16).map(|i| (i * (MIB + PAGE_BYTES / 2)) / PAGE_BYTES * PAGE_BYTES).collect();
-        let foretold: Vec<ByteRange> = runs(&rounded, few).forecast().collect();
+        let foretold = all(runs(&rounded, few));
         assert_eq!(foretold.len(), 63);
         for (number, run) in (16..).zip(foretold) {
             let start = number * (MIB + PAGE_BYTES / 2) / PAGE_BYTES * PAGE_BYTES;

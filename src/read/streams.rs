@@ -111,10 +111,7 @@ impl Streams {
 
     /// Which tensors of a model will be begun next.
     pub(super) fn forecast(&self) -> Forecast {
-        match self.tensors.forecast(&self.bounds.tuning) {
-            Forecast::Nothing => Forecast::Tensors(self.runs.forecast().collect()),
-            forecast => forecast,
-        }
+        self.tensors.forecast(&self.bounds.tuning)
     }
 
     /// Takes in a read, not empty and within the object, and says how to fetch what it misses.
@@ -154,9 +151,7 @@ impl Streams {
             }
         };
         let abandoned = abandoned.filter(|range| !range.is_empty());
-        let tuning = &self.bounds.tuning;
-        let wants_more = self.tensors.are_more_wanted(tuning) || self.runs.forecast().next().is_some();
-        Plan { fetch, abandoned, wants_more }
+        Plan { fetch, abandoned, wants_more: self.tensors.are_more_wanted(&self.bounds.tuning) }
     }
 
     /// How many bytes past the position of a stream are worth having, as runs in the object are; 0 while nothing is
@@ -229,6 +224,18 @@ impl Streams {
     fn end_before(&self, stream: &Stream) -> u64 {
         let began = |other: &&Stream| other.is_proven(&self.bounds.tuning) && other.start() >= stream.position();
         self.streams.iter().filter(began).map(Stream::start).min().unwrap_or(self.bounds.size)
+    }
+
+    /// Where the next run will be, as those before it were, if it was not fetched yet. Answer with
+    /// [`Streams::run_fetched`] once it was.
+    pub(super) fn next_run(&self) -> Option<ByteRange> {
+        // Of a model, its tensors say it better.
+        self.runs.next().filter(|_| self.tensors.are_unknown())
+    }
+
+    /// The next run is there or on its way.
+    pub(super) fn run_fetched(&mut self) {
+        self.runs.fetched();
     }
 
     /// What was fetched ahead of the reader in question.

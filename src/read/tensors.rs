@@ -33,7 +33,7 @@ pub(super) enum Forecast {
 #[derive(Debug, Default)]
 pub(super) struct Tensors {
     /// In order, without overlap. Empty while nothing is known.
-    tensors: Vec<Tensor>,
+    tensors: Vec<SeenTensor>,
     /// The place of the one begun last, how far it was from the one before, and how often in a row that was so.
     last: Option<u64>,
     step: i64,
@@ -50,9 +50,9 @@ pub(super) struct Tensors {
     broken: u32,
 }
 
-/// One tensor.
+/// A tensor, and how much of it was read.
 #[derive(Debug)]
-struct Tensor {
+struct SeenTensor {
     range: ByteRange,
     /// Bytes read of it, at most its length.
     read_bytes: u64,
@@ -62,15 +62,15 @@ struct Tensor {
     is_begun: bool,
 }
 
-impl Tensor {
+impl SeenTensor {
     fn is_partly_read(&self) -> bool {
         (1..self.range.len()).contains(&self.read_bytes)
     }
 }
 
-/// Which end of a tensor a read has come for.
+/// Which page of a tensor a read has come for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum End {
+enum Page {
     First,
     Last,
 }
@@ -79,8 +79,13 @@ impl Tensors {
     /// The header was read: these are the tensors, in order.
     pub(super) fn learn(&mut self, ranges: Vec<ByteRange>, tuning: &Tuning) {
         let is_long = |range: &ByteRange| range.len() >= tuning.tensor_least_bytes;
-        let tensor = |range| Tensor { range, read_bytes: 0, is_wanted: false, is_begun: false };
+        let tensor = |range| SeenTensor { range, read_bytes: 0, is_wanted: false, is_begun: false };
         self.tensors = ranges.into_iter().filter(is_long).map(tensor).collect();
+    }
+
+    /// Whether nothing is known of any.
+    pub(super) fn are_unknown(&self) -> bool {
+        self.tensors.is_empty()
     }
 
     /// Takes in a read, which `jumps` where it does not begin where another one has ended. Where a reader comes for a
@@ -90,7 +95,7 @@ impl Tensors {
             *bytes += range.intersect(read).len();
         }
         let wanted = if jumps && self.are_read_whole(tuning) { self.wanted(read) } else { None };
-        let promised = wanted.and_then(|(place, end)| self.promise(place, end, read, tuning));
+        let promised = wanted.and_then(|(place, page)| self.promise(place, page, read, tuning));
         if read.start == self.trail.end && read.end - self.trail.start <= tuning.tensor_entered_bytes {
             // The kernel has read on.
             self.trail.end = read.end;
@@ -112,34 +117,34 @@ impl Tensors {
         promised
     }
 
-    /// The tensor that a read has come for, and which end of it.
+    /// The tensor that a read has come for, and which page of it.
     ///
     /// A read by `pread` begins where the tensor does. For a page fault the kernel reads as much before the page as
     /// behind it, so that the page is in the middle; less where some of it is in the page cache. Programs copy out of a
     /// mapping with `memmove`, which touches the first page, then the last one, and goes on from either. The page on
     /// the border of two tensors is the last of one or the first of the other: the last where that one was begun.
-    fn wanted(&self, read: ByteRange) -> Option<(usize, End)> {
+    fn wanted(&self, read: ByteRange) -> Option<(usize, Page)> {
         let first = self.tensors.partition_point(|tensor| tensor.range.start < read.start);
         let behind = self.tensors.partition_point(|tensor| tensor.range.start < read.end);
         let page = read.start + read.len() / 2 / PAGE_BYTES * PAGE_BYTES;
         let in_page = |place: &usize| (page..=page + PAGE_BYTES).contains(&self.tensors[*place].range.start);
         if first < behind && self.tensors[first].range.start < read.start + PAGE_BYTES {
-            return Some((first, End::First));
+            return Some((first, Page::First));
         }
         if let Some(place) = (first..behind).find(in_page).filter(|_| read.start > 0) {
             return Some(match place.checked_sub(1) {
-                Some(before) if self.tensors[before].is_partly_read() => (before, End::Last),
-                _ => (place, End::First),
+                Some(before) if self.tensors[before].is_partly_read() => (before, Page::Last),
+                _ => (place, Page::First),
             });
         }
         // The last tensor has none behind it.
         let ends = |place: &usize| (read.start + 1..=read.end).contains(&self.tensors[*place].range.end);
         let before = first.saturating_sub(1)..behind;
-        before.clone().find(ends).filter(|place| self.tensors[*place].is_partly_read()).map(|place| (place, End::Last))
+        before.clone().find(ends).filter(|place| self.tensors[*place].is_partly_read()).map(|place| (place, Page::Last))
     }
 
     /// A read has come for a tensor: says which bytes of the object are promised to be read, if not all of them were.
-    fn promise(&mut self, place: usize, end: End, read: ByteRange, tuning: &Tuning) -> Option<ByteRange> {
+    fn promise(&mut self, place: usize, page: Page, read: ByteRange, tuning: &Tuning) -> Option<ByteRange> {
         let tensor = self.tensors.get_mut(place)?;
         let range = tensor.range;
         if tensor.read_bytes == range.len() {
@@ -147,12 +152,12 @@ impl Tensors {
             (tensor.read_bytes, tensor.is_begun) = (0, false);
         }
         tensor.is_wanted = true;
-        let rest = match end {
-            End::First => {
+        let rest = match page {
+            Page::First => {
                 self.lead_bytes = range.start - read.start;
                 (read.end, range.end)
             }
-            End::Last => {
+            Page::Last => {
                 self.trail = ByteRange::new(range.end, read.end);
                 self.trail_bytes = self.trail_bytes.max(self.trail.len());
                 (range.start + tensor.read_bytes, read.start)
@@ -171,8 +176,8 @@ impl Tensors {
         Some(range)
     }
 
-    /// A reader has come to this place at least: the kernel reads on where what it has read ahead is touched, at first in
-    /// the last quarter of it.
+    /// A reader has come to this place at least: the kernel reads on where what it has read ahead is touched, at first
+    /// in the last quarter of it.
     fn touched(&mut self, at: u64) {
         let behind = self.tensors.partition_point(|tensor| tensor.range.start <= at);
         let tensor = behind.checked_sub(1).and_then(|place| self.tensors.get_mut(place));
@@ -209,7 +214,7 @@ impl Tensors {
         }
         let behind = self.tensors.partition_point(|tensor| tensor.range.start < position);
         let Some(place) = behind.checked_sub(1) else { return self.tensors[0].range.start };
-        let Tensor { range, is_wanted, is_begun, .. } = self.tensors[place];
+        let SeenTensor { range, is_wanted, is_begun, .. } = self.tensors[place];
         // It has read all of the first one that it came to, and is in the next.
         let first = self.tensors.partition_point(|tensor| tensor.range.start < start);
         if position.saturating_sub(self.tensors[first.min(place)].range.end) >= tuning.tensor_entered_bytes {
@@ -240,7 +245,7 @@ impl Tensors {
         let count = (1 << self.steps_alike.min(16)) - 1;
         let place = |ahead: i64| self.last?.checked_add_signed(ahead.checked_mul(self.step)?);
         let tensor = |ahead| {
-            let Tensor { range, .. } = self.tensors.get(usize::try_from(place(ahead)?).ok()?)?;
+            let SeenTensor { range, .. } = self.tensors.get(usize::try_from(place(ahead)?).ok()?)?;
             let end = range.end.saturating_add(self.trail_bytes);
             Some(ByteRange::new(range.start.saturating_sub(self.lead_bytes), end))
         };

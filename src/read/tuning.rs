@@ -104,8 +104,8 @@ tuned_numbers! {
     /// Where all of a model is likely to be wanted, so many times what was asked for is fetched at most, so that a
     /// program that looks at a few tensors costs a few tensors. Chosen, not measured.
     sweep_growth = 8;
-    /// Where the tensors of a model are read in order, so much is fetched ahead of what was asked for, in bytes: what 1.6
-    /// GB/s bring in the 40 ms that a GET of 2 MiB takes.
+    /// Where the tensors of a model are read in order, so much is fetched ahead of what was asked for, in bytes: what
+    /// 1.6 GB/s bring in the 40 ms that a GET of 2 MiB takes.
     sweep_ahead_bytes = 64 * MIB;
     /// And this part of what was asked for, as divisor: a rank that loads half of the tensors must not cost all.
     sweep_share = 8;
@@ -141,8 +141,8 @@ tuned_numbers! {
     /// Bytes that may be fetched for objects that nothing has opened, before any guess came true: at 1.5 GB/s, what
     /// comes in the 20 ms until the first byte of a file that was opened unguessed.
     guess_first_bytes = 32 * MIB;
-    /// Behind the file that is expected next, no more is fetched of others while so many bytes were not opened: what 1.5
-    /// GB/s bring in 45 ms, so that a load of small shards does not wait for the next one.
+    /// Behind the file that is expected next, no more is fetched of others while so many bytes were not opened: what
+    /// 1.5 GB/s bring in 45 ms, so that a load of small shards does not wait for the next one.
     guess_unproved_bytes = 64 * MIB;
     /// Each byte that was opened earns credit for so many, and each that was not takes it away.
     guess_earned = 2;

@@ -12,7 +12,7 @@ use {Again::*, Cost::*, Cut::*, Priority as Memory, Queue::*, Share::*};
 /// Why bytes are fetched before a program asks for them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Why {
-    /// A reader goes through the object, and these bytes lie in the window ahead of it.
+    /// A reader goes through the object, and these bytes lie in the window ahead of it, or where its next runs will be.
     Window,
     /// All of the object was asked for by name.
     AskedFor,

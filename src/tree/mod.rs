@@ -504,9 +504,9 @@ impl Tree {
     fn outdate(&self, id: NodeId, changes: &mut Changes) {
         let node = self.nodes.at(id);
         let parent = self.nodes.at(node.parent);
-        // What is below a directory that has gone goes with it.
+        // Below a directory that has gone too: names that are in use stay in the kernel's cache of it, and it may come
+        // back under its number.
         if node.references > 0
-            && !parent.flags.has(Flags::REMOVED)
             && let Some(name) = self.name_of(id)
         {
             changes.outdated.push(Outdated::Entry { parent: parent.ino, name: name.into_boxed_bytes() });

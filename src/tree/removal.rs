@@ -129,7 +129,7 @@ impl Tree {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{Bucket, NOW, entries, list_directory, options, sweep};
-    use super::super::{OddKeys, Tree};
+    use super::super::{Changes, Lookup, OddKeys, Outdated, Tree};
     use crate::base::Ino;
 
     fn bucket(files: usize) -> Bucket {
@@ -187,5 +187,25 @@ mod tests {
         sweep(&mut tree);
         assert_eq!((names(&mut tree).len(), tree.len()), (10, 11));
         assert!(tree.graves.risen.is_empty());
+    }
+
+    #[test]
+    fn the_kernel_is_told_of_what_it_has_below_a_directory_that_has_gone() {
+        let all: Bucket = [("d/f".to_owned(), (1, "tag".to_owned()))].into();
+        let mut tree = Tree::new(options(OddKeys::Hide));
+        list_directory(&mut tree, &all, Ino::ROOT, 10, |_| {});
+        let mut look_up = |parent, name: &str| {
+            list_directory(&mut tree, &all, parent, 10, |_| {});
+            let Lookup::Found(view) = tree.lookup(parent, name.as_bytes(), NOW, NOW) else { panic!("{name}") };
+            tree.remember(view.ino, 1);
+            view.ino
+        };
+        let directory = look_up(Ino::ROOT, "d");
+        look_up(directory, "f");
+        list_directory(&mut tree, &Bucket::new(), Ino::ROOT, 10, |_| {});
+        let mut changes = Changes::default();
+        while tree.sweep(&mut changes) {}
+        let entry = |parent, name: &[u8]| Outdated::Entry { parent, name: name.into() };
+        assert_eq!(changes.outdated, [entry(Ino::ROOT, b"d"), entry(directory, b"f")]);
     }
 }

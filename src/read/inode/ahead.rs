@@ -62,7 +62,8 @@ impl Inode {
     pub(in crate::read) fn wants_more(&self, most: Most) -> bool {
         let state = self.state.lock();
         let is_guided = self.is_guided.load(Ordering::Relaxed);
-        state.broken.is_none() && !is_guided && !state.streams.wanted(most).is_empty()
+        let streams = &state.streams;
+        state.broken.is_none() && !is_guided && (!streams.wanted(most).is_empty() || streams.next_run().is_some())
     }
 
     /// Whether a GET that ends makes room for another one ahead of the same reader.
@@ -139,6 +140,19 @@ impl Inode {
             let Some(range) = planner::ahead(hole, wanted.range.end, wanted.part_bytes) else { continue };
             let memory = if wanted.proven { Why::Window.row().memory } else { Priority::Speculation };
             return Some(Candidate { memory, window: Some(wanted), ..Candidate::new(Why::Window, range) });
+        }
+        self.in_next_run(state)
+    }
+
+    /// The next part of the runs that are to follow.
+    fn in_next_run(&self, state: &mut State) -> Option<Candidate> {
+        while let Some(run) = state.streams.next_run() {
+            let part_bytes = self.max_part_bytes.min(self.tuning.large_request_part_bytes);
+            if let Some(range) = state.part_from(run.start, run.end.min(self.object.size), part_bytes) {
+                let memory = Priority::Speculation;
+                return Some(Candidate { memory, keeps_goal: true, ..Candidate::new(Why::Window, range) });
+            }
+            state.streams.run_fetched();
         }
         None
     }

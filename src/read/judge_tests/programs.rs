@@ -1,5 +1,5 @@
-//! What programs read: recorded from real ones by `tests/suites/programs`, which says what each does, and composed where
-//! none stands for the kind, or where what comes to the daemon depends on what others do at the same time.
+//! What programs read: recorded from real ones by `tests/suites/programs`, which says what each does, and composed
+//! where none stands for the kind, or where what comes to the daemon depends on what others do at the same time.
 
 use bytes::Bytes;
 use rand::rngs::StdRng;
