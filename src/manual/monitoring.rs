@@ -70,6 +70,7 @@
 //! | `fetched_bytes_total` | counter |  | Body bytes received from the store. |
 //! | `prefetched_bytes_total` | counter |  | Body bytes received before a program asked for them. |
 //! | `prefetched_unread_bytes_total` | counter |  | Body bytes received before a program asked for them, and evicted before one did. |
+//! | `used_bytes_total` | counter |  | Body bytes received that programs have read, each counted once. |
 //! | `replay_skipped_total` | counter |  | Objects of a recorded load that were skipped because they have changed, do not exist or may not be read. |
 //! | `read_bytes_total` | counter |  | Bytes that programs read through the mount. |
 //! | `reads_total` | counter |  | Read requests that were answered. |
@@ -118,7 +119,8 @@
 //! | question | figures |
 //! |---|---|
 //! | Does fetching ahead work? | `reads_buffered_total` over `reads_total`; `prefetched_unread_bytes_total` over `prefetched_bytes_total` is what it wastes |
-//! | Is more fetched than read? | `fetched_bytes_total` over `read_bytes_total`; below 1 where files are read twice |
+//! | Is more fetched than used? | `fetched_bytes_total` over `used_bytes_total`: `fetched-per-used` in `status --json` |
+//! | Are files read again? | `read_bytes_total` over `used_bytes_total` |
 //! | Is the bucket slow, or are we? | `request_duration_seconds` beside `read_duration_seconds{source="store"}` |
 //! | Is it silent? | `time() - last_answer_timestamp_seconds`, with `reads_waiting` |
 //! | What takes the memory? | `memory_bytes` by consumer, its limits, `resident_bytes` |

@@ -90,6 +90,8 @@ table! {
     PrefetchedBytes = "prefetched_bytes", Counter, "bytes" => "prefetched_bytes_total";
     /// Body bytes received before a program asked for them, and evicted before one did.
     PrefetchedUnread = "prefetched_unread_bytes", Counter, "bytes" => "prefetched_unread_bytes_total";
+    /// Body bytes received that programs have read, each counted once.
+    BytesUsed = "used_bytes", Counter, "bytes" => "used_bytes_total";
     /// Objects of a recorded load that were skipped because they have changed, do not exist or may not be read.
     ReplaySkipped = "replay_skipped", Counter, "objects" => "replay_skipped_total";
     /// Bytes that programs read through the mount.

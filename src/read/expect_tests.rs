@@ -205,6 +205,19 @@ async fn bytes_that_no_program_read_are_counted_when_they_go() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn bytes_that_programs_use_are_counted_once() {
+    for (size, step) in [(100_001, 3333), (2 * MIB, 1 << 20), (5 * MIB + 77, 100_000), (1, 10)] {
+        let bed = Bed::new(Options::default());
+        let (object, bytes) = objects(&bed, 1, size).remove(0);
+        for _ in 0..2 {
+            read_through(&bed.reader.open(object.clone()), &bytes, step).await;
+            assert_eq!(bed.count(Metric::BytesUsed), size, "{size} bytes by {step}");
+        }
+        assert_eq!(bed.count(Metric::BytesRead), 2 * size);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_guess_that_fails_is_forgotten() {
     let bed = Bed::new(Options::default());
     let objects = objects(&bed, 4, MIB);

@@ -58,8 +58,8 @@ pub(super) struct Part {
     crc: OnceLock<u64>,
     /// Since when a program waits for it, on the reader's clock.
     waited_for_since: OnceLock<Duration>,
-    /// Where bytes that no program has read are counted when they go, if they were fetched ahead.
-    unread: Option<Arc<Metrics>>,
+    /// Where bytes are counted that programs read, and those fetched ahead that none has read when they go.
+    metrics: Option<Arc<Metrics>>,
     progress: Mutex<Progress>,
 }
 
@@ -100,14 +100,13 @@ impl fmt::Debug for Part {
 }
 
 impl Part {
-    /// A part that is wanted for what `origin` says. Of one fetched ahead, the bytes that are let go unread are
-    /// counted.
+    /// A part that is wanted for what `origin` says. The bytes of it that are used are counted, and of one fetched
+    /// ahead those that are let go unread.
     pub(super) fn new(range: ByteRange, origin: Origin, metrics: &Arc<Metrics>) -> Arc<Self> {
-        let unread = matches!(origin, Origin::Ahead(_)).then(|| metrics.clone());
-        Part::with(range, origin, unread)
+        Part::with(range, origin, Some(metrics.clone()))
     }
 
-    fn with(range: ByteRange, origin: Origin, unread: Option<Arc<Metrics>>) -> Arc<Self> {
+    fn with(range: ByteRange, origin: Origin, metrics: Option<Arc<Metrics>>) -> Arc<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let progress = Progress { end: None, waiting: Vec::new(), next_ticket: 0, task: None };
         Arc::new(Part {
@@ -120,7 +119,7 @@ impl Part {
             is_placed: AtomicBool::new(false),
             crc: OnceLock::new(),
             waited_for_since: OnceLock::new(),
-            unread,
+            metrics,
             progress: Mutex::new(progress),
         })
     }
@@ -286,8 +285,20 @@ impl Part {
         if from >= to {
             return false;
         }
-        let before = self.delivered.fetch_or(below(to) & !below(from), Ordering::Relaxed);
-        before != all && before | (below(to) & !below(from)) == all
+        let grains = below(to) & !below(from);
+        let before = self.delivered.fetch_or(grains, Ordering::Relaxed);
+        if let Some(metrics) = self.metrics.as_ref().filter(|_| grains & !before != 0) {
+            metrics.add(Metric::BytesUsed, self.bytes_of(grains & !before));
+        }
+        before != all && before | grains == all
+    }
+
+    /// The bytes of these grains.
+    fn bytes_of(&self, grains: u64) -> u64 {
+        let (len, grain) = (self.range.len(), self.grain_bytes());
+        let last = len.div_ceil(grain).saturating_sub(1);
+        let missing = if grains >> last & 1 == 1 { (last + 1) * grain - len } else { 0 };
+        u64::from(grains.count_ones()) * grain - missing
     }
 
     /// Whether these bytes, given as offsets in the object, were handed out before, as far as that is known.
@@ -323,8 +334,8 @@ fn below(bit: u64) -> u64 {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if let Some(metrics) = &self.unread {
-            let read = u64::from(self.delivered.load(Ordering::Relaxed).count_ones()) * self.grain_bytes();
+        if let Some(metrics) = self.metrics.as_ref().filter(|_| self.is_ahead()) {
+            let read = self.bytes_of(self.delivered.load(Ordering::Relaxed));
             metrics.add(Metric::PrefetchedUnread, (self.head().len() as u64).saturating_sub(read));
         }
     }

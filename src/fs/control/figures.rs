@@ -82,8 +82,13 @@ impl Control {
         let mut figures = Map::new();
         figures.insert("metrics".to_owned(), Value::Object(metrics));
         figures.insert("memory".to_owned(), memory);
-        figures
-            .insert("reading".to_owned(), json!({"files-open": open, "files-held": files.len(), "streams": streams}));
+        let reading = json!({
+            "files-open": open,
+            "files-held": files.len(),
+            "streams": streams,
+            "fetched-per-used": self.fetched_per_used(),
+        });
+        figures.insert("reading".to_owned(), reading);
         if let Some(surroundings) = self.surroundings.get() {
             figures.insert("addresses".to_owned(), surroundings.daemon.addresses());
         }
@@ -94,6 +99,12 @@ impl Control {
             figures.insert("files".to_owned(), files.iter().take(MOST_FILES).map(file_figures).collect());
         }
         figures
+    }
+
+    /// Bytes fetched for each byte that programs have used, to two places; `None` before any was.
+    fn fetched_per_used(&self) -> Option<f64> {
+        let [fetched, used] = [Metric::BytesFetched, Metric::BytesUsed].map(|metric| self.metrics.value(metric) as f64);
+        (used > 0.0).then(|| (fetched / used * 100.0).round() / 100.0)
     }
 
     /// How much is known, and where directories are too large for that, what follows.

@@ -105,8 +105,9 @@ fn rates(between: &Between<'_>) -> Vec<String> {
             between.share("reads_buffered", "reads")
         ),
         format!(
-            "fetched   {}  prefetched {}, evicted unread {}",
+            "fetched   {}  used {}, prefetched {}, evicted unread {}",
             bytes("bytes_fetched"),
+            bytes("used_bytes"),
             bytes("prefetched_bytes"),
             bytes("prefetched_unread_bytes")
         ),
