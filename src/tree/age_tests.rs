@@ -62,6 +62,25 @@ fn who_asked_for_a_name_earlier_learns_nothing() {
 }
 
 #[test]
+fn an_answer_about_a_version_that_an_older_page_has_replaced_is_one_about_its_name() {
+    let mut tree = tree(&bucket_of(&[("a", 1)]));
+    let opened = ino(&mut tree, "a");
+    tree.remember(opened, 1);
+    // Asked at 22, and before the answer comes one that was asked for at 21.
+    list_directory_at(&mut tree, &bucket_of(&[("a", 2)]), Ino::ROOT, 1000, at(21), |_| {});
+    let between = ino(&mut tree, "a");
+    let facts = Facts { size: 7, etag: Some("new"), ..Facts::default() };
+    assert_eq!(tree.renew(opened, Some(&facts), at(22)).0, Renewed::Changed);
+    let now = ino(&mut tree, "a");
+    assert!(now != between && now != opened && tree.view(now, at(22)).is_some_and(|view| view.size == 7));
+    // One that is older than that changes nothing, and a later one shows that it is gone.
+    tree.renew(opened, None, at(21));
+    assert_eq!(names(&mut tree), ["a"]);
+    tree.renew(opened, None, at(23));
+    assert_eq!(names(&mut tree), [""; 0]);
+}
+
+#[test]
 fn a_wide_page_passes_by_what_was_listed_after_it_and_tells_of_what_lies_below() {
     let before = bucket_of(&[("a", 1), ("d/old", 1), ("d/e/f", 1)]);
     let mut tree = tree(&before);

@@ -125,35 +125,30 @@ impl Tree {
     pub fn renew(&mut self, ino: Ino, facts: Option<&Facts<'_>>, now: Duration) -> (Renewed, Changes) {
         let mut changes = Changes::default();
         let Some(id) = self.find_ino(ino) else { return (Renewed::Changed, changes) };
+        let same = facts.is_some_and(|facts| self.same_version(id, facts));
+        let renewed = if same { Renewed::Same } else { Renewed::Changed };
         let node = self.nodes.at(id);
-        let parent = node.parent;
-        if node.is_directory() || !self.is_attached(id) {
-            let same = facts.is_some_and(|facts| self.same_version(id, facts));
-            return (if same { Renewed::Same } else { Renewed::Changed }, changes);
+        let (parent, name) = (node.parent, self.nodes.name(id).to_owned());
+        let has_place = !node.is_directory() && !node.flags.has(Flags::VERSION);
+        if !has_place || self.nodes.at(parent).flags.has(Flags::REMOVED) {
+            return (renewed, changes);
         }
-        let name = self.nodes.name(id).to_owned();
         if self.known_at(parent, &name).is_some_and(|at| at > now) {
             // What the tree knows was asked for later.
-            let same = facts.is_some_and(|facts| self.same_version(id, facts));
-            return (if same { Renewed::Same } else { Renewed::Changed }, changes);
+            return (renewed, changes);
         }
         match facts {
-            Some(facts) if self.same_version(id, facts) => {
+            Some(facts) if same && self.is_attached(id) => {
                 self.refresh(id, facts, now, &mut changes);
-                self.note_probe(parent, &name, now);
-                (Renewed::Same, changes)
             }
+            // Also where another version has taken its place since: that is what an older answer has shown.
             Some(facts) => {
                 self.put(parent, &name, EntryKind::File, facts, now, &mut changes);
-                self.note_probe(parent, &name, now);
-                (Renewed::Changed, changes)
             }
-            None => {
-                self.take_out(parent, &name, EntryKind::File, &mut changes);
-                self.note_probe(parent, &name, now);
-                (Renewed::Changed, changes)
-            }
+            None => self.take_out(parent, &name, EntryKind::File, &mut changes),
         }
+        self.note_probe(parent, &name, now);
+        (renewed, changes)
     }
 
     /// The object was seen to have changed: its name leads to the store again, and what was asked for before `now` does
