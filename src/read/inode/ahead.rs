@@ -160,9 +160,8 @@ impl Inode {
     /// The next part of an object of which all is wanted.
     fn toward_whole(&self, state: &mut State) -> Option<Candidate> {
         for (why, from) in state.goals.whole_on_its_way() {
-            if why == Why::Model
-                && let Forecast::Tensors(tensors) = state.streams.forecast()
-            {
+            let forecast = (why == Why::Model).then(|| state.streams.forecast());
+            if let Some(Forecast::Tensors(tensors)) = &forecast {
                 let part_bytes = self.part_bytes(why).min(self.tuning.large_request_part_bytes);
                 let parts =
                     |tensor: &ByteRange| state.part_from(tensor.start, tensor.end.min(self.object.size), part_bytes);
@@ -171,7 +170,7 @@ impl Inode {
                     None => continue,
                 }
             }
-            let most_bytes = self.most_swept_bytes(state, why);
+            let most_bytes = self.most_swept_bytes(state, why, forecast.as_ref());
             let window_bytes = most_bytes.saturating_sub(state.asked_bytes);
             let part_bytes = match why {
                 // What is wanted next may be in it.
@@ -190,11 +189,11 @@ impl Inode {
     }
 
     /// How much may be fetched because all of the object is likely to be wanted.
-    fn most_swept_bytes(&self, state: &State, why: Why) -> u64 {
-        let halves = match (why, state.streams.forecast()) {
-            (Why::Model, Forecast::Rest { halves }) => halves,
-            (Why::Model, Forecast::Nothing | Forecast::Tensors(_)) => 0,
-            (Why::Model, Forecast::InOrder) => {
+    fn most_swept_bytes(&self, state: &State, why: Why, forecast: Option<&Forecast>) -> u64 {
+        let halves = match (why, forecast) {
+            (_, Some(Forecast::Rest { halves })) => *halves,
+            (_, Some(Forecast::Nothing | Forecast::Tensors(_))) => 0,
+            (_, Some(Forecast::InOrder)) => {
                 // It may end anywhere.
                 let ahead_bytes = state.asked_bytes / self.tuning.sweep_share + self.tuning.sweep_ahead_bytes;
                 return state.asked_bytes.saturating_add(ahead_bytes);
