@@ -8,6 +8,7 @@
 //! | `foreign` | text that others wrote, shown escaped |
 //! | `hash` | a hash that is the same in every process and version |
 //! | `jobs` | jobs by number |
+//! | `kernel` | sizes that the kernel works in |
 //! | `key` | what names an object |
 //! | `range` | half-open byte ranges |
 //! | `size` | sizes as people write them |
@@ -18,6 +19,7 @@ mod clock;
 mod foreign;
 mod hash;
 mod jobs;
+mod kernel;
 mod key;
 mod range;
 mod size;
@@ -28,6 +30,7 @@ pub use clock::{Clock, Timestamp};
 pub use foreign::{Foreign, escape_json, escape_text};
 pub use hash::fnv1a;
 pub use jobs::Jobs;
+pub use kernel::{PAGE_BYTES, READAHEAD_BYTES};
 pub use key::{BucketName, ETag, Ino, Key};
 pub use range::ByteRange;
 pub use size::{ByteSize, ParseSizeError};

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::base::READAHEAD_BYTES;
+
 /// Who may use the mount besides what file modes say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Access {
@@ -33,7 +35,7 @@ pub struct Options {
     /// a fifth of the throughput of four readers, 256 brings nothing over 64.
     pub max_background: u16,
     /// Readahead of the mount in KiB where the page cache is used, set through sysfs as root; 0 leaves the kernel's
-    /// 128. 1024 is the largest request the kernel makes by default; above it reads get slower.
+    /// 128.
     pub read_ahead_kib: u32,
     /// The end of every wait: a request not answered by then fails with EIO, so that even a killed process, which the
     /// kernel lets go only with an answer, is not held for ever. The budgets of `store` end long before.
@@ -51,7 +53,7 @@ impl Default for Options {
             noexec: false,
             threads: 0,
             max_background: 64,
-            read_ahead_kib: 1024,
+            read_ahead_kib: (READAHEAD_BYTES >> 10) as u32,
             answer_limit: Duration::from_secs(600),
             fusermount: PathBuf::from("fusermount3"),
         }

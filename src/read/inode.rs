@@ -333,7 +333,7 @@ impl Inode {
     fn is_crumb(&self, part: &Part) -> bool {
         part.origin == Origin::Demand
             && part.range.len() < self.tuning.crumb_bytes
-            && (self.object.size > self.tuning.small_object_bytes || self.prefetch.is(Prefetch::Off))
+            && (self.prefetch.is(Prefetch::Off) || !self.state.lock().streams.come_whole())
     }
 
     /// Where a part stands among those that may be given up, if it was fetched ahead, has just completed, and has no

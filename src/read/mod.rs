@@ -19,7 +19,8 @@
 //! | `inode/asked` | what was asked for by name, and what is held |
 //! | `inode/checked` | what has come, compared with the checksum |
 //! | `stream`, `streams` | what one sequential reader has shown; which reader a read belongs to |
-//! | `runs` | how long the runs of an object are |
+//! | `runs` | how long the runs of an object are, and how far apart |
+//! | `steps` | places at equal distances, and those that will follow |
 //! | `heads` | whether the first read of a file opens a window |
 //! | `look_ups` | when it pays to have all of a file in which things are looked up |
 //! | `layout`, `tensors` | where the tensors of a model lie; what that promises of its reader |
@@ -95,6 +96,7 @@ mod replay;
 mod runs;
 mod shortage;
 mod slice;
+mod steps;
 mod stream;
 mod streams;
 mod tensors;

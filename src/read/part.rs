@@ -59,7 +59,7 @@ pub(super) struct Part {
     /// Since when a program waits for it, on the reader's clock.
     waited_for_since: OnceLock<Duration>,
     /// Where bytes are counted that programs read, and those fetched ahead that none has read when they go.
-    metrics: Option<Arc<Metrics>>,
+    metrics: Arc<Metrics>,
     progress: Mutex<Progress>,
 }
 
@@ -103,10 +103,6 @@ impl Part {
     /// A part that is wanted for what `origin` says. The bytes of it that are used are counted, and of one fetched
     /// ahead those that are let go unread.
     pub(super) fn new(range: ByteRange, origin: Origin, metrics: &Arc<Metrics>) -> Arc<Self> {
-        Part::with(range, origin, Some(metrics.clone()))
-    }
-
-    fn with(range: ByteRange, origin: Origin, metrics: Option<Arc<Metrics>>) -> Arc<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let progress = Progress { end: None, waiting: Vec::new(), next_ticket: 0, task: None };
         Arc::new(Part {
@@ -119,7 +115,7 @@ impl Part {
             is_placed: AtomicBool::new(false),
             crc: OnceLock::new(),
             waited_for_since: OnceLock::new(),
-            metrics,
+            metrics: metrics.clone(),
             progress: Mutex::new(progress),
         })
     }
@@ -145,10 +141,14 @@ impl Part {
         self.waited_for_since.get().map_or(Duration::ZERO, |since| now.saturating_sub(*since))
     }
 
-    /// A part whose bytes are all there.
-    pub(super) fn complete_with(range: ByteRange, buffer: Arc<Buffer>) -> Arc<Self> {
-        let part = Part::with(range, Origin::Demand, None);
+    /// A part that takes the place of this one, whose bytes are all there: they were copied to `buffer`. Which of them
+    /// were handed out stays known; they are not counted twice.
+    pub(super) fn moved_to(&self, buffer: Arc<Buffer>) -> Arc<Self> {
+        let part = Part::new(self.range, Origin::Demand, &self.metrics);
         part.attach(buffer);
+        part.delivered.store(self.delivered.load(Ordering::Relaxed), Ordering::Relaxed);
+        part.is_touched.store(self.is_touched(), Ordering::Relaxed);
+        self.crc().into_iter().for_each(|crc| part.checked(crc));
         part.complete();
         part
     }
@@ -287,8 +287,8 @@ impl Part {
         }
         let grains = below(to) & !below(from);
         let before = self.delivered.fetch_or(grains, Ordering::Relaxed);
-        if let Some(metrics) = self.metrics.as_ref().filter(|_| grains & !before != 0) {
-            metrics.add(Metric::BytesUsed, self.bytes_of(grains & !before));
+        if grains & !before != 0 {
+            self.metrics.add(Metric::BytesUsed, self.bytes_of(grains & !before));
         }
         before != all && before | grains == all
     }
@@ -334,9 +334,9 @@ fn below(bit: u64) -> u64 {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if let Some(metrics) = self.metrics.as_ref().filter(|_| self.is_ahead()) {
+        if self.is_ahead() {
             let read = self.bytes_of(self.delivered.load(Ordering::Relaxed));
-            metrics.add(Metric::PrefetchedUnread, (self.head().len() as u64).saturating_sub(read));
+            self.metrics.add(Metric::PrefetchedUnread, (self.head().len() as u64).saturating_sub(read));
         }
     }
 }

@@ -6,9 +6,9 @@ use std::ptr::NonNull;
 use memmap2::{Advice, MmapMut};
 use parking_lot::Mutex;
 
+use crate::base::PAGE_BYTES;
 use crate::cache::Stretch;
 
-const PAGE_BYTES: usize = 4 << 10;
 /// The size of a huge page, in bytes.
 pub(super) const HUGE_BYTES: usize = 2 << 20;
 /// Buffers from this size on are mapped and recycled.
@@ -17,7 +17,7 @@ pub(super) const POOLED_BYTES: usize = 1 << 20;
 /// The bytes of memory that a buffer for `len` bytes takes: whole pages, above 1 MiB whole huge pages, so that few
 /// sizes have to be kept apart when memory is recycled.
 pub(super) fn capacity_for(len: u64) -> u64 {
-    let unit = if len <= POOLED_BYTES as u64 { PAGE_BYTES } else { HUGE_BYTES } as u64;
+    let unit = if len <= POOLED_BYTES as u64 { PAGE_BYTES } else { HUGE_BYTES as u64 };
     len.max(1).next_multiple_of(unit)
 }
 

@@ -4,35 +4,49 @@
 
 use std::collections::VecDeque;
 
+use super::steps::{Step, Steps};
 use super::stream::Stream;
 use super::tuning::Tuning;
-use crate::base::ByteRange;
+use crate::base::{ByteRange, PAGE_BYTES};
 
 /// Runs that are remembered.
 const REMEMBERED: usize = 8;
-/// Distances that differ by less are equal: the kernel asks for whole pages.
-const PAGE_BYTES: u64 = 4096;
 
 /// The latest runs of an object that began in the middle of it.
 #[derive(Debug, Default)]
 pub(super) struct Runs {
     /// Those that were left: where each began, and how much was read of it.
     left: VecDeque<ByteRange>,
-    /// The latest ones that began at equal distances: where the first and the last one did, and how many distances that
-    /// makes. `step` is the last one.
-    first: u64,
-    last: Option<u64>,
-    step: i64,
-    steps_alike: u64,
-    /// The runs that are to follow and were not fetched yet, each with its number from the first one on, and the number
-    /// of the last one that was foretold. They stay as they were foretold.
+    /// Where they began.
+    starts: Steps,
+    /// The runs that are to follow and were not fetched yet, each with its number from the first at an equal distance
+    /// on, and the number of the last one that was foretold. They stay as they were foretold.
     next: VecDeque<(u64, ByteRange)>,
     foretold: u64,
 }
 
 impl Runs {
-    /// A read has begun elsewhere after one of this run.
-    pub(super) fn left(&mut self, stream: &Stream, tuning: &Tuning) {
+    /// A run begins with this read, after one of the run `latest`, which is left by that.
+    pub(super) fn begins(&mut self, read: ByteRange, latest: Option<&Stream>, tuning: &Tuning) {
+        if let Some(latest) = latest {
+            self.leave(latest, tuning);
+        }
+        if read.start < tuning.head_bytes {
+            return;
+        }
+        // The kernel asks for whole pages.
+        match self.starts.come_to(read.start, PAGE_BYTES) {
+            Step::First => return,
+            Step::Alike => {}
+            Step::Other { .. } => {
+                self.next.clear();
+                self.foretold = 0;
+            }
+        }
+        self.foretell(tuning);
+    }
+
+    fn leave(&mut self, stream: &Stream, tuning: &Tuning) {
         if stream.start() < tuning.head_bytes {
             return;
         }
@@ -43,40 +57,23 @@ impl Runs {
         self.left.push_back(ByteRange::at(stream.start(), stream.seen()));
     }
 
-    /// A run begins with this read.
-    pub(super) fn begins(&mut self, read: ByteRange, tuning: &Tuning) {
-        if read.start < tuning.head_bytes {
-            return;
-        }
-        let Some(last) = self.last.replace(read.start) else { return };
-        let step = read.start.wrapping_sub(last) as i64;
-        if step.abs_diff(self.step) <= PAGE_BYTES {
-            self.steps_alike += 1;
-        } else {
-            (self.first, self.steps_alike, self.foretold) = (last, 1, 0);
-            self.next.clear();
-        }
-        self.step = step;
-        self.foretell(tuning);
-    }
-
     /// Says where the next runs will be, if those that were left began at equal distances: more of them the longer that
     /// was so.
     fn foretell(&mut self, tuning: &Tuning) {
-        self.next.retain(|(number, _)| *number > self.steps_alike);
-        let (Some(last), Some((shortest, _))) = (self.last, self.lengths(tuning)) else { return };
+        let alike = self.starts.alike();
+        self.next.retain(|(number, _)| *number > alike);
+        let Some((shortest, _)) = self.lengths(tuning) else { return };
         // Backwards, runs may touch.
-        let is_gap = self.step.unsigned_abs() + 2 * PAGE_BYTES > shortest;
-        if self.steps_alike < tuning.steps_alike || !is_gap {
+        let is_gap = self.starts.step().unsigned_abs() + 2 * PAGE_BYTES > shortest;
+        if alike < tuning.steps_alike || !is_gap {
             return;
         }
-        let proved_bytes = shortest.saturating_mul(self.steps_alike).max(tuning.strides_bytes);
-        let count = ((1 << self.steps_alike.min(6)) - 1).min(proved_bytes / shortest.max(1));
-        for number in self.foretold.max(self.steps_alike) + 1..=self.steps_alike + count {
-            let way = (last as i128 - self.first as i128) * number as i128 / self.steps_alike as i128;
-            let Ok(start) = u64::try_from(self.first as i128 + way) else { break };
+        let proved_bytes = shortest.saturating_mul(alike).max(tuning.strides_bytes);
+        let count = self.starts.foreseeable(6).min(proved_bytes / shortest.max(1));
+        for number in self.foretold.max(alike) + 1..=alike + count {
+            let Some(start) = self.starts.ahead(number - alike) else { break };
             // The further it is, the less certain.
-            let pad_bytes = PAGE_BYTES * (1 + (number - self.steps_alike) / self.steps_alike);
+            let pad_bytes = PAGE_BYTES * (1 + (number - alike) / alike);
             let range = ByteRange::at(start.saturating_sub(pad_bytes), shortest.saturating_add(2 * pad_bytes));
             self.next.push_back((number, range));
             self.foretold = number;
@@ -141,10 +138,8 @@ mod tests {
         let mut latest: Option<Stream> = None;
         for start in starts {
             let read = ByteRange::at(*start, len);
-            if let Some(stream) = latest.replace(Stream::new(read, proof)) {
-                runs.left(&stream, &tuning);
-            }
-            runs.begins(read, &tuning);
+            let before = latest.replace(Stream::new(read, proof));
+            runs.begins(read, before.as_ref(), &tuning);
         }
         runs
     }
@@ -171,7 +166,7 @@ mod tests {
         let tuning = Tuning::default();
         let mut known = runs(&[9 * MIB, 40 * MIB, 100 * MIB], 2 * MIB);
         assert_eq!(known.end_of_new(&stream(200 * MIB, KIB), &tuning), Some(202 * MIB));
-        known.left(&stream(300 * MIB, 100 * KIB), &tuning);
+        known.leave(&stream(300 * MIB, 100 * KIB), &tuning);
         assert_eq!(known.end_of_new(&stream(200 * MIB, KIB), &tuning), None);
     }
 

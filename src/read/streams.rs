@@ -100,6 +100,11 @@ impl Streams {
         self.bounds.small_bytes = small_bytes;
     }
 
+    /// Whether the first read of the object brings all of it.
+    pub(super) fn come_whole(&self) -> bool {
+        self.bounds.size <= self.bounds.small_bytes
+    }
+
     /// The object is a model file, and these are its tensors, in order.
     pub(super) fn learn(&mut self, tensors: Vec<ByteRange>) {
         self.tensors.learn(tensors, &self.bounds.tuning);
@@ -142,7 +147,7 @@ impl Streams {
         }
         let stream = &self.streams[index];
         let fetch = match self.window_bytes(stream) {
-            _ if self.bounds.size <= self.bounds.small_bytes => Fetch::Whole,
+            _ if self.come_whole() => Fetch::Whole,
             0 => Fetch::Exact { reach_bytes: self.reach_bytes(stream, read) },
             _ if self.bounds.size <= self.bounds.part_bytes => Fetch::Whole,
             window_bytes => {
@@ -182,10 +187,8 @@ impl Streams {
     }
 
     fn begin(&mut self, read: ByteRange) -> (usize, Option<ByteRange>) {
-        if let Some(latest) = self.streams.iter().max_by_key(|stream| stream.used) {
-            self.runs.left(latest, &self.bounds.tuning);
-        }
-        self.runs.begins(read, &self.bounds.tuning);
+        let latest = self.streams.iter().max_by_key(|stream| stream.used);
+        self.runs.begins(read, latest, &self.bounds.tuning);
         if (self.streams.len() as u64) < self.bounds.tuning.streams {
             self.streams.push(Stream::new(read, self.bounds.proof));
             return (self.streams.len() - 1, None);

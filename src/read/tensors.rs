@@ -9,12 +9,9 @@
 
 use std::collections::VecDeque;
 
+use super::steps::{Step, Steps};
 use super::tuning::Tuning;
-use crate::base::ByteRange;
-
-const PAGE_BYTES: u64 = 4096;
-/// The readahead of a mount.
-const READAHEAD_BYTES: u64 = 1 << 20;
+use crate::base::{ByteRange, PAGE_BYTES, READAHEAD_BYTES};
 
 /// Which tensors will be begun next.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,10 +31,8 @@ pub(super) enum Forecast {
 pub(super) struct Tensors {
     /// In order, without overlap. Empty while nothing is known.
     tensors: Vec<SeenTensor>,
-    /// The place of the one begun last, how far it was from the one before, and how often in a row that was so.
-    last: Option<u64>,
-    step: i64,
-    steps_alike: u32,
+    /// The places of those begun, one after the other.
+    steps: Steps,
     /// So many bytes before it the read began that began the last one: what the kernel reads around a page fault.
     lead_bytes: u64,
     /// What was read behind the last one, and the most that was read so behind any.
@@ -188,19 +183,14 @@ impl Tensors {
 
     /// A reader is in the tensor at this place.
     fn begin(&mut self, place: u64, tuning: &Tuning) {
-        let Some(last) = self.last.replace(place).filter(|last| *last != place) else {
+        if self.steps.last() == Some(place) {
             self.begun = self.begun.max(1);
             return;
-        };
-        let step = place.wrapping_sub(last) as i64;
-        if step == self.step {
-            self.steps_alike += 1;
-        } else {
+        }
+        match self.steps.come_to(place, 0) {
             // Of any three steps two may be alike.
-            if u64::from(self.steps_alike) > tuning.steps_alike {
-                (self.begun, self.trail_bytes) = (0, 0);
-            }
-            (self.step, self.steps_alike) = (step, 1);
+            Step::Other { alike } if alike > tuning.steps_alike => (self.begun, self.trail_bytes) = (0, 0),
+            _ => {}
         }
         self.begun += 1;
     }
@@ -208,7 +198,7 @@ impl Tensors {
     /// Where the window of a reader must end that began at `start` and has come to `position`: with the tensor that it
     /// is in, unless tensors are read one after the other.
     pub(super) fn bound(&self, start: u64, position: u64, tuning: &Tuning) -> u64 {
-        let is_in_order = self.step == 1 && u64::from(self.steps_alike) >= tuning.steps_alike;
+        let is_in_order = self.steps.step() == 1 && self.are_regular(tuning);
         if self.tensors.is_empty() || is_in_order || !self.are_read_whole(tuning) {
             return u64::MAX;
         }
@@ -229,32 +219,35 @@ impl Tensors {
         if !self.are_more_wanted(tuning) {
             return Forecast::Nothing;
         }
-        let is_regular = u64::from(self.steps_alike) >= tuning.steps_alike;
-        if is_regular && self.step == 1 {
+        let is_regular = self.are_regular(tuning);
+        if is_regular && self.steps.step() == 1 {
             return Forecast::InOrder;
         }
         if !is_regular {
             // Four times half of what was asked for after two neighbours, and twice as much with each further one. In
             // another order more have to be begun before it is half.
-            let halves = match self.step {
-                1 if u64::from(self.steps_alike) + 1 == self.begun => 4,
+            let halves = match self.steps.step() {
+                1 if self.steps.alike() + 1 == self.begun => 4,
                 _ => 1 << self.begun.saturating_sub(tuning.scattered_tensors).min(16) >> 1,
             };
             return Forecast::Rest { halves: halves.min(2 * tuning.sweep_growth) };
         }
-        let count = (1 << self.steps_alike.min(16)) - 1;
-        let place = |ahead: i64| self.last?.checked_add_signed(ahead.checked_mul(self.step)?);
         let tensor = |ahead| {
-            let SeenTensor { range, .. } = self.tensors.get(usize::try_from(place(ahead)?).ok()?)?;
+            let SeenTensor { range, .. } = self.tensors.get(usize::try_from(self.steps.ahead(ahead)?).ok()?)?;
             let end = range.end.saturating_add(self.trail_bytes);
             Some(ByteRange::new(range.start.saturating_sub(self.lead_bytes), end))
         };
-        Forecast::Tensors((1..=count).map_while(tensor).collect())
+        Forecast::Tensors((1..=self.steps.foreseeable(16)).map_while(tensor).collect())
     }
 
     fn judge(&mut self) {
         let Some((range, bytes)) = self.open.pop_front() else { return };
         self.broken = if bytes * 2 < range.len() { self.broken + 1 } else { self.broken.saturating_sub(1) };
+    }
+
+    /// Whether they are begun at equal distances.
+    fn are_regular(&self, tuning: &Tuning) -> bool {
+        self.steps.alike() >= tuning.steps_alike
     }
 
     fn are_read_whole(&self, tuning: &Tuning) -> bool {

@@ -207,8 +207,7 @@ impl Inode {
 
     /// The next part of a stretch. Small objects come whole, and are checked before they are handed out.
     fn in_stretch(&self, state: &State, why: Why, within: ByteRange) -> Option<Candidate> {
-        let is_small = self.object.size <= self.tuning.small_object_bytes;
-        let within = if is_small { ByteRange::new(0, self.object.size) } else { within };
+        let within = if state.streams.come_whole() { ByteRange::new(0, self.object.size) } else { within };
         let range = state.part_from(within.start, within.end, self.part_bytes(why))?;
         Some(Candidate::new(why, range))
     }
@@ -231,7 +230,7 @@ impl Inode {
     /// What becomes of a plan for a read where a recorded load says that all below `end` will be wanted.
     pub(in crate::read) fn guided(&self, plan: Plan, read: ByteRange, end: u64) -> Plan {
         let end = end.min(read.start.saturating_add(self.tuning.short_part_bytes));
-        let fetch = if self.object.size <= self.tuning.small_object_bytes { plan.fetch } else { Fetch::Until { end } };
+        let fetch = if self.state.lock().streams.come_whole() { plan.fetch } else { Fetch::Until { end } };
         Plan { fetch, wants_more: false, ..plan }
     }
 

@@ -179,12 +179,12 @@ impl Inode {
         for part in strangers {
             let Some(stretch) = file.claim(part.range) else { return Ok(None) };
             let grant = budget.overdraw(capacity_for(part.range.len()));
-            let moved = Part::complete_with(part.range, Buffer::copied_to_file(part.head(), stretch, grant));
-            part.crc().into_iter().for_each(|crc| moved.checked(crc));
+            // The kernel will read all of it, unseen.
+            part.deliver(part.range);
+            let moved = part.moved_to(Buffer::copied_to_file(part.head(), stretch, grant));
             state.parts.insert(part.range.start, moved);
         }
         let parts: Vec<_> = state.parts.values().cloned().collect();
-        // The kernel reads all of it unseen.
         for part in &parts {
             part.deliver(part.range);
         }

@@ -32,7 +32,7 @@ use parking_lot::Mutex;
 pub use self::past::Past;
 pub(in crate::fs) use self::past::{PastDirectory, PastFile, PastListing, UnderWay};
 use self::record::Record;
-use crate::base::{Ino, Timestamp};
+use crate::base::{Ino, PAGE_BYTES, Timestamp};
 use crate::tree::Object;
 
 /// How the file begins: its kind, and the version of its records.
@@ -40,7 +40,7 @@ const MAGIC: &[u8; 8] = b"ossledg2";
 /// Behind it stands where the records begin.
 const START_AT: u64 = MAGIC.len() as u64;
 /// The first records begin here, so that what is over can be given back to the machine in pages.
-const PAGE: u64 = 4096;
+const PAGE: u64 = PAGE_BYTES;
 /// The length and the sum of a record.
 const FRAME: usize = 8;
 /// With less than this written since the last time, nothing is tidied up.
