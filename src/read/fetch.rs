@@ -20,9 +20,6 @@ use super::{File, MemoryCache, Reader};
 use crate::base::{ByteRange, Ino};
 use crate::store::Result;
 
-/// Files that are kept take this part of the memory at most, as divisor: readers need the rest.
-const PINNED_SHARE: u64 = 2;
-
 /// How an object is fetched that was asked for, as long as this lives.
 struct Asked<'a>(&'a Inode);
 
@@ -150,12 +147,13 @@ impl Reader {
 
     /// The most memory that may be filled before a program reads, in bytes.
     pub fn warm_bytes_limit(&self) -> u64 {
-        self.budget.limit_bytes() / 4 * 3 - self.pinned_bytes().min(self.budget.limit_bytes() / PINNED_SHARE)
+        self.budget.limit_bytes() / 4 * 3
+            - self.pinned_bytes().min(self.budget.limit_bytes() / self.tuning.pinned_share)
     }
 
     /// The most that may be kept by pins, in bytes.
     pub fn pinned_bytes_limit(&self) -> u64 {
-        self.budget.limit_bytes() / PINNED_SHARE
+        self.budget.limit_bytes() / self.tuning.pinned_share
     }
 
     /// What is kept by pins, in bytes, what is still being fetched for them included.

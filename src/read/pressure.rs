@@ -3,24 +3,10 @@
 //! A function of what was observed: each observation of want halves the limit, down to a floor that lets readers go
 //! on; after a while of calm it grows back by small steps. Observing is left to `app`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-/// The limit is never lowered below this, in bytes: a part for each of a few readers. What programs wait for is fetched
-/// in any case.
-const FLOOR_BYTES: u64 = 32 << 20;
-/// So long without want before the limit grows.
-const CALM: Duration = Duration::from_secs(10);
-/// Then it grows by all of the configured limit within this.
-const RECOVERY: Duration = Duration::from_secs(32);
-/// Want is when some task stood still for lack of memory for a tenth of the time, as divisor...
-const STALLED_SHARE: u32 = 10;
-/// ... unless so many quarters of every limit are free: what stood still then waited for huge pages to be put together,
-/// which less of our memory does not help.
-const AMPLE_QUARTERS: u64 = 3;
-/// ... or when no more than this share of some limit is free, as divisor...
-const SCARCE_SHARE: u64 = 20;
-/// ... or this, where the limit is large, in bytes. Calm is when it is twice as much.
-const SCARCE_BYTES: u64 = 1 << 30;
+use super::tuning::Tuning;
 
 /// What was seen of the memory of the machine and of the cgroups over some time.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -54,6 +40,7 @@ pub enum Change {
 /// The limit as it changes.
 #[derive(Clone, Debug)]
 pub(super) struct Pressure {
+    tuning: Arc<Tuning>,
     configured_bytes: u64,
     limit_bytes: u64,
     calm: Duration,
@@ -61,8 +48,8 @@ pub(super) struct Pressure {
 
 impl Pressure {
     /// Memory is plentiful: all that is configured may be held.
-    pub(super) fn new(configured_bytes: u64) -> Self {
-        Pressure { configured_bytes, limit_bytes: configured_bytes, calm: Duration::ZERO }
+    pub(super) fn new(configured_bytes: u64, tuning: Arc<Tuning>) -> Self {
+        Pressure { tuning, configured_bytes, limit_bytes: configured_bytes, calm: Duration::ZERO }
     }
 
     /// How much may be held now, in bytes.
@@ -80,15 +67,16 @@ impl Pressure {
     /// Takes an observation in.
     pub(super) fn observe(&mut self, seen: &Observation) -> Option<Change> {
         let before = self.limit_bytes;
-        if seen.is_want(1) {
+        let tuning = &*self.tuning;
+        if seen.is_want(1, tuning) {
             self.calm = Duration::ZERO;
-            self.limit_bytes = (before / 2).max(FLOOR_BYTES).min(before);
-        } else if seen.is_want(2) {
+            self.limit_bytes = (before / 2).max(tuning.pressure_floor_bytes).min(before);
+        } else if seen.is_want(2, tuning) {
             self.calm = Duration::ZERO;
-        } else if self.calm < CALM {
+        } else if self.calm < ms(tuning.pressure_calm_ms) {
             self.calm = self.calm.saturating_add(seen.interval);
         } else {
-            let share = seen.interval.as_secs_f64() / RECOVERY.as_secs_f64();
+            let share = seen.interval.as_secs_f64() / ms(tuning.pressure_recovery_ms).as_secs_f64();
             // A share of what is configured, and no more than all of it.
             let more = (self.configured_bytes as f64 * share.min(1.0)) as u64;
             self.limit_bytes = before.saturating_add(more).min(self.configured_bytes);
@@ -104,22 +92,22 @@ impl Pressure {
 
 impl Observation {
     /// Whether memory is short, or would be if `factor` times as much had to be free.
-    fn is_want(&self, factor: u64) -> bool {
-        let is_scarce =
-            |room: &Headroom| room.free_bytes < (room.limit_bytes / SCARCE_SHARE).min(SCARCE_BYTES) * factor;
-        let is_ample = |room: &Headroom| room.free_bytes / AMPLE_QUARTERS >= room.limit_bytes / 4;
+    fn is_want(&self, factor: u64, tuning: &Tuning) -> bool {
+        let is_scarce = |room: &Headroom| {
+            let least_bytes = (room.limit_bytes / tuning.scarce_share).min(tuning.scarce_bytes);
+            room.free_bytes < least_bytes.saturating_mul(factor)
+        };
+        let is_ample = |room: &Headroom| room.free_bytes / tuning.ample_quarters >= room.limit_bytes / 4;
         let is_everywhere_ample = !self.limits.is_empty() && self.limits.iter().all(is_ample);
-        let is_stalled = !self.interval.is_zero() && self.stalled * STALLED_SHARE >= self.interval;
+        let stalled_share = u32::try_from(tuning.stalled_share).unwrap_or(u32::MAX);
+        let is_stalled = !self.interval.is_zero() && self.stalled.saturating_mul(stalled_share) >= self.interval;
         is_stalled && !is_everywhere_ample || self.limits.iter().any(is_scarce)
     }
 }
 
-/// Nothing is held that another observation could make less: then it is looked again after this.
-const IDLE: Duration = Duration::from_secs(60);
-/// The longest time between two observations while something is held, and the shortest.
-const BETWEEN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
-/// Where the kernel does not say when a task stands still, and while the limit is to grow back.
-const REGULARLY: Duration = Duration::from_secs(1);
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
 
 /// What wakes the observer before its time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -133,26 +121,28 @@ pub enum Alarm {
 impl Observation {
     /// How long it may take until the next one. A neighbour that takes a twentieth of a limit each second is seen
     /// before it has taken what must be free; near the limit that means looking again at once.
-    fn pause(&self, alarm: Alarm) -> Duration {
+    fn pause(&self, alarm: Alarm, tuning: &Tuning) -> Duration {
+        let (least, longest) = (ms(tuning.least_look_ms), ms(tuning.longest_look_ms).max(ms(tuning.least_look_ms)));
         let left = |room: &Headroom| {
-            let step = (room.limit_bytes / SCARCE_SHARE).clamp(1, SCARCE_BYTES);
+            let step = (room.limit_bytes / tuning.scarce_share).clamp(1, tuning.scarce_bytes);
             let spare = room.free_bytes.saturating_sub(step);
-            Duration::from_millis((spare / step).min(3600) * 1000 + (spare % step) * 1000 / step)
+            ms((spare / step).min(3600) * 1000 + (spare % step) * 1000 / step)
         };
-        let soonest = self.limits.iter().map(left).min().unwrap_or(BETWEEN.1);
-        let most = if alarm == Alarm::Kernel { BETWEEN.1 } else { REGULARLY };
-        soonest.clamp(BETWEEN.0, BETWEEN.1).min(most)
+        let soonest = self.limits.iter().map(left).min().unwrap_or(longest);
+        let most = if alarm == Alarm::Kernel { longest } else { ms(tuning.regular_look_ms) };
+        soonest.clamp(least, longest).min(most)
     }
 }
 
 impl Pressure {
     /// When to observe memory again after `seen`, unless the alarm rings before; `used_bytes` are held.
     pub(super) fn next_observation(&self, seen: &Observation, alarm: Alarm, used_bytes: u64) -> Duration {
+        let tuning = &*self.tuning;
         match () {
             // It grows back by the time that has passed.
-            () if self.limit_bytes < self.configured_bytes => seen.pause(alarm).min(REGULARLY),
-            () if used_bytes <= FLOOR_BYTES => IDLE,
-            () => seen.pause(alarm),
+            () if self.limit_bytes < self.configured_bytes => seen.pause(alarm, tuning).min(ms(tuning.regular_look_ms)),
+            () if used_bytes <= tuning.pressure_floor_bytes => ms(tuning.idle_look_ms),
+            () => seen.pause(alarm, tuning),
         }
     }
 }
@@ -180,7 +170,7 @@ mod tests {
 
     /// The limit in MiB after each observation, from `configured` MiB on.
     fn check(configured: u64, seen: &[(Observation, usize)], expected: &[(u64, Option<Change>)]) {
-        let mut pressure = Pressure::new(configured * MIB);
+        let mut pressure = Pressure::new(configured * MIB, Arc::default());
         let after: Vec<_> = seen
             .iter()
             .map(|(seen, times)| {
@@ -219,7 +209,7 @@ mod tests {
 
     #[test]
     fn another_configuration_holds_at_once_and_more_of_it_waits_for_memory() {
-        let mut pressure = Pressure::new(1024 * MIB);
+        let mut pressure = Pressure::new(1024 * MIB, Arc::default());
         pressure.configure(2048 * MIB);
         assert_eq!(pressure.limit_bytes, 2048 * MIB);
         pressure.observe(&stalled(100));
@@ -275,29 +265,30 @@ mod tests {
 
     #[test]
     fn the_less_is_free_the_sooner_it_is_looked_again() {
-        let millis = |free_mib| free(1000, free_mib).pause(Alarm::Kernel).as_millis();
+        let tuning = Tuning::default();
+        let millis = |free_mib| free(1000, free_mib).pause(Alarm::Kernel, &tuning).as_millis();
         // A twentieth is taken in a second: 50 MiB.
         assert_eq!([1000, 600, 300, 125, 60, 49, 0].map(millis), [19_000, 11_000, 5_000, 1_500, 200, 100, 100]);
-        assert_eq!(free(1000, 600).pause(Alarm::None), REGULARLY);
-        assert_eq!(free(1000, 60).pause(Alarm::None), Duration::from_millis(200));
+        assert_eq!(free(1000, 600).pause(Alarm::None, &tuning), SECOND);
+        assert_eq!(free(1000, 60).pause(Alarm::None, &tuning), Duration::from_millis(200));
         // Of a large machine a gigabyte a second is enough.
-        assert_eq!(free(1 << 20, 1 << 13).pause(Alarm::Kernel), Duration::from_secs(7));
-        assert_eq!(free(1 << 20, 1 << 18).pause(Alarm::Kernel), BETWEEN.1);
-        assert_eq!(Observation::default().pause(Alarm::Kernel), BETWEEN.1);
+        assert_eq!(free(1 << 20, 1 << 13).pause(Alarm::Kernel, &tuning), Duration::from_secs(7));
+        assert_eq!(free(1 << 20, 1 << 18).pause(Alarm::Kernel, &tuning), 30 * SECOND);
+        assert_eq!(Observation::default().pause(Alarm::Kernel, &tuning), 30 * SECOND);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_holds_nothing_need_not_look() {
         let bed = Bed::new(Options { memory_limit: 128 * MIB, ..Options::default() });
         let near = free(1000, 60);
-        assert_eq!(bed.reader.next_observation(&near, Alarm::None), IDLE);
+        assert_eq!(bed.reader.next_observation(&near, Alarm::None), 60 * SECOND);
         let kept = content(60 * MIB, 1);
         read_through(&bed.reader.open(bed.object("kept", &kept)), &kept, 1 << 20).await;
         assert!(bed.reader.accounted_bytes() >= 60 * MIB);
         assert_eq!(bed.reader.next_observation(&near, Alarm::Kernel), Duration::from_millis(200));
         assert_eq!(bed.reader.next_observation(&free(1000, 900), Alarm::Kernel), Duration::from_secs(17));
         bed.reader.observe_memory(&stalled(1000));
-        assert_eq!(bed.reader.next_observation(&free(1000, 900), Alarm::Kernel), REGULARLY, "it is to grow back");
+        assert_eq!(bed.reader.next_observation(&free(1000, 900), Alarm::Kernel), SECOND, "it is to grow back");
     }
 
     #[tokio::test(start_paused = true)]

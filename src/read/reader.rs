@@ -125,7 +125,7 @@ impl Reader {
             store,
             memory,
             budget: Budget::new(options.memory_limit, rests, metrics.clone()),
-            pressure: Mutex::new(Pressure::new(options.memory_limit)),
+            pressure: Mutex::new(Pressure::new(options.memory_limit, tuning.clone())),
             held_bytes: AtomicU64::new(0),
             pinned_bytes: AtomicU64::new(0),
             modes: Modes::new(options.prefetch),

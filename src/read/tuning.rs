@@ -205,12 +205,44 @@ tuned_numbers! {
     /// Smaller objects, in bytes, have no file in memory: it takes a descriptor, and the kernel's page cache serves
     /// them as well.
     backing_file_least_bytes = 16 * MIB;
+    /// Files that are pinned take this part of the memory at most, as divisor: readers need the rest.
+    pinned_share = 2;
     /// A reader is quiet when it has read nothing for so long, in milliseconds: what was fetched ahead of it may go.
     quiet_ms = 1000;
     /// A stream is quiet when its object was read this often since.
     quiet_reads = 256;
     /// Quiet readers are looked for once in so many milliseconds at most: looking goes through all open files.
     quiet_search_ms = 50;
+
+    // ---- while the machine is short of memory (`pressure`) ----
+
+    /// The limit is never lowered below this, in bytes: a part for each of a few readers. What programs wait for is
+    /// fetched in any case.
+    pressure_floor_bytes = 32 * MIB;
+    /// So long without want, in milliseconds, before the limit grows. Chosen, not measured.
+    pressure_calm_ms = 10_000;
+    /// Then it grows by all of the configured limit within so many milliseconds. Chosen, not measured.
+    pressure_recovery_ms = 32_000;
+    /// Want is when some task stood still for lack of memory for this part of the time, as divisor. Chosen, not
+    /// measured.
+    stalled_share = 10;
+    /// Where so many quarters of every limit are free, what stood still waited for huge pages to be put together, which
+    /// less of our memory does not help.
+    ample_quarters = 3;
+    /// Want is, too, when no more than this part of some limit is free, as divisor. Chosen, not measured.
+    scarce_share = 20;
+    /// Of a large limit, so many free bytes are enough. Calm is when it is twice as much. Chosen, not measured.
+    scarce_bytes = GIB;
+    /// Where nothing is held that could be given up, memory is looked at once in so many milliseconds, so that an idle
+    /// mount does not wake the machine.
+    idle_look_ms = 60_000;
+    /// The shortest time between two looks while something is held, in milliseconds.
+    least_look_ms = 100;
+    /// The longest time between two looks while something is held, in milliseconds.
+    longest_look_ms = 30_000;
+    /// The longest time where the kernel does not tell when a task stands still, and while the limit is to grow back,
+    /// in milliseconds.
+    regular_look_ms = 1000;
 }
 
 #[cfg(test)]
