@@ -106,10 +106,11 @@ impl Bed {
         self.emulator.address()
     }
 
-    /// Runs a workload once on a fresh mount.
-    pub(crate) fn measure(&self, workload: &Workload) -> Result<Figures, Error> {
+    /// Runs a workload once on a fresh mount, with a tuned number set to another value where one is given
+    /// (`read.head_growth=8`).
+    pub(crate) fn measure(&self, workload: &Workload, tuned: Option<&str>) -> Result<Figures, Error> {
         warm_memory()?;
-        let mount = Mount::new(self.address(), workload.bucket, self.folder.path(), "")?;
+        let mount = Mount::new(self.address(), workload.bucket, self.folder.path(), "", tuned)?;
         self.emulator.reset_counters()?;
         let cpu_before = (process_cpu(mount.pid)?, own_cpu()?, self.emulator.cpu()?);
         let started = Instant::now();

@@ -17,8 +17,15 @@ pub(crate) struct Mount {
 }
 
 impl Mount {
-    /// Mounts a bucket of the emulator at this address in a folder within `parent`, with options such as `a=b,c=d`.
-    pub(crate) fn new(address: SocketAddr, bucket: &str, parent: &Path, options: &str) -> Result<Mount, Error> {
+    /// Mounts a bucket of the emulator at this address in a folder within `parent`, with options such as `a=b,c=d`, and
+    /// with one tuned number set (`read.head_growth=8`).
+    pub(crate) fn new(
+        address: SocketAddr,
+        bucket: &str,
+        parent: &Path,
+        options: &str,
+        tuned: Option<&str>,
+    ) -> Result<Mount, Error> {
         let folder = parent.join(bucket);
         std::fs::create_dir_all(&folder)?;
         let daemon = Command::new(PROGRAM)
@@ -27,6 +34,7 @@ impl Mount {
             .args(["--endpoint", &format!("http://{}", address), "--region", "cn-hangzhou"])
             .args(["--credentials", "anonymous", "--log-level", "warn"])
             .args((!options.is_empty()).then_some(["-o", options]).into_iter().flatten())
+            .args(tuned.map(|tuned| ["--tune", tuned]).into_iter().flatten())
             .stdin(Stdio::null())
             .spawn()?;
         let pid = daemon.id();

@@ -2,21 +2,25 @@
 //!
 //! `cargo bench --bench mount` runs all workloads, `cargo bench --bench mount -- seq mmap` those whose names contain a
 //! word, `--runs N` sets the runs per workload (3), `--list` names them. `--bandwidth 600MB` bounds all connections
-//! together, as a network does: where nothing but the processors does, client and server share them. Absolute figures depend on the machine; the
-//! ratio to the raw reader, taken in the same run, is what compares. Options of the mount are set by environment:
-//! `OSSMOUNT_DIRECT_IO=off cargo bench --bench mount -- blocks`.
+//! together, as a network does: where nothing but the processors does, client and server share them. Absolute figures
+//! depend on the machine; the ratio to the raw reader, taken in the same run, is what compares. Options of the mount are
+//! set by environment: `OSSMOUNT_DIRECT_IO=off cargo bench --bench mount -- blocks`.
+//!
+//! `--sweep read.head_growth=8,16,32` compares values of a tuned number instead (`read::Tuning`, `fs::Tuning`).
 
 mod bed;
 mod daemon;
 mod emulator;
 mod raw;
+mod sweep;
 mod workloads;
 
 use std::process::ExitCode;
 
 use bed::{Bed, Figures};
-use emulator::median;
+use emulator::{Error, median};
 use raw::Raw;
+use sweep::Sweep;
 use workloads::{WORKLOADS, Workload};
 
 fn main() -> ExitCode {
@@ -27,11 +31,16 @@ fn main() -> ExitCode {
     }
     let runs = option(&mut words, "--runs").map_or(3, |n| n.parse().expect("--runs takes a number"));
     let bandwidth = option(&mut words, "--bandwidth");
+    let sweep = option(&mut words, "--sweep");
     let chosen: Vec<&Workload> = WORKLOADS
         .iter()
         .filter(|workload| words.is_empty() || words.iter().any(|word| workload.name.contains(word.as_str())))
         .collect();
-    match bench(&chosen, runs, bandwidth.as_deref()) {
+    let done = match sweep {
+        Some(sweep) => compare(&sweep, &chosen, runs, bandwidth.as_deref()),
+        None => bench(&chosen, runs, bandwidth.as_deref()),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error}");
@@ -47,12 +56,23 @@ fn option(words: &mut Vec<String>, name: &str) -> Option<String> {
     words.drain(at..at + 2).nth(1)
 }
 
-fn bench(chosen: &[&Workload], runs: usize, bandwidth: Option<&str>) -> Result<(), Box<dyn std::error::Error>> {
+fn start(bandwidth: Option<&str>) -> Result<Bed, Error> {
     let bed = Bed::start(bandwidth)?;
     println!("{}", bed.description());
     if let Some(bandwidth) = bandwidth {
         println!("All connections together bring at most {bandwidth} per second.");
     }
+    Ok(bed)
+}
+
+/// Compares values of a tuned number.
+fn compare(sweep: &str, chosen: &[&Workload], runs: usize, bandwidth: Option<&str>) -> Result<(), Error> {
+    let sweep = Sweep::parse(sweep)?;
+    sweep.run(&start(bandwidth)?, chosen, runs)
+}
+
+fn bench(chosen: &[&Workload], runs: usize, bandwidth: Option<&str>) -> Result<(), Error> {
+    let bed = start(bandwidth)?;
     println!("{runs} runs each, medians; every run on a fresh mount.\n");
     println!(
         "| workload | figure | MB/s | of raw | requests | fetched/asked | CPU s/GB: daemon | reader | emulator | raw reader | peak MB |"
@@ -65,7 +85,7 @@ fn bench(chosen: &[&Workload], runs: usize, bandwidth: Option<&str>) -> Result<(
             if workload.compares_to_raw {
                 raws.push(raw::read(&bed, 32)?);
             }
-            all.push(bed.measure(workload)?);
+            all.push(bed.measure(workload, None)?);
         }
         print_row(workload, &all, &raws);
     }

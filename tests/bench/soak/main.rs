@@ -68,7 +68,8 @@ fn run(minutes: f64) -> Result<ExitCode, Error> {
     args.extend(["--root".to_owned(), folder.path().join("buckets").display().to_string()]);
     args.extend(FAULTS.iter().flat_map(|fault| ["--fault".to_owned(), format!("{fault},operation=GetObject")]));
     let server = Server::start(&args)?;
-    let mount = Mount::new(server.address(), BUCKET, folder.path(), &format!("memory-limit={MEMORY_LIMIT}"))?;
+    let options = format!("memory-limit={MEMORY_LIMIT}");
+    let mount = Mount::new(server.address(), BUCKET, folder.path(), &options, None)?;
     println!("{minutes} minutes, memory-limit={MEMORY_LIMIT}, {}; faults: {}\n", machine(), FAULTS.join(" "));
 
     let (tally, started) = (Tally::default(), Instant::now());
