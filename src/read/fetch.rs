@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::counted::Source;
+use super::accounting::Source;
 use super::inode::Inode;
 use super::object::{Held, Object};
 use super::part::{Lost, Part, Place};

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tracing::Instrument;
 
 use super::Reader;
+use super::accounting::{Source, WaitingRead};
 use super::budget::Priority;
-use super::counted::{Source, WaitingRead};
 use super::inode::{Coverage, Delivery, Inode, OnShortage};
 use super::integrity::Verified;
 use super::object::Object;

@@ -7,8 +7,8 @@
 //! one of `LruParts`, a part's progress, the pool, the account of guesses. Two inodes are never locked at once.
 
 mod ahead;
-mod asked;
-mod checked;
+mod by_name;
+mod verification;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 pub(super) use ahead::{Next, Terms};
-pub(super) use checked::{Arrival, Evidence};
+pub(super) use verification::{Arrival, Evidence};
 
 use super::budget::{Budget, Grant, Priority};
 use super::failures::Failures;

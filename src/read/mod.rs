@@ -16,8 +16,8 @@
 //! | `file` | an open object: how a read is answered |
 //! | `inode` | what the handles of one object share: its parts, its goals, its lock |
 //! | `inode/ahead` | which part of the object is fetched next, for each reason |
-//! | `inode/asked` | what was asked for by name, and what is held |
-//! | `inode/checked` | what has come, compared with the checksum |
+//! | `inode/by_name` | what was asked for by name, and what is held |
+//! | `inode/verification` | what has come, compared with the checksum |
 //! | `stream`, `streams` | what one sequential reader has shown; which reader a read belongs to |
 //! | `runs` | how long the runs of an object are, and how far apart |
 //! | `steps` | places at equal distances, and those that will follow |
@@ -38,7 +38,7 @@
 //! | `slice` | the bytes that a read answers with |
 //! | `waiter` | reads that are given up while they wait |
 //! | `failures` | errors that were just paid for |
-//! | `counted` | how reads are counted |
+//! | `accounting` | how reads are counted |
 //! | `pipe` | what the network has shown of itself |
 //! | `buffer`, `pool` | memory that bytes arrive in; blocks kept for the next buffers |
 //! | `budget` | the memory limit, and who may fill how much of it |
@@ -49,6 +49,7 @@
 //! | `integrity` | checksums of stretches and of the whole |
 //! | `corrupt` | what happens once bytes were found wrong |
 
+mod accounting;
 mod agenda;
 mod backing;
 mod budget;
@@ -56,7 +57,6 @@ mod buffer;
 mod corrupt;
 #[cfg(test)]
 mod corrupt_tests;
-mod counted;
 mod credit;
 mod expect;
 #[cfg(test)]
