@@ -263,6 +263,18 @@ impl Fs {
         self.files.clone().read(handle, offset, len).err_into()
     }
 
+    /// The same for the kernel's page cache, which reads so many bytes ahead of programs and around page faults. `None`
+    /// where the kernel is to be refused, so that it asks for single pages, which are never refused.
+    pub fn read_pages(
+        &self,
+        handle: FileHandle,
+        offset: u64,
+        len: usize,
+        read_ahead_bytes: u64,
+    ) -> impl Future<Output = Result<Option<read::Slice>>> + use<> {
+        self.files.clone().read_pages(handle, offset, len, read_ahead_bytes).err_into()
+    }
+
     /// Closes an open file.
     pub fn release(&self, handle: FileHandle) {
         self.files.release(handle);

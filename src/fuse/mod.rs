@@ -31,6 +31,7 @@
 //! | `options` | how to mount and serve |
 //! | `passthrough` | which files the kernel reads by itself |
 //! | `place` | what to mount where |
+//! | `read_ahead` | how much the kernel reads ahead |
 //! | `reply` | answers in the kernel's terms |
 //! | `resume_session` | going on with a mount of an earlier life of the daemon |
 //! | `session` | a live mount |
@@ -48,6 +49,7 @@ mod ops;
 mod options;
 mod passthrough;
 mod place;
+mod read_ahead;
 mod reply;
 mod resume_session;
 mod session;

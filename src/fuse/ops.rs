@@ -21,6 +21,7 @@ use fuser::{
 use super::answer::{Again, Answers, Request};
 use super::caller::{Caller as Thread, Sight};
 use super::passthrough::{Passing, Registered};
+use super::read_ahead::ReadAhead;
 use super::reply::{DirectMmap, GENERATION, attributes, errno, fill, nothing, open_flags};
 use super::resume_session::{self, Terms};
 use super::{Options, control, namespaces};
@@ -54,6 +55,8 @@ pub(super) struct Kernel {
     sight: Sight,
     /// Whether control requests come by `setxattr`.
     takes_calls: bool,
+    /// Set once the mount stands.
+    pub(super) read_ahead: Arc<ReadAhead>,
 
     /// Set by the handshake, before the first request.
     direct_mmap: DirectMmap,
@@ -73,6 +76,7 @@ impl Kernel {
         for file in open {
             passing.is_open(file.ino, || file.backing.map(|number| Registered::new(number, &device)));
         }
+        let read_ahead = Arc::new(ReadAhead::default());
         let (max_background, takes_calls) = (options.max_background, !options.kernel_read_only);
         Kernel {
             fs,
@@ -81,6 +85,7 @@ impl Kernel {
             max_background,
             sight,
             takes_calls,
+            read_ahead,
             direct_mmap: DirectMmap::Refused,
             passing: Arc::new(passing),
         }
@@ -258,7 +263,7 @@ impl Filesystem for Kernel {
         offset: u64,
         size: u32,
         flags: OpenFlags,
-        _: Option<LockOwner>,
+        owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
         let range = ByteRange::new(offset, offset.saturating_add(size.into()));
@@ -267,14 +272,22 @@ impl Filesystem for Kernel {
             tracing::debug!(ino = ino.0, ?range, "it repeats a read that killed the daemon: EIO");
             return reply.error(errno(Errno::EIO));
         }
-        let read = self.fs().read(FileHandle(handle.0), offset, size as usize);
         let mut request = self.request("read", ino, caller).reading(extent);
-        if flags.0 & libc::O_DIRECT == 0 {
+        let is_for_pages = flags.0 & libc::O_DIRECT == 0;
+        if is_for_pages {
             request.caller = Thread::of_pages(caller.pid(), self.sight);
         }
+        // Reads past the page cache name the table of files that their program has.
+        let read_ahead_bytes = match owner {
+            None if is_for_pages => self.read_ahead.bytes(),
+            _ => 0,
+        };
+        let read = self.fs().read_pages(FileHandle(handle.0), offset, size as usize, read_ahead_bytes);
         self.answers.answer(request, read, |result| match result {
             // Written to the kernel from the buffer the bytes arrived in.
-            Ok(slice) => reply.data(&slice),
+            Ok(Some(slice)) => reply.data(&slice),
+            // It asks for the page that a program waits for once more, and alone.
+            Ok(None) => reply.error(errno(Errno::EIO)),
             Err(error) => reply.error(errno(error)),
         });
     }

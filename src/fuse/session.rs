@@ -17,6 +17,7 @@ use super::answer::{Answers, InFlight};
 use super::attach::{self, Point};
 use super::caller::{self, Sight};
 use super::ops::Kernel;
+use super::read_ahead::ReadAhead;
 use super::resume_session::{self, Spot, Terms};
 use super::{Access, Kept, MountError, Notifier, Options, Place, Target};
 use crate::fs::{Fs, StillOpen};
@@ -36,6 +37,7 @@ pub fn mount(fs: Arc<Fs>, target: Target, options: Options, runtime: Handle) -> 
     let answers = Answers::new(runtime, options.answer_limit, in_flight.clone(), fs.suspects().clone());
     let device = Arc::new(device);
     let kernel = Kernel::new(fs.clone(), device.clone(), &open, answers, sight, &options);
+    let read_ahead = kernel.read_ahead.clone();
     // The kernel lets in all but the owner unless told; between the others only the crate can tell.
     let acl = if options.access == Access::OwnerAndRoot { SessionACL::RootAndOwner } else { SessionACL::All };
     let config = config(&options, fs.ledger().is_none());
@@ -64,7 +66,7 @@ pub fn mount(fs: Arc<Fs>, target: Target, options: Options, runtime: Handle) -> 
         }
     };
     fs.set_notifier(Some(notifier.clone()));
-    let mounted = Mounted { fs, point, device, notifier, in_flight, ended };
+    let mounted = Mounted { fs, point, device, read_ahead, notifier, in_flight, ended };
     match mounted.settle_in(&options) {
         Err(error) if terms.is_some() => tracing::warn!(%error, "the mount continues, although a step of its start \
                                                                  failed"),
@@ -149,6 +151,7 @@ pub struct Mounted {
     point: Option<Point>,
     /// Where the mount shall outlive the process.
     device: Option<Arc<OwnedFd>>,
+    read_ahead: Arc<ReadAhead>,
     notifier: Arc<Notifier>,
     in_flight: Arc<InFlight>,
 
@@ -246,13 +249,7 @@ impl Mounted {
         if let Some(why) = self.broke() {
             return Err(MountError::Handshake(io::Error::other(why)));
         }
-        if options.read_ahead_kib > 0 {
-            let (major, minor) = point.device();
-            let path = format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb");
-            if let Err(error) = std::fs::write(&path, options.read_ahead_kib.to_string()) {
-                tracing::debug!(path, %error, "the kernel's read-ahead cannot be set");
-            }
-        }
+        self.read_ahead.widen(point.device(), options.read_ahead_kib);
         Ok(())
     }
 }

@@ -77,6 +77,7 @@
 //! | `reads_buffered_total` | counter |  | Read requests answered from a buffer without waiting. |
 //! | `read_errors_total` | counter |  | Read requests that failed. |
 //! | `reads_waiting` | gauge |  | Read requests that are waiting for their bytes. |
+//! | `refused_read_arounds_total` | counter |  | Read requests of the kernel around page faults that were refused, so that it asks for single pages. |
 //! | `memory_bytes` | gauge | consumer: read-buffers names | Memory in use, by consumer. |
 //! | `memory_limit_bytes` | gauge | consumer: read-buffers names | Limit of memory, by consumer. |
 //! | `pinned_bytes` | gauge |  | Bytes of read buffers that are pinned. |

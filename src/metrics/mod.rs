@@ -104,6 +104,8 @@ table! {
     ReadErrors = "read_errors", Counter, "reads" => "read_errors_total";
     /// Read requests that are waiting for their bytes.
     ReadsWaiting = "reads_waiting", Gauge, "reads" => "reads_waiting";
+    /// Read requests of the kernel around page faults that were refused, so that it asks for single pages.
+    RefusedReadArounds = "refused_read_arounds", Counter, "reads" => "refused_read_arounds_total";
     /// Bytes of read buffers in use.
     BufferBytes = "buffer_bytes", Gauge, "bytes" => r#"memory_bytes{consumer="read-buffers"}"#;
     /// Limit of the bytes of read buffers; less than configured while memory is short.

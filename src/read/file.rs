@@ -12,16 +12,17 @@ use super::accounting::{Source, WaitingRead};
 use super::budget::Priority;
 use super::inode::{Coverage, Delivery, Inode, OnShortage};
 use super::integrity::Verified;
-use super::object::Object;
+use super::object::{Asker, Object};
 use super::options::Prefetch;
 use super::part::{Lost, Part, Place};
+use super::plan::{Fetch, Plan};
 use super::replay::Guidance;
 use super::slice::Slice;
-use super::streams::{Fetch, Plan};
 use super::waiter::Waiter;
 use super::whole::Whole;
 use super::why::Why;
 use crate::base::ByteRange;
+use crate::metrics::Metric;
 use crate::store::Result;
 
 /// An open object. Reads may run at the same time and at any offset.
@@ -78,14 +79,33 @@ impl File {
     pub async fn read(&self, offset: u64, len: usize) -> Result<Slice> {
         let object = &self.inode.object;
         let span = tracing::debug_span!("read", ino = object.ino.0, key = object.key.as_str(), offset, len);
-        self.counted_read(offset, len).instrument(span).await
+        self.counted_read(self.range(offset, len), Asker::Program).instrument(span).await
     }
 
-    async fn counted_read(&self, offset: u64, len: usize) -> Result<Slice> {
-        let read = ByteRange::at(offset, len as u64).intersect(ByteRange::new(0, self.inode.object.size));
+    /// The same for the kernel's page cache, which reads so many bytes ahead of programs and around page faults. `None`
+    /// where it is to be refused, because the pages that it wants are better asked for one by one: the kernel does so
+    /// after an error, and no program sees that. Never refuses a single page.
+    pub async fn read_pages(&self, offset: u64, len: usize, read_ahead_bytes: u64) -> Result<Option<Slice>> {
+        let object = &self.inode.object;
+        let (read, asker) = (self.range(offset, len), Asker::PageCache { read_ahead_bytes });
+        let span = tracing::debug_span!("read", ino = object.ino.0, key = object.key.as_str(), offset, len);
+        if self.inode.refuses(read, asker) {
+            span.in_scope(|| tracing::trace!("refused"));
+            self.reader.metrics.add(Metric::RefusedReadArounds, 1);
+            return Ok(None);
+        }
+        self.counted_read(read, asker).instrument(span).await.map(Some)
+    }
+
+    fn range(&self, offset: u64, len: usize) -> ByteRange {
+        ByteRange::at(offset, len as u64).intersect(ByteRange::new(0, self.inode.object.size))
+    }
+
+    async fn counted_read(&self, read: ByteRange, asker: Asker) -> Result<Slice> {
         let (began, mut source) = (self.reader.clock.elapsed(), Source::Buffer);
         tracing::trace!("asked");
-        let result = if read.is_empty() { Ok(Slice::empty()) } else { self.answer(read, began, &mut source).await };
+        let result =
+            if read.is_empty() { Ok(Slice::empty()) } else { self.answer(read, asker, began, &mut source).await };
         tracing::trace!("told");
         let took = self.reader.clock.elapsed().saturating_sub(began);
         self.reader.count_read(&result, source, took);
@@ -105,13 +125,13 @@ impl File {
         Some(whole)
     }
 
-    async fn answer(&self, read: ByteRange, now: Duration, source: &mut Source) -> Result<Slice> {
+    async fn answer(&self, read: ByteRange, asker: Asker, now: Duration, source: &mut Source) -> Result<Slice> {
         if let Some(error) = self.inode.failures.take(read, now) {
             return Err(error);
         }
         self.inode.last_read_ms.store(now.as_millis() as u64, Ordering::Relaxed);
         self.reader.record_read(&self.inode.object, read);
-        let (plan, guidance) = self.reader.guided(&self.inode, self.inode.observe(read), read);
+        let (plan, guidance) = self.reader.guided(&self.inode, self.inode.observe(read, asker), read);
         if plan.wants_more {
             self.reader.want_whole(&self.inode, Why::Model);
         }

@@ -14,8 +14,8 @@ use std::sync::atomic::Ordering;
 use parking_lot::Mutex;
 
 use super::inode::{FetchOrder, Inode, Next, Terms};
+use super::plan::Plan;
 use super::replay::{Guidance, Replay};
-use super::streams::Plan;
 use super::trace::Trace;
 use super::why::Why;
 use super::{Object, Reader};

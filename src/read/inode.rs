@@ -29,13 +29,14 @@ use super::layout::Format;
 use super::look_ups::LookUps;
 use super::marks::Marks;
 use super::mode::Mode;
-use super::object::Object;
+use super::object::{Asker, Object};
 use super::options::{MemoryCache, Options, Prefetch, Verify};
 use super::part::{Origin, Part, Place};
+use super::plan::{Fetch, Plan};
 use super::planner;
 use super::pool::capacity_for;
 use super::stream::{Proof, Repeated};
-use super::streams::{Bounds, Fetch, Plan, Streams};
+use super::streams::{Bounds, Streams};
 use super::tuning::Tuning;
 use super::whole::Whole;
 use super::why::{Goal, Goals, ROWS, Seat, Why};
@@ -164,8 +165,13 @@ impl Inode {
         let (size, part_bytes, run_bytes) = (object.size, max_part_bytes, options.prefetch_threshold);
         let opening_bytes = heads::opening_bytes(&object, part_bytes, run_bytes, FileUse::Unknown, tuning);
         let tuning = tuning.clone();
-        let bounds =
-            Bounds { size, part_bytes, proof: Proof { run_bytes, opening_bytes }, small_bytes, tuning: tuning.clone() };
+        let bounds = Bounds {
+            size,
+            part_bytes,
+            proof: Proof { run_bytes, opening_bytes, middle_bytes: run_bytes },
+            small_bytes,
+            tuning: tuning.clone(),
+        };
         let may_be_swept = object.size <= options.memory_limit / 2;
         let state = State {
             parts: BTreeMap::new(),
@@ -225,16 +231,26 @@ impl Inode {
     }
 
     /// Takes in a read and says how to fetch what it misses.
-    pub(super) fn observe(&self, read: ByteRange) -> Plan {
+    pub(super) fn observe(&self, read: ByteRange, asker: Asker) -> Plan {
         if self.prefetch.is(Prefetch::Off) || self.object.archived && !self.handed_out.load(Ordering::Relaxed) {
             return Plan { fetch: Fetch::Exact { reach_bytes: 0 }, abandoned: None, wants_more: false };
         }
         let mut state = self.state.lock();
         state.asked_bytes += read.len();
         let repeated = if state.was_handed_out(read) { Repeated::Yes } else { Repeated::No };
-        let plan = state.streams.observe(read, repeated);
+        let plan = state.streams.observe(read, repeated, asker);
         // What does not fit would push itself out before it is read.
         Plan { wants_more: plan.wants_more && self.may_be_swept && !state.goals.had_whole(), ..plan }
+    }
+
+    /// Whether the kernel is refused what it reads around a page fault, so that it asks for the page alone.
+    pub(super) fn refuses(&self, read: ByteRange, asker: Asker) -> bool {
+        if self.prefetch.is(Prefetch::Off) || !asker.may_read_around(read) {
+            return false;
+        }
+        let mut state = self.state.lock();
+        let is_at_hand = state.is_held(read) || state.broken.is_some();
+        !is_at_hand && state.streams.refuses(read, asker)
     }
 
     /// A program has waited for a read at a place that nothing foretold. Says whether all of the object should be had,
@@ -479,6 +495,11 @@ impl State {
         let part = Part::new(range, origin, grant.budget().metrics());
         self.parts.insert(range.start, part.clone());
         FetchOrder { part, grant }
+    }
+
+    /// Whether all bytes of a read are held or on their way.
+    fn is_held(&self, read: ByteRange) -> bool {
+        self.first_hole(read.start, read.end).is_none()
     }
 
     /// Whether all bytes of a read are held and were handed out before.

@@ -21,9 +21,11 @@
 //! | `stream`, `streams` | what one sequential reader has shown; which reader a read belongs to |
 //! | `runs` | how long the runs of an object are, and how far apart |
 //! | `steps` | places at equal distances, and those that will follow |
+//! | `around` | where the kernel is refused what it reads around page faults |
 //! | `heads` | whether the first read of a file opens a window |
 //! | `look_ups` | when it pays to have all of a file in which things are looked up |
 //! | `layout`, `tensors` | where the tensors of a model lie; what that promises of its reader |
+//! | `plan` | what the streams say about one read |
 //! | `planner` | how gaps are cut into GETs |
 //! | `why` | the reasons to fetch early, in one table; goals and seats |
 //! | `agenda` | the queues for them, and the places they share |
@@ -51,6 +53,7 @@
 
 mod accounting;
 mod agenda;
+mod around;
 mod backing;
 mod budget;
 mod buffer;
@@ -85,6 +88,7 @@ mod object;
 mod options;
 mod part;
 mod pipe;
+mod plan;
 mod planner;
 mod pool;
 mod pressure;

@@ -1,6 +1,34 @@
 //! What an object is to the rest of the program: the version that a file is opened for, and what is held of it.
 
-use crate::base::{ETag, Ino, Key, Timestamp};
+use crate::base::{ByteRange, ETag, Ino, Key, Timestamp};
+
+/// Shorter reads, in bytes, are never taken for what the kernel reads around a page fault: refusing them gains nothing.
+pub(super) const LEAST_AROUND_BYTES: u64 = 256 << 10;
+
+/// Who asks for bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Asker {
+    /// A program, past the page cache: it wants all that it asks for.
+    Program,
+    /// The kernel, for its page cache. It reads so many bytes ahead of programs, and around page faults.
+    PageCache { read_ahead_bytes: u64 },
+}
+
+impl Asker {
+    /// How much of what is asked for may be wanted by no program, in bytes.
+    pub(super) fn read_ahead_bytes(self) -> u64 {
+        match self {
+            Asker::Program => 0,
+            Asker::PageCache { read_ahead_bytes } => read_ahead_bytes,
+        }
+    }
+
+    /// Whether this may be a read around a page fault: that is as long as the readahead, and shorter where some pages
+    /// of it are in the page cache.
+    pub(super) fn may_read_around(self, read: ByteRange) -> bool {
+        (LEAST_AROUND_BYTES..=self.read_ahead_bytes()).contains(&read.len())
+    }
+}
 
 /// One version of an object, as the tree knows it when a file is opened.
 #[derive(Clone, Debug)]

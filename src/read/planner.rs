@@ -2,7 +2,7 @@
 //!
 //! Pure: parts come in as a sequence of ranges, GETs go out as ranges. Two parts never overlap.
 
-use super::streams::Fetch;
+use super::plan::Fetch;
 use super::tuning::Tuning;
 use crate::base::ByteRange;
 
@@ -35,6 +35,7 @@ pub(super) fn demanded(gap: ByteRange, hole: ByteRange, fetch: Fetch, tuning: &T
             let reach = gap.start.saturating_add(reach_bytes.min(tuning.large_request_bytes));
             ByteRange::new(gap.start, gap.end.max(reach).min(hole.end))
         }
+        Fetch::Back { reach_bytes } => ByteRange::new(hole.start.max(gap.end.saturating_sub(reach_bytes)), gap.end),
         Fetch::Until { end } => ByteRange::new(gap.start, gap.end.max(end).min(hole.end)),
         Fetch::Windowed { part_bytes } => {
             let end = cut(gap.start, part_bytes, hole.end);

@@ -95,6 +95,24 @@ impl Runs {
         self.left.retain(|run| run.start != stream.start());
     }
 
+    /// What is known was not what programs want.
+    pub(super) fn forget(&mut self) {
+        *self = Runs::default();
+    }
+
+    /// How long the next run will hardly be, in bytes, if enough of them are known: three of four were not longer.
+    pub(super) fn likely_bytes(&self, tuning: &Tuning) -> Option<u64> {
+        let mut lengths: Vec<u64> = self.left.iter().map(|run| run.len()).collect();
+        lengths.sort_unstable();
+        lengths.get(lengths.len() * 3 / 4).copied().filter(|_| lengths.len() as u64 >= tuning.runs_alike)
+    }
+
+    /// How many of the latest runs were so long, in bytes, if none was longer.
+    pub(super) fn have_ended_at(&self, len: u64) -> u64 {
+        let is_longer = self.left.iter().any(|run| run.len() > len);
+        if is_longer { 0 } else { self.left.iter().filter(|run| run.len() == len).count() as u64 }
+    }
+
     /// How long runs are, in bytes: the shortest and the longest of the latest ones. `None` while too few are known.
     fn lengths(&self, tuning: &Tuning) -> Option<(u64, u64)> {
         let lengths = || self.left.iter().map(|run| run.len());
@@ -134,7 +152,7 @@ mod tests {
     /// The runs of a reader that reads `len` bytes at each of these places.
     fn runs(starts: &[u64], len: u64) -> Runs {
         let (mut runs, tuning) = (Runs::default(), Tuning::default());
-        let proof = Proof { run_bytes: 128 * KIB, opening_bytes: 128 * KIB };
+        let proof = Proof { run_bytes: 128 * KIB, opening_bytes: 128 * KIB, middle_bytes: 0 };
         let mut latest: Option<Stream> = None;
         for start in starts {
             let read = ByteRange::at(*start, len);
@@ -145,7 +163,7 @@ mod tests {
     }
 
     fn stream(start: u64, len: u64) -> Stream {
-        Stream::new(ByteRange::at(start, len), Proof { run_bytes: 0, opening_bytes: 0 })
+        Stream::new(ByteRange::at(start, len), Proof { run_bytes: 0, opening_bytes: 0, middle_bytes: 0 })
     }
 
     #[test]

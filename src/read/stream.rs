@@ -6,6 +6,7 @@
 //! overtake each other, so a stream accepts what lies near its position on either side, and asks only that the bytes
 //! read cover at least half of what it advanced by.
 
+use super::object::LEAST_AROUND_BYTES;
 use super::tuning::Tuning;
 use crate::base::ByteRange;
 
@@ -23,6 +24,8 @@ pub(super) struct Stream {
     /// Bytes asked for since the run began.
     seen: u64,
     reads: u64,
+    /// So many of its latest reads ended where it began until then.
+    steps_back: u64,
     /// Where the present lap began, and the bytes asked for in it.
     lap_start: u64,
     lap_seen: u64,
@@ -45,6 +48,8 @@ pub(super) struct Proof {
     pub(super) run_bytes: u64,
     /// In its first read, at the head of the object, if that is to be enough.
     pub(super) opening_bytes: u64,
+    /// In all of its reads, where it began in the middle of the object.
+    pub(super) middle_bytes: u64,
 }
 
 /// Whether all bytes of a read were handed out before.
@@ -72,6 +77,7 @@ impl Stream {
             position: read.end,
             seen: read.len(),
             reads: 1,
+            steps_back: 0,
             lap_start: read.start,
             lap_seen: read.len(),
             frontier: read.end,
@@ -165,6 +171,9 @@ impl Stream {
 
     fn proved_bytes(&self, tuning: &Tuning) -> u64 {
         let is_dense = self.seen * 2 >= self.position - self.start;
+        if self.is_backward() {
+            return 0;
+        }
         let opens = self.start == 0 && self.seen >= self.proof.opening_bytes;
         if !is_dense || self.seen < self.proof.run_bytes || (self.reads < 2 && !opens) {
             0
@@ -174,6 +183,8 @@ impl Stream {
             let is_header = self.seen < tuning.opening_read_bytes;
             let least_bytes = if is_header { tuning.head_window_bytes / 4 } else { tuning.head_window_bytes };
             least_bytes.max(self.seen.saturating_mul(tuning.head_growth))
+        } else if self.seen < self.proof.middle_bytes {
+            0
         } else if self.seen < tuning.long_run_bytes {
             (self.seen * tuning.middle_growth).max(tuning.middle_window_bytes)
         } else {
@@ -216,6 +227,21 @@ impl Stream {
         self.seen
     }
 
+    /// Its latest read has ended where it began until then, or has not.
+    pub(super) fn goes_back(&mut self, back: bool) {
+        self.steps_back = if back { self.steps_back + 1 } else { 0 };
+    }
+
+    /// Whether its reads come from behind; of two that have overtaken each other one seems to.
+    pub(super) fn is_backward(&self) -> bool {
+        self.steps_back > 1
+    }
+
+    /// Whether it is one read that may be what the kernel reads around a page fault.
+    pub(super) fn is_one_large_read(&self) -> bool {
+        self.reads == 1 && self.seen >= LEAST_AROUND_BYTES
+    }
+
     /// One past the furthest byte asked for.
     pub(super) fn position(&self) -> u64 {
         self.position
@@ -240,7 +266,7 @@ mod tests {
 
     const KIB: u64 = 1 << 10;
     const MIB: u64 = 1 << 20;
-    const PROOF: Proof = Proof { run_bytes: 128 * KIB, opening_bytes: 128 * KIB };
+    const PROOF: Proof = Proof { run_bytes: 128 * KIB, opening_bytes: 128 * KIB, middle_bytes: 0 };
 
     #[test]
     fn a_stream_follows_requests_of_any_size() {
@@ -263,7 +289,7 @@ mod tests {
         fn no_reads_make_it_fail(reads in prop::collection::vec((any::<u64>(), any::<u64>()), 1..30), proof: u64) {
             let within = |&(start, len): &(u64, u64)| ByteRange::at(start >> 16, (len >> 16).max(1));
             let tuning = &Tuning::default();
-            let mut stream = Stream::new(within(&reads[0]), Proof { run_bytes: proof, opening_bytes: proof });
+            let mut stream = Stream::new(within(&reads[0]), Proof { run_bytes: proof, opening_bytes: proof, middle_bytes: proof });
             for read in reads.iter().map(within) {
                 if stream.distance(read, tuning).is_some() {
                     stream.follow(read, Repeated::No, tuning);

@@ -6,35 +6,14 @@
 
 use std::sync::Arc;
 
+use super::around::{Around, Arounds};
+use super::object::Asker;
+use super::plan::{Fetch, Plan};
 use super::runs::Runs;
 use super::stream::{GRAIN_BYTES, Proof, Repeated, Stream};
 use super::tensors::{Forecast, Tensors};
 use super::tuning::Tuning;
-use crate::base::ByteRange;
-
-/// What the streams say about one read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Plan {
-    /// How to fetch those bytes of the read that were not fetched yet.
-    pub(super) fetch: Fetch,
-    /// Bytes fetched ahead of a reader that is gone.
-    pub(super) abandoned: Option<ByteRange>,
-    /// Whether more of a model is likely to be wanted than the tensors that were begun.
-    pub(super) wants_more: bool,
-}
-
-/// How the missing bytes of a read are fetched.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Fetch {
-    /// As one GET of this many bytes from where the gap begins, at least.
-    Exact { reach_bytes: u64 },
-    /// As a part of a window, cut on multiples of this.
-    Windowed { part_bytes: u64 },
-    /// With all of the object that is missing around them.
-    Whole,
-    /// As one GET that ends here, at least.
-    Until { end: u64 },
-}
+use crate::base::{ByteRange, PAGE_BYTES};
 
 /// What to fetch ahead of a reader.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,12 +59,20 @@ pub(super) struct Streams {
     reads: u64,
     tensors: Tensors,
     runs: Runs,
+    arounds: Arounds,
 }
 
 impl Streams {
     /// An object that nothing has read yet.
     pub(super) fn new(bounds: Bounds) -> Self {
-        Streams { bounds, streams: Vec::new(), reads: 0, tensors: Tensors::default(), runs: Runs::default() }
+        Streams {
+            bounds,
+            streams: Vec::new(),
+            reads: 0,
+            tensors: Tensors::default(),
+            runs: Runs::default(),
+            arounds: Arounds::default(),
+        }
     }
 
     /// How many there are.
@@ -120,20 +107,26 @@ impl Streams {
     }
 
     /// Takes in a read, not empty and within the object, and says how to fetch what it misses.
-    pub(super) fn observe(&mut self, read: ByteRange, repeated: Repeated) -> Plan {
+    pub(super) fn observe(&mut self, read: ByteRange, repeated: Repeated, asker: Asker) -> Plan {
         self.reads += 1;
+        let was_refused = self.arounds.asked(read, &self.bounds.tuning);
         let tuning = &*self.bounds.tuning;
         let jumps = self.streams.iter().all(|stream| stream.position() != read.start);
         let promised = self.tensors.observe(read, jumps, tuning);
         let distance = |(i, stream): (usize, &Stream)| stream.distance(read, tuning).map(|distance| (distance, i));
         // Who comes for a tensor begins there.
         let closest = self.streams.iter().enumerate().filter_map(distance).min().filter(|_| promised.is_none());
-        let (index, abandoned) = match closest {
-            Some((_, index)) => (index, self.follow(index, read, repeated)),
-            None => self.begin(read),
+        // Tensors are copied from behind as often as not, and are known to be wanted whole.
+        let is_behind = |stream: &Stream| stream.start() == read.end && self.tensors.are_unknown();
+        let is_next = closest.is_some_and(|(distance, _)| distance == 0);
+        let back = self.streams.iter().position(is_behind).filter(|_| !is_next);
+        let (index, abandoned) = match back.or(closest.map(|(_, index)| index)) {
+            Some(index) => (index, self.follow(index, read, repeated)),
+            None => self.begin(read, asker),
         };
         let stream = &mut self.streams[index];
         stream.used = self.reads;
+        stream.goes_back(back.is_some());
         stream.return_if_left();
         if let Some(tensor) = promised {
             // What shares the last megabyte is wanted next, or was fetched; a part that ends there would be waited for.
@@ -148,7 +141,10 @@ impl Streams {
         let stream = &self.streams[index];
         let fetch = match self.window_bytes(stream) {
             _ if self.come_whole() => Fetch::Whole,
-            0 => Fetch::Exact { reach_bytes: self.reach_bytes(stream, read) },
+            0 if stream.is_backward() => {
+                Fetch::Back { reach_bytes: stream.reach_bytes(read.len(), &self.bounds.tuning) }
+            }
+            0 => Fetch::Exact { reach_bytes: self.reach_bytes(stream, read, was_refused) },
             _ if self.bounds.size <= self.bounds.part_bytes => Fetch::Whole,
             window_bytes => {
                 let part_bytes = Stream::part_bytes(window_bytes, self.bounds.part_bytes, &self.bounds.tuning);
@@ -170,11 +166,34 @@ impl Streams {
     }
 
     /// How many bytes to fetch from the start of a read while there is no window.
-    fn reach_bytes(&self, stream: &Stream, read: ByteRange) -> u64 {
+    fn reach_bytes(&self, stream: &Stream, read: ByteRange, was_refused: bool) -> u64 {
         let tuning = &self.bounds.tuning;
-        let end_of_run = self.runs.end_of_new(stream, tuning).filter(|_| stream.position() == read.end);
         let reach_bytes = stream.reach_bytes(read.len(), tuning);
+        if was_refused && stream.seen() == read.len() {
+            let likely_bytes = self.runs.likely_bytes(tuning).unwrap_or(tuning.around_guess_bytes);
+            return reach_bytes.max(likely_bytes.min(GRAIN_BYTES));
+        }
+        let end_of_run = self.runs.end_of_new(stream, tuning).filter(|_| stream.position() == read.end);
         reach_bytes.max(end_of_run.map_or(0, |end| end.saturating_sub(read.start)))
+    }
+
+    /// Whether what the kernel reads around a page fault is better refused: where programs jump about in an object and
+    /// want little at each place. Not where its tensors are known, which say better what will be wanted.
+    pub(super) fn refuses(&mut self, read: ByteRange, asker: Asker) -> bool {
+        let tuning = &self.bounds.tuning;
+        let is_one = read.len() == asker.read_ahead_bytes() || self.arounds.are_refused();
+        // The page in the middle is the one that the program waits for, where no page of it was there.
+        let page = ByteRange::at(read.start + read.len() / 2 / PAGE_BYTES * PAGE_BYTES, PAGE_BYTES);
+        let is_expected = self.streams.iter().any(|stream| stream.distance(page, tuning).is_some());
+        if !is_one || is_expected || self.come_whole() || !self.tensors.are_unknown() {
+            return false;
+        }
+        match self.arounds.decide(read, &self.runs, tuning) {
+            Around::Answered => return false,
+            Around::FirstRefused => self.runs.forget(),
+            Around::Refused => {}
+        }
+        true
     }
 
     fn follow(&mut self, index: usize, read: ByteRange, repeated: Repeated) -> Option<ByteRange> {
@@ -186,11 +205,16 @@ impl Streams {
         }
     }
 
-    fn begin(&mut self, read: ByteRange) -> (usize, Option<ByteRange>) {
+    fn begin(&mut self, read: ByteRange, asker: Asker) -> (usize, Option<ByteRange>) {
         let latest = self.streams.iter().max_by_key(|stream| stream.used);
+        // How long a run is that the kernel read around one page fault shows nothing, where others are seen exactly.
+        let latest = latest.filter(|stream| !(self.arounds.are_refused() && stream.is_one_large_read()));
         self.runs.begins(read, latest, &self.bounds.tuning);
+        let speculative_bytes = asker.read_ahead_bytes().saturating_mul(self.bounds.tuning.readaheads_of_run);
+        let proof = self.bounds.proof;
+        let proof = Proof { middle_bytes: proof.middle_bytes.max(speculative_bytes), ..proof };
         if (self.streams.len() as u64) < self.bounds.tuning.streams {
-            self.streams.push(Stream::new(read, self.bounds.proof));
+            self.streams.push(Stream::new(read, proof));
             return (self.streams.len() - 1, None);
         }
         // Streams that never proved anything go first: a thousand random reads must not push out the one reader that
@@ -198,7 +222,7 @@ impl Streams {
         let worth = |stream: &Stream| (stream.is_proven(&self.bounds.tuning), stream.used);
         // The table is full, hence not empty.
         let index = (0..self.streams.len()).min_by_key(|&i| worth(&self.streams[i])).unwrap_or(0);
-        let gone = std::mem::replace(&mut self.streams[index], Stream::new(read, self.bounds.proof));
+        let gone = std::mem::replace(&mut self.streams[index], Stream::new(read, proof));
         (index, Some(gone.ahead()))
     }
 
@@ -295,7 +319,7 @@ mod tests {
     const MOST: Most = Most { allowed_bytes: 256 * MIB, worth_bytes: u64::MAX };
 
     fn bounds(size: u64) -> Bounds {
-        let proof = Proof { run_bytes: MIB / 8, opening_bytes: MIB / 8 };
+        let proof = Proof { run_bytes: MIB / 8, opening_bytes: MIB / 8, middle_bytes: 0 };
         Bounds { size, part_bytes: 8 * MIB, proof, small_bytes: MIB, tuning: Arc::default() }
     }
 
@@ -306,7 +330,7 @@ mod tests {
         let mut shown = String::new();
         for &(offset, len) in reads {
             let read = ByteRange::at(offset, len);
-            let plan = streams.observe(read, Repeated::No);
+            let plan = streams.observe(read, Repeated::No, Asker::Program);
             let mut gets = Vec::new();
             while let Some(gap) = first_hole(&held, read) {
                 let start = held.iter().rev().find(|part| part.end <= gap.start).map_or(0, |part| part.end);
@@ -388,11 +412,11 @@ mod tests {
     fn nothing_is_fetched_ahead_before_the_threshold() {
         let ahead = |proof_bytes: u64, reads: u64| {
             let mut streams = Streams::new(Bounds {
-                proof: Proof { run_bytes: proof_bytes, opening_bytes: proof_bytes },
+                proof: Proof { run_bytes: proof_bytes, opening_bytes: proof_bytes, middle_bytes: 0 },
                 ..bounds(1 << 30)
             });
             for i in 0..reads {
-                streams.observe(ByteRange::at(i * MIB, MIB), Repeated::No);
+                streams.observe(ByteRange::at(i * MIB, MIB), Repeated::No, Asker::Program);
             }
             !streams.wanted(MOST).is_empty()
         };
@@ -484,7 +508,7 @@ mod tests {
         );
         let mut streams = Streams::new(bounds(8 << 30));
         for (offset, len) in reads {
-            streams.observe(ByteRange::at(offset, len), Repeated::No);
+            streams.observe(ByteRange::at(offset, len), Repeated::No, Asker::Program);
             assert_eq!(streams.wanted(MOST), []);
         }
     }
@@ -532,8 +556,8 @@ mod tests {
     fn a_window_ends_where_another_reader_began() {
         let mut streams = Streams::new(bounds(1 << 30));
         for i in 0..4 {
-            streams.observe(ByteRange::at(i * MIB, MIB), Repeated::No);
-            streams.observe(ByteRange::at(20 * MIB + i * MIB, MIB), Repeated::No);
+            streams.observe(ByteRange::at(i * MIB, MIB), Repeated::No, Asker::Program);
+            streams.observe(ByteRange::at(20 * MIB + i * MIB, MIB), Repeated::No, Asker::Program);
         }
         let ends: Vec<u64> = streams.wanted(MOST).iter().map(|wanted| wanted.range.end / MIB).collect();
         assert_eq!(ends, [20, 32]);
@@ -561,7 +585,7 @@ mod tests {
     fn a_sequential_reader_that_turns_random_stops_and_starts_again() {
         let mut streams = Streams::new(bounds(1 << 30));
         let wants = |streams: &mut Streams, offset, len| {
-            let plan = streams.observe(ByteRange::at(offset, len), Repeated::No);
+            let plan = streams.observe(ByteRange::at(offset, len), Repeated::No, Asker::Program);
             for wanted in streams.wanted(MOST) {
                 streams.fetched(&wanted, wanted.range.end);
             }
@@ -579,15 +603,16 @@ mod tests {
     fn a_proven_stream_survives_a_thousand_random_reads() {
         let mut streams = Streams::new(bounds(64 << 30));
         for i in 0..4 {
-            streams.observe(ByteRange::at(i * MIB, MIB), Repeated::No);
+            streams.observe(ByteRange::at(i * MIB, MIB), Repeated::No, Asker::Program);
         }
         for i in 1..1000u64 {
             streams.observe(
                 ByteRange::at((i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 29 << 12) + (1 << 30), 4096),
                 Repeated::No,
+                Asker::Program,
             );
         }
-        let plan = streams.observe(ByteRange::at(4 * MIB, MIB), Repeated::No);
+        let plan = streams.observe(ByteRange::at(4 * MIB, MIB), Repeated::No, Asker::Program);
         assert!(matches!(plan.fetch, Fetch::Windowed { .. }), "{plan:?}");
         assert!(streams.wanted(MOST).iter().any(|wanted| wanted.range.start == 5 * MIB));
     }

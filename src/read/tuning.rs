@@ -48,6 +48,20 @@ tuned_numbers! {
     /// So many runs in the middle of an object must have been left before the next one is expected to be as long as
     /// they were. Chosen, not measured.
     runs_alike = 2;
+    /// Where the kernel reads ahead of a program, a run in the middle earns a window when so many times its readahead
+    /// was asked for: two of it and a half may be what the kernel reads behind the last byte that the program wanted.
+    readaheads_of_run = 4;
+    /// So many of the latest runs must have been what the kernel reads around one page fault and no more, before it is
+    /// refused that: as many threads may have come to their places and not gone on yet. Chosen, not measured.
+    around_jumps = 4;
+    /// What is fetched with the first page of a run while it is not known how long runs are, where the kernel was
+    /// refused what it reads around page faults, in bytes: at 100 MB/s it takes a millisecond more than one page.
+    around_guess_bytes = 128 * KIB;
+    /// Where this part of a refused region was asked for after all, as divisor, reading page by page has cost more than
+    /// half of a round trip of 20 ms. Chosen, not measured.
+    around_used_share = 4;
+    /// After that so many jumps are answered in full, and twice as many each time again. Chosen, not measured.
+    around_pause = 8;
     /// So much of the runs that follow at equal distances is fetched ahead, in bytes, before as much of such was read:
     /// what a few round trips cost. Chosen, not measured.
     strides_bytes = 4 * MIB;

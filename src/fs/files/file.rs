@@ -129,6 +129,25 @@ impl Files {
         offset: u64,
         len: usize,
     ) -> Tried<read::Slice> {
+        let open = self.reading(handle, offset, len)?;
+        open.file.read(offset, len).await.map_err(|error| self.failed(&open, &error))
+    }
+
+    /// Does what [`crate::fs::Fs::read_pages`] says.
+    pub(in crate::fs) async fn read_pages(
+        self: Arc<Self>,
+        handle: FileHandle,
+        offset: u64,
+        len: usize,
+        read_ahead_bytes: u64,
+    ) -> Tried<Option<read::Slice>> {
+        let open = self.reading(handle, offset, len)?;
+        let read = open.file.read_pages(offset, len, read_ahead_bytes);
+        read.await.map_err(|error| self.failed(&open, &error))
+    }
+
+    /// The file of a handle that is read from.
+    fn reading(&self, handle: FileHandle, offset: u64, len: usize) -> Tried<Arc<OpenFile>> {
         let open = self.open.read().get(&handle).cloned().ok_or(Failure::EBADF)?;
         if open.changed.load(Ordering::Relaxed) {
             return Err(Failure::ESTALE);
@@ -141,7 +160,7 @@ impl Files {
         {
             self.habits.lock().saw(watched.program.as_ref(), open.ino, pieces);
         }
-        open.file.read(offset, len).await.map_err(|error| self.failed(&open, &error))
+        Ok(open)
     }
 
     fn failed(&self, open: &OpenFile, error: &Error) -> Failure {

@@ -11,10 +11,11 @@ use crate::read::budget::{Budget, Priority};
 use crate::read::credit::Credit;
 use crate::read::layout::{Format, Layout};
 use crate::read::part::{Origin, Part};
+use crate::read::plan::{Fetch, Plan};
 use crate::read::planner;
 use crate::read::pool::capacity_for;
 use crate::read::stream::Stream;
-use crate::read::streams::{Fetch, Most, Plan, Wanted};
+use crate::read::streams::{Most, Wanted};
 use crate::read::tensors::Forecast;
 use crate::read::why::{Cost, Cut, Goal, Queue, Why};
 

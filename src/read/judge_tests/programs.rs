@@ -5,7 +5,7 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::trace::{Act, KIB, MIB, PAGE, Trace, TraceFile, files, in_order, recorded};
+use super::trace::{Act, KIB, MIB, PAGE, Trace, TraceFile, Way, files, in_order, recorded};
 use crate::base::ByteRange;
 
 fn dice() -> StdRng {
@@ -74,16 +74,24 @@ pub(super) fn look_ups_in_a_huge_file() -> Trace {
     trace
 }
 
+/// 16 rows of a mapped matrix, then 64 MiB of it in order.
+pub(super) fn rows_then_all() -> Trace {
+    let mut trace = rows_by_mapping();
+    trace.threads[0].truncate(1 + 16);
+    trace.act(Act::Touch(0, ByteRange::at(96 * MIB, 64 * MIB)));
+    trace
+}
+
 /// The first bytes of 16 files in a program that reads past the page cache.
 pub(super) fn headers_past_the_cache() -> Trace {
-    let mut trace = Trace::new(files(16, "data-#.bin", 64 * MIB));
+    let mut trace = Trace { way: Way::Direct, ..Trace::new(files(16, "data-#.bin", 64 * MIB)) };
     (0..16).for_each(|file| trace.session(file, [ByteRange::new(0, 128 * KIB)]));
     trace
 }
 
 /// `dd bs=512 count=1 iflag=direct`, five times.
 pub(super) fn one_sector_five_times() -> Trace {
-    let mut trace = one("disk.img", 64 * MIB);
+    let mut trace = Trace { way: Way::Direct, ..one("disk.img", 64 * MIB) };
     (0..5).for_each(|_| trace.session(0, [ByteRange::new(0, 512)]));
     trace
 }
@@ -126,7 +134,7 @@ pub(super) fn ranks_by_rows() -> Trace {
         let acts = [Act::Open(0)].into_iter().chain(header.into_iter().chain(rows).map(|read| Act::Read(0, read)));
         acts.collect::<Vec<_>>()
     };
-    Trace { files: vec![file], threads: (0..8).map(rank).collect() }
+    Trace { files: vec![file], threads: (0..8).map(rank).collect(), way: Way::default() }
 }
 
 /// `cp`, of a model.

@@ -26,7 +26,18 @@ pub(super) enum Act {
     Begin(usize, ByteRange),
     /// It waits for that.
     End(usize, ByteRange),
+    /// Bytes of a mapping that the program touches, in order.
+    Touch(usize, ByteRange),
     Close(usize),
+}
+
+/// Who asks for what a program reads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Way {
+    #[default]
+    PageCache,
+    /// The program itself.
+    Direct,
 }
 
 /// A program.
@@ -35,12 +46,13 @@ pub(super) struct Trace {
     pub(super) files: Vec<TraceFile>,
     /// What each of its threads does. Each has its own descriptors.
     pub(super) threads: Vec<Vec<Act>>,
+    pub(super) way: Way,
 }
 
 impl Trace {
     /// A program of one thread, over these files.
     pub(super) fn new(files: Vec<TraceFile>) -> Self {
-        Trace { files, threads: vec![Vec::new()] }
+        Trace { files, threads: vec![Vec::new()], way: Way::default() }
     }
 
     pub(super) fn act(&mut self, act: Act) {
@@ -91,6 +103,7 @@ pub(super) fn recorded(text: &str) -> Trace {
             "head" => trace.files.last_mut().unwrap().head = hex::decode(rest).unwrap().into(),
             "opened" => trace.act(Act::Open(rest.parse().unwrap())),
             "closed" => trace.act(Act::Close(rest.parse().unwrap())),
+            "touched" => trace.act(Act::Touch(numbers()[0] as usize, ByteRange::at(numbers()[1], numbers()[2]))),
             file => {
                 let file: usize = file.parse().unwrap();
                 // The kernel asks for whole pages.

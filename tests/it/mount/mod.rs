@@ -1,6 +1,7 @@
 //! Real mounts, through the kernel.
 
 mod addresses;
+mod around;
 mod corrupt;
 mod faults;
 mod handles;

@@ -1,0 +1,229 @@
+//! What the kernel reads around page faults, and where that is better refused.
+//!
+//! For a fault in a mapping the kernel asks for as much as its whole readahead around the page, a megabyte for 4 KiB,
+//! because it cannot know what the program touches next. Where the answer is an error, it asks once more for the page
+//! alone, and the program sees nothing of it (Linux, `filemap_fault`: a page that did not come by readahead is read by
+//! itself). The pages around stay unread, and each is asked for alone when it is touched: the requests show what the
+//! program wants then. That is worth it where rows, chunks or nodes at scattered places are touched; it costs some
+//! 50 microseconds a page where all of a region is, so regions that are used show that their object is not such.
+
+use std::collections::VecDeque;
+
+use super::runs::Runs;
+use super::tuning::Tuning;
+use crate::base::ByteRange;
+
+/// Refused regions that are remembered: as many as threads touch an object at once, and some.
+const REMEMBERED: usize = 32;
+/// The pause after regions that were used is no longer than so many jumps.
+const MOST_PAUSED: u64 = 1 << 16;
+
+/// The regions of one object that the kernel was refused.
+#[derive(Debug, Default)]
+pub(super) struct Arounds {
+    refused: VecDeque<Region>,
+    /// Whether regions are refused at present.
+    is_on: bool,
+    /// So many jumps more are answered before a region is refused again, and after how many that was the last time.
+    pause: u64,
+    last_pause: u64,
+}
+
+#[derive(Debug)]
+struct Region {
+    range: ByteRange,
+    /// What was asked for in it since.
+    asked_bytes: u64,
+}
+
+/// What becomes of a read around a page fault.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Around {
+    /// It is answered as any other.
+    Answered,
+    /// It is refused, and was not before: what runs were seen so far is what the kernel read, not the program.
+    FirstRefused,
+    /// It is refused, as those before it.
+    Refused,
+}
+
+impl Arounds {
+    /// Whether the kernel is refused what it reads around page faults.
+    pub(super) fn are_refused(&self) -> bool {
+        self.is_on
+    }
+
+    /// Decides about a read around a page that lies where no reader was.
+    pub(super) fn decide(&mut self, read: ByteRange, runs: &Runs, tuning: &Tuning) -> Around {
+        if self.pause > 0 {
+            self.pause -= 1;
+            return Around::Answered;
+        }
+        let was_on = self.is_on;
+        // Programs that have asked for more than came around their faults read on.
+        self.is_on |= runs.have_ended_at(read.len()) >= tuning.around_jumps;
+        if !self.is_on {
+            return Around::Answered;
+        }
+        if self.refused.len() == REMEMBERED {
+            self.refused.pop_front();
+        }
+        self.refused.push_back(Region { range: read, asked_bytes: 0 });
+        if was_on { Around::Refused } else { Around::FirstRefused }
+    }
+
+    /// Takes in a read; says whether it lies in a region that was refused.
+    pub(super) fn asked(&mut self, read: ByteRange, tuning: &Tuning) -> bool {
+        let holds = |region: &&mut Region| !region.range.intersect(read).is_empty();
+        let Some(region) = self.refused.iter_mut().rev().find(holds) else { return false };
+        region.asked_bytes += read.len();
+        if region.asked_bytes >= region.range.len() / tuning.around_used_share {
+            self.last_pause = (2 * self.last_pause).clamp(tuning.around_pause, MOST_PAUSED);
+            (self.pause, self.is_on) = (self.last_pause, false);
+            self.refused.clear();
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::object::Asker;
+    use super::super::plan::{Fetch, Plan};
+    use super::super::stream::{Proof, Repeated};
+    use super::super::streams::{Bounds, Streams};
+    use super::*;
+    use crate::base::PAGE_BYTES;
+
+    const KIB: u64 = 1 << 10;
+    const MIB: u64 = 1 << 20;
+    const KERNEL: Asker = Asker::PageCache { read_ahead_bytes: MIB };
+
+    /// A mapped file of 1 GiB that the kernel asks for.
+    struct Mapped(Streams);
+
+    impl Mapped {
+        fn new() -> Self {
+            let proof = Proof { run_bytes: 128 * KIB, opening_bytes: 512 * KIB, middle_bytes: 0 };
+            Mapped(Streams::new(Bounds {
+                size: 1 << 30,
+                part_bytes: 8 * MIB,
+                proof,
+                small_bytes: MIB,
+                tuning: Arc::default(),
+            }))
+        }
+
+        /// A page fault. The fetch for the page alone where the read around it was refused.
+        fn fault(&mut self, at: u64) -> Option<Fetch> {
+            let around = ByteRange::at(at - MIB / 2, MIB);
+            if self.0.refuses(around, KERNEL) {
+                return Some(self.page(at).fetch);
+            }
+            self.0.observe(around, Repeated::No, KERNEL);
+            None
+        }
+
+        fn page(&mut self, at: u64) -> Plan {
+            self.0.observe(ByteRange::at(at, PAGE_BYTES), Repeated::No, KERNEL)
+        }
+
+        /// A row of 16 KiB; whether the read around it was refused.
+        fn row(&mut self, at: u64) -> Option<Fetch> {
+            let fetch = self.fault(at);
+            if fetch.is_some() {
+                for page in 1..4 {
+                    self.page(at + page * PAGE_BYTES);
+                }
+            }
+            fetch
+        }
+    }
+
+    /// Places far from each other, in no order.
+    fn places() -> impl Iterator<Item = u64> {
+        (0..).map(|i: u64| (i * 37 % 61 + 1) * 16 * MIB)
+    }
+
+    fn exact(kib: u64) -> Option<Fetch> {
+        Some(Fetch::Exact { reach_bytes: kib * KIB })
+    }
+
+    #[test]
+    fn rows_at_scattered_places_are_fetched_without_what_lies_around_them() {
+        let mut mapped = Mapped::new();
+        let rows: Vec<_> = places().take(9).map(|at| mapped.row(at)).collect();
+        // The fifth is the first with four before it that were left after one request.
+        assert_eq!(rows[..5], [None, None, None, None, None]);
+        assert_eq!(rows[5..7], [exact(128), exact(128)], "how long they are is not known yet");
+        assert_eq!(rows[7..], [exact(16), exact(16)]);
+    }
+
+    #[test]
+    fn no_other_read_is_refused() {
+        let mut mapped = Mapped::new();
+        for at in places().take(8) {
+            mapped.row(at);
+        }
+        let around = ByteRange::at(9 * MIB, MIB);
+        for (read, asker, refused, about) in [
+            (around, Asker::Program, false, "a program gets what it asks for"),
+            (ByteRange::at(9 * MIB, 2 * MIB), KERNEL, false, "it is more than the readahead"),
+            (ByteRange::at(9 * MIB, 128 * KIB), KERNEL, false, "nothing is gained by it"),
+            (ByteRange::at(9 * MIB, 256 * KIB), KERNEL, true, "what is left of a region"),
+            (around, KERNEL, true, "a read around a page"),
+        ] {
+            assert_eq!(asker.may_read_around(read) && mapped.0.refuses(read, asker), refused, "{about}");
+        }
+        assert!(!KERNEL.may_read_around(ByteRange::at(0, PAGE_BYTES)), "a single page");
+    }
+
+    #[test]
+    fn what_goes_on_is_not_refused() {
+        let mut mapped = Mapped::new();
+        // Two requests at each place.
+        for at in places().take(40) {
+            assert_eq!(mapped.fault(at), None);
+            assert_eq!(mapped.fault(at + MIB), None);
+        }
+        // Rows at first, then all from one place on.
+        let mut mapped = Mapped::new();
+        for at in places().take(8) {
+            mapped.row(at);
+        }
+        assert!(mapped.fault(700 * MIB).is_some());
+        for page in 1..128 {
+            mapped.page(700 * MIB + page * PAGE_BYTES);
+        }
+        for step in 0..20 {
+            assert_eq!(mapped.fault(701 * MIB + step * MIB), None, "{step}");
+        }
+    }
+
+    #[test]
+    fn where_regions_are_used_the_kernel_is_asked_again_ever_later() {
+        let mut mapped = Mapped::new();
+        let mut refused = Vec::new();
+        for (number, at) in places().take(200).enumerate() {
+            if mapped.fault(at).is_some() {
+                refused.push(number);
+                for page in 1..128 {
+                    mapped.page(at + page * PAGE_BYTES);
+                }
+            }
+        }
+        // After each one so many are answered, and at least four of these must show nothing.
+        assert_eq!(refused, [5, 14, 31, 64, 129], "twice as many are answered each time");
+    }
+
+    #[test]
+    fn a_program_that_goes_backwards_has_what_lies_before_it() {
+        let mut mapped = Mapped::new();
+        let backwards = (0..5).map(|page| mapped.page(100 * MIB - page * PAGE_BYTES).fetch);
+        let reach = |pages: u64| Fetch::Back { reach_bytes: pages * PAGE_BYTES };
+        let first = |pages: u64| Fetch::Exact { reach_bytes: pages * PAGE_BYTES };
+        assert_eq!(backwards.collect::<Vec<_>>(), [first(1), first(2), reach(3), reach(4), reach(5)]);
+    }
+}

@@ -1,0 +1,94 @@
+//! What the kernel reads around page faults is refused where programs want little of it; no program sees that.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use memmap2::{Advice, Mmap};
+use ossmount::metrics::Metric;
+use ossmount::store::memory::MemoryStore;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::conformance::pattern;
+use crate::support::bed::{Bed, Recipe};
+
+const MIB: usize = 1 << 20;
+const SIZE: usize = 96 * MIB + 1234;
+const ROW: usize = 16 << 10;
+
+/// A file, mapped.
+struct Mapped {
+    bed: Bed,
+    bytes: Bytes,
+    map: Mmap,
+}
+
+fn mapped(recipe: Recipe) -> Mapped {
+    let (store, bytes) = (MemoryStore::new(), pattern(SIZE));
+    store.put("rows", bytes.clone());
+    let bed = recipe.make(Arc::new(store));
+    // SAFETY: no process changes the file while it is mapped.
+    let map = unsafe { Mmap::map(&File::open(bed.path("rows")).unwrap()) }.unwrap();
+    Mapped { bed, bytes, map }
+}
+
+impl Mapped {
+    /// Reads a row at each of so many places in no order.
+    fn read_rows(&self, seed: u64, count: usize) {
+        let mut dice = StdRng::seed_from_u64(seed);
+        for _ in 0..count {
+            let at = dice.random_range(2 * MIB / ROW..SIZE / ROW) * ROW;
+            assert!(self.map[at..at + ROW] == self.bytes[at..at + ROW], "the row at {at} differs");
+        }
+    }
+
+    fn refused(&self) -> u64 {
+        self.bed.metrics().value(Metric::RefusedReadArounds)
+    }
+}
+
+#[test]
+fn rows_of_a_mapping_cost_what_they_hold() {
+    let rows = mapped(Recipe::default());
+    rows.read_rows(1, 60);
+    let (refused, fetched) = (rows.refused(), rows.bed.metrics().value(Metric::BytesFetched) as usize);
+    assert!(refused >= 30, "{refused} refused");
+    // Those that were answered in full before it showed how the file is read, and the file's own pages.
+    assert!(fetched < 20 * MIB, "{fetched} bytes were fetched");
+    assert!(rows.map[..] == rows.bytes[..], "the file differs");
+}
+
+#[test]
+fn threads_that_read_rows_and_all_of_it_at_the_same_time_read_it_right() {
+    let rows = mapped(Recipe::default());
+    rows.read_rows(1, 20);
+    assert!(rows.refused() > 0);
+    std::thread::scope(|scope| {
+        for seed in 2..10 {
+            let rows = &rows;
+            scope.spawn(move || rows.read_rows(seed, 20));
+        }
+        scope.spawn(|| assert!(rows.map[..] == rows.bytes[..], "the file differs"));
+        scope.spawn(|| {
+            let mut all = vec![0; SIZE];
+            File::open(rows.bed.path("rows")).unwrap().read_exact_at(&mut all, 0).unwrap();
+            assert!(all == rows.bytes, "the file differs where it is read");
+        });
+    });
+}
+
+#[test]
+fn advice_is_no_error_where_reads_are_refused() {
+    let rows = mapped(Recipe::default());
+    rows.read_rows(1, 20);
+    assert!(rows.refused() > 0);
+    for (number, advice) in
+        [Advice::WillNeed, Advice::PopulateRead, Advice::Sequential, Advice::Random].iter().enumerate()
+    {
+        let at = (20 + 18 * number) * MIB;
+        rows.map.advise_range(*advice, at, 8 * MIB).unwrap_or_else(|error| panic!("{advice:?}: {error}"));
+        assert!(rows.map[at..at + 8 * MIB] == rows.bytes[at..at + 8 * MIB], "{advice:?}");
+    }
+}
