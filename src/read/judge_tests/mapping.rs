@@ -2,7 +2,7 @@
 //! readahead around it, each stretch of it that is not there by a read of its own; a page that did not come is asked
 //! for alone. Programs that map files are traced by what they touch, because the requests depend on the answers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::trace::{Act, PAGE};
@@ -13,6 +13,8 @@ use crate::read::{File, Options, Passthrough, Prefetch, Reader, Tuning};
 #[derive(Debug, Default)]
 pub(super) struct Mapping {
     pages: HashMap<u64, bool>,
+    /// Pages at which the kernel reads on behind what is there.
+    marks: HashSet<u64>,
     /// What the kernel has asked for.
     requests: Vec<ByteRange>,
 }
@@ -23,6 +25,11 @@ impl Mapping {
         for page in bytes.start / PAGE..bytes.end.div_ceil(PAGE) {
             if !self.pages.contains_key(&page) {
                 self.read_around(file, size, page).await;
+            }
+            if self.marks.remove(&page) {
+                let next = (page..).find(|page| !self.pages.contains_key(page)).unwrap();
+                // The program does not wait for it; here it does.
+                self.read_absent(file, size, next).await;
             }
             if !self.pages[&page] {
                 let read = ByteRange::at(page * PAGE, PAGE).intersect(ByteRange::new(0, size));
@@ -35,8 +42,17 @@ impl Mapping {
     async fn read_around(&mut self, file: &Arc<File>, size: u64, page: u64) {
         let around = READAHEAD_BYTES / PAGE;
         let first = page.saturating_sub(around / 2);
+        let mark = first + around - around / 4;
+        if !self.pages.contains_key(&mark) {
+            self.marks.insert(mark);
+        }
+        self.read_absent(file, size, first).await;
+    }
+
+    /// Asks for what is not there of as much as the readahead.
+    async fn read_absent(&mut self, file: &Arc<File>, size: u64, first: u64) {
         let mut at = first;
-        let end = (first + around).min(size.div_ceil(PAGE));
+        let end = (first + READAHEAD_BYTES / PAGE).min(size.div_ceil(PAGE));
         while at < end {
             let Some(start) = (at..end).find(|page| !self.pages.contains_key(page)) else { return };
             at = (start..end).find(|page| self.pages.contains_key(page)).unwrap_or(end);
@@ -60,7 +76,7 @@ impl Mapping {
 fn the_kernel_has_asked_for_the_same() {
     let recorded = include_str!("traces/rows-by-mapping.requests").lines().map(|line| {
         let numbers: Vec<u64> = line.split(' ').map(|word| word.parse().unwrap()).collect();
-        ByteRange::at(numbers[1], numbers[2])
+        ByteRange::at(numbers[0], numbers[1])
     });
     let trace = super::programs::rows_by_mapping();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
