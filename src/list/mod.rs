@@ -74,12 +74,12 @@ pub struct ListScope {
     /// A listing that ends before the last key of its prefix cannot see whether the server keeps the order behind that.
     pub within: KeySpan,
     /// In which order the pages are wanted.
-    pub order: Order,
+    pub order: PageOrder,
 }
 
 /// The order of a listing's pages. Within a page, keys are always in byte order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Order {
+pub enum PageOrder {
     /// As they arrive: no page waits for another.
     #[default]
     Arrival,
@@ -105,7 +105,7 @@ impl ListScope {
     }
 
     /// The same in another order.
-    pub fn order(mut self, order: Order) -> Self {
+    pub fn order(mut self, order: PageOrder) -> Self {
         self.order = order;
         self
     }

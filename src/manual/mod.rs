@@ -1,6 +1,6 @@
 //! The manual: what to rely on, and why it is so.
 //!
-//! - [`started`]: getting started, from nothing to a model that is read.
+//! - [`quick_start`]: from nothing to a model that is read.
 //! - [`commands`]: what each command does, with examples.
 //! - [`install`]: packages, what is in them, upgrading and removing, images, which systems.
 //! - [`running`]: starting, stopping, signals, the log, exit statuses, mount(8) and fstab.
@@ -37,11 +37,11 @@ pub mod listing;
 pub mod migrating;
 pub mod monitoring;
 pub mod options;
+pub mod quick_start;
 pub mod reading;
 pub mod running;
 pub mod security;
 pub mod semantics;
 pub mod service;
-pub mod started;
 pub mod troubleshooting;
 pub mod tuning;

@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 
-use super::steps::{Step, Steps};
+use super::steps::{Distance, Steps};
 use super::tuning::Tuning;
 use crate::base::{ByteRange, PAGE_BYTES, READAHEAD_BYTES};
 
@@ -189,7 +189,7 @@ impl Tensors {
         }
         match self.steps.come_to(place, 0) {
             // Of any three steps two may be alike.
-            Step::Other { alike } if alike > tuning.steps_alike => (self.begun, self.trail_bytes) = (0, 0),
+            Distance::Other { alike } if alike > tuning.steps_alike => (self.begun, self.trail_bytes) = (0, 0),
             _ => {}
         }
         self.begun += 1;

@@ -288,8 +288,8 @@ mod tests {
     }
 
     fn is_listed(tree: &mut Tree, directory: Ino) -> bool {
-        let order = tree.open_directory(directory, NOW, None);
-        order.map(|order| tree.close_directory(order)).is_some()
+        let snapshot = tree.open_directory(directory, NOW, None);
+        snapshot.map(|snapshot| tree.close_directory(snapshot)).is_some()
     }
 
     #[test]

@@ -138,11 +138,11 @@ pub enum Outdated {
 
 /// A list that handles read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct OrderId(pub(super) u64);
+pub struct SnapshotId(pub(super) u64);
 
 /// Whether more entries will come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum OrderState {
+pub enum SnapshotState {
     /// The list grows as pages come.
     Growing,
     /// The list does not grow any more.

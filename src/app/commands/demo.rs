@@ -16,7 +16,7 @@ use crate::app::daemon::{
     threads, {self, Plan},
 };
 use crate::app::sources;
-use crate::app::tuned::Tuned;
+use crate::app::tune::Tuned;
 use crate::app::variable;
 use crate::config::{self, BucketUrl, Caller, Group, Machine, Name, Origin, Problem, Raw, Result};
 use crate::emulator::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Emulator, Options};

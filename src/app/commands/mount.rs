@@ -21,7 +21,7 @@ use crate::app::daemon::{
     supervise, threads, {self, Plan},
 };
 use crate::app::sources::{Given, Sources};
-use crate::app::tuned::{self, Tuned};
+use crate::app::tune::{self, Tuned};
 use crate::app::variable;
 use crate::config::{self, BucketUrl, Caller, Group, Machine, Problem, Result};
 use crate::fuse;
@@ -51,7 +51,7 @@ pub(in crate::app) fn command(form: Form) -> Command {
         )
         .args(mount_program_args(form))
         .arg(config_arg())
-        .arg(tuned::arg())
+        .arg(tune::arg())
         .args(config::args(Group::ALL).into_iter().map(|arg| match (arg.get_id().as_str(), form) {
             ("foreground", Form::Command | Form::Bare) => arg.short('f'),
             _ => arg,

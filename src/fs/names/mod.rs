@@ -14,18 +14,18 @@
 //! | `directory` | opening, reading and closing directories |
 //! | `failures` | failures that a program has waited for, which are not waited for twice |
 //! | `handle` | what an open directory is |
-//! | `large` | directories that are too large to be kept, and how that is told |
-//! | `left` | what a listing leaves of a directory that is too large |
+//! | `large_directories` | directories that are too large to be kept, and how that is told |
+//! | `remainder` | what a listing leaves of a directory that is too large |
 //! | `listing` | listings: begun, joined, applied page after page, ended |
 //! | `lookup` | looking a name up: from the tree, by a listing, or by asking for the name |
 //! | `notifier` | the seam by which the kernel is told what is no longer so |
 //! | `pace` | how far a listing may run ahead of a walk |
 //! | `probe` | requests for one name or one object, and what the tree learns from them |
-//! | `rest` | reading a directory that is too large to be kept, page by page |
+//! | `paging` | reading a directory that is too large to be kept, page by page |
 //! | `resumed` | directories from an earlier life of the daemon |
 //! | `state` | what the lock guards, and what other wings ask of it |
 //! | `task` | the task of one listing, and what it signals |
-//! | `too_large` | directories that outgrow memory |
+//! | `overflow` | directories that outgrow memory |
 //! | `upkeep` | the background: listing again what is in use, forgetting what is not; refreshes |
 //! | `uses` | which directories have been used since they were last listed |
 //! | `walk` | recognising a program that walks the tree |
@@ -42,8 +42,7 @@ mod fresh_tests;
 #[cfg(test)]
 mod given_up_tests;
 mod handle;
-mod large;
-mod left;
+mod large_directories;
 mod listing;
 #[cfg(test)]
 mod listing_tests;
@@ -53,15 +52,16 @@ mod notifier;
 mod order_tests;
 #[cfg(test)]
 mod outage_tests;
+mod overflow;
 mod pace;
-mod probe;
-mod rest;
+mod paging;
 #[cfg(test)]
-mod rest_tests;
+mod paging_tests;
+mod probe;
+mod remainder;
 mod resumed;
 mod state;
 mod task;
-mod too_large;
 mod upkeep;
 mod uses;
 mod walk;
@@ -82,7 +82,7 @@ pub use self::notifier::Notifier;
 use self::changes::OddLog;
 use self::failures::Failures;
 use self::handle::{OpenDirectory, Resumed};
-use self::rest::Streams;
+use self::paging::Streams;
 use self::resumed::Unlisted;
 use self::state::State;
 use super::failure::{Failure, Tried, report, report_of_version};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::large::LargeDirectories;
+use super::large_directories::LargeDirectories;
 use super::task::{Behind, ListTask, PageSignals, Since};
 use super::uses::Uses;
 use super::walk::Walks;

@@ -9,11 +9,11 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use super::changes::OddLog;
-use super::left::LeftSlot;
 use super::pace::Pace;
+use super::remainder::RemainderSlot;
 use super::{Failure, Tried};
 use crate::base::{Ino, KeySpan};
-use crate::list::{ListScope, Order};
+use crate::list::{ListScope, PageOrder};
 use crate::tree::{Depth, Listing};
 
 /// What a listing is for.
@@ -37,12 +37,12 @@ pub(super) struct ListTask {
     pub(super) listing: Listing,
     pub(super) purpose: Purpose,
     pub(super) span: KeySpan,
-    pub(super) order: Order,
+    pub(super) order: PageOrder,
 
     pub(super) signal: watch::Sender<Progress>,
     /// How it ended, for those who wait behind it. They want none of it.
     pub(super) over: watch::Sender<Option<Tried<()>>>,
-    pub(super) left: LeftSlot,
+    pub(super) left: RemainderSlot,
     /// Turns for asking the store about one name beside the listing.
     pub(super) questions: Arc<Semaphore>,
     pub(super) odd: OddLog,
@@ -159,7 +159,7 @@ pub(super) struct PageSignals {
     pub(super) own: watch::Receiver<Progress>,
     pub(super) wide: Vec<watch::Receiver<Progress>>,
     /// What the directory's own listing has left, where it came to the limit of memory.
-    pub(super) left: LeftSlot,
+    pub(super) left: RemainderSlot,
 }
 
 impl PageSignals {

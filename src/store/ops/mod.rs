@@ -39,7 +39,7 @@ use bytes::Bytes;
 use http::Method;
 
 use self::refusal::Refusal;
-use super::credentials::{Counted, Provider, Web};
+use super::credentials::{AgeMeter, Provider, Web};
 use super::dialect::Rules;
 use super::encode::{self, Valueless};
 use super::endpoint::Endpoint;
@@ -104,7 +104,7 @@ impl HttpStore {
 
     /// Says in these figures how old its credentials are.
     pub(super) fn counting(mut self, metrics: &Arc<Metrics>) -> HttpStore {
-        let counted = |provider| Counted::over(provider, metrics.clone(), self.clock.clone());
+        let counted = |provider| AgeMeter::over(provider, metrics.clone(), self.clock.clone());
         self.signing = self.signing.take().map(|(signer, provider)| (signer, counted(provider)));
         self
     }
