@@ -50,6 +50,6 @@ mod tests {
     #[test]
     fn the_table_has_a_line_for_each_option() {
         assert_eq!(markdown_table(Group::ALL).lines().count(), TABLE.len() + 2);
-        assert!(markdown_table(&[Group::Who]).contains("| `credentials-file` | PATH | none |"));
+        assert!(markdown_table(&[Group::Credentials]).contains("| `credentials-file` | PATH | none |"));
     }
 }

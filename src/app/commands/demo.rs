@@ -33,7 +33,7 @@ pub(in crate::app) fn command() -> Command {
                 .value_parser(PathBufValueParser::new())
                 .help("Where to mount: created if it does not exist, a temporary directory if not given"),
         )
-        .args(config::args(&[Group::Tree, Group::List, Group::Read, Group::Cache]))
+        .args(config::args(&[Group::Names, Group::List, Group::Read, Group::Cache]))
         .args_override_self(true)
 }
 

@@ -254,7 +254,7 @@ async fn given_up(signals: &mut Signals, line: Option<&background::CallerLine>) 
     };
     tokio::select! {
         wish = signals.end_or_hand_over() => (Problem::failure("told to end before the mount was served"), wish),
-        () = forsaken => (Problem::failure("whoever asked for this mount is gone: it is not made"), Wish::End),
+        () = forsaken => (Problem::failure("the process that requested this mount has ended: nothing is mounted"), Wish::End),
     }
 }
 

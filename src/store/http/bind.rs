@@ -59,7 +59,7 @@ impl Bind {
             Bind::Address(address) => UdpSocket::bind((*address, 0)).map(drop),
         };
         found.map_err(|error| {
-            invalid(format!("bind: this machine has no {self}; the command ip address lists what it has"))
+            invalid(format!("bind: this machine has no {self}; ip address lists its interfaces and addresses"))
                 .with_source(Some(error.into()))
         })
     }

@@ -3,7 +3,7 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `lines` | the lines of a listing |
-//! | `sums` | what a listing adds up to |
+//! | `sums` | the sums of a listing, by storage class |
 
 mod lines;
 mod sums;
@@ -45,7 +45,7 @@ pub(in crate::app) fn command() -> Command {
         )
         .arg(json_arg())
         .arg(config_arg())
-        .args(config::args(&[Group::Where, Group::Who, Group::List]))
+        .args(config::args(&[Group::Connection, Group::Credentials, Group::List]))
         .args_override_self(true)
 }
 
