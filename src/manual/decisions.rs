@@ -23,4 +23,8 @@
 //! - **The FUSE crate is pinned** (`fuser` 0.18): `fuse` works around known faults of this version.
 //! - **Messages to systemd are written without a crate** (`app/daemon/notify.rs`): `sd-notify` reads and removes
 //!   variables of the process, and opens a socket for each message, without a time-out.
+//! - **Log files are rotated without a crate** (`app/daemon/log/sink.rs`, some 20 lines). Crates for it open and rename
+//!   files themselves, and files that may lie in a folder of other users are opened by `files` alone. The sink also has
+//!   to open the file anew at SIGHUP or after its removal, and to pass lines that a full disk does not take to the
+//!   system's log, so that rotation is the smaller part of it. logrotate works, too.
 //! - **Nothing is written to a disk.** The disk tier is not built yet.
