@@ -4,7 +4,7 @@
 //! The [`Tree`] is what listings and single answers of the store have shown so far. It knows, for every directory,
 //! which names are there, which are not, and of which it cannot say; `fs` asks the store about the latter.
 //!
-//! The difficulties, and what solves each:
+//! The difficulties, and the file that solves each:
 //!
 //! 1. *Keys are not paths.* `a` can stand beside `a/b`, a key can hold `//` or `..` or NUL: [`escape`] decides what
 //!    every component is called, or that it is hidden.
@@ -25,12 +25,12 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `arena` | where entries live: blocks of slots, and their names |
-//! | `broken` | mistakes of the tree's own: one request fails, and nothing panics |
+//! | `broken` | defects of the tree itself: one request fails, and nothing panics |
 //! | `children` | the children of one directory, sorted, in chunks |
 //! | `component` | components of keys: their order, and the version that one may name |
 //! | `directory` | what the tree keeps of a directory |
 //! | `escape` | names for key components |
-//! | `eviction` | forgetting what was not used for long |
+//! | `eviction` | evicting the least recently used directories |
 //! | `ino` | inode numbers: a function of bucket, key and entity tag |
 //! | `listing` | listings that are going on, and the rounds that they feed |
 //! | `lookup` | from a name in a directory to an entry |
@@ -38,13 +38,13 @@
 //! | `snapshot` | what a directory handle reads |
 //! | `packed` | places, times, flags and tags in few bytes |
 //! | `page` | merging one page of a listing |
-//! | `removal` | entries on their way out of the tree |
-//! | `restore` | what an earlier life of the daemon has told the kernel |
+//! | `removal` | removing entries step by step |
+//! | `restore` | entries that an earlier daemon has told the kernel |
 //! | `round` | what pages have settled of one directory so far |
 //! | `siblings` | the files beside a file |
 //! | `spans` | which part of a directory's keys is settled |
-//! | `types` | what callers say and hear: options, facts, views, changes |
-//! | `oversize` | directories that are too large to be held |
+//! | `types` | the types of the interface: options, facts, views, changes |
+//! | `oversize` | directories that are too large for memory |
 //! | `update` | changing single entries |
 
 #[cfg(test)]

@@ -6,15 +6,15 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `answer` | access keys as services and programs write them: JSON, XML |
-//! | `age` | how old credentials are, as the figures say it |
+//! | `age` | the figures about the age of credentials |
 //! | `ecs` | the role of an ECS instance, from the metadata service of the machine |
 //! | `file` | credentials in a file, read again when it changes |
 //! | `process` | credentials that a program prints |
-//! | `refresh` | credentials that end, renewed before they do |
+//! | `refresh` | renewing credentials before they expire |
 //! | `sts` | roles: by a token of a cluster (OIDC), or by other credentials (AssumeRole) |
 //! | `uri` | credentials of a service at a URL |
 //! | `web` | asking the services that hand out access keys |
-//! | `formats` | access keys as programs keep them in files |
+//! | `formats` | the file formats of access keys |
 
 mod age;
 mod answer;

@@ -5,15 +5,15 @@
 //! |---|---|
 //! | `copy` | CopyObject, UploadPartCopy |
 //! | `delete` | DeleteObject |
-//! | `fit` | whether an answer to GetObject is what was asked for |
+//! | `fit` | whether an answer to GetObject matches the request |
 //! | `get` | GetObject |
 //! | `head` | HeadObject |
 //! | `list` | ListObjectsV2, and ListObjects for servers that know only that |
 //! | `listing` | the XML of a listing, of either version and dialect |
-//! | `meta` | what the headers of an answer tell of an object |
+//! | `meta` | the metadata of an object, from the headers of an answer |
 //! | `multipart` | uploads in parts |
 //! | `put` | PutObject |
-//! | `refusal` | from a refusal of the service to an `Error` |
+//! | `refusal` | from an error answer of the service to an `Error` |
 //! | `symlink` | GetSymlink (OSS) |
 //! | `tagging` | GetObjectTagging |
 
