@@ -91,7 +91,7 @@ mod buffer {
             false
         }
 
-        pub(crate) fn joined<'a>(_: Vec<&'a Buffer>) -> Option<&'a [u8]> {
+        pub(crate) fn joined(_: Vec<&Buffer>) -> Option<&[u8]> {
             None
         }
     }

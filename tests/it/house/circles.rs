@@ -99,10 +99,10 @@ fn paths(code: &str) -> Vec<(String, bool)> {
 fn resolve<'a>(files: &Files, module: &str, path: &'a str) -> Option<(String, Vec<&'a str>)> {
     let mut at: Vec<&str> = module.split("::").collect();
     let mut rest: Vec<&str> = path.split("::").map(str::trim).collect();
-    match rest.first()? {
-        &"crate" => at.clear(),
-        &"self" => {}
-        &"super" => {
+    match *rest.first()? {
+        "crate" => at.clear(),
+        "self" => {}
+        "super" => {
             while rest.get(1) == Some(&"super") {
                 at.pop();
                 rest.remove(0);
