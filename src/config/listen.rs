@@ -1,4 +1,4 @@
-//! Where figures and health are served.
+//! The address of the metrics server.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The table for people and programs: `config/default.json`, and the table of the manual and the README.
+//! The table in print: `config/default.json`, and the tables of the manual and the README.
 
 use super::table::{Group, Standing, TABLE};
 

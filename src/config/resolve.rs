@@ -1,4 +1,4 @@
-//! From what was given to what the rooms want.
+//! From the given values to the `Options` of each room.
 
 use std::ffi::OsString;
 use std::str::FromStr;

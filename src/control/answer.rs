@@ -1,4 +1,4 @@
-//! Answers, as their JSON shows them. Those of `stat` and `stats` are tables, and made where the figures are.
+//! Answers and their JSON. Those of `stat` and `stats` are tables, and are made where the figures are.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! Requests, from their bytes.
+//! Parsing requests.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

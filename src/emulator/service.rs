@@ -1,4 +1,4 @@
-//! From a request to its answer: parse, judge, strike with faults, dispatch, dress, delay.
+//! From a request to its answer: parse, verify the signature, inject faults, dispatch, add the common headers, delay.
 
 use std::collections::BTreeMap;
 use std::io;

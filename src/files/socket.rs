@@ -1,4 +1,4 @@
-//! Unix sockets under a name: made with their mode, and and connections to the process that listens there.
+//! Unix sockets under a name: created with their mode, and connections to the process that listens there.
 
 use std::ffi::OsStr;
 use std::io;

@@ -1,4 +1,4 @@
-//! How a mount behaves: what is mounted, how long things are believed, who owns the files.
+//! The options of a mount for this room: what is mounted, TTLs, owner and modes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! How reading behaves: the settings of a mount that this room takes.
+//! The options of a mount for this room.
 
 /// How the reading of a mount behaves.
 #[derive(Clone, Debug)]

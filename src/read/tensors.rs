@@ -1,5 +1,5 @@
-//! What a model file's layout promises of its reader: who begins a tensor reads it to its end, and which tensors will
-//! be begun next.
+//! Predicting the reads of a model file from its layout: a program that begins a tensor reads it to its end, and the
+//! order of the tensors begun so far predicts the next ones.
 //!
 //! The order in which tensors are begun is a hypothesis about those to come: one after the other, every eighth, or any.
 //! It is widened as it proves right, and dropped with the first tensor that contradicts it.

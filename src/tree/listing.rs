@@ -1,4 +1,4 @@
-//! Listings that are going on, and the rounds that they feed.
+//! Running listings, and the rounds that they feed.
 //!
 //! A listing comes in pages, each of which settles a span of keys; in which order is the store's affair, and several
 //! listings can be on their way over the same directories. So it is the directory that keeps account: its [`Round`]

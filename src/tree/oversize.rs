@@ -1,5 +1,5 @@
-//! Directories with more names than memory holds: what a listing that stops has left of one, and entries that are shown
-//! and not held.
+//! Directories that are too large for memory: what a listing that stops has left of one, and entries that are shown
+//! without being held.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! Entries on their way out of the tree.
+//! Removing entries from the tree step by step.
 //!
 //! A directory of millions can go at once: its page is empty, or it is gone itself. Taking each of its entries out of
 //! the arena takes time, and nothing may wait for that. So an entry that is gone leaves the children of its directory

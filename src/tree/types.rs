@@ -1,4 +1,4 @@
-//! What callers of the tree say and hear: options, what is known of objects, how entries look, what has changed.
+//! The types of the tree's interface: options, facts about objects, views of entries, changes.
 
 use std::time::Duration;
 

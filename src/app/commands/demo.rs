@@ -1,4 +1,4 @@
-//! `ossmount demo`: a bucket, a server for it and a mount of it, all at once and with nothing to set up.
+//! `ossmount demo`: a sample bucket, a server for it and a mount of it, without any set-up.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! One line on a terminal that tells how far something is, shown a few times a second and gone at the end.
+//! A progress line on a terminal, updated a few times a second and removed at the end.
 
 use std::io::Write;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What a service manager is told: that the mount answers, what it is, that it still answers, that it ends.
+//! Messages to the service manager: that the mount is ready, its status, that it still answers, that it ends.
 //!
 //! The protocol is that of systemd's `sd_notify`: datagrams of `NAME=value` lines to the socket that `NOTIFY_SOCKET`
 //! names. Without that variable nothing is told. A manager that went away must not take the mount with it:

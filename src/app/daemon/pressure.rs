@@ -1,4 +1,4 @@
-//! Watches the memory of the machine and of the cgroups that the daemon is in, and tells the reader what it sees.
+//! Watches the memory of the machine and of the cgroups of the daemon, and reports it to the reader.
 //!
 //! What follows from it is for `read` to say. Nothing here needs a right or a kernel feature: what cannot be read is
 //! not observed. Where the kernel can report stalls ([`Alarms`]) it is asked to, so that a daemon

@@ -1,4 +1,4 @@
-//! What is known: of one file or directory, of the whole mount, of the daemon.
+//! Metadata of one file or directory, and the figures of the mount and of the daemon.
 
 use std::sync::Arc;
 

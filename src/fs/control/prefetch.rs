@@ -1,4 +1,4 @@
-//! Prefetches: files and directories fetched into memory, in the order asked for, while the rest of the mount goes on.
+//! Prefetches: files and directories are fetched into memory in the requested order, while the mount is in use.
 //!
 //! A job takes files one after the other and has a few of them on their way at once; which of their GETs goes first is
 //! decided by the reader, behind what programs wait for. A job fills at most as much of the memory as may be filled
@@ -21,7 +21,7 @@ use crate::base::{Ino, Jobs};
 use crate::control::{Job, JobState, Kind, Prefetch, Prefetched, Prefetching, Refusal};
 use crate::fs::failure::report;
 
-/// FilesBelow on their way at once. Each is a few requests, and small ones are one.
+/// Files in flight at once. Each takes a few requests, small ones one.
 const AT_ONCE: usize = 32;
 /// Of the reasons why files could not be fetched, so many are told.
 const MOST_FAILURES: usize = 16;

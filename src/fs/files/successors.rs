@@ -1,4 +1,4 @@
-//! Which files will be wanted next: what stands behind those that were read, in the order of the listing or by the
+//! Which files will be opened next: those behind the files that were read, in the order of the listing or by the
 //! numbers in their names.
 //!
 //! The tree tells which file stands where, `runs` whether a reader goes along there, `numbering` what a name says; the

@@ -1,4 +1,4 @@
-//! What an open directory is: what its handle reads, and how far a call of readdir has come.
+//! An open directory: what its handle reads, and the position of a call of readdir.
 
 use std::collections::HashSet;
 use std::sync::Arc;

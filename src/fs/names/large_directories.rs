@@ -1,4 +1,4 @@
-//! Which directories are too large to be held.
+//! Which directories are too large for memory.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;

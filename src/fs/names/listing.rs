@@ -1,4 +1,4 @@
-//! Listings going on: tasks that apply page after page to the tree, and signal each.
+//! Running listings: tasks that apply page after page to the tree, and signal each.
 //!
 //! There are two kinds. A directory's own listing is shared by all who wait for that directory; a caller that goes away
 //! does not stop it, but it stops by itself when no program has waited for [`unattended_pages`](crate::fs::Tuning)

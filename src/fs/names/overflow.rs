@@ -1,4 +1,5 @@
-//! Directories that outgrow memory: when a listing is left off, and how a handle goes over to what is left.
+//! Directories that outgrow memory: when a listing stops at the limit, and how a handle continues with the keys that
+//! were not listed.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What a listing leaves of a directory that is too large to be held.
+//! What a listing that stopped at the limit has left of a directory.
 
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};

@@ -1,4 +1,4 @@
-//! What the lock of the names guards, and what other wings ask of it: one inode's facts, by its number.
+//! The state under the lock of the names, and what other wings ask of it: the facts of one inode, by its number.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The task of one listing, as others see it: what it is for, what it signals, and what a request must see of it.
+//! The task of one listing: its purpose, what it signals, and which age of it a request accepts.
 
 use std::sync::Arc;
 use std::time::Duration;

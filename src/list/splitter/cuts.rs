@@ -1,4 +1,4 @@
-//! Where to cut what is left to list. A wrong cut costs a request, never a key.
+//! Where to cut the spans that are still to be listed. A wrong cut costs a request, never a key.
 //!
 //! 1. *Where are the keys?* [`Samples`](super::Samples) measures distances by the characters seen, and the density of a
 //!    segment's last page tells how many pages its remainder holds.

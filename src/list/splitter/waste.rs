@@ -1,4 +1,4 @@
-//! What wrong cuts have cost so far, and how many more may be tried.
+//! The cost of wrong cuts so far, and how many more may be tried.
 
 use super::super::PageOrder;
 

@@ -1,4 +1,4 @@
-//! How old credentials are, as the figures say it.
+//! The figures about the age of credentials.
 
 use std::sync::Arc;
 

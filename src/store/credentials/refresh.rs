@@ -1,4 +1,4 @@
-//! Credentials that end, renewed before they do.
+//! Renewing credentials before they expire.
 //!
 //! A mount lives for months, its keys for an hour. The next ones are asked for when a quarter of the lifetime is left
 //! (three minutes at least, where there are so many), in the background, by one task however many requests there are;

@@ -1,4 +1,4 @@
-//! Where connections set out from: interfaces or addresses of this machine, in turn.
+//! The local interfaces or addresses of connections, used in turn.
 
 use std::fmt;
 use std::io;

@@ -1,5 +1,4 @@
-//! How long failures are borne: when a failed request may be sent again, how long to wait before that, and when to give
-//! up.
+//! The retry budget: when a failed request may be sent again, how long to wait before that, and when to give up.
 //!
 //! The rule is one for all requests, and it is about time, not about tries. An operation that fails is tried again
 //! until it has been failing for [`RetryPolicy::budget`]; a wait that would lead beyond that moment ends there, with

@@ -1,4 +1,4 @@
-//! Whether an answer to GetObject is what was asked for: which bytes it holds, of which version. Nothing here waits.
+//! Whether an answer to GetObject matches the request: which bytes it has, of which version. Nothing here waits.
 //!
 //! Answers mostly say so themselves. Where a header is missing, what was asked for and what is known of the version
 //! stand in for it, if together with the length of the answer they leave no doubt: a size is believed only of an

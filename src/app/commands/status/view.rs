@@ -1,4 +1,4 @@
-//! What the live view shows, from two looks at the figures of a mount.
+//! The text of the live view, computed from two samples of the figures of a mount.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Which of many equal lines are written: the first few, then one a minute that says how many were left out. Where no
-//! other comes for a minute, the number is told without one.
+//! Which of many equal lines are written: the first few, then one a minute with the number of omitted ones. If none
+//! follows within a minute, the number is written in a line of its own.
 //!
 //! Pure: the caller brings the time, and writes.
 
