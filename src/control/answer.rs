@@ -80,7 +80,7 @@ pub struct Pinned {
     pub pinned_bytes_limit: u64,
 }
 
-/// What was let go.
+/// The files and bytes that were dropped.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Dropped {
     /// Files that were looked at.

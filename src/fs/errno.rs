@@ -68,7 +68,7 @@ errnos! {
     EMSGSIZE,
     /// It is under way already.
     EBUSY,
-    /// Who waited is told to end.
+    /// The waiting thread received a signal to end.
     EINTR,
 }
 

@@ -29,7 +29,7 @@ enum Memory {
     Pages(Ino),
 }
 
-/// Whether the kernel has forgotten what it was told to.
+/// Whether the kernel has dropped what it was told to drop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Told {
     /// It has, or did not know of it.

@@ -43,7 +43,7 @@ impl Trust {
     }
 }
 
-/// What the listings of one server have found out. See the module's head.
+/// Which rules one server was seen to break. See the head of this module.
 #[derive(Debug, Default)]
 pub struct Findings {
     trust: AtomicU8,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// Trouble that lasts so long is told.
+/// Trouble is reported when it has lasted so long.
 const HURTS: Duration = Duration::from_secs(10);
 
 /// Trouble hurts while programs ask: for so long after the last request.

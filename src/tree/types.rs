@@ -12,7 +12,7 @@ pub struct Options {
     pub bucket: BucketName,
     /// The key prefix of the root: empty, or ending in `/`.
     pub prefix: String,
-    /// What becomes of keys that are no safe names.
+    /// How keys that cannot be file names are shown.
     pub odd_keys: OddKeys,
     /// How long a listing is believed in what it shows; `None` means for ever.
     pub fresh_for: Option<Duration>,

@@ -66,7 +66,7 @@ pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
     outcome
 }
 
-/// The demo's server knows its own account alone, whatever the environment says.
+/// The demo's server knows only its own account; keys in the environment are ignored.
 fn plan(mut raw: Raw, words: config::Words, emulator: &Emulator, dir: &Path) -> Result<Plan> {
     raw.set(Name::Endpoint, emulator.endpoint(), Origin::Flag)?;
     raw.set(Name::Region, "cn-hangzhou", Origin::Flag)?;

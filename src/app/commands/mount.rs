@@ -243,8 +243,8 @@ fn daemonised(
     outcome
 }
 
-/// Waits until a daemon that does not serve yet is told to end, or whoever asked for the mount is gone: what it waits
-/// for may take a minute, and the mount would come after that.
+/// Waits until a daemon that does not serve yet is told to end, or the process that asked for the mount has ended. The
+/// daemon may be waiting for up to a minute, and would mount after that.
 async fn given_up(signals: &mut Signals, line: Option<&background::CallerLine>) -> (Problem, Wish) {
     let forsaken = async {
         match line {

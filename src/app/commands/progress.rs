@@ -57,7 +57,7 @@ impl Progress {
 }
 
 impl Drop for Progress {
-    /// An error that ends it is told on a line of its own.
+    /// An error that ends it is printed on a line of its own.
     fn drop(&mut self) {
         self.wipe();
     }

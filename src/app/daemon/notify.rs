@@ -39,7 +39,7 @@ pub(in crate::app) struct Manager {
 }
 
 impl Manager {
-    /// No service manager: nothing is told.
+    /// There is no service manager: no message is sent.
     pub(in crate::app) fn none() -> Self {
         Manager {
             socket: None,

@@ -46,7 +46,7 @@ const SLACK: u64 = 20;
 /// Those whose memory is watched.
 #[derive(Clone)]
 pub(super) struct Watched {
-    /// The owner of the read buffers, which is told of it.
+    /// The owner of the read buffers, which receives the observations.
     pub(super) reader: Arc<Reader>,
     /// The file system, which holds names and attributes.
     pub(super) names: Weak<Fs>,

@@ -11,7 +11,7 @@ use crate::list::Trust;
 use crate::metrics::{self, Metric, TABLE};
 use crate::read::Held;
 
-/// The most files that are told of one by one.
+/// The most files that are reported one by one.
 const MOST_FILES: usize = 10_000;
 
 impl Control {

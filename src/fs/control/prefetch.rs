@@ -23,7 +23,7 @@ use crate::fs::failure::report;
 
 /// Files in flight at once. Each takes a few requests, small ones one.
 const AT_ONCE: usize = 32;
-/// Of the reasons why files could not be fetched, so many are told.
+/// So many reasons why files could not be fetched are reported.
 const MOST_FAILURES: usize = 16;
 /// Jobs that go on at once, and those of which the end is remembered.
 const MOST_RUNNING: usize = 16;
@@ -113,7 +113,7 @@ impl Prefetches {
 }
 
 impl Control {
-    /// Begins to fetch. Whether the paths exist is told by the progress.
+    /// Begins to fetch. The status of the job says whether the paths exist.
     pub(super) async fn begin_prefetch(self: &Arc<Self>, what: Prefetch, on: Ino) -> Done<Prefetching> {
         if !self.reader.keeps_files() {
             return Err(Refusal::new(
@@ -153,7 +153,7 @@ impl Control {
     }
 }
 
-/// Ends a job whatever becomes of its task.
+/// Ends a job also if its task is cancelled or panics.
 struct JobEnd<'a> {
     prefetches: &'a Prefetches,
     job: u64,

@@ -32,11 +32,11 @@ pub trait Opener: Send + Sync + 'static {
     /// Names the program; `None` where that cannot be told.
     fn program(&self) -> Option<Program>;
 
-    /// What the process has read so far, of whatever file; `None` where that cannot be told.
+    /// What the process has read so far, of any file; `None` if that is unknown.
     fn calls(&self) -> Option<ReadCalls>;
 }
 
-/// What a process has read by read(2) and its kin.
+/// What a process has read by read(2) and similar calls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ReadCalls {
     /// How often it called.

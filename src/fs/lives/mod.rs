@@ -27,7 +27,7 @@ const LIFE: &str = "life";
 /// The note of the time that directories without one of their own show.
 const TIME: &str = "time";
 
-/// Lives that are told apart; then the count begins again.
+/// Lives that can be told apart; after them the count starts again.
 const LIVES: u64 = 1 << 20;
 
 /// What this life of the daemon has from the ones before, and leaves to the next.

@@ -125,7 +125,7 @@ pub(super) struct Names {
     tuning: Arc<Tuning>,
 
     ttl: LiveTtl,
-    /// What listings have found out about the server.
+    /// Which rules of listings the server was seen to break.
     findings: Arc<Findings>,
     state: Mutex<State>,
     directories: Mutex<HashMap<DirHandle, Arc<OpenDirectory>>>,

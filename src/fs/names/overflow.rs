@@ -158,7 +158,7 @@ impl Names {
         }
     }
 
-    /// Gives entries straight from the store, until `take` has enough or a page is over.
+    /// Returns entries straight from the store, until `take` has enough or a page ends.
     pub(super) async fn give_rest(
         &self,
         handle: DirHandle,

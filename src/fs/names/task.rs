@@ -116,7 +116,7 @@ impl Since {
 pub(super) enum Joined {
     /// One that is going on and shows what the request must see, or a new one.
     Task(Arc<ListTask>),
-    /// One is going on that began too early: the next one begins when it is over.
+    /// A listing is running that began too early: the next one begins when it ends.
     Behind(Behind),
 }
 

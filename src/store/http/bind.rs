@@ -20,7 +20,7 @@ const MAX_INTERFACE_BYTES: usize = 15;
 /// A place of this machine that connections set out from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Bind {
-    /// A network interface, whatever its addresses.
+    /// A network interface, with all of its addresses.
     Interface(String),
     /// An address of one.
     Address(IpAddr),

@@ -126,7 +126,7 @@ pub(super) struct Transport {
     clock: Clock,
     pool: Arc<Pool>,
     user_agent: String,
-    /// Whether a header that cannot be used was told of.
+    /// Whether a header that cannot be used was logged.
     has_told_of_headers: AtomicBool,
 }
 

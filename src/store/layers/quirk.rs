@@ -56,7 +56,7 @@ pub enum EmptyPages {
 pub struct Quirks {
     /// The order of the keys.
     pub order: KeyOrder,
-    /// What becomes of `start-after`.
+    /// How the server treats `start-after`.
     pub start_after: StartAfter,
     /// Whether each page repeats all common prefixes.
     pub repeated_prefixes: bool,

@@ -12,14 +12,14 @@ use crate::base::{ByteRange, ETag, Timestamp};
 use crate::store::http::Skipped;
 use crate::store::{Error, ErrorKind, Expected, GetRequest, Result};
 
-/// What is told of an answer before its body comes.
+/// What the head of an answer says of its body.
 #[derive(Debug)]
 pub(super) struct RangeAnswer<'a> {
     pub(super) status: u16,
     pub(super) headers: &'a HeaderMap,
     /// Headers that could not be used.
     pub(super) skipped: &'a [Skipped],
-    /// The length of the body, where that is told.
+    /// The length of the body, if the answer says it.
     pub(super) length: Option<u64>,
 }
 
