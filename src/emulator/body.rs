@@ -1,4 +1,4 @@
-//! The body of an answer: large slices of shared bytes, paced, and corrupted if a fault says so.
+//! A body on its way out: large slices of shared bytes, paced, and spoiled where a fault says so.
 
 use std::io;
 use std::pin::Pin;

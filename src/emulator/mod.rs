@@ -8,8 +8,8 @@
 //! 2. **Six ways to sign.** `auth` builds each string to sign from what arrived, and a refusal shows it.
 //! 3. **Sending must cost next to nothing**, or benchmarks would measure the server: `content::Content` hands out
 //!    slices of shared bytes and `body::Body` passes them on in large frames without a copy.
-//! 4. **Terabytes and millions of keys without a disk.** [`Generator`] computes a key from its index, in order, and
-//!    its content from one pseudo-random sequence whose period no block size divides.
+//! 4. **Terabytes and millions of keys without a disk.** [`Generator`] computes a key from its index, in order, and its
+//!    content from one endless noise whose period no block size divides.
 //! 5. **Slowness to the millisecond** although timers are late: `shaping::Pace` keeps a schedule, not intervals.
 //! 6. **Everything that goes wrong in production**, on demand and the same way every time: `fault::Dice`.
 //!

@@ -1,7 +1,7 @@
 //! Layers over a store: each is a store itself, so that any of them can be left out or put over another one.
 //!
-//! From the outside in: [`Retry`] repeats failed requests until its budget is spent, [`Limit`] bounds the requests in
-//! flight and lets urgent ones go first, [`Hedge`] sends late requests and requests slow bodies a second time,
+//! From the outside in: [`Retry`] asks again until its budget is spent, [`Limit`] lets a bounded number of requests
+//! through and the urgent ones first, [`Hedge`] sends late requests and asks for crawling bodies a second time,
 //! [`Meter`] counts every try, [`Stall`] ends tries in which nothing arrives, and the innermost store talks to the
 //! network. The order matters: a request that waits out a backoff holds no place in the limiter, and one that waits for
 //! a place is not yet on the clock. [`FaultStore`] injects faults in the place of the network, and
@@ -10,8 +10,8 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `bandwidth` | how many bytes of bodies may come in a second |
-//! | `crawl` | bodies that are much slower than others, requested again |
-//! | `fault` | injected faults, for tests |
+//! | `crawl` | bodies that fall behind all others, asked for again |
+//! | `fault` | answers broken on purpose, for tests |
 //! | `hedge` | requests that take far longer than others did, sent a second time |
 //! | `limit` | how many requests may be in flight, and who goes first |
 //! | `meter` | counting tries, times and bytes |
