@@ -35,7 +35,7 @@
 //! | How is a command added? | `app/cli.rs`, and a file in `app/commands/` |
 //! | How is a figure added? | `metrics/mod.rs`: one row, counted where it happens |
 //! | How is a control request added? | `control/request.rs` reads it, `fs/control/mod.rs` does it |
-//! | How is a layer over the store added? | a file in `store/layers/`, put into place in `store/connect.rs` |
+//! | How is a layer over the store added? | a file in `store/layers/`, put into place in `store/layers/mod.rs` |
 //! | How is an operation of the store added? | `store/mod.rs` (the trait), a file in `store/ops/`, `store/memory.rs` |
 //! | What is the retry budget? | `store/layers/patience.rs`; `store/layers/retry.rs` spends it |
 //! | When is a request sent a second time? | `store/layers/hedge.rs`, and `store/layers/crawl.rs` for slow bodies |
@@ -48,10 +48,13 @@
 //! | How long is a name believed? | `tree/lookup.rs`, `fs/names/lookup.rs`; `fs/names/upkeep.rs` lists again in time |
 //! | Which inode number and which name does a key get? | `tree/ino.rs`, `tree/escape.rs` |
 //! | What is forgotten when names take too much memory? | `tree/eviction.rs` |
+//! | How is a directory read that is larger than memory? | `fs/names/overflow.rs`, `fs/names/paging.rs` |
 //! | What decides direct I/O? | `fs/files/habits.rs`, asked by `fs/files/file.rs` at each open |
 //! | When does the kernel read a file by itself? | `read/whole.rs`, `fuse/passthrough.rs` |
 //! | Which file is fetched next? | `fs/files/successors.rs` |
 //! | Who gets memory for reading, and who gives it back? | `read/budget.rs`, `app/daemon/pressure.rs` |
+//! | Why is something fetched early, and in which order? | `read/why.rs`: one row; `read/agenda.rs` keeps the queues |
+//! | Where are the numbers that decide how much? | `read/tuning.rs`, `fs/tuning.rs` |
 //! | How are bytes checked? | `read/integrity.rs`, `read/version.rs`, `store/ops/fit.rs` |
 //! | What happens at kill -9? | `app/daemon/supervise.rs`, `fs/lives/ledger/mod.rs`, `fs/resume.rs`, `fuse/resume_session.rs` |
 //! | What happens at SIGTERM and SIGHUP? | `app/daemon/signals.rs`, `app/daemon/reload.rs` |
@@ -60,14 +63,24 @@
 //!
 //! # Three walks
 //!
-//! **A read.** `fuse/ops.rs::read` decodes the request and hands a future to `fuse/answer.rs`, which answers at once
-//! where the future is ready on its first poll. `fs/files/file.rs::Files::read` finds the handle, shows the read to
-//! `habits` and `successors`, and calls `read::File::read`. The streams of the inode plan: answer from which parts,
-//! wait for which, start which; `planner` cuts what is missing into ranges, and the memory budget and the places for
-//! requests decide how many start. A range goes as `Store::get` with `If-Match` through the layers that
-//! `store/connect.rs` stacks up to `store/http`. Its body is received into the memory where it stays (`Body::receive`),
-//! each piece wakes those who wait for it, and the reply is written from that memory. An error becomes an errno and one
-//! line of the log in `fs/errno.rs`.
+//! **A read**, function by function:
+//!
+//! | function | does |
+//! |---|---|
+//! | `fuse/ops.rs::read` | decodes the request, and refuses one that has killed daemons |
+//! | `fuse/answer.rs::answer` | polls the future once: what is ready is answered on this thread, the rest on the runtime |
+//! | `fs/mod.rs::read` | the face of `fs`: hands the read to the wing of files |
+//! | `fs/files/file.rs::read` | finds the handle, and shows the read to `habits` and `successors` |
+//! | `read/file.rs::answer` | asks for a plan and for the parts, and waits until they have the bytes |
+//! | `read/streams.rs::observe` | pure: to which stream the read belongs, and how what it misses is fetched |
+//! | `read/inode.rs::cover` | finds the parts that hold the read; `read/planner.rs::demanded` cuts what is missing, and `read/budget.rs::reserve` gives it memory |
+//! | `read/pump.rs::pump` | beside that: fills windows, as far as places and memory reach |
+//! | `read/fetcher.rs::start` | one task for each GET |
+//! | `store/layers/mod.rs::layered` | the way of the GET: the layers between here and `store/http` |
+//! | `read/fetcher.rs::transfer` | receives the body into the memory where it stays, by `store/body.rs::receive` |
+//! | `read/part.rs::advanced` | wakes the reads whose bytes are in: those in `read/part.rs::wait` |
+//! | `read/file.rs::deliver` | makes the slice that is written to the kernel from that memory, and counts it |
+//! | `fs/failure.rs::report` | an error: one line of the log, and the errno that `fs/errno.rs` gives it |
 //!
 //! **A readdir.** `fs/names/directory.rs::Names::opendir` asks `Tree::open_complete` for a list that is known and young
 //! enough; else `fs/names/listing.rs::Names::listing` joins the directory's listing or begins one. `list::pages` sends

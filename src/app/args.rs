@@ -19,7 +19,7 @@ pub(super) fn config_arg() -> Arg {
         .long("config")
         .value_name("FILE")
         .help("Read options from this JSON file instead of the standard ones")
-        .help_heading("Options: run")
+        .help_heading("Daemon options")
 }
 
 /// The flag `--json`, which prints JSON.

@@ -8,7 +8,7 @@
 //! | `args` | arguments that several commands take |
 //! | `blank_arguments` | hides the passwords of the command line from other users |
 //! | `sources` | gathers the options of a command from flags, the environment and files |
-//! | `tuned` | the flag by which benchmarks set tuned numbers |
+//! | `tune` | the flag by which benchmarks set tuned numbers |
 //! | `commands` | one file per command |
 //! | `daemon` | the process that serves a mount, from its start to its end |
 
@@ -18,7 +18,7 @@ mod cli;
 mod commands;
 mod daemon;
 mod sources;
-mod tuned;
+mod tune;
 
 use std::ffi::OsString;
 use std::io::Write;

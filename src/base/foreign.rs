@@ -1,4 +1,5 @@
-//! Text that others wrote: keys and messages of a service, names in files, arguments of a command line.
+//! Foreign text (keys and messages of a service, names in files, arguments of a command line), escaped so that it has
+//! no effect on a terminal.
 //!
 //! Such text may hold characters that act on what shows it: control characters move a terminal's cursor or change its
 //! state, and bidirectional marks show letters in another order than they stand in. It may also have any length.

@@ -1,4 +1,4 @@
-//! Jobs by number: so many may go on at once, and of those that have ended the last ones are remembered.
+//! A table of jobs by number: it bounds how many run at once, and remembers the last ones that have ended.
 
 use std::collections::{BTreeMap, VecDeque};
 

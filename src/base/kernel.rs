@@ -1,4 +1,4 @@
-//! Sizes that the kernel works in, of which several rooms reckon.
+//! Sizes that the kernel works in and that several rooms use.
 
 /// A page of memory, in bytes: the kernel asks for whole ones.
 pub const PAGE_BYTES: u64 = 4 << 10;

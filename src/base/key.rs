@@ -1,4 +1,4 @@
-//! What names an object: bucket, key, entity tag, inode number.
+//! The names of an object: bucket, key, entity tag, inode number.
 
 use std::fmt;
 use std::sync::Arc;

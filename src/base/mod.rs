@@ -5,11 +5,11 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `clock` | the only place that reads a clock |
-//! | `foreign` | text that others wrote, shown escaped |
+//! | `foreign` | foreign text, escaped for logs and terminals |
 //! | `hash` | a hash that is the same in every process and version |
-//! | `jobs` | jobs by number |
-//! | `kernel` | sizes that the kernel works in |
-//! | `key` | what names an object |
+//! | `jobs` | a bounded table of jobs by number, for copies and prefetches |
+//! | `kernel` | the page size, and the read-ahead of a mount |
+//! | `key` | names of buckets, keys, entity tags and inode numbers |
 //! | `range` | half-open byte ranges |
 //! | `size` | sizes as people write them |
 //! | `span` | ranges of keys |

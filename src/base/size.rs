@@ -1,4 +1,4 @@
-//! Sizes as people write them.
+//! Sizes in the notation of people: `512MiB`.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,8 +1,8 @@
 //! Where local bytes live: the memory tier of whole files, and the disk tier. It never fetches.
 //!
 //! The memory tier ([`Memory`], [`MemoryFile`]) gives an object a file in memory: bodies are received into its mapping
-//! ([`Stretch`]), replies are written from there, and once it is whole the kernel can read it by itself. What is kept
-//! how long is for `read` to say. The disk tier is not built yet.
+//! ([`Stretch`]), replies are written from there, and once it is complete the kernel can read it by itself. `read`
+//! decides which files are kept, and for how long. The disk tier is not built yet.
 //!
 //! | file | what it owns |
 //! |---|---|

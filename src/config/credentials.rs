@@ -1,4 +1,4 @@
-//! Which credentials are meant, from options and environment.
+//! The source of credentials, from options and environment.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

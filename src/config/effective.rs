@@ -1,4 +1,5 @@
-//! What holds for each option, and why: what was given and where, else the default, and what the program makes of it.
+//! The effective value of each option and its source: the given value and its place, or the default, and the computed
+//! value.
 //!
 //! For people and programs that look into a configuration; nothing is decided here. Secrets cannot show, for no option
 //! takes one but in a URL or a command line: those are cut.

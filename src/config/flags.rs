@@ -28,7 +28,7 @@ fn arg(row: &'static Row) -> Arg {
         .action(ArgAction::Set)
         .value_name(row.kind.placeholder())
         .help(format!("{} [{}]", row.help, row.standing.text()))
-        .help_heading(format!("Options: {}", row.group.title()));
+        .help_heading(format!("{} options", row.group.title()));
     match row.kind {
         Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("on"),
         Kind::List(_) => arg.action(ArgAction::Append),
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_command_shows_the_groups_it_wants() {
-        let names: Vec<_> = args(&[Group::Who]).iter().map(|arg| arg.get_id().to_string()).collect();
+        let names: Vec<_> = args(&[Group::Credentials]).iter().map(|arg| arg.get_id().to_string()).collect();
         assert_eq!(names[..3], ["credentials", "credentials-file", "profile"]);
     }
 }

@@ -1,4 +1,4 @@
-//! A JSON object whose keys and values know where they stand.
+//! A JSON object whose keys and values know their line and column.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Where figures and health are served.
+//! The address of the metrics server.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ pub enum MetricsListen {
 }
 
 impl MetricsListen {
-    /// Reads `HOST:PORT`, or a path: whatever has a slash. Fails with a phrase that says what would be right.
+    /// Reads `HOST:PORT`, or a path, which is any text with a slash. Fails with a phrase that says what is expected.
     pub(super) fn parse(text: &str) -> Result<MetricsListen, String> {
         if text.contains('/') {
             return Ok(MetricsListen::Unix(PathBuf::from(text)));

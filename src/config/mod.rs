@@ -3,25 +3,25 @@
 //! An option is one row of [`TABLE`]: name, group, kind, default, help. The command-line flags, the words after `-o`,
 //! the environment variables, the keys of the JSON file, `config/default.json` and the manual's table all come from
 //! that row. What was given, and where, is gathered in [`Raw`] (flag beats environment beats file beats default),
-//! checked there against the row's kind, and turned by [`resolve()`] into what the rooms want. Below this room no code
-//! sees a flag, a file or the environment.
+//! checked there against the row's kind, and turned by [`resolve()`] into the `Options` of the rooms. Below this room
+//! no code sees a flag, a file or the environment.
 //!
 //! | file | what it owns |
 //! |---|---|
 //! | `choices` | words of options that take one of several, and the variants they stand for |
-//! | `credentials` | which credentials are meant, from options and environment |
-//! | `effective` | what holds for each option, and why |
+//! | `credentials` | the source of credentials, from options and environment |
+//! | `effective` | the effective value of each option, and its source |
 //! | `file` | the JSON configuration file |
 //! | `flags` | the rows of the table as command-line flags |
-//! | `json` | a JSON object whose keys and values know where they stand |
+//! | `json` | a JSON object whose keys and values know their line and column |
 //! | `listen` | where figures and health are served |
 //! | `machine` | what the machine has: memory, and the limits of control groups |
 //! | `print` | `config/default.json`, and the tables of the manual and the README |
 //! | `problem` | a failure before or around a command: one sentence and the exit status |
-//! | `raw` | what was given for each option, where, and which of several wins |
-//! | `resolve` | from what was given to what the rooms want |
+//! | `raw` | the values that were given for each option, their places, and their precedence |
+//! | `resolve` | from the given values to the `Options` of each room |
 //! | `run` | how the daemon runs and logs |
-//! | `suggest` | which word was meant |
+//! | `suggest` | the known word that is closest to an unknown one |
 //! | `table` | the option table |
 //! | `url` | `oss://bucket/prefix` and `s3://bucket/prefix` |
 //! | `value` | the kinds of values an option takes, and how each is read |

@@ -1,4 +1,4 @@
-//! The table for people and programs: `config/default.json`, and the table of the manual and the README.
+//! The table in print: `config/default.json`, and the tables of the manual and the README.
 
 use super::table::{Group, Standing, TABLE};
 
@@ -50,6 +50,6 @@ mod tests {
     #[test]
     fn the_table_has_a_line_for_each_option() {
         assert_eq!(markdown_table(Group::ALL).lines().count(), TABLE.len() + 2);
-        assert!(markdown_table(&[Group::Who]).contains("| `credentials-file` | PATH | none |"));
+        assert!(markdown_table(&[Group::Credentials]).contains("| `credentials-file` | PATH | none |"));
     }
 }

@@ -1,4 +1,4 @@
-//! What went wrong before or around a command: one sentence for people, and the exit status.
+//! Failures of a command: one sentence for people, and the exit status.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What was given for each option, where, and which of several wins.
+//! The values that were given for each option, their places, and their precedence.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! From what was given to what the rooms want.
+//! From the given values to the `Options` of each room.
 
 use std::ffi::OsString;
 use std::str::FromStr;
@@ -86,7 +86,7 @@ pub fn resolve_store(
     Ok(options)
 }
 
-/// The way to the service, whatever the bucket.
+/// How the service is reached, which does not depend on the bucket.
 fn resolve_way(raw: &Raw, options: &mut store::Options) -> Result<()> {
     refuse_two_ways(raw)?;
     options.endpoint = raw.text(Name::Endpoint).map(str::to_owned);

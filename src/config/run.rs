@@ -1,4 +1,4 @@
-//! How the daemon runs and logs, as options say it.
+//! The options of the daemon itself and of its log.
 
 use std::path::PathBuf;
 use std::time::Duration;

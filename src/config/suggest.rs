@@ -1,4 +1,4 @@
-//! Which word was meant.
+//! The known word that is closest to an unknown one.
 
 use strsim::osa_distance;
 

@@ -24,11 +24,11 @@ const MOST_CONNECTIONS: usize = 65_535;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Group {
     /// Where the bucket is.
-    Where,
+    Connection,
     /// Which credentials requests are signed with.
-    Who,
-    /// How the tree looks.
-    Tree,
+    Credentials,
+    /// How names and attributes look, and for how long they are cached.
+    Names,
     /// How the bucket is listed.
     List,
     /// How files are read.
@@ -38,25 +38,33 @@ pub enum Group {
     /// How copies are made.
     Copy,
     /// How the daemon runs.
-    Run,
+    Daemon,
 }
 
 impl Group {
     /// Every group, in the order in which they are shown.
-    pub const ALL: &[Group] =
-        &[Group::Where, Group::Who, Group::Tree, Group::List, Group::Read, Group::Cache, Group::Copy, Group::Run];
+    pub const ALL: &[Group] = &[
+        Group::Connection,
+        Group::Credentials,
+        Group::Names,
+        Group::List,
+        Group::Read,
+        Group::Cache,
+        Group::Copy,
+        Group::Daemon,
+    ];
 
-    /// The word in headings.
+    /// The heading of the group, as in "Connection options".
     pub fn title(self) -> &'static str {
         match self {
-            Group::Where => "where",
-            Group::Who => "who",
-            Group::Tree => "tree",
-            Group::List => "list",
-            Group::Read => "read",
-            Group::Cache => "cache",
-            Group::Copy => "copy",
-            Group::Run => "run",
+            Group::Connection => "Connection",
+            Group::Credentials => "Credentials",
+            Group::Names => "Names",
+            Group::List => "Listing",
+            Group::Read => "Reading",
+            Group::Cache => "Cache",
+            Group::Copy => "Copy",
+            Group::Daemon => "Daemon",
         }
     }
 }
@@ -155,96 +163,96 @@ macro_rules! table {
 use Kind::*;
 
 table! {
-    Endpoint = "endpoint", Where, Text("HOST"), Unset "from the region",
+    Endpoint = "endpoint", Connection, Text("HOST"), Unset "from the region",
         "The service: a host, optionally with http:// or https:// in front and a port behind, without the bucket.";
-    Region = "region", Where, Text("REGION"), Unset "from the endpoint",
+    Region = "region", Connection, Text("REGION"), Unset "from the endpoint",
         "The region of the bucket, as in cn-hangzhou or eu-central-1. It is part of signatures.";
-    Addressing = "addressing", Where, Choice(words::<store::Addressing>()), Default "auto",
+    Addressing = "addressing", Connection, Choice(words::<store::Addressing>()), Default "auto",
         "How URLs name the bucket: bucket.host/key (virtual), host/bucket/key (path), or not at all because the \
          endpoint is a domain bound to the bucket (cname). auto is path for IP addresses and localhost.";
-    Internal = "internal", Where, Switch, Default "off",
+    Internal = "internal", Connection, Switch, Default "off",
         "Use the internal endpoint of the region, which only machines of that region reach.";
-    Accelerate = "accelerate", Where, Switch, Default "off",
+    Accelerate = "accelerate", Connection, Switch, Default "off",
         "Use the transfer acceleration endpoint.";
-    DualStack = "dual-stack", Where, Switch, Default "off",
+    DualStack = "dual-stack", Connection, Switch, Default "off",
         "Use the endpoint that supports both IPv4 and IPv6.";
-    Sign = "sign", Where, Choice(words::<store::Sign>()), Default "v4",
+    Sign = "sign", Connection, Choice(words::<store::Sign>()), Default "v4",
         "How requests are signed. v1 is for old OSS-compatible servers and needs no region; none is for public \
          buckets.";
-    RequestPayer = "request-payer", Where, Choice(words::<Payer>()), Default "none",
+    RequestPayer = "request-payer", Connection, Choice(words::<Payer>()), Default "none",
         "Who pays for requests: requester for buckets that require it.";
-    Proxy = "proxy", Where, Text("URL"), Unset "none",
+    Proxy = "proxy", Connection, Text("URL"), Unset "none",
         "Send requests through this HTTP proxy: HOST:PORT or USER:PASSWORD@HOST:PORT. HTTPS requests use a tunnel \
          (CONNECT), HTTP requests are sent to the proxy itself. Set a password in a file or the environment.";
-    Bind = "bind", Where, List("INTERFACE|ADDRESS"), Unset "the kernel's choice",
+    Bind = "bind", Connection, List("INTERFACE|ADDRESS"), Unset "the kernel's choice",
         "Local interface or address for connections. May be given several times; connections use them in turn and skip \
          one that does not reach the service.";
-    CaBundle = "ca-bundle", Where, Path, Unset "the system's",
+    CaBundle = "ca-bundle", Connection, Path, Unset "the system's",
         "Trust the certificates in this PEM file instead of the system's.";
 
-    Credentials = "credentials", Who,
+    Credentials = "credentials", Credentials,
         Choice(words::<KeySource>()), Default "auto",
         "Source of access keys. auto uses the first that exists: the source named by one of the options below; the \
          environment (OSS_ACCESS_KEY_ID, OSS_ACCESS_KEY_SECRET and OSS_SESSION_TOKEN or the ALIBABA_CLOUD_ names for \
          oss://, the AWS_ names for s3://); the token of a cluster; files of the aliyun command line, ossutil and \
          ossfs, or of the aws command line; a service named in the environment; the role of the ECS instance.";
-    CredentialsFile = "credentials-file", Who, Path, Unset "none",
+    CredentialsFile = "credentials-file", Credentials, Path, Unset "none",
         "A file with access keys, read again when it changes: JSON with AccessKeyId, AccessKeySecret and, for \
          temporary keys, SecurityToken and Expiration; profiles of the aliyun command line; sections of ossutil or the \
          aws command line; lines BUCKET:ID:SECRET.";
-    Profile = "profile", Who, Text("NAME"), Unset "the file's choice",
+    Profile = "profile", Credentials, Text("NAME"), Unset "the file's choice",
         "The profile or section of that file.";
-    CredentialsProcess = "credentials-process", Who, Text("COMMAND"), Unset "none",
+    CredentialsProcess = "credentials-process", Credentials, Text("COMMAND"), Unset "none",
         "A shell command that prints such JSON. It runs again before the keys expire.";
-    CredentialsUri = "credentials-uri", Who, Text("URL"), Unset "none",
+    CredentialsUri = "credentials-uri", Credentials, Text("URL"), Unset "none",
         "A service that returns such JSON. It is asked again before the keys expire.";
-    RamRole = "ram-role", Who, Text("NAME"), Unset "the instance's",
+    RamRole = "ram-role", Credentials, Text("NAME"), Unset "the instance's",
         "The RAM role of the ECS instance.";
-    RoleArn = "role-arn", Who, Text("ARN"), Unset "none",
+    RoleArn = "role-arn", Credentials, Text("ARN"), Unset "none",
         "A role to assume with the other credentials or with the token of a cluster, as in acs:ram::ACCOUNT:role/NAME. \
          For s3:// with a token only, as in arn:aws:iam::ACCOUNT:role/NAME.";
-    RoleSessionName = "role-session-name", Who, Text("NAME"), Unset "ossmount",
+    RoleSessionName = "role-session-name", Credentials, Text("NAME"), Unset "ossmount",
         "The name of the role's session in the logs of the service.";
-    OidcProviderArn = "oidc-provider-arn", Who, Text("ARN"), Unset "none",
+    OidcProviderArn = "oidc-provider-arn", Credentials, Text("ARN"), Unset "none",
         "The identity provider of the token of a cluster, as in acs:ram::ACCOUNT:oidc-provider/NAME; not needed for \
          s3://.";
-    OidcTokenFile = "oidc-token-file", Who, Path, Unset "none",
+    OidcTokenFile = "oidc-token-file", Credentials, Path, Unset "none",
         "The file with the token of a cluster; read again each time.";
-    StsEndpoint = "sts-endpoint", Who, Text("URL"), Unset "the region's",
+    StsEndpoint = "sts-endpoint", Credentials, Text("URL"), Unset "the region's",
         "The service that grants roles: https:// and a host, as in sts-vpc.cn-hangzhou.aliyuncs.com. Required for \
          S3-compatible servers that grant roles themselves.";
-    MetadataEndpoint = "metadata-endpoint", Who, Text("URL"), Unset "http://100.100.100.200",
+    MetadataEndpoint = "metadata-endpoint", Credentials, Text("URL"), Unset "http://100.100.100.200",
         "The metadata service of the ECS instance.";
 
-    MetadataTtl = "metadata-ttl", Tree, TimeOrIndefinite, Default "60s", LiveUnlessFrozen,
+    MetadataTtl = "metadata-ttl", Names, TimeOrIndefinite, Default "60s", LiveUnlessFrozen,
         "How long names, sizes and times are cached. 0 asks the store at every open; indefinite caches them for the \
          life of the mount.";
-    NegativeTtl = "negative-ttl", Tree, Time, Default "5s", LiveUnlessFrozen,
+    NegativeTtl = "negative-ttl", Names, Time, Default "5s", LiveUnlessFrozen,
         "How long a missing name is cached after a program looked it up.";
-    OddKeys = "odd-keys", Tree, Choice(words::<fs::OddKeys>()), Default "hide",
+    OddKeys = "odd-keys", Names, Choice(words::<fs::OddKeys>()), Default "hide",
         "Keys that cannot be file names: hide omits them, escape shows them under escaped names.";
-    Listing = "listing", Tree, Choice(words::<fs::ListingMode>()), Default "auto",
+    Listing = "listing", Names, Choice(words::<fs::ListingMode>()), Default "auto",
         "What is listed in advance. lazy lists a directory when it is opened, eager the whole mount at the start, auto \
          the directories ahead of a program that walks the tree.";
-    MetadataMemory = "metadata-memory", Tree, SizeWithinOrAuto(LEAST_METADATA_MEMORY, MOST_MEMORY), Default "auto",
+    MetadataMemory = "metadata-memory", Names, SizeWithinOrAuto(LEAST_METADATA_MEMORY, MOST_MEMORY), Default "auto",
         "Memory for names and attributes, from 16MiB on. Beyond it, directories that are not in use are evicted and \
          listed again when they are needed. auto is an eighth of the machine's memory or of the cgroup's limit, \
          whichever is smaller, and at least 256MiB where there is room.";
-    Symlinks = "symlinks", Tree, Switch, Default "off",
+    Symlinks = "symlinks", Names, Switch, Default "off",
         "Show symlink objects as links; off shows them as files with the data of their targets.";
-    Uid = "uid", Tree, Id, Unset "the user who mounts",
+    Uid = "uid", Names, Id, Unset "the user who mounts",
         "The owner of all files and directories.";
-    Gid = "gid", Tree, Id, Unset "the user who mounts",
+    Gid = "gid", Names, Id, Unset "the user who mounts",
         "The group of all files and directories.";
-    FileMode = "file-mode", Tree, Mode, Default "0444",
+    FileMode = "file-mode", Names, Mode, Default "0444",
         "The permissions of files.";
-    DirMode = "dir-mode", Tree, Mode, Default "0555",
+    DirMode = "dir-mode", Names, Mode, Default "0555",
         "The permissions of directories.";
-    AllowOther = "allow-other", Tree, Switch, Default "off",
+    AllowOther = "allow-other", Names, Switch, Default "off",
         "Let all users access the mount, within its modes.";
-    AllowRoot = "allow-root", Tree, Switch, Default "off",
+    AllowRoot = "allow-root", Names, Switch, Default "off",
         "Let root access the mount besides the user who mounts.";
-    NonEmpty = "nonempty", Tree, Switch, Default "off",
+    NonEmpty = "nonempty", Names, Switch, Default "off",
         "Mount over a directory that is not empty, which hides its content.";
 
     ListConcurrency = "list-concurrency", List, CountUpTo(1024), Default "64",
@@ -312,34 +320,34 @@ table! {
         "Try one request for larger objects first where the service may copy without moving data: in the same bucket \
          and storage class, without encryption.";
 
-    Foreground = "foreground", Run, Switch, Default "off",
+    Foreground = "foreground", Daemon, Switch, Default "off",
         "Stay in the foreground and log to stderr.";
-    LogLevel = "log-level", Run, Choice(&["error", "warn", "info", "debug", "trace"]), Default "info", Live,
+    LogLevel = "log-level", Daemon, Choice(&["error", "warn", "info", "debug", "trace"]), Default "info", Live,
         "The lowest severity that is logged. SIGUSR2 switches a running daemon to the next level.";
-    LogFile = "log-file", Run, Path, Unset "stderr",
+    LogFile = "log-file", Daemon, Path, Unset "stderr",
         "Append the log to this file. SIGHUP opens it again. Without it, a daemon in the background logs to /dev/log.";
-    LogFileSize = "log-file-size", Run, Size, Unset "no limit",
+    LogFileSize = "log-file-size", Daemon, Size, Unset "no limit",
         "When the log file would grow beyond this size, rename it to FILE.1, the previous one to FILE.2, and start a \
          new file.";
-    LogFileCount = "log-file-count", Run, CountUpTo(1000), Default "5",
+    LogFileCount = "log-file-count", Daemon, CountUpTo(1000), Default "5",
         "Log files to keep in that case, including the current one, 1 to 1000.";
-    LogFormat = "log-format", Run, Choice(words::<LogFormat>()), Default "text",
+    LogFormat = "log-format", Daemon, Choice(words::<LogFormat>()), Default "text",
         "The format of log lines.";
-    PidFile = "pid-file", Run, Path, Unset "none",
+    PidFile = "pid-file", Daemon, Path, Unset "none",
         "Write the process id of the daemon to this file while it runs.";
-    ControlSocket = "control-socket", Run, Path, Unset "in the runtime directory",
+    ControlSocket = "control-socket", Daemon, Path, Unset "in the runtime directory",
         "Accept control requests on a Unix socket at this path, or nowhere with off. Only its owner and root can \
          connect.";
-    FuseFd = "fuse-fd", Run, Count, Unset "none",
+    FuseFd = "fuse-fd", Daemon, Count, Unset "none",
         "Serve this descriptor of /dev/fuse, which the caller has mounted on DIR and will unmount; the same as \
          /dev/fd/N for DIR. Stays in the foreground.";
-    MetricsListen = "metrics-listen", Run, Text("ADDRESS"), Unset "none",
+    MetricsListen = "metrics-listen", Daemon, Text("ADDRESS"), Unset "none",
         "Serve /metrics for Prometheus, /healthz and /readyz over HTTP on this host and port, as in 127.0.0.1:9464, or \
          on a Unix socket at this path. There is no password: use the loopback address or a trusted network.";
-    Supervise = "supervise", Run, Switch, Default "off",
+    Supervise = "supervise", Daemon, Switch, Default "off",
         "Start a new daemon when the daemon dies; it continues the mount, and open files stay readable. Not needed \
          under systemd.";
-    DrainTimeout = "drain-timeout", Run, Time, Default "10s", Live,
+    DrainTimeout = "drain-timeout", Daemon, Time, Default "10s", Live,
         "How long SIGTERM waits for requests in flight.";
 }
 
@@ -354,7 +362,7 @@ impl Name {
     /// does not choose it.
     pub fn needs_trust(self) -> bool {
         let row = self.row();
-        row.group == Group::Who
+        row.group == Group::Credentials
             || (row.kind == Kind::Path && self != Name::Replay)
             || matches!(
                 self,

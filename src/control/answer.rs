@@ -1,4 +1,4 @@
-//! Answers, as their JSON shows them. Those of `stat` and `stats` are tables, and made where the figures are.
+//! Answers and their JSON. Those of `stat` and `stats` are tables, and are made where the figures are.
 
 use serde::Serialize;
 
@@ -80,7 +80,7 @@ pub struct Pinned {
     pub pinned_bytes_limit: u64,
 }
 
-/// What was let go.
+/// The files and bytes that were dropped.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Dropped {
     /// Files that were looked at.

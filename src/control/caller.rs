@@ -1,4 +1,4 @@
-//! Who may ask for what.
+//! Which caller may make which request.
 //!
 //! [`may`] is the one place that decides it, from what is asked, the way it came, the user, and the namespaces of the
 //! process that asks. The manual's table in [`crate::manual::control`] is this function in words.

@@ -1,4 +1,4 @@
-//! The request to copy, and what its two sides name.
+//! The request to copy, and the two sides that it names.
 
 use std::collections::BTreeMap;
 

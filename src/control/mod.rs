@@ -1,10 +1,10 @@
 //! Control requests: what may be asked of a live mount, the JSON of it, and who may ask.
 //!
 //! A request is a JSON object with `op`, optionally `version`, and the fields of that operation; [`Request::parse`]
-//! turns its bytes into a [`Request`] or a [`Refusal`], which says in a sentence what is wrong. Whatever is not known
-//! is refused by its name, so that a word that is misspelt is never passed over. [`may`] says who is served.
+//! turns its bytes into a [`Request`] or a [`Refusal`], which says in a sentence what is wrong. An unknown
+//! field or word is refused by its name, so that a misspelt one is never ignored. [`may`] says who is served.
 //!
-//! No I/O: what a request does is the business of `fs`, how it comes in that of `fuse` and `app`.
+//! No I/O: `fs` performs requests, `fuse` and `app` receive them.
 //!
 //! | file | what it owns |
 //! |---|---|

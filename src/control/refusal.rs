@@ -1,4 +1,4 @@
-//! Why a request was not done.
+//! Errors of control requests: a kind and a sentence.
 
 use std::fmt;
 

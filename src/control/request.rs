@@ -1,4 +1,4 @@
-//! Requests, from their bytes.
+//! Parsing requests.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -73,7 +73,7 @@ pub struct Pin {
     pub path: Option<String>,
 }
 
-/// What to let go.
+/// The path whose files are dropped.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Drop {

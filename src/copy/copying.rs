@@ -1,4 +1,4 @@
-//! One object on its way: what it is, the requests that copy it, and whether the copy is right.
+//! Copying one object: its metadata, the requests that copy it, and the comparison of the copy with its source.
 //!
 //! The source is looked at once, and from then on every request names the version and the tag that were found: an
 //! object that changes meanwhile is an error, never a mixture. Where the service refuses that tag although the object

@@ -1,4 +1,4 @@
-//! The jobs: taken, queued, run side by side, told about, cancelled, and forgotten some time after their end.
+//! The jobs: accepted, queued, run side by side, reported, cancelled, and forgotten some time after their end.
 
 use std::sync::Arc;
 

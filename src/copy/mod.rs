@@ -1,8 +1,8 @@
-//! Copies within the service: no byte of an object comes here, the service is told what to copy where.
+//! Server-side copies: the service copies objects, and none of their bytes pass through this machine.
 //!
 //! A [`Copier`] takes a [`Request`] and answers a job number at once; [`Status`] tells how far the job is. What has to
 //! be decided is `plan`, a pure function: one request up to a threshold; above it a shallow copy where the service may
-//! only have to write down a name; else parts, several at a time. `object` does it for one object, `prefix` for all
+//! copy without moving data; else parts, several at a time. `object` does it for one object, `prefix` for all
 //! below a prefix, and `jobs` keeps the jobs: their queue, their limits, their end. `reach` says which objects a
 //! mount's copies may touch.
 //!
@@ -13,15 +13,15 @@
 //! |---|---|
 //! | `buckets` | which buckets there are, and how they are reached |
 //! | `copying` | one object on its way: the requests that copy it, and whether the copy is right |
-//! | `jobs` | the jobs: queued, run, told about, cancelled, forgotten |
+//! | `jobs` | the jobs: queue, limits, status, cancellation |
 //! | `object` | copying one object |
-//! | `parts` | copying an object in parts: begin or go on, complete, or abort |
+//! | `parts` | copying an object in parts: begin or resume, complete, or abort |
 //! | `plan` | how an object is copied: a pure function |
 //! | `prefix` | copying all objects below a prefix |
 //! | `reach` | which objects the copies of a mount may read and write |
 //! | `request` | what to copy where, and how |
-//! | `status` | what is told of a job, and its JSON |
-//! | `work` | a job as those see it who do it |
+//! | `status` | the status of a job, and its JSON |
+//! | `work` | what the tasks of a job share: progress and cancellation |
 
 mod buckets;
 mod copying;

@@ -1,4 +1,4 @@
-//! Copying one object: in one request, in parts, or by having the service write down a name.
+//! Copying one object: in one request, in parts, or as a shallow copy.
 
 use super::copying::Copying;
 use super::parts;

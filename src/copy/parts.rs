@@ -1,5 +1,5 @@
-//! An object in parts: begin an upload or go on with one, copy what is missing, complete it; or give it up, and leave
-//! nothing behind unless that was asked for.
+//! Copying an object in parts: begin or resume an upload, copy the missing parts, complete it; or abort it and leave
+//! nothing behind, unless keeping the parts was requested.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

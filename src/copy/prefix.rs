@@ -1,5 +1,5 @@
-//! All objects below a prefix: listed by many requests at once, and copied as they are found, some at a time. What
-//! fails is written down, and the rest goes on. However many objects there are, only those under way are in memory.
+//! Copying all objects below a prefix: they are listed by many requests at once and copied as they are found. Failures
+//! are recorded, and the other objects are copied. Only the objects that are being copied are in memory.
 
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;

@@ -1,4 +1,5 @@
-//! What to copy where, and how: what callers ask for, and what of it is refused before anything is sent.
+//! The request to copy: source, destination and directives, and which combinations are refused before anything is
+//! sent.
 
 use percent_encoding::percent_decode_str;
 

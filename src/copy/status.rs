@@ -1,4 +1,4 @@
-//! What is told of a job. As JSON, names are those of the fields with hyphens, and what is not known is absent.
+//! The status of a job. In JSON, names are those of the fields with hyphens, and unknown values are absent.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! A job as those see it who do it: what is asked for, the permits, and how progress is told.
+//! What the tasks of a job share: the request, the permits, cancellation and progress.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What the emulator has been asked and has sent: by operation, in bytes, at once.
+//! Counts of requests by operation, of bytes sent, and of requests at once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

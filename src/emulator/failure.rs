@@ -1,4 +1,4 @@
-//! Refusals: a code, a status, a message, the finer OSS error number, and the elements and headers that go along.
+//! Error answers: a code, a status, a message, the finer OSS error number, and further elements and headers.
 
 use http::StatusCode;
 

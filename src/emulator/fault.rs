@@ -1,4 +1,4 @@
-//! Faults on purpose: what can go wrong, how often, and the dice.
+//! Injected faults: their kinds, their probability, and the random numbers.
 
 use std::str::FromStr;
 use std::time::Duration;

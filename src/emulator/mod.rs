@@ -1,7 +1,7 @@
 //! An OSS and S3 server for the demo, the tests and the benchmarks.
 //!
 //! It is the second reading of the protocol: it shares no code with `store`, so that a mistake has to be made twice to
-//! go unnoticed, and the official clients are asked to judge both. What is hard here, and the type that sees to it:
+//! go unnoticed, and the official clients are run against both. The difficulties, and the type that solves each:
 //!
 //! 1. **The path that was signed is the path that was sent.** `request::Request` keeps the raw target and decodes it
 //!    once; nothing normalises it.
@@ -13,32 +13,32 @@
 //! 5. **Slowness to the millisecond** although timers are late: `shaping::Pace` keeps a schedule, not intervals.
 //! 6. **Everything that goes wrong in production**, on demand and the same way every time: `fault::Dice`.
 //!
-//! A request goes through `service::Service::answer`: parsed, struck or spared by a fault, its signature judged,
-//! performed by a function of `ops` on a `bucket::Bucket`, dressed with what every answer carries, delayed, sent.
+//! A request goes through `service::Service::answer`: parsed, perhaps failed by a fault, its signature verified,
+//! performed by a function of `ops` on a `bucket::Bucket`, completed with the common headers, delayed, sent.
 //!
 //! | file | what it owns |
 //! |---|---|
 //! | `admin` | the emulator's own switches over HTTP, unsigned, for tests in other languages |
-//! | `auth` | signatures, judged |
+//! | `auth` | verifying signatures |
 //! | `body` | a body on its way out |
 //! | `bucket` | what a bucket holds |
 //! | `connection` | what the answers of one connection share |
 //! | `content` | the bytes of objects |
-//! | `counters` | what the emulator has been asked and has sent |
-//! | `failure` | refusals: code, status, message, elements and headers |
-//! | `fault` | faults on purpose |
+//! | `counters` | counts of requests and of bytes sent |
+//! | `failure` | error answers: code, status, message, elements and headers |
+//! | `fault` | injected faults |
 //! | `generator` | buckets that are computed: millions of keys, terabytes of content |
 //! | `model` | the headers of generated model files (safetensors) |
 //! | `object` | an object as it is kept |
 //! | `operation` | the operations of the protocol, as counters and faults name them |
 //! | `ops` | the operations, one file each kind |
-//! | `options` | what an emulator is started with |
+//! | `options` | the options of an emulator |
 //! | `receive` | a body on its way in: unframed, hashed, checked, kept |
 //! | `reply` | an answer before it is sent |
 //! | `request` | a request as it was sent: target, bucket, key, query, dialect |
 //! | `server` | the accept loop and the connections, on threads of their own |
 //! | `service` | from a request to its answer |
-//! | `shaping` | how slow the emulated network is |
+//! | `shaping` | delays and bandwidth of the emulated network |
 //! | `text` | percent-encoding and hexadecimal, and the comparison of secrets |
 //! | `time` | dates as the protocol writes them |
 //! | `xml` | XML as the emulator writes it, and a small reader for the documents clients send |

@@ -1,4 +1,4 @@
-//! What an emulator is started with: addresses, accounts, limits, and the options of a stored object.
+//! The options of an emulator: addresses, accounts, limits, and the options of a stored object.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,5 +1,5 @@
-//! A body on its way in: unframed, hashed, checked against what its headers and signature say, and kept in memory or
-//! in a file.
+//! The body of a request: framing removed, hashed, compared with headers and signature, and kept in memory or in a
+//! file.
 
 use std::io::Write;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! From a request to its answer: parse, judge, strike with faults, dispatch, dress, delay.
+//! From a request to its answer: parse, verify the signature, inject faults, dispatch, add the common headers, delay.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -128,7 +128,7 @@ impl Service {
         }
     }
 
-    /// The server's time, off by as much as it was told to be.
+    /// The server's time, with the configured offset.
     pub(super) fn now(&self) -> Timestamp {
         self.options.clock.now().plus_seconds(self.offset_seconds.load(Relaxed))
     }
@@ -197,7 +197,7 @@ impl Service {
         Ok(())
     }
 
-    /// Answers one request, whatever it asks for.
+    /// Answers one request of any operation.
     pub(super) async fn answer(
         self: Arc<Self>,
         request: http::Request<Incoming>,

@@ -1,4 +1,4 @@
-//! How slow the emulated network is: first-byte delays, kept to a tenth of a millisecond, and bandwidths.
+//! The speed of the emulated network: first-byte delays, kept to a tenth of a millisecond, and bandwidths.
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;

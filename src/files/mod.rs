@@ -1,7 +1,7 @@
 //! Opening folders and small files so that nothing is obeyed that another user planted.
 //!
-//! Commands and daemons run as root meet names that other users may make, swap or remove while they are looked at. The
-//! dangers, and what answers each:
+//! Commands and daemons of root use names that other users can create, replace or remove at any moment. The dangers,
+//! and the protection against each:
 //!
 //! 1. A link leads to a file that its owner may not touch, and root reads, empties, removes or opens it to all. `walk`
 //!    goes from folder to folder by descriptors and follows a link only where root or this user made it.
@@ -9,13 +9,13 @@
 //!    never waits, and ends at a bound.
 //! 3. A folder is swapped between two steps. Every step after the first goes through the descriptor of the [`Folder`],
 //!    whose owner and mode were checked on that descriptor.
-//! 4. A file that others may write gives orders: [`Facts::distrust`] says why it is not to be believed, and what to do.
+//! 4. A file that others can write to sets options: [`Facts::distrust`] says why it is not trusted, and what to do.
 //! 5. A file is made where others may write: [`replace`] writes a new one under another name and renames it; [`append`]
 //!    opens without following; sockets get their mode before they get a name ([`bind`]).
 //! 6. A tree of files is served to others, and holds links that lead out of it: [`Beneath`] never leaves it.
 //! 7. Another process listens at a socket's path: [`connect`] says which one.
 //!
-//! What a file means is for others; nothing here knows its content. A test (`tests/it/house/paths.rs`) finds opens by
+//! Nothing here knows what the content of a file means. A test (`tests/it/house/paths.rs`) finds opens by
 //! path in the other rooms.
 //!
 //! | file | what it owns |

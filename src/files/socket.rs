@@ -1,4 +1,4 @@
-//! Unix sockets under a name: made with their mode, and and connections to the process that listens there.
+//! Unix sockets under a name: created with their mode, and connections to the process that listens there.
 
 use std::ffi::OsStr;
 use std::io;
@@ -93,7 +93,7 @@ fn stream() -> nix::Result<OwnedFd> {
     socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)
 }
 
-/// A path that is this inode, whatever has become of its name.
+/// A path to this inode, even if its name was removed or replaced.
 fn descriptor(handle: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", handle.as_raw_fd()))
 }

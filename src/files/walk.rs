@@ -17,7 +17,7 @@ use super::{is_kind, refused, user};
 /// As many as the kernel follows.
 const MOST_LINKS: usize = 40;
 
-/// `PROC_SUPER_MAGIC`. Its links lead to open descriptors, whatever their text says.
+/// `PROC_SUPER_MAGIC`. Its links lead to open descriptors, not to the path that they show.
 const PROC: i64 = 0x9fa0;
 
 /// What to do with a link as the last part of a path.
@@ -33,7 +33,7 @@ pub(super) enum LastLink {
 pub(super) struct Place {
     pub(super) folder: OwnedFd,
     pub(super) name: OsString,
-    /// What was found, opened for nothing but looking at it.
+    /// The file that was found, opened with `O_PATH`.
     pub(super) found: Option<Found>,
 }
 
@@ -76,7 +76,7 @@ pub(super) fn folder(path: &Path) -> io::Result<Place> {
     file(path, LastLink::Stop)
 }
 
-/// Opens what lies under a name for nothing but looking at it, also a link.
+/// Opens the file of a name with `O_PATH`, also a link.
 pub(super) fn look(folder: &OwnedFd, name: &OsStr) -> rustix::io::Result<(OwnedFd, Stat)> {
     let handle = openat(folder, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     let stat = fstat(&handle)?;

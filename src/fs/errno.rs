@@ -1,4 +1,4 @@
-//! What errors of the store, and refusals of control requests, are to a program.
+//! The errno that a program gets for an error of the store or for a refused control request.
 
 use std::fmt;
 
@@ -68,7 +68,7 @@ errnos! {
     EMSGSIZE,
     /// It is under way already.
     EBUSY,
-    /// Who waited is told to end.
+    /// The waiting thread received a signal to end.
     EINTR,
 }
 

@@ -14,11 +14,11 @@
 //! | `control` | control requests, one file each kind |
 //! | `errno` | from errors of the store and refusals to errno |
 //! | `failure` | why an operation was not done: an errno and a sentence, and its line in the log |
-//! | `files` | file handles, the habits of programs, which files will be wanted next |
+//! | `files` | file handles, how programs read, which files are expected next |
 //! | `lives` | what outlives the process: the ledger, handles, requests sent again |
-//! | `names` | the tree, listings, look-ups, directory handles, what the kernel is told |
+//! | `names` | the tree, listings, look-ups, directory handles, notifications to the kernel |
 //! | `options` | how a mount behaves |
-//! | `resume` | going on where an earlier life of the daemon stopped |
+//! | `resume` | continuing the mount of an earlier daemon |
 //! | `tuning` | the tuned numbers of names and files, each with its reason |
 //! | `types` | what operations answer, in terms of neither the kernel interface nor the store |
 

@@ -1,4 +1,4 @@
-//! How a mount behaves: what is mounted, how long things are believed, who owns the files.
+//! The options of a mount for this room: what is mounted, TTLs, owner and modes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub struct Options {
     pub allowed_bytes: u64,
     /// Of that, what is neither for names nor for read buffers; to be shown only.
     pub reserved_bytes: u64,
-    /// What becomes of keys that are no safe names.
+    /// How keys that cannot be file names are shown.
     pub odd_keys: OddKeys,
     /// What symlink objects look like.
     pub symlinks: Symlinks,
@@ -46,7 +46,7 @@ pub struct Options {
     pub mount_time: Timestamp,
     /// Which files are read past the kernel's page cache.
     pub direct_io: DirectIo,
-    /// What becomes of a file's pages in the kernel between two opens of the same version.
+    /// Whether the kernel keeps a file's pages between two opens of the same version.
     pub keep_page_cache: KeepPageCache,
 }
 
@@ -164,7 +164,7 @@ pub enum DirectIo {
 /// that read big files in small pieces, or were not seen to read in large ones, they go through it as well.
 pub const DIRECT_IO_BYTES: u64 = 16 << 20;
 
-/// What becomes of a file's pages in the kernel between two opens of the same version.
+/// Whether the kernel keeps a file's pages between two opens of the same version.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum KeepPageCache {
     /// Pages stay from open to open.

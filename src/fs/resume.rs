@@ -1,4 +1,4 @@
-//! Going on where an earlier life of the daemon stopped: its numbers and handles mean the same.
+//! Continuing the mount of an earlier daemon: inode numbers and handles keep their meaning.
 //!
 //! What the [`Ledger`] has of directories and open files is put back at once, before the first request; directories
 //! that were being read are listed anew when they are read on (`names/resumed`).

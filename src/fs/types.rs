@@ -1,4 +1,4 @@
-//! What operations answer, in terms of neither the kernel interface nor the store.
+//! The types that operations return, independent of the kernel interface and of the store.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! How an operation becomes an answer: at once where it can, later from the runtime where it must wait.
+//! How an operation becomes an answer: at once if it is ready, later from the runtime if it has to wait.
 //!
 //! A future is polled once on the thread that received the request, which costs no hand-over when the bytes are there;
 //! if it has to wait, it moves to the runtime and answers from there, and no thread waits with it. A panic answers EIO

@@ -222,7 +222,7 @@ impl Point {
     }
 }
 
-/// The root of whatever is mounted on `dir`, without asking that file system anything.
+/// The root of the file system that is mounted on `dir`, without a request to that file system.
 fn open_root(dir: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW).open(dir)
 }

@@ -1,4 +1,4 @@
-//! Whether the thread that waits for an answer has been told to end.
+//! Whether the thread that waits for an answer has received a signal to end.
 //!
 //! The kernel lets go of a thread whose request is with the daemon only with the answer, whatever signal it was sent.
 //! So a request that waits is answered EINTR when its thread is to end: killed, or sent a signal that ends it, or one

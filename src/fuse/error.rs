@@ -1,4 +1,4 @@
-//! Why a mount could not be made or undone, each in one sentence that says what to do.
+//! Why mounting or unmounting failed, each in one sentence that says what to do.
 
 use std::fmt;
 use std::io;

@@ -1,7 +1,7 @@
 //! The only room that names the FUSE crate: mount, session, decode, reply.
 //!
 //! [`mount`] opens `/dev/fuse`, attaches it to a directory and serves an [`Fs`] on it until the mount is gone. The
-//! difficulties, and who solves each:
+//! difficulties, and the file that solves each:
 //!
 //! 1. Mounting, as root or through `fusermount3`, with the source and type that `/proc/mounts` shall show; a dead
 //!    mount left by a killed daemon; one clear sentence for each way it can fail: `attach` and [`MountError`].
@@ -10,30 +10,30 @@
 //! 3. Answering without a thread parked per waiting read, surviving a panic, and with an end to every wait: `answer`;
 //!    at once where the program that waits is killed: `caller`.
 //! 4. Telling the kernel to forget, without ever blocking a thread that must answer: [`Notifier`].
-//! 5. Control requests on a mount that is read-only: `control`, an ioctl; whether the caller lives where the daemon
-//!    does: `namespaces`.
-//! 6. A daemon that is restarted under a live mount, without its users noticing: `resume_session`.
+//! 5. Control requests on a mount that is read-only: `control`, an ioctl; whether the caller is in the namespaces of
+//!    the daemon: `namespaces`.
+//! 6. A daemon that is restarted under a live mount, unnoticed by programs: `resume_session`.
 //!
-//! What is asked is answered by `fs`; nothing here knows buckets or keys.
+//! `fs` answers the requests; nothing here knows buckets or keys.
 //!
 //! | file | what it owns |
 //! |---|---|
 //! | `answer` | how an operation becomes an answer: at once, or later from the runtime |
 //! | `attach` | attaching the device to a directory, and detaching just that mount again |
-//! | `caller` | whether the thread that waits for an answer has been told to end |
+//! | `caller` | whether the waiting thread has received a signal to end |
 //! | `control` | control requests by ioctl and by extended attributes |
 //! | `error` | why a mount could not be made or undone |
 //! | `fusermount` | mounting for users without privileges |
 //! | `mountinfo` | the kernel's table of mounts, as `/proc/thread-self/mountinfo` tells it |
 //! | `namespaces` | whether a caller lives in the daemon's own namespaces |
-//! | `notify` | telling the kernel what to forget, from a thread that answers nothing |
-//! | `ops` | decoding |
+//! | `notify` | telling the kernel what to drop, from a thread of its own |
+//! | `ops` | decoding requests of the kernel |
 //! | `options` | how to mount and serve |
 //! | `passthrough` | which files the kernel reads by itself |
-//! | `place` | what to mount where |
+//! | `place` | the directory or descriptor to mount on |
 //! | `read_ahead` | how much the kernel reads ahead |
 //! | `reply` | answers in the kernel's terms |
-//! | `resume_session` | going on with a mount of an earlier life of the daemon |
+//! | `resume_session` | continuing the session of an earlier daemon |
 //! | `session` | a live mount |
 
 mod answer;

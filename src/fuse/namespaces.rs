@@ -1,4 +1,4 @@
-//! Whether a process that asks through the mount lives in the daemon's own namespaces.
+//! Whether a process that sends a request through the mount is in the namespaces of the daemon.
 //!
 //! A mount with `allow-other` may be bound into containers, whose root has user number 0 in the machine's user
 //! namespace unless the engine maps users. The kernel passes that number on, so the number alone does not tell the

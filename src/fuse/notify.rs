@@ -1,4 +1,4 @@
-//! Telling the kernel what to forget, from a thread that answers nothing.
+//! Telling the kernel what to drop, from a thread of its own.
 //!
 //! The kernel holds the caller until requests under way on the same inode or directory are answered. A session thread
 //! that called would wait for itself; so would a task of the runtime that answers reads. The queue holds each thing to
@@ -29,7 +29,7 @@ enum Memory {
     Pages(Ino),
 }
 
-/// Whether the kernel has forgotten what it was told to.
+/// Whether the kernel has dropped what it was told to drop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Told {
     /// It has, or did not know of it.

@@ -1,4 +1,4 @@
-//! Decoding: what the FUSE crate hands over, put to `fs`.
+//! Decoding: from the requests of the FUSE crate to calls of `fs`.
 //!
 //! The trait has one method per operation of the kernel's protocol. Those that wait go through
 //! [`Answers`], those that change a bucket are refused.

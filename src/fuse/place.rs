@@ -1,4 +1,4 @@
-//! What to mount where: a directory, a device of another process, or a mount of an earlier life.
+//! What to mount on: a directory, a device that another process has mounted, or the mount of an earlier daemon.
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};

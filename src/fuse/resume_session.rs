@@ -1,4 +1,4 @@
-//! Going on with a mount that an earlier life of the daemon has made: the kernel must not notice.
+//! Continuing the session of an earlier daemon, unnoticed by the kernel.
 //!
 //! The kernel agrees on the terms of a connection once, in its first request. A process that takes the connection over
 //! finds no such request, and the FUSE crate waits for one. So the terms are noted when they are agreed on, and given

@@ -216,7 +216,7 @@ impl Mounted {
         self.ended.broke.lock().clone()
     }
 
-    /// Waits until the mount is gone, by whatever means, and no program holds a file of it open.
+    /// Waits until the mount is gone and no program has a file of it open.
     pub async fn wait(&self) {
         let mut watch = self.ended.watch.subscribe();
         // Fails only when the sender is gone, which `self` holds.

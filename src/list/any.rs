@@ -1,5 +1,5 @@
-//! Questions for little of a listing: whether any key begins with a prefix, and what a listing tells of one key. Each
-//! is one request, or a few where the server answers with pages that show no name.
+//! Small questions: whether any key begins with a prefix, and what a listing says about one key. Each takes one
+//! request, or a few if the server answers with empty pages.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Pages that show no name and are not the last: some are normal (what was deleted leaves them on versioned buckets),
-//! rows of them are asked for more and more slowly, and a row without end is an error.
+//! Empty pages that are not the last: some are normal (deleted keys leave them on versioned buckets), rows of them are
+//! requested more and more slowly, and a row without end is an error.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What listings have found out about a server, and which way of listing is right for it.
+//! Which rules a server was seen to break, and how it is listed therefore.
 //!
 //! The protocol promises byte order, and listing by many requests at once depends on it. Every page is checked; what
 //! one listing finds out is used by all that share the [`Findings`], for every prefix of the server.
@@ -43,7 +43,7 @@ impl Trust {
     }
 }
 
-/// What the listings of one server have found out. See the module's head.
+/// Which rules one server was seen to break. See the head of this module.
 #[derive(Debug, Default)]
 pub struct Findings {
     trust: AtomicU8,

@@ -1,5 +1,5 @@
 //! Listing a server that keeps no order: one page after the other by continuation tokens, held until the last has
-//! come, and given out then in byte order, each name once. Pure, as the splitter is.
+//! arrived, and then returned in byte order, each name once. Pure, as the splitter is.
 //!
 //! Nothing is settled before the end, for any page may show a name that belongs before those of the pages before it.
 //! So all names are in memory once, and their bytes are bounded.

@@ -20,7 +20,7 @@ const NEIGHBOURS: usize = 64;
 const ENOUGH: usize = 60;
 /// A letter that this many samples share at one position is part of a word.
 const CONSTANT: usize = 10;
-/// Kinds, lengths and positions of digits that are told apart.
+/// Kinds, lengths and positions of digits that are distinguished.
 const MOST_NUMBERS: usize = 4000;
 /// Numbers in this many places show which digits to expect.
 const PLACES: usize = 4;

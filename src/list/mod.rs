@@ -2,12 +2,12 @@
 //!
 //! [`pages()`] is the seam: callers say what to list and get pages until the stream ends, each key in exactly one of
 //! them. Every page says which span of keys it settles; the spans of all pages together are everything that was asked
-//! for. A listing that has to begin anew says so, and gives names a second time unless it is told not to. Keys that
-//! appear or vanish meanwhile may be shown or not, keys that exist throughout are shown once.
+//! for. A listing that has to start again says so, and returns names a second time unless it is told not to. Keys
+//! that appear or vanish in the meantime may be returned or not; keys that exist throughout are returned once.
 //!
-//! `splitter` decides what to ask for, with `guess` (where keys probably are) and `tops` (names at the top) as its
-//! eyes; it is pure. [`Pages`] sends what it asks for, hands the answers in and gives the pages on. No knowledge of
-//! inodes or names.
+//! `splitter` decides what to ask for, from what `guess` (where keys probably are) and `tops` (names at the top) know;
+//! it is pure. [`Pages`] sends what it asks for, hands the answers in and gives the pages on. No knowledge of inodes
+//! or names.
 //!
 //! Servers that do not keep the rules are listed in a slower way that is right for them, by `gather` at worst; what
 //! shows that a server is one is kept in [`Findings`], which all listings of a server share.
@@ -15,11 +15,11 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `any` | whether any key begins with a prefix |
-//! | `empty` | pages that show no name and are not the last |
-//! | `findings` | what listings have found out about a server |
+//! | `empty` | empty pages that are not the last |
+//! | `findings` | which rules of listings a server was seen to break |
 //! | `gather` | listing a server that keeps no order |
 //! | `guess` | where keys probably are |
-//! | `pages` | the workers |
+//! | `pages` | the workers that send requests, and the stream of pages |
 //! | `splitter` | which requests list a span of keys fastest |
 //! | `tops` | the names at the top of what is listed |
 
@@ -74,12 +74,12 @@ pub struct ListScope {
     /// A listing that ends before the last key of its prefix cannot see whether the server keeps the order behind that.
     pub within: KeySpan,
     /// In which order the pages are wanted.
-    pub order: Order,
+    pub order: PageOrder,
 }
 
 /// The order of a listing's pages. Within a page, keys are always in byte order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Order {
+pub enum PageOrder {
     /// As they arrive: no page waits for another.
     #[default]
     Arrival,
@@ -105,7 +105,7 @@ impl ListScope {
     }
 
     /// The same in another order.
-    pub fn order(mut self, order: Order) -> Self {
+    pub fn order(mut self, order: PageOrder) -> Self {
         self.order = order;
         self
     }

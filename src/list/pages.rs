@@ -14,7 +14,7 @@ use tracing::Instrument;
 use super::findings::{Findings, Trust};
 use super::gather::Gather;
 use super::splitter::{Ask, Reach, Splitter, Stop};
-use super::{ListScope, Options, Order, Page};
+use super::{ListScope, Options, Page, PageOrder};
 use crate::base::{Clock, KeySpan};
 use crate::store::{Error, ErrorKind, ListPage, Result, Store};
 
@@ -218,8 +218,8 @@ impl Pages {
             let full = self.waiting.len() + self.asked.len() >= concurrency * WAITING_PER_REQUEST;
             let reach = match (full, self.scope.order) {
                 (false, _) => Reach::Everywhere,
-                (true, Order::Key) => Reach::Front,
-                (true, Order::Arrival) => return,
+                (true, PageOrder::Key) => Reach::Front,
+                (true, PageOrder::Arrival) => return,
             };
             let Some(Ask { id, request, pause }) = self.way.next(reach) else { return };
             let store = self.store.clone();
@@ -329,7 +329,7 @@ impl Pages {
             return Some(Page { span, begins_anew: true, ..Page::default() });
         }
         let first = self.waiting.first_entry()?;
-        if self.scope.order == Order::Key && !self.way.is_due(first.get()) {
+        if self.scope.order == PageOrder::Key && !self.way.is_due(first.get()) {
             return None;
         }
         let mut page = first.remove();

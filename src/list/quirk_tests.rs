@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt};
 use proptest::prelude::*;
 
-use super::{Findings, ListScope, Options, Order, Page, Trust, pages};
+use super::{Findings, ListScope, Options, Page, PageOrder, Trust, pages};
 use crate::base::{Clock, KeySpan, Timestamp};
 use crate::store::layers::{EmptyPages, KeyOrder, QuirkStore, Quirks, StartAfter};
 use crate::store::memory::MemoryStore;
@@ -121,7 +121,7 @@ fn all_quirks() -> impl Strategy<Value = Quirks> {
 fn scopes() -> impl Strategy<Value = ListScope> {
     let from = prop::option::of("[abc/0-3]{0,3}");
     ("([ab]/)?", any::<bool>(), any::<bool>(), from).prop_map(|(prefix, directory, sorted, from)| {
-        let order = if sorted { Order::Key } else { Order::Arrival };
+        let order = if sorted { PageOrder::Key } else { PageOrder::Arrival };
         if directory {
             return ListScope::directory(prefix).order(order);
         }

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use super::findings::Trust;
 use super::splitter::{Reach, Splitter};
-use super::{ListScope, Options, Order, Page, pages};
+use super::{ListScope, Options, Page, PageOrder, pages};
 use crate::base::{Clock, Key, KeySpan, Timestamp};
 use crate::metrics::Metrics;
 use crate::store::layers::{Fault, FaultStore, Retry, RetryPolicy};
@@ -76,7 +76,7 @@ async fn what_fits_one_page_takes_one_request() {
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_takes_nothing_stops_the_listing() {
-    for order in [Order::Arrival, Order::Key] {
+    for order in [PageOrder::Arrival, PageOrder::Key] {
         let store = numbered(5000);
         let mut pages = pages(store.clone(), ListScope::subtree("").order(order), &options(10, 8));
         pages.next().await.unwrap().unwrap();
@@ -203,7 +203,7 @@ fn expected(present: &BTreeSet<String>, scope: &ListScope) -> (Vec<String>, Vec<
 
 /// Checks pages against what they must show together, and the promises of each.
 fn check(pages: &[Page], scope: &ListScope, expected: &(Vec<String>, Vec<String>)) {
-    if scope.order == Order::Key {
+    if scope.order == PageOrder::Key {
         assert!(pages.is_sorted_by_key(|page| &page.span.from));
     }
     for page in pages {
@@ -249,7 +249,7 @@ fn scopes() -> impl Strategy<Value = ListScope> {
     let bound = || prop::option::of("[abc/0-3]{0,3}");
     ("[ab]{0,1}/?", any::<bool>(), any::<bool>(), bound(), bound()).prop_map(
         |(prefix, directory, sorted, from, before)| {
-            let order = if sorted { Order::Key } else { Order::Arrival };
+            let order = if sorted { PageOrder::Key } else { PageOrder::Arrival };
             if directory {
                 return ListScope::directory(prefix).order(order);
             }
@@ -298,7 +298,7 @@ proptest! {
         page_size in 1..9u32,
         concurrency in 1..9u32,
     ) {
-        let scope = ListScope::subtree("").order(if sorted { Order::Key } else { Order::Arrival });
+        let scope = ListScope::subtree("").order(if sorted { PageOrder::Key } else { PageOrder::Arrival });
         let store = Odd::new(Habit::Churn, present.clone());
         let listed = pages(store, scope, &options(page_size, concurrency)).each_once();
         let listed: Vec<_> = paused().block_on(listed.try_collect()).unwrap();

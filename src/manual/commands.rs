@@ -1,11 +1,11 @@
 //! Commands: what each command does, with examples to copy.
 //!
 //! `ossmount COMMAND --help` lists the options of a command. The exit status is 0 for success, 1 for a failure, with
-//! one sentence on stderr, and 2 for arguments that are not understood. Output for people can change between releases;
+//! one sentence on stderr, and 2 for invalid arguments. Output for people can change between releases;
 //! the fields that `--json` prints are stable.
 //!
 //! URLs are `oss://BUCKET[/KEY or PREFIX]` and `s3://...`. Every command that sends requests to a service takes the
-//! options of the groups *where* and *who*, by flag, variable or configuration file.
+//! [options](super::options) of the groups *Connection* and *Credentials*, by flag, variable or configuration file.
 //!
 //! # mount
 //!

@@ -4,9 +4,9 @@
 //! a JSON object too. Unknown fields are refused by name. A failed request is answered with `{"error": "EINVAL",
 //! "message": "..."}`: the name of the error number and a sentence.
 //!
-//! # Ways to send a request
+//! # Transports
 //!
-//! All requests can be sent in each of these ways:
+//! Each request can be sent in any of these ways:
 //!
 //! - **The ioctl** `_IOWR(0xF5, 1, char[8192])`, which is `0xE000F501`, on any open file or directory of the mount. The
 //!   request is padded with NULs, and the answer overwrites it. A failure sets `errno` and also writes an answer. An
@@ -22,11 +22,12 @@
 //! `ossmount control DIR REQUEST`, `ossmount prefetch PATH...` and `ossmount status DIR` use the socket, or the ioctl
 //! if there is no socket.
 //!
-//! # Who may ask
+//! # Access
 //!
-//! The user who mounted (the owner) and root. All other users get EPERM, even if they can read the mount. Users are
-//! identified by their number in the user namespace of the daemon. Users without a number there are refused, and so is
-//! number 65534 (`nobody`), even if it is the owner, because the kernel maps all unknown users to it.
+//! Only the user who mounted (the owner) and root can send requests. All other users get EPERM, even if they can read
+//! the mount. Users are identified by their number in the user namespace of the daemon. Users without a number there
+//! are refused, and so is number 65534 (`nobody`), even if it is the owner, because the kernel maps all unknown users
+//! to it.
 //!
 //! A mount with `allow-other` can be bound into containers whose root has number 0 on the machine as well. Requests
 //! with more effect than a read are therefore served only on the socket, and through the mount only for processes in
@@ -57,9 +58,9 @@
 //!
 //! | `op` | fields | answer |
 //! |---|---|---|
-//! | `stat` | `path` | what is known of a file or directory: the extended attributes without `user.oss.`, and `inode` |
+//! | `stat` | `path` | metadata of a file or directory: the extended attributes without `user.oss.`, and `inode` |
 //! | `stats` | `files` | `metrics`, `memory` in bytes by consumer, `reading`, `tree`, `listing`, `jobs`; with `files` each file held |
-//! | `metrics` | | `text`: the figures as Prometheus reads them; some 20 KB, so through the socket |
+//! | `metrics` | | `text`: the figures in the text format of Prometheus; some 20 KB, which only the socket can return |
 //! | `health` | | `status`, `version`, `program`, `pid`, `uptime-seconds`, `source`, `directory`, `socket`, `metrics` |
 //! | `refresh` | `path`, `recursive` | `state`: `done`, or `running` after 10 s; the listing goes on then |
 //! | `prefetch` | `paths`, `wait` | as `prefetch-status` |
@@ -67,7 +68,7 @@
 //! | `prefetch-cancel` | `job` | as `prefetch-status` |
 //! | `pin` | `path` | `bytes`, `pinned-bytes`, `pinned-bytes-limit` |
 //! | `drop` | `path` | `files`, `bytes` given back |
-//! | `set` | `log-level`, `memory-limit`, `max-bandwidth` (or `"none"`), `prefetch` of one `path` (`auto`, `open`, `off`) | what holds now |
+//! | `set` | `log-level`, `memory-limit`, `max-bandwidth` (or `"none"`), `prefetch` of one `path` (`auto`, `open`, `off`) | the values in effect |
 //! | `copy` | `source`, `destination` and the options below | `job` |
 //! | `copy-status` | `job`, `wait` | `state` (`queued`, `running`, `done`, `failed`, `cancelled`), `bytes` and `parts` (`done`, `total`), `result`, `error` (an object) |
 //! | `copy-list` | | `jobs`: the last 256 that have ended, and all others |
@@ -158,7 +159,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! # What it costs
+//! # Cost
 //!
 //! 1000 requests a second on the socket (`stats`, `stat`, `health` and `prefetch-status` in turn) cost the daemon 0.06
 //! to 0.08 of a processor, and a client in Python about the same. On two processors shared by server, daemon, reader,

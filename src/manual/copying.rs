@@ -25,7 +25,7 @@
 //! A copy with a wrong checksum is reported with both checksums and is not deleted; the object that was there before is
 //! already gone.
 //!
-//! # What becomes of it when something fails
+//! # Failures
 //!
 //! Failed requests are retried by the same rules as reads. If the answer to a successful request is lost, the retry
 //! finds that the upload is gone, or that the object exists. The destination is then examined, and the copy has
@@ -59,17 +59,17 @@
 //! skips objects that exist with the same size and the same tag or checksum, which continues an earlier copy.
 //! `copy-requests` (32) bounds the requests in flight of all copies; reads of programs go before them.
 //!
-//! # What the official copier does differently
+//! # Differences from the official copier
 //!
-//! A copy sends the same requests as the copier of `alibabacloud-oss-v2`, which a test compares, except where that one
-//! is wrong:
+//! A copy sends the same requests as the copier of `alibabacloud-oss-v2` (a test compares them), except where the
+//! official one is wrong:
 //!
-//! | | its copier | ossmount |
+//! | | official copier | ossmount |
 //! |---|---|---|
-//! | tags, copied in parts | sent as they are: `+` becomes a blank, `&` and `=` end a tag | encoded |
+//! | tags of copies in parts | sent without encoding: `+` becomes a blank, `&` and `=` end a tag | percent-encoded |
 //! | unknown directives | ignored | refused |
-//! | the source of parts | not pinned: may be mixed of two versions | pinned by tag and version |
-//! | time for a silent copy | 20 s, more for larger parts | 20 s, and 1 s for every 4 MiB |
+//! | the source of parts | not pinned: the copy can mix two versions | pinned by tag and version |
+//! | time limit without an answer | 20 s, more for larger parts | 20 s, and 1 s for every 4 MiB |
 //! | checksum of copies in one request | not compared | compared |
-//! | Complete whose answer was lost | fails, and aborts | is found to have succeeded |
-//! | parts left behind | no way to go on with them | `--resume` |
+//! | lost answer to CompleteMultipartUpload | fails, and aborts the upload | detects that the copy has succeeded |
+//! | parts of an interrupted copy | cannot be used | `--resume` continues with them |

@@ -20,6 +20,10 @@
 //!   4 KiB and 0.13 in huge ones, and punching a hole 0.2 against 0.004.
 //! - **Inode numbers are a function of bucket, key and entity tag** (`tree/ino.rs`), so that they are the same after a
 //!   remount without a table, and change when the object does.
+//! - **Log files are rotated without a crate** (`app/daemon/log/sink.rs`, some 20 lines). Crates for it open and rename
+//!   files themselves, and files that may lie in a folder of other users are opened by `files` alone. The sink also has
+//!   to open the file anew at SIGHUP or after its removal, and to pass lines that a full disk does not take to the
+//!   system's log, so that rotation is the smaller part of it. logrotate works, too.
 //! - **The FUSE crate is pinned** (`fuser` 0.18): `fuse` works around known faults of this version.
 //! - **Messages to systemd are written without a crate** (`app/daemon/notify.rs`): `sd-notify` reads and removes
 //!   variables of the process, and opens a socket for each message, without a time-out.

@@ -54,7 +54,7 @@
 //! how to run it. In a container the daemon runs in the foreground (`-f`) and logs to stderr. It can run without root
 //! as the user `ossmount` of the image, since `fusermount3` mounts only for users in `/etc/passwd`.
 //!
-//! # Which systems
+//! # Supported systems
 //!
 //! The binary is linked dynamically with glibc and needs about the version that it was built with: built on Debian 12
 //! it needs 2.34, which Debian 12, Ubuntu 22.04 and RHEL 9 have. For older systems (Alibaba Cloud Linux 3 has 2.32)

@@ -64,36 +64,43 @@
 //!
 //! # Directories larger than memory
 //!
-//! A directory that would alone take more than half of `metadata-memory` (at 128 bytes a name: 262,144 names of 64
-//! MiB), or that finds no room beside what is in use, is not kept. The log says so once for each, and `status` counts
-//! them (`tree.large-directories`) and says what helps: a larger `metadata-memory`.
+//! A directory is too large for memory if it alone takes more than half of `metadata-memory` (at 128 bytes a name,
+//! 262,144 names for 64 MiB), or if it does not fit beside the directories in use. Its names are not kept. The log has
+//! one warning for each such directory; `status` counts them (`tree.large-directories`) and recommends a larger
+//! `metadata-memory`.
 //!
-//! - The listing that finds it out ends there. Programs that read the directory by then get the part that was listed,
-//!   and each goes on with the keys that were not, page by page in the order of the keys; programs that open it later
-//!   read all of it that way. Each name that is there all the time is shown once to each program, whatever changes
-//!   meanwhile. All programs together have 16 requests on their way; eight of them at a time read ahead.
-//! - A name is asked for alone: by a HEAD and a listing of what lies below it, both at once, and for a symlink object,
-//!   or where HEAD is refused, by a listing of this one name. What that has shown is believed as long as usual. The
-//!   name of a part directory (`odd-keys=escape`, names over 255 bytes) only a whole listing could tell: a look-up of
-//!   one fails with ENOMEM.
-//! - `rewinddir` begins anew. `seekdir` to a place that was read straight from the store goes back to it; where names
-//!   were put or deleted in between meanwhile it may be some names off. To a place before that, which has been given
-//!   back, it shows all names from the first one on once more.
-//! - A daemon that is started again does not go on with such a listing: the program that reads it gets an error, and
-//!   opens the directory anew.
-//! - A directory that has become small is kept again as soon as a program has read all of it.
-//! - A server that does not list from a given key on (`no-start-after`) is read the same way, one page after the other.
-//!   One that keeps no order is not: without an order there is no place to go on from, and no way to tell that each
-//!   name came once. Such a directory is refused with EIO, and the log says why.
-//! - `refresh` of such a directory forgets what is known of it. A recursive one over more names than fit fails.
+//! - **Reading.** The listing stops at the limit. A program that was reading the directory gets the listed names first
+//!   and then the remaining keys, page by page, in the order of the keys. A program that opens the directory later
+//!   reads all of it page by page. A name that exists throughout is returned exactly once. All such programs together
+//!   send at most 16 requests at once, and at most eight of them read ahead.
+//! - **Look-ups.** A look-up sends a HEAD for the name and a listing of what lies below it, both at once. For a symlink
+//!   object, or if HEAD is refused, it lists this one name. The answer is cached for the usual TTL. The name of a part
+//!   directory (`odd-keys=escape`, names over 255 bytes) can be found only by a complete listing: its look-up fails
+//!   with ENOMEM.
+//! - **Seeking.** `rewinddir` starts again. `seekdir` returns to a position that was read page by page; if names were
+//!   put or deleted before it in the meantime, it is off by as many names. For an earlier position, all names are
+//!   returned again from the first one on.
+//! - **Restarts.** A restarted daemon does not continue such a listing: the program gets an error and has to open the
+//!   directory again.
+//! - **Shrinking.** When a program has read the complete directory and it fits, its names are kept again.
+//! - **Servers.** A server that ignores `start-after` (`no-start-after`) is read in the same way, sequentially. For a
+//!   server without an order (`no-order`) this is not possible: such a directory fails with EIO, and the log has the
+//!   reason.
+//! - **Refresh.** `refresh` of such a directory drops what is cached of it. A recursive `refresh` of more names than
+//!   fit fails.
 //!
-//! Beyond `metadata-memory` the daemon holds for names: pages on their way, at most four for each of the
-//! `list-concurrency` requests of a listing and 64 for all that is read straight from the store (200 KB a page, 13 MB
-//! in all), and for each open directory of this kind one page and where 4096 others began, 1 MiB at most. A trial on a
-//! busy machine (debug build, `metadata-memory=64MiB`): the daemon took 17 MiB before, and 55 MiB at 500,000 names of
-//! one directory as at 1,000,000.
+//! The daemon needs this memory for names in addition to `metadata-memory`:
+//!
+//! | for | memory |
+//! |---|---|
+//! | pages in flight of a listing | four pages of 200 KB for each of `list-concurrency` requests |
+//! | pages in flight of directories that are read page by page | 64 pages, 13 MB |
+//! | an open directory that is read page by page | one page, and the positions of 4096 others, at most 1 MiB |
+//!
+//! In a trial with `metadata-memory=64MiB` (debug build, busy machine) the daemon took 17 MiB before, and 55 MiB after
+//! listing one directory, of 500,000 and of 1,000,000 names alike.
 //!
 //! # `ossmount ls`
 //!
-//! `ossmount ls -r URL` lists like this, and prints pages as they arrive; `--sort` prints in the order of the keys,
-//! with a look-ahead of at most 256 pages. Its memory does not grow with the number of keys: 20 to 60 MB in all.
+//! `ossmount ls -r URL` uses FastList and prints pages as they arrive. `--sort` prints in the order of the keys, with a
+//! look-ahead of at most 256 pages. The memory, 20 to 60 MB, does not grow with the number of keys.

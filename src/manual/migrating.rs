@@ -27,16 +27,16 @@
 //! | `ram_role=http://100.100.100.200/.../ROLE` | `--ram-role ROLE` |
 //! | `sigv4`, `region` | not needed: signatures are V4, and `--region` names the region |
 //! | `allow_other`, `uid`, `gid`, `nonempty` | `--allow-other`, `--uid`, `--gid`, `--nonempty` |
-//! | `umask`, `mp_umask` | `--file-mode`, `--dir-mode`: the modes themselves, not what is taken from them |
+//! | `umask`, `mp_umask` | `--file-mode`, `--dir-mode`: the modes themselves, not a mask |
 //! | `ro` | not needed |
-//! | `max_stat_cache_size` | `--metadata-memory`: memory, not a number of entries |
+//! | `max_stat_cache_size` | `--metadata-memory`: an amount of memory, not a number of entries |
 //! | `stat_cache_expire` | `--metadata-ttl` |
 //! | `multireq_max`, `readdir_optimize` | not needed: sizes and times come from the listing |
 //! | `parallel_count`, `direct_read`, `direct_read_prefetch_...` | not needed; `--max-connections` and `--memory-limit` bound them |
 //! | `use_cache`, `del_cache`, `ensure_diskfree` | nothing: there is no cache on disk |
 //! | `multipart_size`, `noxattr`, `default_acl` | nothing: they are about writing |
 //! | `dbglevel`, `-d`, `-f` | `--log-level`, `--foreground` |
-//! | `noshallowcopyapi` and its kin | `--shallow-copy off` |
+//! | `noshallowcopyapi` and similar options | `--shallow-copy off` |
 //!
 //! Objects that ossfs made keep their names. Modes and owners that it wrote into metadata are not read: every file has
 //! `--file-mode`.
@@ -87,7 +87,7 @@
 //! | `--allow-delete`, `--allow-overwrite`, `--incremental-upload`, `--storage-class`, `--sse`, `--upload-checksums` | nothing: they are about writing |
 //! | `--allow-other`, `--allow-root`, `--uid`, `--gid` | `--allow-other`, `--allow-root`, `--uid`, `--gid` |
 //! | `--dir-mode`, `--file-mode` | `--dir-mode`, `--file-mode` |
-//! | `--auto-unmount` | not needed: the daemon unmounts when it ends, and the next mount clears a dead one away |
+//! | `--auto-unmount` | not needed: the daemon unmounts when it ends, and the next mount removes a dead one |
 //! | `--maximum-throughput-gbps` | not needed; `--max-bandwidth` is a limit |
 //! | `--max-threads` | not needed |
 //! | `--part-size`, `--read-part-size` | `--part-size` |
@@ -99,7 +99,7 @@
 //! | `--bucket-type directory`, Express One Zone, access points by ARN | nothing |
 //! | `--bind` | `--bind` |
 //! | `--expected-bucket-owner` | nothing |
-//! | `/dev/fd/N` as the directory | the same; `--fuse-fd N` keeps the name of the directory besides |
+//! | `/dev/fd/N` as the directory | the same; with `--fuse-fd N` the directory is named too |
 //!
 //! What behaves differently: names are cached for 60 s by default; listings are cached, and repeated reads of a file
 //! send no request; 403 is EACCES, not EIO; keys that cannot be file names are omitted, and the rest of their directory
@@ -137,15 +137,15 @@
 //! | `env_auth` | not needed |
 //! | `--s3-force-path-style` | `--addressing path` |
 //! | `--read-only`, `--vfs-cache-mode` | not needed |
-//! | `--daemon` | the default; `--foreground` is the other way |
+//! | `--daemon` | the default; `--foreground` turns it off |
 //! | `--allow-other`, `--allow-root`, `--allow-non-empty` | `--allow-other`, `--allow-root`, `--nonempty` |
 //! | `--dir-cache-time`, `--attr-timeout` | `--metadata-ttl` |
-//! | `--poll-interval` | not needed: directories in use are listed again in time |
+//! | `--poll-interval` | not needed: directories in use are listed again before they expire |
 //! | `--buffer-size`, `--vfs-read-ahead` | not needed; `--memory-limit` bounds all buffers together |
 //! | `--vfs-read-chunk-size`, `--vfs-read-chunk-streams` | `--part-size`, `--max-connections` |
 //! | `--vfs-cache-max-size`, `--vfs-cache-max-age`, `--cache-dir` | nothing; `--memory-cache` keeps files in memory |
 //! | `--bwlimit` | `--max-bandwidth` |
-//! | `--max-read-ahead` | not needed: raised where the daemon may |
+//! | `--max-read-ahead` | not needed: raised to 1 MiB if the daemon runs as root |
 //! | `--uid`, `--gid`, `--file-perms`, `--dir-perms` | `--uid`, `--gid`, `--file-mode`, `--dir-mode` |
 //! | `--rc`, `rclone rc vfs/refresh` | `--control-socket`, `ossmount control DIR '{"op":"refresh"}'` |
 //! | `--log-file`, `--log-level` | `--log-file`, `--log-level` |

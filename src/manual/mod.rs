@@ -1,27 +1,29 @@
-//! The manual: what to rely on, and why it is so.
+//! The manual: a page for each topic. Each page opens with what it lets a reader do.
 //!
-//! - [`started`]: getting started, from nothing to a model that is read.
-//! - [`commands`]: what each command does, with examples.
-//! - [`install`]: packages, what is in them, upgrading and removing, images, which systems.
-//! - [`running`]: starting, stopping, signals, the log, exit statuses, mount(8) and fstab.
-//! - [`service`]: systemd, fstab, mounts by users, restarts that programs do not notice.
-//! - [`configuration`]: files, examples, what holds and why, what changes while a mount lives.
-//! - [`credentials`]: where access keys come from, and how a mount outlives them.
-//! - [`kernel`]: what is asked of the kernel, and what it does not let us change.
-//! - [`semantics`]: names, inode numbers, how long things are believed, what happens when an object changes.
-//! - [`options`]: every option, printed from the table in the code.
-//! - [`listing`]: how names come in, how many requests that takes, what is believed for how long.
-//! - [`reading`]: what is fetched when, what stays in memory, what is checked.
-//! - [`copying`]: how objects are copied within the service, and what becomes of a copy that fails.
-//! - [`control`]: requests to a live mount, and how programs make them.
-//! - [`monitoring`]: figures, health, alerts, the live view, the log.
-//! - [`defaults`]: why the defaults are what they are.
-//! - [`decisions`]: what was decided against the usual choice, and the measurement behind it.
-//! - [`tuning`]: what each option changes, measured.
-//! - [`troubleshooting`]: a message, why it is said, and what to do.
-//! - [`migrating`]: what the options of ossfs, Mountpoint, s3fs and rclone are called here.
-//! - [`security`]: who could do what, and what stands against it.
-//! - [`glossary`]: the words that are used here and in the code, one sentence each.
+//! | to | read |
+//! |---|---|
+//! | mount a bucket for the first time | [`quick_start`] |
+//! | look up a command, with examples | [`commands`] |
+//! | look up an option | [`options`] |
+//! | set options in files and the environment, or change them on a live mount | [`configuration`] |
+//! | choose a source of access keys | [`credentials`] |
+//! | install, upgrade or remove the program | [`install`] |
+//! | start, stop and signal a daemon, or mount by mount(8) | [`running`] |
+//! | mount at boot, or restart a daemon under running programs | [`service`] |
+//! | know what programs can rely on: names, inode numbers, consistency, errors | [`semantics`] |
+//! | predict which bytes are fetched, and what stays in memory | [`reading`] |
+//! | predict how many requests a listing takes | [`listing`] |
+//! | copy objects within the service | [`copying`] |
+//! | send requests to a live mount from a program | [`control`] |
+//! | export figures, probe health, read the log | [`monitoring`] |
+//! | know the reason for a default | [`defaults`] |
+//! | know what an option gains or costs | [`tuning`] |
+//! | find the cause of a message or a symptom | [`troubleshooting`] |
+//! | replace ossfs, Mountpoint, s3fs or rclone | [`migrating`] |
+//! | judge the security of a mount | [`security`] |
+//! | know which behaviour comes from the kernel | [`kernel`] |
+//! | know why the code is built as it is | [`decisions`] |
+//! | look up a word | [`glossary`] |
 
 pub mod commands;
 pub mod configuration;
@@ -37,11 +39,11 @@ pub mod listing;
 pub mod migrating;
 pub mod monitoring;
 pub mod options;
+pub mod quick_start;
 pub mod reading;
 pub mod running;
 pub mod security;
 pub mod semantics;
 pub mod service;
-pub mod started;
 pub mod troubleshooting;
 pub mod tuning;

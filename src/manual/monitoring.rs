@@ -9,8 +9,8 @@
 //! | path | answers |
 //! |---|---|
 //! | `/metrics` | the figures below, in Prometheus' text format 0.0.4 |
-//! | `/healthz` | 200 while the daemon serves, with what is wrong with the store; 503 once the kernel has ended the session |
-//! | `/readyz` | 200 while the mount is fit to be used; else 503 and the reason |
+//! | `/healthz` | 200 while the daemon serves, with the health of the store; 503 after the kernel has ended the session |
+//! | `/readyz` | 200 while the mount is ready; otherwise 503 with the reason |
 //!
 //! The server starts before the first request to the bucket, so that `/readyz` explains a mount that is not ready yet.
 //! An address in use is an error at the start. Port 0 selects a free port, which the control request `health` returns.
@@ -119,14 +119,14 @@
 //!
 //! | question | figures |
 //! |---|---|
-//! | Does fetching ahead work? | `reads_buffered_total` over `reads_total`; `prefetched_unread_bytes_total` over `prefetched_bytes_total` is what it wastes |
-//! | Is more fetched than used? | `fetched_bytes_total` over `used_bytes_total`: `fetched-per-used` in `status --json` |
-//! | Are files read again? | `read_bytes_total` over `used_bytes_total` |
-//! | Is the bucket slow, or are we? | `request_duration_seconds` beside `read_duration_seconds{source="store"}` |
-//! | Is it silent? | `time() - last_answer_timestamp_seconds`, with `reads_waiting` |
-//! | What takes the memory? | `memory_bytes` by consumer, its limits, `resident_bytes` |
+//! | Does prefetching help? | `reads_buffered_total` divided by `reads_total`; `prefetched_unread_bytes_total` divided by `prefetched_bytes_total` is the wasted share |
+//! | Is more fetched than used? | `fetched_bytes_total` divided by `used_bytes_total`: `fetched-per-used` in `status --json` |
+//! | Are bytes read repeatedly? | `read_bytes_total` divided by `used_bytes_total` |
+//! | Is the bucket slow, or the daemon? | `request_duration_seconds`, compared with `read_duration_seconds{source="store"}` |
+//! | Does the bucket answer? | `time() - last_answer_timestamp_seconds`, with `reads_waiting` |
+//! | What uses memory? | `memory_bytes` and `memory_limit_bytes` by consumer, `resident_bytes` |
 //!
-//! # What it costs
+//! # Cost
 //!
 //! Counting a read takes two readings of the clock and about eight atomic additions. A scrape takes 2.3 ms (median of
 //! 27, while files of 1 GiB were read). With one scrape a second, sequential reads of 1 GiB and random reads of 4 KiB

@@ -1,9 +1,12 @@
-//! Every option. Flags have `--` in front, variables are `OSSMOUNT_<NAME>`; the names stand as they are after
-//! `-o` and in the configuration file.
+//! Options: look up each option with its values, its default and its effect.
 //!
-//! Printed from the table in `src/config/table.rs`; a test compares them.
+//! A flag has `--` in front of the name, a variable is `OSSMOUNT_<NAME>` in capitals with `_`; after `-o` and in the
+//! configuration file the name is used as it is. [`configuration`](super::configuration) has the order of
+//! precedence, [`defaults`](super::defaults) the reasons for the defaults.
 //!
-//! # where
+//! The tables are printed from `src/config/table.rs`; a test compares them.
+//!
+//! # Connection
 //!
 //! | option | takes | default | what it does |
 //! |---|---|---|---|
@@ -19,7 +22,7 @@
 //! | `bind` | INTERFACE ADDRESS | the kernel's choice | Local interface or address for connections. May be given several times; connections use them in turn and skip one that does not reach the service. |
 //! | `ca-bundle` | PATH | the system's | Trust the certificates in this PEM file instead of the system's. |
 //!
-//! # who
+//! # Credentials
 //!
 //! | option | takes | default | what it does |
 //! |---|---|---|---|
@@ -36,7 +39,7 @@
 //! | `sts-endpoint` | URL | the region's | The service that grants roles: https:// and a host, as in sts-vpc.cn-hangzhou.aliyuncs.com. Required for S3-compatible servers that grant roles themselves. |
 //! | `metadata-endpoint` | URL | http://100.100.100.200 | The metadata service of the ECS instance. |
 //!
-//! # tree
+//! # Names
 //!
 //! | option | takes | default | what it does |
 //! |---|---|---|---|
@@ -54,13 +57,13 @@
 //! | `allow-root` | on off | `off` | Let root access the mount besides the user who mounts. |
 //! | `nonempty` | on off | `off` | Mount over a directory that is not empty, which hides its content. |
 //!
-//! # list
+//! # Listing
 //!
 //! | option | takes | default | what it does |
 //! |---|---|---|---|
 //! | `list-concurrency` | N | `64` | Requests in flight for one listing, 1 to 1024. |
 //!
-//! # read
+//! # Reading
 //!
 //! | option | takes | default | what it does |
 //! |---|---|---|---|
@@ -75,7 +78,7 @@
 //! | `replay` | PATH | none | Prefetch what this file recorded when a program loads the same files again, once it opens the first of them. Can be the file that record names; it need not exist yet. |
 //! | `verify` | crc64 off | `crc64` | Compare each object that was read completely with the CRC-64 that the store keeps of it. |
 //!
-//! # cache
+//! # Cache
 //!
 //! | option | takes | default | what it does |
 //! |---|---|---|---|
@@ -84,7 +87,7 @@
 //! | `direct-io` | auto on off | `auto` | Bypass the page cache. auto does so where it costs a third of the CPU time: for large files, and programs that were seen to read in pieces of 64 KiB and more. |
 //! | `keep-page-cache` | on off | `on` | Keep a file's pages in the kernel's page cache from one open to the next while its entity tag is the same. |
 //!
-//! # copy
+//! # Copy
 //!
 //! | option | takes | default | what it does |
 //! |---|---|---|---|
@@ -99,7 +102,7 @@
 //! | `leave-parts-on-error` | on off | `off` | Keep the parts of a copy that fails or is cancelled, so that a later copy can continue. The parts are charged until the upload is aborted. |
 //! | `shallow-copy` | on off | `on` | Try one request for larger objects first where the service may copy without moving data: in the same bucket and storage class, without encryption. |
 //!
-//! # run
+//! # Daemon
 //!
 //! | option | takes | default | what it does |
 //! |---|---|---|---|

@@ -364,16 +364,16 @@
 //!
 //! # Errors
 //!
-//! | errno | is |
+//! | errno | meaning |
 //! |---|---|
-//! | ENOENT | no such key (404), or a name that cannot be a key |
+//! | ENOENT | no such key (404), or a name that is not valid as a key |
 //! | EACCES | refused (403); an object of an archive class that has not been restored; credentials that are not accepted |
 //! | ESTALE | the object has changed since it was opened, or is gone |
 //! | EINTR | the program was killed, or sent SIGINT or SIGTERM, while it waited for the service |
-//! | EROFS | anything that writes |
-//! | EIO | the service could not be reached, or failed, for 60 to 75 s; a checksum that is wrong |
+//! | EROFS | an operation that writes |
+//! | EIO | the service could not be reached, or failed, for 60 to 75 s; a checksum did not match |
 //! | ENODATA | no such extended attribute |
-//! | ENOTTY | an ioctl that is not known |
+//! | ENOTTY | an unknown ioctl |
 //! | ENAMETOOLONG | a name of more than 255 bytes |
 //! | ENOTCONN | the daemon was killed, or has ended while the file was open |
 //!
@@ -391,7 +391,7 @@
 //! mnt/archived: user.oss.restore: No such attribute
 //! ```
 //!
-//! # What the numbers of `df` mean
+//! # Free space (`df`)
 //!
 //! A bucket has no size limit. `df` shows free space so that monitoring raises no alarm; the numbers have no meaning.
 //!

@@ -14,8 +14,9 @@
 //!
 //! > refuses the signature...: the access key secret is wrong; correct it
 //!
-//! The service knows the id, and the secret does not belong to it. Common causes are an incomplete copy, or the key of
-//! another account from a source that precedes the intended one. The first line of the log names the source of the key.
+//! The service knows the key id, but the secret belongs to another one. Common causes are an incompletely copied
+//! secret, and the key of another account in a source that precedes the intended one. The first line of the log names
+//! the source of the key.
 //!
 //! > does not know the access key id...: check the credentials, and that they are for this service
 //!
@@ -23,15 +24,15 @@
 //!
 //! > is not accepted from this file: ...
 //!
-//! The configuration file belongs to another user, or others may write to it, and the option has power over more than
-//! the mount: it names keys, a program, a host or a file that is written. Do what the sentence says (`chown`,
-//! `chmod go-w`), or give the option in another way. The same is said of a file of keys:
+//! The configuration file belongs to another user, or others can write to it, and the option names keys, a program, a
+//! host or a file that is written. Run the command in the message (`chown`, `chmod go-w`), or set the option elsewhere.
+//! A file of keys is refused for the same reason:
 //!
 //! > is not trusted: ...
 //!
 //! > is a symbolic link that belongs to uid ...; name the path that it points to
 //!
-//! Another user can change where the link leads.
+//! Another user can change the target of the link.
 //!
 //! > the program of credentials-process (...)... did not end within ... s and was killed; run it by hand
 //!
@@ -67,7 +68,7 @@
 //!
 //! > the clocks of this machine and of ... differ too much...: set the clock
 //!
-//! Signing with the service's time was tried and failed as well.
+//! Signing with the time of the service was tried and failed too.
 //!
 //! > /dev/fuse does not exist: load the kernel module (modprobe fuse), or give the container the device (--device /dev/fuse)
 //!
@@ -123,17 +124,17 @@
 //!
 //! The log has a line for each failure that a program saw, with the key, the request's id, tries and time.
 //!
-//! | errno | cause | cure |
+//! | errno | cause | action |
 //! |---|---|---|
 //! | EACCES, the log says 403 | the policy lets the key list but not read | allow `oss:GetObject`, `s3:GetObject` |
 //! | EACCES, the log says that it is archived | an object of an archive class | restore it (`ossutil restore`), then read |
 //! | EACCES with plain permissions | `file-mode`, `dir-mode`, `uid`, or no `allow-other` | set them |
 //! | ESTALE | the object was overwritten or removed while it was open | open it again |
-//! | EINTR | the program received a signal to end while it waited | nothing |
-//! | wrong order or bytes with io_uring, a ring of provided buffers, and `O_DIRECT` or `direct-io=on` | a fault of the kernel (seen on Linux 6.18), on every FUSE mount that reads asynchronously past the page cache: the reads under way all get one buffer. Without such reads it is not there, and 16 reads under way take five times as long | a buffer of its own for each read, or no `O_DIRECT` (and no `direct-io=on`) |
-//! | EIO after 60 to 75 s | the service failed for so long | look at the service and the network; the next read tries anew |
-//! | EIO at the end of a file | the bytes are not those of the checksum | open and read it again; the log names the bytes that were wrong; if it stays, the object itself is damaged: `ossmount stat` shows its CRC-64 |
-//! | EROFS | the program writes | write by other means; the mount is read-only |
+//! | EINTR | the program received a signal to end while it waited | none needed |
+//! | wrong order or bytes with io_uring, a ring of provided buffers, and `O_DIRECT` or `direct-io=on` | a kernel bug (seen on Linux 6.18) that affects asynchronous direct reads on every FUSE mount: all reads in flight get the same buffer. Synchronous direct reads avoid it, but 16 reads then take five times as long | use a separate buffer for each read, or no `O_DIRECT` and no `direct-io=on` |
+//! | EIO after 60 to 75 s | the service failed during that time | check the service and the network; the next read tries again |
+//! | EIO at the end of a file | the bytes do not match the checksum | open and read the file again; the log names the ranges that differed. If the error remains, the object is damaged: `ossmount stat` prints its CRC-64 |
+//! | EROFS | the program writes, and the mount is read-only | write with an SDK or another client |
 //!
 //! > the object has changed
 //!
@@ -158,12 +159,12 @@
 //!
 //! | figure that grows | meaning | action |
 //! |---|---|---|
-//! | `metrics.throttled` | the service asks to slow down; fewer requests are made by themselves | spread the load, or ask for a higher limit |
-//! | `metrics.retries`, `metrics.body_resumes` | broken connections, failures of the service | look at the network; each is a line at `debug` |
-//! | `metrics.bytes_fetched` far faster than `metrics.bytes_read` | read-ahead that is not used: small reads here and there | `--prefetch off`, or `--prefetch-threshold 8MiB` |
-//! | `metrics.memory_shortages` | the machine is short of memory, and buffers are given up | a smaller `memory-limit`, or more memory |
-//! | `metrics.list_requests` while nothing is looked into | an `eager` listing, or directories in use that are kept fresh | `--metadata-ttl indefinite` |
-//! | `metrics.head_requests` | names looked up one at a time | read the directory once before: `ls` it |
+//! | `metrics.throttled` | the service throttles; the daemon reduces its requests in flight | spread the load, or ask the provider for a higher limit |
+//! | `metrics.retries`, `metrics.body_resumes` | broken connections, failures of the service | check the network; each has a line in the log at `debug` |
+//! | `metrics.bytes_fetched` far faster than `metrics.bytes_read` | prefetched bytes are not used: small reads at random offsets | `--prefetch off`, or `--prefetch-threshold 8MiB` |
+//! | `metrics.memory_shortages` | the machine is short of memory, and read buffers are evicted | lower `memory-limit`, or add memory |
+//! | `metrics.list_requests` without directory reads | `listing=eager`, or renewal of directories in use | `--metadata-ttl indefinite` |
+//! | `metrics.head_requests` | names are looked up one at a time | list the directory once before (`ls`) |
 //!
 //! `mmap` is slow on mounts without root, because the kernel's read-ahead stays at 128 KiB: mount as root, or use
 //! `read`. Reads of 4 KiB with direct I/O are one round trip each: read in larger pieces. [`tuning`](super::tuning)

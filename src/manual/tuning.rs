@@ -57,7 +57,7 @@
 //! Requests grow with the bytes read in sequence, up to this size. Smaller parts need more requests, each of which is
 //! charged, and do not delay the first bytes.
 //!
-//! # Reading ahead
+//! # Prefetching
 //!
 //! | | | |
 //! |---|---|---|
@@ -73,7 +73,7 @@
 //! | a larger `prefetch-threshold` | programs that read headers of many files and only some files completely |
 //! | `record` and `replay` | loads that are always the same ([`reading`](super::reading)) |
 //!
-//! # What is kept
+//! # Bytes kept in memory
 //!
 //! | | 256 MiB again after closing it |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! The figures as Prometheus reads them: text exposition format 0.0.4.
+//! The figures in the text exposition format 0.0.4 of Prometheus.
 
 use std::fmt::Write;
 

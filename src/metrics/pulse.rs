@@ -1,5 +1,5 @@
-//! How well the store answers, judged in one place and by monotonic time: what `status`, health over HTTP, the figures,
-//! the service manager and the log say of it is this judgement.
+//! The health of the store, judged in one place and by monotonic time, for `status`, health over HTTP, the figures,
+//! the service manager and the log.
 //!
 //! Kept up to date by each request to the store, which says when it is sent and what became of it. A refusal of what
 //! cannot be had is an answer. What is known changes with an answer alone, so that a bucket that is asked nothing for a
@@ -12,7 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// Trouble that lasts so long is told.
+/// Trouble is reported when it has lasted so long.
 const HURTS: Duration = Duration::from_secs(10);
 
 /// Trouble hurts while programs ask: for so long after the last request.

@@ -39,7 +39,7 @@ impl Drop for WaitingRead<'_> {
 }
 
 impl Reader {
-    /// Takes in a read that is over.
+    /// Counts a read that has ended.
     pub(super) fn count_read(&self, read: &Result<Slice>, source: Source, took: Duration) {
         let metrics = &self.metrics;
         metrics.add(Metric::Reads, 1);

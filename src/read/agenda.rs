@@ -1,5 +1,4 @@
-//! What waits for a turn to be fetched before a program asks for it: a queue for each degree of urgency, and the places
-//! that all of them share.
+//! The queues of prefetching, one for each degree of urgency, and the places that all of them share.
 //!
 //! What holds for each reason stands in the table of `why`; `pump` gives the turns. The queues are locked one at a
 //! time. How many wait is known without a lock, since every read asks.

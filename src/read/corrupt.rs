@@ -1,5 +1,5 @@
-//! Bytes that turn out to be wrong after they were handed out: everything that holds them is told, and where they lay
-//! is found out.
+//! What happens after bytes that were handed out were found wrong: everything that holds them drops them, and the
+//! wrong ranges are searched.
 //!
 //! The order matters. First the part of the program that opens files is told not to believe what the kernel holds
 //! ([`WrongBytes::distrust`]); then reads begin to fail and nothing that had come is handed out any more; last the

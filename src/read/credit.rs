@@ -1,4 +1,4 @@
-//! How much may be fetched for files that no program has opened yet: the account of guesses, and what they have earned.
+//! How many bytes may be fetched of files that no program has opened yet: the account of guesses and of their success.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

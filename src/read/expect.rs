@@ -1,4 +1,4 @@
-//! Files that no program has opened yet and one will probably open next: what is fetched of them, and how much.
+//! Files that will probably be opened next: what is fetched of them, and how much.
 //!
 //! An expected object is an inode without handles. Its GETs come after those of everything else, and take half of the
 //! places at most; its parts may be given up, beside those that were read, the least recently used first to go, until

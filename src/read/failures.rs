@@ -1,4 +1,4 @@
-//! Failures that were just paid for.
+//! Recent failures, so that a read which the kernel repeats fails at once.
 //!
 //! When a readahead fails, the kernel asks once more for the page that the program waits for, before it tells the
 //! program. That read would wait for as long as the first one did, so it gets the same error at once. Each failure is

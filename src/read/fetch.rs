@@ -1,4 +1,4 @@
-//! Objects that were asked for by name: fetched whole before they are read, kept, or let go.
+//! Prefetching, pinning and dropping objects by name.
 //!
 //! What is asked for is fetched as files opened under `prefetch=open` are, in the order of the requests, behind what
 //! readers wait for and the windows ahead of them. Bytes that did not come so (no program is told of a guess that

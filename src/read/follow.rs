@@ -1,4 +1,4 @@
-//! Recording what programs read, and following what was recorded.
+//! Recording what programs read, and prefetching along a recorded load.
 //!
 //! The deciding is done by [`Recorder`](super::recorder::Recorder) and [`Replay`]; here they are told what happens, and
 //! what they say is done. An object of the plan that is not open is an inode without handles, found by its number: that

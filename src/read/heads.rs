@@ -1,4 +1,4 @@
-//! What the first read of a file leads to: whether it opens a window by itself, or only the second read does.
+//! Whether the first read of a file opens a window, or only the second read does.
 //!
 //! A program that looks at a header and one that reads a file to its end begin alike. What tells them apart is the
 //! length of the first request (buffered programs ask for 128 KiB, which the kernel doubles; those that copy ask for

@@ -310,7 +310,7 @@ impl Inode {
         look(&mut self.state.lock().marks)
     }
 
-    /// What GETs are told of the version.
+    /// What the layers below compare answers to GETs with.
     pub(super) fn expected(&self) -> Expected {
         Expected { size: self.object.size, last_modified: self.marks(|marks| marks.mtime()) }
     }

@@ -1,5 +1,5 @@
-//! When it pays to fetch all of a file in which a program looks things up: pages of a database, members of an archive,
-//! rows of a matrix, at places that nothing foretells.
+//! When fetching a complete file is cheaper than the look-ups in it: pages of a database, members of an archive, rows
+//! of a matrix, at offsets that cannot be predicted.
 //!
 //! Each look-up that is not in memory costs a round trip, again and again. Having the file costs what its bytes take to
 //! come. How many look-ups will follow is not known; as many as there were is the best guess, and the

@@ -17,7 +17,7 @@ const KNOWN_TAGS: usize = 1 << 16;
 /// Looks at once: many objects may change at a time, and each look is one or two requests.
 const LOOKS: usize = 8;
 
-/// What was found out of a store's entity tags.
+/// What is known of a store's entity tags.
 #[derive(Debug)]
 pub(super) struct TagUse {
     /// One version has several tags.
@@ -31,7 +31,7 @@ pub(super) struct TagUse {
 }
 
 impl TagUse {
-    /// A store of which nothing was found out.
+    /// A store of which nothing is known yet.
     pub(super) fn new() -> Self {
         TagUse {
             several: AtomicBool::new(false),

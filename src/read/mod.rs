@@ -16,40 +16,40 @@
 //! | `file` | an open object: how a read is answered |
 //! | `inode` | what the handles of one object share: its parts, its goals, its lock |
 //! | `inode/ahead` | which part of the object is fetched next, for each reason |
-//! | `inode/by_name` | what was asked for by name, and what is held |
-//! | `inode/verification` | what has come, compared with the checksum |
-//! | `stream`, `streams` | what one sequential reader has shown; which reader a read belongs to |
+//! | `inode/by_name` | the part of an inode that prefetches by name and pins use |
+//! | `inode/verification` | comparing what has arrived with the checksum |
+//! | `stream`, `streams` | one sequential reader and its window; which stream a read belongs to |
 //! | `runs` | how long the runs of an object are, and how far apart |
 //! | `steps` | places at equal distances, and those that will follow |
 //! | `around` | where the kernel is refused what it reads around page faults |
 //! | `heads` | whether the first read of a file opens a window |
-//! | `look_ups` | when it pays to have all of a file in which things are looked up |
-//! | `layout`, `tensors` | where the tensors of a model lie; what that promises of its reader |
-//! | `plan` | what the streams say about one read |
+//! | `look_ups` | when random reads have cost as much as fetching the complete file |
+//! | `layout`, `tensors` | where the tensors of a model are; which of them will be read next |
+//! | `plan` | how a read is fetched, as the streams decide |
 //! | `planner` | how gaps are cut into GETs |
 //! | `why` | the reasons to fetch early, in one table; goals and seats |
 //! | `agenda` | the queues for them, and the places they share |
 //! | `pump` | whose turn it is |
-//! | `expect`, `credit` | objects that will probably be opened; the account of such guesses |
+//! | `expect`, `credit` | objects that will probably be opened; how many bytes may be spent on such guesses |
 //! | `trace`, `recorder` | a recorded load as text; how it is recorded |
-//! | `replay`, `follow` | what comes next of a recorded load; how it is followed |
-//! | `fetch` | what was asked for by name: fetched, pinned, let go |
-//! | `mode` | what is fetched early, for each object |
+//! | `replay`, `follow` | the position in a recorded load; prefetching along it |
+//! | `fetch` | prefetching, pinning and dropping objects by name |
+//! | `mode` | the option `prefetch`, for each object |
 //! | `fetcher` | the task that runs a GET |
 //! | `part` | the bytes of one GET, and which reads wait for them |
 //! | `slice` | the bytes that a read answers with |
-//! | `waiter` | reads that are given up while they wait |
-//! | `failures` | errors that were just paid for |
+//! | `waiter` | waiting reads that are cancelled |
+//! | `failures` | recent errors, so that a read repeated by the kernel fails at once |
 //! | `accounting` | how reads are counted |
-//! | `pipe` | what the network has shown of itself |
+//! | `pipe` | the measured throughput and latency of the network, which bound windows |
 //! | `buffer`, `pool` | memory that bytes arrive in; blocks kept for the next buffers |
 //! | `budget` | the memory limit, and who may fill how much of it |
-//! | `reclaim`, `shortage` | the parts that may be given up, in order; when they are |
+//! | `reclaim`, `shortage` | the parts that may be evicted, in order; when they are |
 //! | `pressure` | how much may be held while the machine is short of memory |
 //! | `backing`, `whole` | files in memory that parts arrive in; those that the kernel reads by itself |
-//! | `marks`, `version` | what the version that is open is known by; how a doubt is settled |
+//! | `marks`, `version` | how the open version is recognised: tags, size, time; what happens when they differ |
 //! | `integrity` | checksums of stretches and of the whole |
-//! | `corrupt` | what happens once bytes were found wrong |
+//! | `corrupt` | what happens after a checksum did not match |
 
 mod accounting;
 mod agenda;

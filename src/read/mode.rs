@@ -1,4 +1,4 @@
-//! What is fetched before it is asked for, of one object: what the option says, unless something else was set for it.
+//! The option `prefetch` for one object: that of the mount, unless another one was set for the object.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU8, Ordering};

@@ -51,7 +51,7 @@ pub struct Object {
 }
 
 impl PartialEq for Object {
-    /// Objects are equal whatever their times: that of one opened from a record of an earlier load is not known.
+    /// The times are not compared: that of an object opened from a recorded load is unknown.
     fn eq(&self, other: &Self) -> bool {
         let Object { ino, key, version, etag, size, mtime: _, archived } = self;
         (ino, key, version, etag, size, archived)
@@ -76,6 +76,6 @@ pub struct Held {
     pub handles: usize,
     /// Readers that go through it, each at its own place.
     pub streams: usize,
-    /// Whether it is kept until it is let go.
+    /// Whether it is pinned: kept until it is dropped.
     pub is_pinned: bool,
 }

@@ -1,4 +1,4 @@
-//! How reading behaves: the settings of a mount that this room takes.
+//! The options of a mount for this room.
 
 /// How the reading of a mount behaves.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub struct Options {
     pub memory_limit: u64,
     /// Whether whole objects are compared with the CRC-64 that the store keeps.
     pub verify: Verify,
-    /// What becomes of a file's bytes after its last descriptor was closed.
+    /// Whether a file's bytes stay in memory after its last descriptor was closed.
     pub memory_cache: MemoryCache,
     /// Whether files that are all in memory are left to the kernel to read.
     pub passthrough: Passthrough,
@@ -62,7 +62,7 @@ pub enum Verify {
     Off,
 }
 
-/// What becomes of a file's bytes after its last descriptor was closed.
+/// Whether a file's bytes stay in memory after its last descriptor was closed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum MemoryCache {
     /// They stay while nothing else wants the memory.

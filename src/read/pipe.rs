@@ -1,5 +1,5 @@
-//! What the network has shown of itself: how much arrives, how long a GET takes, and so how much is worth having on
-//! its way ahead of a reader.
+//! The measured throughput and latency of the network, and how many bytes are therefore worth having in flight ahead
+//! of a reader.
 //!
 //! 1. *How much arrives.* While a GET is on its way, bytes arrive for it and for all others; those, divided by its
 //!    life, are a sample of the rate. Lives overlap, so there is no slice of time that was only partly busy. The best

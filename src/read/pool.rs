@@ -1,4 +1,4 @@
-//! What the bytes of buffers lie in: blocks of memory, and those kept for the next buffers.
+//! The memory of buffers: blocks in use, and blocks kept for the next buffers.
 
 use std::collections::BTreeMap;
 use std::ptr::NonNull;

@@ -1,4 +1,4 @@
-//! Gives what waits for it its turn to be fetched before a program asks for it, one part a turn.
+//! Gives each queued object its turn to be prefetched, one part a turn.
 //!
 //! GETs that a program waits for start at once, and the store's limiter orders them. GETs ahead of readers are held
 //! back here: a window is only a wish until a place and the memory are free. What waits holds no memory.

@@ -70,7 +70,7 @@ pub struct Reader {
     pub(super) inodes: Mutex<HashMap<Ino, Arc<Inode>>>,
     /// Checksums of objects that were read in part, of which no byte is kept any more: the kernel may keep some.
     pub(super) unfinished: Mutex<LruCache<Ino, Checksums>>,
-    /// What is told of bytes that are wrong.
+    /// What is called when bytes were found wrong.
     pub(super) wrong_bytes: OnceLock<Arc<dyn WrongBytes>>,
     /// When wrong bytes were last looked for.
     pub(super) last_corrupt_search_ms: AtomicU64,

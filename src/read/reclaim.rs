@@ -1,4 +1,4 @@
-//! What stays in memory after it was read: the list of parts that may be given up, in the order in which they will be.
+//! The list of parts that may be evicted, in the order in which they will be.
 //!
 //! Parts of which every byte was handed out stay, so that the next reader of the file needs no request; so do whole
 //! files after their last handle is gone. When they are given up is decided by `shortage`.

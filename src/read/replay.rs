@@ -45,7 +45,7 @@ pub(super) struct Replay {
     /// Whether the last read was one of the plan's, or one that happens beside it.
     is_serving: bool,
     is_over: bool,
-    /// Whether it was told that the plan is over.
+    /// Whether the end of the plan was reported.
     was_told: bool,
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use super::steps::{Step, Steps};
+use super::steps::{Distance, Steps};
 use super::stream::Stream;
 use super::tuning::Tuning;
 use crate::base::{ByteRange, PAGE_BYTES};
@@ -17,7 +17,7 @@ const REMEMBERED: usize = 8;
 pub(super) struct Runs {
     /// Those that were left: where each began, and how much was read of it.
     left: VecDeque<ByteRange>,
-    /// Where they began.
+    /// Where they began, one after the other.
     starts: Steps,
     /// The runs that are to follow and were not fetched yet, each with its number from the first at an equal distance
     /// on, and the number of the last one that was foretold. They stay as they were foretold.
@@ -36,9 +36,9 @@ impl Runs {
         }
         // The kernel asks for whole pages.
         match self.starts.come_to(read.start, PAGE_BYTES) {
-            Step::First => return,
-            Step::Alike => {}
-            Step::Other { .. } => {
+            Distance::First => return,
+            Distance::Alike => {}
+            Distance::Other { .. } => {
                 self.next.clear();
                 self.foretold = 0;
             }

@@ -1,5 +1,5 @@
-//! What is given up when memory is wanted: parts that were read, then what was fetched ahead of readers that have gone
-//! quiet; and how much may be held where the machine is short of memory.
+//! What is evicted when memory is needed: parts that were read, then parts prefetched for readers that are quiet; and
+//! the limit while the machine is short of memory.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

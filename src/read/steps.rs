@@ -13,32 +13,32 @@ pub(super) struct Steps {
 
 /// What a place says of the distance between those before it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Step {
+pub(super) enum Distance {
     /// It is the first place.
     First,
     /// It is as far from the last place as that was from the one before.
     Alike,
     /// It is not. So many distances in a row had been equal.
     Other {
-        /// How many.
+        /// How many were equal, the first of them included.
         alike: u64,
     },
 }
 
 impl Steps {
     /// A reader has come to this place. Distances that differ by at most `tolerance` are equal.
-    pub(super) fn come_to(&mut self, place: u64, tolerance: u64) -> Step {
-        let Some(last) = self.last.replace(place) else { return Step::First };
+    pub(super) fn come_to(&mut self, place: u64, tolerance: u64) -> Distance {
+        let Some(last) = self.last.replace(place) else { return Distance::First };
         let step = place.wrapping_sub(last) as i64;
         let alike = self.alike;
         let is_alike = alike > 0 && step.abs_diff(self.step) <= tolerance;
         self.step = step;
         if is_alike {
             self.alike += 1;
-            return Step::Alike;
+            return Distance::Alike;
         }
         (self.first, self.alike) = (last, 1);
-        Step::Other { alike }
+        Distance::Other { alike }
     }
 
     /// The place that a reader came to last.
@@ -79,11 +79,11 @@ mod tests {
     fn equal_steps_foretell_the_places_to_come() {
         let mut steps = Steps::default();
         assert_eq!([7, 10, 13, 16].map(|place| steps.come_to(place, 0)), {
-            [Step::First, Step::Other { alike: 0 }, Step::Alike, Step::Alike]
+            [Distance::First, Distance::Other { alike: 0 }, Distance::Alike, Distance::Alike]
         });
         assert_eq!((steps.alike(), steps.step(), steps.ahead(1), steps.ahead(5)), (3, 3, Some(19), Some(31)));
         assert_eq!((steps.foreseeable(2), steps.foreseeable(16)), (3, 7));
-        assert_eq!(steps.come_to(20, 0), Step::Other { alike: 3 });
+        assert_eq!(steps.come_to(20, 0), Distance::Other { alike: 3 });
         assert_eq!((steps.alike(), steps.ahead(1)), (1, Some(24)));
     }
 
@@ -96,7 +96,7 @@ mod tests {
         assert_eq!((steps.alike(), steps.ahead(3)), (3, Some(1062)));
         // The first step is like none.
         let mut steps = Steps::default();
-        assert_eq!([5, 6].map(|place| steps.come_to(place, 4)), [Step::First, Step::Other { alike: 0 }]);
+        assert_eq!([5, 6].map(|place| steps.come_to(place, 4)), [Distance::First, Distance::Other { alike: 0 }]);
         assert_eq!(steps.ahead(1), Some(7));
     }
 

@@ -64,7 +64,7 @@ pub(super) enum Repeated {
 pub(super) enum Course {
     /// It carried the stream on.
     Sequential,
-    /// Too much was skipped: the run is over, and a new one begins with this read.
+    /// Too much was skipped: the run has ended, and a new one begins with this read.
     Random,
 }
 
@@ -99,7 +99,7 @@ impl Stream {
     /// requests that the kernel or an asynchronous program keeps, a young one for a few reads of its own size.
     fn slack(&self, read_bytes: u64, tuning: &Tuning) -> u64 {
         if self.is_left {
-            // Nothing is on its way: who comes back goes on where it was, or has other plans.
+            // Nothing is in flight: a reader that comes back continues where it was, or elsewhere.
             return read_bytes;
         }
         match self.window_bytes(tuning) {

@@ -114,7 +114,7 @@ impl Streams {
         let jumps = self.streams.iter().all(|stream| stream.position() != read.start);
         let promised = self.tensors.observe(read, jumps, tuning);
         let distance = |(i, stream): (usize, &Stream)| stream.distance(read, tuning).map(|distance| (distance, i));
-        // Who comes for a tensor begins there.
+        // A read that comes for a tensor begins a stream there.
         let closest = self.streams.iter().enumerate().filter_map(distance).min().filter(|_| promised.is_none());
         // Tensors are copied from behind as often as not, and are known to be wanted whole.
         let is_behind = |stream: &Stream| stream.start() == read.end && self.tensors.are_unknown();
@@ -283,7 +283,7 @@ impl Streams {
         self.streams.retain(|stream| stream.used > oldest);
     }
 
-    /// All descriptors of the object were closed. Its streams stay: who opens it next may go on with them.
+    /// All descriptors of the object were closed. Its streams stay: the next open may continue them.
     pub(super) fn leave(&mut self) {
         self.streams.iter_mut().for_each(Stream::leave);
     }

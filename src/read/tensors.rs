@@ -1,5 +1,5 @@
-//! What a model file's layout promises of its reader: who begins a tensor reads it to its end, and which tensors will
-//! be begun next.
+//! Predicting the reads of a model file from its layout: a program that begins a tensor reads it to its end, and the
+//! order of the tensors begun so far predicts the next ones.
 //!
 //! The order in which tensors are begun is a hypothesis about those to come: one after the other, every eighth, or any.
 //! It is widened as it proves right, and dropped with the first tensor that contradicts it.
@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 
-use super::steps::{Step, Steps};
+use super::steps::{Distance, Steps};
 use super::tuning::Tuning;
 use crate::base::{ByteRange, PAGE_BYTES, READAHEAD_BYTES};
 
@@ -189,7 +189,7 @@ impl Tensors {
         }
         match self.steps.come_to(place, 0) {
             // Of any three steps two may be alike.
-            Step::Other { alike } if alike > tuning.steps_alike => (self.begun, self.trail_bytes) = (0, 0),
+            Distance::Other { alike } if alike > tuning.steps_alike => (self.begun, self.trail_bytes) = (0, 0),
             _ => {}
         }
         self.begun += 1;

@@ -80,7 +80,7 @@ tuned_numbers! {
     /// Up to a window of 64 times this many bytes GETs are no longer than this: longer ones make the end of a file
     /// wait.
     moderate_part_bytes = 4 * MIB;
-    /// Readers of one object that are told apart, at most: more at different places share windows poorly, and each
+    /// Readers of one object that are distinguished, at most: more at different places share windows poorly, and each
     /// costs a comparison per read.
     streams = 32;
 
@@ -199,7 +199,7 @@ tuned_numbers! {
     /// Windows of a plan take this part of the memory at most, as divisor: what is fetched is given up after everything
     /// that was fetched or read within a window before it and behind it, so that it is still there when it is wanted.
     replay_memory_share = 4;
-    /// What was used allows for this part of it to be fetched in vain, as divisor.
+    /// This part of the bytes that were used may be fetched without being used, as divisor.
     replay_waste_share = 8;
     /// Where the program is found far from where fetching was, what was fetched there allows for as much again, up to
     /// so many bytes.

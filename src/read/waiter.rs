@@ -1,4 +1,4 @@
-//! Reads that are given up while they wait: their GETs are called off where nothing else needs them.
+//! Waiting reads that are cancelled: their GETs are cancelled too, unless something else needs them.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Objects that are all in memory, as files that the kernel reads by itself.
+//! Objects that are completely in memory, as files that the kernel reads by itself.
 //!
 //! An object that may be kept whole has a backing file in memory, and its parts arrive there. Once all of them have, a
 //! [`Whole`] holds them: for as long as the kernel may read the file by itself, none of it may be given up.

@@ -1,4 +1,4 @@
-//! Puts a store together: the HTTP implementation with its layers over it.
+//! Builds the store of a mount: the HTTP implementation with its layers over it.
 
 use std::sync::Arc;
 

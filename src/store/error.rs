@@ -1,4 +1,4 @@
-//! What can go wrong with a request to a store.
+//! Errors of requests to a store.
 
 use std::fmt;
 use std::sync::Arc;

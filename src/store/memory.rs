@@ -1,4 +1,4 @@
-//! A bucket in memory: the reference that every other store is compared with, and what tests stand on.
+//! A bucket in memory: the reference that every other store is compared with, and the store of most tests.
 //!
 //! It keeps the rules of the [`Store`] trait to the letter, writes down every request it gets, and does nothing else:
 //! broken answers are the business of [`FaultStore`](super::layers::FaultStore), which goes over it.

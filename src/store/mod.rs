@@ -7,20 +7,20 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `body` | the bytes of an answer, received into memory of the caller |
-//! | `connect` | puts a store together |
+//! | `connect` | builds the store of a mount: client and layers |
 //! | `copies` | requests and answers of copies and of uploads in parts |
 //! | `crc64` | CRC-64 as OSS keeps it for every object |
 //! | `credentials` | where access keys come from |
 //! | `dialect` | OSS and S3 |
-//! | `encode` | percent-encoding, as both signature schemes want it |
+//! | `encode` | percent-encoding, as both signature schemes require it |
 //! | `endpoint` | where requests go: scheme, authority, addressing, region, path |
-//! | `error` | what can go wrong with a request to a store |
+//! | `error` | errors of requests to a store |
 //! | `http` | the HTTP client |
 //! | `layers` | layers over a store |
 //! | `memory` | a bucket in memory |
-//! | `mutate` | what changes a bucket: a trait apart, which only `copy` and tests hold |
+//! | `mutate` | the separate trait of requests that change a bucket, which only `copy` and tests use |
 //! | `ops` | one file per operation |
-//! | `options` | what it takes to reach one bucket |
+//! | `options` | the options for reaching one bucket |
 //! | `sign` | signatures |
 //! | `types` | requests and answers of the [`Store`] trait |
 //! | `xml` | reads the XML of listings and errors as a stream of leaves |

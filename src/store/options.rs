@@ -1,5 +1,4 @@
-//! What the store needs to know to reach one bucket. `config` fills this in; nothing here reads flags, files or the
-//! environment.
+//! The options for reaching one bucket. `config` fills them in; nothing here reads flags, files or the environment.
 
 use std::path::PathBuf;
 use std::time::Duration;

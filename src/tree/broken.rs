@@ -1,4 +1,4 @@
-//! What becomes of a reference to an entry that is not there, which would be a mistake of the tree's own.
+//! References to entries that do not exist, which would be a defect of the tree itself.
 //!
 //! Nothing panics: a panic in the middle of a change would leave more of the tree wrong, and the next request would
 //! meet it again. The reference is told in the log, and leads to an empty directory that has gone. An

@@ -28,7 +28,7 @@ const FILE: &str = "%oss-file=";
 const DIR: &str = "%oss-dir=";
 const PART: &str = "%oss-part=";
 
-/// What becomes of keys that are no safe names.
+/// How keys that cannot be file names are shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum OddKeys {
     /// They are left out.

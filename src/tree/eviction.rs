@@ -1,4 +1,4 @@
-//! Forgetting what has not been used for long, so that the tree fits the memory that it may take.
+//! Evicting the least recently used directories, so that the tree fits its memory limit.
 //!
 //! Directories that have anything to forget stand in a list, the least recently used one last: a look-up in one, a
 //! handle and a listing are uses. [`Tree::evict`] goes through the last one's children and drops those that nothing
@@ -288,8 +288,8 @@ mod tests {
     }
 
     fn is_listed(tree: &mut Tree, directory: Ino) -> bool {
-        let order = tree.open_directory(directory, NOW, None);
-        order.map(|order| tree.close_directory(order)).is_some()
+        let snapshot = tree.open_directory(directory, NOW, None);
+        snapshot.map(|snapshot| tree.close_directory(snapshot)).is_some()
     }
 
     #[test]

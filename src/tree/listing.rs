@@ -1,4 +1,4 @@
-//! Listings that are going on, and the rounds that they feed.
+//! Running listings, and the rounds that they feed.
 //!
 //! A listing comes in pages, each of which settles a span of keys; in which order is the store's affair, and several
 //! listings can be on their way over the same directories. So it is the directory that keeps account: its [`Round`]
@@ -28,7 +28,7 @@ use super::escape::Shown;
 use super::packed::{Flags, Moment, NodeId};
 use super::round::{ListingId, Round};
 use super::spans::{Span, Spans};
-use super::types::{OrderId, OrderState};
+use super::types::{SnapshotId, SnapshotState};
 use super::{Changes, Facts, Tree};
 use crate::base::Ino;
 
@@ -202,7 +202,7 @@ impl Tree {
         let oldest = self.listings.get(&listing).map_or(Duration::ZERO, |ongoing| ongoing.oldest);
         match self.directory_mut(id).round_mut().filter(|round| round.began < oldest) {
             // Its handles go on reading it; what it makes complete is believed by none that comes later.
-            Some(round) if round.order.is_some() => round.began = Duration::ZERO,
+            Some(round) if round.snapshot.is_some() => round.began = Duration::ZERO,
             Some(_) => self.break_off(id),
             None => {}
         }
@@ -214,7 +214,7 @@ impl Tree {
             deep: Spans::default(),
             shown_at: None,
             feeders: Vec::new(),
-            order: None,
+            snapshot: None,
             announced: HashSet::new(),
         });
         round.oldest = round.oldest.max(oldest);
@@ -245,8 +245,8 @@ impl Tree {
         let round = self.round(id, listing, now);
         // A page of the whole directory says all by itself.
         round.began = if all { now } else { round.began.min(now) };
-        let order = round.order;
-        let before = order.map(|_| round.spans.clone());
+        let snapshot = round.snapshot;
+        let before = snapshot.map(|_| round.spans.clone());
         round.spans.add(span);
         if depth == Depth::Subtree {
             round.deep.add(span);
@@ -257,7 +257,7 @@ impl Tree {
         let whole = round.spans.is_all();
         self.show_cut(id, span, now, changes);
         if let Some(before) = before {
-            self.extend_order(id, &before, span);
+            self.extend_snapshot(id, &before, span);
         }
         whole && self.complete(id, now, changes)
     }
@@ -294,12 +294,12 @@ impl Tree {
         let state = self.directory_mut(id);
         state.listed_at = Some(Moment::new(as_of));
         let deserted = state.children.is_empty() && !state.marked && id != NodeId::ROOT;
-        let order = state.extras.as_mut().and_then(|extras| extras.round.take()?.order);
+        let snapshot = state.extras.as_mut().and_then(|extras| extras.round.take()?.snapshot);
         state.drop_unused_extras();
         // Nothing below it: the directory itself may be gone, and the next look-up of it finds out.
         self.nodes.at_mut(id).flags.set(Flags::STALE, deserted);
-        if let Some(order) = order {
-            self.end_order(order, OrderState::Complete);
+        if let Some(snapshot) = snapshot {
+            self.end_snapshot(snapshot, SnapshotState::Complete);
         }
         deserted
     }
@@ -325,25 +325,25 @@ impl Tree {
             let Some(state) = self.nodes.get_mut(id).and_then(|node| node.directory_mut()) else { continue };
             state.listed_at = None;
             if let Some(round) = state.round_mut() {
-                (round.spans, round.deep, round.order) = (Spans::default(), Spans::default(), None);
+                (round.spans, round.deep, round.snapshot) = (Spans::default(), Spans::default(), None);
                 round.announced.clear();
             }
         }
-        self.doubt_orders();
+        self.doubt_snapshots();
     }
 
     /// A round ends before all of the directory is settled.
     pub(super) fn break_off(&mut self, id: NodeId) {
-        self.end_round(id, OrderState::Broken);
+        self.end_round(id, SnapshotState::Broken);
     }
 
-    pub(super) fn end_round(&mut self, id: NodeId, end: OrderState) {
+    pub(super) fn end_round(&mut self, id: NodeId, end: SnapshotState) {
         self.offer(id);
         let state = self.directory_mut(id);
         let round = state.extras.as_mut().and_then(|extras| extras.round.take());
         state.drop_unused_extras();
-        if let Some(order) = round.and_then(|round| round.order) {
-            self.end_order(order, end);
+        if let Some(snapshot) = round.and_then(|round| round.snapshot) {
+            self.end_snapshot(snapshot, end);
         }
     }
 
@@ -367,19 +367,19 @@ impl Tree {
     pub(super) fn announce(&mut self, parent: NodeId, id: NodeId) {
         let named = self.has_name(id);
         let Some(round) = self.directory_mut(parent).round_mut() else { return };
-        if let Some(order) = round.order
+        if let Some(snapshot) = round.snapshot
             && named
             && round.announced.insert(id)
         {
-            self.push_to_order(order, &[id]);
+            self.push_to_snapshot(snapshot, &[id]);
         }
     }
 
     /// Puts into the list of this round's handles what a span has settled that was not settled before.
-    fn extend_order(&mut self, id: NodeId, before: &Spans, span: Span<'_>) {
+    fn extend_snapshot(&mut self, id: NodeId, before: &Spans, span: Span<'_>) {
         let state = self.directory(id);
         let Some(round) = state.round() else { return };
-        let Some(order) = round.order else { return };
+        let Some(snapshot) = round.snapshot else { return };
         let overlaps = before.touch(span);
         let mut new = Vec::new();
         for piece in state.children.pieces(self.range(id, span)) {
@@ -399,7 +399,7 @@ impl Tree {
         }
         new.append(&mut cut);
         new.retain(|child| !round.announced.contains(child) && self.has_name(*child));
-        self.push_to_order(order, &new);
+        self.push_to_snapshot(snapshot, &new);
     }
 
     pub(super) fn settled_by(&self, id: NodeId, span: Span<'_>) -> bool {
@@ -417,11 +417,11 @@ impl Tree {
     }
 
     /// The list for handles that are opened in this round: all that it has settled so far.
-    pub(super) fn order_of_round(&mut self, id: NodeId) -> Option<OrderId> {
-        if let Some(order) = self.directory(id).round()?.order {
-            return Some(order);
+    pub(super) fn snapshot_of_round(&mut self, id: NodeId) -> Option<SnapshotId> {
+        if let Some(snapshot) = self.directory(id).round()?.snapshot {
+            return Some(snapshot);
         }
-        let order = self.new_order(id, OrderState::Growing);
+        let snapshot = self.new_snapshot(id, SnapshotState::Growing);
         let state = self.directory(id);
         let round = state.round()?;
         let (mut chunks, mut announced) = (Vec::new(), HashSet::new());
@@ -454,18 +454,18 @@ impl Tree {
             chunks.extend(state.children.pieces(from..range.end));
         }
         announced.extend(state.parts().iter().filter(|part| part.shown_at >= round.began).map(|part| part.id));
-        self.fill_order(order, chunks, state.nameless);
-        self.push_to_order(order, &announced.iter().copied().collect::<Vec<_>>());
+        self.fill_snapshot(snapshot, chunks, state.nameless);
+        self.push_to_snapshot(snapshot, &announced.iter().copied().collect::<Vec<_>>());
         let round = self.directory_mut(id).round_mut()?;
-        round.order = Some(order);
+        round.snapshot = Some(snapshot);
         round.announced = announced;
-        Some(order)
+        Some(snapshot)
     }
 
     /// No handle reads the list of this round any more.
-    pub(super) fn forget_order_of_round(&mut self, id: NodeId, order: OrderId) {
-        if let Some(round) = self.directory_mut(id).round_mut().filter(|round| round.order == Some(order)) {
-            round.order = None;
+    pub(super) fn forget_snapshot_of_round(&mut self, id: NodeId, snapshot: SnapshotId) {
+        if let Some(round) = self.directory_mut(id).round_mut().filter(|round| round.snapshot == Some(snapshot)) {
+            round.snapshot = None;
             round.announced.clear();
         }
     }

@@ -38,7 +38,7 @@ fn shown(tree: &mut Tree, bucket: &Bucket, now: Duration) -> Shows {
         let handle = tree.open_directory(directory, now, fresh);
         let handle = handle.unwrap_or_else(|| panic!("{path:?} is not complete"));
         let found = tree.entries(handle, 0, usize::MAX, now).unwrap();
-        assert_eq!(found.state, OrderState::Complete, "{path:?}");
+        assert_eq!(found.state, SnapshotState::Complete, "{path:?}");
         tree.close_directory(handle);
         for Listed { name, view, .. } in found.listed {
             let path = format!("{path}{name}");
@@ -125,7 +125,7 @@ proptest! {
         if let Some(handle) = handle {
             let from = read.last().map_or(0, |last| last.index + 1);
             let rest = tree.entries(handle, from, usize::MAX, now).unwrap();
-            prop_assert_eq!(rest.state, OrderState::Complete);
+            prop_assert_eq!(rest.state, SnapshotState::Complete);
             read.extend(rest.listed);
             let mut read: Vec<String> = read.into_iter().map(|entry| entry.name.into()).collect();
             read.sort();

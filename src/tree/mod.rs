@@ -4,7 +4,7 @@
 //! The [`Tree`] is what listings and single answers of the store have shown so far. It knows, for every directory,
 //! which names are there, which are not, and of which it cannot say; `fs` asks the store about the latter.
 //!
-//! The difficulties, and what solves each:
+//! The difficulties, and the file that solves each:
 //!
 //! 1. *Keys are not paths.* `a` can stand beside `a/b`, a key can hold `//` or `..` or NUL: [`escape`] decides what
 //!    every component is called, or that it is hidden.
@@ -13,38 +13,38 @@
 //!    there and what is not. `spans` is the arithmetic of that.
 //! 3. *The kernel remembers numbers.* An entry that is gone from its directory stays until the kernel forgets it, and
 //!    comes back under the same number when the same object does; `ino` makes the number a function of the object.
-//! 4. *A handle reads a directory while it changes.* `order` gives every handle a list that only grows.
+//! 4. *A handle reads a directory while it changes.* `snapshot` gives every handle a list that only grows.
 //! 5. *Millions of entries.* `node` packs one into 64 bytes, and `arena` keeps its name beside others; names are looked
 //!    up by binary search in the sorted children, so that no name is kept twice. With its places in the children and
 //!    in the index, a file takes some 80 bytes beside its name, in whatever order pages come.
 //! 6. *Millions of entries in one directory, and all of them gone at once.* `children` keeps them in chunks that a page
 //!    replaces and a handle shares; `removal` takes entries out of the tree bit by bit.
 //! 7. *More entries than memory.* `eviction` forgets what nothing refers to, in the least recently used directories
-//!    first; `Tree::bytes` says what is left. A directory that alone has more than that is not held: `unheld`.
+//!    first; `Tree::bytes` says what is left. A directory that alone has more than that is not held: `oversize`.
 //!
 //! | file | what it owns |
 //! |---|---|
 //! | `arena` | where entries live: blocks of slots, and their names |
-//! | `broken` | mistakes of the tree's own: one request fails, and nothing panics |
+//! | `broken` | defects of the tree itself: one request fails, and nothing panics |
 //! | `children` | the children of one directory, sorted, in chunks |
 //! | `component` | components of keys: their order, and the version that one may name |
 //! | `directory` | what the tree keeps of a directory |
 //! | `escape` | names for key components |
-//! | `eviction` | forgetting what was not used for long |
+//! | `eviction` | evicting the least recently used directories |
 //! | `ino` | inode numbers: a function of bucket, key and entity tag |
 //! | `listing` | listings that are going on, and the rounds that they feed |
 //! | `lookup` | from a name in a directory to an entry |
 //! | `node` | what the tree keeps of one entry, in few bytes |
-//! | `order` | what a directory handle reads |
+//! | `snapshot` | what a directory handle reads |
 //! | `packed` | places, times, flags and tags in few bytes |
 //! | `page` | merging one page of a listing |
-//! | `removal` | entries on their way out of the tree |
-//! | `restore` | what an earlier life of the daemon has told the kernel |
+//! | `removal` | removing entries step by step |
+//! | `restore` | entries that an earlier daemon has told the kernel |
 //! | `round` | what pages have settled of one directory so far |
 //! | `siblings` | the files beside a file |
 //! | `spans` | which part of a directory's keys is settled |
-//! | `types` | what callers say and hear: options, facts, views, changes |
-//! | `unheld` | directories that are too large to be held |
+//! | `types` | the types of the interface: options, facts, views, changes |
+//! | `oversize` | directories that are too large for memory |
 //! | `update` | changing single entries |
 
 #[cfg(test)]
@@ -62,7 +62,7 @@ mod listing;
 mod listing_tests;
 mod lookup;
 mod node;
-mod order;
+mod oversize;
 mod packed;
 mod page;
 mod removal;
@@ -71,11 +71,11 @@ mod round;
 mod siblings;
 #[cfg(test)]
 mod size_tests;
+mod snapshot;
 mod spans;
 #[cfg(test)]
 mod tests;
 mod types;
-mod unheld;
 mod update;
 #[cfg(test)]
 mod walk_tests;
@@ -93,10 +93,10 @@ use self::eviction::Recency;
 use self::ino::PathHash;
 use self::listing::Ongoing;
 use self::node::{Body, Node};
-use self::order::Order;
 use self::packed::{Flags, NodeId};
 use self::removal::Graves;
 use self::round::ListingId;
+use self::snapshot::Snapshot;
 use crate::base::{ETag, Ino, Timestamp};
 
 pub use self::component::split_version;
@@ -104,11 +104,11 @@ pub use self::escape::OddKeys;
 pub use self::eviction::{Evicted, Pin, Referred};
 pub use self::listing::{Depth, Item, Listing, Standing, TreePart};
 pub use self::lookup::{Believed, LastListing, Lookup};
-pub use self::order::{Row, Take};
+pub use self::oversize::{Nameable, Remainder, Unheld};
 pub use self::siblings::Position;
+pub use self::snapshot::{Row, Take};
 pub use self::types::{Changes, Facts, Kind, Object, OddKey, Options, Outdated, Shape, View};
-pub use self::types::{OrderId, OrderState};
-pub use self::unheld::{Nameable, Remainder, Unheld};
+pub use self::types::{SnapshotId, SnapshotState};
 pub use self::update::{Probe, Renewed, Target};
 
 /// The tree of one mount. See the module's head.
@@ -119,7 +119,7 @@ pub struct Tree {
     nodes: Arena,
     /// Inode number to node, in parts so that growing one never takes long.
     index: Vec<HashTable<NodeId>>,
-    orders: HashMap<OrderId, Order>,
+    snapshots: HashMap<SnapshotId, Snapshot>,
     listings: HashMap<ListingId, Ongoing>,
     graves: Graves,
     recency: Recency,
@@ -177,7 +177,7 @@ impl Tree {
             options,
             nodes,
             index: (0..INDEX_PARTS).map(|_| HashTable::new()).collect(),
-            orders: HashMap::new(),
+            snapshots: HashMap::new(),
             listings: HashMap::new(),
             graves: Graves::default(),
             recency: Recency::default(),
@@ -208,11 +208,11 @@ impl Tree {
     /// Bytes taken. Constant work, but for a little for each open directory.
     pub fn bytes(&self) -> usize {
         let directories = self.directories * DIRECTORY_BYTES;
-        let orders: usize = self.orders.values().map(Order::bytes).sum();
+        let snapshots: usize = self.snapshots.values().map(Snapshot::bytes).sum();
         let noted = self.stale.len() * STALE_BYTES;
         let others = self.targets.len() * TARGET_BYTES + self.versions.len() * VERSION_BYTES + noted;
         let counted = self.index_bytes + self.child_bytes + self.probed_bytes;
-        self.nodes.bytes() + directories + counted + orders + others
+        self.nodes.bytes() + directories + counted + snapshots + others
     }
 
     /// The kernel took `count` references.

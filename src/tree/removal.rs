@@ -1,4 +1,4 @@
-//! Entries on their way out of the tree.
+//! Removing entries from the tree step by step.
 //!
 //! A directory of millions can go at once: its page is empty, or it is gone itself. Taking each of its entries out of
 //! the arena takes time, and nothing may wait for that. So an entry that is gone leaves the children of its directory
@@ -12,7 +12,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::children::{Chunk, Piece};
 use super::packed::{Flags, NodeId};
-use super::types::OrderState;
+use super::types::SnapshotState;
 use super::{Changes, Tree};
 
 /// Buried entries that one call sees to: below a millisecond.
@@ -86,7 +86,7 @@ impl Tree {
         }
         *self.graves.risen.entry(id).or_default() += 1;
         if self.nodes.at(id).is_directory() {
-            self.end_round(id, OrderState::Gone);
+            self.end_round(id, SnapshotState::Gone);
             self.empty(id);
         }
     }
@@ -98,7 +98,7 @@ impl Tree {
         if self.nodes.at(id).is_directory() {
             // Held, so that it does not go while it is emptied.
             self.hold(id);
-            self.end_round(id, OrderState::Gone);
+            self.end_round(id, SnapshotState::Gone);
             self.end_listings_of(id);
             self.empty(id);
             self.release(id);

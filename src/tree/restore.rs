@@ -1,4 +1,4 @@
-//! What an earlier life of the daemon has told the kernel, put back under the same numbers.
+//! Restoring the entries that an earlier daemon has told the kernel, under the same numbers.
 //!
 //! Directories are put where they belong, with nothing known of what is in them. Open objects are in no directory, like
 //! those that are gone and that the kernel still refers to; a listing that shows one again takes it back.

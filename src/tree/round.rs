@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::packed::NodeId;
 use super::spans::Spans;
-use super::types::OrderId;
+use super::types::SnapshotId;
 
 /// Names a listing that is going on.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -25,7 +25,7 @@ pub(super) struct Round {
     pub(super) shown_at: Option<Duration>,
     pub(super) feeders: Vec<ListingId>,
     /// What handles read that were opened in this round.
-    pub(super) order: Option<OrderId>,
-    /// Entries that are in the order though not all that they stand for is settled.
+    pub(super) snapshot: Option<SnapshotId>,
+    /// Entries that are in the snapshot though not all that they stand for is settled.
     pub(super) announced: HashSet<NodeId>,
 }

@@ -201,7 +201,7 @@ pub(super) fn list_directory_at(
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Entries {
     pub(super) listed: Vec<Listed>,
-    pub(super) state: OrderState,
+    pub(super) state: SnapshotState,
 }
 
 /// One entry of a directory, kept.
@@ -219,17 +219,17 @@ impl Tree {
         directory: Ino,
         now: Duration,
         younger_than: Option<Duration>,
-    ) -> Option<OrderId> {
-        if let Some(order) = self.open_complete(directory, now, younger_than) {
-            return Some(order);
+    ) -> Option<SnapshotId> {
+        if let Some(snapshot) = self.open_complete(directory, now, younger_than) {
+            return Some(snapshot);
         }
         let id = self.find_ino(directory).filter(|&id| self.nodes.at(id).is_directory())?;
-        let order = self.order_of_round(id)?;
-        self.open_order(id, order)
+        let snapshot = self.snapshot_of_round(id)?;
+        self.open_snapshot(id, snapshot)
     }
 
     /// Up to `max` entries from the index `from` on.
-    pub(super) fn entries(&mut self, id: OrderId, from: usize, max: usize, now: Duration) -> Option<Entries> {
+    pub(super) fn entries(&mut self, id: SnapshotId, from: usize, max: usize, now: Duration) -> Option<Entries> {
         let mut listed = Vec::new();
         let state = self.show_entries(id, from, now, |row| {
             if listed.len() == max {
@@ -245,7 +245,7 @@ impl Tree {
 pub(super) fn entries(tree: &mut Tree, directory: Ino) -> Vec<Listed> {
     let handle = tree.open_directory(directory, NOW, None).unwrap();
     let entries = tree.entries(handle, 0, usize::MAX, NOW).unwrap();
-    assert_eq!(entries.state, OrderState::Complete);
+    assert_eq!(entries.state, SnapshotState::Complete);
     tree.close_directory(handle);
     entries.listed
 }
@@ -433,11 +433,11 @@ proptest! {
         let expected = model(&bucket, OddKeys::Hide).into_keys().filter(|path| !path.contains('/'));
         prop_assert!(all.iter().cloned().eq(expected));
         let Some(handle) = handle else { return Ok(()) };
-        prop_assert_eq!(tree.order_state(handle), Some(OrderState::Doubted));
+        prop_assert_eq!(tree.snapshot_state(handle), Some(SnapshotState::Doubted));
         prop_assert!(tree.catch_up(handle), "the directory is known whole");
         let from = read.last().map_or(0, |last| last.index + 1);
         let rest = tree.entries(handle, from, usize::MAX, now).unwrap();
-        prop_assert_eq!(rest.state, OrderState::Complete);
+        prop_assert_eq!(rest.state, SnapshotState::Complete);
         read.extend(rest.listed);
         let names: Vec<String> = read.into_iter().map(|entry| entry.name.into()).collect();
         let unique: BTreeSet<&String> = names.iter().collect();

@@ -1,4 +1,4 @@
-//! What callers of the tree say and hear: options, what is known of objects, how entries look, what has changed.
+//! The types of the tree's interface: options, facts about objects, views of entries, changes.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub struct Options {
     pub bucket: BucketName,
     /// The key prefix of the root: empty, or ending in `/`.
     pub prefix: String,
-    /// What becomes of keys that are no safe names.
+    /// How keys that cannot be file names are shown.
     pub odd_keys: OddKeys,
     /// How long a listing is believed in what it shows; `None` means for ever.
     pub fresh_for: Option<Duration>,
@@ -138,11 +138,11 @@ pub enum Outdated {
 
 /// A list that handles read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct OrderId(pub(super) u64);
+pub struct SnapshotId(pub(super) u64);
 
 /// Whether more entries will come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum OrderState {
+pub enum SnapshotState {
     /// The list grows as pages come.
     Growing,
     /// The list does not grow any more.

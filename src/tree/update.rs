@@ -1,5 +1,5 @@
-//! Changing single entries: added, confirmed, replaced by another version, gone; and what requests for one name or
-//! one object have shown.
+//! Changing single entries: adding, confirming, replacing by another version, removing; and applying the answers to
+//! requests for one name or one object.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -67,7 +67,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 struct Handle {
-    order: OrderId,
+    snapshot: SnapshotId,
     read: Vec<Listed>,
 }
 
@@ -173,14 +173,14 @@ impl World {
                 }
             }
             Event::Open(n) => {
-                let order = self.tree.open_directory(self.ino(n), self.now, Some(Duration::from_secs(60)));
-                self.handles.extend(order.map(|order| Handle { order, read: Vec::new() }));
+                let snapshot = self.tree.open_directory(self.ino(n), self.now, Some(Duration::from_secs(60)));
+                self.handles.extend(snapshot.map(|snapshot| Handle { snapshot, read: Vec::new() }));
             }
             Event::Read(n) => {
                 if let Some(at) = pick(&self.handles, n) {
                     let handle = &mut self.handles[at];
                     let from = handle.read.last().map_or(0, |last| last.index + 1);
-                    let found = self.tree.entries(handle.order, from, 2, self.now).unwrap();
+                    let found = self.tree.entries(handle.snapshot, from, 2, self.now).unwrap();
                     self.seen.extend(found.listed.iter().map(|entry| entry.view.ino));
                     handle.read.extend(found.listed);
                 }
@@ -188,7 +188,7 @@ impl World {
             Event::Close(n) => {
                 if let Some(at) = pick(&self.handles, n) {
                     let handle = self.handles.remove(at);
-                    self.tree.close_directory(handle.order);
+                    self.tree.close_directory(handle.snapshot);
                 }
             }
             Event::Sweep => drop(self.tree.sweep(&mut Changes::default())),
@@ -267,7 +267,7 @@ impl World {
             self.tree.end_listing(&listing);
         }
         for handle in self.handles.drain(..) {
-            self.tree.close_directory(handle.order);
+            self.tree.close_directory(handle.snapshot);
         }
         for ino in self.held.drain(..) {
             self.tree.forget(ino, 1);
@@ -318,7 +318,7 @@ proptest! {
         world.paths();
         sweep(&mut world.tree);
         prop_assert_eq!(world.tree.len(), 1, "nothing is left but the root");
-        prop_assert!(world.tree.listings.is_empty() && world.tree.orders.is_empty() && world.tree.versions.is_empty() && world.tree.targets.is_empty());
+        prop_assert!(world.tree.listings.is_empty() && world.tree.snapshots.is_empty() && world.tree.versions.is_empty() && world.tree.targets.is_empty());
         prop_assert!(world.tree.stale.is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! `ossmount config [URL]`: what holds for each option, and where it comes from.
+//! `ossmount config [URL]`: prints the effective value of each option and its source.
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! `ossmount demo`: a bucket, a server for it and a mount of it, all at once and with nothing to set up.
+//! `ossmount demo`: a sample bucket, a server for it and a mount of it, without any set-up.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::app::daemon::{
     threads, {self, Plan},
 };
 use crate::app::sources;
-use crate::app::tuned::Tuned;
+use crate::app::tune::Tuned;
 use crate::app::variable;
 use crate::config::{self, BucketUrl, Caller, Group, Machine, Name, Origin, Problem, Raw, Result};
 use crate::emulator::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Emulator, Options};
@@ -33,7 +33,7 @@ pub(in crate::app) fn command() -> Command {
                 .value_parser(PathBufValueParser::new())
                 .help("Where to mount: created if it does not exist, a temporary directory if not given"),
         )
-        .args(config::args(&[Group::Tree, Group::List, Group::Read, Group::Cache]))
+        .args(config::args(&[Group::Names, Group::List, Group::Read, Group::Cache]))
         .args_override_self(true)
 }
 
@@ -66,7 +66,7 @@ pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
     outcome
 }
 
-/// The demo's server knows its own account alone, whatever the environment says.
+/// The demo's server knows only its own account; keys in the environment are ignored.
 fn plan(mut raw: Raw, words: config::Words, emulator: &Emulator, dir: &Path) -> Result<Plan> {
     raw.set(Name::Endpoint, emulator.endpoint(), Origin::Flag)?;
     raw.set(Name::Region, "cn-hangzhou", Origin::Flag)?;

@@ -3,9 +3,9 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `mount`, `umount` | a mount, in the foreground or as a daemon, and its end |
-//! | `ls`, `stat`, `cp` | looking into a bucket and copying within the service, without a mount |
+//! | `ls`, `stat`, `cp` | listing, metadata and server-side copies, without a mount |
 //! | `prefetch`, `status`, `control` | requests to live mounts |
-//! | `config` | which options hold, and where each comes from |
+//! | `config` | prints the effective options and their sources |
 //! | `demo`, `emulator`, `sample` | a server on this machine, and the bucket that the demo shows |
 //! | `generate` | manual pages and completions for packages |
 //! | `ask`, `hung` | sending a request to a live mount, which may not answer |

@@ -21,7 +21,7 @@ use crate::app::daemon::{
     supervise, threads, {self, Plan},
 };
 use crate::app::sources::{Given, Sources};
-use crate::app::tuned::{self, Tuned};
+use crate::app::tune::{self, Tuned};
 use crate::app::variable;
 use crate::config::{self, BucketUrl, Caller, Group, Machine, Problem, Result};
 use crate::fuse;
@@ -51,7 +51,7 @@ pub(in crate::app) fn command(form: Form) -> Command {
         )
         .args(mount_program_args(form))
         .arg(config_arg())
-        .arg(tuned::arg())
+        .arg(tune::arg())
         .args(config::args(Group::ALL).into_iter().map(|arg| match (arg.get_id().as_str(), form) {
             ("foreground", Form::Command | Form::Bare) => arg.short('f'),
             _ => arg,
@@ -243,8 +243,8 @@ fn daemonised(
     outcome
 }
 
-/// Waits until a daemon that does not serve yet is told to end, or whoever asked for the mount is gone: what it waits
-/// for may take a minute, and the mount would come after that.
+/// Waits until a daemon that does not serve yet is told to end, or the process that asked for the mount has ended. The
+/// daemon may be waiting for up to a minute, and would mount after that.
 async fn given_up(signals: &mut Signals, line: Option<&background::CallerLine>) -> (Problem, Wish) {
     let forsaken = async {
         match line {
@@ -254,7 +254,7 @@ async fn given_up(signals: &mut Signals, line: Option<&background::CallerLine>) 
     };
     tokio::select! {
         wish = signals.end_or_hand_over() => (Problem::failure("told to end before the mount was served"), wish),
-        () = forsaken => (Problem::failure("whoever asked for this mount is gone: it is not made"), Wish::End),
+        () = forsaken => (Problem::failure("the process that requested this mount has ended: nothing is mounted"), Wish::End),
     }
 }
 

@@ -1,4 +1,4 @@
-//! One line on a terminal that tells how far something is, shown a few times a second and gone at the end.
+//! A progress line on a terminal, updated a few times a second and removed at the end.
 
 use std::io::Write;
 use std::time::Duration;
@@ -57,7 +57,7 @@ impl Progress {
 }
 
 impl Drop for Progress {
-    /// An error that ends it is told on a line of its own.
+    /// An error that ends it is printed on a line of its own.
     fn drop(&mut self) {
         self.wipe();
     }

@@ -50,7 +50,7 @@ pub(in crate::app) fn command() -> Command {
         )
         .arg(json_arg())
         .arg(config_arg())
-        .args(config::args(&[Group::Where, Group::Who]))
+        .args(config::args(&[Group::Connection, Group::Credentials]))
         .args_override_self(true)
 }
 

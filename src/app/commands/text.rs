@@ -1,4 +1,4 @@
-//! How sizes, times and names are shown.
+//! Formatting sizes, times and names.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -21,7 +21,13 @@ const PATIENCE_WITH_STOPPED: Duration = Duration::from_secs(2);
 pub(in crate::app) fn command() -> Command {
     Command::new("umount")
         .about("Unmount a directory and wait until its daemon has ended")
-        .arg(Arg::new("dir").value_name("DIR").required(true).value_parser(PathBufValueParser::new()))
+        .arg(
+            Arg::new("dir")
+                .value_name("DIR")
+                .help("The directory of the mount")
+                .required(true)
+                .value_parser(PathBufValueParser::new()),
+        )
         .arg(
             Arg::new("lazy")
                 .short('l')

@@ -1,5 +1,5 @@
-//! What a daemon has beside its mount: the pid file, the control socket, the port for figures and health, the entry
-//! among the live mounts.
+//! What a daemon has beside its mount: the pid file, the control socket, the metrics server, the entry among the live
+//! mounts.
 //!
 //! A mount fails with an error where one of those that were named cannot be had. A daemon that goes
 //! on with a mount has users who wait: it serves them, says what is missing, and tries again until it has all of it.

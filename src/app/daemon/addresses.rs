@@ -1,4 +1,4 @@
-//! What `status` shows of the addresses that requests go to.
+//! The addresses that requests go to, as `status` shows them.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! Detaches a daemon from its caller, who waits for one word: ready, or what went wrong.
+//! Detaches a daemon from its caller, which waits until the daemon is ready or has failed.
 
 use std::fs::File;
 use std::io::{self, Read, Write};

@@ -1,5 +1,4 @@
-//! What a supervisor has seen of the daemons before: how they ended, how long they lived, and how soon the next one may
-//! begin.
+//! What a supervisor knows of earlier daemons: how they ended, how long they ran, and when the next one may start.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! What is kept of a mount while its daemon is restarted: the device that serves it, and the ledger.
+//! Handing a mount over from one daemon to the next: the descriptors that are kept meanwhile, the ledger, and the
+//! start from them.
 
 use std::os::fd::AsFd;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Says when the store does not answer as it should: a warning in the log when that begins and one when it is over, and
-//! a line to the service manager. The judgement itself is that of `metrics`.
+//! Reports the health of the store: a warning in the log when a problem begins and a line when it ends, and the status
+//! line of the service manager. `metrics` judges the health.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,13 +4,13 @@
 //! |---|---|
 //! | `start` | one mount from its first request to its end: store, reader, file system, kernel |
 //! | `background`, `threads` | leaving the caller, and the threads that must exist before anything is mounted |
-//! | `signals`, `reload` | the signals that are obeyed; SIGHUP reads the options again |
+//! | `signals`, `reload` | the signals that the daemon handles; SIGHUP reads the options again |
 //! | `reach` | the first request to the bucket, before anything is mounted |
-//! | `notify` | what a service manager is told, and the descriptors that it keeps |
+//! | `notify` | messages to the service manager, and the descriptors that it keeps |
 //! | `supervise`, `deaths` | a parent process that starts the daemon again, and how often it does |
 //! | `descriptors` | the descriptors that are kept of a mount while its daemon is restarted |
-//! | `handover` | what passes from one life of the daemon to the next |
-//! | `accessories` | the files and sockets beside the mount, which can fail without ending it |
+//! | `handover` | what a daemon hands over to the next one |
+//! | `accessories` | pid file, control socket and metrics server, which can fail without ending the mount |
 //! | `registry` | lets other processes find the daemon of a mount and wait for its end |
 //! | `socket` | control requests on a Unix socket |
 //! | `beside` | figures and health over HTTP |

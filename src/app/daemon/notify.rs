@@ -1,4 +1,4 @@
-//! What a service manager is told: that the mount answers, what it is, that it still answers, that it ends.
+//! Messages to the service manager: that the mount is ready, its status, that it still answers, that it ends.
 //!
 //! The protocol is that of systemd's `sd_notify`: datagrams of `NAME=value` lines to the socket that `NOTIFY_SOCKET`
 //! names. Without that variable nothing is told. A manager that went away must not take the mount with it:
@@ -39,7 +39,7 @@ pub(in crate::app) struct Manager {
 }
 
 impl Manager {
-    /// No service manager: nothing is told.
+    /// There is no service manager: no message is sent.
     pub(in crate::app) fn none() -> Self {
         Manager {
             socket: None,

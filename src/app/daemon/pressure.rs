@@ -1,4 +1,4 @@
-//! Watches the memory of the machine and of the cgroups that the daemon is in, and tells the reader what it sees.
+//! Watches the memory of the machine and of the cgroups of the daemon, and reports it to the reader.
 //!
 //! What follows from it is for `read` to say. Nothing here needs a right or a kernel feature: what cannot be read is
 //! not observed. Where the kernel can report stalls ([`Alarms`]) it is asked to, so that a daemon
@@ -46,7 +46,7 @@ const SLACK: u64 = 20;
 /// Those whose memory is watched.
 #[derive(Clone)]
 pub(super) struct Watched {
-    /// The owner of the read buffers, which is told of it.
+    /// The owner of the read buffers, which receives the observations.
     pub(super) reader: Arc<Reader>,
     /// The file system, which holds names and attributes.
     pub(super) names: Weak<Fs>,

@@ -62,7 +62,7 @@ async fn ask(mut options: store::Options, prefix: &str, metrics: &Arc<Metrics>, 
     first_request(&*hurried.store, prefix, bucket.as_str(), &hurried.endpoint).await
 }
 
-/// Builds the store, and asks for nothing.
+/// Builds the store without sending a request.
 pub(in crate::app) fn connect(options: store::Options, metrics: &Arc<Metrics>, clock: &Clock) -> Result<Connected> {
     store::connect(options, metrics.clone(), clock.clone()).map_err(|error| match error.kind() {
         ErrorKind::Invalid => Problem::usage(error.message()),

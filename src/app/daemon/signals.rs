@@ -1,4 +1,4 @@
-//! The signals a process of ours obeys.
+//! The signals that the process handles.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 

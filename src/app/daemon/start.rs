@@ -21,7 +21,7 @@ use super::pressure::{self, Watch};
 use super::reach::{self, Below};
 use super::recording::{self, Recording};
 use super::signals::{Signals, Wish};
-use crate::app::tuned::Tuned;
+use crate::app::tune::Tuned;
 use crate::base::Clock;
 use crate::config::{Mounting, Problem, Result};
 use crate::copy::{Account, Copier};

@@ -1,5 +1,5 @@
-//! Keeps a mount alive where no service manager does: a process that holds what the daemon needs to go on, and starts
-//! it again when it dies.
+//! Keeps a mount alive without a service manager: a process that holds what the next daemon needs, and starts a daemon
+//! again when it dies.
 //!
 //! It hears the same messages as systemd would, through a socket of its own, and does nothing else, so that there is
 //! little that could go wrong in it. As long as something is kept, there is a daemon to be started again; an unmount

@@ -1,4 +1,4 @@
-//! The threads that a daemon needs: found out before anything is mounted, for what fails afterwards leaves a mount that
+//! The threads of a daemon, created before anything is mounted, because a failure afterwards would leave a mount that
 //! does not answer.
 //!
 //! Tasks are few in a container with a limit of processes (`pids.max`), in a unit with `TasksMax`, under `ulimit -u`.

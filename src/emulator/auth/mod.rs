@@ -1,4 +1,4 @@
-//! The caller of a request: finds the signature of a request, in whichever of the six places it may be, and judges it.
+//! The caller of a request: finds the signature of a request, in any of six places, and verifies it.
 //!
 //! The string to sign is built here anew from what arrived, never with code shared with the client side.
 //!

@@ -5,13 +5,13 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `directory` | a bucket that is a directory |
-//! | `generated` | the objects of a generated bucket, made as they are asked for |
+//! | `on_demand` | the objects of a generated bucket, made as they are asked for |
 //! | `memory` | what a bucket keeps in memory |
 //! | `uploads` | multipart uploads under way |
 
 mod directory;
-mod generated;
 mod memory;
+mod on_demand;
 mod uploads;
 
 use std::io;
@@ -25,9 +25,9 @@ use super::object::{Facts, Object};
 use crate::base::Timestamp;
 use crate::files::Beneath;
 use directory::Directory;
-use generated::Generated;
 pub(super) use memory::{Deleted, Found, ListedVersion, Versioning};
 use memory::{Kept, KeptCursor};
+use on_demand::Generated;
 pub(super) use uploads::{CompletedUpload, Part, Upload, Uploads};
 
 /// A bucket and everything in it.

@@ -1,4 +1,5 @@
-//! Copies within the service: paths become keys, with the version that the mount shows; and what was written appears.
+//! Copies within the service: turns paths into keys with the version that the mount shows, and makes the copies
+//! visible.
 //!
 //! An object that a copy has made is looked up before a client hears that the copy is done: by then names that were
 //! missing are there, also for the kernel. What a recursive copy has made is listed.

@@ -1,4 +1,4 @@
-//! What is known: of one file or directory, of the whole mount, of the daemon.
+//! Metadata of one file or directory, and the figures of the mount and of the daemon.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::list::Trust;
 use crate::metrics::{self, Metric, TABLE};
 use crate::read::Held;
 
-/// The most files that are told of one by one.
+/// The most files that are reported one by one.
 const MOST_FILES: usize = 10_000;
 
 impl Control {

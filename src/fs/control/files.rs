@@ -1,5 +1,5 @@
-//! The files below a path, one after the other in the order of the listing, however many there are: what is held is one
-//! batch of names for each directory on the way.
+//! The files below a path, one after the other in the order of the listing. At most one batch of names is held for
+//! each directory on the way.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! FilesBelow that are kept in memory, and what is let go.
+//! Pinning files in memory, and dropping what is held of files.
 
 use std::collections::HashMap;
 use std::sync::Arc;

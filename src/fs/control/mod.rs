@@ -1,18 +1,18 @@
-//! Control requests, done: the bringer of one (an ioctl, a line on the socket, an extended attribute) hands its bytes
-//! to [`Control::control`] and passes on what comes back.
+//! Control requests are performed here: the ioctl, the socket and the extended attribute hand the bytes of a request to
+//! [`Control::control`] and return its answer.
 //!
-//! `control` reads the request and says who may ask; here paths become inodes (`paths`), what is known is told
-//! (`figures`), files are fetched and kept (`prefetch`, `keep`, over the files that `files` walks), copies made
-//! (`copies`), options changed (`settings`). An answer is always JSON: of a request that was not done an object with
-//! `error` and `message`.
+//! `control` parses the request and decides whether the caller may make it. Here paths are turned into inodes
+//! (`paths`), metadata and figures are reported (`figures`), files are fetched and pinned (`prefetch`, `keep`, over
+//! the files that `files` walks), copies are made (`copies`) and options changed (`settings`). An answer is always
+//! JSON; that of a failed request is an object with `error` and `message`.
 //!
 //! | file | what it owns |
 //! |---|---|
 //! | `copies` | copies within the service |
-//! | `figures` | what is known of a file, a directory, the mount |
+//! | `figures` | metadata of a file or directory, and the figures of the mount |
 //! | `files` | the files below a path, in the order of the listing |
-//! | `keep` | files that are kept in memory, and what is let go |
-//! | `paths` | paths in requests, made inodes |
+//! | `keep` | pinning and dropping files |
+//! | `paths` | from paths in requests to inodes |
 //! | `prefetch` | prefetches of files and directories |
 //! | `settings` | options that change while the mount lives |
 

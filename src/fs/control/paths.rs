@@ -1,4 +1,4 @@
-//! Paths in requests, made inodes.
+//! From paths in requests to inodes.
 
 use std::path::{Component, Path};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Prefetches: files and directories fetched into memory, in the order asked for, while the rest of the mount goes on.
+//! Prefetches: files and directories are fetched into memory in the requested order, while the mount is in use.
 //!
 //! A job takes files one after the other and has a few of them on their way at once; which of their GETs goes first is
 //! decided by the reader, behind what programs wait for. A job fills at most as much of the memory as may be filled
@@ -21,9 +21,9 @@ use crate::base::{Ino, Jobs};
 use crate::control::{Job, JobState, Kind, Prefetch, Prefetched, Prefetching, Refusal};
 use crate::fs::failure::report;
 
-/// FilesBelow on their way at once. Each is a few requests, and small ones are one.
+/// Files in flight at once. Each takes a few requests, small ones one.
 const AT_ONCE: usize = 32;
-/// Of the reasons why files could not be fetched, so many are told.
+/// So many reasons why files could not be fetched are reported.
 const MOST_FAILURES: usize = 16;
 /// Jobs that go on at once, and those of which the end is remembered.
 const MOST_RUNNING: usize = 16;
@@ -113,7 +113,7 @@ impl Prefetches {
 }
 
 impl Control {
-    /// Begins to fetch. Whether the paths exist is told by the progress.
+    /// Begins to fetch. The status of the job says whether the paths exist.
     pub(super) async fn begin_prefetch(self: &Arc<Self>, what: Prefetch, on: Ino) -> Done<Prefetching> {
         if !self.reader.keeps_files() {
             return Err(Refusal::new(
@@ -153,7 +153,7 @@ impl Control {
     }
 }
 
-/// Ends a job whatever becomes of its task.
+/// Ends a job also if its task is cancelled or panics.
 struct JobEnd<'a> {
     prefetches: &'a Prefetches,
     job: u64,

@@ -1,4 +1,4 @@
-//! Options that change while the mount lives.
+//! Options that can be changed on a live mount.
 
 use std::sync::Arc;
 

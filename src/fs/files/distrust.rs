@@ -1,4 +1,4 @@
-//! Files of which wrong bytes were handed out: until the kernel has dropped its pages, each open makes it drop them.
+//! Files of which wrong bytes were handed out: each open makes the kernel drop its pages until it has done so.
 //!
 //! Bytes never change under an inode number, and so pages of earlier opens are kept; this is the one case in which they
 //! are wrong. The kernel drops pages when it is told to, which waits for those that are being read, or when a file is

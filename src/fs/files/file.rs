@@ -12,7 +12,7 @@ use crate::read;
 use crate::store::{Error, ErrorKind, StorageClass};
 use crate::tree::{self, Renewed, Shape};
 
-/// An open file: one version of an object, whatever becomes of its name.
+/// An open file: one version of an object, also after its name leads to another one.
 #[derive(Debug)]
 pub(super) struct OpenFile {
     pub(super) ino: Ino,
@@ -27,7 +27,7 @@ pub(super) struct OpenFile {
 }
 
 impl OpenFile {
-    /// One that is open from an earlier life. How it is read goes by what the kernel was told then.
+    /// A file that an earlier daemon has opened. It is read as the kernel was told then.
     pub(super) fn again(ino: Ino, size: u64, file: read::File) -> Self {
         let (changed, asked_bytes) = (AtomicBool::new(false), AtomicU64::new(0));
         OpenFile { ino, size, file, watched: None, changed, asked_bytes }

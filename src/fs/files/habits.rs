@@ -1,4 +1,5 @@
-//! How programs read: in small pieces, which the page cache serves best, or in large ones, which are cheaper past it.
+//! How programs read: in small pieces, which the page cache serves best, or in large ones, for which direct I/O is
+//! cheaper.
 //!
 //! Past the page cache each read(2) is a request of its own: 4.7 GB/s in pieces of 64 KiB and more, but 0.23 GB/s in
 //! pieces of 4 KiB, for which the page cache gives 3.1 GB/s. How a file is read shows once it is open, and then it is
@@ -31,11 +32,11 @@ pub trait Opener: Send + Sync + 'static {
     /// Names the program; `None` where that cannot be told.
     fn program(&self) -> Option<Program>;
 
-    /// What the process has read so far, of whatever file; `None` where that cannot be told.
+    /// What the process has read so far, of any file; `None` if that is unknown.
     fn calls(&self) -> Option<ReadCalls>;
 }
 
-/// What a process has read by read(2) and its kin.
+/// What a process has read by read(2) and similar calls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ReadCalls {
     /// How often it called.

@@ -8,14 +8,14 @@
 //! | `distrust` | files of which wrong bytes were handed out |
 //! | `file` | file handles: opening, reading, seeking |
 //! | `habits` | how programs read: in small pieces or large ones |
-//! | `numbered` | names that carry a number, as shards do |
+//! | `numbering` | names that carry a number, as shards do |
 //! | `runs` | recognising programs that take the files of a directory one after the other |
 //! | `successors` | which files will be wanted next |
 
 mod distrust;
 mod file;
 mod habits;
-mod numbered;
+mod numbering;
 mod runs;
 mod successors;
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Which files will be wanted next: what stands behind those that were read, in the order of the listing or by the
+//! Which files will be opened next: those behind the files that were read, in the order of the listing or by the
 //! numbers in their names.
 //!
-//! The tree tells which file stands where, `runs` whether a reader goes along there, `numbered` what a name says; the
+//! The tree tells which file stands where, `runs` whether a reader goes along there, `numbering` what a name says; the
 //! reader decides how much of it is fetched. Nothing is asked of the store: what the tree does not know is not
 //! expected.
 
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use lru::LruCache;
 
 use super::file::to_read;
-use super::numbered::Numbered;
+use super::numbering::Numbered;
 use super::runs::{Named, RunId, Runs, Trust};
 use super::{Files, Tuning};
 use crate::base::Ino;

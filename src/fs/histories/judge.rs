@@ -1,4 +1,5 @@
-//! What an operation may answer: the model of the manual's chapter on consistency, over a record of all changes.
+//! Which answers an operation may give: the model of the manual's chapter on consistency, over a record of all
+//! changes.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

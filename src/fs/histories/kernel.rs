@@ -1,5 +1,4 @@
-//! The kernel, as far as it remembers: names and attributes for as long as it was told, less what it was told to
-//! forget.
+//! The kernel's cache: names and attributes for the time that it was told, without those that it was told to drop.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Histories: several clients change a bucket while several programs look at it through one mount, and every answer is
 //! judged against the model of the manual's chapter on consistency.
 //!
-//! Time is virtual and everything follows from a seed, so that a history that went wrong can be had again. The ordinary
+//! Time is virtual and everything follows from a seed, so that a failing history can be repeated. The ordinary
 //! run judges some thousand; `OSSMOUNT_HISTORIES=100000 cargo nextest run --release histories` that many, and
 //! `OSSMOUNT_HISTORY=SEED` the one of that seed, telling what happens.
 //!

@@ -1,9 +1,9 @@
-//! What outlives the process: the daemon that takes a mount over goes on with the same numbers and handles.
+//! What outlives the process: a daemon that continues a mount uses the same inode numbers and handles.
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `ledger` | what the next life of the daemon needs to know |
-//! | `suspects` | requests under way at several deaths of the daemon |
+//! | `ledger` | what the next daemon needs to continue the mount |
+//! | `suspects` | requests that were in flight when several daemons ended |
 
 mod ledger;
 mod suspects;
@@ -27,7 +27,7 @@ const LIFE: &str = "life";
 /// The note of the time that directories without one of their own show.
 const TIME: &str = "time";
 
-/// Lives that are told apart; then the count begins again.
+/// Lives that can be told apart; after them the count starts again.
 const LIVES: u64 = 1 << 20;
 
 /// What this life of the daemon has from the ones before, and leaves to the next.

@@ -1,4 +1,4 @@
-//! Requests that were under way when the daemon died: which of them may have killed it.
+//! Requests that were in flight when the daemon died, and which of them may have killed it.
 //!
 //! The kernel sends again, to the next daemon, what the one before took and did not answer. A request that kills every
 //! daemon that takes it would hold all the others for ever, so that the ledger counts the lives that each request sent

@@ -1,4 +1,4 @@
-//! What a copy has written is made known: by then names that were missing are there, also for the kernel.
+//! Makes what a copy has written visible: names that were missing exist, also for the kernel.
 
 use std::sync::Arc;
 

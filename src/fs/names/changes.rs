@@ -1,5 +1,5 @@
-//! What follows when an answer of the store has changed the tree: odd keys are counted and named, and the kernel
-//! forgets what is no longer so.
+//! What follows when an answer of the store has changed the tree: odd keys are counted and logged, and the kernel is
+//! told to drop outdated names and attributes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

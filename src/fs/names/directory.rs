@@ -11,12 +11,12 @@ use super::walk::Known;
 use super::{Attr, Counting, DirEntry, DirHandle, Failure, ListingMode, Names, Room, Shape, State, Tried, Ttl};
 use crate::base::{Ino, fnv1a};
 use crate::list::Trust;
-use crate::tree::{OrderId, OrderState, Take, View};
+use crate::tree::{SnapshotId, SnapshotState, Take, View};
 
 /// What a new handle reads.
 enum Ordered {
     /// This list, and what signals while it grows.
-    Now(OrderId, Option<PageSignals>),
+    Now(SnapshotId, Option<PageSignals>),
     /// The store: the directory is too large to be held.
     Store,
     Behind(Behind),
@@ -67,8 +67,8 @@ impl Names {
     pub(super) fn open_directory(self: &Arc<Self>, state: &mut State, ino: Ino, since: &Since) -> Tried<Opening> {
         let prefix = state.tree.prefix(ino).ok_or(Failure::ESTALE)?;
         let coming = state.wide_over(&prefix).next().is_some();
-        let (order, signals) = match self.order(state, ino, since)? {
-            Ordered::Now(order, signals) => (Some(order), signals),
+        let (snapshot, signals) = match self.snapshot(state, ino, since)? {
+            Ordered::Now(snapshot, signals) => (Some(snapshot), signals),
             Ordered::Store => (None, None),
             Ordered::Behind(behind) => return Ok(Opening::Behind(behind)),
         };
@@ -82,8 +82,8 @@ impl Names {
             self.recognise(state, ino, &prefix, known);
         }
         let ahead = state.wide_over(&prefix).filter(|task| task.opened(ino)).cloned().collect();
-        let (order, rest) = (Mutex::new(order), Mutex::new(None));
-        Ok(Opening::Open(OpenDirectory { ino, prefix, order, rest, signals, ahead, step, resumed: None }))
+        let (snapshot, rest) = (Mutex::new(snapshot), Mutex::new(None));
+        Ok(Opening::Open(OpenDirectory { ino, prefix, snapshot, rest, signals, ahead, step, resumed: None }))
     }
 
     /// Lists ahead where this directory is a step of a walk.
@@ -107,9 +107,9 @@ impl Names {
 
     /// What a new handle reads, and what it waits for where that is not complete: the directory is listed then, also
     /// while a wide listing is on its way to it.
-    fn order(self: &Arc<Self>, state: &mut State, ino: Ino, since: &Since) -> Tried<Ordered> {
-        if let Some(order) = state.tree.open_complete(ino, since.moment, since.younger_than()) {
-            return Ok(Ordered::Now(order, None));
+    fn snapshot(self: &Arc<Self>, state: &mut State, ino: Ino, since: &Since) -> Tried<Ordered> {
+        if let Some(snapshot) = state.tree.open_complete(ino, since.moment, since.younger_than()) {
+            return Ok(Ordered::Now(snapshot, None));
         }
         if state.is_too_large(ino, self.clock.elapsed()) {
             return Ok(Ordered::Store);
@@ -117,8 +117,8 @@ impl Names {
         match self.listing(state, ino, since).ok_or(Failure::ESTALE)? {
             Joined::Behind(behind) => Ok(Ordered::Behind(behind)),
             Joined::Task(task) => {
-                let order = state.tree.join(&task.listing, since.oldest()).ok_or(Failure::ESTALE)?;
-                Ok(Ordered::Now(order, Some(state.signals(&task))))
+                let snapshot = state.tree.join(&task.listing, since.oldest()).ok_or(Failure::ESTALE)?;
+                Ok(Ordered::Now(snapshot, Some(state.signals(&task))))
             }
         }
     }
@@ -137,14 +137,14 @@ impl Names {
         let mut signals = None;
         loop {
             let (room, state) = self.give(&directory, &mut reading, &mut take)?;
-            if room == Room::Full || state == OrderState::Complete || reading.count > 0 {
+            if room == Room::Full || state == SnapshotState::Complete || reading.count > 0 {
                 self.count_use(&directory, reading.count);
                 if let Some(ledger) = self.lives.ledger().filter(|_| !reading.given.is_empty()) {
                     ledger.given(handle.0, reading.given);
                 }
                 return Ok(());
             }
-            if (state == OrderState::Broken || directory.rest.lock().is_some())
+            if (state == SnapshotState::Broken || directory.rest.lock().is_some())
                 && let Some(rest) = self.rest_of(&directory, &mut reading.at)
             {
                 let given = self.give_rest(handle, &directory, &rest, &mut reading, &mut take).await;
@@ -154,11 +154,11 @@ impl Names {
             let signals = signals.get_or_insert_with(|| directory.signals.clone());
             match (state, signals.as_mut()) {
                 // A listing that began later has taken the directory over and completes it: a refresh, say.
-                (OrderState::Growing, Some(signals)) if signals.progress().ended == Some(Ok(())) => {
+                (SnapshotState::Growing, Some(signals)) if signals.progress().ended == Some(Ok(())) => {
                     self.follow_others(&directory, signals)?;
                     signals.next_of_others().await;
                 }
-                (OrderState::Growing, Some(signals)) => {
+                (SnapshotState::Growing, Some(signals)) => {
                     // Where the list is not to be believed any more, the listing that was too large has left nothing of
                     // it: the next turn sees to that.
                     if let Some(Err(error)) = signals.next().await.ended
@@ -168,12 +168,12 @@ impl Names {
                         return Err(error);
                     }
                 }
-                (OrderState::Broken, Some(signals)) => match signals.progress().ended {
+                (SnapshotState::Broken, Some(signals)) => match signals.progress().ended {
                     Some(Err(error)) => return Err(error),
                     // It came to an end, and left out a part of the directory.
                     _ => return Err(Failure::EIO),
                 },
-                (OrderState::Doubted, _) => match self.catch_up(&directory).await {
+                (SnapshotState::Doubted, _) => match self.catch_up(&directory).await {
                     Err(failure) if failure == Failure::TOO_LARGE => self.read_anew(&directory),
                     caught_up => caught_up?,
                 },
@@ -185,16 +185,17 @@ impl Names {
     /// Listens to the listings that bring a directory now, after its handle's own has ended. Fails where the list of
     /// the handle still grows and none does.
     fn follow_others(&self, directory: &OpenDirectory, signals: &mut PageSignals) -> Tried<()> {
-        let order = *directory.order.lock();
+        let snapshot = *directory.snapshot.lock();
         let state = self.state.lock();
-        let is_growing = order.and_then(|order| state.tree.order_state(order)) == Some(OrderState::Growing);
+        let is_growing =
+            snapshot.and_then(|snapshot| state.tree.snapshot_state(snapshot)) == Some(SnapshotState::Growing);
         signals.wide = state.feeding(directory.ino, &directory.prefix).map(|task| task.signal.subscribe()).collect();
         if is_growing && signals.wide.is_empty() { Err(Failure::EIO) } else { Ok(()) }
     }
 
     fn is_doubted(&self, directory: &OpenDirectory) -> bool {
-        let order = *directory.order.lock();
-        order.is_some_and(|order| self.state.lock().tree.order_state(order) == Some(OrderState::Doubted))
+        let snapshot = *directory.snapshot.lock();
+        snapshot.is_some_and(|snapshot| self.state.lock().tree.snapshot_state(snapshot) == Some(SnapshotState::Doubted))
     }
 
     /// Waits until a directory is known whole whose listing has turned out to be wrong while it was read.
@@ -203,7 +204,7 @@ impl Names {
         for _ in 0..MOST_DOUBTS {
             let joined = {
                 let mut state = self.state.lock();
-                if directory.order.lock().is_none_or(|order| state.tree.catch_up(order)) {
+                if directory.snapshot.lock().is_none_or(|snapshot| state.tree.catch_up(snapshot)) {
                     return Ok(());
                 }
                 if state.is_too_large(directory.ino, since.moment) {
@@ -224,16 +225,16 @@ impl Names {
         directory: &OpenDirectory,
         reading: &mut Reading,
         take: &mut impl FnMut(&DirEntry<'_>) -> Room,
-    ) -> Tried<(Room, OrderState)> {
+    ) -> Tried<(Room, SnapshotState)> {
         let keeps = self.lives.ledger().is_some();
         loop {
             let mut state = self.state.lock();
             if self.give_dots(&state, directory, &mut reading.at, take) == Room::Full {
-                return Ok((Room::Full, OrderState::Growing));
+                return Ok((Room::Full, SnapshotState::Growing));
             }
             let base = directory.base();
             let from = usize::try_from(reading.at.saturating_sub(base)).map_err(|_| Failure::EINVAL)?;
-            let Some(order) = *directory.order.lock() else { return Ok((Room::Left, OrderState::Broken)) };
+            let Some(snapshot) = *directory.snapshot.lock() else { return Ok((Room::Left, SnapshotState::Broken)) };
             let (mut room, mut left) = (Room::Left, BATCH);
             // Where memory is full, the kernel gets names that it must look up, and that need not be kept for it.
             let is_counted =
@@ -244,7 +245,7 @@ impl Names {
                 false => Attr { ttl: Duration::ZERO, ..self.attr(view) },
             };
             let mut directories = Vec::new();
-            let shown = state.tree.show_entries(order, from, self.clock.elapsed(), |row| {
+            let shown = state.tree.show_entries(snapshot, from, self.clock.elapsed(), |row| {
                 if left == 0 {
                     return Take::Enough;
                 }
@@ -270,9 +271,9 @@ impl Names {
                 if is_counted { Take::Counted } else { Take::Seen }
             });
             self.write_directories(&state, &directories);
-            let order = shown.ok_or(Failure::EBADF)?;
+            let snapshot = shown.ok_or(Failure::EBADF)?;
             if room == Room::Full || left > 0 {
-                return Ok((room, order));
+                return Ok((room, snapshot));
             }
         }
     }
@@ -321,7 +322,7 @@ impl Names {
         let Some(directory) = self.directories.lock().remove(&handle) else { return };
         self.streams.closed(handle);
         let mut state = self.state.lock();
-        directory.order.lock().take().into_iter().for_each(|order| state.tree.close_directory(order));
+        directory.snapshot.lock().take().into_iter().for_each(|snapshot| state.tree.close_directory(snapshot));
         self.count_entries(&mut state);
     }
 }

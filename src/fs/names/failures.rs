@@ -1,4 +1,4 @@
-//! Failures that a program has waited for: they are not waited for twice.
+//! Recent failures: no program waits a second time for a request that has just failed.
 //!
 //! The kernel asks again by itself: for a name whose old answer it could not have confirmed, and where several programs
 //! look one up, for each of them in turn. What has just failed after all retries is answered alike then, for

@@ -1,4 +1,4 @@
-//! What an open directory is: what its handle reads, and how far a call of readdir has come.
+//! An open directory: what its handle reads, and the position of a call of readdir.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -6,11 +6,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::Counting;
-use super::rest::Rest;
+use super::paging::PagedDirectory;
 use super::task::{Behind, ListTask, PageSignals};
 use crate::base::Ino;
 use crate::fs::lives::PastListing;
-use crate::tree::OrderId;
+use crate::tree::SnapshotId;
 
 /// Offsets 0 and 1 are `.` and `..`.
 pub(super) const DOTS: u64 = 2;
@@ -21,9 +21,9 @@ pub(super) struct OpenDirectory {
     pub(super) ino: Ino,
     pub(super) prefix: String,
     /// The list of what is held of it, until that was read and more is not held.
-    pub(super) order: Mutex<Option<OrderId>>,
+    pub(super) snapshot: Mutex<Option<SnapshotId>>,
     /// What is read straight from the store.
-    pub(super) rest: Mutex<Option<Arc<Rest>>>,
+    pub(super) rest: Mutex<Option<Arc<PagedDirectory>>>,
     /// Signal while the list grows. Kept for the handle's life, so that the listing knows that it is wanted.
     pub(super) signals: Option<PageSignals>,
     /// Listings that bring this directory as part of a walk, which comes further as it is read.

@@ -1,4 +1,4 @@
-//! Listings going on: tasks that apply page after page to the tree, and signal each.
+//! Running listings: tasks that apply page after page to the tree, and signal each.
 //!
 //! There are two kinds. A directory's own listing is shared by all who wait for that directory; a caller that goes away
 //! does not stop it, but it stops by itself when no program has waited for [`unattended_pages`](crate::fs::Tuning)
@@ -19,15 +19,15 @@ use tokio::sync::{Semaphore, watch};
 use tracing::Instrument;
 
 use super::changes::OddLog;
-use super::left::LeftSlot;
 use super::pace::Pace;
 use super::probe::entry_facts;
+use super::remainder::RemainderSlot;
 use super::state::State;
 use super::task::{Followed, Joined, ListTask, Progress, Purpose, Since};
 use super::walk::Ahead;
 use super::{Failure, Names, ms, report};
 use crate::base::{Ino, KeySpan};
-use crate::list::{self, Order, Page, Trust};
+use crate::list::{self, Page, PageOrder, Trust};
 use crate::metrics::Metric;
 use crate::store::Error;
 use crate::tree::{Changes, Depth, Item, Listing, Standing};
@@ -77,7 +77,7 @@ impl Names {
         purpose: Purpose,
         oldest: Duration,
     ) -> Option<Arc<ListTask>> {
-        let span = |listing: &Listing| (KeySpan::below(&listing.prefix), Order::Arrival);
+        let span = |listing: &Listing| (KeySpan::below(&listing.prefix), PageOrder::Arrival);
         self.begin_task(state, (directory, depth, oldest), purpose, span, None)
     }
 
@@ -86,7 +86,7 @@ impl Names {
         tracing::debug!(below = ahead.below, from = ahead.from.as_deref(), "a walk was recognised: listing ahead");
         // Where listings go from the beginning on, a part of one costs as much as all that lies before it too.
         let from = ahead.from.filter(|_| self.findings.trust() == Trust::Full);
-        let order = if from.is_some() { Order::Key } else { Order::Arrival };
+        let order = if from.is_some() { PageOrder::Key } else { PageOrder::Arrival };
         let walk = Followed::by(Pace::new(ahead.read, self.tuning.clone()));
         let span = |listing: &Listing| {
             let all = KeySpan::below(&listing.prefix);
@@ -100,7 +100,7 @@ impl Names {
         state: &mut State,
         (directory, depth, oldest): (Ino, Depth, Duration),
         purpose: Purpose,
-        span: impl FnOnce(&Listing) -> (KeySpan, Order),
+        span: impl FnOnce(&Listing) -> (KeySpan, PageOrder),
         walk: Option<Followed>,
     ) -> Option<Arc<ListTask>> {
         let began = self.clock.elapsed();
@@ -113,7 +113,7 @@ impl Names {
             order,
             signal: watch::Sender::new(Progress::default()),
             over: watch::Sender::new(None),
-            left: LeftSlot::default(),
+            left: RemainderSlot::default(),
             questions: Arc::new(Semaphore::new(usize::try_from(self.tuning.questions_at_once).unwrap_or(usize::MAX))),
             odd: OddLog::default(),
             walk,

@@ -24,7 +24,7 @@ use crate::tree::{Lookup, Pin, View, split_version};
 /// How long one way may be waited for once the other has failed, counted from the beginning.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Where that is over, both have had the same time: what is left are the last tries.
+/// After that both have had the same time, and only the last tries are left.
 const LAST_MOMENT: Duration = Duration::from_secs(5);
 
 /// How often one look-up lists its directory, or asks for its name alone, where what has come is not known any more by
@@ -67,7 +67,7 @@ impl Drop for Pinned {
     }
 }
 
-/// What one look-up has tried, so that it comes to an end whatever becomes of the answers.
+/// What one look-up has tried, which bounds the number of its requests.
 #[derive(Default)]
 struct Tries {
     /// The turns of the last listing, which tell it from others.

@@ -9,24 +9,24 @@
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `appear` | what a copy has written is made known |
-//! | `changes` | what follows when the store has changed the tree: odd keys, what the kernel forgets |
+//! | `appear` | makes the objects that a copy has written visible |
+//! | `changes` | what follows a change of the tree: warnings about odd keys, notifications to the kernel |
 //! | `directory` | opening, reading and closing directories |
-//! | `failures` | failures that a program has waited for, which are not waited for twice |
+//! | `failures` | recent failures, so that no program waits for the same one twice |
 //! | `handle` | what an open directory is |
-//! | `large` | directories that are too large to be kept, and how that is told |
-//! | `left` | what a listing leaves of a directory that is too large |
+//! | `large_directories` | which directories are too large for memory, and the warning about them |
+//! | `remainder` | what a listing that stopped at the limit has left of a directory |
 //! | `listing` | listings: begun, joined, applied page after page, ended |
 //! | `lookup` | looking a name up: from the tree, by a listing, or by asking for the name |
-//! | `notifier` | the seam by which the kernel is told what is no longer so |
+//! | `notifier` | the trait by which the kernel is told to drop names and attributes |
 //! | `pace` | how far a listing may run ahead of a walk |
 //! | `probe` | requests for one name or one object, and what the tree learns from them |
-//! | `rest` | reading a directory that is too large to be kept, page by page |
+//! | `paging` | reading a directory that is too large for memory, page by page |
 //! | `resumed` | directories from an earlier life of the daemon |
-//! | `state` | what the lock guards, and what other wings ask of it |
+//! | `state` | the tree and the running listings, under one lock |
 //! | `task` | the task of one listing, and what it signals |
-//! | `too_large` | directories that outgrow memory |
-//! | `upkeep` | the background: listing again what is in use, forgetting what is not; refreshes |
+//! | `overflow` | when a listing stops at the limit, and how handles continue with `paging` |
+//! | `upkeep` | background work: renewing directories in use, evicting others; refreshes |
 //! | `uses` | which directories have been used since they were last listed |
 //! | `walk` | recognising a program that walks the tree |
 //! | `xattr` | extended attributes |
@@ -42,8 +42,7 @@ mod fresh_tests;
 #[cfg(test)]
 mod given_up_tests;
 mod handle;
-mod large;
-mod left;
+mod large_directories;
 mod listing;
 #[cfg(test)]
 mod listing_tests;
@@ -53,15 +52,16 @@ mod notifier;
 mod order_tests;
 #[cfg(test)]
 mod outage_tests;
+mod overflow;
 mod pace;
-mod probe;
-mod rest;
+mod paging;
 #[cfg(test)]
-mod rest_tests;
+mod paging_tests;
+mod probe;
+mod remainder;
 mod resumed;
 mod state;
 mod task;
-mod too_large;
 mod upkeep;
 mod uses;
 mod walk;
@@ -82,7 +82,7 @@ pub use self::notifier::Notifier;
 use self::changes::OddLog;
 use self::failures::Failures;
 use self::handle::{OpenDirectory, Resumed};
-use self::rest::Streams;
+use self::paging::Streams;
 use self::resumed::Unlisted;
 use self::state::State;
 use super::failure::{Failure, Tried, report, report_of_version};
@@ -125,7 +125,7 @@ pub(super) struct Names {
     tuning: Arc<Tuning>,
 
     ttl: LiveTtl,
-    /// What listings have found out about the server.
+    /// Which rules of listings the server was seen to break.
     findings: Arc<Findings>,
     state: Mutex<State>,
     directories: Mutex<HashMap<DirHandle, Arc<OpenDirectory>>>,

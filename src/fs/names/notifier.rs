@@ -1,4 +1,4 @@
-//! Telling the kernel that what it remembers is no longer so. The seam only: `fuse` sets a [`Notifier`], `fs` calls it.
+//! The trait by which the kernel is told to drop names and attributes: `fuse` sets a [`Notifier`], `fs` calls it.
 
 use tokio::sync::oneshot;
 

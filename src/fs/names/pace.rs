@@ -61,7 +61,7 @@ impl Pace {
         self.listed >= self.tuning.advance_entries + self.earned
     }
 
-    /// Requests that may be in flight: what is when the walk ends was for nothing.
+    /// Requests that may be in flight: those that are when the walk ends were not needed.
     pub(super) fn requests(&self) -> u32 {
         u32::try_from(self.tuning.first_walk_requests + self.earned / self.tuning.entries_per_request)
             .unwrap_or(u32::MAX)

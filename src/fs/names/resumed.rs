@@ -1,5 +1,5 @@
-//! Directories from an earlier life of the daemon: those that the kernel knows are put back before the first request,
-//! those that were being read are listed anew when they are read on.
+//! Directories of an earlier daemon: those that the kernel knows are restored before the first request; those that
+//! were being read are listed again when a program reads on.
 //!
 //! The new list may have another order, so that its entries get offsets of their own, above all that were given before,
 //! and those that the reader has had are left out.

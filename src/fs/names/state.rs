@@ -1,4 +1,4 @@
-//! What the lock of the names guards, and what other wings ask of it: one inode's facts, by its number.
+//! The state under the lock of the names, and what other wings ask of it: the facts of one inode, by its number.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::large::LargeDirectories;
+use super::large_directories::LargeDirectories;
 use super::task::{Behind, ListTask, PageSignals, Since};
 use super::uses::Uses;
 use super::walk::Walks;

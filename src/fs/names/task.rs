@@ -1,4 +1,4 @@
-//! The task of one listing, as others see it: what it is for, what it signals, and what a request must see of it.
+//! The task of one listing: its purpose, what it signals, and which age of it a request accepts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use super::changes::OddLog;
-use super::left::LeftSlot;
 use super::pace::Pace;
+use super::remainder::RemainderSlot;
 use super::{Failure, Tried};
 use crate::base::{Ino, KeySpan};
-use crate::list::{ListScope, Order};
+use crate::list::{ListScope, PageOrder};
 use crate::tree::{Depth, Listing};
 
 /// What a listing is for.
@@ -37,12 +37,12 @@ pub(super) struct ListTask {
     pub(super) listing: Listing,
     pub(super) purpose: Purpose,
     pub(super) span: KeySpan,
-    pub(super) order: Order,
+    pub(super) order: PageOrder,
 
     pub(super) signal: watch::Sender<Progress>,
     /// How it ended, for those who wait behind it. They want none of it.
     pub(super) over: watch::Sender<Option<Tried<()>>>,
-    pub(super) left: LeftSlot,
+    pub(super) left: RemainderSlot,
     /// Turns for asking the store about one name beside the listing.
     pub(super) questions: Arc<Semaphore>,
     pub(super) odd: OddLog,
@@ -116,7 +116,7 @@ impl Since {
 pub(super) enum Joined {
     /// One that is going on and shows what the request must see, or a new one.
     Task(Arc<ListTask>),
-    /// One is going on that began too early: the next one begins when it is over.
+    /// A listing is running that began too early: the next one begins when it ends.
     Behind(Behind),
 }
 
@@ -159,7 +159,7 @@ pub(super) struct PageSignals {
     pub(super) own: watch::Receiver<Progress>,
     pub(super) wide: Vec<watch::Receiver<Progress>>,
     /// What the directory's own listing has left, where it came to the limit of memory.
-    pub(super) left: LeftSlot,
+    pub(super) left: RemainderSlot,
 }
 
 impl PageSignals {

@@ -1,5 +1,5 @@
-//! What goes on in the background: directories in use are listed again before what is known of them gets too old, and
-//! what is not in use is forgotten when it takes too much memory.
+//! Background work: directories in use are listed again before they expire, and others are evicted when names take too
+//! much memory.
 //!
 //! So a program that polls a directory, or opens files of it regularly, never waits for a listing. What that may cost
 //! is bounded twice: by the number of directories that are watched, and by the rule that a listing in the background

@@ -130,7 +130,7 @@ impl Walks {
         }
     }
 
-    /// The listing that was advised is over.
+    /// The listing that was advised has ended.
     pub(super) fn over(&mut self, below: &str, outcome: Outcome) {
         let Some(parent) = self.parents.peek_mut(below) else { return };
         parent.patience = match outcome {

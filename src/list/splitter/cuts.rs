@@ -1,4 +1,4 @@
-//! Where to cut what is left to list. A wrong cut costs a request, never a key.
+//! Where to cut the spans that are still to be listed. A wrong cut costs a request, never a key.
 //!
 //! 1. *Where are the keys?* [`Samples`](super::Samples) measures distances by the characters seen, and the density of a
 //!    segment's last page tells how many pages its remainder holds.
@@ -17,7 +17,7 @@
 
 use std::ops::Bound;
 
-use super::super::Order;
+use super::super::PageOrder;
 use super::super::guess::{Scale, behind_name, series_name};
 use super::{Next, Segment, Splitter};
 use crate::base::after;
@@ -104,7 +104,7 @@ impl Splitter {
             return (name.len() > self.scope.prefix.len()).then(|| self.ladder(name, &segment.from));
         }
         // In key order, what lies so far ahead would only take up the look-ahead.
-        if self.tops.are_awaited() || self.scope.order == Order::Key {
+        if self.tops.are_awaited() || self.scope.order == PageOrder::Key {
             return None;
         }
         let directory = self.samples.lone_directory(name).filter(|name| name.len() > self.scope.prefix.len())?;
@@ -127,8 +127,8 @@ impl Splitter {
     fn least(&self) -> f64 {
         let busy = 1.0 - self.idle();
         let busy = match self.scope.order {
-            Order::Arrival => busy * busy,
-            Order::Key => busy,
+            PageOrder::Arrival => busy * busy,
+            PageOrder::Key => busy,
         };
         1.5 + busy * self.waste.useful / self.concurrency as f64 / 2.0
     }
@@ -143,7 +143,7 @@ impl Splitter {
         let unstretched = |at: &usize| self.segments[*at].left() > 2.0 * STRETCH;
         let mut all = (0..self.segments.len()).filter(worth);
         match self.scope.order {
-            Order::Key if all.clone().any(|at| unstretched(&at)) => all.find(unstretched),
+            PageOrder::Key if all.clone().any(|at| unstretched(&at)) => all.find(unstretched),
             _ => all.max_by(|a, b| self.segments[*a].left().total_cmp(&self.segments[*b].left())),
         }
     }
@@ -187,8 +187,8 @@ impl Splitter {
         let segment = &self.segments[at];
         let (pages, left) = (segment.pages?, segment.left());
         let kept = match self.scope.order {
-            Order::Arrival => left / 2.0,
-            Order::Key => (left / 2.0).min(STRETCH),
+            PageOrder::Arrival => left / 2.0,
+            PageOrder::Key => (left / 2.0).min(STRETCH),
         };
         let kept = pages - left + kept;
         let (scale, end) = self.scale(segment);
@@ -250,7 +250,7 @@ impl Splitter {
         let first = key.get(prefix.len()..).and_then(|rest| rest.chars().next()).unwrap_or('\0');
         let behind = LADDER.into_iter().filter(|char| *char > first);
         let (ascii, other): (Vec<_>, Vec<_>) = behind.partition(char::is_ascii);
-        let is_one_enough = first.is_ascii() || self.scope.order == Order::Key;
+        let is_one_enough = first.is_ascii() || self.scope.order == PageOrder::Key;
         let other = other.into_iter().take(if is_one_enough { 1 } else { LADDER.len() });
         ascii.into_iter().chain(other).map(|char| format!("{prefix}{char}")).collect()
     }

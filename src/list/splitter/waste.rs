@@ -1,6 +1,6 @@
-//! What wrong cuts have cost so far, and how many more may be tried.
+//! The cost of wrong cuts so far, and how many more may be tried.
 
-use super::super::Order;
+use super::super::PageOrder;
 
 /// An estimate beyond this multiple of what has been listed is not believed.
 const FAR: f64 = 4.0;
@@ -35,11 +35,11 @@ impl Waste {
 
     /// How many guesses may be on their way, with this share of all possible requests unused and as many pages left as
     /// far as is known. What is always allowed is kept for times when there is little else to ask for.
-    pub(super) fn allowed(&self, order: Order, idle: f64, left: f64) -> usize {
+    pub(super) fn allowed(&self, order: PageOrder, idle: f64, left: f64) -> usize {
         let share = match order {
             // What will surely be listed counts before it is: segments are wanted at the beginning rather than later.
-            Order::Arrival => Self::SHARE * (self.useful + left.min(self.useful)),
-            Order::Key => Self::SHARE_IN_ORDER * self.useful,
+            PageOrder::Arrival => Self::SHARE * (self.useful + left.min(self.useful)),
+            PageOrder::Key => Self::SHARE_IN_ORDER * self.useful,
         };
         let affordable = (Self::BASE * idle + share - self.wasted) / Self::EXPECTED;
         affordable.min(Self::START + self.useful).max(0.0) as usize

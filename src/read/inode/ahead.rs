@@ -228,7 +228,7 @@ impl Inode {
         }
     }
 
-    /// What becomes of a plan for a read where a recorded load says that all below `end` will be wanted.
+    /// The plan for a read if a recorded load says that all bytes below `end` will be wanted.
     pub(in crate::read) fn guided(&self, plan: Plan, read: ByteRange, end: u64) -> Plan {
         let end = end.min(read.start.saturating_add(self.tuning.short_part_bytes));
         let fetch = if self.state.lock().streams.come_whole() { plan.fetch } else { Fetch::Until { end } };

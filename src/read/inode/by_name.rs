@@ -1,4 +1,4 @@
-//! What of an object was asked for by name, and what is held of it.
+//! The part of an inode that prefetches by name and pins use, and what is held of it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,5 +1,5 @@
-//! What has come of an object, compared with the checksum that the store keeps of it; and what is undone where it
-//! differs.
+//! Comparing what has arrived of an object with the checksum that the store keeps, and what is undone after a
+//! mismatch.
 //!
 //! Bytes that come again (what was given up meanwhile, what the kernel dropped) are compared with those that came
 //! before, as far as their borders meet; all of them are part of a new pass over the object, which is compared as the

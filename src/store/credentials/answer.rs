@@ -1,4 +1,4 @@
-//! Access keys as services, programs and files write them down: in JSON, and one service in XML.
+//! The formats in which services, programs and files return access keys: JSON, and XML for one service.
 
 use jiff::civil;
 use jiff::fmt::temporal::Pieces;

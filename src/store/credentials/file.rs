@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
-use super::written::{self, Which};
+use super::formats::{self, Which};
 use super::{Credentials, Provider};
 use crate::base::Clock;
 use crate::files::{self, Facts, Small};
@@ -62,7 +62,7 @@ impl FileProvider {
             tracing::warn!(path = %self.path.display(), "other users may read this credentials file; restrict it with \
                                                          chmod 600");
         }
-        let credentials = written::parse(&text, &self.which).map_err(|what| problem(&self.path, &what))?;
+        let credentials = formats::parse(&text, &self.which).map_err(|what| problem(&self.path, &what))?;
         let credentials = Arc::new(credentials);
         *state = Some(LastRead { credentials: credentials.clone(), facts, looked: Some(now) });
         Ok(credentials)

@@ -6,20 +6,21 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `answer` | access keys as services and programs write them: JSON, XML |
-//! | `counted` | how old credentials are, as the figures say it |
+//! | `age` | the figures about the age of credentials |
 //! | `ecs` | the role of an ECS instance, from the metadata service of the machine |
 //! | `file` | credentials in a file, read again when it changes |
 //! | `process` | credentials that a program prints |
-//! | `refresh` | credentials that end, renewed before they do |
+//! | `refresh` | renewing credentials before they expire |
 //! | `sts` | roles: by a token of a cluster (OIDC), or by other credentials (AssumeRole) |
 //! | `uri` | credentials of a service at a URL |
 //! | `web` | asking the services that hand out access keys |
-//! | `written` | access keys as programs keep them in files |
+//! | `formats` | the file formats of access keys |
 
+mod age;
 mod answer;
-mod counted;
 mod ecs;
 mod file;
+mod formats;
 mod process;
 mod refresh;
 mod sts;
@@ -27,7 +28,6 @@ mod sts;
 mod tests;
 mod uri;
 mod web;
-mod written;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -41,12 +41,12 @@ use zeroize::Zeroize;
 use super::Result;
 use crate::base::Timestamp;
 
-pub(crate) use counted::Counted;
+pub(crate) use age::AgeMeter;
 pub use ecs::METADATA;
+pub use formats::Which;
 pub use sts::Role;
 pub use uri::Authorization;
 pub(crate) use web::Web;
-pub use written::Which;
 
 /// An access key. Its secrets are overwritten when it is dropped and never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -233,14 +233,14 @@ impl Source {
     /// Fails with [`ErrorKind::Credentials`](super::ErrorKind::Credentials) where the profile is of a kind that is not
     /// known here.
     pub fn from_file(path: PathBuf, which: Which) -> Result<Source> {
-        let profile = file::text(&path).ok().and_then(|text| written::profile(&text, &which));
+        let profile = file::text(&path).ok().and_then(|text| formats::profile(&text, &which));
         match profile {
             Some(Ok(profile)) => Source::from_profile(profile, path, which),
             _ => Ok(Source::File { path, which }),
         }
     }
 
-    fn from_profile(profile: written::Profile, path: PathBuf, which: Which) -> Result<Source> {
+    fn from_profile(profile: formats::Profile, path: PathBuf, which: Which) -> Result<Source> {
         let role = || Role {
             endpoint: sts_endpoint(Some(profile.sts_region.as_str()).filter(|region| !region.is_empty())),
             arn: profile.ram_role_arn.clone(),

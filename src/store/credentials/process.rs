@@ -1,4 +1,4 @@
-//! Credentials that a program prints.
+//! Credentials printed by a program.
 //!
 //! What the shell starts is a process group of its own, which is killed whole when the program is given up, and when
 //! this process ends: a program that hangs leaves nothing behind. A process that is killed can do nothing any more, so

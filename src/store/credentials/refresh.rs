@@ -1,4 +1,4 @@
-//! Credentials that end, renewed before they do.
+//! Renewing credentials before they expire.
 //!
 //! A mount lives for months, its keys for an hour. The next ones are asked for when a quarter of the lifetime is left
 //! (three minutes at least, where there are so many), in the background, by one task however many requests there are;
@@ -25,7 +25,7 @@ use crate::store::{Error, ErrorKind, Result};
 const LEAST_AHEAD_SECONDS: i64 = 180;
 /// How long until it is tried again after a failure.
 const PAUSE: Duration = Duration::from_secs(5);
-/// A failure is told to all who ask within this time, without asking the source again.
+/// A failure is returned to all requests within this time, without asking the source again.
 const FAILURE_HOLDS: Duration = Duration::from_secs(1);
 
 /// The end of each time that a source is asked, whatever it waits for: a source ends by itself before, with more to

@@ -1,4 +1,4 @@
-//! Credentials that a service of the user's own hands out at a URL.
+//! Credentials from a service of the user at a URL.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Asking the services that hand out access keys: small requests, small answers, and an end to each wait.
+//! Requests to the services that return access keys: small, and each with a time limit.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

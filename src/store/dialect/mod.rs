@@ -4,8 +4,8 @@
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `oss` | alibaba Cloud OSS |
-//! | `s3` | amazon S3 and the servers that follow it |
+//! | `oss` | Alibaba Cloud OSS |
+//! | `s3` | Amazon S3 and compatible servers |
 
 mod oss;
 mod s3;

@@ -1,4 +1,4 @@
-//! The addresses of names: which one the next request goes to, and how each has served.
+//! The addresses of host names: which one the next request uses, and how well each has answered.
 //!
 //! A large store answers at many addresses, each with a limit of its own, and now and then one of them is dead while it
 //! still takes connections. So requests go to the address that has the fewest of ours on their way; one that leaves

@@ -1,4 +1,4 @@
-//! Where connections set out from: interfaces or addresses of this machine, in turn.
+//! The local interfaces or addresses of connections, used in turn.
 
 use std::fmt;
 use std::io;
@@ -20,7 +20,7 @@ const MAX_INTERFACE_BYTES: usize = 15;
 /// A place of this machine that connections set out from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Bind {
-    /// A network interface, whatever its addresses.
+    /// A network interface, with all of its addresses.
     Interface(String),
     /// An address of one.
     Address(IpAddr),
@@ -59,7 +59,7 @@ impl Bind {
             Bind::Address(address) => UdpSocket::bind((*address, 0)).map(drop),
         };
         found.map_err(|error| {
-            invalid(format!("bind: this machine has no {self}; the command ip address lists what it has"))
+            invalid(format!("bind: this machine has no {self}; ip address lists its interfaces and addresses"))
                 .with_source(Some(error.into()))
         })
     }

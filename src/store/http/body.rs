@@ -1,4 +1,4 @@
-//! The body of an answer: where it ends, and what becomes of its connection there.
+//! The body of an answer: where it ends, and whether its connection can be used again.
 
 use std::fmt;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! The chunked transfer coding, taken off. Pure: bytes go in, and what they are comes out.
+//! Decoding the chunked transfer coding. Pure: bytes go in, and what they are comes out.
 
 use std::borrow::Cow;
 

@@ -2,15 +2,15 @@
 //! its body as it arrives. It follows no redirect, rewrites no path, decompresses nothing, and knows nothing of stores
 //! beyond their [`Error`].
 //!
-//! Why not a client that others have written: bodies are most of what this program does, and here they go from the
+//! Why not an existing client: bodies are most of what this program does, and here they go from the
 //! socket into the memory where they stay, while a general client hands out pieces of its own memory that have to be
 //! copied. A request is one write, and no task or channel stands between it and its connection.
 //!
 //! | file | owns |
 //! |---|---|
 //! | `addresses` | the addresses of names, and how each has served |
-//! | `bind` | where connections set out from |
-//! | `proxy` | what is said to a proxy |
+//! | `bind` | the local interface or address of connections |
+//! | `proxy` | talking to a proxy |
 //! | `connect` | connecting, TLS |
 //! | `trust` | which certificates are trusted |
 //! | `pool` | connections between two requests |
@@ -18,7 +18,7 @@
 //! | `request` | a request as bytes |
 //! | `head` | the head of an answer, and what it says of the body |
 //! | `chunked` | the chunked transfer coding |
-//! | `body` | a body, and what becomes of its connection |
+//! | `body` | a body, after which its connection is kept or closed |
 
 mod addresses;
 mod bind;
@@ -126,7 +126,7 @@ pub(super) struct Transport {
     clock: Clock,
     pool: Arc<Pool>,
     user_agent: String,
-    /// Whether a header that cannot be used was told of.
+    /// Whether a header that cannot be used was logged.
     has_told_of_headers: AtomicBool,
 }
 

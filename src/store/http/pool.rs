@@ -1,5 +1,4 @@
-//! Connections that wait for their next request: the newest goes first, so that superfluous ones grow old and are
-//! closed.
+//! Idle connections: the newest is used first, so that superfluous ones grow old and are closed.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};

@@ -1,4 +1,4 @@
-//! A proxy between this machine and the service: how it is named, and what is said to it.
+//! A proxy between this machine and the service: its address, and the requests to it.
 
 use std::fmt;
 use std::str::FromStr;

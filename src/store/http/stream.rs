@@ -166,7 +166,7 @@ impl Connection {
         }
     }
 
-    /// Its request is over: gives back memory that only large answers need.
+    /// The request has ended: gives back memory that only large answers need.
     pub(super) fn rest(&mut self) {
         self.load = None;
         if self.buffer.len() > BUFFER_BYTES {

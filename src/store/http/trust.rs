@@ -1,4 +1,4 @@
-//! Which certificates are trusted, and what is said of those that are not.
+//! Which certificates are trusted, and the messages about those that are not.
 //!
 //! A certificate is trusted when it leads to a root: one of the machine's, or one of the bundle that the user names.
 //! What stands in the bundle byte for byte is trusted as itself too, so that the certificate that a server made for

@@ -1,4 +1,4 @@
-//! How many bytes of bodies may come in a second, all GETs together, and who goes first.
+//! The limit of received bytes per second, over all GETs, and which GETs go first.
 //!
 //! A token bucket that may be overdrawn: a body receives what is there as long as something is left in the bucket, and
 //! pays afterwards. That bounds the mean and needs no cutting of pieces. Bodies that no program waits for leave half of

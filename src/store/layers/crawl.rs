@@ -1,5 +1,5 @@
-//! Bodies that crawl: what falls far behind all others is asked for again from its first missing byte, and the first of
-//! the two to deliver goes on.
+//! Slow bodies: a body that falls far behind others is requested again from its first missing byte, and the faster of
+//! the two continues.
 //!
 //! One connection of many may sit in a queue that hardly moves, on a link that loses most packets, or behind a server
 //! that is about to die. Its bytes still come, one by one, so that no time limit ends it. When all bodies are slow, the

@@ -1,4 +1,4 @@
-//! Answers broken on purpose, for tests: everything that a network and a busy service do to a request.
+//! Injected faults, for tests: everything that a network and a busy service do to a request.
 //!
 //! Faults come from a script (the next request of a kind gets the next fault) or at random from a seed, so that a
 //! failing run can be repeated.

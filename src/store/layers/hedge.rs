@@ -25,7 +25,7 @@ use crate::store::{
 /// From when on answers of one kind are late.
 #[derive(Clone, Copy, Debug)]
 struct Lateness {
-    /// No answer is late before this, whatever others took.
+    /// No answer counts as late before this time.
     floor: Duration,
     /// An answer is late after this many times the 95th percentile of those that came lately. Higher ones would be
     /// raised by the few in a hundred that are late themselves.

@@ -1,4 +1,4 @@
-//! How many requests may be in flight, and who goes first.
+//! The limit of requests in flight, and which requests go first.
 //!
 //! A place is held from the moment a request goes out until its answer has been consumed: for a GET that is the last
 //! byte of its body, an error, or the body being dropped. Waiters of one priority are served in the order they came;

@@ -104,7 +104,7 @@ impl<S: ?Sized> Meter<S> {
         outcome.map_err(|error| error.with_elapsed(took))
     }
 
-    /// One request that is over with its answer.
+    /// One request that ends with its answer.
     async fn whole<T>(&self, kind: Metric, time: Distribution, call: impl Future<Output = Result<T>>) -> Result<T> {
         let flight = self.begin(kind);
         let answer = call.await;

@@ -1,11 +1,11 @@
-//! What goes around a store, each layer a store itself, so that any of them can be left out or put over another one.
+//! Layers over a store: each is a store itself, so that any of them can be left out or put over another one.
 //!
 //! From the outside in: [`Retry`] asks again until its budget is spent, [`Limit`] lets a bounded number of requests
 //! through and the urgent ones first, [`Hedge`] sends late requests and asks for crawling bodies a second time,
 //! [`Meter`] counts every try, [`Stall`] ends tries in which nothing arrives, and the innermost store talks to the
 //! network. The order matters: a request that waits out a backoff holds no place in the limiter, and one that waits for
-//! a place is not yet on the clock. [`FaultStore`] breaks answers on purpose and stands where the network would be, and
-//! [`QuirkStore`] lists as servers do that do not keep the rules.
+//! a place is not yet on the clock. [`FaultStore`] injects faults in the place of the network, and
+//! [`QuirkStore`] lists like servers that break the rules.
 //!
 //! | file | what it owns |
 //! |---|---|
@@ -17,8 +17,8 @@
 //! | `meter` | counting tries, times and bytes |
 //! | `patience` | the retry budget: when a failed request is sent again, and when not |
 //! | `quirk` | listings of servers that do not keep the rules, for tests |
-//! | `resume` | bodies that go on where they broke |
-//! | `retry` | asking again |
+//! | `resume` | resuming bodies where they broke |
+//! | `retry` | repeating failed requests |
 //! | `stall` | the time limit of a single try |
 
 mod bandwidth;

@@ -1,5 +1,4 @@
-//! How long failures are borne: when a failed request may be sent again, how long to wait before that, and when to give
-//! up.
+//! The retry budget: when a failed request may be sent again, how long to wait before that, and when to give up.
 //!
 //! The rule is one for all requests, and it is about time, not about tries. An operation that fails is tried again
 //! until it has been failing for [`RetryPolicy::budget`]; a wait that would lead beyond that moment ends there, with
@@ -156,7 +155,7 @@ impl Patience {
         Patience { failing_since, ..self }
     }
 
-    /// Something arrived: whatever failed before no longer counts.
+    /// Something arrived: earlier failures no longer count.
     pub(super) fn renew(&mut self) {
         let now = self.shared.clock.elapsed();
         self.shared.health.answered(now);
@@ -166,7 +165,7 @@ impl Patience {
         }
     }
 
-    /// How long from now until the operation ends whatever happens; `None` before its first failure.
+    /// How long from now until the operation ends in any case; `None` before its first failure.
     pub(super) fn left(&self) -> Option<Duration> {
         let policy = &self.shared.policy;
         let end = self.failing_since.filter(|_| self.road != Road::Change)? + policy.budget + policy.grace;

@@ -1,5 +1,5 @@
-//! Listings as servers give them that do not keep the rules, for tests: another order of the keys, common prefixes
-//! repeated on each page, `start-after` ignored or refused, keys listed twice, pages without a name.
+//! Listings of servers that break the rules, for tests: another order of the keys, common prefixes repeated on each
+//! page, `start-after` ignored or refused, keys listed twice, empty pages.
 //!
 //! Every such listing is complete all the same when it is paged to its end by its tokens.
 
@@ -56,7 +56,7 @@ pub enum EmptyPages {
 pub struct Quirks {
     /// The order of the keys.
     pub order: KeyOrder,
-    /// What becomes of `start-after`.
+    /// How the server treats `start-after`.
     pub start_after: StartAfter,
     /// Whether each page repeats all common prefixes.
     pub repeated_prefixes: bool,

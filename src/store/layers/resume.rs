@@ -1,5 +1,4 @@
-//! Bodies that go on where they broke: the rest is asked for again from the first byte that is missing, pinned to the
-//! version of the first answer.
+//! Resuming bodies: the rest is requested from the first missing byte, pinned to the version of the first answer.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Asking again: failed requests, and bodies that break before their end.
+//! Repeating failed requests, and resuming bodies that break before their end.
 //!
 //! A request is tried again while its failure is of a kind that may pass and while the budget lasts, with full-jitter
 //! exponential backoff; a service that says how long to wait is obeyed. Every try goes through the inner store afresh

@@ -1,4 +1,4 @@
-//! Whether an answer to GetObject is what was asked for: which bytes it holds, of which version. Nothing here waits.
+//! Whether an answer to GetObject matches the request: which bytes it has, of which version. Nothing here waits.
 //!
 //! Answers mostly say so themselves. Where a header is missing, what was asked for and what is known of the version
 //! stand in for it, if together with the length of the answer they leave no doubt: a size is believed only of an
@@ -12,14 +12,14 @@ use crate::base::{ByteRange, ETag, Timestamp};
 use crate::store::http::Skipped;
 use crate::store::{Error, ErrorKind, Expected, GetRequest, Result};
 
-/// What is told of an answer before its body comes.
+/// What the head of an answer says of its body.
 #[derive(Debug)]
 pub(super) struct RangeAnswer<'a> {
     pub(super) status: u16,
     pub(super) headers: &'a HeaderMap,
     /// Headers that could not be used.
     pub(super) skipped: &'a [Skipped],
-    /// The length of the body, where that is told.
+    /// The length of the body, if the answer says it.
     pub(super) length: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! What the headers of an answer tell of an object.
+//! The metadata of an object, from the headers of an answer.
 
 use http::HeaderMap;
 use jiff::fmt::rfc2822::DateTimeParser;

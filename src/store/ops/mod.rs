@@ -5,15 +5,15 @@
 //! |---|---|
 //! | `copy` | CopyObject, UploadPartCopy |
 //! | `delete` | DeleteObject |
-//! | `fit` | whether an answer to GetObject is what was asked for |
+//! | `fit` | whether an answer to GetObject matches the request |
 //! | `get` | GetObject |
 //! | `head` | HeadObject |
 //! | `list` | ListObjectsV2, and ListObjects for servers that know only that |
 //! | `listing` | the XML of a listing, of either version and dialect |
-//! | `meta` | what the headers of an answer tell of an object |
+//! | `meta` | the metadata of an object, from the headers of an answer |
 //! | `multipart` | uploads in parts |
 //! | `put` | PutObject |
-//! | `refusal` | from a refusal of the service to an `Error` |
+//! | `refusal` | from an error answer of the service to an `Error` |
 //! | `symlink` | GetSymlink (OSS) |
 //! | `tagging` | GetObjectTagging |
 
@@ -39,7 +39,7 @@ use bytes::Bytes;
 use http::Method;
 
 use self::refusal::Refusal;
-use super::credentials::{Counted, Provider, Web};
+use super::credentials::{AgeMeter, Provider, Web};
 use super::dialect::Rules;
 use super::encode::{self, Valueless};
 use super::endpoint::Endpoint;
@@ -104,7 +104,7 @@ impl HttpStore {
 
     /// Says in these figures how old its credentials are.
     pub(super) fn counting(mut self, metrics: &Arc<Metrics>) -> HttpStore {
-        let counted = |provider| Counted::over(provider, metrics.clone(), self.clock.clone());
+        let counted = |provider| AgeMeter::over(provider, metrics.clone(), self.clock.clone());
         self.signing = self.signing.take().map(|(signer, provider)| (signer, counted(provider)));
         self
     }

@@ -1,4 +1,4 @@
-//! What an answer other than success says: from status, headers and XML to an [`Error`].
+//! From an error answer (status, headers, XML) to an [`Error`].
 
 use std::time::Duration;
 

@@ -14,10 +14,13 @@ fn the_default_file_is_the_tables() {
 #[test]
 fn the_manual_has_the_table() {
     let mut text = String::from(
-        "//! Every option. Flags have `--` in front, variables are `OSSMOUNT_<NAME>`; the names stand as they are after\n\
-         //! `-o` and in the configuration file.\n\
+        "//! Options: look up each option with its values, its default and its effect.\n\
          //!\n\
-         //! Printed from the table in `src/config/table.rs`; a test compares them.\n",
+         //! A flag has `--` in front of the name, a variable is `OSSMOUNT_<NAME>` in capitals with `_`; after `-o` and in the\n\
+         //! configuration file the name is used as it is. [`configuration`](super::configuration) has the order of\n\
+         //! precedence, [`defaults`](super::defaults) the reasons for the defaults.\n\
+         //!\n\
+         //! The tables are printed from `src/config/table.rs`; a test compares them.\n",
     );
     for group in Group::ALL {
         text.push_str(&format!("//!\n//! # {}\n//!\n", group.title()));

@@ -177,7 +177,7 @@ macro_rules! pages_with_examples {
     };
 }
 
-pages_with_examples!(commands, semantics, started);
+pages_with_examples!(commands, quick_start, semantics);
 
 /// The sources without comments on lines of their own, texts that are written over several lines joined.
 fn sources() -> String {
@@ -263,7 +263,7 @@ fn figures_named_in_the_manual_exist() {
 #[test]
 fn each_promise_of_the_security_page_has_its_test() {
     let (_, page) = pages().into_iter().find(|(name, _)| name == "security").unwrap();
-    let (_, table) = page.split_once("# What shows it").unwrap();
+    let (_, table) = page.split_once("# Tests").unwrap();
     let rows = table.lines().filter(|line| line.starts_with("| ")).skip(1);
     let mut named = 0;
     for row in rows {

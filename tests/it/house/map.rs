@@ -69,6 +69,35 @@ fn the_page_of_the_crate_names_files_that_exist() {
     assert!(lost.is_empty(), "the map names files that are not there: {lost:?}");
 }
 
+/// The text of all files below a folder.
+fn text_below(folder: &Path) -> String {
+    let mut text = String::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            text.push_str(&text_below(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&fs::read_to_string(&path).unwrap());
+        }
+    }
+    text
+}
+
+#[test]
+fn the_walks_name_functions_that_exist() {
+    let head = head(&fs::read_to_string("src/lib.rs").unwrap());
+    let all = text_below(Path::new("src"));
+    let named: Vec<_> = head.split('`').skip(1).step_by(2).filter_map(|word| word.rsplit_once("::")).collect();
+    assert!(named.len() > 12, "{named:?}");
+    let is_lost = |(place, name): &&(&str, &str)| {
+        let within = place.split_once(".rs").map(|(path, _)| fs::read_to_string(format!("src/{path}.rs")).unwrap());
+        let text = within.as_ref().unwrap_or(&all);
+        !["fn", "mod", "struct", "trait"].iter().any(|word| text.contains(&format!("{word} {name}")))
+    };
+    let lost: Vec<_> = named.iter().filter(is_lost).collect();
+    assert!(lost.is_empty(), "the walks name functions that are not there: {lost:?}");
+}
+
 #[test]
 fn modules_are_read_as_they_are_declared() {
     let text = "//! Head.\npub(super) mod a;\nmod b;\n#[cfg(test)]\nmod c;\n#[cfg(test)]\n#[path = \"x\"]\nmod d;\nmod e;\nmod f {}\n";

@@ -1,6 +1,7 @@
-//! The house itself: its map, its arrows, its form, and the manual that goes with it.
+//! The house itself: its map, its arrows, the circles in its rooms, its form, and the manual that goes with it.
 
 mod arrows;
+mod circles;
 mod figures;
 pub(crate) mod manual;
 mod map;

@@ -191,3 +191,20 @@ fn every_tuned_number_is_used() {
     assert!(numbers > 80, "{numbers}");
     assert!(unused.is_empty(), "{unused:?}");
 }
+
+/// Participles that may be names of files. "Chunked" and "packed" are words of the field; the directories and handles of
+/// an earlier life are what was resumed.
+const NOUNS: [&str; 3] = ["chunked", "packed", "resumed"];
+
+#[test]
+fn files_have_nouns_or_verbs_for_names() {
+    let participles: Vec<_> = sources()
+        .into_iter()
+        .map(|source| source.path)
+        .filter(|path| {
+            let name = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".rs");
+            name.ends_with("ed") && !NOUNS.contains(&name)
+        })
+        .collect();
+    assert!(participles.is_empty(), "what is in these files has a name of its own: {participles:?}");
+}

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use ossmount::base::Key;
 use ossmount::emulator::{Generator, GeneratorKind};
-use ossmount::list::{self, ListScope, Order};
+use ossmount::list::{self, ListScope, PageOrder};
 use ossmount::store::{
     Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, ObjectMeta, Result,
     Store, Tags,
@@ -139,7 +139,7 @@ async fn check(store: &Arc<Listed>, scope: ListScope, page_size: u32) -> Took {
         keys.extend(page.entries.into_iter().map(|entry| entry.key));
     }
     let rounds = began.elapsed().div_duration_f64(PAGE_TIME).ceil() as u32;
-    if order == Order::Key {
+    if order == PageOrder::Key {
         assert!(spans.is_sorted_by_key(|span| &span.from) && keys.is_sorted());
     }
     spans.sort_by(|a, b| a.from.cmp(&b.from));
@@ -194,7 +194,7 @@ async fn a_thousand_mixed_pages_keep_all_workers_busy_and_waste_little() {
 async fn in_the_order_of_the_keys_a_listing_is_still_many_times_faster_than_one_request_at_a_time() {
     for kind in KINDS {
         let store = Listed::new(Generator::new(kind, 100_000));
-        let took = check(&store, ListScope::subtree("").order(Order::Key), 200).await;
+        let took = check(&store, ListScope::subtree("").order(PageOrder::Key), 200).await;
         println!("{kind:?}: {took:?}");
         assert!(took.rounds <= 80 && took.requests <= 700, "{kind:?}: {took:?}");
     }

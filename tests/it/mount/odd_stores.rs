@@ -291,6 +291,8 @@ fn what_has_changed_is_stale_and_never_mixed() {
 fn a_store_with_several_tags_is_found_out_once() {
     let server = Server::new(Ways { listed: other, ..USUAL }, 20_000);
     let (bed, _kitchen) = server.mount(Dialect::S3);
+    // The tags are those of the listing, not of a HEAD for the name.
+    assert_eq!(fs::read_dir(bed.root()).unwrap().count(), 3);
     fs::read(bed.path("a")).unwrap();
     assert_eq!(bed.metrics().value(Metric::SeveralTags), 1);
     let looks = |server: &Server| server.count(|asked| asked.method == "HEAD" || asked.target.contains("max-keys=1&"));

@@ -44,7 +44,7 @@ fn nothing_stays_of_a_program_for_keys_that_hangs_when_its_caller_ends() {
             if command == "mount" {
                 let said = || fs::read_to_string(&log).unwrap_or_default();
                 until("the daemon gives up", || {
-                    said().contains("whoever asked for this mount is gone: it is not made")
+                    said().contains("the process that requested this mount has ended: nothing is mounted")
                 });
                 assert!(!target.is_mounted());
             }

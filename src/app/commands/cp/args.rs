@@ -1,4 +1,4 @@
-//! What `cp` is asked for: from its arguments to a request.
+//! From the arguments of `cp` to a request.
 
 use std::ffi::OsStr;
 use std::fs;

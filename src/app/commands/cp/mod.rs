@@ -52,7 +52,7 @@ pub(in crate::app) fn command() -> Command {
         .args(args::accepted())
         .arg(json_arg().help("Print JSON, one object a line: the progress, and finally the result"))
         .arg(config_arg())
-        .args(config::args(&[Group::Where, Group::Who, Group::Copy]))
+        .args(config::args(&[Group::Connection, Group::Credentials, Group::Copy]))
         .args_override_self(true)
 }
 

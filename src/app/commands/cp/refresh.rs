@@ -1,4 +1,4 @@
-//! Live mounts that show the place a copy went to are told of it, so that it is there at once.
+//! Tells live mounts that show the destination of a copy, so that the copy appears there at once.
 
 use serde_json::json;
 

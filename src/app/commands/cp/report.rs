@@ -1,4 +1,4 @@
-//! How a copy is told about: a line on a terminal that tells how far it is, or JSON, one object a line.
+//! Reporting a copy: a progress line on a terminal, or JSON, one object a line.
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;

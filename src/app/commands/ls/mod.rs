@@ -3,7 +3,7 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `lines` | the lines of a listing |
-//! | `sums` | what a listing adds up to |
+//! | `sums` | the sums of a listing, by storage class |
 
 mod lines;
 mod sums;
@@ -26,7 +26,7 @@ use crate::app::sources;
 use crate::app::variable;
 use crate::base::{Clock, Key};
 use crate::config::{self, BucketUrl, Caller, Group, Problem, Result};
-use crate::list::{self, ListScope, Order, Page};
+use crate::list::{self, ListScope, Page, PageOrder};
 use crate::metrics::Metrics;
 use crate::store::{self, Connected, ErrorKind, HeadRequest, ListEntry, ObjectKind};
 
@@ -45,7 +45,7 @@ pub(in crate::app) fn command() -> Command {
         )
         .arg(json_arg())
         .arg(config_arg())
-        .args(config::args(&[Group::Where, Group::Who, Group::List]))
+        .args(config::args(&[Group::Connection, Group::Credentials, Group::List]))
         .args_override_self(true)
 }
 
@@ -61,7 +61,7 @@ pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
         true => ListScope::subtree(url.directory()),
         false => ListScope::directory(url.directory()),
     };
-    let scope = scope.order(if matches.get_flag("sort") { Order::Key } else { Order::Arrival });
+    let scope = scope.order(if matches.get_flag("sort") { PageOrder::Key } else { PageOrder::Arrival });
     let style = match (matches.get_flag("json"), matches.get_flag("long")) {
         (true, _) => Style::Json,
         (false, true) => Style::Long,

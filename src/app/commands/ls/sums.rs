@@ -1,4 +1,4 @@
-//! What a listing adds up to: objects and bytes, all and by storage class.
+//! The sums of a listing: objects and bytes, in total and by storage class.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -1,4 +1,4 @@
-//! The live view: looks at a mount once a second, and shows what has changed.
+//! The live view: samples the figures of a mount once a second and draws them.
 
 use std::io;
 use std::path::Path;

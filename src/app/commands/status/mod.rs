@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `live` | the live view |
 //! | `terminal` | a terminal that belongs to a live view |
-//! | `view` | what the live view shows, from two looks at the figures of a mount |
+//! | `view` | the text of the live view, computed from two samples of the figures |
 
 mod live;
 mod terminal;

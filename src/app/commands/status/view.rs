@@ -1,4 +1,4 @@
-//! What the live view shows, from two looks at the figures of a mount.
+//! The text of the live view, computed from two samples of the figures of a mount.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -168,7 +168,7 @@ fn standing(now: &Look) -> Vec<String> {
     ]
 }
 
-/// What listings have found out about the server and about directories, if anything.
+/// What listings have shown about the server and about large directories, if anything.
 fn findings(now: &Look) -> impl Iterator<Item = String> {
     let found = [("listing", "/listing/finding"), ("names", "/tree/finding")];
     found.into_iter().filter_map(|(about, at)| {

@@ -1,4 +1,4 @@
-//! What there is under which path.
+//! The answer to each path.
 
 use std::convert::Infallible;
 

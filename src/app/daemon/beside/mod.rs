@@ -1,13 +1,12 @@
 //! What is served beside the mount and never through it: figures for Prometheus and the state of health, over HTTP.
 //!
-//! It answers from the first moment of the daemon, so that a starter of many sees which is not ready yet, and
-//! why. `answer` says what there is under which path, `ready` when a mount is fit to be used. Bounded here: how many
-//! clients there are at once, and how long each may take. A connection carries one request.
+//! The server starts before the first request to the bucket, so that `/readyz` can explain a mount that is not ready.
+//! The number of clients and the time of each are bounded. A connection carries one request.
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `answer` | what there is under which path |
-//! | `ready` | whether a mount is fit to be used |
+//! | `answer` | the answer to each path |
+//! | `ready` | whether a mount is ready |
 
 mod answer;
 mod ready;

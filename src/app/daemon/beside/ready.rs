@@ -1,4 +1,4 @@
-//! Whether a mount is fit to be used: its bucket answers the programs that read, or a request of this module.
+//! Whether a mount is ready: its bucket answers the programs that read, or a request of this module.
 //!
 //! While programs read, their requests show it and nothing more is sent. Where none has been answered for a while, the
 //! bucket is asked for one key in the background; a request for readiness is told at once what is known, and from the

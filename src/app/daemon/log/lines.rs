@@ -1,5 +1,4 @@
-//! How a line of the log looks: what the subscriber makes of it, behind a priority where the reader of the log wants
-//! one, and without those that only repeat others.
+//! The format of log lines: with a priority for readers that want one, and without lines that repeat others.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};

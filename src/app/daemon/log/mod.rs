@@ -4,14 +4,14 @@
 //! | where | without `log-file` | how |
 //! |---|---|---|
 //! | in the foreground | stderr | with times |
-//! | there, as a service whose stderr goes to the journal | stderr | with priorities, without times |
-//! | in the background | `/dev/log`, if it is there | as syslog wants it |
+//! | in the foreground, as a service whose stderr goes to the journal | stderr | with priorities, without times |
+//! | in the background | `/dev/log`, if it exists | in the format of syslog |
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `lines` | how a line of the log looks |
-//! | `repeats` | which of many equal lines are written |
-//! | `sink` | where lines of the log go |
+//! | `lines` | the format of a line |
+//! | `repeats` | which of many equal lines are written, and how many were omitted |
+//! | `sink` | the destinations of lines: stderr, a file that is rotated, the system's log |
 
 mod lines;
 mod repeats;

@@ -1,5 +1,5 @@
-//! Which of many equal lines are written: the first few, then one a minute that says how many were left out. Where no
-//! other comes for a minute, the number is told without one.
+//! Which of many equal lines are written: the first few, then one a minute with the number of omitted ones. If none
+//! follows within a minute, the number is written in a line of its own.
 //!
 //! Pure: the caller brings the time, and writes.
 
@@ -39,7 +39,7 @@ pub(super) struct LeftOut {
     pub(super) said: Box<str>,
 }
 
-/// Which runs of equal lines are told of.
+/// Which runs of equal lines are reported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Runs {
     /// Those that seem to be over.
@@ -107,7 +107,7 @@ impl Repeats {
         self.0.iter().any(|(_, run)| run.left_out > 0 && run.first.is_some())
     }
 
-    /// Takes what was left out and not told of yet; it is told of now.
+    /// Takes the counts of omitted lines that were not reported yet: the caller reports them.
     pub(super) fn left_out(&mut self, which: Runs, now: Duration) -> Vec<LeftOut> {
         let is_over = |run: &Run| which == Runs::All || now.saturating_sub(run.seen_at) >= EVERY;
         let runs = self.0.iter_mut().map(|(_, run)| run).filter(|run| run.left_out > 0 && is_over(run));

@@ -1,4 +1,4 @@
-//! Where lines of the log go: a file, stderr, the system's log, or nowhere.
+//! The destinations of log lines: a file that is rotated, stderr, the system's log, or none.
 
 use std::ffi::OsString;
 use std::fs::File;

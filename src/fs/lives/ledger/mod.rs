@@ -1,18 +1,19 @@
-//! What must outlive the process, written down as it happens: which directories the kernel knows, what is open.
+//! The ledger records what the next daemon needs to continue a mount: which directories the kernel knows, and what is
+//! open.
 //!
-//! A daemon that takes over a live mount has to know what its numbers and handles mean. They are written to a file in
-//! memory, which is kept by what restarts the daemon, and before the kernel is answered, so that what the kernel knows
-//! is always in it. Files that are not open are left out: the kernel is told that their numbers are stale, looks their
-//! names up again, and finds the same numbers.
+//! A daemon that continues a live mount has to know what the kernel's inode numbers and handles mean. They are written
+//! to a file in memory, which is kept by whatever restarts the daemon, and before the kernel is answered, so that the
+//! file always has everything that the kernel knows. Files that are not open are left out: the kernel is told that
+//! their numbers are stale, looks their names up again, and gets the same numbers.
 //!
-//! The process may be killed at any instant. Records stand one behind the other, each with its length and a sum; one
-//! that is cut short is the last one, and no request was answered on its strength. When most of the file is about what
-//! is over, the rest is written anew behind it, and one word at the start of the file changes from the old place to the
-//! new one.
+//! The process may be killed at any instant. Records follow one another, each with its length and a checksum; a
+//! truncated record is always the last one, and its request was not answered yet. When most records are obsolete, the
+//! others are written anew behind them, and one word at the start of the file switches from the old place to the new
+//! one.
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `past` | what the records of an earlier life come to |
+//! | `past` | the state that the records of an earlier daemon describe |
 //! | `record` | the records of the ledger, and how they are written |
 
 mod past;

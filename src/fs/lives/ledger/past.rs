@@ -1,4 +1,4 @@
-//! What the records of an earlier life come to.
+//! The state that the records of an earlier daemon describe.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -8,7 +8,7 @@ use crate::tree::{Kind, Object};
 pub(super) enum Record {
     /// A text under a name; a later one takes its place.
     Note { name: String, text: String },
-    /// The kernel was told of a directory.
+    /// The kernel has learnt of a directory.
     Directory { ino: Ino, prefix: String, mtime: Option<Timestamp> },
     /// The kernel has forgotten a directory.
     Forgotten { ino: Ino },

@@ -1,5 +1,5 @@
-//! What a directory handle reads: a list that only grows while a round goes on, and stands still afterwards, so
-//! that an offset is a place in it for as long as the handle lives.
+//! Snapshots, which directory handles read: a list that only grows while a round goes on, and stands still afterwards,
+//! so that an offset is a place in it for as long as the handle lives.
 //!
 //! A handle of a complete directory takes the chunks of its children as they are: they never change, and a later
 //! change of the directory makes others. A handle that is opened in the middle of a round begins with what the round
@@ -17,21 +17,21 @@ use super::component::EntryKind;
 use super::escape::Shown;
 use super::listing::Listing;
 use super::packed::{Flags, NodeId};
-use super::types::{OrderId, OrderState};
+use super::types::{SnapshotId, SnapshotState};
 use super::{Tree, View};
 use crate::base::Ino;
 
 #[derive(Debug)]
-pub(super) struct Order {
+pub(super) struct Snapshot {
     pub(super) directory: NodeId,
     /// An entry's index is its chunk's times [`CHUNK`] and its own, so indices leave gaps behind chunks that are not
     /// full.
     chunks: Vec<Chunk>,
     handles: u32,
-    state: OrderState,
+    state: SnapshotState,
 }
 
-impl Order {
+impl Snapshot {
     /// Bytes taken beside the chunks, most of which are the directory's own.
     pub(super) fn bytes(&self) -> usize {
         self.chunks.capacity() * size_of::<Chunk>()
@@ -63,7 +63,12 @@ pub enum Take {
 impl Tree {
     /// The list for a new handle: of the last listing if that is younger than `younger_than` (`None`: of whatever
     /// age). Else `None`, and the handle must join a listing that is going on.
-    pub fn open_complete(&mut self, directory: Ino, now: Duration, younger_than: Option<Duration>) -> Option<OrderId> {
+    pub fn open_complete(
+        &mut self,
+        directory: Ino,
+        now: Duration,
+        younger_than: Option<Duration>,
+    ) -> Option<SnapshotId> {
         let id = self.find_ino(directory).filter(|&id| self.nodes.at(id).is_directory())?;
         let fresh = |at: Duration| younger_than.is_none_or(|ttl| now.saturating_sub(at) < ttl);
         if self.is_linked(id) {
@@ -72,34 +77,34 @@ impl Tree {
         if !self.directory(id).listed_at().is_some_and(fresh) && !self.nodes.at(id).flags.has(Flags::REMOVED) {
             return None;
         }
-        let order = self.snapshot(id);
-        self.open_order(id, order)
+        let snapshot = self.snapshot(id);
+        self.open_snapshot(id, snapshot)
     }
 
     /// The list for a new handle of the directory that a listing brings, which grows with it and must show the store as
     /// of `oldest` or later. `None` when all that it has to bring was brought, or does not.
-    pub fn join(&mut self, listing: &Listing, oldest: Duration) -> Option<OrderId> {
+    pub fn join(&mut self, listing: &Listing, oldest: Duration) -> Option<SnapshotId> {
         self.as_of(listing).filter(|&as_of| as_of >= oldest)?;
         let id = self.find_ino(listing.directory)?;
         self.demand(id, oldest);
-        let order = self.order_of_round(id)?;
-        self.open_order(id, order)
+        let snapshot = self.snapshot_of_round(id)?;
+        self.open_snapshot(id, snapshot)
     }
 
-    pub(super) fn open_order(&mut self, directory: NodeId, order: OrderId) -> Option<OrderId> {
-        self.orders.get_mut(&order)?.handles += 1;
+    pub(super) fn open_snapshot(&mut self, directory: NodeId, snapshot: SnapshotId) -> Option<SnapshotId> {
+        self.snapshots.get_mut(&snapshot)?.handles += 1;
         self.hold(directory);
-        Some(order)
+        Some(snapshot)
     }
 
     /// A handle is closed.
-    pub fn close_directory(&mut self, id: OrderId) {
-        let Some(order) = self.orders.get_mut(&id) else { return };
-        order.handles -= 1;
-        let directory = order.directory;
-        if order.handles == 0 {
-            self.forget_order_of_round(directory, id);
-            self.orders.remove(&id);
+    pub fn close_directory(&mut self, id: SnapshotId) {
+        let Some(snapshot) = self.snapshots.get_mut(&id) else { return };
+        snapshot.handles -= 1;
+        let directory = snapshot.directory;
+        if snapshot.handles == 0 {
+            self.forget_snapshot_of_round(directory, id);
+            self.snapshots.remove(&id);
         }
         self.release(directory);
     }
@@ -108,14 +113,16 @@ impl Tree {
     /// enough; of those that it counts, the kernel takes a reference. Whether more will come behind all of them.
     pub fn show_entries(
         &mut self,
-        id: OrderId,
+        id: SnapshotId,
         from: usize,
         now: Duration,
         mut show: impl FnMut(&Row<'_>) -> Take,
-    ) -> Option<OrderState> {
-        let state = self.orders.get(&id)?.state;
+    ) -> Option<SnapshotState> {
+        let state = self.snapshots.get(&id)?.state;
         for at in from / CHUNK.. {
-            let Some(chunk) = self.orders.get(&id).and_then(|order| order.chunks.get(at)).cloned() else { break };
+            let Some(chunk) = self.snapshots.get(&id).and_then(|snapshot| snapshot.chunks.get(at)).cloned() else {
+                break;
+            };
             let skipped = from.saturating_sub(at * CHUNK);
             for (index, &id) in chunk.iter().enumerate().skip(skipped) {
                 let take = self.show_entry(id, at * CHUNK + index, now, &mut show);
@@ -144,13 +151,13 @@ impl Tree {
     }
 
     /// A number above every index in a list that grows no more.
-    pub fn order_end(&self, id: OrderId) -> usize {
-        self.orders.get(&id).map_or(0, |order| order.chunks.len() * CHUNK)
+    pub fn snapshot_end(&self, id: SnapshotId) -> usize {
+        self.snapshots.get(&id).map_or(0, |snapshot| snapshot.chunks.len() * CHUNK)
     }
 
     /// Whether more entries will come into a list.
-    pub fn order_state(&self, id: OrderId) -> Option<OrderState> {
-        self.orders.get(&id).map(|order| order.state)
+    pub fn snapshot_state(&self, id: SnapshotId) -> Option<SnapshotState> {
+        self.snapshots.get(&id).map(|snapshot| snapshot.state)
     }
 
     /// The entry above a directory; the root is above itself.
@@ -158,87 +165,89 @@ impl Tree {
         Some(self.nodes.at(self.nodes.at(self.find_ino(ino)?).parent).ino)
     }
 
-    pub(super) fn new_order(&mut self, directory: NodeId, state: OrderState) -> OrderId {
-        let id = OrderId(self.id());
-        self.orders.insert(id, Order { directory, chunks: Vec::new(), handles: 0, state });
+    pub(super) fn new_snapshot(&mut self, directory: NodeId, state: SnapshotState) -> SnapshotId {
+        let id = SnapshotId(self.id());
+        self.snapshots.insert(id, Snapshot { directory, chunks: Vec::new(), handles: 0, state });
         id
     }
 
     /// The children of a directory as they are now, as a list of its own.
-    fn snapshot(&mut self, id: NodeId) -> OrderId {
-        let order = self.new_order(id, OrderState::Complete);
+    fn snapshot(&mut self, id: NodeId) -> SnapshotId {
+        let snapshot = self.new_snapshot(id, SnapshotState::Complete);
         let state = self.directory(id);
         let children = &state.children;
         let pieces = children.pieces(Default::default()..children.end()).collect();
         let parts: Vec<NodeId> = state.parts().iter().map(|part| part.id).collect();
-        self.fill_order(order, pieces, state.nameless);
-        self.push_to_order(order, &parts);
-        order
+        self.fill_snapshot(snapshot, pieces, state.nameless);
+        self.push_to_snapshot(snapshot, &parts);
+        snapshot
     }
 
     /// Puts pieces of a directory's children into a new list: the chunks themselves, unless some have no name.
-    pub(super) fn fill_order(&mut self, order: OrderId, pieces: Vec<Piece>, nameless: bool) {
+    pub(super) fn fill_snapshot(&mut self, snapshot: SnapshotId, pieces: Vec<Piece>, nameless: bool) {
         let chunk = |piece: Piece| match nameless {
             false => piece.to_chunk(),
             true => piece.ids().iter().copied().filter(|&id| self.has_name(id)).collect(),
         };
         let chunks = pieces.into_iter().map(chunk).filter(|chunk| !chunk.is_empty()).collect();
-        if let Some(order) = self.orders.get_mut(&order) {
-            order.chunks = chunks;
+        if let Some(snapshot) = self.snapshots.get_mut(&snapshot) {
+            snapshot.chunks = chunks;
         }
     }
 
     /// Puts entries at the end of a list.
-    pub(super) fn push_to_order(&mut self, order: OrderId, ids: &[NodeId]) {
-        let Some(order) = self.orders.get_mut(&order).filter(|_| !ids.is_empty()) else { return };
-        match order.chunks.last_mut() {
+    pub(super) fn push_to_snapshot(&mut self, snapshot: SnapshotId, ids: &[NodeId]) {
+        let Some(snapshot) = self.snapshots.get_mut(&snapshot).filter(|_| !ids.is_empty()) else { return };
+        match snapshot.chunks.last_mut() {
             Some(last) if last.len() + ids.len() <= CHUNK => *last = [last, ids].concat().into(),
-            _ => order.chunks.extend(ids.chunks(CHUNK).map(Chunk::from)),
+            _ => snapshot.chunks.extend(ids.chunks(CHUNK).map(Chunk::from)),
         }
     }
 
     /// All lists were made from listings that are not to be believed.
-    pub(super) fn doubt_orders(&mut self) {
-        for order in self.orders.values_mut().filter(|order| order.state != OrderState::Broken) {
-            order.state = OrderState::Doubted;
+    pub(super) fn doubt_snapshots(&mut self) {
+        for snapshot in self.snapshots.values_mut().filter(|snapshot| snapshot.state != SnapshotState::Broken) {
+            snapshot.state = SnapshotState::Doubted;
         }
     }
 
     /// Puts what a doubted list lacks behind what it has, each name once. False where the directory is not known whole,
     /// and must be listed first.
-    pub fn catch_up(&mut self, id: OrderId) -> bool {
-        let Some(order) = self.orders.get(&id).filter(|order| order.state == OrderState::Doubted) else { return true };
-        let directory = order.directory;
+    pub fn catch_up(&mut self, id: SnapshotId) -> bool {
+        let Some(snapshot) = self.snapshots.get(&id).filter(|snapshot| snapshot.state == SnapshotState::Doubted) else {
+            return true;
+        };
+        let directory = snapshot.directory;
         let state = self.directory(directory);
         if state.listed_at().is_none() && !self.nodes.at(directory).flags.has(Flags::REMOVED) {
             return false;
         }
         // A directory that has taken the name of a file since takes its place too: readers that are past it had the
         // name.
-        let present: HashSet<NodeId> = order.chunks.iter().flat_map(|chunk| chunk.iter()).copied().collect();
+        let present: HashSet<NodeId> = snapshot.chunks.iter().flat_map(|chunk| chunk.iter()).copied().collect();
         let taken = |&had: &NodeId| {
             let is_taken = self.nodes.at(had).flags.has(Flags::SHADOWED);
             let taker = is_taken.then(|| self.find(directory, self.nodes.name(had), EntryKind::Directory)).flatten();
             taker.filter(|taker| !present.contains(taker)).unwrap_or(had)
         };
-        let chunks: Vec<Chunk> = order.chunks.iter().map(|chunk| chunk.iter().map(taken).collect()).collect();
+        let chunks: Vec<Chunk> = snapshot.chunks.iter().map(|chunk| chunk.iter().map(taken).collect()).collect();
         let had: HashSet<Box<str>> =
             chunks.iter().flat_map(|chunk| chunk.iter()).filter_map(|&had| self.name_of(had)).collect();
         let parts = state.parts().iter().map(|part| part.id);
         let children = (0..state.children.chunks()).flat_map(|chunk| state.children.ids(chunk).unwrap_or_default());
         let lacks = |child: &NodeId| self.name_of(*child).is_some_and(|name| !had.contains(&name));
         let new: Vec<NodeId> = children.copied().chain(parts).filter(lacks).collect();
-        if let Some(order) = self.orders.get_mut(&id) {
-            order.chunks = chunks;
+        if let Some(snapshot) = self.snapshots.get_mut(&id) {
+            snapshot.chunks = chunks;
         }
-        self.push_to_order(id, &new);
-        self.end_order(id, OrderState::Complete);
+        self.push_to_snapshot(id, &new);
+        self.end_snapshot(id, SnapshotState::Complete);
         true
     }
 
-    pub(super) fn end_order(&mut self, order: OrderId, end: OrderState) {
-        if let Some(order) = self.orders.get_mut(&order) {
-            order.state = end;
+    pub(super) fn end_snapshot(&mut self, snapshot: SnapshotId, end: SnapshotState) {
+        if let Some(snapshot) = self.snapshots.get_mut(&snapshot) {
+            snapshot.state = end;
         }
     }
 

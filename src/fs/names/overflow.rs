@@ -1,17 +1,18 @@
-//! Directories that outgrow memory: when a listing is left off, and how a handle goes over to what is left.
+//! Directories that outgrow memory: when a listing stops at the limit, and how a handle continues with the keys that
+//! were not listed.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::handle::{OpenDirectory, Reading};
-use super::left::Left;
-use super::rest::{Rest, Stretch};
+use super::paging::{PagedDirectory, Stretch};
+use super::remainder::DirectoryRemainder;
 use super::state::State;
 use super::task::ListTask;
 use super::{DirEntry, DirHandle, Failure, Names, Room, Tried, ms};
 use crate::base::{Ino, KeySpan, fnv1a};
-use crate::list::{self, ListScope, Order, Pages, Trust};
+use crate::list::{self, ListScope, PageOrder, Pages, Trust};
 use crate::tree::{Depth, Take};
 
 /// How often, and for how long each time, a listing waits for the kernel to forget files before its directory counts as
@@ -20,9 +21,9 @@ const SHED_TRIES: usize = 25;
 const SHED_TIME: Duration = Duration::from_millis(20);
 
 impl Names {
-    pub(super) fn pages_of(&self, rest: &Rest, from: &str, span: &KeySpan) -> Pages {
+    pub(super) fn pages_of(&self, rest: &PagedDirectory, from: &str, span: &KeySpan) -> Pages {
         let within = KeySpan { from: from.to_owned(), before: span.before.clone() };
-        let scope = ListScope::directory(rest.prefix.as_str()).within(within).order(Order::Key);
+        let scope = ListScope::directory(rest.prefix.as_str()).within(within).order(PageOrder::Key);
         let given = &self.options.list;
         let share = self.tuning.stream_requests / self.streams.len().max(1) as u64;
         let concurrency = given.concurrency.min(u32::try_from(share).unwrap_or(u32::MAX)).max(1);
@@ -102,7 +103,7 @@ impl Names {
             );
         }
         if let Some(remainder) = state.tree.leave_off(&task.listing) {
-            let _ = task.left.set(Arc::new(Left::of(remainder)));
+            let _ = task.left.set(Arc::new(DirectoryRemainder::of(remainder)));
         }
         Failure::TOO_LARGE
     }
@@ -110,18 +111,18 @@ impl Names {
     /// What an open directory reads straight from the store, where it has come to that. `at` is the offset that it is
     /// read from: a reader that goes back before it, once the part before was given back, begins with all of the
     /// directory anew.
-    pub(super) fn rest_of(&self, directory: &OpenDirectory, at: &mut u64) -> Option<Arc<Rest>> {
+    pub(super) fn rest_of(&self, directory: &OpenDirectory, at: &mut u64) -> Option<Arc<PagedDirectory>> {
         let mut rest = directory.rest.lock();
-        let (whole_base, order) = (directory.base(), *directory.order.lock());
-        let whole = || Some(Rest::whole(directory.ino, &directory.prefix, whole_base, HashSet::new()));
+        let (whole_base, snapshot) = (directory.base(), *directory.snapshot.lock());
+        let whole = || Some(PagedDirectory::whole(directory.ino, &directory.prefix, whole_base, HashSet::new()));
         match rest.as_ref() {
-            Some(rest_now) if order.is_none() && *at < rest_now.base => (*rest, *at) = (whole(), whole_base),
+            Some(rest_now) if snapshot.is_none() && *at < rest_now.base => (*rest, *at) = (whole(), whole_base),
             Some(_) => {}
-            None if order.is_none() => *rest = whole(),
+            None if snapshot.is_none() => *rest = whole(),
             None => {
                 let left = directory.signals.as_ref()?.left.get()?;
-                let held = self.state.lock().tree.order_end(order?) as u64;
-                *rest = Some(Rest::new(directory.ino, &directory.prefix, left.clone(), whole_base + held));
+                let held = self.state.lock().tree.snapshot_end(snapshot?) as u64;
+                *rest = Some(PagedDirectory::new(directory.ino, &directory.prefix, left.clone(), whole_base + held));
             }
         }
         let rest = rest.clone()?;
@@ -133,22 +134,22 @@ impl Names {
     /// the store, but for the names that it has had.
     pub(super) fn read_anew(&self, directory: &OpenDirectory) {
         let mut rest = directory.rest.lock();
-        let Some(order) = *directory.order.lock() else { return };
+        let Some(snapshot) = *directory.snapshot.lock() else { return };
         let mut had = HashSet::new();
         let mut state = self.state.lock();
-        state.tree.show_entries(order, 0, self.clock.elapsed(), |row| {
+        state.tree.show_entries(snapshot, 0, self.clock.elapsed(), |row| {
             had.insert(fnv1a(row.name.as_bytes()));
             Take::Seen
         });
-        let base = directory.base() + state.tree.order_end(order) as u64;
-        *rest = Some(Rest::whole(directory.ino, &directory.prefix, base, had));
+        let base = directory.base() + state.tree.snapshot_end(snapshot) as u64;
+        *rest = Some(PagedDirectory::whole(directory.ino, &directory.prefix, base, had));
     }
 
     /// The part of a directory that a handle has read from the tree is no longer held for its sake.
     fn give_back(&self, handle: DirHandle, directory: &OpenDirectory) {
         let mut state = self.state.lock();
-        if let Some(order) = directory.order.lock().take() {
-            state.tree.close_directory(order);
+        if let Some(snapshot) = directory.snapshot.lock().take() {
+            state.tree.close_directory(snapshot);
             self.count_entries(&mut state);
             if let Some(ledger) = self.lives.ledger() {
                 // What was given is too much to be written down: a later life does not know the handle.
@@ -157,12 +158,12 @@ impl Names {
         }
     }
 
-    /// Gives entries straight from the store, until `take` has enough or a page is over.
+    /// Returns entries straight from the store, until `take` has enough or a page ends.
     pub(super) async fn give_rest(
         &self,
         handle: DirHandle,
         directory: &OpenDirectory,
-        rest: &Arc<Rest>,
+        rest: &Arc<PagedDirectory>,
         reading: &mut Reading,
         take: &mut (impl FnMut(&DirEntry<'_>) -> Room + Send),
     ) -> Tried<()> {
@@ -193,7 +194,7 @@ impl Names {
     }
 
     /// A directory that has become small is listed as others are.
-    fn end_of_rest(&self, rest: &Rest, stretch: &Stretch) {
+    fn end_of_rest(&self, rest: &PagedDirectory, stretch: &Stretch) {
         let is_whole = rest.left.spans.iter().eq([&KeySpan::below(&rest.prefix)]);
         if is_whole && stretch.next.index * self.tuning.name_bytes < self.options.metadata_bytes / 4 {
             self.state.lock().large.is_small(rest.directory);

@@ -8,7 +8,7 @@
 //! `ossmount demo` (in the sources `cargo run --release -- demo`) starts a server with a sample bucket on this machine,
 //! mounts the bucket, and prints commands to try. Ctrl-C unmounts it, stops the server and removes what it created.
 //!
-//! # What it needs
+//! # Requirements
 //!
 //! | | |
 //! |---|---|
@@ -16,7 +16,7 @@
 //! | privileges | root, or the package `fuse3`, whose `fusermount3` mounts for other users |
 //! | in a container | `--device /dev/fuse --cap-add SYS_ADMIN` |
 //!
-//! # Keys and where the bucket is
+//! # Keys and location
 //!
 //! A mount needs access keys and the location of the bucket. Keys come from the environment, a file or a role, and
 //! never from a command line ([`credentials`](super::credentials) lists all sources):
@@ -97,7 +97,7 @@
 //!
 //! `packaging/kubernetes` has samples for Kubernetes clusters.
 //!
-//! # Where to go from here
+//! # Next pages
 //!
 //! [`semantics`](super::semantics) says what programs can rely on, [`troubleshooting`](super::troubleshooting) explains
 //! error messages, and [`migrating`](super::migrating) translates the options of ossfs, Mountpoint, s3fs and rclone.

@@ -1,5 +1,5 @@
-//! Directories with more names than memory holds: what a listing that stops has left of one, and entries that are shown
-//! and not held.
+//! Directories that are too large for memory: what a listing that stops has left of one, and entries that are shown
+//! without being held.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use super::escape::{self, Role, Shown};
 use super::listing::Listing;
 use super::packed::{Flags, NodeId};
 use super::spans::Spans;
-use super::types::OrderState;
+use super::types::SnapshotState;
 use super::update::with_version;
 use super::{Facts, Kind, Object, Shape, Tree, View};
 use crate::base::{Ino, KeySpan};
@@ -61,13 +61,13 @@ impl Tree {
     pub fn leave_off(&mut self, listing: &Listing) -> Option<Remainder> {
         self.as_of(listing)?;
         let id = self.find_ino(listing.directory)?;
-        let remainder = self.directory(id).round().filter(|round| round.order.is_some()).map(|round| Remainder {
+        let remainder = self.directory(id).round().filter(|round| round.snapshot.is_some()).map(|round| Remainder {
             spans: unsettled(&round.spans, &listing.prefix),
             undecided: self.undecided(id, &round.spans),
             directories: self.directories_had(id, &round.spans, &round.announced),
             parts: self.parts_had(&round.announced),
         });
-        self.end_round(id, OrderState::Broken);
+        self.end_round(id, SnapshotState::Broken);
         self.directory_mut(id).listed_at = None;
         self.forget_probes(id);
         remainder

@@ -1,4 +1,4 @@
-//! Which directories are too large to be held.
+//! Which directories are too large for memory.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use lru::LruCache;
 use super::State;
 use crate::base::Ino;
 
-/// Directories that are remembered to be too large; the others are found out again.
+/// Directories that are remembered to be too large; others are recognised again when they are listed.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 
 /// How often the log says that another directory is too large.

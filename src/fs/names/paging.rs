@@ -20,8 +20,8 @@ use futures::StreamExt;
 use lru::LruCache;
 use tokio::sync::Mutex;
 
-use super::left::Left;
 use super::probe::entry_facts;
+use super::remainder::DirectoryRemainder;
 use super::{DirHandle, Failure, Names, Tried, report};
 use crate::base::{Ino, KeySpan};
 use crate::list::{Page, Pages, Trust};
@@ -40,10 +40,10 @@ const MOST_DOUBTS: usize = 8;
 
 /// What is read of a directory straight from the store, by one handle.
 #[derive(Debug)]
-pub(super) struct Rest {
+pub(super) struct PagedDirectory {
     pub(super) directory: Ino,
     pub(super) prefix: String,
-    pub(super) left: Arc<Left>,
+    pub(super) left: Arc<DirectoryRemainder>,
     /// The offset of the first entry.
     pub(super) base: u64,
     pub(super) stretch: Mutex<Stretch>,
@@ -91,7 +91,7 @@ enum Line {
 }
 
 impl Mark {
-    pub(super) fn new(left: &Left) -> Self {
+    pub(super) fn new(left: &DirectoryRemainder) -> Self {
         let pending = left.undecided.clone();
         Mark { index: 0, span: 0, from: None, pending, last: None, last_part: None, is_end: false }
     }
@@ -113,7 +113,7 @@ impl Mark {
         self.pending = kept;
     }
 
-    fn take(&mut self, page: Page, prefix: &str, left: &Left) -> Vec<Line> {
+    fn take(&mut self, page: Page, prefix: &str, left: &DirectoryRemainder) -> Vec<Line> {
         let Page { entries, prefixes, .. } = page;
         let mut lines = Vec::with_capacity(entries.len() + prefixes.len());
         let (mut entries, mut prefixes) = (entries.into_iter().peekable(), prefixes.into_iter().peekable());
@@ -144,7 +144,7 @@ impl Mark {
         }
     }
 
-    fn take_directory(&mut self, key: String, prefix: &str, left: &Left, lines: &mut Vec<Line>) {
+    fn take_directory(&mut self, key: String, prefix: &str, left: &DirectoryRemainder, lines: &mut Vec<Line>) {
         self.pass(&key, lines);
         let component = key.strip_prefix(prefix).and_then(|component| component.strip_suffix('/'));
         let Some(component) = component.filter(|component| self.last.as_deref() != Some(component)) else { return };
@@ -170,8 +170,8 @@ impl Mark {
     }
 }
 
-impl Rest {
-    pub(super) fn new(directory: Ino, prefix: &str, left: Arc<Left>, base: u64) -> Arc<Self> {
+impl PagedDirectory {
+    pub(super) fn new(directory: Ino, prefix: &str, left: Arc<DirectoryRemainder>, base: u64) -> Arc<Self> {
         let stretch = Stretch {
             marks: Vec::new(),
             marked_every: 1,
@@ -181,14 +181,15 @@ impl Rest {
             next: Mark::new(&left),
             pages: None,
         };
-        Arc::new(Rest { directory, prefix: prefix.to_owned(), left, base, stretch: Mutex::new(stretch) })
+        Arc::new(PagedDirectory { directory, prefix: prefix.to_owned(), left, base, stretch: Mutex::new(stretch) })
     }
 
     /// All of a directory, but for names of these hashes.
     pub(super) fn whole(directory: Ino, prefix: &str, base: u64, had: HashSet<u64>) -> Arc<Self> {
         let (directories, parts) = (HashSet::new(), HashSet::new());
-        let left = Left { spans: vec![KeySpan::below(prefix)], undecided: Vec::new(), directories, parts, had };
-        Rest::new(directory, prefix, Arc::new(left), base)
+        let left =
+            DirectoryRemainder { spans: vec![KeySpan::below(prefix)], undecided: Vec::new(), directories, parts, had };
+        PagedDirectory::new(directory, prefix, Arc::new(left), base)
     }
 
     /// The lines as they are shown.
@@ -219,7 +220,7 @@ impl Rest {
 
 impl Stretch {
     /// Makes the page with this row the present one. False where there is none: the end.
-    pub(super) async fn find(&mut self, names: &Names, rest: &Rest, index: u64) -> Tried<bool> {
+    pub(super) async fn find(&mut self, names: &Names, rest: &PagedDirectory, index: u64) -> Tried<bool> {
         if index < self.first {
             let at = self.marks.partition_point(|mark| mark.index <= index).saturating_sub(1);
             self.next = self.marks.get(at).cloned().unwrap_or_else(|| Mark::new(&rest.left));
@@ -253,7 +254,7 @@ impl Stretch {
     }
 
     /// Reads the next page that shows anything.
-    async fn turn(&mut self, names: &Names, rest: &Rest) -> Tried<()> {
+    async fn turn(&mut self, names: &Names, rest: &PagedDirectory) -> Tried<()> {
         let mut doubts = 0;
         loop {
             let Some(span) = rest.left.spans.get(self.next.span) else {
@@ -297,7 +298,7 @@ impl Stretch {
         }
     }
 
-    fn show(&mut self, names: &Names, rest: &Rest, lines: &[Line]) -> Tried<()> {
+    fn show(&mut self, names: &Names, rest: &PagedDirectory, lines: &[Line]) -> Tried<()> {
         let state = names.state.lock();
         state.tree.prefix(rest.directory).ok_or(Failure::ESTALE)?;
         self.rows = rest.rows(&state.tree, &mut self.next, lines);
@@ -309,7 +310,7 @@ impl Stretch {
 
 /// Handles that have pages on their way.
 #[derive(Debug)]
-pub(super) struct Streams(parking_lot::Mutex<LruCache<DirHandle, Arc<Rest>>>);
+pub(super) struct Streams(parking_lot::Mutex<LruCache<DirHandle, Arc<PagedDirectory>>>);
 
 impl Streams {
     pub(super) fn new() -> Self {
@@ -317,7 +318,7 @@ impl Streams {
     }
 
     /// A handle is read.
-    pub(super) fn used(&self, handle: DirHandle, rest: &Arc<Rest>) {
+    pub(super) fn used(&self, handle: DirHandle, rest: &Arc<PagedDirectory>) {
         let pushed_out = self.0.lock().push(handle, rest.clone());
         // One that is being read just now keeps what it has.
         if let Some((_, other)) = pushed_out.filter(|(_, other)| !Arc::ptr_eq(other, rest))

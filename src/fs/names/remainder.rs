@@ -1,4 +1,4 @@
-//! What a listing leaves of a directory that is too large to be held.
+//! What a listing that stopped at the limit has left of a directory.
 
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
@@ -8,11 +8,11 @@ use crate::store::{ListEntry, ObjectKind};
 use crate::tree::{self, Kind, Remainder};
 
 /// What a listing that came to the limit has left, once it did.
-pub(super) type LeftSlot = Arc<OnceLock<Arc<Left>>>;
+pub(super) type RemainderSlot = Arc<OnceLock<Arc<DirectoryRemainder>>>;
 
 /// What is left of a directory for handles that have read, or will read, the other part from the tree.
 #[derive(Debug)]
-pub(super) struct Left {
+pub(super) struct DirectoryRemainder {
     /// In the order of the keys.
     pub(super) spans: Vec<KeySpan>,
     /// Files of the other part whose name a directory in these spans may still take.
@@ -24,11 +24,11 @@ pub(super) struct Left {
     pub(super) had: HashSet<u64>,
 }
 
-impl Left {
+impl DirectoryRemainder {
     pub(super) fn of(remainder: Remainder) -> Self {
         let Remainder { spans, undecided, directories, parts } = remainder;
         let undecided = undecided.into_iter().map(list_entry).collect();
-        Left { spans, undecided, directories, parts, had: HashSet::new() }
+        DirectoryRemainder { spans, undecided, directories, parts, had: HashSet::new() }
     }
 }
 

@@ -1,4 +1,4 @@
-//! How old credentials are, as the figures say it.
+//! The figures about the age of credentials.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use crate::store::Result;
 
 /// A provider whose credentials are noted when they change.
 #[derive(Debug)]
-pub(crate) struct Counted {
+pub(crate) struct AgeMeter {
     inner: Arc<dyn Provider>,
     metrics: Arc<Metrics>,
     clock: Clock,
     last: Mutex<Option<Arc<Credentials>>>,
 }
 
-impl Counted {
+impl AgeMeter {
     /// Notes what this provider gives.
     pub(crate) fn over(inner: Arc<dyn Provider>, metrics: Arc<Metrics>, clock: Clock) -> Arc<dyn Provider> {
-        Arc::new(Counted { inner, metrics, clock, last: Mutex::default() })
+        Arc::new(AgeMeter { inner, metrics, clock, last: Mutex::default() })
     }
 
     fn note(&self, credentials: &Arc<Credentials>) {
@@ -38,7 +38,7 @@ impl Counted {
 }
 
 #[async_trait]
-impl Provider for Counted {
+impl Provider for AgeMeter {
     async fn credentials(&self) -> Result<Arc<Credentials>> {
         let given = self.inner.credentials().await;
         match &given {
@@ -76,7 +76,7 @@ mod tests {
     async fn credentials_are_as_old_as_their_last_change() {
         let (metrics, clock) = (Arc::new(Metrics::default()), Clock::manual(Timestamp::from_unix(1000)));
         let drawer = Arc::new(Drawer::default());
-        let counted = Counted::over(drawer.clone(), metrics.clone(), clock.clone());
+        let counted = AgeMeter::over(drawer.clone(), metrics.clone(), clock.clone());
         let noted = || {
             [Metric::CredentialFailures, Metric::CredentialsObtained, Metric::CredentialsExpire]
                 .map(|metric| metrics.value(metric))
