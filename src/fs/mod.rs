@@ -129,7 +129,7 @@ impl Fs {
         let context = Context { store, reader, metrics, clock, runtime, options, tuning };
         let names = Names::new(&context, lives.clone());
         let files = Files::new(&context, lives.clone(), names.clone());
-        let control = Control::new(&context, names.clone());
+        let control = Control::new(&context, names.clone(), files.clone());
         let open_files = Arc::downgrade(&files);
         names.tell_of_open_files(move || open_files.upgrade().map(|files| files.open_inodes()).unwrap_or_default());
         let ear = Ear { files: Arc::downgrade(&files), control: Arc::downgrade(&control) };

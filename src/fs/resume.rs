@@ -65,6 +65,7 @@ impl Fs {
     /// The kernel reads an open file by itself, under this number.
     pub fn passed(&self, handle: FileHandle, backing: u32) {
         self.lives.passed(handle, backing);
+        self.files.passed(handle);
     }
 }
 

@@ -93,6 +93,9 @@
 //! | `large_directories` | gauge |  | Directories with more names than fit in metadata-memory: their names are not cached. |
 //! | `odd_keys_total` | counter |  | Keys that are not shown because they cannot be file names. |
 //! | `open_files` | gauge |  | Files that are open. |
+//! | `passthrough_opens_total` | counter |  | Opens of files that the kernel reads directly from memory, so that their reads are not counted. |
+//! | `passthrough_files` | gauge |  | Open files that the kernel reads directly from memory. |
+//! | `passthrough_bytes` | gauge |  | Bytes of open files that the kernel reads directly from memory. |
 //! | `held_files` | gauge |  | Files with bytes in memory, open or not. |
 //! | `streams` | gauge |  | Streams: sequential readers of files, each at a position of its own. |
 //! | `copies` | gauge | state: queued running done failed cancelled | Server-side copies that the daemon remembers, by state. |

@@ -142,6 +142,12 @@ table! {
     OddKeys = "odd_keys", Counter, "keys" => "odd_keys_total";
     /// Files that are open.
     OpenFiles = "open_files", Gauge, "files" => "open_files";
+    /// Opens of files that the kernel reads directly from memory, so that their reads are not counted.
+    PassthroughOpens = "passthrough_opens", Counter, "opens" => "passthrough_opens_total";
+    /// Open files that the kernel reads directly from memory.
+    PassthroughFiles = "passthrough_files", Gauge, "files" => "passthrough_files";
+    /// Bytes of open files that the kernel reads directly from memory.
+    PassthroughBytes = "passthrough_bytes", Gauge, "bytes" => "passthrough_bytes";
     /// Files with bytes in memory, open or not.
     HeldFiles = "held_files", Gauge, "files" => "held_files";
     /// Streams: sequential readers of files, each at a position of its own.

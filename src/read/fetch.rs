@@ -48,7 +48,7 @@ impl File {
         let parts = self.all_parts().await?;
         drop(asked);
         for part in &parts {
-            part.deliver(part.range);
+            self.inode.hands_over(part, part.range);
             self.reader.lru_parts.put(&self.inode, part, Place::Recent);
         }
         Ok(())

@@ -3,6 +3,7 @@
 //! When a GET is started is decided elsewhere: by the read that waits for it (`file`), or by `pump`.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -172,6 +173,7 @@ impl FetchTask {
                 return Err(self.inode.error(ErrorKind::Network, "the answer ended early"));
             }
             flight.received(piece.len() as u64);
+            self.inode.fetched_bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
             if self.part.is_ahead() {
                 self.reader.metrics.add(Metric::PrefetchedBytes, piece.len() as u64);
             }

@@ -103,6 +103,9 @@ pub(super) struct Inode {
     pub(super) last_read_ms: AtomicU64,
     /// Bytes that programs have read of it.
     pub(super) read_bytes: AtomicU64,
+    /// Bytes of it that were received, and those of them that programs have read, each counted once.
+    pub(super) fetched_bytes: AtomicU64,
+    pub(super) used_bytes: AtomicU64,
     /// Whether some byte was handed out.
     handed_out: AtomicBool,
     /// Grows, under the lock, when all that has come turns out to be worthless.
@@ -210,6 +213,8 @@ impl Inode {
             is_guided: AtomicBool::new(false),
             last_read_ms: AtomicU64::new(0),
             read_bytes: AtomicU64::new(0),
+            fetched_bytes: AtomicU64::new(0),
+            used_bytes: AtomicU64::new(0),
             handed_out: AtomicBool::new(false),
             generation: AtomicU64::new(0),
             failures: Failures::default(),
@@ -333,9 +338,16 @@ impl Inode {
         self.state.lock().broken.clone()
     }
 
+    /// Notes that bytes of a part are used. True the first time that all are.
+    pub(super) fn hands_over(&self, part: &Part, range: ByteRange) -> bool {
+        let (is_all, used_bytes) = part.deliver(range);
+        self.used_bytes.fetch_add(used_bytes, Ordering::Relaxed);
+        is_all
+    }
+
     /// Notes that bytes of a part were handed out. Says what to do with the part then.
     pub(super) fn delivered(&self, part: &Arc<Part>, range: ByteRange) -> Delivery {
-        if !part.deliver(range) {
+        if !self.hands_over(part, range) {
             return Delivery::Keep;
         }
         if self.is_crumb(part) {

@@ -72,6 +72,10 @@ pub struct Held {
     pub held_bytes: u64,
     /// Bytes that programs have read of it since it was opened or bytes of it are held, each time counted.
     pub read_bytes: u64,
+    /// Bytes that were received of it since then.
+    pub fetched_bytes: u64,
+    /// Of these, those that programs have read, each counted once.
+    pub used_bytes: u64,
     /// How many handles are open.
     pub handles: usize,
     /// Readers that go through it, each at its own place.

@@ -275,22 +275,24 @@ impl Part {
         Wait { part: self, need: end - self.range.start, ticket: None }
     }
 
-    /// Notes that these bytes, given as offsets in the object, were handed out. True the first time that all were.
-    pub(super) fn deliver(&self, range: ByteRange) -> bool {
+    /// Notes that these bytes, given as offsets in the object, were handed out. Says whether all were for the first
+    /// time, and how many were, in bytes.
+    pub(super) fn deliver(&self, range: ByteRange) -> (bool, u64) {
         if !self.is_touched.load(Ordering::Relaxed) {
             self.is_touched.store(true, Ordering::Relaxed);
         }
         let all = below(self.range.len().div_ceil(self.grain_bytes()));
         let (from, to) = self.grains(range);
         if from >= to {
-            return false;
+            return (false, 0);
         }
         let grains = below(to) & !below(from);
         let before = self.delivered.fetch_or(grains, Ordering::Relaxed);
-        if grains & !before != 0 {
-            self.metrics.add(Metric::BytesUsed, self.bytes_of(grains & !before));
+        let used_bytes = if grains & !before != 0 { self.bytes_of(grains & !before) } else { 0 };
+        if used_bytes > 0 {
+            self.metrics.add(Metric::BytesUsed, used_bytes);
         }
-        before != all && before | grains == all
+        (before != all && before | grains == all, used_bytes)
     }
 
     /// The bytes of these grains.

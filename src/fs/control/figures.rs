@@ -34,6 +34,9 @@ impl Control {
         set(Metric::TreeBytesLimit, self.options.metadata_bytes);
         set(Metric::LargeDirectories, self.names.large_directories() as u64);
         set(Metric::PinnedBytes, self.reader.pinned_bytes());
+        let passed = self.files.all_passed();
+        set(Metric::PassthroughFiles, passed.len() as u64);
+        set(Metric::PassthroughBytes, passed.values().sum());
         set(Metric::HeldFiles, files.len() as u64);
         set(Metric::Streams, files.iter().map(|file| file.streams as u64).sum());
         let trouble = self.metrics.condition(self.clock.elapsed()).trouble;
@@ -96,15 +99,16 @@ impl Control {
         figures.insert("listing".to_owned(), listing_figures(self.names.trust()));
         figures.insert("jobs".to_owned(), json!({"copy": self.copy_counts(), "prefetch": self.prefetches.counts()}));
         if which.files {
-            figures.insert("files".to_owned(), files.iter().take(MOST_FILES).map(file_figures).collect());
+            let passed = self.files.all_passed();
+            let shown = files.iter().take(MOST_FILES).map(|file| file_figures(file, passed.contains_key(&file.ino)));
+            figures.insert("files".to_owned(), shown.collect());
         }
         figures
     }
 
     /// Bytes fetched for each byte that programs have used, to two places; `None` before any was.
     fn fetched_per_used(&self) -> Option<f64> {
-        let [fetched, used] = [Metric::BytesFetched, Metric::BytesUsed].map(|metric| self.metrics.value(metric) as f64);
-        (used > 0.0).then(|| (fetched / used * 100.0).round() / 100.0)
+        ratio(self.metrics.value(Metric::BytesFetched), self.metrics.value(Metric::BytesUsed))
     }
 
     /// How much is known, and where directories are too large for that, what follows.
@@ -155,13 +159,22 @@ fn listing_figures(trust: Trust) -> Value {
     figures
 }
 
-fn file_figures(file: &Held) -> Value {
+/// Bytes fetched for each byte used, to two places.
+fn ratio(fetched_bytes: u64, used_bytes: u64) -> Option<f64> {
+    (used_bytes > 0).then(|| (fetched_bytes as f64 / used_bytes as f64 * 100.0).round() / 100.0)
+}
+
+fn file_figures(file: &Held, is_passed: bool) -> Value {
     json!({
         "key": file.key,
         "inode": file.ino.0,
         "size": file.size,
         "held": file.held_bytes,
         "read": file.read_bytes,
+        "fetched": file.fetched_bytes,
+        "used": file.used_bytes,
+        "fetched-per-used": ratio(file.fetched_bytes, file.used_bytes),
+        "passthrough": is_passed,
         "handles": file.handles,
         "streams": file.streams,
         "pinned": file.is_pinned,

@@ -39,6 +39,7 @@ use tokio::runtime::Handle;
 use self::copies::Copies;
 use self::keep::Pins;
 use self::prefetch::Prefetches;
+use super::files::Files;
 use super::names::{Names, xattr};
 use super::{Context, Errno, Options, XattrReply};
 use crate::base::{Clock, Foreign, Ino};
@@ -155,6 +156,7 @@ impl fmt::Debug for Surroundings {
 /// What does control requests, and what they leave behind.
 pub(super) struct Control {
     names: Arc<Names>,
+    files: Arc<Files>,
     reader: Arc<read::Reader>,
     metrics: Arc<Metrics>,
     clock: Clock,
@@ -172,10 +174,11 @@ pub(super) struct Control {
 }
 
 impl Control {
-    pub(super) fn new(context: &Context, names: Arc<Names>) -> Arc<Self> {
+    pub(super) fn new(context: &Context, names: Arc<Names>, files: Arc<Files>) -> Arc<Self> {
         let Context { reader, metrics, clock, runtime, options, .. } = context.clone();
         Arc::new(Control {
             names,
+            files,
             reader,
             metrics,
             began: clock.elapsed(),

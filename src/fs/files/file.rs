@@ -16,21 +16,27 @@ use crate::tree::{self, Renewed, Shape};
 #[derive(Debug)]
 pub(super) struct OpenFile {
     pub(super) ino: Ino,
-    size: u64,
+    pub(super) size: u64,
     file: read::File,
     /// Of a big file: how it is read.
     watched: Option<Watched>,
     /// The object was seen to have changed: this descriptor reads no more.
     changed: AtomicBool,
+    /// The kernel reads it by itself.
+    pub(super) is_passed: AtomicBool,
     /// Bytes that were asked for.
     asked_bytes: AtomicU64,
 }
 
 impl OpenFile {
     /// A file that an earlier daemon has opened. It is read as the kernel was told then.
-    pub(super) fn again(ino: Ino, size: u64, file: read::File) -> Self {
-        let (changed, asked_bytes) = (AtomicBool::new(false), AtomicU64::new(0));
-        OpenFile { ino, size, file, watched: None, changed, asked_bytes }
+    pub(super) fn again(ino: Ino, size: u64, file: read::File, is_passed: bool) -> Self {
+        OpenFile { is_passed: AtomicBool::new(is_passed), ..OpenFile::new(ino, size, file, None) }
+    }
+
+    fn new(ino: Ino, size: u64, file: read::File, watched: Option<Watched>) -> Self {
+        let (changed, is_passed, asked_bytes) = Default::default();
+        OpenFile { ino, size, file, watched, changed, is_passed, asked_bytes }
     }
 
     /// Takes in a read; true once, when by it the file has been read in earnest and the next one is near: any of a
@@ -81,9 +87,7 @@ impl Files {
         let handle = FileHandle(self.lives.next_handle());
         let watched = self.watch(ino, size, opener);
         let page_cache = self.page_cache(ino, watched.as_ref());
-        let (changed, asked_bytes) = (AtomicBool::new(false), AtomicU64::new(0));
-        let open = OpenFile { ino, size, file, watched, changed, asked_bytes };
-        self.open.write().insert(handle, Arc::new(open));
+        self.open.write().insert(handle, Arc::new(OpenFile::new(ino, size, file, watched)));
         if let Some((ledger, object)) = kept {
             ledger.opened(handle.0, ino, object);
         }

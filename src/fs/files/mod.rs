@@ -23,6 +23,7 @@ mod successors_tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
@@ -79,12 +80,27 @@ impl Files {
 
     /// Files that were open in the life before this one, by handle.
     pub(super) fn resume(&self, files: BTreeMap<u64, PastFile>) {
-        for (handle, PastFile { ino, object, .. }) in files {
+        for (handle, PastFile { ino, object, backing, .. }) in files {
             let size = object.size;
             let file = self.reader.open(to_read(ino, object));
-            self.open.write().insert(FileHandle(handle), Arc::new(OpenFile::again(ino, size, file)));
+            self.open.write().insert(FileHandle(handle), Arc::new(OpenFile::again(ino, size, file, backing.is_some())));
             self.metrics.add(Metric::OpenFiles, 1);
         }
+    }
+
+    /// The kernel reads an open file by itself.
+    pub(super) fn passed(&self, handle: FileHandle) {
+        if let Some(open) = self.open.read().get(&handle) {
+            open.is_passed.store(true, Ordering::Relaxed);
+        }
+        self.metrics.add(Metric::PassthroughOpens, 1);
+    }
+
+    /// The open files that the kernel reads by itself, with their sizes in bytes.
+    pub(super) fn all_passed(&self) -> HashMap<Ino, u64> {
+        let open = self.open.read();
+        let passed = open.values().filter(|file| file.is_passed.load(Ordering::Relaxed));
+        passed.map(|file| (file.ino, file.size)).collect()
     }
 
     /// The inodes of all open files.

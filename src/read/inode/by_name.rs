@@ -50,6 +50,8 @@ impl Inode {
             size: self.object.size,
             held_bytes: state.parts.values().map(|part| part.head().len() as u64).sum(),
             read_bytes: self.read_bytes.load(Ordering::Relaxed),
+            fetched_bytes: self.fetched_bytes.load(Ordering::Relaxed),
+            used_bytes: self.used_bytes.load(Ordering::Relaxed),
             handles: self.handles.load(Ordering::Relaxed),
             streams: state.streams.len(),
             is_pinned: self.is_pinned.load(Ordering::Relaxed),

@@ -180,13 +180,13 @@ impl Inode {
             let Some(stretch) = file.claim(part.range) else { return Ok(None) };
             let grant = budget.overdraw(capacity_for(part.range.len()));
             // The kernel will read all of it, unseen.
-            part.deliver(part.range);
+            self.hands_over(&part, part.range);
             let moved = part.moved_to(Buffer::copied_to_file(part.head(), stretch, grant));
             state.parts.insert(part.range.start, moved);
         }
         let parts: Vec<_> = state.parts.values().cloned().collect();
         for part in &parts {
-            part.deliver(part.range);
+            self.hands_over(part, part.range);
         }
         self.handed_out.store(true, Ordering::SeqCst);
         Ok(Some(parts))

@@ -128,3 +128,30 @@ fn dropping_gives_back_memory_and_the_kernels_pages() {
         requests(&mut client) > before
     });
 }
+
+#[test]
+fn figures_of_files_tell_what_the_kernel_reads_directly_and_how_much_was_used() {
+    let mount = Mount::with(&[]);
+    let bytes = vec![7; 40 * MIB];
+    mount.put("big", bytes.clone());
+    let mut client = mount.client();
+    let mut figures = || client.done(&json!({"op": "stats", "files": true}));
+    assert!(fs::read(mount.target.path("big")).unwrap() == bytes);
+    // From the second open on, all of it being in memory.
+    let mut file = File::open(mount.target.path("big")).unwrap();
+    let mut all = Vec::new();
+    file.read_to_end(&mut all).unwrap();
+    assert!(all == bytes);
+    let open = figures();
+    let [opens, files, size] =
+        ["passthrough_opens", "passthrough_files", "passthrough_bytes"].map(|name| open["metrics"][name].clone());
+    assert_eq!((opens, files, size), (json!(1), json!(1), json!(40 * MIB)), "{open}");
+    let shown =
+        |figures: &Value| figures["files"].as_array().unwrap().iter().find(|file| file["key"] == "big").cloned();
+    let big = shown(&open).unwrap();
+    let told = ["fetched", "used", "fetched-per-used", "passthrough"].map(|name| big[name].clone());
+    assert_eq!(told, [json!(40 * MIB), json!(40 * MIB), json!(1.0), json!(true)], "{big}");
+    drop(file);
+    until("it is closed", || figures()["metrics"]["passthrough_files"] == 0);
+    assert_eq!(shown(&figures()).unwrap()["passthrough"], false);
+}

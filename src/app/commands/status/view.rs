@@ -73,7 +73,7 @@ pub(super) fn lines(before: &Look, now: &Look, rows: usize) -> Vec<String> {
     lines.extend(standing(now));
     lines.extend(findings(now));
     lines.push(String::new());
-    lines.push(format!("{:>12} {:>10} {:>10} {:>7}  file", "read/s", "held", "size", "open"));
+    lines.push(format!("{:>12} {:>10} {:>10} {:>7} {:>7}  file", "read/s", "held", "size", "open", "f/used"));
     let room = rows.saturating_sub(lines.len() + 1);
     lines.extend(busiest(&between, room));
     lines.push("q ends".to_owned());
@@ -140,6 +140,12 @@ fn standing(now: &Look) -> Vec<String> {
             count("streams")
         ),
         format!(
+            "kernel    reads {} open files of {} directly from memory, {} opens so far: these reads are not counted",
+            count("passthrough_files"),
+            size(count("passthrough_bytes")),
+            count("passthrough_opens")
+        ),
+        format!(
             "memory    buffers {} of {} (pinned {}), names {} of {}, {} for the rest; resident {} of {}",
             memory("read-buffers"),
             memory("read-buffers-limit"),
@@ -194,9 +200,13 @@ fn busiest(between: &Between<'_>, room: usize) -> Vec<String> {
     files.sort_by_key(|(grown, held, _)| std::cmp::Reverse((*grown, *held)));
     let row = |(grown, held, file): (u64, u64, &Value)| {
         let key = file.get("key").and_then(Value::as_str).map_or_else(String::new, shown);
-        let rate = format!("{}/s", size(between.per_second(grown) as u64));
+        let is_passed = file.get("passthrough").and_then(Value::as_bool).unwrap_or_default();
+        let rate =
+            if is_passed { "kernel".to_owned() } else { format!("{}/s", size(between.per_second(grown) as u64)) };
+        let ratio = file.get("fetched-per-used").and_then(Value::as_f64);
+        let ratio = ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
         let (all, open) = (size(number(file, "size")), number(file, "handles"));
-        format!("{rate:>12} {:>10} {all:>10} {open:>7}  {key}", size(held))
+        format!("{rate:>12} {:>10} {all:>10} {open:>7} {ratio:>7}  {key}", size(held))
     };
     files.into_iter().take(room).map(row).collect()
 }
@@ -243,6 +253,23 @@ mod tests {
         let first = text.lines().find(|line| line.ends_with("  a")).unwrap();
         assert!(first.contains("2.0MiB/s") && first.contains("1.0MiB"), "{first}");
         assert!(text.find("  a\n").unwrap() < text.find("  b\n").unwrap());
+    }
+
+    #[test]
+    fn files_that_the_kernel_reads_directly_show_no_rate_but_how_much_of_them_was_used() {
+        let mut passed = file(1, "a", 0, 8 << 20);
+        passed["passthrough"] = json!(true);
+        passed["fetched-per-used"] = json!(1.25);
+        let mut look = look(0, 0, &json!([passed, file(2, "b", 0, 0)]));
+        look.figures["metrics"] = json!({"passthrough_opens": 3, "passthrough_files": 1, "passthrough_bytes": 8 << 20});
+        let lines = lines(&look, &look, 24);
+        let line = |end: &str| lines.iter().find(|line| line.ends_with(end)).unwrap();
+        assert_eq!(
+            line("  a").split_whitespace().collect::<Vec<_>>(),
+            ["kernel", "8.0MiB", "8.0MiB", "1", "1.25", "a"]
+        );
+        assert_eq!(line("  b").split_whitespace().collect::<Vec<_>>(), ["0B/s", "0B", "8.0MiB", "1", "-", "b"]);
+        assert!(line("not counted").contains("1 open files of 8.0MiB directly from memory, 3 opens"));
     }
 
     #[test]
