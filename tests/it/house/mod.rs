@@ -2,6 +2,7 @@
 
 mod arrows;
 mod figures;
+mod images;
 pub(crate) mod manual;
 mod map;
 mod paths;
