@@ -2,8 +2,8 @@
 //!
 //! Some servers ignore the Range header and send every object from its first byte. Its bytes are right, and are read:
 //! what lies before the range is skipped, and the connection is closed behind it. That is dear, so an answer of this
-//! kind is not believed at once where the server has kept to ranges before: it may be one that a middle box has spoiled,
-//! and the request is sent again first.
+//! kind is not believed at once where the server has kept to ranges before: a middle box may have spoiled it, and the
+//! request is sent again first.
 //!
 //! Stands above the layers that watch over bodies: they see the bytes that are skipped, and count them.
 

@@ -91,8 +91,8 @@ fn digests_are_looked_up_once_and_stay() {
     assert_eq!(lines.len(), 2);
     let again = base_images(folder, "exit 1", &[]);
     assert_eq!(String::from_utf8(again.stdout).unwrap(), printed, "what was looked up stays");
-    assert!(!base_images(folder, "exit 1", &["--renew"]).status.success());
-    assert!(!base_images(folder, "exit 1", &["--other"]).status.success());
+    assert!(!base_images(folder, "exit 1", &["renew"]).status.success());
+    assert!(!base_images(folder, "exit 1", &["other"]).status.success());
     fs::write(folder.join("lock"), "BASE_IMAGE=debian:bookworm\n").unwrap();
     let output = base_images(folder, "exit 1", &[]);
     assert!(!output.status.success() && said(&output).contains("is no image with a digest"), "{}", said(&output));
