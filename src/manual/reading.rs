@@ -262,7 +262,7 @@
 //! If a store sends another ETag with every answer, a second HEAD in a row shows it, and the mount remembers it. Size
 //! and Last-Modified are compared then, which tells versions apart as soon as the object is a minute old. For a younger
 //! object the ETag in the listing decides, if the store keeps that one; otherwise a read that needs a second GET fails
-//! with EIO, and the log says why.
+//! with EIO, and the log says why, and opens that ask the store (`metadata-ttl=0`, `O_DIRECT`) fail with ESTALE.
 //!
 //! A missing header is tolerated if the answer is unambiguous without it:
 //!

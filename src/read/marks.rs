@@ -148,8 +148,15 @@ fn other_second(a: Option<Timestamp>, b: Option<Timestamp>) -> bool {
     a.zip(b).is_some_and(|(a, b)| a.seconds != b.seconds)
 }
 
+/// Whether two answers about one object differ in nothing but their tags, long after the time that both tell.
+pub(super) fn differ_by_tag_alone([one, other]: [&ObjectMeta; 2], now: Timestamp) -> bool {
+    let have_other_tags = one.etag.as_ref().zip(other.etag.as_ref()).is_some_and(|(one, other)| one != other);
+    let is_same_time = same_second(one.last_modified, other.last_modified) && is_settled(one.last_modified, now);
+    have_other_tags && is_same_time && one.size == other.size
+}
+
 /// Whether a version is so old that its time tells it from every later one.
-fn is_settled(mtime: Option<Timestamp>, now: Timestamp) -> bool {
+pub(super) fn is_settled(mtime: Option<Timestamp>, now: Timestamp) -> bool {
     mtime.is_some_and(|mtime| mtime.seconds.saturating_add(SETTLED_SECONDS) <= now.seconds)
 }
 
@@ -415,6 +422,22 @@ mod tests {
             (meta(10, "c", 0), meta(10, "d", 0), Vouched::No, now, Seen::Changed),
         ] {
             assert_eq!(marks.weigh_again([&head, &again], vouched, now), expected, "{head:?} {again:?} {vouched:?}");
+        }
+    }
+
+    #[test]
+    fn answers_that_differ_by_tag_alone_are_of_one_size_and_of_a_time_long_ago() {
+        let now = Timestamp::from_unix(5 + SETTLED_SECONDS);
+        for (one, other, expected) in [
+            (meta(10, "a", 5), meta(10, "b", 5), true),
+            (meta(10, "a", 5), meta(10, "a", 5), false),
+            (meta(10, "a", 5), meta(10, "", 5), false),
+            (meta(10, "a", 5), meta(11, "b", 5), false),
+            (meta(10, "a", 5), meta(10, "b", 4), false),
+            (meta(10, "a", 0), meta(10, "b", 0), false),
+            (meta(10, "a", 6), meta(10, "b", 6), false),
+        ] {
+            assert_eq!(differ_by_tag_alone([&one, &other], now), expected, "{one:?} {other:?}");
         }
     }
 }

@@ -18,9 +18,9 @@ use std::sync::atomic::Ordering;
 
 use super::Reader;
 use super::inode::Inode;
-use super::marks::{Seen, TagUse, Verdict};
+use super::marks::{Seen, TagUse, Verdict, differ_by_tag_alone, is_settled};
 use super::object::Object;
-use crate::base::{ETag, Ino};
+use crate::base::{ETag, Ino, Key};
 use crate::metrics::Metric;
 use crate::store::{Error, ErrorKind, HeadRequest, ListEntry, ListRequest, ObjectMeta, Result};
 
@@ -37,10 +37,28 @@ impl Reader {
         self.tags.listing_differs.load(Ordering::Relaxed)
     }
 
-    /// Whether answers for this object have carried tags, and this was none of them.
-    pub fn is_other_tag(&self, ino: Ino, tag: &ETag) -> bool {
+    /// Whether a HEAD shows by its tag that an object is not the one that was read, where the listing has other tags.
+    pub fn is_other_version(&self, ino: Ino, head: &ObjectMeta) -> bool {
+        let Some(tag) = &head.etag else { return false };
+        if self.tags.are_endless() {
+            // Its time does not tell yet.
+            return !is_settled(head.last_modified, self.clock.now());
+        }
         let known = self.tags.known(ino);
-        !self.tags.are_endless() && !known.is_empty() && !known.contains(tag)
+        !known.is_empty() && !known.contains(tag)
+    }
+
+    /// Whether a HEAD leaves a doubt that another one in a row would clear: it differs from what is known in its tag
+    /// alone, and this may be a store that sends another tag with every answer.
+    pub fn doubts_tag(&self, known: &ObjectMeta, head: &ObjectMeta) -> bool {
+        !self.tags.are_endless() && differ_by_tag_alone([known, head], self.clock.now())
+    }
+
+    /// Takes in what two HEADs of one object in a row have shown.
+    pub fn compare_heads(&self, key: &Key, heads: [&ObjectMeta; 2]) {
+        if self.doubts_tag(heads[0], heads[1]) {
+            self.found_endless(key, &heads.map(|head| head.etag.clone()));
+        }
     }
 
     /// Tags that answers for this object have carried, while it was open before.
@@ -110,10 +128,11 @@ impl Reader {
             let weigh = |entry: ListEntry| inode.marks(|marks| marks.weigh_listed(&head, answer, &entry));
             seen = entry.map_or(Seen::Changed, weigh);
         }
-        let is_endless = matches!(seen, Seen::Again(_));
+        let mut is_endless = false;
         if let Seen::Again(vouched) = seen {
             let again = self.head(inode, &changed).await?;
             seen = inode.marks(|marks| marks.weigh_again([&head, &again], vouched, self.clock.now()));
+            is_endless = differ_by_tag_alone([&head, &again], self.clock.now());
         }
         match seen {
             Seen::Same => {}
@@ -131,7 +150,8 @@ impl Reader {
             marks.has_too_many_tags()
         });
         if is_endless || has_too_many_tags {
-            self.found_endless(inode);
+            let seen = inode.marks(|marks| marks.seen.clone());
+            self.found_endless(&object.key, &seen);
         }
         if answer.is_some() && object.etag.is_some() {
             self.found_several(inode);
@@ -159,16 +179,15 @@ impl Reader {
     }
 
     /// Tags tell nothing in this store, neither those of answers nor perhaps those of the listing.
-    fn found_endless(&self, inode: &Inode) {
+    fn found_endless(&self, key: &Key, seen: &(impl std::fmt::Debug + ?Sized)) {
         self.tags.listing_differs.store(true, Ordering::Relaxed);
         self.tags.several.store(true, Ordering::Relaxed);
         if self.tags.endless.swap(true, Ordering::Relaxed) {
             return;
         }
         self.metrics.set(Metric::SeveralTags, 1);
-        let seen = inode.marks(|marks| marks.seen.clone());
         tracing::warn!(
-            key = inode.object.key.as_str(),
+            key = key.as_str(),
             ?seen,
             "the store sends another entity tag with every answer for one version of an object; from now on If-Match is \
              not used, and versions are told apart by their size and time"

@@ -5,8 +5,10 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ossmount::base::Clock;
+use ossmount::fs::Ttl;
 use ossmount::metrics::{Metric, Metrics};
 use ossmount::read::Prefetch;
 use ossmount::store::{Dialect, connect};
@@ -170,15 +172,21 @@ impl Server {
     }
 
     fn mount(&self, dialect: Dialect) -> (Bed, Kitchen) {
+        self.mount_with(dialect, Recipe::default().fs.metadata_ttl)
+    }
+
+    /// With this time for which names are believed.
+    fn mount_with(&self, dialect: Dialect, ttl: Ttl) -> (Bed, Kitchen) {
         let kitchen = Kitchen::new();
         let mut options = options(&self.wire, dialect);
-        options.retry.base_delay = std::time::Duration::from_millis(1);
+        options.retry.base_delay = Duration::from_millis(1);
         let store = {
             let _inside = kitchen.runtime.enter();
             connect(options, self.metrics.clone(), Clock::system()).unwrap().store
         };
         let mut recipe = Recipe::default();
         recipe.read.prefetch = Prefetch::Off;
+        recipe.fs.metadata_ttl = ttl;
         (recipe.make(store), kitchen)
     }
 
@@ -313,6 +321,24 @@ fn what_a_practical_client_reads_is_read() {
 }
 
 #[test]
+fn opens_that_ask_the_store_find_the_object_unchanged() {
+    for (name, ways) in all_ways() {
+        let server = Server::new(ways, BIG);
+        let (bed, _kitchen) = server.mount_with(Dialect::S3, Ttl::EachOpen);
+        for round in 0..3 {
+            for key in ["a", "b"] {
+                let read =
+                    fs::read(bed.path(key)).unwrap_or_else(|error| panic!("{name}, {key}, round {round}: {error}"));
+                assert!(read == bytes(1, BIG), "{name}: wrong bytes");
+            }
+        }
+        let replaced = server.replace(31);
+        let read = fs::read(bed.path("a")).unwrap_or_else(|error| panic!("{name}, after a change: {error}"));
+        assert!(read == replaced, "{name}: the old version");
+    }
+}
+
+#[test]
 fn what_has_changed_is_stale_and_never_mixed() {
     for (name, ways) in all_ways() {
         for key in ["a", "b"] {
@@ -350,6 +376,8 @@ fn what_has_changed_is_stale_and_never_mixed() {
 fn a_store_with_several_tags_is_found_out_once() {
     let server = Server::new(Ways { listed: other, ..USUAL }, 20_000);
     let (bed, _kitchen) = server.mount(Dialect::S3);
+    // The tags are those of the listing, not of a HEAD for the name.
+    assert_eq!(fs::read_dir(bed.root()).unwrap().count(), 3);
     fs::read(bed.path("a")).unwrap();
     assert_eq!(bed.metrics().value(Metric::SeveralTags), 1);
     let looks = |server: &Server| server.count(|asked| asked.method == "HEAD" || asked.target.contains("max-keys=1&"));
@@ -400,6 +428,8 @@ fn a_store_without_steady_tags_or_ranges_is_found_out_once() {
     let looks = |asked: &Asked| asked.method == "HEAD" || asked.target.contains("max-keys=1&");
     let server = Server::new(Ways { compares: false, ..FRESH }, BIG);
     let (bed, _kitchen) = server.mount(Dialect::S3);
+    // The tags are those of the listing, not of a HEAD for the name.
+    assert_eq!(fs::read_dir(bed.root()).unwrap().count(), 3);
     fs::read(bed.path("a")).unwrap();
     assert_eq!(bed.metrics().value(Metric::SeveralTags), 1);
     let before = server.count(looks);
