@@ -254,10 +254,10 @@
 //!
 //! Gateways and stores that encrypt can have several ETags for one version: one in listings and another one in
 //! answers, or another one for a part than for the whole. Before a differing ETag counts as a change, the daemon
-//! therefore sends a HEAD, and if that returns a third ETag, it lists the key. If the object is the same, the mount
-//! remembers that the store does this (one line in the log, `metrics.several_tags` in `status`): its GETs no longer
-//! carry `If-Match`, and size and time are compared with those in the listing, ETags with those of earlier answers
-//! for the object. If answers have no ETag, size and Last-Modified are compared.
+//! therefore sends a HEAD, and if that returns a third ETag or is refused, it lists the key. If the object is the same,
+//! the mount remembers that the store does this (one line in the log, `metrics.several_tags` in `status`): its GETs no
+//! longer carry `If-Match`, and size and time are compared with those in the listing, ETags with those of earlier
+//! answers for the object. If answers have no ETag, size and Last-Modified are compared.
 //!
 //! If a store sends another ETag with every answer, a second HEAD in a row shows it, and the mount remembers it. Size
 //! and Last-Modified are compared then, which tells versions apart as soon as the object is a minute old. For a younger

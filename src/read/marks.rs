@@ -258,6 +258,14 @@ impl Marks {
         if agree { Seen::Same } else { Seen::Again(Vouched::Listed) }
     }
 
+    /// Compares what the listing says now, after an answer or a refusal, where the store refuses HEADs.
+    pub(super) fn weigh_listed_alone(&self, answer: Option<&ObjectMeta>, entry: &ListEntry) -> Seen {
+        let is_of_same_time = answer.is_none_or(|answer| same_second(answer.last_modified, entry.last_modified));
+        // A tag that is listed still; without one, nothing tells.
+        let is_listed_still = self.listed.is_some() && entry.etag == self.listed && entry.size == self.size;
+        if is_listed_still && is_of_same_time { Seen::Same } else { Seen::Changed }
+    }
+
     /// What it means that a look has shown a tag which is not of this version, where nothing else differs.
     fn weigh_tag(&self, head: &ObjectMeta, answer: Option<&ObjectMeta>) -> Seen {
         let is_another = answer.is_none_or(|answer| answer.etag != head.etag);
@@ -401,6 +409,22 @@ mod tests {
             (&untagged, meta(10, "b", 6), Some(meta(10, "b", 6)), entry(10, "", 6), Seen::Changed),
         ] {
             assert_eq!(marks.weigh_listed(&head, answer.as_ref(), &entry), expected, "{head:?} {answer:?} {entry:?}");
+        }
+    }
+
+    #[test]
+    fn where_heads_are_refused_the_tag_that_is_listed_still_tells() {
+        let (tagged, untagged) = (marks("a", 5, &["b"]), marks("", 5, &["b"]));
+        for (marks, answer, entry, expected) in [
+            (&tagged, Some(meta(10, "c", 5)), entry(10, "a", 5), Seen::Same),
+            (&tagged, None, entry(10, "a", 5), Seen::Same),
+            (&tagged, Some(meta(10, "c", 6)), entry(10, "a", 5), Seen::Changed),
+            (&tagged, Some(meta(10, "c", 0)), entry(10, "a", 5), Seen::Changed),
+            (&tagged, Some(meta(10, "c", 5)), entry(10, "d", 5), Seen::Changed),
+            (&tagged, None, entry(11, "a", 5), Seen::Changed),
+            (&untagged, Some(meta(10, "c", 5)), entry(10, "", 5), Seen::Changed),
+        ] {
+            assert_eq!(marks.weigh_listed_alone(answer.as_ref(), &entry), expected, "{answer:?} {entry:?}");
         }
     }
 

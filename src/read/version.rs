@@ -120,7 +120,9 @@ impl Reader {
     /// Looks whether the object is still the version that is open. No read succeeds any more where it is not.
     async fn look(&self, inode: &Inode, answer: Option<&ObjectMeta>, changed: Error) -> Result<()> {
         let object = &inode.object;
-        let head = self.head(inode, &changed).await?;
+        let Some(head) = self.head(inode, &changed).await? else {
+            return self.look_at_listing(inode, answer, changed).await;
+        };
         let mut seen = inode.marks(|marks| marks.weigh(&head, answer));
         let is_listed = seen == Seen::List;
         if is_listed {
@@ -130,7 +132,7 @@ impl Reader {
         }
         let mut is_endless = false;
         if let Seen::Again(vouched) = seen {
-            let again = self.head(inode, &changed).await?;
+            let Some(again) = self.head(inode, &changed).await? else { return Err(broken(inode, changed)) };
             seen = inode.marks(|marks| marks.weigh_again([&head, &again], vouched, self.clock.now()));
             is_endless = differ_by_tag_alone([&head, &again], self.clock.now());
         }
@@ -159,12 +161,36 @@ impl Reader {
         Ok(())
     }
 
-    /// What a HEAD tells of the object now. No read succeeds any more where there is none.
-    async fn head(&self, inode: &Inode, changed: &Error) -> Result<ObjectMeta> {
+    /// Looks only at the listing, where HEADs are refused.
+    async fn look_at_listing(&self, inode: &Inode, answer: Option<&ObjectMeta>, changed: Error) -> Result<()> {
+        let entry = self.listed(&inode.object).await?;
+        let is_same = |entry| inode.marks(|marks| marks.weigh_listed_alone(answer, &entry)) == Seen::Same;
+        if !entry.is_some_and(is_same) {
+            return Err(broken(inode, changed));
+        }
+        self.tags.listing_differs.store(true, Ordering::Relaxed);
+        if let Some(answer) = answer {
+            let seen = inode.marks(|marks| {
+                marks.learn(answer.etag.as_ref());
+                Some(marks.seen.clone()).filter(|_| marks.has_too_many_tags())
+            });
+            if let Some(seen) = seen {
+                self.found_endless(&inode.object.key, &seen);
+            }
+            self.found_several(inode);
+        }
+        Ok(())
+    }
+
+    /// What a HEAD tells of the object now; `None` where it is refused. No read succeeds any more where the object has
+    /// gone.
+    async fn head(&self, inode: &Inode, changed: &Error) -> Result<Option<ObjectMeta>> {
         let Object { key, version, .. } = &inode.object;
         match self.store.head(HeadRequest { key: key.clone(), version: version.clone() }).await {
-            Err(error) if !passes(error.kind()) => Err(broken(inode, changed.clone())),
-            answer => answer,
+            Ok(head) => Ok(Some(head)),
+            Err(error) if passes(error.kind()) => Err(error),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(broken(inode, changed.clone())),
+            Err(_) => Ok(None),
         }
     }
 
