@@ -31,7 +31,7 @@ pub(super) fn blank(args: &[OsString]) -> Option<String> {
     };
     Some(format!(
         "a password was given on the command line, where every user of this machine could read it {outcome}; set it in \
-         a configuration file of mode 600, or in the environment (OSSMOUNT_PROXY)"
+         a configuration file of mode 600, or in the environment (as in OSSMOUNT_PROXY)"
     ))
 }
 

@@ -61,6 +61,7 @@ async fn symlink_objects_show_as_links_within_the_mount() {
     bucket.put_symlink("m/a/b/up", "m/c/file");
     bucket.put_symlink("m/a/b/near", "m/a/b/file");
     bucket.put_symlink("m/a/b/out", "outside");
+    bucket.put_symlink("m/a/b/empty", "");
     let bed = Bed::over(bucket, |options| {
         options.symlinks = Symlinks::On;
         options.prefix = "m/".to_owned();
@@ -73,6 +74,8 @@ async fn symlink_objects_show_as_links_within_the_mount() {
     let out = bed.attr("a/b/out").await;
     assert_eq!((out.kind, out.size), (FileKind::File, 1), "a link out of the mount is a file");
     assert_eq!(bed.fs.clone().readlink(out.ino).await, Err(Errno::EINVAL));
+    // A file whose bytes are not there, as with `symlinks=off`.
+    bed.missing("a/b/empty").await;
 }
 
 #[tokio::test]

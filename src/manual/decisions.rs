@@ -27,4 +27,8 @@
 //! - **The FUSE crate is pinned** (`fuser` 0.18): `fuse` works around known faults of this version.
 //! - **Messages to systemd are written without a crate** (`app/daemon/notify.rs`): `sd-notify` reads and removes
 //!   variables of the process, and opens a socket for each message, without a time-out.
+//! - **Files that others may have planted are opened by `src/files`, on the calls of `rustix`.** `cap-std` and `pathrs`
+//!   keep a path below a folder, which one file here needs (`files/beneath.rs`, with `openat2`). What commands of root
+//!   need is to follow links of this user and of root but of no other, to compare owner, mode and kind on the
+//!   descriptor, not to wait for a pipe, and to read up to a bound. Neither crate has this.
 //! - **Nothing is written to a disk.** The disk tier is not built yet.

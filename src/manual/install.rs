@@ -51,14 +51,19 @@
 //! # Images
 //!
 //! `packaging/docker/Dockerfile` builds the `.deb` and installs it in a slim Debian image; the comment at its top shows
-//! how to run it. In a container the daemon runs in the foreground (`-f`) and logs to stderr. It can run without root
-//! as the user `ossmount` of the image, since `fusermount3` mounts only for users in `/etc/passwd`.
+//! how to build and run it. Its base images are named by digest, and a build from a tag alone is refused:
+//! `packaging/docker/base-images` prints both as arguments of the build from `base-images.lock` beside it. Where that
+//! file is missing, and as `base-images renew`, the script looks the digests up (with `skopeo` or `docker buildx`) and
+//! writes it; commit it, and later builds use the same images. In a container the daemon runs in the foreground (`-f`)
+//! and logs to stderr. It can run without root as the user `ossmount` of the image, since `fusermount3` mounts only for
+//! users in `/etc/passwd`.
 //!
 //! # Supported systems
 //!
 //! The binary is linked dynamically with glibc and needs about the version that it was built with: built on Debian 12
 //! it needs 2.34, which Debian 12, Ubuntu 22.04 and RHEL 9 have. For older systems (Alibaba Cloud Linux 3 has 2.32)
-//! build on an older distribution, or build the image with `BASE=bullseye`; the source needs glibc 2.30. Linux 5.4 is
+//! build on an older distribution, or make the lock file of the image with `BASE=bullseye
+//! packaging/docker/base-images renew`; the source needs glibc 2.30. Linux 5.4 is
 //! enough; newer kernels add features ([`kernel`](super::kernel)).
 //!
 //! There is no static build with musl, for three reasons:

@@ -64,6 +64,7 @@
 //! | `hedges_total` | counter |  | GETs sent a second time because the first answer was late. |
 //! | `hedges_won_total` | counter |  | GETs sent a second time whose second answer came first. |
 //! | `several_tags` | gauge |  | 1 after the store was found to have several entity tags for one version of an object, so that size and time are compared too. |
+//! | `ranges_ignored` | gauge |  | 1 after the server was found to ignore the Range header, so that each GET of a part receives the object from its first byte. |
 //! | `throttled_total` | counter |  | Answers with which the service throttled a request. |
 //! | `body_resumes_total` | counter |  | Response bodies resumed after they broke, stalled or ended early. |
 //! | `request_errors_total` | counter |  | Requests that failed after all retries. |

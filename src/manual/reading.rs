@@ -268,10 +268,15 @@
 //!
 //! Gateways and stores that encrypt can have several ETags for one version: one in listings and another one in
 //! answers, or another one for a part than for the whole. Before a differing ETag counts as a change, the daemon
-//! therefore sends a HEAD, and if that returns a third ETag, it lists the key. If the object is the same, the mount
-//! remembers that the store does this (one line in the log, `metrics.several_tags` in `status`): its GETs no longer
-//! carry `If-Match`, and size and time are compared with those in the listing, ETags with those of earlier answers
-//! for the object. If answers have no ETag, size and Last-Modified are compared.
+//! therefore sends a HEAD, and if that returns a third ETag or is refused, it lists the key. If the object is the same,
+//! the mount remembers that the store does this (one line in the log, `metrics.several_tags` in `status`): its GETs no
+//! longer carry `If-Match`, and size and time are compared with those in the listing, ETags with those of earlier
+//! answers for the object. If answers have no ETag, size and Last-Modified are compared.
+//!
+//! If a store sends another ETag with every answer, a second HEAD in a row shows it, and the mount remembers it. Size
+//! and Last-Modified are compared then, which tells versions apart as soon as the object is a minute old. For a younger
+//! object the ETag in the listing decides, if the store keeps that one; otherwise a read that needs a second GET fails
+//! with EIO, and the log says why, and opens that ask the store (`metadata-ttl=0`, `O_DIRECT`) fail with ESTALE.
 //!
 //! A missing header is tolerated if the answer is unambiguous without it:
 //!
@@ -279,9 +284,14 @@
 //! |---|---|
 //! | no Content-Length (chunked, or up to the end of the connection) | it ends at the size in the listing |
 //! | no Content-Range, one with `/*`, or status 200 for a part | its length, and its ETag or time, match the request |
+//! | more bytes than the range requested, such as all of the object | it contains the range |
 //! | a header that is not valid HTTP | it is neither Content-Length nor Transfer-Encoding; the log names it |
 //!
 //! In all other cases the read fails with EIO, and the log names the header.
+//!
+//! If a server ignores the Range header, the bytes before the range are received and dropped, and the connection is
+//! closed behind it. Such an answer is requested once more before it is used; then the log says it once, and `status`
+//! shows it (`metrics.ranges_ignored`). Reads far into large objects are slow on such a server.
 //!
 //! # Checksums
 //!

@@ -109,7 +109,8 @@
 //! | control requests are served to the owner and root only | other users | `control::tests::the_owner_and_root_are_served_and_no_other_user` |
 //! | root of a container can read, and can neither control nor write | containers | `control::namespaces::root_of_another_mount_namespace_reads_and_does_no_more`, `control::namespaces::root_of_another_user_namespace_reads_and_does_no_more` |
 //! | copies stay within what the mount names, and are off with `allow-other` | containers | `control::namespaces::copies_stay_within_what_the_mount_names`, `control::namespaces::a_mount_for_everyone_makes_no_copies_unless_asked` |
-//! | a program for keys that hangs is killed with its children | a broken program | `security::planted::a_program_for_keys_that_hangs_ends_with_the_mount` |
+//! | a program for keys that hangs is killed with its children | a broken program | `security::planted::a_program_for_keys_that_hangs_ends_with_the_mount`, `security::orphans::a_program_for_keys_does_not_begin_before_it_is_watched` |
+//! | an image is built from base images named by digest only | registries | `house::images::base_images_are_named_by_digest` |
 //! | foreign text has no effect on a terminal, and a log line has a bounded length | writers of keys, services | `base::foreign::tests::what_acts_is_escaped`, `app::daemon::log::lines::tests::a_line_of_either_format_has_a_bounded_length_and_nothing_in_it_acts`, `cli::usage::an_argument_cannot_act_on_the_terminal` |
 //! | a directory larger than `metadata-memory` is read completely, within that memory | writers of keys | `fs::names::paging_tests::hundreds_of_thousands_of_names_take_no_more_than_the_limit`, `mount::listing::a_directory_larger_than_memory_is_listed_whole_within_it` |
 //! | redirects are not followed | services | `http::wire::redirects_are_not_followed` |

@@ -78,6 +78,9 @@ table! {
     /// 1 after the store was found to have several entity tags for one version of an object, so that size and time are
     /// compared too.
     SeveralTags = "several_tags", Gauge, "stores" => "several_tags";
+    /// 1 after the server was found to ignore the Range header, so that each GET of a part receives the object from its
+    /// first byte.
+    RangesIgnored = "ranges_ignored", Gauge, "stores" => "ranges_ignored";
     /// Answers with which the service throttled a request.
     Throttled = "throttled", Counter, "answers" => "throttled_total";
     /// Response bodies resumed after they broke, stalled or ended early.

@@ -7,6 +7,10 @@
 //! store that was seen to do this is remembered for the mount: its GETs go without `If-Match`, and what they
 //! themselves tell is compared instead, with the size and the time of the listing and with each other.
 //!
+//! There are stores that send another tag with every answer. Where the tags of two HEADs in a row differ, and nothing
+//! else does, tags tell nothing: the listing decides where it has not lost the tag of the version, else the time of the
+//! version, provided that it is old enough for every later version to have another.
+//!
 //! An open object never takes bytes of another version: its [`Marks`](super::marks::Marks) hold the tags that answers
 //! may carry, the first answer of an object adds one at most without a look, and every further one is looked at.
 
@@ -14,9 +18,9 @@ use std::sync::atomic::Ordering;
 
 use super::Reader;
 use super::inode::Inode;
-use super::marks::{Seen, TagUse, Verdict};
+use super::marks::{Seen, TagUse, Verdict, differ_by_tag_alone, is_settled};
 use super::object::Object;
-use crate::base::{ETag, Ino};
+use crate::base::{ETag, Ino, Key};
 use crate::metrics::Metric;
 use crate::store::{Error, ErrorKind, HeadRequest, ListEntry, ListRequest, ObjectMeta, Result};
 
@@ -33,10 +37,28 @@ impl Reader {
         self.tags.listing_differs.load(Ordering::Relaxed)
     }
 
-    /// Whether answers for this object have carried tags, and this was none of them.
-    pub fn is_other_tag(&self, ino: Ino, tag: &ETag) -> bool {
+    /// Whether a HEAD shows by its tag that an object is not the one that was read, where the listing has other tags.
+    pub fn is_other_version(&self, ino: Ino, head: &ObjectMeta) -> bool {
+        let Some(tag) = &head.etag else { return false };
+        if self.tags.are_endless() {
+            // Its time does not tell yet.
+            return !is_settled(head.last_modified, self.clock.now());
+        }
         let known = self.tags.known(ino);
         !known.is_empty() && !known.contains(tag)
+    }
+
+    /// Whether a HEAD leaves a doubt that another one in a row would clear: it differs from what is known in its tag
+    /// alone, and this may be a store that sends another tag with every answer.
+    pub fn doubts_tag(&self, known: &ObjectMeta, head: &ObjectMeta) -> bool {
+        !self.tags.are_endless() && differ_by_tag_alone([known, head], self.clock.now())
+    }
+
+    /// Takes in what two HEADs of one object in a row have shown.
+    pub fn compare_heads(&self, key: &Key, heads: [&ObjectMeta; 2]) {
+        if self.doubts_tag(heads[0], heads[1]) {
+            self.found_endless(key, &heads.map(|head| head.etag.clone()));
+        }
     }
 
     /// Tags that answers for this object have carried, while it was open before.
@@ -50,7 +72,7 @@ impl Reader {
     /// Compares an answer's facts with the version that is open, and looks where they leave a doubt.
     pub(super) async fn accept(&self, inode: &Inode, answer: &ObjectMeta) -> Result<()> {
         let changed = || inode.error(ErrorKind::Changed, "the object changed since it was opened");
-        let judge = || inode.marks(|marks| marks.judge(answer, self.tags.has_several()));
+        let judge = || inode.marks(|marks| marks.judge(answer, self.tags.habit(), self.clock.now()));
         match judge() {
             Verdict::Same => {}
             Verdict::Changed => {
@@ -98,11 +120,8 @@ impl Reader {
     /// Looks whether the object is still the version that is open. No read succeeds any more where it is not.
     async fn look(&self, inode: &Inode, answer: Option<&ObjectMeta>, changed: Error) -> Result<()> {
         let object = &inode.object;
-        let head = self.store.head(HeadRequest { key: object.key.clone(), version: object.version.clone() }).await;
-        let head = match head {
-            Ok(head) => head,
-            Err(error) if passes(error.kind()) => return Err(error),
-            Err(_) => return Err(broken(inode, changed)),
+        let Some(head) = self.head(inode, &changed).await? else {
+            return self.look_at_listing(inode, answer, changed).await;
         };
         let mut seen = inode.marks(|marks| marks.weigh(&head, answer));
         let is_listed = seen == Seen::List;
@@ -111,22 +130,68 @@ impl Reader {
             let weigh = |entry: ListEntry| inode.marks(|marks| marks.weigh_listed(&head, answer, &entry));
             seen = entry.map_or(Seen::Changed, weigh);
         }
-        if seen != Seen::Same {
-            return Err(broken(inode, changed));
+        let mut is_endless = false;
+        if let Seen::Again(vouched) = seen {
+            let Some(again) = self.head(inode, &changed).await? else { return Err(broken(inode, changed)) };
+            seen = inode.marks(|marks| marks.weigh_again([&head, &again], vouched, self.clock.now()));
+            is_endless = differ_by_tag_alone([&head, &again], self.clock.now());
+        }
+        match seen {
+            Seen::Same => {}
+            Seen::TooYoung => return Err(inode.error(ErrorKind::Protocol, TOO_YOUNG)),
+            _ => return Err(broken(inode, changed)),
         }
         if is_listed && object.etag.is_some() {
             self.tags.listing_differs.store(true, Ordering::Relaxed);
         }
-        inode.marks(|marks| {
+        let has_too_many_tags = inode.marks(|marks| {
             marks.learn(head.etag.as_ref());
             marks.learn(answer.and_then(|answer| answer.etag.as_ref()));
             // Answers are compared with what answers say.
             marks.mtime = head.last_modified.or(marks.mtime);
+            marks.has_too_many_tags()
         });
+        if is_endless || has_too_many_tags {
+            let seen = inode.marks(|marks| marks.seen.clone());
+            self.found_endless(&object.key, &seen);
+        }
         if answer.is_some() && object.etag.is_some() {
             self.found_several(inode);
         }
         Ok(())
+    }
+
+    /// Looks only at the listing, where HEADs are refused.
+    async fn look_at_listing(&self, inode: &Inode, answer: Option<&ObjectMeta>, changed: Error) -> Result<()> {
+        let entry = self.listed(&inode.object).await?;
+        let is_same = |entry| inode.marks(|marks| marks.weigh_listed_alone(answer, &entry)) == Seen::Same;
+        if !entry.is_some_and(is_same) {
+            return Err(broken(inode, changed));
+        }
+        self.tags.listing_differs.store(true, Ordering::Relaxed);
+        if let Some(answer) = answer {
+            let seen = inode.marks(|marks| {
+                marks.learn(answer.etag.as_ref());
+                Some(marks.seen.clone()).filter(|_| marks.has_too_many_tags())
+            });
+            if let Some(seen) = seen {
+                self.found_endless(&inode.object.key, &seen);
+            }
+            self.found_several(inode);
+        }
+        Ok(())
+    }
+
+    /// What a HEAD tells of the object now; `None` where it is refused. No read succeeds any more where the object has
+    /// gone.
+    async fn head(&self, inode: &Inode, changed: &Error) -> Result<Option<ObjectMeta>> {
+        let Object { key, version, .. } = &inode.object;
+        match self.store.head(HeadRequest { key: key.clone(), version: version.clone() }).await {
+            Ok(head) => Ok(Some(head)),
+            Err(error) if passes(error.kind()) => Err(error),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(broken(inode, changed.clone())),
+            Err(_) => Ok(None),
+        }
     }
 
     /// The object as it is listed now. Of the keys that begin like its own it is the first.
@@ -137,6 +202,22 @@ impl Reader {
         let prefix = object.key.as_str().to_owned();
         let page = self.store.list(ListRequest { prefix, max_keys: 1, ..ListRequest::default() }).await?;
         Ok(page.entries.into_iter().find(|entry| entry.key == object.key.as_str()))
+    }
+
+    /// Tags tell nothing in this store, neither those of answers nor perhaps those of the listing.
+    fn found_endless(&self, key: &Key, seen: &(impl std::fmt::Debug + ?Sized)) {
+        self.tags.listing_differs.store(true, Ordering::Relaxed);
+        self.tags.several.store(true, Ordering::Relaxed);
+        if self.tags.endless.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.metrics.set(Metric::SeveralTags, 1);
+        tracing::warn!(
+            key = key.as_str(),
+            ?seen,
+            "the store sends another entity tag with every answer for one version of an object; from now on If-Match is \
+             not used, and versions are told apart by their size and time"
+        );
     }
 
     fn found_several(&self, inode: &Inode) {
@@ -154,6 +235,9 @@ impl Reader {
         );
     }
 }
+
+const TOO_YOUNG: &str = "the store sends another entity tag with every answer, and the object was modified less than a \
+                         minute ago: neither its tag nor its time tells whether it has changed; read it again later";
 
 fn broken(inode: &Inode, changed: Error) -> Error {
     inode.break_with(changed.clone());

@@ -98,7 +98,8 @@ impl GetRequest {
 pub struct GetResponse {
     /// The object's facts, as far as the answer tells them. `size` is that of the whole object.
     pub meta: ObjectMeta,
-    /// The bytes that the body holds: the range asked for, clipped to the object.
+    /// The bytes that the body holds: the range asked for, clipped to the object. Below the layers it may be more of
+    /// the object, from a server that ignores the Range header.
     pub range: ByteRange,
     /// The bytes, as they arrive.
     pub body: Body,

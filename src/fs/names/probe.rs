@@ -67,8 +67,8 @@ impl Names {
     pub(super) fn listed_facts<'a>(&self, ino: Option<Ino>, meta: &'a ObjectMeta) -> Facts<'a> {
         let mut facts = facts(meta);
         if self.reader.listing_has_own_tags() {
-            let is_other = |tag: &&ETag| ino.is_some_and(|ino| self.reader.is_other_tag(ino, tag));
-            facts.etag = meta.etag.as_ref().filter(is_other).map(ETag::as_str);
+            let is_other = ino.is_some_and(|ino| self.reader.is_other_version(ino, meta));
+            facts.etag = facts.etag.filter(|_| is_other);
         }
         facts
     }
@@ -151,12 +151,20 @@ impl Names {
             return Ok(if view.ino == ino { Renewed::Same } else { Renewed::Changed });
         }
         let asked_at = self.clock.elapsed();
-        let answer = self.store.head(HeadRequest::new(Key::new(object.key))).await;
+        let key = Key::new(object.key);
+        let known =
+            ObjectMeta { size: object.size, etag: object.etag, last_modified: object.mtime, ..ObjectMeta::default() };
+        let answer = self.store.head(HeadRequest::new(key.clone())).await;
         let meta = match answer {
             Ok(meta) => Some(meta),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(report("checking an object before it is opened", &error)),
         };
+        if let Some(meta) = meta.as_ref().filter(|meta| self.reader.doubts_tag(&known, meta))
+            && let Ok(again) = self.store.head(HeadRequest::new(key.clone())).await
+        {
+            self.reader.compare_heads(&key, [meta, &again]);
+        }
         let facts = meta.as_ref().map(|meta| self.listed_facts(Some(ino), meta));
         let renewed = self.change(|state| state.tree.renew(ino, facts.as_ref(), asked_at));
         match (renewed, meta) {

@@ -2,7 +2,8 @@
 //!
 //! What the shell starts is a process group of its own, which is killed whole when the program is given up, and when
 //! this process ends: a program that hangs leaves nothing behind. A process that is killed can do nothing any more, so
-//! that a second shell watches beside each program: it reads from a pipe that ends with this process.
+//! that a second shell watches beside each program: it reads from a pipe that ends with this process. The program waits
+//! until that shell is there.
 
 use std::fs::File;
 use std::io::Write;
@@ -29,6 +30,9 @@ const MAX_OUTPUT_BYTES: u64 = 64 << 10;
 /// What the second shell does: it is told a line when the program is over, and else kills the group.
 const WATCH: &str = "read -r over || kill -s KILL -- \"-$1\"";
 
+/// What stands before the program: it is told a line when it may begin, and ends where this process has ended before.
+const GATE: &str = "read -r begin && exec /bin/sh -c \"$1\" </dev/null";
+
 /// A program that prints an access key as JSON.
 #[derive(Debug)]
 pub(super) struct Program {
@@ -46,14 +50,17 @@ impl Program {
         let name = self.name();
         // What it says of failures goes where ours goes.
         let mut child = Command::new("/bin/sh")
-            .args(["-c", &self.command])
-            .stdin(Stdio::null())
+            .args(["-c", GATE, "ossmount", &self.command])
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| refused(format!("/bin/sh could not be started for credentials-process: {error}")))?;
         let group = child.id().map(Group::new);
+        if let Some(gate) = child.stdin.take() {
+            tell(gate, b"begin\n");
+        }
         let mut text = Zeroizing::new(String::new());
         if let Some(out) = child.stdout.take() {
             let read = out.take(MAX_OUTPUT_BYTES + 1).read_to_string(&mut text).await;
@@ -120,10 +127,17 @@ impl Group {
     /// Nobody kills it any more, whose number may become another's.
     fn is_over(&mut self) {
         GROUPS.lock().retain(|group| *group != self.leader);
-        if let Some(pipe) = self.watched.take().and_then(|pipe| pipe.into_owned_fd().ok()) {
-            // Fails where the shell is gone already.
-            let _ = File::from(pipe).write_all(b"over\n");
+        if let Some(pipe) = self.watched.take() {
+            tell(pipe, b"over\n");
         }
+    }
+}
+
+/// Tells a shell a line, which a pipe takes at once.
+fn tell(pipe: ChildStdin, line: &[u8]) {
+    if let Ok(pipe) = pipe.into_owned_fd() {
+        // Fails where the shell is gone already.
+        let _ = File::from(pipe).write_all(line);
     }
 }
 

@@ -1,7 +1,8 @@
 //! Layers over a store: each is a store itself, so that any of them can be left out or put over another one.
 //!
 //! From the outside in: [`Retry`] asks again until its budget is spent, [`Limit`] lets a bounded number of requests
-//! through and the urgent ones first, [`Hedge`] sends late requests and asks for crawling bodies a second time,
+//! through and the urgent ones first, [`Crop`] cuts answers to what was asked for, [`Bandwidth`] lets bodies come no
+//! faster than they may, [`Hedge`] sends late requests and asks for crawling bodies a second time,
 //! [`Meter`] counts every try, [`Stall`] ends tries in which nothing arrives, and the innermost store talks to the
 //! network. The order matters: a request that waits out a backoff holds no place in the limiter, and one that waits for
 //! a place is not yet on the clock. [`FaultStore`] injects faults in the place of the network, and
@@ -11,6 +12,7 @@
 //! |---|---|
 //! | `bandwidth` | how many bytes of bodies may come in a second |
 //! | `crawl` | bodies that fall behind all others, asked for again |
+//! | `crop` | answers that hold more than was asked for |
 //! | `fault` | answers broken on purpose, for tests |
 //! | `hedge` | requests that take far longer than others did, sent a second time |
 //! | `limit` | how many requests may be in flight, and who goes first |
@@ -23,6 +25,7 @@
 
 mod bandwidth;
 mod crawl;
+mod crop;
 mod fault;
 mod hedge;
 mod limit;
@@ -40,6 +43,7 @@ use crate::base::Clock;
 use crate::metrics::Metrics;
 
 pub use bandwidth::{Bandwidth, Rate};
+pub use crop::Crop;
 pub use fault::{At, Fault, FaultStore, Operation};
 pub use hedge::Hedge;
 pub use limit::Limit;
@@ -78,7 +82,7 @@ impl Default for LayerOptions {
 }
 
 /// A store with every layer around it.
-pub type Layered<S> = Retry<Limit<Bandwidth<Hedge<Meter<Stall<S>>>>>>;
+pub type Layered<S> = Retry<Limit<Crop<Bandwidth<Hedge<Meter<Stall<S>>>>>>>;
 
 /// Puts all layers around a store, in their order.
 pub fn layered<S: ?Sized>(
@@ -91,7 +95,8 @@ pub fn layered<S: ?Sized>(
     let meter = Arc::new(Meter::new(stall, metrics.clone(), clock.clone()));
     let hedge = Arc::new(Hedge::new(meter, metrics.clone(), clock.clone()));
     let paced = Arc::new(Bandwidth::new(hedge, options.max_bandwidth.clone(), clock.clone()));
-    let limit = Arc::new(Limit::new(paced, options.max_in_flight));
+    let crop = Arc::new(Crop::new(paced, metrics.clone()));
+    let limit = Arc::new(Limit::new(crop, options.max_in_flight));
     Arc::new(Retry::new(limit, options.retry.clone(), metrics.clone(), clock.clone()))
 }
 

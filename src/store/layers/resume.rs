@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use tokio::io::ReadBuf;
 use tokio::time::{Sleep, sleep};
 
+use super::crop::crop;
 use super::patience::{Patience, tries_again};
 use crate::base::ByteRange;
 use crate::metrics::Metric;
@@ -162,6 +163,7 @@ pub(super) async fn rest_of<S: Store + ?Sized>(
     if !same_version(meta, &response.meta) {
         return Err(Error::new(ErrorKind::Changed, "the object changed while it was read"));
     }
+    let response = crop(response, missing);
     if response.range != missing {
         let message = format!("{missing:?} was requested and {:?} received", response.range);
         return Err(Error::new(ErrorKind::Protocol, message));

@@ -10,12 +10,29 @@ use super::fit::{End, Fit, RangeAnswer};
 use super::meta::object_meta;
 use super::{Call, HttpStore, unfit};
 use crate::base::ETag;
+use crate::store::http::Response;
 use crate::store::{Body, Error, ErrorKind, GetRequest, GetResponse, Receive, Result};
 
 const OPERATION: &str = "GetObject";
 
 impl HttpStore {
     pub(super) async fn get_object(&self, request: GetRequest) -> Result<GetResponse> {
+        let response = self.call(self.get_call(&request)?).await?;
+        if !answer(&response).is_whole_or_part(&request) {
+            return self.got(response, &request);
+        }
+        match self.got(response, &request) {
+            // Without a range there is no doubt what is sent.
+            Err(error) if error.kind() == ErrorKind::Protocol => {
+                let whole = GetRequest { range: None, ..request };
+                let response = self.call(self.get_call(&whole)?).await?;
+                self.got(response, &whole)
+            }
+            answer => answer,
+        }
+    }
+
+    fn get_call<'a>(&self, request: &'a GetRequest) -> Result<Call<'a>> {
         let mut call = Call::new(OPERATION, Method::GET, Some(request.key.as_str()))
             .query("versionId", request.version.clone())
             .header("if-match", request.if_match.as_ref().map(ETag::quoted));
@@ -28,16 +45,24 @@ impl HttpStore {
                 call = call.header(*name, (*value).to_owned());
             }
         }
-        let response = self.call(call).await?;
-        let (status, headers) = (response.status, &response.headers);
-        let answer = RangeAnswer { status, headers, skipped: &response.skipped, length: response.length };
-        let Fit { range, size, end } = answer
-            .fit(&request)
+        Ok(call)
+    }
+
+    /// What an answer holds, if it fits the request.
+    fn got(&self, response: Response, request: &GetRequest) -> Result<GetResponse> {
+        let status = response.status;
+        let Fit { range, size, end } = answer(&response)
+            .fit(request)
             .map_err(|error| error.with_operation(OPERATION).with_key(request.key.to_string()).with_status(status))?;
-        let meta = object_meta(self.rules, headers, size);
+        let meta = object_meta(self.rules, &response.headers, size);
         let body = Exact::new(response.body, range.len(), end);
         Ok(GetResponse { meta, range, body: Body::new(body) })
     }
+}
+
+fn answer(response: &Response) -> RangeAnswer<'_> {
+    let Response { status, headers, skipped, length, .. } = response;
+    RangeAnswer { status: *status, headers, skipped, length: *length }
 }
 
 /// Passes on exactly the bytes promised.

@@ -3,6 +3,7 @@
 mod arrows;
 mod circles;
 mod figures;
+mod images;
 pub(crate) mod manual;
 mod map;
 mod paths;

@@ -1,7 +1,8 @@
 //! Answers of stores that leave headers out, garble them, or frame bodies in old ways: what a practical client reads is
 //! read, and what is in doubt is refused with an error that names the header.
 
-use ossmount::base::{ByteRange, ETag, Key, Timestamp};
+use ossmount::base::{ByteRange, Clock, ETag, Key, Timestamp};
+use ossmount::metrics::{Metric, Metrics};
 use ossmount::store::{Dialect, ErrorKind, Expected, GetRequest, HeadRequest, Options, Store, connect};
 
 use crate::http::wire::{get, options, read, store};
@@ -55,7 +56,7 @@ async fn a_body_without_a_length_that_breaks_off_is_resumed() {
             close("HTTP/1.0 206 Partial Content|ETag: a|Content-Range: bytes 4-9/*", "4567"),
             close("HTTP/1.0 206 Partial Content|ETag: a|Content-Length: 2", "89"),
         ]);
-        let connected = connect(quick(&wire, dialect), Default::default(), ossmount::base::Clock::system()).unwrap();
+        let connected = connect(quick(&wire, dialect), Default::default(), Clock::system()).unwrap();
         assert_eq!(read(&*connected.store, listed(get("k"))).await.unwrap(), b"0123456789");
         let ranges: Vec<_> = wire.asked().iter().map(|asked| asked.header("range").map(str::to_owned)).collect();
         assert_eq!(ranges, [None, Some("bytes=4-9".to_owned()), Some("bytes=8-9".to_owned())]);
@@ -74,7 +75,7 @@ async fn a_body_that_breaks_off_because_the_object_was_cut_short_is_another_obje
         close("HTTP/1.0 200 OK|ETag: a", "0123"),
         Reply::new("416 Range Not Satisfiable", &["Content-Range: bytes */4"], ""),
     ]);
-    let connected = connect(quick(&wire, Dialect::S3), Default::default(), ossmount::base::Clock::system()).unwrap();
+    let connected = connect(quick(&wire, Dialect::S3), Default::default(), Clock::system()).unwrap();
     let error = read(&*connected.store, listed(get("k"))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Changed);
 }
@@ -160,11 +161,41 @@ async fn parts_that_do_not_say_which_are_read_where_there_is_no_doubt() {
         ("206 Partial Content|ETag: a|Content-Range: bytes 2-4", "Content-Range \"bytes 2-4\" is not valid"),
         ("206 Partial Content|ETag: a|Content-Range: bytes 3-5/*", "2..5 of 10 bytes was requested and 3..6 received"),
         ("206 Partial Content|ETag: a|Content-Type: multipart/byteranges; boundary=x", "multipart/byteranges"),
-        ("200 OK|ETag: a|Content-Length: 10", "the server ignores the Range header"),
         ("200 OK|ETag: a|Content-Length: 4", "its Content-Length or Content-Range says 4 bytes"),
     ] {
         let said = said(close(&format!("HTTP/1.1 {head}"), "0123456789"), request()).await;
         assert!(said.starts_with("Protocol: ") && said.contains(named), "{head}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn the_range_is_cut_out_of_an_answer_that_holds_more() {
+    let length = "HTTP/1.1 200 OK|ETag: a|Content-Length: 10";
+    let (chunked, wide) = ("HTTP/1.1 200 OK|ETag: a|Transfer-Encoding: chunked", "a\r\n0123456789\r\n0\r\n\r\n");
+    let rounded = "HTTP/1.1 206 Partial Content|ETag: a|Content-Range: bytes 0-7/10";
+    for (head, body, per_read) in [(length, "0123456789", 1), (chunked, wide, 2), (rounded, "01234567", 1)] {
+        let wire = Wire::answering(move |_| Some(close(head, body)));
+        let metrics = std::sync::Arc::new(Metrics::default());
+        let store = connect(quick(&wire, Dialect::S3), metrics.clone(), Clock::system()).unwrap().store;
+        let request = |start, end| listed(get("k").range(ByteRange::new(start, end)));
+        assert_eq!(read(&*store, request(2, 5)).await.unwrap(), b"234", "{head}");
+        assert_eq!(wire.asked().len(), 2 * per_read, "the first answer of this kind may be a fault");
+        assert_eq!(read(&*store, request(1, 8)).await.unwrap(), b"1234567", "{head}");
+        assert_eq!((wire.asked().len(), metrics.value(Metric::RangesIgnored)), (3 * per_read, 1), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_does_not_tell_its_length_is_no_whole_object() {
+    // This server knows ranges, and says neither that it does nor how long its answers are.
+    let wire = Wire::answering(|asked| {
+        let body = if asked.header("range").is_some() { "2345" } else { "0123456789" };
+        Some(close("HTTP/1.0 200 OK|ETag: a", body))
+    });
+    let store = connect(quick(&wire, Dialect::S3), Default::default(), Clock::system()).unwrap().store;
+    for (start, end, expected) in [(2, 6, "2345"), (1, 5, "1234"), (0, 4, "0123"), (6, 10, "6789")] {
+        let bytes = read(&*store, listed(get("k").range(ByteRange::new(start, end)))).await.unwrap();
+        assert_eq!(bytes, expected.as_bytes());
     }
 }
 

@@ -189,7 +189,6 @@ async fn each_fault_has_its_kind() {
             (FaultKind::Throttle(Duration::from_secs(3)), ErrorKind::Throttled),
             (FaultKind::WrongContentRange, ErrorKind::Protocol),
             (FaultKind::ChangedEtag, ErrorKind::Changed),
-            (FaultKind::RangeIgnored, ErrorKind::Protocol),
             (FaultKind::ClockSkewed(7200), ErrorKind::ClockSkew),
         ] {
             // A connection that was used before may have been closed meanwhile: the request goes out once more by itself.

@@ -1,12 +1,15 @@
-//! Real mounts over stores that give one version several entity tags, or none, or frame their answers in old ways:
-//! files are read, what has changed is ESTALE, and no descriptor mixes two versions.
+//! Real mounts over stores that give one version several entity tags, or none, or frame their answers in old ways, or
+//! send more than was asked for: files are read, what has changed is ESTALE, and no descriptor mixes two versions.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ossmount::base::Clock;
-use ossmount::metrics::Metric;
+use ossmount::fs::Ttl;
+use ossmount::metrics::{Metric, Metrics};
 use ossmount::read::Prefetch;
 use ossmount::store::{Dialect, connect};
 
@@ -34,8 +37,21 @@ struct Ways {
     part: fn(u32) -> String,
     /// Whether If-Match is compared with the tag of the HEAD.
     compares: bool,
+    /// Whether HEADs are refused.
+    refuses_heads: bool,
+    /// What becomes of the Range header.
+    ranges: Ranges,
     /// An answer with this status, these header lines and this body.
     answer: fn(u16, Vec<String>, &[u8]) -> Vec<u8>,
+}
+
+/// What a server makes of the Range header.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ranges {
+    Obeyed,
+    Ignored,
+    /// Answers begin and end at multiples of so many bytes.
+    Rounded(usize),
 }
 
 fn plain(number: u32) -> String {
@@ -56,6 +72,12 @@ fn weak(number: u32) -> String {
 
 fn absent(_: u32) -> String {
     "X-None: 1".to_owned()
+}
+
+/// Another one in every answer.
+fn fresh(number: u32) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("ETag: \"v{number}-{}\"", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn usual(status: u16, mut lines: Vec<String>, body: &[u8]) -> Vec<u8> {
@@ -94,17 +116,38 @@ fn called_200(_: u16, lines: Vec<String>, body: &[u8]) -> Vec<u8> {
     without_range(200, lines, body)
 }
 
+fn chunked_200(_: u16, lines: Vec<String>, body: &[u8]) -> Vec<u8> {
+    chunked(200, lines.into_iter().filter(|line| !line.starts_with("Content-Range")).collect(), body)
+}
+
 fn with_odd_headers(status: u16, mut lines: Vec<String>, body: &[u8]) -> Vec<u8> {
     lines.extend(["x-amz-meta-my note: 1", "X-Served-By : 1", "x-amz-meta-c: a\u{4}b"].map(str::to_owned));
     usual(status, lines, body)
 }
 
-const USUAL: Ways = Ways { listed: plain, head: plain, whole: plain, part: plain, compares: true, answer: usual };
+const USUAL: Ways = Ways {
+    listed: plain,
+    head: plain,
+    whole: plain,
+    part: plain,
+    compares: true,
+    refuses_heads: false,
+    ranges: Ranges::Obeyed,
+    answer: usual,
+};
+
+/// No answer has a tag.
+const UNTAGGED: Ways = Ways { head: absent, whole: absent, part: absent, ..USUAL };
+
+/// Every answer has another tag.
+const FRESH: Ways = Ways { head: fresh, whole: fresh, part: fresh, ..USUAL };
 
 /// A server with the object `a` of these ways.
 struct Server {
     wire: Wire,
     version: Arc<Mutex<Version>>,
+    /// What the store over it counts.
+    metrics: Arc<Metrics>,
 }
 
 fn bytes(number: u32, len: usize) -> Vec<u8> {
@@ -120,7 +163,7 @@ impl Server {
             let bytes = ways.reply(&version, asked);
             Some(if bytes.starts_with(b"HTTP/1.0") { Reply::Close(bytes) } else { Reply::Keep(bytes) })
         });
-        Server { wire, version }
+        Server { wire, version, metrics: Arc::default() }
     }
 
     /// Puts another version of the same size.
@@ -132,15 +175,21 @@ impl Server {
     }
 
     fn mount(&self, dialect: Dialect) -> (Bed, Kitchen) {
+        self.mount_with(dialect, Recipe::default().fs.metadata_ttl)
+    }
+
+    /// With this time for which names are believed.
+    fn mount_with(&self, dialect: Dialect, ttl: Ttl) -> (Bed, Kitchen) {
         let kitchen = Kitchen::new();
         let mut options = options(&self.wire, dialect);
-        options.retry.base_delay = std::time::Duration::from_millis(1);
+        options.retry.base_delay = Duration::from_millis(1);
         let store = {
             let _inside = kitchen.runtime.enter();
-            connect(options, Arc::default(), Clock::system()).unwrap().store
+            connect(options, self.metrics.clone(), Clock::system()).unwrap().store
         };
         let mut recipe = Recipe::default();
         recipe.read.prefetch = Prefetch::Off;
+        recipe.fs.metadata_ttl = ttl;
         (recipe.make(store), kitchen)
     }
 
@@ -178,6 +227,9 @@ impl Ways {
             "/bkt/empty" => b"",
             _ => return usual(404, Vec::new(), b""),
         };
+        if asked.method == "HEAD" && self.refuses_heads {
+            return head("HTTP/1.1", 403, &[], b"");
+        }
         if asked.method == "HEAD" {
             let length = format!("Content-Length: {}", bytes.len());
             let lines: Vec<_> =
@@ -188,9 +240,14 @@ impl Ways {
         if self.compares && wanted.is_some_and(|wanted| wanted != (self.head)(*number)) {
             return usual(412, Vec::new(), b"");
         }
-        match asked.header("range").and_then(|range| range.strip_prefix("bytes=")?.split_once('-')) {
+        let range = asked.header("range").filter(|_| self.ranges != Ranges::Ignored);
+        match range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-')) {
             Some((first, last)) => {
                 let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
+                let (first, last) = match self.ranges {
+                    Ranges::Rounded(step) => (first / step * step, (last / step + 1) * step - 1),
+                    _ => (first, last),
+                };
                 let last = last.min(bytes.len() - 1);
                 let range = format!("Content-Range: bytes {first}-{last}/{}", bytes.len());
                 (self.answer)(206, vec![(self.part)(*number), time, range], &bytes[first..=last])
@@ -226,6 +283,26 @@ fn all_ways() -> Vec<(&'static str, Ways)> {
             Ways { head: absent, whole: absent, part: absent, compares: false, answer: without_range, ..USUAL },
         ),
         ("tags of its own and parts called 200", Ways { listed: other, answer: called_200, ..USUAL }),
+        ("every GET has another tag", Ways { whole: fresh, part: fresh, ..USUAL }),
+        ("every GET has another tag, and nothing is compared", Ways { head: plain, compares: false, ..FRESH }),
+        ("every GET and HEAD has another tag, and any is refused", FRESH),
+        ("every GET and HEAD has another tag", Ways { compares: false, ..FRESH }),
+        ("every answer has another tag, and any is refused", Ways { listed: fresh, ..FRESH }),
+        ("every answer has another tag", Ways { listed: fresh, compares: false, ..FRESH }),
+        ("other tags in answers, none in listings", Ways { listed: absent, compares: false, ..FRESH }),
+        ("other tags in answers, none in listings, and any is refused", Ways { listed: absent, ..FRESH }),
+        ("HEADs are refused", Ways { refuses_heads: true, ..USUAL }),
+        ("HEADs are refused, own tags in the listing", Ways { refuses_heads: true, listed: other, ..USUAL }),
+        ("HEADs are refused, longer tags of parts", Ways { refuses_heads: true, part: longer, ..USUAL }),
+        ("HEADs are refused, other tags in each GET", Ways { refuses_heads: true, head: plain, ..FRESH }),
+        ("ranges are ignored", Ways { ranges: Ranges::Ignored, ..USUAL }),
+        ("ranges are ignored, chunked", Ways { ranges: Ranges::Ignored, answer: chunked, ..USUAL }),
+        ("ranges are ignored, until the end", Ways { ranges: Ranges::Ignored, answer: until_close, ..USUAL }),
+        ("ranges are ignored, tags of its own", Ways { ranges: Ranges::Ignored, listed: other, ..USUAL }),
+        ("ranges are ignored, other tags", Ways { ranges: Ranges::Ignored, compares: false, ..FRESH }),
+        ("ranges are ignored, no tags", Ways { ranges: Ranges::Ignored, compares: false, ..UNTAGGED }),
+        ("ranges are rounded", Ways { ranges: Ranges::Rounded(1 << 16), ..USUAL }),
+        ("parts are called 200, chunked", Ways { answer: chunked_200, ..USUAL }),
     ]
 }
 
@@ -250,6 +327,25 @@ fn what_a_practical_client_reads_is_read() {
                 assert_eq!(fs::read(bed.path("empty")).unwrap(), b"", "{name}");
             }
         }
+    }
+}
+
+#[test]
+fn opens_that_ask_the_store_find_the_object_unchanged() {
+    // An open that asks needs a HEAD.
+    for (name, ways) in all_ways().into_iter().filter(|(_, ways)| !ways.refuses_heads) {
+        let server = Server::new(ways, BIG);
+        let (bed, _kitchen) = server.mount_with(Dialect::S3, Ttl::EachOpen);
+        for round in 0..3 {
+            for key in ["a", "b"] {
+                let read =
+                    fs::read(bed.path(key)).unwrap_or_else(|error| panic!("{name}, {key}, round {round}: {error}"));
+                assert!(read == bytes(1, BIG), "{name}: wrong bytes");
+            }
+        }
+        let replaced = server.replace(31);
+        let read = fs::read(bed.path("a")).unwrap_or_else(|error| panic!("{name}, after a change: {error}"));
+        assert!(read == replaced, "{name}: the old version");
     }
 }
 
@@ -336,4 +432,33 @@ fn a_usual_store_costs_no_look() {
     assert_eq!(bed.metrics().value(Metric::SeveralTags), 0);
     let gets = |asked: &Asked| asked.method == "GET" && asked.target == "/bkt/a";
     assert_eq!(server.count(gets), server.count(|asked| gets(asked) && asked.header("if-match") == Some("\"v1\"")));
+}
+
+#[test]
+fn a_store_without_steady_tags_or_ranges_is_found_out_once() {
+    let looks = |asked: &Asked| asked.method == "HEAD" || asked.target.contains("max-keys=1&");
+    let server = Server::new(Ways { compares: false, ..FRESH }, BIG);
+    let (bed, _kitchen) = server.mount(Dialect::S3);
+    // The tags are those of the listing, not of a HEAD for the name.
+    assert_eq!(fs::read_dir(bed.root()).unwrap().count(), 3);
+    fs::read(bed.path("a")).unwrap();
+    assert_eq!(bed.metrics().value(Metric::SeveralTags), 1);
+    let before = server.count(looks);
+    fs::read(bed.path("b")).unwrap();
+    assert_eq!(server.count(looks), before, "time and size tell of the second object what tags do not");
+
+    let server = Server::new(Ways { ranges: Ranges::Ignored, ..USUAL }, BIG);
+    let (bed, _kitchen) = server.mount(Dialect::S3);
+    let gets = |server: &Server| server.count(|asked| asked.method == "GET" && asked.target == "/bkt/b");
+    let read_at = |at: u64| {
+        let mut piece = [0; 1000];
+        File::open(bed.path("b")).unwrap().read_exact_at(&mut piece, at).unwrap();
+        assert!(piece[..] == bytes(1, BIG)[at as usize..at as usize + 1000]);
+    };
+    assert_eq!(server.metrics.value(Metric::RangesIgnored), 0);
+    read_at(2 << 20);
+    assert_eq!((server.metrics.value(Metric::RangesIgnored), gets(&server)), (1, 2), "the first answer may be a fault");
+    read_at(1 << 20);
+    assert_eq!(gets(&server), 3, "{:?}", server.wire.asked());
+    assert!(server.metrics.value(Metric::BytesFetched) > 3 << 20, "what was skipped is counted");
 }

@@ -54,6 +54,22 @@ fn nothing_stays_of_a_program_for_keys_that_hangs_when_its_caller_ends() {
     }
 }
 
+#[test]
+fn a_program_for_keys_does_not_begin_before_it_is_watched() {
+    let server = server();
+    // The race is lost by the one who kills first.
+    for _ in 0..20 {
+        let target = Target::new();
+        let path = target.beside("pids");
+        let program = format!("echo $$ >> {}; kill -KILL $PPID; sleep 600", path.display());
+        let tool = without_keys(Tool::for_server(&server));
+        let mut running = tool.spawn(&["ls", "oss://bucket", "--credentials-process", &program]);
+        running.child().wait().unwrap();
+        until("the program has begun", || !written(&path).is_empty());
+        until("nothing of it is left", || !lives(&written(&path)[0]));
+    }
+}
+
 /// A tool that has nothing but the program to get keys from.
 fn without_keys(tool: Tool) -> Tool {
     let names = ["OSS_ACCESS_KEY_ID", "OSS_ACCESS_KEY_SECRET", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
