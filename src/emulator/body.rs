@@ -1,4 +1,5 @@
-//! A body on its way out: large slices of shared bytes and stretches of files, paced, and spoiled where a fault says so.
+//! A body on its way out: large slices of shared bytes and stretches of files, paced, and spoiled where a fault says
+//! so.
 
 use std::io;
 use std::pin::Pin;

@@ -1,5 +1,5 @@
-//! What the answers of one connection share: its bandwidth, the stretches of files that it still has to send, and how it
-//! is to end.
+//! What the answers of one connection share: its bandwidth, the stretches of files that it still has to send, and how
+//! it is to end.
 
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
