@@ -1,4 +1,5 @@
-//! A body on its way out: large slices of shared bytes, paced, and spoiled where a fault says so.
+//! A body on its way out: large slices of shared bytes and stretches of files, paced, and spoiled where a fault says
+//! so.
 
 use std::io;
 use std::pin::Pin;
@@ -13,13 +14,14 @@ use parking_lot::Mutex;
 use tokio::time::{Sleep, sleep};
 
 use super::connection::Connection;
-use super::content::Content;
+use super::content::{Content, FileSlice};
 use super::counters::UnderWay;
+use super::sendfile::{LONGEST, SHORTEST};
 use super::shaping::{Pace, Shaping};
 use crate::base::Clock;
 
 /// Bytes handed over at once. The HTTP layer writes frames of this size without copying them.
-const FRAME: usize = 512 << 10;
+const FRAME: usize = LONGEST;
 /// Waits shorter than this are not worth a timer, which has a resolution of a millisecond.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 /// Before a connection is cut, what was sent so far is given this long to leave.
@@ -51,6 +53,23 @@ impl Mishap {
     }
 }
 
+/// The next bytes of a body.
+#[derive(Debug)]
+enum Piece {
+    Read(Bytes),
+    /// Of a file, not read.
+    Stretch(FileSlice),
+}
+
+impl Piece {
+    fn len(&self) -> usize {
+        match self {
+            Piece::Read(bytes) => bytes.len(),
+            Piece::Stretch(stretch) => stretch.len() as usize,
+        }
+    }
+}
+
 /// The limits a body keeps to, its own and those it shares.
 #[derive(Clone, Debug)]
 pub(super) struct Flow {
@@ -70,8 +89,8 @@ pub(super) struct Body {
     connection: Arc<Connection>,
     under_way: UnderWay,
     timer: Option<Pin<Box<Sleep>>>,
-    /// Read, and waiting for its time.
-    paced: Option<Bytes>,
+    /// Taken from the content, and waiting for its time.
+    paced: Option<Piece>,
     cut: bool,
 }
 
@@ -115,13 +134,19 @@ impl Body {
         self.mishap = None;
     }
 
-    fn read(&mut self) -> io::Result<Bytes> {
+    fn next(&mut self) -> io::Result<Piece> {
         let step = self.flow.as_ref().map_or(FRAME, |flow| flow.shaping.step_bytes(FRAME));
         let until = match self.mishap {
             Some(Mishap::Cut { at, .. } | Mishap::Stall { at, .. }) => self.end.min(at),
             _ => self.end,
         };
         let most = step.min(usize::try_from(until - self.at).unwrap_or(step));
+        let is_flipped = matches!(self.mishap, Some(Mishap::Flip { .. }));
+        let stretch = self.content.stretch(self.at, most as u64).filter(|stretch| stretch.len() >= SHORTEST);
+        if let Some(stretch) = stretch.filter(|_| !is_flipped) {
+            self.at += stretch.len();
+            return Ok(Piece::Stretch(stretch));
+        }
         let mut bytes = self.content.read(self.at, most)?;
         if let Some(Mishap::Flip { at }) = self.mishap
             && (self.at..self.at + bytes.len() as u64).contains(&at)
@@ -131,7 +156,7 @@ impl Body {
             bytes = spoiled.into();
         }
         self.at += bytes.len() as u64;
-        Ok(bytes)
+        Ok(Piece::Read(bytes))
     }
 
     /// When the bytes may go, counted from now.
@@ -146,7 +171,11 @@ impl Body {
         own.max(shared).saturating_sub(now)
     }
 
-    fn emit(&mut self, bytes: Bytes) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn emit(&mut self, piece: Piece) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let bytes = match piece {
+            Piece::Read(bytes) => bytes,
+            Piece::Stretch(stretch) => self.connection.outgoing.lock().promise(stretch),
+        };
         self.under_way.tally().body_bytes.fetch_add(bytes.len() as u64, Relaxed);
         Poll::Ready(Some(Ok(Frame::data(bytes))))
     }
@@ -166,8 +195,8 @@ impl http_body::Body for Body {
             if body.cut {
                 return Poll::Ready(Some(Err(io::Error::other("cut on purpose"))));
             }
-            if let Some(bytes) = body.paced.take() {
-                return body.emit(bytes);
+            if let Some(piece) = body.paced.take() {
+                return body.emit(piece);
             }
             body.mishap_here();
             if body.timer.is_some() {
@@ -176,12 +205,12 @@ impl http_body::Body for Body {
             if body.at >= body.end {
                 return Poll::Ready(None);
             }
-            let bytes = body.read()?;
-            let wait = body.pace(bytes.len());
+            let piece = body.next()?;
+            let wait = body.pace(piece.len());
             if wait < SHORTEST_WAIT {
-                return body.emit(bytes);
+                return body.emit(piece);
             }
-            body.paced = Some(bytes);
+            body.paced = Some(piece);
             body.wait(wait);
         }
     }
@@ -191,7 +220,7 @@ impl http_body::Body for Body {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let waiting = self.paced.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        let waiting = self.paced.as_ref().map_or(0, |piece| piece.len() as u64);
         SizeHint::with_exact(self.end - self.at + waiting)
     }
 }

@@ -1,15 +1,18 @@
-//! What the answers of one connection share: its bandwidth, and how it is to end.
+//! What the answers of one connection share: its bandwidth, the stretches of files that it still has to send, and how
+//! it is to end.
 
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 
+use super::sendfile::Outgoing;
 use super::shaping::Pace;
 
 /// What the answers of one connection share.
 #[derive(Debug, Default)]
 pub(super) struct Connection {
     pub(super) pace: Mutex<Pace>,
+    pub(super) outgoing: Mutex<Outgoing>,
     ending: AtomicU8,
 }
 

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -129,15 +130,23 @@ impl Content {
         }
     }
 
+    /// The next bytes from `at` on, at most `most`, if they lie in one file: then they need not be read to be sent.
+    pub(super) fn stretch(&self, at: u64, most: u64) -> Option<FileSlice> {
+        match self {
+            Content::File(slice) => Some(slice.cut(at, most.min(slice.len.saturating_sub(at)))),
+            Content::Chain(links) => {
+                let index = links.partition_point(|link| link.start <= at).saturating_sub(1);
+                links[index].content.stretch(at - links[index].start, most)
+            }
+            Content::Memory(_) | Content::Computed(_) => None,
+        }
+    }
+
     /// The bytes `range`, which must lie inside.
     pub(super) fn slice(&self, range: Range<u64>) -> Content {
         match self {
             Content::Memory(bytes) => Content::Memory(bytes.slice(range.start as usize..range.end as usize)),
-            Content::File(slice) => Content::File(FileSlice {
-                file: slice.file.clone(),
-                start: slice.start + range.start,
-                len: range.end - range.start,
-            }),
+            Content::File(slice) => Content::File(slice.cut(range.start, range.end - range.start)),
             Content::Computed(computed) => {
                 Content::Computed(Computed { phase: computed.phase + range.start, len: range.end - range.start })
             }
@@ -243,6 +252,27 @@ impl OpenLater {
 }
 
 impl FileSlice {
+    /// The length of the part, in bytes.
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn cut(&self, from: u64, len: u64) -> Self {
+        FileSlice { file: self.file.clone(), start: self.start + from, len }
+    }
+
+    /// Sends bytes from the front, at most `most` and as many as the socket takes, and shortens the part by them.
+    pub(super) fn send(&mut self, socket: impl AsFd, most: usize) -> io::Result<usize> {
+        let most = most.min(usize::try_from(self.len).unwrap_or(most));
+        let mut from = self.start;
+        let sent = rustix::fs::sendfile(socket, self.file.get()?, Some(&mut from), most)?;
+        if sent == 0 {
+            return Err(shortened());
+        }
+        (self.start, self.len) = (from, self.len - sent as u64);
+        Ok(sent)
+    }
+
     /// `pread` and not a mapping: a file that another process shortens would kill the process through its mapping. The
     /// bytes are copied in steps that stay in the processor's cache, into buffers that are used again and again,
     /// because fresh memory costs more than the copy.
@@ -254,10 +284,14 @@ impl FileSlice {
         let most = most.min(lent.buffer.len());
         lent.len = self.file.get()?.read_at(&mut lent.buffer[..most], self.start + at)?;
         if lent.len == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file has become shorter"));
+            return Err(shortened());
         }
         Ok(Bytes::from_owner(lent))
     }
+}
+
+fn shortened() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the file has become shorter")
 }
 
 /// Bytes read from a file at once.

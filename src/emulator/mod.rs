@@ -7,7 +7,8 @@
 //!    once; nothing normalises it.
 //! 2. **Six ways to sign.** `auth` builds each string to sign from what arrived, and a refusal shows it.
 //! 3. **Sending must cost next to nothing**, or benchmarks would measure the server: `content::Content` hands out
-//!    slices of shared bytes and `body::Body` passes them on in large frames without a copy.
+//!    slices of shared bytes and `body::Body` passes them on in large frames without a copy. Files are not even read:
+//!    `sendfile` has the kernel send them.
 //! 4. **Terabytes and millions of keys without a disk.** [`Generator`] computes a key from its index, in order, and its
 //!    content from one endless noise whose period no block size divides.
 //! 5. **Slowness to the millisecond** although timers are late: `shaping::Pace` keeps a schedule, not intervals.
@@ -36,6 +37,7 @@
 //! | `receive` | a body on its way in: unframed, hashed, checked, kept |
 //! | `reply` | an answer before it is sent |
 //! | `request` | a request as it was sent: target, bucket, key, query, dialect |
+//! | `sendfile` | stretches of files on their way out, which the kernel sends by itself |
 //! | `server` | the accept loop and the connections, on threads of their own |
 //! | `service` | from a request to its answer |
 //! | `shaping` | delays and bandwidth of the emulated network |
@@ -61,6 +63,7 @@ mod options;
 mod receive;
 mod reply;
 mod request;
+mod sendfile;
 mod server;
 mod service;
 mod shaping;

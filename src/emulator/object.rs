@@ -59,6 +59,8 @@ static SUMMING: Mutex<()> = Mutex::new(());
 #[derive(Debug, Default)]
 pub(super) struct LazyCrc {
     value: OnceLock<u64>,
+    /// Held while the content is read, so that those who ask meanwhile wait for the sum and do not repeat it.
+    summing: Mutex<()>,
     is_begun: AtomicBool,
 }
 
@@ -117,8 +119,12 @@ impl Object {
         self.attributes.symlink_target.as_ref().map_or_else(|| self.size(), |target| target.len() as u64)
     }
 
-    /// The CRC-64 of the content, computed when first asked for.
+    /// The CRC-64 of the content, computed when first asked for, once for all who ask.
     pub(super) fn crc64(&self) -> io::Result<u64> {
+        if let Some(crc) = self.crc.value.get() {
+            return Ok(*crc);
+        }
+        let _only = self.crc.summing.lock();
         if let Some(crc) = self.crc.value.get() {
             return Ok(*crc);
         }
@@ -252,5 +258,29 @@ impl StorageClass {
             StorageClass::DeepColdArchive,
         ];
         all.into_iter().find(|class| class.name(dialect) == text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::Beneath;
+
+    #[test]
+    fn who_asks_during_a_sum_waits_for_it_and_reads_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = Arc::new(Beneath::open(folder.path()).unwrap());
+        // Whoever reads the file fails, for there is none.
+        let content = Content::below(tree, "none", 10);
+        let object = Object::tagged(content, "tag".to_owned(), None, Timestamp::default(), PutOptions::default());
+        let summing = object.crc.summing.lock();
+        let waiters: Vec<_> = (0..4).map(|_| object.reopened()).map(|it| thread::spawn(move || it.crc64())).collect();
+        object.crc.value.set(7).unwrap();
+        drop(summing);
+        for waiter in waiters {
+            assert_eq!(waiter.join().unwrap().unwrap(), 7);
+        }
+        let other = Object::tagged(object.content, "tag".to_owned(), None, Timestamp::default(), PutOptions::default());
+        assert!(other.crc64().is_err());
     }
 }

@@ -3,23 +3,26 @@
 use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::thread;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use nix::sys::socket::{MsgFlags, sendmsg};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::connection::Connection;
+use super::sendfile::{Leading, leading};
 use super::service::Service;
 
 /// How long stopping waits for threads that are in the middle of a file.
@@ -129,7 +132,7 @@ async fn serve(stream: TcpStream, service: Arc<Service>) {
     }
 }
 
-/// The socket, which counts what is written and can be closed with a reset.
+/// The socket, which counts what is written, sends files for their stand-ins, and can be closed with a reset.
 struct Wire {
     stream: TcpStream,
     connection: Arc<Connection>,
@@ -137,6 +140,21 @@ struct Wire {
 }
 
 impl Wire {
+    /// Calls `send` when the socket takes bytes, again for as long as it turns out to be full.
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        send: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.stream.poll_write_ready(cx))?;
+            match self.stream.try_io(Interest::WRITABLE, || send(&self.stream)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return Poll::Ready(sent),
+            }
+        }
+    }
+
     fn count(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(bytes)) = written {
             self.service.tally().wire_bytes.fetch_add(bytes as u64, Relaxed);
@@ -161,9 +179,8 @@ impl AsyncRead for Wire {
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.count(written)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -171,7 +188,14 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let written = match leading(bufs) {
+            Leading::StandIn(len) => self.poll_send(cx, |socket| self.connection.outgoing.lock().send(socket, len)),
+            Leading::Bytes { slices, is_followed: true } => self.poll_send(cx, |socket| {
+                let more = MsgFlags::from_bits_retain(libc::MSG_MORE) | MsgFlags::MSG_NOSIGNAL;
+                Ok(sendmsg::<()>(socket.as_raw_fd(), &bufs[..slices], &[], more, None)?)
+            }),
+            Leading::Bytes { is_followed: false, .. } => Pin::new(&mut self.stream).poll_write_vectored(cx, bufs),
+        };
         self.count(written)
     }
 

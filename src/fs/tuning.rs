@@ -71,16 +71,20 @@ tuned_numbers! {
     most_walk_patience = 64;
     /// The most listings ahead of walks that go on at once.
     walks_at_once = 8;
-    /// Entries that a listing may bring before the walk has used any of them: 32 pages.
-    advance_entries = 32_000;
+    /// Entries that a listing may bring before the walk has used any of them: 28 pages.
+    advance_entries = 28_000;
     /// Entries that a listing may bring for each one that was read, beside those.
     entries_per_read = 4;
     /// And for each directory that was opened: four pages.
     entries_per_directory = 4000;
     /// Requests in flight ahead of a walk that was just recognised.
-    first_walk_requests = 4;
+    first_walk_requests = 8;
     /// Entries that a walk has to earn for one more request in flight.
-    entries_per_request = 8000;
+    entries_per_request = 4000;
+    /// Of more directories than this in one, the names are not handed to the listing ahead: a page brings several.
+    most_names_ahead = 10_000;
+    /// A walk that has caught up with the listing ahead waits for so many of its pages before it lists for itself.
+    pages_awaited = 2;
     /// How long a listing ahead waits for the walk to follow, in milliseconds.
     walk_pause_ms = 10_000;
 

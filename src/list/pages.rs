@@ -34,6 +34,7 @@ pub struct Pages {
 
     scope: ListScope,
     options: Options,
+    look_ahead: usize,
 
     way: Way,
     /// What the way of listing relies on.
@@ -151,6 +152,7 @@ impl Pages {
             way: Way::new(&scope, options, Trust::Full),
             scope,
             options: options.clone(),
+            look_ahead: usize::MAX,
             trust: Trust::Full,
             own_trust: Trust::Full,
             epoch: 0,
@@ -183,6 +185,16 @@ impl Pages {
         self
     }
 
+    /// Tells which directories are at the top of what is listed, all of them, in byte order and as they are shown, each
+    /// with its delimiter: then the listing need not find out where to send requests. Names that are missing cost
+    /// requests, no keys. To be called before the first page is asked for, and behind [`sharing`](Self::sharing).
+    pub fn knowing(mut self, names: &[String]) -> Self {
+        if let Way::Split(splitter) = &mut self.way {
+            splitter.know(names);
+        }
+        self
+    }
+
     /// Gives each name once, also where the listing begins anew. To be called before the first page is asked for.
     pub fn each_once(mut self) -> Self {
         self.given = Some(Given::default());
@@ -202,6 +214,11 @@ impl Pages {
         }
     }
 
+    /// Changes how many pages may be asked for or wait to be taken, beside what the number of requests allows.
+    pub fn set_look_ahead(&mut self, pages: usize) {
+        self.look_ahead = pages.max(1);
+    }
+
     /// Requests sent so far.
     pub fn requests(&self) -> u64 {
         self.requests
@@ -215,7 +232,8 @@ impl Pages {
     fn send(&mut self) {
         let concurrency = self.options.concurrency.max(1) as usize;
         while self.asked.len() < concurrency {
-            let full = self.waiting.len() + self.asked.len() >= concurrency * WAITING_PER_REQUEST;
+            let most = (concurrency * WAITING_PER_REQUEST).min(self.look_ahead);
+            let full = self.waiting.len() + self.asked.len() >= most;
             let reach = match (full, self.scope.order) {
                 (false, _) => Reach::Everywhere,
                 (true, PageOrder::Key) => Reach::Front,

@@ -114,6 +114,8 @@ struct Segment {
     asked: Option<u64>,
     /// Pages left, the one on its way included; `None` until it was asked for.
     pages: Option<f64>,
+    /// Pages that it has brought of the name at the top that it is in.
+    of_name: f64,
     /// It was cut where other names may be.
     spread: bool,
     /// Keys that are not UTF-8, of pages that showed no other.
@@ -144,8 +146,21 @@ impl Segment {
             Next::After(key) => after(key),
             Next::First | Next::Token(_) => String::new(),
         };
-        let (held, row, last, asked) = (ListPage::default(), EmptyRow::default(), None, None);
-        Segment { from, before, next, least, held, row, last, asked, pages: Some(0.0), spread: false, undecodable: 0 }
+        let (held, row, last, asked, pages) = (ListPage::default(), EmptyRow::default(), None, None, Some(0.0));
+        Segment {
+            from,
+            before,
+            next,
+            least,
+            held,
+            row,
+            last,
+            asked,
+            pages,
+            of_name: 0.0,
+            spread: false,
+            undecodable: 0,
+        }
     }
 
     fn is_guess(&self) -> bool {
@@ -188,6 +203,13 @@ impl Splitter {
     /// Where the first key lies that has not been settled; `None` when all have been.
     pub(super) fn front(&self) -> Option<&str> {
         self.segments.first().map(|segment| segment.from.as_str())
+    }
+
+    /// These names are all that there are at the top, in their order.
+    pub(super) fn know(&mut self, names: &[String]) {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        self.samples.learn_all(&names);
+        self.tops.know(&names);
     }
 
     /// From now on, this many requests may be in flight.
@@ -270,10 +292,12 @@ impl Splitter {
         let stretch = shown.first().map(|first| Stretch { first: (*first).to_owned(), keys: upto });
         let settled = self.settle(at, page, certain);
         self.waste.count(settled.entries.len() + settled.prefixes.len(), came);
+        self.count_names(at, &settled);
         let segment = &mut self.segments[at];
         let open = settled.span.before.is_some() && settled.span.before != segment.before;
         let (Some(token), true) = (next.clone(), open) else {
             self.segments.remove(at);
+            self.waste.end();
             let behind = if next.is_none() { self.nothing_behind(at, &shown_to) } else { Vec::new() };
             return Ok([settled].into_iter().chain(behind).collect());
         };
@@ -287,6 +311,24 @@ impl Splitter {
         // A sign of life. What could not be decoded is told with the next names.
         segment.undecodable = settled.undecodable;
         Ok(vec![Page { undecodable: 0, ..settled }])
+    }
+
+    /// Measures how many pages the names at the top fill.
+    fn count_names(&mut self, at: usize, settled: &Page) {
+        let page = self.waste.page_keys as f64;
+        let segment = &mut self.segments[at];
+        let (begun, last) = self.tops.begun(&settled.span);
+        let before = last.map_or(0, |last| settled.entries.partition_point(|entry| *entry.key < *last));
+        let of_last = (settled.entries.len() - before) as f64 / page;
+        if begun > 0 {
+            self.tops.count_whole(begun, segment.of_name + before as f64 / page);
+            segment.of_name = of_last;
+        } else {
+            segment.of_name += of_last;
+        }
+        if settled.span.before == segment.before {
+            self.tops.count_whole(1, segment.of_name);
+        }
     }
 
     /// Refuses what no listing can be, and sees whether keys come in order, each once, and from a given key on.

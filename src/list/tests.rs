@@ -74,6 +74,33 @@ async fn what_fits_one_page_takes_one_request() {
     assert_eq!(store.requests().len(), 1);
 }
 
+/// Directories of keys that are numbered throughout, and how many requests it takes to list them all.
+async fn requests_for(directories: usize, each: usize) -> u64 {
+    let store = MemoryStore::new().latency(Duration::from_millis(50));
+    for n in 0..directories * each {
+        store.put(format!("{:03}/{n:06}.jpg", n / each), "");
+    }
+    let mut pages = pages(Arc::new(store), ListScope::subtree(""), &options(100, 64));
+    let mut names = 0;
+    while let Some(page) = pages.next().await {
+        names += page.unwrap().entries.len();
+    }
+    assert_eq!(names, directories * each);
+    pages.requests()
+}
+
+#[tokio::test(start_paused = true)]
+async fn directories_that_fill_whole_pages_cost_few_requests_beside_their_pages() {
+    let requests = requests_for(90, 100).await;
+    assert!(requests <= 144, "{requests} requests for 90 pages");
+}
+
+#[tokio::test(start_paused = true)]
+async fn directories_of_a_page_and_a_third_cost_few_requests_beside_their_pages() {
+    let requests = requests_for(90, 130).await;
+    assert!(requests <= 152, "{requests} requests for 117 pages");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_takes_nothing_stops_the_listing() {
     for order in [PageOrder::Arrival, PageOrder::Key] {

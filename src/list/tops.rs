@@ -4,11 +4,14 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use crate::base::{after, behind};
+use crate::base::{KeySpan, after, behind};
 use crate::store::ListPage;
 
 /// Directories whose names are asked for, from the top down.
 const LEVELS: usize = 3;
+
+/// Names that hold whole pages on average do so to this share of a page.
+const EXACTLY: f64 = 0.02;
 
 #[derive(Debug, Default)]
 pub(super) struct Tops {
@@ -19,6 +22,9 @@ pub(super) struct Tops {
     /// The names that were shown.
     marks: BTreeSet<String>,
     end: Option<String>,
+    /// Names that were listed whole, and the pages that they have filled.
+    whole: usize,
+    whole_pages: f64,
 }
 
 impl Tops {
@@ -33,6 +39,12 @@ impl Tops {
         let below = slashes.take_while(|end| *end <= shared).map(|end| first[..end].to_owned());
         self.wanted = [prefix.to_owned()].into_iter().chain(below).take(LEVELS).collect();
         self.wanted.reverse();
+    }
+
+    /// These names are all that there are, in their order.
+    pub(super) fn know(&mut self, names: &[&str]) {
+        self.marks.extend(names.iter().map(|&name| name.to_owned()));
+        self.end = names.last().and_then(|name| behind(name));
     }
 
     /// The next directory to ask about.
@@ -58,6 +70,36 @@ impl Tops {
             self.end = Some(reached(page, "")).filter(|end| !end.is_empty());
         }
         Some(shown)
+    }
+
+    /// The names that begin within a span, behind its beginning: how many, and the last.
+    pub(super) fn begun(&self, span: &KeySpan) -> (usize, Option<&str>) {
+        // A cut right behind a name ends before it.
+        let before = span.before.as_deref().map(|before| before.strip_suffix('\0').unwrap_or(before));
+        if before.is_some_and(|before| before <= &*span.from) {
+            return (0, None);
+        }
+        let before = before.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut names = self.marks.range::<str, _>((Bound::Included(span.from.as_str()), before));
+        let last = names.next_back().map(String::as_str);
+        (names.count() + usize::from(last.is_some()), last)
+    }
+
+    /// So many names were listed whole, which have filled so many pages.
+    pub(super) fn count_whole(&mut self, names: usize, pages: f64) {
+        self.whole += names;
+        self.whole_pages += pages;
+    }
+
+    /// Pages that a name fills on average, where all names are known and some were listed whole.
+    pub(super) fn pages_per_name(&self) -> Option<f64> {
+        let is_known = self.end.is_some() && self.whole > 0 && self.whole_pages > 0.0;
+        is_known.then(|| self.whole_pages / self.whole as f64)
+    }
+
+    /// Whether names fill whole pages, as far as is known, so that what ends behind one ends with a page of another.
+    pub(super) fn fill_pages(&self) -> bool {
+        self.pages_per_name().is_some_and(|each| each > 0.5 && (each - each.round()).abs() < EXACTLY)
     }
 
     /// Names within a range.

@@ -50,7 +50,9 @@
 //! - **`listing=auto`** lists nothing at the start. When a program opens a second directory beside one that it has
 //!   read, everything behind is listed, and the more of it the program has read, the further ahead. `find`, `du` and
 //!   `os.walk` over a thousand directories take a few requests more than the number of pages, not one for each
-//!   directory. A wrong guess costs about 30 pages and delays the next one.
+//!   directory. Where directories fill pages by themselves, their names, which the walk has read, tell where to send
+//!   requests, and a walk that has caught up with them waits for two pages' time before it lists a directory itself. A
+//!   wrong guess costs about 30 pages, of directories of full pages up to 80, and delays the next one.
 //! - **`listing=eager`** lists everything at mount, in the background, and again when it expires and was used.
 //!   **`listing=lazy`** lists only directories that are used.
 //! - **Renewal.** Directories in use are listed again before `metadata-ttl` ends, with at most a quarter of the

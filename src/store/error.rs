@@ -85,6 +85,11 @@ macro_rules! context {
 }
 
 impl Error {
+    /// A body that ends so many bytes before its end.
+    pub(super) fn ended_early(missing: u64) -> Self {
+        Error::new(ErrorKind::Network, format!("the body ended {missing} bytes early"))
+    }
+
     /// An error of this kind, said in one sentence.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Error(Box::new(Details { kind: Some(kind), message: message.into(), tries: 1, ..Details::default() }))

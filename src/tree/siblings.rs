@@ -46,6 +46,16 @@ impl Tree {
         places.filter(|&id| !self.nodes.at(id).is_directory()).map(|id| self.nodes.at(id).ino)
     }
 
+    /// The last components of the directories in a directory that are known, in the order of their keys.
+    pub fn directories_in(&self, directory: Ino) -> impl Iterator<Item = &str> {
+        let children = self.find_directory(directory).map(|id| &self.directory(id).children);
+        let places = children.into_iter().flat_map(|children| {
+            let first = children.at_index(0);
+            std::iter::successors(Some(first), |&at| Some(children.next(at))).map_while(|at| children.entry(at))
+        });
+        places.filter(|&id| self.nodes.at(id).is_directory()).map(|id| self.nodes.name(id))
+    }
+
     /// The file of this last component in a directory, if it is known.
     pub fn file(&self, directory: Ino, component: &str) -> Option<Ino> {
         let id = self.find(self.find_directory(directory)?, component, EntryKind::File)?;

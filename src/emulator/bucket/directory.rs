@@ -5,6 +5,7 @@
 //! link leads out of the directory.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +24,8 @@ use crate::files::{Beneath, Entry, Facts, Folder};
 const HASHED_BYTES: u64 = 8 << 20;
 /// The longest name of a file.
 const LONGEST_NAME: usize = 255;
+/// Files that are hashed at once, at most.
+const HASHING: usize = 64;
 /// Directories whose sorted names are remembered.
 const MOST_LISTED: usize = 256;
 /// The permissions of the files of objects.
@@ -38,6 +41,9 @@ pub(super) struct Directory {
     clock: Clock,
     /// What is known of each file, by its key.
     known: Mutex<HashMap<String, Known>>,
+    /// Held while a file is hashed for its tag, one by the hash of its key, so that those who ask for the same file
+    /// wait for the tag and share one checksum.
+    hashing: [Mutex<()>; HASHING],
     /// By path below the root.
     listed: Mutex<HashMap<String, Listed>>,
 }
@@ -70,6 +76,7 @@ impl Directory {
             staging,
             clock: Clock::system(),
             known: Mutex::default(),
+            hashing: std::array::from_fn(|_| Mutex::default()),
             listed: Mutex::default(),
         }
     }
@@ -94,15 +101,23 @@ impl Directory {
             Err(error) if is_absence(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
-        if let Some(known) = self.known.lock().get(key)
-            && known.size == facts.size
-            && known.modified == facts.modified
-        {
-            return Ok(Some(Arc::new(known.object.reopened())));
+        if let Some(object) = self.remembered(key, &facts) {
+            return Ok(Some(object));
+        }
+        let _only = self.hashing[stripe(key)].lock();
+        if let Some(object) = self.remembered(key, &facts) {
+            return Ok(Some(object));
         }
         let object = self.fresh(key, &facts)?;
         self.remember(key, &facts, object.reopened());
         Ok(Some(Arc::new(object)))
+    }
+
+    /// The object that is known of a file in this state.
+    fn remembered(&self, key: &str, facts: &Facts) -> Option<Arc<Object>> {
+        let known = self.known.lock();
+        let known = known.get(key).filter(|known| known.size == facts.size && known.modified == facts.modified)?;
+        Some(Arc::new(known.object.reopened()))
     }
 
     fn fresh(&self, key: &str, facts: &Facts) -> io::Result<Object> {
@@ -210,6 +225,13 @@ fn name_of((name, entry): (std::ffi::OsString, Entry)) -> Option<Name> {
         Entry::Folder => format!("{name}/").into(),
         Entry::File => name.into(),
     })
+}
+
+/// Which of the locks for hashing is that of a key.
+fn stripe(key: &str) -> usize {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish() as usize % HASHING
 }
 
 /// Whether a file can have a key as its path.
@@ -389,6 +411,24 @@ mod tests {
         assert_ne!(before.etag, after.etag);
         assert_eq!((before.size(), after.size()), (3, 5));
         assert_eq!(after.crc64().unwrap(), crate::emulator::content::crc64(b"three"));
+    }
+
+    #[test]
+    fn a_file_that_many_ask_for_first_is_hashed_once() {
+        let (folder, directory) = directory();
+        fs::write(folder.path().join("bucket/f"), vec![7; 1 << 20]).unwrap();
+        let (directory, start) = (Arc::new(directory), Arc::new(std::sync::Barrier::new(16)));
+        let askers: Vec<_> = (0..16)
+            .map(|_| {
+                let (directory, start) = (directory.clone(), start.clone());
+                std::thread::spawn(move || {
+                    start.wait();
+                    directory.find("f").unwrap().unwrap()
+                })
+            })
+            .collect();
+        let found: Vec<_> = askers.into_iter().map(|asker| asker.join().unwrap()).collect();
+        assert!(found.iter().all(|object| Arc::ptr_eq(&object.crc, &found[0].crc)), "they share one checksum");
     }
 
     proptest! {

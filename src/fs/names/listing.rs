@@ -87,12 +87,24 @@ impl Names {
         // Where listings go from the beginning on, a part of one costs as much as all that lies before it too.
         let from = ahead.from.filter(|_| self.findings.trust() == Trust::Full);
         let order = if from.is_some() { PageOrder::Key } else { PageOrder::Arrival };
-        let walk = Followed::by(Pace::new(ahead.read, self.tuning.clone()));
+        let names = self.names_ahead(state, directory, from.as_deref());
+        let walk = Followed::by(Pace::new(ahead.read, self.tuning.clone()), names);
         let span = |listing: &Listing| {
             let all = KeySpan::below(&listing.prefix);
             (KeySpan { from: from.unwrap_or(all.from), before: all.before }, order)
         };
         self.begin_task(state, (directory, Depth::Subtree, Duration::ZERO), Purpose::Ahead, span, Some(walk));
+    }
+
+    /// The prefixes of the directories in a directory that was listed whole, from a key on; none where they are so many
+    /// that a page brings several of them.
+    fn names_ahead(&self, state: &State, directory: Ino, from: Option<&str>) -> Vec<String> {
+        let Some(prefix) = state.tree.prefix(directory) else { return Vec::new() };
+        let most = self.tuning.most_names_ahead;
+        let listed = state.tree.last_listing(directory).filter(|last| last.entries as u64 <= most);
+        let names = listed.into_iter().flat_map(|_| state.tree.directories_in(directory));
+        let names = names.map(|name| format!("{prefix}{name}/"));
+        names.filter(|name| from.is_none_or(|from| from <= name.as_str())).collect()
     }
 
     fn begin_task(
@@ -160,13 +172,24 @@ impl Names {
     async fn pages(&self, directory: Ino, task: &Arc<ListTask>) -> End {
         let pages = list::pages(self.store.clone(), task.scope(), &self.list_options(task.purpose));
         let mut pages = pages.timed(self.clock.clone()).sharing(self.findings.clone());
+        match &task.walk {
+            Some(walk) if !walk.names.is_empty() => pages = pages.knowing(&walk.names),
+            Some(_) => {}
+            None if self.comes_from_others(task).await => return End::Whole,
+            None => {}
+        }
         let mut unattended = 0;
         loop {
             if let Some(walk) = &task.walk {
                 if !walk.comes(ms(self.tuning.walk_pause_ms)).await {
                     return End::Unwanted;
                 }
-                pages.set_concurrency(walk.pace.lock().requests().min(self.options.list.concurrency));
+                let (requests, left) = {
+                    let pace = walk.pace.lock();
+                    (pace.requests(), pace.left() / u64::from(self.options.list.page_size.max(1)))
+                };
+                pages.set_concurrency(requests.min(self.options.list.concurrency));
+                pages.set_look_ahead(usize::try_from(left).unwrap_or(usize::MAX));
             }
             let page = tokio::select! {
                 biased;
@@ -202,6 +225,36 @@ impl Names {
                 return End::Unwanted;
             }
         }
+    }
+
+    /// Waits for a listing ahead that is about to bring the directory, and for no longer than some of its pages take:
+    /// a walk that has caught up with it would otherwise list each directory a second time. Whether it has come.
+    async fn comes_from_others(&self, task: &ListTask) -> bool {
+        if task.purpose != Purpose::Asked || task.listing.depth != Depth::Directory {
+            return false;
+        }
+        let prefix = task.listing.prefix.as_str();
+        let pages = u32::try_from(self.tuning.pages_awaited).unwrap_or(u32::MAX);
+        let awaited = {
+            let state = self.state.lock();
+            let about_to = |wide: &Arc<ListTask>| {
+                let wait = wide.walk.as_ref()?.is_awaited_for(prefix, pages)?;
+                Some((wide.signal.subscribe(), wait))
+            };
+            state.wide_over(prefix).find_map(about_to)
+        };
+        let Some((mut signal, wait)) = awaited else { return false };
+        let is_whole = || self.state.lock().tree.standing(&task.listing) != Standing::Wanted;
+        let comes = async {
+            while !is_whole() {
+                // An error is that it is gone.
+                if signal.changed().await.is_err() {
+                    return is_whole();
+                }
+            }
+            true
+        };
+        tokio::time::timeout(wait, comes).await.unwrap_or(false)
     }
 
     fn is_done_with(&self, directory: Ino, task: &Arc<ListTask>, unattended: u64) -> bool {
@@ -284,6 +337,9 @@ impl Names {
             let (standing, changes) = state.tree.apply(&task.listing, &page.span, items(page), page.asked_at);
             (if standing == Standing::Wanted { Applied::More } else { Applied::Whole }, changes)
         });
+        if let Some(walk) = task.walk.as_ref().filter(|_| task.order == PageOrder::Key) {
+            walk.applied(page.span.before.as_ref(), self.clock.elapsed().saturating_sub(page.asked_at));
+        }
         if self.is_over_budget() {
             self.wake.notify_one();
         }

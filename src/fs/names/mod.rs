@@ -65,6 +65,8 @@ mod task;
 mod upkeep;
 mod uses;
 mod walk;
+#[cfg(test)]
+mod walk_tests;
 pub(super) mod xattr;
 
 use std::collections::{HashMap, HashSet};

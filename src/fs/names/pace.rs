@@ -58,7 +58,12 @@ impl Pace {
 
     /// Whether all has been listed that the walk has earned.
     pub(super) fn is_far_ahead(&self) -> bool {
-        self.listed >= self.tuning.advance_entries + self.earned
+        self.left() == 0
+    }
+
+    /// Entries that may be listed before the walk comes further, those included that are on their way.
+    pub(super) fn left(&self) -> u64 {
+        (self.tuning.advance_entries + self.earned).saturating_sub(self.listed)
     }
 
     /// Requests that may be in flight: those that are when the walk ends were not needed.
@@ -129,7 +134,7 @@ mod tests {
             pace.listed(1000);
             pages += 1;
         }
-        assert_eq!(pages, 32 + 20 * 4 + 9);
+        assert_eq!(pages, 28 + 20 * 4 + 9);
         assert_eq!(pace.outcome(), Outcome::Ignored);
     }
 }

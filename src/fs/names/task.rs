@@ -57,11 +57,42 @@ pub(super) struct Followed {
     pub(super) pace: Mutex<Pace>,
     /// Rings when the walk has come further.
     pub(super) step: Notify,
+    /// The directories that lie at the top of what is listed ahead, where they are known: their prefixes, in order.
+    pub(super) names: Vec<String>,
+    pub(super) advance: Mutex<Advance>,
+}
+
+/// How far a listing ahead has come.
+#[derive(Debug, Default)]
+pub(super) struct Advance {
+    /// All before this key has been applied.
+    front: String,
+    /// What a page has taken at least.
+    page_time: Option<Duration>,
 }
 
 impl Followed {
-    pub(super) fn by(pace: Pace) -> Self {
-        Followed { pace: Mutex::new(pace), step: Notify::new() }
+    pub(super) fn by(pace: Pace, names: Vec<String>) -> Self {
+        Followed { pace: Mutex::new(pace), step: Notify::new(), names, advance: Mutex::default() }
+    }
+
+    /// A page has been applied, which has taken so long.
+    pub(super) fn applied(&self, before: Option<&String>, took: Duration) {
+        let mut advance = self.advance.lock();
+        if let Some(before) = before {
+            advance.front.clone_from(before);
+        }
+        advance.page_time = Some(advance.page_time.map_or(took, |least| least.min(took)));
+    }
+
+    /// How long the listing may be waited for that brings a directory, if it is about to: some pages' time where no
+    /// more directories lie before it than there are requests in flight.
+    pub(super) fn is_awaited_for(&self, prefix: &str, pages: u32) -> Option<Duration> {
+        let advance = self.advance.lock();
+        let behind = |key: &str| self.names.partition_point(|name| name.as_str() < key);
+        let ahead = behind(prefix).saturating_sub(behind(&advance.front));
+        let is_near = !self.names.is_empty() && ahead <= self.pace.lock().requests() as usize;
+        advance.page_time.filter(|_| is_near).map(|time| time * pages)
     }
 
     /// Waits until the walk has come near enough; false when it does not come.

@@ -11,14 +11,17 @@
 //!    names of other scripts begin.
 //! 4. *What lies beside a huge directory?* Pages with a delimiter ([`Tops`](super::Tops)), asked for once the first
 //!    page shows that there are directories, show the names at the top: keys to cut at, and often the end of all keys.
+//!    Where all of them are known, those that were listed whole tell how many pages the others will fill.
 //! 5. *What may a wrong guess cost?* Requests that found nothing, and the parts of pages behind the end of their
 //!    segment, are counted as [`Waste`](super::Waste). It is bounded by a share of what was listed; guessing pauses at
-//!    the bound.
+//!    the bound. Where parts turn out to waste more than half a page each, fewer are made: of directories that fill
+//!    whole pages, a part at whose end a directory ends can be known to be whole by a page of the next one only.
 
 use std::ops::Bound;
 
 use super::super::PageOrder;
 use super::super::guess::{Scale, behind_name, series_name};
+use super::waste::Outlook;
 use super::{Next, Segment, Splitter};
 use crate::base::after;
 
@@ -28,6 +31,8 @@ const PROBES: usize = 4;
 const SERIES: [f64; 2] = [0.6, 2.5];
 /// Names at the top that a page must have passed to measure by them.
 const SEVERAL: f64 = 3.0;
+/// A name that has filled more pages than others by this factor is not like them.
+const ALIKE: f64 = 1.5;
 /// Cuts at known names.
 const NAMES: usize = 16;
 /// Characters that names may begin with far behind the others: where many scripts begin.
@@ -53,8 +58,14 @@ impl Splitter {
     /// Cuts a segment, and gives the part to ask about.
     pub(super) fn cut(&mut self) -> Option<usize> {
         let guesses = self.segments.iter().filter(|segment| segment.is_guess()).count();
-        let left = self.segments.iter().map(Segment::left).sum();
-        let allowed = self.waste.allowed(self.scope.order, self.idle(), left);
+        let ending = self.segments.iter().filter(|segment| segment.before.is_some()).count();
+        let outlook = Outlook {
+            idle: self.idle(),
+            left: self.segments.iter().map(Segment::left).sum(),
+            open: ending.saturating_sub(guesses) as f64,
+            names_fill_pages: self.tops.fill_pages(),
+        };
+        let allowed = self.waste.allowed(self.scope.order, outlook);
         let allowed = allowed.checked_sub(guesses).filter(|&allowed| allowed > 0)?;
         for at in 0..self.segments.len() {
             if self.segments[at].pages.is_none() {
@@ -172,8 +183,19 @@ impl Splitter {
         let names = self.tops.names_per_page(&last.first, &segment.from);
         match segment.before {
             Some(_) if names >= SEVERAL => self.tops.count(range(&segment.from, end)) as f64 / names,
-            _ => pages,
+            Some(_) => pages.min(self.pages_of_names(segment, end).unwrap_or(pages)),
+            None => pages,
         }
+    }
+
+    /// Pages that the remainder of a segment holds if the names in it are like those that were listed whole: of a few
+    /// large directories that are numbered, distances know the numbers that there are, and not how far each goes.
+    fn pages_of_names(&self, segment: &Segment, end: Option<&str>) -> Option<f64> {
+        let each = self.tops.pages_per_name()?;
+        // One that is much larger than the others says nothing of where it ends.
+        let is_like_others = segment.of_name <= each * ALIKE;
+        let behind = self.tops.count(range(&segment.from, end)) as f64;
+        is_like_others.then(|| (each - segment.of_name).max(0.0) + behind * each)
     }
 
     fn scale<'s>(&'s self, segment: &'s Segment) -> (Scale<'s>, Option<&'s str>) {

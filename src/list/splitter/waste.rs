@@ -12,6 +12,21 @@ pub(super) struct Waste {
     pub(super) page_keys: usize,
     pub(super) useful: f64,
     wasted: f64,
+    /// Parts that have come to their ends.
+    ended: f64,
+}
+
+/// What is known of a listing when its next cut is weighed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outlook {
+    /// The share of all possible requests that is not used.
+    pub(super) idle: f64,
+    /// Pages left as far as is known.
+    pub(super) left: f64,
+    /// Parts that have shown something and have not come to their ends.
+    pub(super) open: f64,
+    /// The names at the top fill whole pages, so that each part ends with a page of what lies behind it.
+    pub(super) names_fill_pages: bool,
 }
 
 impl Waste {
@@ -22,6 +37,8 @@ impl Waste {
     const SHARE_IN_ORDER: f64 = 0.3;
     /// What a guess costs on average: half a page before it, and sometimes a page that is empty.
     const EXPECTED: f64 = 0.6;
+    /// As many parts as this must have ended for what they have cost to count as much as what was expected.
+    const PRIOR: f64 = 3.0;
 
     /// Guesses that may be on their way at first; one more for each page listed.
     const START: f64 = 2.0;
@@ -33,15 +50,31 @@ impl Waste {
         self.wasted += 1.0 - share;
     }
 
-    /// How many guesses may be on their way, with this share of all possible requests unused and as many pages left as
-    /// far as is known. What is always allowed is kept for times when there is little else to ask for.
-    pub(super) fn allowed(&self, order: PageOrder, idle: f64, left: f64) -> usize {
+    /// A part has come to its end.
+    pub(super) fn end(&mut self) {
+        self.ended += 1.0;
+    }
+
+    /// What a guess costs, as far as this listing has shown.
+    fn cost(&self, names_fill_pages: bool) -> f64 {
+        let shown = (Self::PRIOR * Self::EXPECTED + self.wasted) / (Self::PRIOR + self.ended);
+        if names_fill_pages { shown.max(1.0) } else { shown }
+    }
+
+    /// How many guesses may be on their way. What is always allowed is kept for times when there is little else to ask
+    /// for. Where guesses cost more than is usual, less is allowed, and what parts will waste at their ends counts
+    /// before they have come there.
+    pub(super) fn allowed(&self, order: PageOrder, outlook: Outlook) -> usize {
+        let Outlook { idle, left, open, names_fill_pages } = outlook;
         let share = match order {
             // What will surely be listed counts before it is: segments are wanted at the beginning rather than later.
             PageOrder::Arrival => Self::SHARE * (self.useful + left.min(self.useful)),
             PageOrder::Key => Self::SHARE_IN_ORDER * self.useful,
         };
-        let affordable = (Self::BASE * idle + share - self.wasted) / Self::EXPECTED;
+        let cost = self.cost(names_fill_pages);
+        let always = Self::BASE * idle * (Self::EXPECTED / cost).min(1.0);
+        let to_come = open * (cost - Self::EXPECTED).max(0.0);
+        let affordable = (always + share - self.wasted - to_come) / cost;
         affordable.min(Self::START + self.useful).max(0.0) as usize
     }
 

@@ -324,7 +324,7 @@ fn skip(body: &mut Body, left: u64, cx: &mut Context<'_>) -> Poll<Result<u64>> {
     let mut room = ReadBuf::new(&mut room[..len]);
     ready!(body.poll_receive(cx, &mut room))?;
     match room.filled().len() {
-        0 => Poll::Ready(Err(super::resume::ended_early(left))),
+        0 => Poll::Ready(Err(Error::ended_early(left))),
         len => Poll::Ready(Ok(len as u64)),
     }
 }

@@ -15,7 +15,6 @@ use std::task::{Context, Poll, ready};
 use async_trait::async_trait;
 use tokio::io::ReadBuf;
 
-use super::resume::ended_early;
 use crate::base::{ByteRange, Key};
 use crate::metrics::{Metric, Metrics};
 use crate::store::{
@@ -96,7 +95,7 @@ impl Receive for Cropped {
             let mut skipped = ReadBuf::new(&mut room[..len]);
             ready!(body.poll_receive(cx, &mut skipped))?;
             match skipped.filled().len() as u64 {
-                0 => return Poll::Ready(Err(ended_early(*skip + *left))),
+                0 => return Poll::Ready(Err(Error::ended_early(*skip + *left))),
                 len => *skip -= len,
             }
         }
@@ -105,7 +104,7 @@ impl Receive for Cropped {
         ready!(body.poll_receive(cx, into))?;
         let received = (into.filled().len() - before) as u64;
         if received == 0 {
-            return Poll::Ready(Err(ended_early(*left)));
+            return Poll::Ready(Err(Error::ended_early(*left)));
         }
         let kept = received.min(*left);
         into.set_filled(before + kept as usize);

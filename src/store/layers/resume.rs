@@ -90,7 +90,7 @@ fn piece(body: &mut Body, missing: u64, cx: &mut Context<'_>, into: &mut ReadBuf
     ready!(body.poll_receive(cx, into))?;
     let len = (into.filled().len() - before) as u64;
     Poll::Ready(match len {
-        0 => Err(ended_early(missing)),
+        0 => Err(Error::ended_early(missing)),
         _ if len > missing => {
             into.set_filled(before);
             Err(Error::new(ErrorKind::Protocol, "the body is longer than its range"))
@@ -180,9 +180,4 @@ fn same_version(first: &ObjectMeta, later: &ObjectMeta) -> bool {
         && agree(&first.etag, &later.etag)
         && agree(&first.crc64, &later.crc64)
         && agree(&first.last_modified, &later.last_modified)
-}
-
-/// The error of a body that ends so many bytes before its end.
-pub(super) fn ended_early(missing: u64) -> Error {
-    Error::new(ErrorKind::Network, format!("the body ended {missing} bytes early"))
 }

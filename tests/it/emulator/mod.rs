@@ -1,6 +1,7 @@
 //! The emulator over real sockets, asked by a client of its own that shares no code with either side.
 
 mod client;
+mod files;
 mod listing;
 mod refusals;
 mod spoiled;
