@@ -10,6 +10,12 @@ use crate::store::ListPage;
 /// Directories whose names are asked for, from the top down.
 const LEVELS: usize = 3;
 
+/// Names that fill as many pages as others by this factor are like them.
+pub(super) const ALIKE: f64 = 1.5;
+/// Where one has filled more than the average by this factor, names are not alike. The average is too low where parts
+/// began in the middle of names: with 2, directories of a page and a third cost 191 requests for 117 pages; with 4, a
+/// thousand pages of mixed names take 58 rounds and not 28.
+const FAR_FROM_ALIKE: f64 = 3.0;
 /// Names that hold whole pages on average do so to this share of a page.
 const EXACTLY: f64 = 0.02;
 
@@ -25,6 +31,8 @@ pub(super) struct Tops {
     /// Names that were listed whole, and the pages that they have filled.
     whole: usize,
     whole_pages: f64,
+    /// The most that one of them has filled, as far as they were told apart.
+    largest_pages: f64,
 }
 
 impl Tops {
@@ -89,12 +97,15 @@ impl Tops {
     pub(super) fn count_whole(&mut self, names: usize, pages: f64) {
         self.whole += names;
         self.whole_pages += pages;
+        self.largest_pages = self.largest_pages.max(pages / names.max(1) as f64);
     }
 
-    /// Pages that a name fills on average, where all names are known and some were listed whole.
+    /// Pages that a name fills on average, where all names are known, some were listed whole, and these are alike: of
+    /// names that differ much, some large ones may hold nearly all keys.
     pub(super) fn pages_per_name(&self) -> Option<f64> {
         let is_known = self.end.is_some() && self.whole > 0 && self.whole_pages > 0.0;
-        is_known.then(|| self.whole_pages / self.whole as f64)
+        let average = self.whole_pages / self.whole.max(1) as f64;
+        (is_known && self.largest_pages <= average * FAR_FROM_ALIKE).then_some(average)
     }
 
     /// Whether names fill whole pages, as far as is known, so that what ends behind one ends with a page of another.

@@ -21,6 +21,7 @@ use std::ops::Bound;
 
 use super::super::PageOrder;
 use super::super::guess::{Scale, behind_name, series_name};
+use super::super::tops::ALIKE;
 use super::waste::Outlook;
 use super::{Next, Segment, Splitter};
 use crate::base::after;
@@ -31,8 +32,6 @@ const PROBES: usize = 4;
 const SERIES: [f64; 2] = [0.6, 2.5];
 /// Names at the top that a page must have passed to measure by them.
 const SEVERAL: f64 = 3.0;
-/// A name that has filled more pages than others by this factor is not like them.
-const ALIKE: f64 = 1.5;
 /// Cuts at known names.
 const NAMES: usize = 16;
 /// Characters that names may begin with far behind the others: where many scripts begin.

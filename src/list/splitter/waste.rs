@@ -55,10 +55,11 @@ impl Waste {
         self.ended += 1.0;
     }
 
-    /// What a guess costs, as far as this listing has shown.
+    /// What a guess costs: where names fill pages, as much as this listing has shown. Elsewhere what parts waste is
+    /// soon made up for by those that waste less, and listings that wait for that take a third longer.
     fn cost(&self, names_fill_pages: bool) -> f64 {
         let shown = (Self::PRIOR * Self::EXPECTED + self.wasted) / (Self::PRIOR + self.ended);
-        if names_fill_pages { shown.max(1.0) } else { shown }
+        if names_fill_pages { shown.max(1.0) } else { Self::EXPECTED }
     }
 
     /// How many guesses may be on their way. What is always allowed is kept for times when there is little else to ask
