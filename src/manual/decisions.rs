@@ -12,6 +12,8 @@
 //! | Nodes of 64 bytes in an arena (`tree/node.rs`) | a map of structs | 78 bytes a file beside its name, in whatever order pages come |
 //! | Direct I/O for large files that are read in large pieces ([`direct-io`](super::tuning)) | the page cache for all | 0.12 s of CPU a GB instead of 0.37; in pieces of 4 KiB the page cache gives 3.1 GB/s instead of 0.23 |
 //! | Windows that are not bounded in the first second (`read/stream.rs`) | small windows until the network is known | 256 MiB at 600 MB/s came 4 % more slowly with small ones |
+//! | Read-arounds of page faults are refused where little of them is used (`read/around.rs`) | answering them in full | 64 rows of 16 KiB in a mapping of 256 MiB: 6.4 MB instead of 59.2, in 0.8 of the time (20 ms to the first byte) |
+//! | Release builds without `overflow-checks`; what a service counts is added with saturation or checked | checks everywhere | Medians of 25 alternating runs on 2 cores: reading 1 GiB takes 1.04 times as long and 1.03 times the CPU with checks, listing 500,000 keys 0.99 and 1.02 |
 //!
 //! Other decisions follow from what the kernel and the stores allow:
 //!
