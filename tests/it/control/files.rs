@@ -137,6 +137,10 @@ fn figures_of_files_tell_what_the_kernel_reads_directly_and_how_much_was_used() 
     let mut client = mount.client();
     let mut figures = || client.done(&json!({"op": "stats", "files": true}));
     assert!(fs::read(mount.target.path("big")).unwrap() == bytes);
+    let shown =
+        |figures: &Value| figures["files"].as_array().unwrap().iter().find(|file| file["key"] == "big").cloned();
+    // The kernel tells of closes when it likes, and all open handles of a file are of one kind.
+    until("its first reader has closed it", || shown(&figures()).is_some_and(|file| file["handles"] == 0));
     // From the second open on, all of it being in memory.
     let mut file = File::open(mount.target.path("big")).unwrap();
     let mut all = Vec::new();
@@ -146,8 +150,6 @@ fn figures_of_files_tell_what_the_kernel_reads_directly_and_how_much_was_used() 
     let [opens, files, size] =
         ["passthrough_opens", "passthrough_files", "passthrough_bytes"].map(|name| open["metrics"][name].clone());
     assert_eq!((opens, files, size), (json!(1), json!(1), json!(40 * MIB)), "{open}");
-    let shown =
-        |figures: &Value| figures["files"].as_array().unwrap().iter().find(|file| file["key"] == "big").cloned();
     let big = shown(&open).unwrap();
     let told = ["fetched", "used", "fetched-per-used", "passthrough"].map(|name| big[name].clone());
     assert_eq!(told, [json!(40 * MIB), json!(40 * MIB), json!(1.0), json!(true)], "{big}");
