@@ -69,8 +69,9 @@
 //! |---|---|
 //! | `fuse/ops.rs::read` | decodes the request, and refuses one that has killed daemons |
 //! | `fuse/answer.rs::answer` | polls the future once: what is ready is answered on this thread, the rest on the runtime |
-//! | `fs/mod.rs::read` | the face of `fs`: hands the read to the wing of files |
-//! | `fs/files/file.rs::read` | finds the handle, and shows the read to `habits` and `successors` |
+//! | `fs/mod.rs::read_pages` | the face of `fs`: hands the read to the wing of files |
+//! | `fs/files/file.rs::reading` | finds the handle, and shows the read to `habits` and `successors` |
+//! | `read/file.rs::read_pages` | asks `read/streams.rs::refuses` whether the kernel shall ask for single pages instead |
 //! | `read/file.rs::answer` | asks for a plan and for the parts, and waits until they have the bytes |
 //! | `read/streams.rs::observe` | pure: to which stream the read belongs, and how what it misses is fetched |
 //! | `read/inode.rs::cover` | finds the parts that hold the read; `read/planner.rs::demanded` cuts what is missing, and `read/budget.rs::reserve` gives it memory |

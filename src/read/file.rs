@@ -77,24 +77,26 @@ impl File {
     /// seen to be another version than the one opened; with `Corrupt`, from then on, once its bytes were seen to
     /// differ from the store's checksum.
     pub async fn read(&self, offset: u64, len: usize) -> Result<Slice> {
-        let object = &self.inode.object;
-        let span = tracing::debug_span!("read", ino = object.ino.0, key = object.key.as_str(), offset, len);
-        self.counted_read(self.range(offset, len), Asker::Program).instrument(span).await
+        self.counted_read(self.range(offset, len), Asker::Program).instrument(self.span(offset, len)).await
     }
 
     /// The same for the kernel's page cache, which reads so many bytes ahead of programs and around page faults. `None`
     /// where it is to be refused, because the pages that it wants are better asked for one by one: the kernel does so
     /// after an error, and no program sees that. Never refuses a single page.
     pub async fn read_pages(&self, offset: u64, len: usize, read_ahead_bytes: u64) -> Result<Option<Slice>> {
-        let object = &self.inode.object;
         let (read, asker) = (self.range(offset, len), Asker::PageCache { read_ahead_bytes });
-        let span = tracing::debug_span!("read", ino = object.ino.0, key = object.key.as_str(), offset, len);
+        let span = self.span(offset, len);
         if self.inode.refuses(read, asker) {
             span.in_scope(|| tracing::trace!("refused"));
             self.reader.metrics.add(Metric::RefusedReadArounds, 1);
             return Ok(None);
         }
         self.counted_read(read, asker).instrument(span).await.map(Some)
+    }
+
+    fn span(&self, offset: u64, len: usize) -> tracing::Span {
+        let object = &self.inode.object;
+        tracing::debug_span!("read", ino = object.ino.0, key = object.key.as_str(), offset, len)
     }
 
     fn range(&self, offset: u64, len: usize) -> ByteRange {

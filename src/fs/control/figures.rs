@@ -1,5 +1,6 @@
 //! Metadata of one file or directory, and the figures of the mount and of the daemon.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -27,7 +28,8 @@ impl Control {
     }
 
     /// Sets the gauges that would be costly to keep up to date: what is needed only when it is asked for.
-    fn sample(&self) -> Vec<Held> {
+    /// Gives what is held of files, and the sizes of those that the kernel reads by itself.
+    fn sample(&self) -> (Vec<Held>, HashMap<Ino, u64>) {
         let files = self.reader.held();
         let set = |metric, value| self.metrics.set(metric, value);
         set(Metric::TreeBytes, self.names.bytes());
@@ -45,7 +47,7 @@ impl Control {
         if let Some(surroundings) = self.surroundings.get() {
             set(Metric::ResidentBytes, surroundings.daemon.resident_bytes());
         }
-        files
+        (files, passed)
     }
 
     /// Does what [`crate::fs::Fs::prometheus`] says.
@@ -64,7 +66,7 @@ impl Control {
 
     /// The figures of the mount: every metric, what takes memory, what goes on.
     pub(in crate::fs) fn figures(&self, which: control::Stats) -> Map<String, Value> {
-        let files = self.sample();
+        let (files, passed) = self.sample();
         let metrics: Map<_, _> =
             TABLE.iter().map(|row| (row.name.to_owned(), json!(self.metrics.value(row.metric)))).collect();
         let held: u64 = files.iter().map(|file| file.held_bytes).sum();
@@ -89,7 +91,7 @@ impl Control {
             "files-open": open,
             "files-held": files.len(),
             "streams": streams,
-            "fetched-per-used": self.fetched_per_used(),
+            "fetched-per-used": ratio(self.metrics.value(Metric::BytesFetched), self.metrics.value(Metric::BytesUsed)),
         });
         figures.insert("reading".to_owned(), reading);
         if let Some(surroundings) = self.surroundings.get() {
@@ -99,16 +101,10 @@ impl Control {
         figures.insert("listing".to_owned(), listing_figures(self.names.trust()));
         figures.insert("jobs".to_owned(), json!({"copy": self.copy_counts(), "prefetch": self.prefetches.counts()}));
         if which.files {
-            let passed = self.files.all_passed();
             let shown = files.iter().take(MOST_FILES).map(|file| file_figures(file, passed.contains_key(&file.ino)));
             figures.insert("files".to_owned(), shown.collect());
         }
         figures
-    }
-
-    /// Bytes fetched for each byte that programs have used, to two places; `None` before any was.
-    fn fetched_per_used(&self) -> Option<f64> {
-        ratio(self.metrics.value(Metric::BytesFetched), self.metrics.value(Metric::BytesUsed))
     }
 
     /// How much is known, and where directories are too large for that, what follows.
@@ -159,7 +155,7 @@ fn listing_figures(trust: Trust) -> Value {
     figures
 }
 
-/// Bytes fetched for each byte used, to two places.
+/// Bytes fetched for each byte that programs have used, to two places; `None` before any was.
 fn ratio(fetched_bytes: u64, used_bytes: u64) -> Option<f64> {
     (used_bytes > 0).then(|| (fetched_bytes as f64 / used_bytes as f64 * 100.0).round() / 100.0)
 }
