@@ -4,7 +4,7 @@
 //! from the list here.
 
 use super::run::LogFormat;
-use crate::{fs, read, store};
+use crate::{fs, fuse, read, store};
 
 /// A type whose variants are chosen by a word.
 pub(super) trait Choice: Copy + PartialEq + Sized + 'static {
@@ -93,6 +93,7 @@ choice!(read::Prefetch { "auto" => Auto, "open" => Open, "off" => Off });
 choice!(read::Verify { "crc64" => Crc64, "off" => Off });
 choice!(read::MemoryCache { "auto" => Auto, "off" => Off });
 choice!(read::Passthrough { "auto" => Auto, "off" => Off });
+choice!(fuse::BridgeUse { "auto" => Auto, "on" => On, "off" => Off });
 choice!(LogFormat { "text" => Text, "json" => Json });
 
 #[cfg(test)]
@@ -122,6 +123,7 @@ mod tests {
         check::<read::Verify>();
         check::<read::MemoryCache>();
         check::<read::Passthrough>();
+        check::<fuse::BridgeUse>();
         check::<LogFormat>();
     }
 }

@@ -269,7 +269,15 @@ fn resolve_fuse(raw: &Raw, words: Words) -> Result<fuse::Options> {
         )));
     }
     let kernel_read_only = !control_xattr;
-    Ok(fuse::Options { access, nonempty, kernel_read_only, noexec: words.noexec, ..fuse::Options::default() })
+    Ok(fuse::Options {
+        access,
+        nonempty,
+        kernel_read_only,
+        noexec: words.noexec,
+        bridge: raw.choice(Name::Bridge)?,
+        bridge_min_bytes: raw.required(Name::BridgeMin, value::size)?,
+        ..fuse::Options::default()
+    })
 }
 
 /// Reads texts that a room knows how to read.
@@ -322,7 +330,7 @@ mod tests {
         let words = "endpoint=http://h:1,region=r,addressing=path,sign=v1,request-payer=requester,\
                      max-connections=3,memory-limit=1GiB,part-size=2MiB,prefetch=open,verify=off,log-format=json,\
                      drain-timeout=500ms,memory-cache=off,passthrough=off,prefetch-threshold=1MiB,prefetch-parts=4,\
-                     max-bandwidth=10MiB,record=/r,replay=p";
+                     max-bandwidth=10MiB,record=/r,replay=p,bridge=auto,bridge-min=9MiB";
         let mounting = resolved("oss://b", words).unwrap();
         let store = &mounting.store;
         assert_eq!((store.endpoint.as_deref(), store.region.as_deref()), (Some("http://h:1"), Some("r")));
@@ -334,6 +342,7 @@ mod tests {
         assert_eq!(ways.bind.iter().map(store::Bind::to_string).collect::<Vec<_>>(), ["eth0", "10.0.0.1"]);
         let bound = resolved("oss://b", "endpoint=https://data.example.com,region=r,addressing=cname").unwrap();
         assert_eq!(bound.store.addressing, store::Addressing::Cname);
+        assert_eq!((mounting.fuse.bridge, mounting.fuse.bridge_min_bytes), (fuse::BridgeUse::Auto, 9 << 20));
         let read = &mounting.read;
         assert_eq!((read.max_connections, read.memory_limit, read.part_bytes), (3, 1 << 30, 2 << 20));
         assert_eq!((read.prefetch_threshold, read.prefetch_parts), (1 << 20, Some(4)));

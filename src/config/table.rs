@@ -3,7 +3,7 @@
 use super::choices::{KeySource, Payer, words};
 use super::run::LogFormat;
 use super::value::Kind;
-use crate::{fs, read, store};
+use crate::{fs, fuse, read, store};
 
 /// The smallest memory limit that is taken: the windows of a few readers.
 const LEAST_MEMORY: u64 = 64 << 20;
@@ -289,6 +289,12 @@ table! {
     Passthrough = "passthrough", Cache, Choice(words::<read::Passthrough>()), Default "auto",
         "Let the kernel read files of 16 MiB and more directly, once they are completely in memory. Needs root and \
          Linux 6.9.";
+    Bridge = "bridge", Cache, Choice(words::<fuse::BridgeUse>()), Default "off",
+        "Let the kernel read large files from an EROFS image that the daemon serves, so that mapped files are read at \
+         nearly the speed of local ones, in large pages of its page cache. Requires root and Linux 6.12.90, 6.18.30, \
+         or 7.0 or later. auto uses it where it works, on fails to mount where it does not.";
+    BridgeMin = "bridge-min", Cache, SizeWithin(1 << 20, MOST_MEMORY), Default "16MiB",
+        "Files of at least this size are read through the bridge.";
     DirectIo = "direct-io", Cache, Choice(words::<fs::DirectIo>()), Default "auto",
         "Bypass the page cache. auto does so where it costs a third of the CPU time: for large files, and programs \
          that were seen to read in pieces of 64 KiB and more.";

@@ -51,7 +51,7 @@ use tokio::runtime::Handle;
 
 pub use control::{Answered, Caller, Copying, Daemon, Surroundings};
 pub use errno::Errno;
-pub use files::{Opener, Program, ReadCalls};
+pub use files::{Opener, Pages, Program, ReadCalls};
 pub use lives::{Extent, Ledger, LedgerError, Past, Suspects, Taken};
 pub use names::Notifier;
 pub use options::{DIRECT_IO_BYTES, DirectIo, KeepPageCache, ListingMode, OddKeys, Options, Symlinks, Ttl};
@@ -273,6 +273,17 @@ impl Fs {
         read_ahead_bytes: u64,
     ) -> impl Future<Output = Result<Option<read::Slice>>> + use<> {
         self.files.clone().read_pages(handle, offset, len, read_ahead_bytes).err_into()
+    }
+
+    /// The kernel can read files of at least so many bytes from pages of another file system, which asks for their
+    /// bytes: opens offer them so from now on.
+    pub fn offer_pages(&self, least_bytes: u64) {
+        self.files.offer_pages(least_bytes);
+    }
+
+    /// It cannot, for this reason, which `status` shows.
+    pub fn withhold_pages(&self, why: String) {
+        self.files.withhold_pages(why);
     }
 
     /// Closes an open file.

@@ -1,9 +1,9 @@
 //! The types that operations return, independent of the kernel interface and of the store.
 
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::files::Pages;
 use crate::base::{Ino, Timestamp};
 use crate::read;
 
@@ -71,15 +71,13 @@ pub enum PageCache {
     BypassAndDrop,
 }
 
-/// A file of ours with the same bytes, which the kernel may read instead of asking. None of it goes away while this, or
-/// a clone of it, is there.
+/// What the kernel may read instead of asking for each piece of a file.
 #[derive(Clone, Debug)]
-pub struct Backing(pub(super) Arc<read::Whole>);
-
-impl AsFd for Backing {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
+pub enum Backing {
+    /// A file of ours with the same bytes. None of it goes away while this, or a clone of it, is there.
+    Memory(Arc<read::Whole>),
+    /// Whatever `fuse` makes of these bytes.
+    Pages(Arc<Pages>),
 }
 
 /// The answer to an open.

@@ -33,6 +33,8 @@ pub enum MountError {
     Refused(PathBuf, io::Error),
     /// What was given as a FUSE device is none.
     NotADevice(String),
+    /// The bridge was asked for and cannot be had; says why.
+    NoBridge(String),
     /// The kernel and this program could not agree on how to talk.
     Handshake(io::Error),
     /// A mount of an earlier life cannot be gone on with.
@@ -93,6 +95,7 @@ impl fmt::Display for MountError {
                 dir.display()
             ),
             Refused(dir, error) => write!(f, "the kernel refused to mount on {}: {error}", dir.display()),
+            NoBridge(why) => write!(f, "bridge=on is not possible: {why}; use bridge=auto or bridge=off"),
             NotADevice(what) => write!(f, "{what} is not an open FUSE device: pass a descriptor of /dev/fuse"),
             Handshake(error) => write!(f, "the kernel's FUSE handshake failed: {error}"),
             Lost(error) => write!(f, "the mount of the previous daemon cannot be continued: {error}"),

@@ -20,10 +20,12 @@
 //! |---|---|
 //! | `answer` | how an operation becomes an answer: at once, or later from the runtime |
 //! | `attach` | attaching the device to a directory, and detaching just that mount again |
+//! | `bridge` | large files read by the kernel from an EROFS image that the daemon serves |
 //! | `caller` | whether the waiting thread has received a signal to end |
 //! | `control` | control requests by ioctl and by extended attributes |
 //! | `error` | why a mount could not be made or undone |
 //! | `fusermount` | mounting for users without privileges |
+//! | `lease` | whether programs have a file of ours mapped that they have closed |
 //! | `mountinfo` | the kernel's table of mounts, as `/proc/thread-self/mountinfo` tells it |
 //! | `namespaces` | whether a caller lives in the daemon's own namespaces |
 //! | `notify` | telling the kernel what to drop, from a thread of its own |
@@ -38,10 +40,12 @@
 
 mod answer;
 mod attach;
+mod bridge;
 mod caller;
 mod control;
 mod error;
 mod fusermount;
+mod lease;
 mod mountinfo;
 mod namespaces;
 mod notify;
@@ -59,7 +63,7 @@ pub use control::{IOCTL, IOCTL_BYTES};
 pub use error::MountError;
 pub use mountinfo::{FS_TYPE, Mount, mounts};
 pub use notify::Notifier;
-pub use options::{Access, Options};
+pub use options::{Access, BridgeUse, Options};
 pub use place::{Kept, Place, Target};
 pub use session::{Drained, Mounted, mount};
 

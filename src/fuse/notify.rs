@@ -18,15 +18,21 @@ use fuser::INodeNo;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
+use super::bridge::Bridge;
 use crate::base::Ino;
 use crate::fs;
 
 /// What the kernel shall forget.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum Memory {
-    Entry { parent: Ino, name: Box<[u8]> },
+    Entry {
+        parent: Ino,
+        name: Box<[u8]>,
+    },
     Attributes(Ino),
     Pages(Ino),
+    /// The same where some of them may be wrong.
+    WrongPages(Ino),
 }
 
 /// Whether the kernel has dropped what it was told to drop.
@@ -66,9 +72,16 @@ struct Queue {
 }
 
 impl Notifier {
-    /// Starts the threads that tell `kernel`.
-    pub(super) fn start(kernel: fuser::Notifier) -> io::Result<Arc<Notifier>> {
-        Self::start_with(move |memory| tell(&kernel, memory))
+    /// Starts the threads that tell `kernel`, and the bridge of pages.
+    pub(super) fn start(kernel: fuser::Notifier, bridge: Option<Arc<Bridge>>) -> io::Result<Arc<Notifier>> {
+        Self::start_with(move |memory| {
+            match (memory, &bridge) {
+                (Memory::Pages(ino), Some(bridge)) => bridge.drop_pages(*ino),
+                (Memory::WrongPages(ino), Some(bridge)) => bridge.drop_wrong_pages(*ino),
+                _ => {}
+            }
+            tell(&kernel, memory)
+        })
     }
 
     fn start_with(tell: impl Fn(&Memory) -> Told + Send + Sync + 'static) -> io::Result<Arc<Notifier>> {
@@ -183,7 +196,7 @@ impl fs::Notifier for Notifier {
     }
 
     fn drop_pages(&self, ino: Ino, done: oneshot::Sender<()>) {
-        self.pages.push_and_hear(Memory::Pages(ino), done);
+        self.pages.push_and_hear(Memory::WrongPages(ino), done);
     }
 }
 
@@ -193,7 +206,7 @@ fn tell(kernel: &fuser::Notifier, memory: &Memory) -> Told {
         // A negative offset leaves the pages alone.
         Memory::Attributes(ino) => kernel.inval_inode(INodeNo(ino.0), -1, 0),
         // All from the first byte on.
-        Memory::Pages(ino) => kernel.inval_inode(INodeNo(ino.0), 0, 0),
+        Memory::Pages(ino) | Memory::WrongPages(ino) => kernel.inval_inode(INodeNo(ino.0), 0, 0),
     };
     match told {
         Ok(()) => Told::Yes,
@@ -247,7 +260,7 @@ mod tests {
         let notifier = Notifier::start_with(move |memory| {
             told.send(memory.clone()).unwrap();
             match memory {
-                Memory::Pages(_) => gate.lock().recv().unwrap_or(Told::No),
+                Memory::Pages(_) | Memory::WrongPages(_) => gate.lock().recv().unwrap_or(Told::No),
                 _ => Told::Yes,
             }
         })

@@ -19,10 +19,11 @@ use fuser::{
 };
 
 use super::answer::{Again, Answers, Request};
+use super::bridge::Bridge;
 use super::caller::{Caller as Thread, Sight};
-use super::passthrough::{Passing, Registered};
+use super::passthrough::{Passing, Registered, Registry};
 use super::read_ahead::ReadAhead;
-use super::reply::{DirectMmap, GENERATION, attributes, errno, fill, nothing, open_flags};
+use super::reply::{DirectMmap, GENERATION, attributes, errno, fill, nothing, open_flags, passed_flags};
 use super::resume_session::{self, Terms};
 use super::{Options, control, namespaces};
 use crate::base::{ByteRange, Ino};
@@ -61,6 +62,8 @@ pub(super) struct Kernel {
     /// Set by the handshake, before the first request.
     direct_mmap: DirectMmap,
     passing: Arc<Passing>,
+    bridge: Option<Arc<Bridge>>,
+    bridge_min_bytes: u64,
 }
 
 impl Kernel {
@@ -70,11 +73,12 @@ impl Kernel {
         open: &[StillOpen],
         answers: Answers,
         sight: Sight,
+        bridge: Option<Arc<Bridge>>,
         options: &Options,
     ) -> Self {
         let passing = Passing::new();
         for file in open {
-            passing.is_open(file.ino, || file.backing.map(|number| Registered::new(number, &device)));
+            passing.is_open(file.ino, || file.backing.map(|number| Registered::new(number, &device, None)));
         }
         let read_ahead = Arc::new(ReadAhead::default());
         let (max_background, takes_calls) = (options.max_background, !options.kernel_read_only);
@@ -88,6 +92,8 @@ impl Kernel {
             read_ahead,
             direct_mmap: DirectMmap::Refused,
             passing: Arc::new(passing),
+            bridge,
+            bridge_min_bytes: options.bridge_min_bytes,
         }
     }
 
@@ -102,12 +108,25 @@ impl Kernel {
         Request { op, ino, caller: Thread::new(caller.pid(), self.sight), again }
     }
 
+    /// What makes a file known to the kernel, which is to read it by itself.
+    fn registry(&self, ino: INodeNo) -> Registry {
+        Registry { fs: self.fs(), ino: Ino(ino.0), device: self.device.clone(), bridge: self.bridge.clone() }
+    }
+
     /// Where the kernel can read files by itself, it may.
     fn offer_passthrough(&self, config: &mut KernelConfig) {
         // One level: files in memory lie on no other file system, and this one may still lie under an overlay.
         let can = config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok() && config.set_max_stack_depth(1).is_ok();
         if can {
             self.passing.offer();
+        }
+        match &self.bridge {
+            Some(_) if can => self.fs.offer_pages(self.bridge_min_bytes),
+            Some(_) => {
+                tracing::warn!("this kernel lacks passthrough of FUSE: the bridge is not used");
+                self.fs.withhold_pages("this kernel lacks passthrough of FUSE".to_owned());
+            }
+            None => {}
         }
     }
 
@@ -233,22 +252,27 @@ impl Filesystem for Kernel {
             self.close(Ino(ino.0), FileHandle(handle));
         }
         let (mmap, passing, pid, number) = (self.direct_mmap, self.passing.clone(), caller.pid(), number(caller));
-        let (fs, device) = (self.fs(), self.device.clone());
+        let (fs, registry) = (self.fs(), self.registry(ino));
         let open = self.fs().open(Ino(ino.0), flags.0, Process(pid));
         self.answers.answer(self.request("open", ino, caller), open, move |result| match result {
             Ok(opened) => {
                 let handle = Fh(opened.handle.0);
                 fs.asked(handle.0, number);
-                let register = |backing: &_| Ok(Registered::new(reply.open_backing(backing)?.into_raw(), &device));
-                match passing.opening(Ino(ino.0), opened.backing, register) {
-                    Some(id) => {
+                let register = |backing: &_| registry.register(backing, opened.page_cache, &reply);
+                match passing.opening(Ino(ino.0), flags.0, opened.backing, register) {
+                    Ok(Some(id)) => {
                         fs.passed(opened.handle, id.number);
                         // SAFETY: the number is registered until `id` is dropped, and goes back to it below.
                         let backing = unsafe { reply.wrap_backing(id.number) };
-                        reply.opened_passthrough(handle, FopenFlags::FOPEN_NOFLUSH, &backing);
+                        let flags = passed_flags(opened.page_cache, id.is_bridged());
+                        reply.opened_passthrough(handle, flags, &backing);
                         backing.into_raw();
                     }
-                    None => reply.opened(handle, open_flags(opened.page_cache, mmap)),
+                    Err(error) => {
+                        fs.release(opened.handle);
+                        reply.error(errno(error));
+                    }
+                    Ok(None) => reply.opened(handle, open_flags(opened.page_cache, mmap)),
                 }
             }
             Err(error) => reply.error(errno(error)),

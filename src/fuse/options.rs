@@ -17,6 +17,18 @@ pub enum Access {
     Everyone,
 }
 
+/// Whether the kernel reads large files through the bridge.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum BridgeUse {
+    /// Where this kernel and the rights of the daemon allow it.
+    Auto,
+    /// It does, or the mount fails.
+    On,
+    /// It never reads them so.
+    #[default]
+    Off,
+}
+
 /// How to mount and serve.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -37,6 +49,10 @@ pub struct Options {
     /// Readahead of the mount in KiB where the page cache is used, set through sysfs as root; 0 leaves the kernel's
     /// 128.
     pub read_ahead_kib: u32,
+    /// Whether the kernel reads large files through the bridge.
+    pub bridge: BridgeUse,
+    /// Files of at least so many bytes are read so. Below some 8 MiB an open costs more than it gains.
+    pub bridge_min_bytes: u64,
     /// The end of every wait: a request not answered by then fails with EIO, so that even a killed process, which the
     /// kernel lets go only with an answer, is not held for ever. The budgets of `store` end long before.
     pub answer_limit: Duration,
@@ -54,6 +70,8 @@ impl Default for Options {
             threads: 0,
             max_background: 64,
             read_ahead_kib: (READAHEAD_BYTES >> 10) as u32,
+            bridge: BridgeUse::Off,
+            bridge_min_bytes: 16 << 20,
             answer_limit: Duration::from_secs(600),
             fusermount: PathBuf::from("fusermount3"),
         }

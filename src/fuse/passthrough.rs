@@ -5,17 +5,25 @@
 //! through the page cache, or past it and mapped, of which we hear nothing. So all open handles of an inode are of one
 //! kind, and the first of them decides. What is closed here was closed in the kernel before, so that counts are never
 //! too low.
+//!
+//! A mapping outlives the handles: the kernel closes the file when the program does, and goes on to read the backing
+//! file for the mapping. So a backing file whose last handle was closed is kept until it is not mapped either.
 
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
+use fuser::ReplyOpen;
 use parking_lot::Mutex;
 
+use super::bridge::{Bridge, InUse};
+use super::lease;
 use crate::base::Ino;
-use crate::fs::Backing;
+use crate::fs::{Backing, Errno, Fs, PageCache};
 
 /// The kind of an inode's open handles, and how many there are.
 #[derive(Debug)]
@@ -31,12 +39,50 @@ struct Open<Id, File> {
 pub(super) struct Passing<Id = Registered, File = Backing> {
     /// Whether the kernel may be offered files. It says that it can before it is known whether we are allowed to.
     is_offered: AtomicBool,
-    inodes: Mutex<HashMap<Ino, Open<Id, File>>>,
+    state: Mutex<Inodes<Id, File>>,
 }
 
-impl<Id, File> Passing<Id, File> {
+#[derive(Debug)]
+struct Inodes<Id, File> {
+    /// Those with open handles, and those without that are mapped.
+    inodes: HashMap<Ino, Open<Id, File>>,
+    /// Whether a thread looks after those that are mapped.
+    is_watched: bool,
+}
+
+/// How long after the last close a mapping is looked for again, first and at most. The kernel lets go of a file that
+/// is not mapped just after it has told of its close.
+const LOOKS: [Duration; 2] = [Duration::from_millis(5), Duration::from_secs(1)];
+
+/// What the kernel knows a backing file by.
+pub(super) trait Known<File> {
+    /// Whether a handle with these flags of open(2) may be added to those that read the file so; else the errno.
+    fn admits(&self, flags: i32) -> Result<(), Errno>;
+
+    /// Whether programs see the file although no handle is open.
+    fn is_mapped(&self, file: Option<&File>) -> bool;
+}
+
+/// Why a backing file could not be made known to the kernel.
+#[derive(Debug)]
+pub(super) enum Unknown {
+    /// No file can be.
+    Any(io::Error),
+    /// This one cannot be.
+    This(io::Error),
+}
+
+impl<Id: Known<File>, File> Open<Id, File> {
+    /// Whether programs see the file that the kernel reads by itself, although no handle is open.
+    fn is_mapped(&self) -> bool {
+        self.passed.as_ref().is_some_and(|(id, file)| id.is_mapped(file.as_ref()))
+    }
+}
+
+impl<Id: Known<File> + Send + Sync + 'static, File: Send + 'static> Passing<Id, File> {
     pub(super) fn new() -> Self {
-        Passing { is_offered: AtomicBool::new(false), inodes: Mutex::default() }
+        let state = Inodes { inodes: HashMap::new(), is_watched: false };
+        Passing { is_offered: AtomicBool::new(false), state: Mutex::new(state) }
     }
 
     /// Says that the kernel can read files by itself.
@@ -44,51 +90,139 @@ impl<Id, File> Passing<Id, File> {
         self.is_offered.store(true, Ordering::Relaxed);
     }
 
-    /// A handle is about to be opened, and is to be answered so: `None` means that the kernel shall ask for bytes.
-    /// `backing` is the file it could read; `register` makes the file known to it.
+    /// A handle is about to be opened with these flags of open(2), and is to be answered so: `None` means that the
+    /// kernel shall ask for bytes. `backing` is the file it could read; `register` makes the file known to it. Where it
+    /// fails the handle does not count as open.
     pub(super) fn opening(
         &self,
         ino: Ino,
+        flags: i32,
         backing: Option<File>,
-        register: impl FnOnce(&File) -> io::Result<Id>,
-    ) -> Option<Arc<Id>> {
-        let mut inodes = self.inodes.lock();
+        register: impl FnOnce(&File) -> Result<Id, Unknown>,
+    ) -> Result<Option<Arc<Id>>, Errno> {
+        let inodes = &mut self.state.lock().inodes;
         if let Some(open) = inodes.get_mut(&ino) {
+            let id = open.passed.as_ref().map(|(id, _)| id.clone());
+            id.as_ref().map_or(Ok(()), |id| id.admits(flags))?;
             open.handles += 1;
-            return open.passed.as_ref().map(|(id, _)| id.clone());
+            return Ok(id);
         }
         let passed = backing.filter(|_| self.is_offered.load(Ordering::Relaxed)).and_then(|backing| {
-            let id = register(&backing).inspect_err(|error| self.refused(error)).ok()?;
+            let id = register(&backing).inspect_err(|unknown| self.refused(ino, unknown)).ok()?;
             Some((Arc::new(id), Some(backing)))
         });
         let id = passed.as_ref().map(|(id, _)| id.clone());
         inodes.insert(ino, Open { handles: 1, passed });
-        id
+        Ok(id)
     }
 
     /// A handle is open from an earlier life, in which the kernel was told to read it by itself, or was not.
     /// All handles of an inode are of one kind, so that only the first is looked at.
     pub(super) fn is_open(&self, ino: Ino, id: impl FnOnce() -> Option<Id>) {
-        let mut inodes = self.inodes.lock();
+        let inodes = &mut self.state.lock().inodes;
         let first = || Open { handles: 0, passed: id().map(|id| (Arc::new(id), None)) };
         inodes.entry(ino).or_insert_with(first).handles += 1;
     }
 
     /// A handle was closed.
-    pub(super) fn closed(&self, ino: Ino) {
-        let mut inodes = self.inodes.lock();
-        let Some(open) = inodes.get_mut(&ino) else { return };
+    pub(super) fn closed(self: &Arc<Self>, ino: Ino) {
+        let mut state = self.state.lock();
+        let Some(open) = state.inodes.get_mut(&ino) else { return };
         open.handles -= 1;
-        let gone = if open.handles == 0 { inodes.remove(&ino) } else { None };
+        if open.handles > 0 {
+            return;
+        }
+        if open.is_mapped() {
+            return self.watch(&mut state);
+        }
+        let gone = state.inodes.remove(&ino);
         // Freed without the lock.
-        drop(inodes);
+        drop(state);
         drop(gone);
     }
 
-    fn refused(&self, error: &io::Error) {
-        if self.is_offered.swap(false, Ordering::Relaxed) {
-            tracing::info!(%error, "passthrough is not available: the page cache serves repeated reads");
+    /// Has a thread look after files that are mapped.
+    fn watch(self: &Arc<Self>, state: &mut Inodes<Id, File>) {
+        if state.is_watched {
+            return;
         }
+        let passing = Arc::downgrade(self);
+        let watch = move || {
+            let [mut pause, most] = LOOKS;
+            loop {
+                thread::sleep(pause);
+                pause = (2 * pause).min(most);
+                if passing.upgrade().is_none_or(|passing| !passing.has_mapped()) {
+                    return;
+                }
+            }
+        };
+        match thread::Builder::new().name("fuse-mappings".to_owned()).spawn(watch) {
+            Ok(_) => state.is_watched = true,
+            Err(error) => tracing::warn!(%error, "no thread looks for the end of mappings before the next close"),
+        }
+    }
+
+    /// Frees what is mapped no more. Says whether some is; the thread ends if not.
+    fn has_mapped(&self) -> bool {
+        let mut state = self.state.lock();
+        let gone: Vec<_> = state.inodes.extract_if(|_, open| open.handles == 0 && !open.is_mapped()).collect();
+        state.is_watched = state.inodes.values().any(|open| open.handles == 0);
+        let is_watched = state.is_watched;
+        drop(state);
+        drop(gone);
+        is_watched
+    }
+
+    fn refused(&self, ino: Ino, unknown: &Unknown) {
+        match unknown {
+            Unknown::Any(error) if self.is_offered.swap(false, Ordering::Relaxed) => {
+                tracing::info!(%error, "passthrough is not available: the page cache serves repeated reads");
+            }
+            Unknown::Any(_) => {}
+            Unknown::This(error) => tracing::debug!(ino = ino.0, %error, "a file is not read through the bridge"),
+        }
+    }
+}
+
+/// Makes files known to the kernel, of one inode.
+pub(super) struct Registry {
+    pub(super) fs: Arc<Fs>,
+    pub(super) ino: Ino,
+    pub(super) device: Arc<OwnedFd>,
+    pub(super) bridge: Option<Arc<Bridge>>,
+}
+
+impl Registry {
+    /// Makes a file known, in which the answer to an open may be given then.
+    pub(super) fn register(
+        &self,
+        backing: &Backing,
+        page_cache: PageCache,
+        reply: &ReplyOpen,
+    ) -> Result<Registered, Unknown> {
+        match backing {
+            Backing::Memory(file) => {
+                let id = reply.open_backing(file).map_err(Unknown::Any)?;
+                Ok(Registered::new(id.into_raw(), &self.device, None))
+            }
+            Backing::Pages(pages) => {
+                let bridge = self.bridge.as_ref().ok_or_else(|| Unknown::This(io::ErrorKind::Unsupported.into()))?;
+                let in_use = bridge.open(self.ino, pages).map_err(Unknown::This)?;
+                let id =
+                    reply.open_backing(&in_use).inspect_err(|error| self.gives_up(error)).map_err(Unknown::This)?;
+                if page_cache == PageCache::Keep {
+                    pages.are_kept();
+                }
+                Ok(Registered::new(id.into_raw(), &self.device, Some(in_use)))
+            }
+        }
+    }
+
+    /// The kernel takes no file of EROFS for passthrough: it will take no other.
+    fn gives_up(&self, error: &io::Error) {
+        tracing::warn!(%error, "the kernel does not read files through the bridge: it is not used any more");
+        self.fs.withhold_pages(format!("the kernel does not pass opens on to EROFS ({error})"));
     }
 }
 
@@ -99,17 +233,45 @@ nix::ioctl_write_ptr!(backing_close, 229, 2, u32);
 pub(super) struct Registered {
     pub(super) number: u32,
     device: Arc<OwnedFd>,
+    /// Where it is read through the bridge.
+    bridged: Option<InUse>,
 }
 
 impl Registered {
     /// Takes a number over, which the kernel has given out on this device.
-    pub(super) fn new(number: u32, device: &Arc<OwnedFd>) -> Self {
-        Registered { number, device: device.clone() }
+    pub(super) fn new(number: u32, device: &Arc<OwnedFd>, bridged: Option<InUse>) -> Self {
+        Registered { number, device: device.clone(), bridged }
+    }
+
+    /// Whether the kernel asks for the file's bytes through the bridge.
+    pub(super) fn is_bridged(&self) -> bool {
+        self.bridged.is_some()
+    }
+}
+
+impl Known<Backing> for Registered {
+    fn admits(&self, flags: i32) -> Result<(), Errno> {
+        match &self.bridged {
+            // EROFS on a file reads through the page cache only. Programs that get this error try without the flag.
+            Some(_) if flags & libc::O_DIRECT != 0 => Err(Errno::EINVAL),
+            Some(in_use) if in_use.is_wrong() => Err(Errno::EIO),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_mapped(&self, file: Option<&Backing>) -> bool {
+        match (&self.bridged, file) {
+            (Some(in_use), _) => lease::is_shared(in_use),
+            (None, Some(Backing::Memory(whole))) => lease::is_shared(whole),
+            // From an earlier life, the memory of which is the kernel's now.
+            (None, _) => false,
+        }
     }
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
+        // The number goes first, the place in the image after it.
         // SAFETY: the kernel reads a number from the pointer, which is valid.
         if let Err(errno) = unsafe { backing_close(self.device.as_raw_fd(), &raw const self.number) } {
             // After the end of the mount the number is gone as well.
@@ -124,14 +286,26 @@ mod tests {
 
     const INO: Ino = Ino(1);
 
-    fn passing() -> Passing<u32, Arc<()>> {
-        let passing = Passing::new();
-        passing.offer();
-        passing
+    impl Known<Arc<()>> for u32 {
+        /// Odd ones admit no flags.
+        fn admits(&self, flags: i32) -> Result<(), Errno> {
+            if self % 2 == 1 && flags != 0 { Err(Errno::EINVAL) } else { Ok(()) }
+        }
+
+        /// It is for as long as more than the test and the table hold it.
+        fn is_mapped(&self, file: Option<&Arc<()>>) -> bool {
+            file.is_some_and(|file| Arc::strong_count(file) > 2)
+        }
     }
 
-    fn open(passing: &Passing<u32, Arc<()>>, file: Option<&Arc<()>>, id: u32) -> Option<u32> {
-        passing.opening(INO, file.cloned(), |_| Ok(id)).map(|id| *id)
+    fn passing() -> Arc<Passing<u32, Arc<()>>> {
+        let passing = Passing::new();
+        passing.offer();
+        Arc::new(passing)
+    }
+
+    fn open(passing: &Arc<Passing<u32, Arc<()>>>, file: Option<&Arc<()>>, id: u32) -> Option<u32> {
+        passing.opening(INO, 0, file.cloned(), |_| Ok(id)).unwrap().map(|id| *id)
     }
 
     #[test]
@@ -172,20 +346,74 @@ mod tests {
         passing.closed(INO);
         passing.closed(INO);
         assert_eq!(open(&passing, Some(&file), 4), Some(4));
-        assert_eq!(passing.inodes.lock().len(), 1);
+        assert_eq!(passing.state.lock().inodes.len(), 1);
     }
 
     #[test]
     fn who_may_not_is_not_asked_twice() {
         let file = Arc::new(());
-        let never = Passing::<u32, Arc<()>>::new();
+        let never = Arc::new(Passing::<u32, Arc<()>>::new());
         assert_eq!(open(&never, Some(&file), 1), None);
         let passing = passing();
-        let refused = |_: &Arc<()>| Err(io::Error::from_raw_os_error(libc::EPERM));
-        assert_eq!(passing.opening(INO, Some(file.clone()), refused), None);
+        let refused = |_: &Arc<()>| Err(Unknown::Any(io::Error::from_raw_os_error(libc::EPERM)));
+        assert_eq!(passing.opening(INO, 0, Some(file.clone()), refused), Ok(None));
         passing.closed(INO);
         assert_eq!(open(&passing, Some(&file), 2), None);
         passing.closed(INO);
-        assert!(passing.inodes.lock().is_empty() && Arc::strong_count(&file) == 1);
+        assert!(passing.state.lock().inodes.is_empty() && Arc::strong_count(&file) == 1);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_so_says_nothing_of_others() {
+        let (passing, file) = (passing(), Arc::new(()));
+        let refused = |_: &Arc<()>| Err(Unknown::This(io::Error::from_raw_os_error(libc::EFBIG)));
+        assert_eq!(passing.opening(INO, 0, Some(file.clone()), refused), Ok(None));
+        passing.closed(INO);
+        assert_eq!(open(&passing, Some(&file), 2), Some(2));
+    }
+
+    #[test]
+    fn a_handle_that_is_not_admitted_is_not_counted() {
+        let (passing, file) = (passing(), Arc::new(()));
+        assert_eq!(open(&passing, Some(&file), 5), Some(5));
+        let with_flags = || passing.opening(INO, libc::O_DIRECT, None, |_| unreachable!("it is known"));
+        assert_eq!(with_flags(), Err(Errno::EINVAL));
+        passing.closed(INO);
+        assert!(passing.state.lock().inodes.is_empty());
+        // The first is asked before: it is offered no file that it could not read.
+        assert_eq!(open(&passing, Some(&file), 6), Some(6));
+        assert_eq!(with_flags(), Ok(Some(Arc::new(6))));
+    }
+
+    #[test]
+    fn a_file_that_is_mapped_is_kept_after_its_last_close() {
+        let (passing, file) = (passing(), Arc::new(()));
+        assert_eq!(open(&passing, Some(&file), 4), Some(4));
+        let mapping = file.clone();
+        passing.closed(INO);
+        assert!(passing.has_mapped());
+        assert_eq!(Arc::strong_count(&file), 3);
+        // Opened again, it is the same, and closed again, it is still mapped.
+        assert_eq!(open(&passing, None, 6), Some(4));
+        passing.closed(INO);
+        assert!(passing.has_mapped());
+        drop(mapping);
+        assert!(!passing.has_mapped());
+        assert_eq!(Arc::strong_count(&file), 1, "its bytes may go");
+    }
+
+    #[test]
+    fn a_thread_finds_the_end_of_a_mapping() {
+        let (passing, file) = (passing(), Arc::new(()));
+        open(&passing, Some(&file), 4);
+        let mapping = file.clone();
+        passing.closed(INO);
+        drop(mapping);
+        let began = std::time::Instant::now();
+        while Arc::strong_count(&file) > 1 {
+            assert!(began.elapsed() < Duration::from_secs(60), "it is kept for ever");
+            thread::yield_now();
+        }
+        assert!(!passing.state.lock().is_watched);
     }
 }

@@ -10,7 +10,12 @@ impl ReadAhead {
     /// Widens it to so many KiB, which root alone may do; 0 leaves the kernel's. `device` is the major and the minor
     /// number of the mount.
     pub(super) fn widen(&self, device: (u32, u32), kib: u32) {
-        let path = format!("/sys/class/bdi/{}:{}/read_ahead_kb", device.0, device.1);
+        self.widen_device(&format!("{}:{}", device.0, device.1), kib);
+    }
+
+    /// The same of a device that the kernel knows by this name.
+    pub(super) fn widen_device(&self, device: &str, kib: u32) {
+        let path = format!("/sys/class/bdi/{device}/read_ahead_kb");
         if kib > 0
             && let Err(error) = std::fs::write(&path, kib.to_string())
         {

@@ -113,6 +113,17 @@ pub(super) fn open_flags(page_cache: PageCache, mmap: DirectMmap) -> FopenFlags 
     wanted | FopenFlags::FOPEN_NOFLUSH
 }
 
+/// Open flags of a file that the kernel reads by itself. Through the bridge that pays for mappings and small reads; one
+/// that is to bypass the page cache is still asked of us by read(2), and only mapped through it.
+pub(super) fn passed_flags(page_cache: PageCache, is_bridged: bool) -> FopenFlags {
+    match page_cache {
+        PageCache::Bypass | PageCache::BypassAndDrop if is_bridged => {
+            FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_NOFLUSH
+        }
+        _ => FopenFlags::FOPEN_NOFLUSH,
+    }
+}
+
 /// A directory buffer of the kernel, to be filled.
 pub(super) trait Buffer: Send + 'static {
     /// What the kernel makes of an entry.
@@ -181,6 +192,16 @@ mod tests {
         assert_eq!(errno(Errno::ESTALE).code(), libc::ESTALE);
         assert_eq!(errno(Errno::ENOSYS).code(), libc::EOPNOTSUPP);
         assert_eq!(errno(Errno(0)).code(), libc::EIO);
+    }
+
+    #[test]
+    fn what_bypasses_the_page_cache_is_mapped_through_the_bridge_and_read_past_it() {
+        let all = [PageCache::Keep, PageCache::Drop, PageCache::Bypass, PageCache::BypassAndDrop];
+        let direct = |is_bridged| {
+            all.map(|page_cache| passed_flags(page_cache, is_bridged).contains(FopenFlags::FOPEN_DIRECT_IO))
+        };
+        assert_eq!(direct(true), [false, false, true, true]);
+        assert_eq!(direct(false), [false; 4], "memory is read at its own speed");
     }
 
     #[test]

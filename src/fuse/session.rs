@@ -15,11 +15,12 @@ use tokio::sync::watch;
 
 use super::answer::{Answers, InFlight};
 use super::attach::{self, Point};
+use super::bridge::Bridge;
 use super::caller::{self, Sight};
 use super::ops::Kernel;
 use super::read_ahead::ReadAhead;
 use super::resume_session::{self, Spot, Terms};
-use super::{Access, Kept, MountError, Notifier, Options, Place, Target};
+use super::{Access, BridgeUse, Kept, MountError, Notifier, Options, Place, Target};
 use crate::fs::{Fs, StillOpen};
 
 /// How long dropping a mount waits for its threads. Files that programs hold open keep them, lawfully.
@@ -30,13 +31,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Operations that wait do so on `runtime`, a multi-threaded one with its timer enabled, which must outlive the
 /// mount. Blocks for some milliseconds.
 pub fn mount(fs: Arc<Fs>, target: Target, options: Options, runtime: Handle) -> Result<Mounted, MountError> {
+    let in_flight = Arc::new(InFlight::default());
+    let bridge = bridge(&fs, &runtime, &in_flight, &options)?;
     let Connection { device, point, pid_namespace, terms, open } = Connection::to(target, &options)?;
     let sight = Sight::of_mount_in(pid_namespace.as_deref());
     note_spot(&fs, point.as_ref(), pid_namespace);
-    let in_flight = Arc::new(InFlight::default());
     let answers = Answers::new(runtime, options.answer_limit, in_flight.clone(), fs.suspects().clone());
     let device = Arc::new(device);
-    let kernel = Kernel::new(fs.clone(), device.clone(), &open, answers, sight, &options);
+    let kernel = Kernel::new(fs.clone(), device.clone(), &open, answers, sight, bridge.clone(), &options);
     let read_ahead = kernel.read_ahead.clone();
     // The kernel lets in all but the owner unless told; between the others only the crate can tell.
     let acl = if options.access == Access::OwnerAndRoot { SessionACL::RootAndOwner } else { SessionACL::All };
@@ -52,7 +54,7 @@ pub fn mount(fs: Arc<Fs>, target: Target, options: Options, runtime: Handle) -> 
             resume_session::ask_again(&device)?;
         }
         let ended = serve(session)?;
-        Ok((Notifier::start(kernel)?, ended))
+        Ok((Notifier::start(kernel, bridge)?, ended))
     });
     let device = fs.ledger().is_some().then_some(device);
     let (notifier, ended) = match started {
@@ -73,6 +75,32 @@ pub fn mount(fs: Arc<Fs>, target: Target, options: Options, runtime: Handle) -> 
         settled => settled?,
     }
     Ok(mounted)
+}
+
+/// The bridge, where the options want one and it can be had.
+fn bridge(
+    fs: &Arc<Fs>,
+    runtime: &Handle,
+    in_flight: &Arc<InFlight>,
+    options: &Options,
+) -> Result<Option<Arc<Bridge>>, MountError> {
+    if options.bridge == BridgeUse::Off {
+        return Ok(None);
+    }
+    let answers = Answers::new(runtime.clone(), options.answer_limit, in_flight.clone(), fs.suspects().clone());
+    let started = match fs.ledger() {
+        Some(_) => Err("the mount is to outlive its daemon, and the pages of the bridge would not".to_owned()),
+        None => Bridge::start(answers, options.thread_count(), options.read_ahead_kib),
+    };
+    match started {
+        Ok(bridge) => Ok(Some(bridge)),
+        Err(why) if options.bridge == BridgeUse::On => Err(MountError::NoBridge(why)),
+        Err(why) => {
+            tracing::info!(why, "large files are not read through the bridge");
+            fs.withhold_pages(why);
+            Ok(None)
+        }
+    }
 }
 
 /// A connection to the kernel.

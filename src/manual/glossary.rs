@@ -55,6 +55,7 @@
 //! | pin | To keep a file in memory until it is dropped, whatever else is read. |
 //! | backing file | The file on a tmpfs that holds a whole object and that the kernel can read directly. |
 //! | passthrough | Reads that the kernel answers from a backing file, without the daemon (Linux 6.9). |
+//! | bridge | An EROFS image that the daemon serves and from which the kernel reads large files by passthrough. |
 //! | direct I/O | Reads that bypass the page cache and go straight into the program's buffer. |
 //! | page cache | The kernel's cache of file contents. |
 //! | job | A copy or a prefetch that was requested through a control request, with a number and a state. |

@@ -8,6 +8,7 @@
 //! | 5.7 | `bind` to an interface without root |
 //! | 6.6 | direct I/O for files that can be mapped |
 //! | 6.9 | passthrough: the kernel reads files that are completely in memory; restarts that programs do not notice |
+//! | 6.12.90, 6.18.30, 7.0 | the bridge: large files are read through EROFS, off by default ([`reading`](super::reading)) |
 //!
 //! # How files are read
 //!

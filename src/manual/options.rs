@@ -84,6 +84,8 @@
 //! |---|---|---|---|
 //! | `memory-cache` | auto off | `auto` | Keep files in memory after they were closed, while the memory is not needed for others. |
 //! | `passthrough` | auto off | `auto` | Let the kernel read files of 16 MiB and more directly, once they are completely in memory. Needs root and Linux 6.9. |
+//! | `bridge` | auto on off | `off` | Let the kernel read large files from an EROFS image that the daemon serves, so that mapped files are read at nearly the speed of local ones, in large pages of its page cache. Requires root and Linux 6.12.90, 6.18.30, or 7.0 or later. auto uses it where it works, on fails to mount where it does not. |
+//! | `bridge-min` | SIZE | `16MiB` | Files of at least this size are read through the bridge. |
 //! | `direct-io` | auto on off | `auto` | Bypass the page cache. auto does so where it costs a third of the CPU time: for large files, and programs that were seen to read in pieces of 64 KiB and more. |
 //! | `keep-page-cache` | on off | `on` | Keep a file's pages in the kernel's page cache from one open to the next while its entity tag is the same. |
 //!

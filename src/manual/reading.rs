@@ -253,12 +253,36 @@
 //! # Passthrough
 //!
 //! If the daemon runs as root, it stores objects of 16 MiB up to half of `memory-limit` in files on a tmpfs that is
-//! mounted nowhere, in huge pages. When an object is there completely and its checksum matches, the next open is
-//! passed through to that file: the kernel reads and maps it at the speed of memory, without the daemon. A file is
-//! not evicted while it is open in this way. At most three quarters of `memory-limit` are used for such files. A file
-//! that is open in the ordinary way is not passed through before it is closed. If the kernel or the privileges of the
-//! daemon do not allow passthrough, and with `passthrough=off`, repeated reads come from the memory of the daemon or
-//! from the page cache, also without a request.
+//! mounted nowhere, in huge pages. When an object is there completely and its checksum matches, the next open is passed
+//! through to that file: the kernel reads and maps it at the speed of memory, without the daemon. A file is not evicted
+//! while it is open in this way, or still mapped after it was closed. At most three quarters of `memory-limit` are used
+//! for such files. A file that is open in the ordinary way is not passed through before it is closed. If the kernel or
+//! the privileges of the daemon do not allow passthrough, and with `passthrough=off`, repeated reads come from the
+//! memory of the daemon or from the page cache, also without a request.
+//!
+//! # The bridge
+//!
+//! Model loaders map their files, and through FUSE alone a mapped file costs a page fault for each 64 KiB and pages of
+//! 4 KiB. With `bridge=auto` or `on` the kernel reads files from `bridge-min` up through a second file system: the
+//! daemon serves an EROFS image on a mount that no program sees, the kernel mounts EROFS on it, and an open is passed
+//! through to the inode of that object in the image. The image exists only as answers to the kernel's reads: a read of
+//! it is a read of the object, with the same prefetching, budget, retries and checks as any other. The page cache of
+//! EROFS holds large pages and is filled with requests as long as the read-ahead.
+//!
+//! | | |
+//! |---|---|
+//! | needs | root (CAP_SYS_ADMIN), EROFS on files in the kernel, Linux 6.12.90, 6.18.30, or 7.0 or later, and a trial at start, in which answers that fail or are too short must become errors |
+//! | programs seen to read in large pieces | their reads go to the daemon as with direct I/O, and only their mappings through the bridge |
+//! | a file that is completely in memory when it is opened | is passed through to that memory instead |
+//! | `O_DIRECT` | EINVAL while a file is open or mapped through the bridge, because EROFS has no direct reads of files; opened first, it is read as without the bridge |
+//! | an error | EIO for `read`, SIGBUS for a mapping; never zeros. A daemon that dies is such an error |
+//! | an object that changed | reads through old handles fail with EIO, and a new open sees the new version |
+//! | a wrong checksum | pages that no program maps are dropped at once. While the file is still open, further opens fail with EIO; after its last close an open fetches it again |
+//! | memory | pages belong to the kernel, which evicts them when memory is wanted, and are charged to the reader's cgroup. The daemon evicts first what the page cache holds, so that `memory-limit` is not spent twice |
+//! | restarts (`supervise`, systemd with handover) | exclude the bridge: mappings could not outlive the daemon. `auto` leaves it off and says so in the log, `on` is an error |
+//!
+//! `posix_fadvise` and `readahead` act on the visible file and have no effect on pages of the bridge; `madvise` does.
+//! The bridge is off by default.
 //!
 //! # Consistency
 //!

@@ -78,6 +78,10 @@
 //!
 //! Often a program wrote into the directory while nothing was mounted on it.
 //!
+//! > bridge=on is not possible: ...; use bridge=auto or bridge=off
+//!
+//! The message says what is missing: the kernel, its trial, privileges, or that the mount is to survive restarts.
+//!
 //! > is already a mount of ...: unmount it first (ossmount umount)
 //!
 //! > holds the mount of a daemon that died, which cannot be removed (...): unmount it as root (umount -l)

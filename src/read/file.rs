@@ -114,6 +114,12 @@ impl File {
         result
     }
 
+    /// The kernel keeps what is read of this object for as long as there is memory: what was handed out is the first to
+    /// go here, and there is no file of it for the kernel to read.
+    pub fn is_kept_elsewhere(&self) {
+        self.inode.is_kept_elsewhere.store(true, Ordering::Relaxed);
+    }
+
     /// How much of the object has been compared with the store's checksum.
     pub fn verified(&self) -> Verified {
         self.inode.verified()
@@ -205,11 +211,12 @@ impl File {
 
     fn deliver(&self, parts: &[Arc<Part>], read: ByteRange) -> Slice {
         let slice = Slice::new(parts, read);
+        let place = self.inode.place_of_read();
         self.inode.read_bytes.fetch_add(read.len(), Ordering::Relaxed);
         self.reader.header_parse(&self.inode);
         for part in parts {
             if self.inode.delivered(part, read.intersect(part.range)) == Delivery::MayGo {
-                self.reader.lru_parts.put(&self.inode, part, Place::Recent);
+                self.reader.lru_parts.put(&self.inode, part, place);
             } else if part.is_placed.load(Ordering::Relaxed) {
                 self.reader.lru_parts.touch(part);
             }

@@ -106,6 +106,8 @@ pub(super) struct Inode {
     /// Bytes of it that were received, and those of them that programs have read, each counted once.
     pub(super) fetched_bytes: AtomicU64,
     pub(super) used_bytes: AtomicU64,
+    /// Whether the kernel keeps what is read of it.
+    pub(super) is_kept_elsewhere: AtomicBool,
     /// Whether some byte was handed out.
     handed_out: AtomicBool,
     /// Grows, under the lock, when all that has come turns out to be worthless.
@@ -215,6 +217,7 @@ impl Inode {
             read_bytes: AtomicU64::new(0),
             fetched_bytes: AtomicU64::new(0),
             used_bytes: AtomicU64::new(0),
+            is_kept_elsewhere: AtomicBool::new(false),
             handed_out: AtomicBool::new(false),
             generation: AtomicU64::new(0),
             failures: Failures::default(),
@@ -355,6 +358,11 @@ impl Inode {
             return Delivery::Keep;
         }
         Delivery::MayGo
+    }
+
+    /// Where a part stands that was read to its end.
+    pub(super) fn place_of_read(&self) -> Place {
+        if self.is_kept_elsewhere.load(Ordering::Relaxed) { Place::Coldest } else { Place::Recent }
     }
 
     /// Whether a part is forgotten once it was handed out.

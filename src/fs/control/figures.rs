@@ -91,6 +91,7 @@ impl Control {
             "files-open": open,
             "files-held": files.len(),
             "streams": streams,
+            "bridge": self.files.pages_in_words(),
             "fetched-per-used": ratio(self.metrics.value(Metric::BytesFetched), self.metrics.value(Metric::BytesUsed)),
         });
         figures.insert("reading".to_owned(), reading);

@@ -1,54 +1,17 @@
 //! File handles: opening, reading, seeking.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::habits::{Opener, Watched};
-use super::{Failure, Files, Tried, Tuning, report, report_archived, report_of_version};
+use super::open_file::OpenFile;
+use super::{Failure, Files, Pages, Tried, report, report_archived, report_of_version};
 use crate::base::{Ino, Key};
 use crate::fs::{Backing, DIRECT_IO_BYTES, DirectIo, FileHandle, KeepPageCache, Opened, PageCache, Ttl};
 use crate::metrics::Metric;
 use crate::read;
 use crate::store::{Error, ErrorKind, StorageClass};
 use crate::tree::{self, Renewed, Shape};
-
-/// An open file: one version of an object, also after its name leads to another one.
-#[derive(Debug)]
-pub(super) struct OpenFile {
-    pub(super) ino: Ino,
-    pub(super) size: u64,
-    file: read::File,
-    /// Of a big file: how it is read.
-    watched: Option<Watched>,
-    /// The object was seen to have changed: this descriptor reads no more.
-    changed: AtomicBool,
-    /// The kernel reads it by itself.
-    pub(super) is_passed: AtomicBool,
-    /// Bytes that were asked for.
-    asked_bytes: AtomicU64,
-}
-
-impl OpenFile {
-    /// A file that an earlier daemon has opened. It is read as the kernel was told then.
-    pub(super) fn again(ino: Ino, size: u64, file: read::File, is_passed: bool) -> Self {
-        OpenFile { is_passed: AtomicBool::new(is_passed), ..OpenFile::new(ino, size, file, None) }
-    }
-
-    fn new(ino: Ino, size: u64, file: read::File, watched: Option<Watched>) -> Self {
-        let (changed, is_passed, asked_bytes) = Default::default();
-        OpenFile { ino, size, file, watched, changed, is_passed, asked_bytes }
-    }
-
-    /// Takes in a read; true once, when by it the file has been read in earnest and the next one is near: any of a
-    /// small file, an eighth of a larger one, three quarters of one that takes a while.
-    fn grows_earnest(&self, len: usize, tuning: &Tuning) -> bool {
-        let near = self.size.saturating_sub(tuning.left_bytes).min(self.size / 4 * 3);
-        let least = tuning.earnest_bytes;
-        let enough = if self.size <= least { 1 } else { least.max(self.size / 8).max(near) };
-        let before = self.asked_bytes.fetch_add(len as u64, Ordering::Relaxed);
-        before < enough && before + len as u64 >= enough
-    }
-}
 
 /// What the reader needs to know of an object.
 pub(in crate::fs) fn to_read(ino: Ino, object: tree::Object) -> read::Object {
@@ -79,15 +42,23 @@ impl Files {
         let size = object.size;
         let kept = self.lives.ledger().map(|ledger| (ledger, object.clone()));
         let file = self.reader.open(to_read(ino, object));
-        let backing = file.whole().map(Backing);
-        if backing.is_some() {
+        let whole = file.whole();
+        if whole.is_some() {
             // Its reads will not be seen.
             self.expect_successors(ino);
         }
         let handle = FileHandle(self.lives.next_handle());
         let watched = self.watch(ino, size, opener);
         let page_cache = self.page_cache(ino, watched.as_ref());
-        self.open.write().insert(handle, Arc::new(OpenFile::new(ino, size, file, watched)));
+        let open = Arc::new(OpenFile::new(ino, size, file, watched));
+        let backing = match whole {
+            Some(whole) => Some(Backing::Memory(whole)),
+            None if self.may_be_pages(size, flags, page_cache) => {
+                Some(Backing::Pages(Pages::new(self.clone(), open.clone())))
+            }
+            None => None,
+        };
+        self.open.write().insert(handle, open);
         if let Some((ledger, object)) = kept {
             ledger.opened(handle.0, ino, object);
         }
@@ -106,6 +77,13 @@ impl Files {
             (false, KeepPageCache::On) => PageCache::Keep,
             (false, KeepPageCache::Off) => PageCache::Drop,
         }
+    }
+
+    /// Whether the kernel may read a file through pages of another file system. Not where its pages are to be dropped
+    /// at each open, which would take those of other readers; nor with O_DIRECT, which such files refuse.
+    fn may_be_pages(&self, size: u64, flags: i32, page_cache: PageCache) -> bool {
+        let is_kept = matches!(page_cache, PageCache::Keep | PageCache::Bypass);
+        size >= self.least_pages_bytes.load(Ordering::Relaxed) && is_kept && flags & libc::O_DIRECT == 0
     }
 
     /// Where the way past the page cache is left to us: how a big file is read, and so which way it goes.
@@ -156,9 +134,7 @@ impl Files {
         if open.changed.load(Ordering::Relaxed) {
             return Err(Failure::ESTALE);
         }
-        if open.grows_earnest(len, &self.tuning) {
-            self.expect_successors(open.ino);
-        }
+        self.earnest_read(&open, len as u64);
         if let Some(watched) = &open.watched
             && let Some(pieces) = watched.read(offset, len as u64)
         {
@@ -167,7 +143,14 @@ impl Files {
         Ok(open)
     }
 
-    fn failed(&self, open: &OpenFile, error: &Error) -> Failure {
+    /// Takes in a read, after which the next files may be near.
+    pub(super) fn earnest_read(&self, open: &OpenFile, len: u64) {
+        if open.grows_earnest(len, &self.tuning) {
+            self.expect_successors(open.ino);
+        }
+    }
+
+    pub(super) fn failed(&self, open: &OpenFile, error: &Error) -> Failure {
         match error.kind() {
             ErrorKind::Changed | ErrorKind::NotFound | ErrorKind::NoSuchBucket => {
                 if !open.changed.swap(error.kind() == ErrorKind::Changed, Ordering::Relaxed) {

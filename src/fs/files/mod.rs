@@ -9,6 +9,8 @@
 //! | `file` | file handles: opening, reading, seeking |
 //! | `habits` | how programs read: in small pieces or large ones |
 //! | `numbering` | names that carry a number, as shards do |
+//! | `open_file` | an open file, and how far it has been read |
+//! | `pages` | bytes for pages of another file system, through which the kernel reads a file |
 //! | `runs` | recognising programs that take the files of a directory one after the other |
 //! | `successors` | which files will be wanted next |
 
@@ -16,24 +18,27 @@ mod distrust;
 mod file;
 mod habits;
 mod numbering;
+mod open_file;
+mod pages;
 mod runs;
 mod successors;
 #[cfg(test)]
 mod successors_tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
 
 pub(super) use self::file::to_read;
 pub use self::habits::{Opener, Program, ReadCalls};
+pub use self::pages::Pages;
 
 use self::distrust::Distrusted;
-use self::file::OpenFile;
 use self::habits::Habits;
+use self::open_file::OpenFile;
 use self::successors::Successors;
 use super::failure::{Failure, Tried, report, report_archived, report_of_version};
 use super::lives::{Lives, PastFile};
@@ -58,6 +63,10 @@ pub(super) struct Files {
     successors: Mutex<Successors>,
     /// Files whose pages in the kernel are wrong.
     distrusted: Distrusted,
+    /// Files of at least so many bytes are read through pages of another file system.
+    least_pages_bytes: AtomicU64,
+    /// Why no files are read so.
+    no_pages: OnceLock<String>,
 }
 
 impl Files {
@@ -74,6 +83,8 @@ impl Files {
             habits: Mutex::new(Habits::new(tuning.clone())),
             successors: Mutex::new(Successors::new(tuning.clone())),
             distrusted: Distrusted::default(),
+            least_pages_bytes: AtomicU64::new(u64::MAX),
+            no_pages: OnceLock::new(),
             tuning,
         })
     }
@@ -85,6 +96,25 @@ impl Files {
             let file = self.reader.open(to_read(ino, object));
             self.open.write().insert(FileHandle(handle), Arc::new(OpenFile::again(ino, size, file, backing.is_some())));
             self.metrics.add(Metric::OpenFiles, 1);
+        }
+    }
+
+    /// Does what [`super::Fs::offer_pages`] says.
+    pub(super) fn offer_pages(&self, least_bytes: u64) {
+        self.least_pages_bytes.store(least_bytes, Ordering::Relaxed);
+    }
+
+    /// Does what [`super::Fs::withhold_pages`] says.
+    pub(super) fn withhold_pages(&self, why: String) {
+        self.least_pages_bytes.store(u64::MAX, Ordering::Relaxed);
+        self.no_pages.get_or_init(|| why);
+    }
+
+    /// Whether files are read through pages of another file system, in words.
+    pub(super) fn pages_in_words(&self) -> &str {
+        match self.least_pages_bytes.load(Ordering::Relaxed) {
+            u64::MAX => self.no_pages.get().map_or("off", String::as_str),
+            _ => "on",
         }
     }
 

@@ -1,6 +1,7 @@
 //! The daemon's life beside its mount: services, restarts, scarcity, deaths.
 
 mod beside;
+mod bridge;
 mod hung;
 mod poisonous;
 mod restart;

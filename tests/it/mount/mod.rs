@@ -2,6 +2,7 @@
 
 mod addresses;
 mod around;
+mod bridge;
 mod corrupt;
 mod faults;
 mod handles;
@@ -11,4 +12,5 @@ mod life;
 mod listing;
 mod names;
 mod odd_stores;
+mod passthrough;
 mod read;

@@ -1,0 +1,47 @@
+//! An open file, and how far it has been read.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::Tuning;
+use super::habits::Watched;
+use crate::base::Ino;
+use crate::read;
+
+/// An open file: one version of an object, also after its name leads to another one.
+#[derive(Debug)]
+pub(super) struct OpenFile {
+    pub(super) ino: Ino,
+    /// Bytes of the object.
+    pub(super) size: u64,
+    pub(super) file: read::File,
+    /// Of a big file: how it is read.
+    pub(super) watched: Option<Watched>,
+    /// The object was seen to have changed: this descriptor reads no more.
+    pub(super) changed: AtomicBool,
+    /// The kernel reads it by itself.
+    pub(super) is_passed: AtomicBool,
+    /// Bytes that were asked for.
+    asked_bytes: AtomicU64,
+}
+
+impl OpenFile {
+    /// A file that an earlier daemon has opened. It is read as the kernel was told then.
+    pub(super) fn again(ino: Ino, size: u64, file: read::File, is_passed: bool) -> Self {
+        OpenFile { is_passed: AtomicBool::new(is_passed), ..OpenFile::new(ino, size, file, None) }
+    }
+
+    pub(super) fn new(ino: Ino, size: u64, file: read::File, watched: Option<Watched>) -> Self {
+        let (changed, is_passed, asked_bytes) = Default::default();
+        OpenFile { ino, size, file, watched, changed, is_passed, asked_bytes }
+    }
+
+    /// Takes in a read; true once, when by it the file has been read in earnest and the next one is near: any of a
+    /// small file, an eighth of a larger one, three quarters of one that takes a while.
+    pub(super) fn grows_earnest(&self, len: u64, tuning: &Tuning) -> bool {
+        let near = self.size.saturating_sub(tuning.left_bytes).min(self.size / 4 * 3);
+        let least = tuning.earnest_bytes;
+        let enough = if self.size <= least { 1 } else { least.max(self.size / 8).max(near) };
+        let before = self.asked_bytes.fetch_add(len, Ordering::Relaxed);
+        before < enough && before + len >= enough
+    }
+}

@@ -1,0 +1,180 @@
+//! The image as EROFS reads it: where what lies, and what the blocks of metadata hold. Pure functions.
+//!
+//! The numbers are those of the on-disk format (`fs/erofs/erofs_fs.h` of the kernel): blocks of 4 KiB, a superblock at
+//! byte 1024, inodes of 64 bytes whose data lie in one piece. All of it is little-endian.
+//!
+//! | from | what |
+//! |---|---|
+//! | 0 | the superblock |
+//! | 4 KiB | the root directory's inode, which is empty: inodes are opened by handles |
+//! | 1 GiB | the bytes of objects: block addresses have 32 bits, which ends this at 16 TiB |
+//! | 16 TiB | inodes, one in each block, so that no block is in the kernel's cache before its inode is known |
+
+use crate::base::ByteRange;
+
+/// The unit in which EROFS addresses an image, in bytes.
+pub(super) const BLOCK_BYTES: u64 = 4096;
+
+/// Where the bytes of objects lie. The last block is left out: its number means that there is none.
+pub(super) const DATA: ByteRange = ByteRange { start: 1 << 30, end: (u32::MAX as u64) * BLOCK_BYTES };
+
+/// Where the inodes begin.
+const INODES: u64 = 1 << 44;
+
+/// The size of the image, in bytes: that of a file which is nearly all holes.
+pub(super) const IMAGE_BYTES: u64 = 1 << 60;
+
+/// How many inodes there may ever be: at a million a second they last for centuries.
+const INODE_COUNT: u64 = (IMAGE_BYTES - INODES) / BLOCK_BYTES;
+
+/// The distance of numbers of inodes, in bytes.
+const NID_BYTES: u64 = 32;
+
+const SUPERBLOCK_AT: usize = 1024;
+const MAGIC: u32 = 0xE0F5_E1E2;
+const ROOT: u64 = BLOCK_BYTES;
+
+/// Inodes of 64 bytes, of a file whose bytes lie in one piece.
+const EXTENDED_PLAIN: u16 = 1;
+
+/// Which inode of the image: never used for a second version of an object.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct Slot(pub(super) u64);
+
+impl Slot {
+    /// The number by which EROFS knows the inode.
+    pub(super) fn nid(self) -> u64 {
+        (INODES + self.0 * BLOCK_BYTES) / NID_BYTES
+    }
+
+    /// The slot after this one; `None` after the last.
+    pub(super) fn next(self) -> Option<Slot> {
+        Some(Slot(self.0 + 1)).filter(|slot| slot.0 < INODE_COUNT)
+    }
+}
+
+/// What a read of the image is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Region {
+    /// The superblock, the root directory, and nothing else.
+    Head,
+    /// The bytes of objects.
+    Data,
+    /// The inodes from this slot on, so many.
+    Inodes { first: Slot, count: u64 },
+    /// Nothing that exists, or parts of several of these.
+    Nowhere,
+}
+
+/// What lies in a range of the image. EROFS reads whole blocks.
+pub(super) fn region(range: ByteRange) -> Region {
+    match range {
+        _ if range.is_empty() || range.start % BLOCK_BYTES != 0 || range.end % BLOCK_BYTES != 0 => Region::Nowhere,
+        _ if range.end <= DATA.start => Region::Head,
+        _ if range.start >= DATA.start && range.end <= DATA.end => Region::Data,
+        _ if range.start >= INODES && range.end <= IMAGE_BYTES => {
+            Region::Inodes { first: Slot((range.start - INODES) / BLOCK_BYTES), count: range.len() / BLOCK_BYTES }
+        }
+        _ => Region::Nowhere,
+    }
+}
+
+/// The first blocks of the image, up to where objects begin.
+pub(super) fn head(range: ByteRange) -> Vec<u8> {
+    let mut bytes = vec![0; range.len() as usize];
+    let mut put = |at: u64, block: [u8; BLOCK_BYTES as usize]| {
+        if range.start <= at && at + BLOCK_BYTES <= range.end {
+            let at = (at - range.start) as usize;
+            bytes[at..at + block.len()].copy_from_slice(&block);
+        }
+    };
+    put(0, superblock());
+    put(ROOT, inode(libc::S_IFDIR | 0o500, 0, 0, 1));
+    bytes
+}
+
+fn superblock() -> [u8; BLOCK_BYTES as usize] {
+    let mut block = [0; BLOCK_BYTES as usize];
+    let mut put = |at: usize, bytes: &[u8]| block[SUPERBLOCK_AT + at..][..bytes.len()].copy_from_slice(bytes);
+    put(0, &MAGIC.to_le_bytes());
+    put(12, &[BLOCK_BYTES.ilog2() as u8]);
+    put(14, &((ROOT / NID_BYTES) as u16).to_le_bytes());
+    // How many inodes and blocks there are is for statfs alone.
+    put(16, &1_u64.to_le_bytes());
+    put(36, &u32::MAX.to_le_bytes());
+    put(64, b"ossmount");
+    block
+}
+
+/// The block of a file's inode, which may be read and by root alone: names and rights are those of the mount that
+/// programs see.
+pub(super) fn file_inode(slot: Slot, address: u64, bytes: u64) -> [u8; BLOCK_BYTES as usize] {
+    inode(libc::S_IFREG | 0o400, address, bytes, slot.0 as u32)
+}
+
+fn inode(mode: u32, address: u64, bytes: u64, number: u32) -> [u8; BLOCK_BYTES as usize] {
+    let mut block = [0; BLOCK_BYTES as usize];
+    let mut put = |at: usize, bytes: &[u8]| block[at..][..bytes.len()].copy_from_slice(bytes);
+    put(0, &EXTENDED_PLAIN.to_le_bytes());
+    put(4, &(mode as u16).to_le_bytes());
+    put(8, &bytes.to_le_bytes());
+    put(16, &((address / BLOCK_BYTES) as u32).to_le_bytes());
+    put(20, &number.to_le_bytes());
+    put(44, &1_u32.to_le_bytes());
+    block
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_told_apart() {
+        let at = |start, len| region(ByteRange::at(start, len));
+        assert_eq!(at(0, 4096), Region::Head);
+        assert_eq!(at(DATA.start - 4096, 4096), Region::Head);
+        assert_eq!(at(DATA.start - 4096, 8192), Region::Nowhere);
+        assert_eq!(at(DATA.start, 1 << 20), Region::Data);
+        assert_eq!(at(DATA.end - 4096, 4096), Region::Data);
+        assert_eq!(at(DATA.end, 4096), Region::Nowhere);
+        assert_eq!(at(INODES, 8192), Region::Inodes { first: Slot(0), count: 2 });
+        assert_eq!(at(IMAGE_BYTES - 4096, 4096), Region::Inodes { first: Slot(INODE_COUNT - 1), count: 1 });
+        for (start, len) in [(IMAGE_BYTES, 4096), (0, 0), (DATA.start, 100), (DATA.start + 1, 4096)] {
+            assert_eq!(at(start, len), Region::Nowhere, "{start} {len}");
+        }
+    }
+
+    #[test]
+    fn the_head_holds_a_superblock_and_the_inode_that_it_names() {
+        let head = head(ByteRange::new(0, 3 * BLOCK_BYTES));
+        assert_eq!(head[1024..1028], [0xE2, 0xE1, 0xF5, 0xE0]);
+        assert_eq!(head[1036], 12);
+        let root = u16::from_le_bytes([head[1038], head[1039]]);
+        let inode = &head[usize::from(root) * 32..][..64];
+        let mode = u16::from_le_bytes([inode[4], inode[5]]);
+        assert_eq!(u32::from(mode) & libc::S_IFMT, libc::S_IFDIR);
+        assert!(head[8192..].iter().all(|byte| *byte == 0));
+        // A part of it is the same part.
+        assert_eq!(super::head(ByteRange::at(BLOCK_BYTES, BLOCK_BYTES)), head[4096..8192]);
+    }
+
+    #[test]
+    fn an_inode_tells_where_its_bytes_lie() {
+        let block = file_inode(Slot(7), DATA.end - (5 << 20), 5_000_001);
+        assert_eq!(u16::from_le_bytes([block[0], block[1]]), 1);
+        assert_eq!(u32::from(u16::from_le_bytes([block[4], block[5]])) & libc::S_IFMT, libc::S_IFREG);
+        assert_eq!(u64::from_le_bytes(block[8..16].try_into().unwrap()), 5_000_001);
+        let address = u64::from(u32::from_le_bytes(block[16..20].try_into().unwrap())) * BLOCK_BYTES;
+        assert_eq!(address, DATA.end - (5 << 20));
+    }
+
+    #[test]
+    fn a_slot_is_found_where_its_number_says() {
+        for slot in [Slot(0), Slot(1), Slot(INODE_COUNT - 1)] {
+            let at = ByteRange::at(slot.nid() * NID_BYTES, BLOCK_BYTES);
+            assert_eq!(region(at), Region::Inodes { first: slot, count: 1 });
+        }
+        assert_eq!(Slot(0).next(), Some(Slot(1)));
+        assert_eq!(Slot(INODE_COUNT - 1).next(), None);
+    }
+}

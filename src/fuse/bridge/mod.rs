@@ -1,0 +1,180 @@
+//! The bridge: files that programs map, read by the kernel from an EROFS image of which the daemon serves the blocks.
+//!
+//! Through FUSE alone a mapped file costs a fault for each 64 KiB and pages of 4 KiB. EROFS fills its page cache with
+//! large pages, in requests as long as the readahead. So the daemon serves one image on a mount that no program sees,
+//! the kernel mounts EROFS on it, and an open of a large file on the visible mount is answered with passthrough to that
+//! object's inode in the image. No bytes are stored anywhere: a read of the image is a read of the object, from the
+//! same windows and with the same checks as any other, and a daemon that dies leaves readers with errors, never zeros.
+//!
+//! It is a room of its own, because it is a second file system beside the visible one, with its own session, and knows
+//! neither names nor handles: it is asked for a descriptor of an object, and asks for its bytes.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `image` | the session that serves the image, and EROFS on it |
+//! | `layout` | where what lies in the image, and the blocks of metadata |
+//! | `mounts` | mounts without a place in the tree of names |
+//! | `objects` | which objects lie where |
+//! | `probe` | whether this kernel can be trusted with it |
+//! | `stretches` | sets of stretches: what of the image is free, what of an object was refused |
+
+mod image;
+mod layout;
+mod mounts;
+mod objects;
+mod probe;
+mod stretches;
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use fuser::{Errno, ReplyData};
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+
+use self::image::{Content, Erofs};
+use self::layout::Slot;
+use self::objects::{Objects, Piece};
+use super::answer::{Answers, Request};
+use super::caller::{Caller, Sight};
+use super::read_ahead::ReadAhead;
+use crate::base::{ByteRange, Ino};
+use crate::fs::Pages;
+
+/// An image with EROFS on it, and the objects in it.
+#[derive(Debug)]
+pub(super) struct Bridge {
+    objects: Arc<Objects<Pages>>,
+    erofs: Erofs,
+}
+
+impl Bridge {
+    /// Makes it, and says why where it cannot be. Blocks for some milliseconds.
+    pub(super) fn start(answers: Answers, threads: usize, read_ahead_kib: u32) -> Result<Arc<Bridge>, String> {
+        probe::fault()?;
+        let objects = Arc::new(Objects::new());
+        let read_ahead = Arc::new(ReadAhead::default());
+        let content = Served { objects: objects.clone(), answers, read_ahead: read_ahead.clone() };
+        let before = erofs_devices();
+        let erofs = Erofs::serve(content, threads).map_err(|error| format!("EROFS cannot be mounted ({error})"))?;
+        let new: Vec<_> = erofs_devices().into_iter().filter(|name| !before.contains(name)).collect();
+        match &new[..] {
+            [name] => read_ahead.widen_device(name, read_ahead_kib),
+            // Another process has mounted EROFS at the same time.
+            _ => tracing::debug!(?new, "the bridge's readahead is left as it is"),
+        }
+        Ok(Arc::new(Bridge { objects, erofs }))
+    }
+
+    /// Opens an object that no descriptor is open of, for as long as what is returned lives.
+    pub(super) fn open(self: &Arc<Self>, ino: Ino, pages: &Arc<Pages>) -> io::Result<InUse> {
+        let no_room = || io::Error::from_raw_os_error(libc::EFBIG);
+        let begun = self.objects.begin(ino, pages.size(), pages).ok_or_else(no_room)?;
+        let presence = Presence { bridge: self.clone(), ino };
+        begun.given_up.into_iter().for_each(|slot| self.drop_pages_of(slot));
+        Ok(InUse { file: mounts::open_inode(&self.erofs.root, begun.slot.nid())?, presence })
+    }
+
+    /// Drops the kernel's pages of an object, all but those that programs have mapped.
+    pub(super) fn drop_pages(&self, ino: Ino) {
+        if let Some(slot) = self.objects.slot(ino) {
+            self.drop_pages_of(slot);
+        }
+    }
+
+    /// The same where these may be wrong: those that are mapped are shown to no later open.
+    pub(super) fn drop_wrong_pages(&self, ino: Ino) {
+        self.drop_pages(ino);
+        self.objects.is_wrong(ino);
+    }
+
+    fn drop_pages_of(&self, slot: Slot) {
+        let dropped = mounts::open_inode(&self.erofs.root, slot.nid())
+            .and_then(|file| Ok(posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?));
+        if let Err(error) = dropped {
+            tracing::debug!(?slot, %error, "pages of the bridge cannot be dropped");
+        }
+    }
+}
+
+/// An object that the kernel reads through the bridge.
+#[derive(Debug)]
+pub(super) struct InUse {
+    file: OwnedFd,
+    presence: Presence,
+}
+
+impl InUse {
+    /// Whether the kernel may hold wrong pages of it, which an open would show.
+    pub(super) fn is_wrong(&self) -> bool {
+        self.presence.bridge.objects.is_open_and_wrong(self.presence.ino)
+    }
+}
+
+impl AsFd for InUse {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// An open object's presence in the image.
+#[derive(Debug)]
+struct Presence {
+    bridge: Arc<Bridge>,
+    ino: Ino,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        if let Some(slot) = self.bridge.objects.end(self.ino) {
+            self.bridge.drop_pages_of(slot);
+        }
+    }
+}
+
+/// The kernel's names of the devices by which EROFS reads ahead.
+fn erofs_devices() -> Vec<String> {
+    let Ok(devices) = fs::read_dir("/sys/class/bdi") else { return Vec::new() };
+    let names = devices.filter_map(|device| device.ok()?.file_name().into_string().ok());
+    names.filter(|name| name.starts_with("erofs-")).collect()
+}
+
+/// The content of the image.
+struct Served {
+    objects: Arc<Objects<Pages>>,
+    answers: Answers,
+    read_ahead: Arc<ReadAhead>,
+}
+
+impl Content for Served {
+    fn inode(&self, slot: Slot) -> Option<(u64, u64)> {
+        self.objects.inode(slot)
+    }
+
+    fn read(&self, range: ByteRange, reply: ReplyData) {
+        let (start, objects) = (range.start, self.objects.clone());
+        let Some(Piece { source, range, padding, may_be_refused }) = self.objects.at(range) else {
+            return reply.error(Errno::EIO);
+        };
+        // The kernel lets a program that is killed go without an answer.
+        let caller = Caller::new(0, Sight::None);
+        let request = Request { op: "bridge read", ino: source.ino(), caller, again: None };
+        let read_ahead_bytes = if may_be_refused { self.read_ahead.bytes() } else { 0 };
+        let read = source.read(range, read_ahead_bytes);
+        self.answers.answer(request, read, move |result| match result {
+            Ok(Some(slice)) if slice.len() as u64 != range.len() => {
+                tracing::error!(?range, bytes = slice.len(), "a read of the bridge brought too few bytes: EIO");
+                reply.error(Errno::EIO);
+            }
+            Ok(Some(slice)) if padding == 0 => reply.data(&slice),
+            Ok(Some(slice)) => reply.data(&[&slice[..], &vec![0; padding as usize]].concat()),
+            // The kernel asks once more for what a program waits for, and for no more.
+            Ok(None) => {
+                objects.refuse(start, range);
+                reply.error(Errno::EIO);
+            }
+            Err(_) => reply.error(Errno::EIO),
+        });
+    }
+}

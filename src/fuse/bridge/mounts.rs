@@ -1,0 +1,73 @@
+//! Mounts without a place in the tree of names: a FUSE device, and EROFS on a file. They are gone with the process.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
+};
+
+/// What of a mount these never need.
+const ATTRIBUTES: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_RDONLY
+    .union(MountAttrFlags::MOUNT_ATTR_NOSUID)
+    .union(MountAttrFlags::MOUNT_ATTR_NODEV)
+    .union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
+
+/// A FUSE mount, and the device that serves it.
+pub(super) fn fuse() -> io::Result<(OwnedFd, OwnedFd)> {
+    let device = OwnedFd::from(File::options().read(true).write(true).open("/dev/fuse")?);
+    let context = fsopen("fuse", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    let context = context.as_fd();
+    fsconfig_set_string(context, "fd", device.as_raw_fd().to_string())?;
+    for (name, value) in [("rootmode", "40000"), ("user_id", "0"), ("group_id", "0"), ("source", "ossmount-bridge")] {
+        fsconfig_set_string(context, name, value)?;
+    }
+    fsconfig_create(context)?;
+    let mount = fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, ATTRIBUTES)?;
+    Ok((mount, device))
+}
+
+/// EROFS on a file, read past that file's page cache: its root directory.
+pub(super) fn erofs(image: &OwnedFd) -> io::Result<OwnedFd> {
+    let context = fsopen("erofs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    let context = context.as_fd();
+    fsconfig_set_string(context, "source", format!("/proc/self/fd/{}", image.as_raw_fd()))?;
+    fsconfig_set_flag(context, "directio")?;
+    fsconfig_set_flag(context, "ro")?;
+    fsconfig_create(context)?;
+    let mount = fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, ATTRIBUTES)?;
+    open_at(&mount, ".", OFlags::DIRECTORY)
+}
+
+/// Opens a file of a mount for reading.
+pub(super) fn open_at(directory: &OwnedFd, name: &str, flags: OFlags) -> io::Result<OwnedFd> {
+    Ok(openat(directory, name, OFlags::RDONLY | OFlags::CLOEXEC | flags, Mode::empty())?)
+}
+
+/// A handle as `open_by_handle_at` takes it, of a file of EROFS.
+#[repr(C)]
+struct Handle {
+    bytes: u32,
+    kind: i32,
+    /// The high and the low half of the inode's number, and its generation.
+    words: [u32; 3],
+}
+
+/// FILEID_INO64_GEN: a number of 64 bits and a generation.
+const INO64_GEN: i32 = 0x81;
+
+/// Opens a file of EROFS by the number of its inode. Reads the image where that inode is not in the kernel's memory, so
+/// that no thread that answers for the image may call it.
+pub(super) fn open_inode(root: &OwnedFd, nid: u64) -> io::Result<OwnedFd> {
+    let mut handle = Handle { bytes: 12, kind: INO64_GEN, words: [(nid >> 32) as u32, nid as u32, 0] };
+    let handle = (&raw mut handle).cast();
+    // SAFETY: the handle is laid out as `struct file_handle` is, with as many bytes behind its head as it says.
+    let number = unsafe { libc::open_by_handle_at(root.as_raw_fd(), handle, libc::O_RDONLY | libc::O_CLOEXEC) };
+    match number {
+        -1 => Err(io::Error::last_os_error()),
+        // SAFETY: the kernel has just opened it for us.
+        number => Ok(unsafe { OwnedFd::from_raw_fd(number) }),
+    }
+}

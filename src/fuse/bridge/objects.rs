@@ -1,0 +1,301 @@
+//! Which objects lie where in the image: those that are open, and those whose pages the kernel may still hold.
+
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Weak};
+
+use lru::LruCache;
+use parking_lot::Mutex;
+
+use super::layout::{self, Slot};
+use super::stretches::Stretches;
+use crate::base::{ByteRange, Ino};
+
+/// How many objects keep their places, and so their pages in the kernel, after they were closed. The kernel gives the
+/// pages up by itself when memory is wanted; an entry here takes some 300 bytes.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1 << 16).expect("it is not zero");
+
+/// The objects of an image. `P` is where their bytes come from.
+#[derive(Debug)]
+pub(super) struct Objects<P> {
+    state: Mutex<State<P>>,
+}
+
+#[derive(Debug)]
+struct State<P> {
+    space: Stretches,
+    /// The next that was never used.
+    next: Option<Slot>,
+    open: HashMap<Ino, Arc<Object<P>>>,
+    closed: LruCache<Ino, Arc<Object<P>>>,
+    by_slot: HashMap<Slot, Arc<Object<P>>>,
+    by_start: BTreeMap<u64, Arc<Object<P>>>,
+}
+
+/// An object in the image.
+#[derive(Debug)]
+struct Object<P> {
+    slot: Slot,
+    /// Where its bytes lie, with what fills the last stretch.
+    place: ByteRange,
+    bytes: u64,
+    open: Mutex<OpenObject<P>>,
+}
+
+#[derive(Debug)]
+struct OpenObject<P> {
+    /// There while the object is open.
+    source: Weak<P>,
+    /// The kernel may hold wrong pages of it: it gets another slot at its next open.
+    is_wrong: bool,
+    /// Where the kernel was refused, within the object. Pages that it did not get so may stay in its cache unread, and
+    /// large ones of them are asked for as a whole, once: a second refusal would be an error for a program.
+    refused: Stretches,
+}
+
+/// The place of an object that is open from now on.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) struct Begun {
+    pub(super) slot: Slot,
+    /// Objects that were given up for it, whose pages are of no use any more.
+    pub(super) given_up: Vec<Slot>,
+}
+
+/// A part of an object.
+#[derive(Debug)]
+pub(super) struct Piece<P> {
+    pub(super) source: Arc<P>,
+    /// The part, within the object.
+    pub(super) range: ByteRange,
+    /// How many zeros follow, up to the end of a block.
+    pub(super) padding: u64,
+    /// Whether the kernel may be refused, because no part of it was refused before.
+    pub(super) may_be_refused: bool,
+}
+
+impl<P> Objects<P> {
+    /// An image without any objects.
+    pub(super) fn new() -> Self {
+        Objects::remembering(REMEMBERED, layout::DATA)
+    }
+
+    fn remembering(count: NonZeroUsize, whole: ByteRange) -> Self {
+        Objects {
+            state: Mutex::new(State {
+                space: Stretches::of(whole),
+                next: Some(Slot(0)),
+                open: HashMap::new(),
+                // Bounded by hand, so that what goes is seen.
+                closed: LruCache::new(count),
+                by_slot: HashMap::new(),
+                by_start: BTreeMap::new(),
+            }),
+        }
+    }
+
+    /// An object is opened that was closed. `None` where the image has no place for it.
+    pub(super) fn begin(&self, ino: Ino, bytes: u64, source: &Arc<P>) -> Option<Begun> {
+        let mut state = self.state.lock();
+        if let Some(object) = state.closed.pop(&ino) {
+            object.open.lock().source = Arc::downgrade(source);
+            let slot = object.slot;
+            state.open.insert(ino, object);
+            return Some(Begun { slot, given_up: Vec::new() });
+        }
+        let (mut given_up, slot) = (Vec::new(), state.next?);
+        let place = loop {
+            match state.space.take(bytes) {
+                Some(place) => break place,
+                None => {
+                    let (_, oldest) = state.closed.pop_lru()?;
+                    given_up.push(oldest.slot);
+                    state.forget(&oldest);
+                }
+            }
+        };
+        state.next = slot.next();
+        let open =
+            Mutex::new(OpenObject { source: Arc::downgrade(source), is_wrong: false, refused: Stretches::default() });
+        let object = Arc::new(Object { slot, place, bytes, open });
+        state.by_slot.insert(slot, object.clone());
+        state.by_start.insert(place.start, object.clone());
+        state.open.insert(ino, object);
+        Some(Begun { slot, given_up })
+    }
+
+    /// An object was closed. Returns what was given up for its place among those that are remembered.
+    pub(super) fn end(&self, ino: Ino) -> Option<Slot> {
+        let mut state = self.state.lock();
+        let object = state.open.remove(&ino)?;
+        if object.open.lock().is_wrong {
+            state.forget(&object);
+            return Some(object.slot);
+        }
+        let (_, oldest) = state.closed.push(ino, object)?;
+        state.forget(&oldest);
+        Some(oldest.slot)
+    }
+
+    /// The inode of an object, if the image has it now.
+    pub(super) fn slot(&self, ino: Ino) -> Option<Slot> {
+        let state = self.state.lock();
+        state.open.get(&ino).or_else(|| state.closed.peek(&ino)).map(|object| object.slot)
+    }
+
+    /// The kernel may hold wrong pages of an object: no later open shows them.
+    pub(super) fn is_wrong(&self, ino: Ino) {
+        let mut state = self.state.lock();
+        if let Some(object) = state.open.get(&ino) {
+            object.open.lock().is_wrong = true;
+        } else if let Some(object) = state.closed.pop(&ino) {
+            state.forget(&object);
+        }
+    }
+
+    /// Whether an object is open of which the kernel may hold wrong pages.
+    pub(super) fn is_open_and_wrong(&self, ino: Ino) -> bool {
+        self.state.lock().open.get(&ino).is_some_and(|object| object.open.lock().is_wrong)
+    }
+
+    /// Where the bytes of an inode lie, and how many there are.
+    pub(super) fn inode(&self, slot: Slot) -> Option<(u64, u64)> {
+        self.state.lock().by_slot.get(&slot).map(|object| (object.place.start, object.bytes))
+    }
+
+    /// What lies in a range of the image that is a part of one open object.
+    pub(super) fn at(&self, range: ByteRange) -> Option<Piece<P>> {
+        let state = self.state.lock();
+        let (_, object) = state.by_start.range(..=range.start).next_back()?;
+        let (start, end) = (range.start - object.place.start, range.end - object.place.start);
+        if start >= object.bytes || end > object.bytes.next_multiple_of(layout::BLOCK_BYTES) {
+            return None;
+        }
+        let bytes = object.bytes.min(end);
+        let range = ByteRange::new(start, bytes);
+        let open = object.open.lock();
+        let may_be_refused = !open.refused.has_some(range);
+        Some(Piece { source: open.source.upgrade()?, range, padding: end - bytes, may_be_refused })
+    }
+
+    /// The kernel is refused a piece that starts here in the image.
+    pub(super) fn refuse(&self, start: u64, piece: ByteRange) {
+        let state = self.state.lock();
+        if let Some((_, object)) = state.by_start.range(..=start).next_back() {
+            let mut open = object.open.lock();
+            if !open.refused.has_some(piece) {
+                open.refused.put(piece);
+            }
+        }
+    }
+}
+
+impl<P> State<P> {
+    fn forget(&mut self, object: &Object<P>) {
+        self.by_slot.remove(&object.slot);
+        self.by_start.remove(&object.place.start);
+        self.space.put(object.place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+    const START: u64 = 1 << 30;
+
+    fn objects(remembered: usize, mib: u64) -> Objects<()> {
+        Objects::remembering(NonZeroUsize::new(remembered).unwrap(), ByteRange::at(START, mib * MIB))
+    }
+
+    #[test]
+    fn bytes_are_found_where_the_inode_says() {
+        let (objects, source) = (objects(4, 64), Arc::new(()));
+        let first = objects.begin(Ino(1), 5 * MIB + 1, &source).unwrap().slot;
+        let second = objects.begin(Ino(2), 4096, &source).unwrap().slot;
+        let (address, bytes) = objects.inode(second).unwrap();
+        assert_eq!(bytes, 4096);
+        let at = |start, len| {
+            let piece = objects.at(ByteRange::at(start, len)).unwrap();
+            (piece.range, piece.padding)
+        };
+        assert_eq!(at(address, 4096), (ByteRange::new(0, 4096), 0));
+        let (address, _) = objects.inode(first).unwrap();
+        assert_eq!(at(address + 4 * MIB, MIB + 4096), (ByteRange::new(4 * MIB, 5 * MIB + 1), 4095));
+        // Past its last block, although the place is longer; and where nothing is.
+        assert!(objects.at(ByteRange::at(address + 5 * MIB + 4096, 4096)).is_none());
+        assert!(objects.at(ByteRange::at(address + 5 * MIB, 8192)).is_none());
+        assert!(objects.at(ByteRange::at(START + 60 * MIB, 4096)).is_none());
+        assert!(objects.at(ByteRange::at(START - 4096, 4096)).is_none());
+        drop(source);
+        assert!(objects.at(ByteRange::at(address, 4096)).is_none(), "it is closed");
+    }
+
+    #[test]
+    fn the_kernel_is_refused_nothing_twice_also_after_the_object_was_closed() {
+        let (objects, source) = (objects(4, 64), Arc::new(()));
+        objects.begin(Ino(1), 16 * MIB, &source).unwrap();
+        let may = |start, len| objects.at(ByteRange::at(START + start, len)).unwrap().may_be_refused;
+        assert!(may(4 * MIB, MIB));
+        objects.refuse(START + 4 * MIB, ByteRange::at(4 * MIB, MIB));
+        assert!(!may(4 * MIB, MIB) && !may(3 * MIB, 2 * MIB) && !may(5 * MIB - 4096, 8192));
+        assert!(may(3 * MIB, MIB) && may(5 * MIB, MIB));
+        // Two threads, of which each was refused: the second was asked for before the first was answered.
+        objects.refuse(START + 4 * MIB, ByteRange::at(4 * MIB, MIB));
+        objects.end(Ino(1));
+        objects.begin(Ino(1), 16 * MIB, &source).unwrap();
+        assert!(!may(4 * MIB, MIB));
+    }
+
+    #[test]
+    fn an_object_that_is_opened_again_keeps_its_inode() {
+        let (objects, source) = (objects(4, 64), Arc::new(()));
+        let begun = objects.begin(Ino(1), MIB, &source).unwrap();
+        assert_eq!(objects.end(Ino(1)), None);
+        let again = Arc::new(());
+        assert_eq!(objects.begin(Ino(1), MIB, &again), Some(begun));
+        drop(source);
+        assert!(objects.at(ByteRange::at(START, 4096)).is_some());
+        assert_eq!(objects.slot(Ino(1)), Some(Slot(0)));
+        assert_eq!(objects.slot(Ino(2)), None);
+    }
+
+    #[test]
+    fn the_one_that_was_closed_first_makes_place() {
+        let (objects, source) = (objects(2, 8), Arc::new(()));
+        let slots: Vec<_> = (1..=2).map(|ino| objects.begin(Ino(ino), 3 * MIB, &source).unwrap().slot).collect();
+        objects.end(Ino(2));
+        objects.end(Ino(1));
+        let third = objects.begin(Ino(3), 6 * MIB, &source).unwrap();
+        assert_eq!(third.given_up, [slots[1], slots[0]], "two, to have so much in one piece");
+        assert_ne!(third.slot, slots[0]);
+        assert_ne!(third.slot, slots[1]);
+        assert_eq!(objects.inode(slots[0]), None);
+        assert_eq!(objects.begin(Ino(4), 5 * MIB, &source), None, "what is open stays");
+        // Two are remembered, and no more.
+        objects.end(Ino(3));
+        let small: Vec<_> = (5..=6).map(|ino| objects.begin(Ino(ino), MIB, &source).unwrap().slot).collect();
+        assert_eq!(objects.end(Ino(5)), None);
+        assert_eq!(objects.end(Ino(6)), Some(third.slot));
+        assert!(objects.inode(small[0]).is_some() && objects.inode(third.slot).is_none());
+    }
+
+    #[test]
+    fn wrong_pages_are_shown_to_no_later_open() {
+        let (objects, source) = (objects(4, 64), Arc::new(()));
+        let first = objects.begin(Ino(1), MIB, &source).unwrap().slot;
+        objects.is_wrong(Ino(1));
+        assert!(objects.is_open_and_wrong(Ino(1)));
+        assert!(objects.at(ByteRange::at(START, 4096)).is_some(), "its readers go on");
+        assert_eq!(objects.end(Ino(1)), Some(first));
+        let second = objects.begin(Ino(1), MIB, &source).unwrap().slot;
+        assert_ne!(second, first);
+        assert!(!objects.is_open_and_wrong(Ino(1)));
+        objects.end(Ino(1));
+        objects.is_wrong(Ino(1));
+        objects.is_wrong(Ino(2));
+        let third = objects.begin(Ino(1), MIB, &source).unwrap().slot;
+        assert_ne!(third, second);
+        assert_eq!(objects.inode(second), None);
+    }
+}

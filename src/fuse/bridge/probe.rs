@@ -1,0 +1,119 @@
+//! Whether this kernel can be trusted with the bridge: by its version, and by a trial with answers that fail.
+//!
+//! Two faults of kernels with EROFS on files would show wrong bytes or worse. Both were mended in February 2026, and
+//! the mends taken into the stable series. Of the first, pages that a short answer has not filled and that count as
+//! read, a trial finds out. Of the second, memory that is used after it was freed when an asynchronous read ends, none
+//! can: the version has to be one released well after it.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use fuser::{Errno, ReplyData};
+
+use super::image::{Content, Erofs};
+use super::layout::{DATA, Slot};
+use super::mounts;
+use crate::base::ByteRange;
+
+/// The first versions of each series that are trusted, and of all later series.
+const TRUSTED: [(u32, u32, u32); 3] = [(6, 12, 90), (6, 18, 30), (7, 0, 0)];
+
+/// The size of each file of the trial: several pages, fewer than one request holds.
+const FILE_BYTES: u64 = 64 << 10;
+
+/// How the image answers for a file of the trial.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Way {
+    InFull,
+    WithAnError,
+    ByHalf,
+}
+
+const WAYS: [Way; 3] = [Way::InFull, Way::WithAnError, Way::ByHalf];
+
+/// Why there is no bridge on this machine.
+pub(super) fn fault() -> Result<(), String> {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = release.trim();
+    if !is_trusted(release) {
+        return Err(format!(
+            "Linux {release} may lack mends of EROFS that it takes (6.12.90, 6.18.30, or 7.0 and later have them)"
+        ));
+    }
+    try_out().map_err(|error| format!("this kernel cannot mount EROFS on a file of FUSE ({error})"))?
+}
+
+/// Whether a release has both mends.
+fn is_trusted(release: &str) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse::<u32>().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    let (major, minor, patch) = (next(), next(), next());
+    let later = TRUSTED.last().is_some_and(|last| (major, minor, patch) >= *last);
+    later || TRUSTED.iter().any(|trusted| (major, minor) == (trusted.0, trusted.1) && patch >= trusted.2)
+}
+
+/// Reads files whose answers come in full, fail, and are short, through an image of their own.
+fn try_out() -> io::Result<Result<(), String>> {
+    let erofs = Erofs::serve(Trial, 1)?;
+    for (number, way) in WAYS.iter().enumerate() {
+        let file = File::from(mounts::open_inode(&erofs.root, Slot(number as u64).nid())?);
+        let mut bytes = vec![0; FILE_BYTES as usize];
+        let read = file.read_exact_at(&mut bytes, 0);
+        match (way, read) {
+            (Way::InFull, Err(error)) => return Err(error),
+            (Way::InFull, Ok(())) if bytes != pattern(ByteRange::new(0, FILE_BYTES)) => {
+                return Ok(Err("this kernel shows other bytes of EROFS than it was given".to_owned()));
+            }
+            (Way::WithAnError | Way::ByHalf, Ok(())) => {
+                return Ok(Err(format!("this kernel shows bytes of EROFS that it was never given ({way:?})")));
+            }
+            _ => {}
+        }
+    }
+    Ok(Ok(()))
+}
+
+fn pattern(range: ByteRange) -> Vec<u8> {
+    (range.start..range.end).map(|at| (at / 7 % 251) as u8 + 1).collect()
+}
+
+struct Trial;
+
+impl Content for Trial {
+    fn inode(&self, slot: Slot) -> Option<(u64, u64)> {
+        ((slot.0 as usize) < WAYS.len()).then_some((DATA.start + slot.0 * FILE_BYTES, FILE_BYTES))
+    }
+
+    fn read(&self, range: ByteRange, reply: ReplyData) {
+        let at = range.start - DATA.start;
+        let bytes = pattern(ByteRange::at(at % FILE_BYTES, range.len()));
+        match WAYS.get((at / FILE_BYTES) as usize) {
+            Some(Way::InFull) => reply.data(&bytes),
+            Some(Way::ByHalf) => reply.data(&bytes[..bytes.len() / 2]),
+            Some(Way::WithAnError) | None => reply.error(Errno::EIO),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_without_the_mends_are_not_trusted() {
+        for release in ["6.12.90", "6.12.117-amd64", "6.18.44-fc-v782", "7.0.0", "7.1.3-arch1", "8.0.0-rc1"] {
+            assert!(is_trusted(release), "{release}");
+        }
+        for release in ["5.10.0", "6.1.170", "6.12.89", "6.13.12", "6.18.2", "6.19.0", "", "linux"] {
+            assert!(!is_trusted(release), "{release}");
+        }
+    }
+
+    #[test]
+    fn this_kernel_answers_the_trial() {
+        if let Err(error) = try_out().expect("the tests run as root on a kernel with EROFS") {
+            panic!("{error}");
+        }
+    }
+}

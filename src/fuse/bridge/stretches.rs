@@ -1,0 +1,110 @@
+//! Sets of stretches: those of the image that no object takes, and those of an object that the kernel was refused.
+
+use std::collections::BTreeMap;
+
+use crate::base::ByteRange;
+
+/// Objects begin at multiples of this, so that the kernel's readahead, which is aligned in a file, is so in the image.
+const ALIGNMENT: u64 = 1 << 20;
+
+/// Stretches by their starts. No two of them touch.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Stretches(BTreeMap<u64, u64>);
+
+impl Stretches {
+    /// A set of one.
+    pub(super) fn of(whole: ByteRange) -> Stretches {
+        Stretches(BTreeMap::from([(whole.start, whole.end)]))
+    }
+
+    /// Whether some byte of a range is in it.
+    pub(super) fn has_some(&self, range: ByteRange) -> bool {
+        self.0.range(..range.end).next_back().is_some_and(|(_, &end)| end > range.start)
+    }
+
+    /// Takes out the first stretch that is long enough, as objects are aligned; `None` where there is none.
+    pub(super) fn take(&mut self, bytes: u64) -> Option<ByteRange> {
+        let len = bytes.max(1).checked_next_multiple_of(ALIGNMENT)?;
+        let (&start, &end) = self.0.iter().find(|(start, end)| *end - *start >= len)?;
+        self.0.remove(&start);
+        if start + len < end {
+            self.0.insert(start + len, end);
+        }
+        Some(ByteRange::at(start, len))
+    }
+
+    /// Puts in a stretch of which no byte is in it.
+    pub(super) fn put(&mut self, new: ByteRange) {
+        let ByteRange { mut start, mut end } = new;
+        if let Some((&before, &its_end)) = self.0.range(..start).next_back()
+            && its_end == start
+        {
+            start = before;
+        }
+        if let Some(after) = self.0.remove(&end) {
+            end = after;
+        }
+        self.0.insert(start, end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const WHOLE: ByteRange = ByteRange { start: 1 << 30, end: (1 << 30) + (64 << 20) };
+
+    proptest! {
+        #[test]
+        fn stretches_do_not_overlap_and_all_come_back(steps in prop::collection::vec((0_u64..20 << 20, any::<u8>()), 1..80)) {
+            let (mut space, mut taken) = (Stretches::of(WHOLE), Vec::<ByteRange>::new());
+            for (bytes, which) in steps {
+                if which % 3 == 0 && !taken.is_empty() {
+                    space.put(taken.swap_remove(usize::from(which) % taken.len()));
+                } else if let Some(new) = space.take(bytes) {
+                    prop_assert!(new.len() >= bytes && new.start % ALIGNMENT == 0);
+                    prop_assert!(new.start >= WHOLE.start && new.end <= WHOLE.end);
+                    prop_assert!(taken.iter().all(|old| old.end <= new.start || new.end <= old.start));
+                    taken.push(new);
+                } else {
+                    let used: u64 = taken.iter().map(|range| range.len()).sum();
+                    let holes = taken.len() as u64 + 1;
+                    prop_assert!((WHOLE.len() - used) / holes < bytes.max(1).next_multiple_of(ALIGNMENT));
+                }
+            }
+            taken.into_iter().for_each(|range| space.put(range));
+            prop_assert_eq!(space, Stretches::of(WHOLE));
+        }
+    }
+
+    #[test]
+    fn every_byte_of_a_stretch_is_in() {
+        let mut set = Stretches::default();
+        set.put(ByteRange::new(10, 20));
+        set.put(ByteRange::new(30, 40));
+        for (start, end, is_in) in [
+            (0, 10, false),
+            (0, 11, true),
+            (12, 13, true),
+            (19, 31, true),
+            (20, 30, false),
+            (39, 50, true),
+            (40, 50, false),
+        ] {
+            assert_eq!(set.has_some(ByteRange::new(start, end)), is_in, "{start} {end}");
+        }
+        set.put(ByteRange::new(20, 30));
+        assert_eq!(set, Stretches::of(ByteRange::new(10, 40)));
+    }
+
+    #[test]
+    fn what_is_larger_than_all_is_refused() {
+        let mut space = Stretches::of(WHOLE);
+        assert_eq!(space.take(WHOLE.len() + 1), None);
+        assert_eq!(space.take(u64::MAX), None);
+        assert_eq!(space.take(WHOLE.len()), Some(WHOLE));
+        assert_eq!(space.take(0), None);
+    }
+}

@@ -1,0 +1,108 @@
+//! The bridge of a daemon of its own: what is left when that dies, more bytes than an image has, and where there is none.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use memmap2::Mmap;
+use ossmount::emulator::{Generator, GeneratorKind, generated_content};
+
+use crate::support::program::{Target, Tool, runs, server, until};
+
+const MIB: usize = 1 << 20;
+const TIB: u64 = 1 << 40;
+
+fn map(file: &File) -> Mmap {
+    // SAFETY: no process changes the file while it is mapped.
+    unsafe { Mmap::map(file) }.unwrap()
+}
+
+/// Reads through a mapping, without a signal where that fails.
+fn peek(map: &Mmap, at: usize, len: usize) -> io::Result<Vec<u8>> {
+    let (copy, mut bytes) = (tempfile::tempfile().unwrap(), vec![0; len]);
+    copy.write_all_at(&map[at..at + len], 0)?;
+    copy.read_exact_at(&mut bytes, 0).map(|()| bytes)
+}
+
+fn status(target: &Target) -> serde_json::Value {
+    serde_json::from_str(&Tool::bare().run(&["status", "--json", target.dir()]).ok().stdout).unwrap()
+}
+
+fn passthrough_opens(target: &Target) -> u64 {
+    status(target)["metrics"]["passthrough_opens"].as_u64().unwrap()
+}
+
+#[test]
+fn readers_of_a_daemon_that_is_killed_see_errors_and_no_zeros() {
+    let (server, target) = (server(), Target::new());
+    let bytes: Vec<u8> = (0..10 * MIB as u32).flat_map(|n| (n | 1).wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    server.put("bucket", "model", bytes.clone());
+    target.mount(&Tool::for_server(&server), "oss://bucket", &["--bridge", "on", "--prefetch", "off"]).ok();
+    let file = File::open(target.path("model")).unwrap();
+    assert_eq!(passthrough_opens(&target), 1);
+    assert_eq!(status(&target)["reading"]["bridge"], "on");
+    let map = map(&file);
+    assert!(peek(&map, 0, MIB).unwrap() == bytes[..MIB]);
+    let daemon = target.daemon().unwrap();
+    // SAFETY: no memory is involved.
+    assert_eq!(unsafe { libc::kill(daemon as i32, libc::SIGKILL) }, 0);
+    until("the daemon is gone", || !runs(daemon));
+    assert!(peek(&map, 0, MIB).unwrap() == bytes[..MIB], "what was read stays");
+    for at in (0..bytes.len() - MIB).step_by(MIB) {
+        if let Ok(page) = peek(&map, at, MIB) {
+            assert!(page == bytes[at..at + MIB], "{at}");
+        }
+        let mut piece = vec![0; MIB];
+        if file.read_exact_at(&mut piece, at as u64).is_ok() {
+            assert!(piece == bytes[at..at + MIB], "{at}");
+        }
+    }
+    assert!(peek(&map, 30 * MIB, 4096).is_err());
+    assert!(file.read_at(&mut [0], 30 * MIB as u64).is_err());
+}
+
+#[test]
+fn more_bytes_than_an_image_holds_are_read_right_one_after_the_other_and_beside_each_other() {
+    let (server, target) = (server(), Target::new());
+    server.generate("huge", Generator::new(GeneratorKind::Shards, 12).sized(3 * TIB).seeded(9));
+    target.mount(&Tool::for_server(&server), "oss://huge", &["--bridge", "on", "--prefetch", "off"]).ok();
+    let key = |number: usize| format!("model-{number:05}-of-00012.safetensors");
+    let is_right = |file: &File, number: usize| {
+        for at in [0, 5 * MIB as u64 + 12_288, TIB + 4096, 3 * TIB - 8192] {
+            let mut piece = vec![0; 8192];
+            file.read_exact_at(&mut piece, at).unwrap();
+            assert!(piece == generated_content(9, &key(number), at..at + 8192), "file {number} at {at}");
+        }
+    };
+    // Five have room beside each other, and the others are read without the bridge.
+    let open: Vec<_> = (1..=7).map(|number| File::open(target.path(&key(number))).unwrap()).collect();
+    open.iter().zip(1..).for_each(|(file, number)| is_right(file, number));
+    assert_eq!(passthrough_opens(&target), 5);
+    drop(open);
+    for round in 1..=2 {
+        for number in 1..=12 {
+            is_right(&File::open(target.path(&key(number))).unwrap(), number);
+        }
+        // The kernel closes in the background, so that the two that had no room may still be open as they were.
+        assert!(passthrough_opens(&target) >= 5 + 12 * round - 2, "they are read through the bridge");
+    }
+}
+
+#[test]
+fn a_mount_that_outlives_its_daemon_has_no_bridge() {
+    let (server, target) = (server(), Target::new());
+    server.put("bucket", "model", vec![7; 20 * MIB]);
+    let tool = Tool::for_server(&server);
+    let words = ["bridge=on is not possible", "outlive its daemon", "bridge=off"];
+    target.mount(&tool, "oss://bucket", &["--supervise", "--bridge", "on"]).fails(1, &words);
+    assert!(!target.is_mounted());
+    let log = target.beside("log");
+    let args = ["--supervise", "--bridge", "auto", "--log-file", log.to_str().unwrap()];
+    target.mount(&tool, "oss://bucket", &args).ok();
+    assert!(std::fs::read(target.path("model")).unwrap() == vec![7; 20 * MIB]);
+    let status = status(&target);
+    assert_eq!(status["metrics"]["passthrough_opens"], 0);
+    let why = "the mount is to outlive its daemon, and the pages of the bridge would not";
+    assert_eq!(status["reading"]["bridge"], why);
+    assert!(std::fs::read_to_string(log).unwrap().contains("large files are not read through the bridge"));
+}
