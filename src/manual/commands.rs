@@ -106,6 +106,19 @@
 //! alpha
 //! ```
 //!
+//! # log
+//!
+//! `ossmount log URL` prints the versions of an object, or of all objects below a prefix that ends in a slash, the
+//! newest first, with delete markers. `ls`, `stat`, `cp` and `mount` take `--at TIME`, which shows a versioned bucket
+//! as it stood then; see [`past`](super::past).
+//!
+//! ```console
+//! $ ossmount log oss://versions/a.txt
+//! ...Z  ... 6 * ...  a.txt
+//! $ ossmount log oss://versions/none
+//! ossmount: oss://versions/none has no versions, and never had any that are kept
+//! ```
+//!
 //! # prefetch
 //!
 //! `ossmount prefetch PATH...` makes a live mount fetch files, and directories with everything below them, into memory

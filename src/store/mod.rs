@@ -61,8 +61,8 @@ pub use mutate::{Change, DeleteRequest, Outcome, PutRequest, StoreMut};
 pub use ops::HttpStore;
 pub use options::{Addressing, Dialect, ListVersion, Options, Sign, Timeouts};
 pub use types::{
-    Expected, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, ObjectKind, ObjectMeta, Pair,
-    Priority, StorageClass,
+    Expected, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, NULL_VERSION, ObjectKind,
+    ObjectMeta, Pair, Priority, StorageClass, VersionEntry, VersionPage, VersionPlace, VersionsRequest,
 };
 
 /// Reading from one bucket. Cheap to share (`Arc<dyn Store>`); every call may be dropped at any await.
@@ -88,9 +88,13 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// One page of a listing.
     async fn list(&self, request: ListRequest) -> Result<ListPage>;
 
-    /// The key that a symlink object names, raw, counted from the root of the bucket; empty where it names none. Fails
-    /// with [`ErrorKind::Unsupported`] where the dialect has no such objects.
-    async fn symlink_target(&self, key: &Key) -> Result<String>;
+    /// One page of a listing of all versions and delete markers, in the order of the server: by key, and of one key the
+    /// newest first. A bucket that never kept versions shows its objects as versions called `null`.
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionPage>;
+
+    /// The key that a symlink object, or a version of it, names: raw, counted from the root of the bucket, and empty
+    /// where it names none. Fails with [`ErrorKind::Unsupported`] where the dialect has no such objects.
+    async fn symlink_target(&self, key: &Key, version: Option<&str>) -> Result<String>;
 
     /// The tags of an object, or of a version of it, in the server's order. Fails with [`ErrorKind::Unsupported`] where
     /// objects have none.

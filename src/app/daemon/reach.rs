@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::Clock;
+use crate::base::{Clock, Timestamp};
 use crate::config::{Problem, Result};
-use crate::list;
+use crate::list::{self, AsOf};
 use crate::metrics::Metrics;
 use crate::store::{self, Connected, Error, ErrorKind, Store};
 
@@ -30,11 +30,11 @@ pub(in crate::app) enum Below {
 /// Builds the store and asks the bucket for one key below the prefix.
 pub(in crate::app) async fn reach(
     options: store::Options,
-    prefix: &str,
+    (prefix, at): (&str, Option<Timestamp>),
     metrics: &Arc<Metrics>,
     clock: &Clock,
 ) -> Result<(Connected, Below)> {
-    let below = ask(options.clone(), prefix, metrics, clock).await?;
+    let below = ask(options.clone(), (prefix, at), metrics, clock).await?;
     Ok((connect(options, metrics, clock)?, below))
 }
 
@@ -42,24 +42,44 @@ pub(in crate::app) async fn reach(
 /// patiently as a reader, and should still be told soon that no server is there.
 pub(in crate::app) async fn failure(
     options: store::Options,
-    prefix: &str,
+    (prefix, at): (&str, Option<Timestamp>),
     metrics: &Arc<Metrics>,
     clock: &Clock,
 ) -> Problem {
-    match ask(options, prefix, metrics, clock).await {
+    match ask(options, (prefix, at), metrics, clock).await {
         Ok(_) => std::future::pending().await,
         Err(problem) => problem,
     }
 }
 
-/// Asks for one key, with little patience.
-async fn ask(mut options: store::Options, prefix: &str, metrics: &Arc<Metrics>, clock: &Clock) -> Result<Below> {
+/// What is read of a bucket: as it is, or as it stood at a time.
+pub(in crate::app) fn viewed(connected: &Connected, at: Option<Timestamp>) -> Arc<dyn Store> {
+    match at {
+        Some(at) => Arc::new(AsOf::new(connected.store.clone(), at)),
+        None => connected.store.clone(),
+    }
+}
+
+/// Asks for one key, with little patience. Where the bucket is looked at as of a time, that must be one to look at.
+async fn ask(
+    mut options: store::Options,
+    (prefix, at): (&str, Option<Timestamp>),
+    metrics: &Arc<Metrics>,
+    clock: &Clock,
+) -> Result<Below> {
     let bucket = options.bucket.clone();
     options.retry.budget = RETRY_BUDGET;
     options.timeouts.first_byte = options.timeouts.first_byte.min(FIRST_BYTE);
     let hurried = connect(options, metrics, clock)?;
     hurried.credentials_there().await.map_err(|error| explain(&error, bucket.as_str(), &hurried.endpoint))?;
-    first_request(&*hurried.store, prefix, bucket.as_str(), &hurried.endpoint).await
+    if let Some(at) = at {
+        let checked = AsOf::new(hurried.store.clone(), at).check(prefix, clock.now()).await;
+        checked.map_err(|error| match (error.kind(), error.status()) {
+            (ErrorKind::Invalid, None) => Problem::usage(error.message()),
+            _ => explain(&error, bucket.as_str(), &hurried.endpoint),
+        })?;
+    }
+    first_request(&*viewed(&hurried, at), prefix, bucket.as_str(), &hurried.endpoint).await
 }
 
 /// Builds the store without sending a request.
@@ -106,6 +126,10 @@ pub(in crate::app) fn explain(error: &Error, bucket: &str, endpoint: &str) -> Pr
         ErrorKind::Credentials if code.is_empty() => error.message().to_owned(),
         ErrorKind::Credentials => {
             format!("{endpoint} does not accept the credentials: {}{said}: renew them", error.message())
+        }
+        ErrorKind::AccessDenied if error.cure().is_some() => {
+            let cure = error.cure().unwrap_or_default();
+            format!("access to the versions in bucket {bucket:?} is denied at {endpoint}{said}: {cure}")
         }
         ErrorKind::AccessDenied => format!(
             "access to bucket {bucket:?} is denied at {endpoint}{said}: allow this key to list it (oss:ListObjects, or \
@@ -176,7 +200,7 @@ mod tests {
         options.region = Some("cn-hangzhou".to_owned());
         options.credentials = Source::Process("sleep 600 # hush".to_owned());
         let clock = Clock::manual(Timestamp::from_unix(1_709_210_096));
-        let problem = ask(options, "", &Arc::default(), &clock).await.unwrap_err();
+        let problem = ask(options, ("", None), &Arc::default(), &clock).await.unwrap_err();
         let says = "the program of credentials-process (sleep) did not end within 60 s and was killed; run it by hand";
         assert_eq!(problem.sentence, says);
     }

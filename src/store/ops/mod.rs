@@ -16,6 +16,7 @@
 //! | `refusal` | from an error answer of the service to an `Error` |
 //! | `symlink` | GetSymlink (OSS) |
 //! | `tagging` | GetObjectTagging |
+//! | `versions` | ListObjectVersions |
 
 mod copy;
 mod delete;
@@ -30,6 +31,7 @@ mod put;
 mod refusal;
 mod symlink;
 mod tagging;
+mod versions;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -47,7 +49,7 @@ use super::http::{HttpRequest, Response, Transport, TransportOptions};
 use super::sign::{Payload, Scheme, Signer, Unsigned};
 use super::{
     Body, Change, Dialect, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ListVersion,
-    ObjectMeta, Options, Outcome, Pair, Result, Sign, Store, StoreMut, Tags,
+    ObjectMeta, Options, Outcome, Pair, Result, Sign, Store, StoreMut, Tags, VersionPage, VersionsRequest,
 };
 use crate::base::{Clock, Key, Timestamp};
 use crate::metrics::Metrics;
@@ -285,8 +287,12 @@ impl Store for HttpStore {
         self.list_objects(request).await
     }
 
-    async fn symlink_target(&self, key: &Key) -> Result<String> {
-        self.get_symlink(key).await
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionPage> {
+        self.list_object_versions(request).await
+    }
+
+    async fn symlink_target(&self, key: &Key, version: Option<&str>) -> Result<String> {
+        self.get_symlink(key, version).await
     }
 
     async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {

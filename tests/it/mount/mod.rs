@@ -11,4 +11,5 @@ mod life;
 mod listing;
 mod names;
 mod odd_stores;
+mod past;
 mod read;
