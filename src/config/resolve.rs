@@ -36,6 +36,8 @@ pub struct Mounting {
     pub copy_reach: Option<copy::Reach>,
     /// As of which time the bucket is shown; `None` means now.
     pub at: Option<Moment>,
+    /// The buckets to show where the URL names none: these, or all where there are none; `None` where it names one.
+    pub buckets: Option<Vec<String>>,
     /// How the kernel is served.
     pub fuse: fuse::Options,
     /// How the daemon runs.
@@ -67,8 +69,9 @@ fn with_store(raw: &Raw, words: Words, url: &BucketUrl, machine: Machine, store:
     let fs = resolve_fs(raw, url, machine)?;
     let copy = resolve_copy(raw)?;
     let fuse = resolve_fuse(raw, words)?;
-    let copy_reach = resolve_copy_reach(raw, url, &fuse)?;
-    Ok(Mounting { store, read, fs, copy, copy_reach, at: resolve_at(raw)?, fuse, run: resolve_run(raw)? })
+    let buckets = resolve_buckets(raw, url)?;
+    let copy_reach = resolve_copy_reach(raw, url, &fuse)?.filter(|_| buckets.is_none());
+    Ok(Mounting { store, read, fs, copy, copy_reach, at: resolve_at(raw)?, buckets, fuse, run: resolve_run(raw)? })
 }
 
 /// Resolves what it takes to reach a bucket.
@@ -130,6 +133,32 @@ fn refuse_two_ways(raw: &Raw) -> Result<()> {
 pub fn resolve_list(raw: &Raw) -> Result<list::Options> {
     let concurrency = raw.required(Name::ListConcurrency, value::count)?;
     Ok(list::Options { concurrency: concurrency as u32, ..list::Options::default() })
+}
+
+/// Which buckets a mount shows that names none.
+fn resolve_buckets(raw: &Raw, url: &BucketUrl) -> Result<Option<Vec<String>>> {
+    let names: Vec<String> = raw.list(Name::Bucket).map(str::to_owned).collect();
+    if !url.is_account() && names.is_empty() {
+        return Ok(None);
+    }
+    if !url.is_account() {
+        let place = raw.describe(Name::Bucket);
+        return Err(Problem::usage(format!(
+            "{place} chooses among the buckets of oss:// or s3://, but {url} names one: remove one of them"
+        )));
+    }
+    for name in &names {
+        format!("oss://{name}").parse::<BucketUrl>().ok().filter(|url| url.path.is_empty()).ok_or_else(|| {
+            Problem::usage(format!("{}: {name:?} is not the name of a bucket", raw.describe(Name::Bucket)))
+        })?;
+    }
+    if raw.is_given(Name::At) {
+        let at = raw.describe(Name::At);
+        return Err(Problem::usage(format!(
+            "{at} shows one bucket as it stood, but {url} names none: name the bucket"
+        )));
+    }
+    Ok(Some(names))
 }
 
 /// Resolves as of which time a bucket is shown.
@@ -451,6 +480,7 @@ mod tests {
             ("oss://b", "control-xattr,allow-other", "it excludes -o allow-other"),
             ("oss://b", "replay=/f,prefetch=off", "give only one of them"),
             ("oss://b", "at=1h,metadata-ttl=60s", "-o metadata-ttl says how long it is believed"),
+            ("oss://b", "bucket=c", "oss://b names one: remove one of them"),
             ("oss://b", "at=yesterday", "-o at: \"yesterday\" is not a time in the past"),
             ("oss://b", "metrics-listen=9464", "127.0.0.1:9464"),
         ] {

@@ -232,6 +232,8 @@ table! {
         "Show a versioned bucket as it stood at this time: RFC 3339, as in 2026-03-01T12:00:00Z, or how long ago, as in \
          90m, 12h or 3d; at least a minute. Needs permission to list and read versions.";
 
+    Bucket = "bucket", Names, List("NAME"), Unset "all that the keys may list",
+        "A bucket to show in a mount of oss:// or s3://, which name none. May be given several times.";
     MetadataTtl = "metadata-ttl", Names, TimeOrIndefinite, Default "60s", LiveUnlessFrozen,
         "How long names, sizes and times are cached. 0 asks the store at every open; indefinite caches them for the \
          life of the mount.";

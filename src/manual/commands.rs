@@ -25,6 +25,20 @@
 //! ossmount: unexpected argument '--metadata-tll' found; a similar argument exists: '--metadata-ttl'; see --help
 //! ```
 //!
+//! `ossmount mount oss:// DIR`, without a bucket, shows all buckets that the credentials may list as directories, or
+//! those that `--bucket NAME` names. Each is reached in its own region when it is first looked at. All share one
+//! daemon, one memory limit, one cache and `max-connections`. Such a mount makes no copies and takes no `at`, and its
+//! buckets are those of its beginning.
+//!
+//! ```console
+//! $ mkdir mnt
+//! $ ossmount mount oss:// mnt --bucket special --bucket versions
+//! $ ls mnt; cat mnt/versions/a.txt
+//! special
+//! versions
+//! alpha
+//! ```
+//!
 //! # umount
 //!
 //! `ossmount umount DIR` unmounts a directory and waits until its daemon has ended, if the daemon belongs to the same

@@ -49,6 +49,7 @@
 //!
 //! | option | takes | default | what it does |
 //! |---|---|---|---|
+//! | `bucket` | NAME | all that the keys may list | A bucket to show in a mount of oss:// or s3://, which name none. May be given several times. |
 //! | `metadata-ttl` | TIME indefinite | `60s` | How long names, sizes and times are cached. 0 asks the store at every open; indefinite caches them for the life of the mount. |
 //! | `negative-ttl` | TIME | `5s` | How long a missing name is cached after a program looked it up. |
 //! | `odd-keys` | hide escape | `hide` | Keys that cannot be file names: hide omits them, escape shows them under escaped names. |

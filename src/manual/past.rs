@@ -80,6 +80,8 @@
 //! three versions take some 390 requests, and 0.6 to 1.0 s at 50 ms a page. The versions of one key are listed one page
 //! after the other, and are left as soon as the one that stood is found.
 //!
+//! Each file takes some 110 bytes of `metadata-memory` more, for its version id.
+//!
 //! A look-up of a single name, which `listing=lazy` needs, takes a listing of its versions and a HEAD request.
 //!
 //! # Holes

@@ -6,6 +6,7 @@
 //!
 //! | file | what it owns |
 //! |---|---|
+//! | `account` | the buckets of an account as one store |
 //! | `body` | the bytes of an answer, received into memory of the caller |
 //! | `connect` | builds the store of a mount: client and layers |
 //! | `copies` | requests and answers of copies and of uploads in parts |
@@ -25,6 +26,7 @@
 //! | `types` | requests and answers of the [`Store`] trait |
 //! | `xml` | reads the XML of listings and errors as a stream of leaves |
 
+mod account;
 mod body;
 mod connect;
 mod copies;
@@ -48,12 +50,14 @@ use async_trait::async_trait;
 
 use crate::base::Key;
 
+pub use account::{AllBuckets, connect_all, list_buckets};
 pub use body::{Body, Receive};
 pub use connect::{Connected, connect};
 pub use copies::{
     CompleteRequest, Copied, CopyPartRequest, CopyRequest, CopySource, ListPartsRequest, Metadata, Overwrite, PartPage,
     Tags, Upload, UploadRequest, UploadedPart,
 };
+use endpoint::is_known_host;
 pub use endpoint::{Reached, reached};
 pub use error::{Error, ErrorKind, Result};
 pub use http::{Addresses, Bind, Proxy, Served};
@@ -61,8 +65,8 @@ pub use mutate::{Change, DeleteRequest, Outcome, PutRequest, StoreMut};
 pub use ops::HttpStore;
 pub use options::{Addressing, Dialect, ListVersion, Options, Sign, Timeouts};
 pub use types::{
-    Expected, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, NULL_VERSION, ObjectKind,
-    ObjectMeta, Pair, Priority, StorageClass, VersionEntry, VersionPage, VersionPlace, VersionsRequest,
+    BucketEntry, Expected, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, NULL_VERSION,
+    ObjectKind, ObjectMeta, Pair, Priority, StorageClass, VersionEntry, VersionPage, VersionPlace, VersionsRequest,
 };
 
 /// Reading from one bucket. Cheap to share (`Arc<dyn Store>`); every call may be dropped at any await.

@@ -295,3 +295,14 @@ impl VersionEntry {
         self.entry.version.as_deref().unwrap_or(NULL_VERSION)
     }
 }
+
+/// One bucket of an account.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct BucketEntry {
+    /// The name of the bucket.
+    pub name: String,
+    /// The plain id of its region; absent on servers that tell none.
+    pub region: Option<String>,
+    /// When it was made, in whole seconds.
+    pub created: Option<Timestamp>,
+}

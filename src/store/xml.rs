@@ -36,10 +36,10 @@ macro_rules! tags {
 }
 
 tags! {
-    AccessKeyId, Code, CommonPrefixes, CompleteMultipartUploadResult, Contents, CopyObjectResult, CopyPartResult,
-    Credentials, DeleteMarker, EC, ETag, EncodingType, Endpoint, Error, Expiration, InitiateMultipartUploadResult,
-    IsLatest, IsTruncated, Key, KeyCount, LastModified, ListBucketResult, ListPartsResult, ListVersionsResult, Marker,
-    Message, NextContinuationToken, NextKeyMarker, NextMarker, NextPartNumberMarker, NextVersionIdMarker, Part,
+    AccessKeyId, Bucket, BucketRegion, Buckets, Code, CommonPrefixes, CompleteMultipartUploadResult, Contents, CopyObjectResult, CopyPartResult,
+    CreationDate, Credentials, DeleteMarker, EC, ETag, EncodingType, Endpoint, Error, Expiration, InitiateMultipartUploadResult,
+    IsLatest, IsTruncated, Key, KeyCount, LastModified, ListAllMyBucketsResult, ListBucketResult, ListPartsResult, ListVersionsResult, Location, Marker,
+    Message, Name, NextContinuationToken, NextKeyMarker, NextMarker, NextPartNumberMarker, NextVersionIdMarker, Part,
     PartNumber, Prefix, Region, RequestId, SecretAccessKey, SessionToken, Size, StorageClass, Tag, TagSet, Tagging,
     Type, UploadId, Value, Version, VersionId,
 }

@@ -15,7 +15,7 @@ use ossmount::control::{Place, Request};
 use ossmount::emulator::{self, AnonymousRead, Emulator};
 use ossmount::list::AsOf;
 use ossmount::store::credentials::{Credentials, Source};
-use ossmount::store::{Dialect, GetRequest, HeadRequest, HttpStore, ListRequest, Options, Store};
+use ossmount::store::{Dialect, GetRequest, HeadRequest, HttpStore, ListRequest, Options, Store, list_buckets};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, RngSeed};
@@ -172,6 +172,12 @@ const VERSION_LISTINGS: &[&str] = &[
 <LastModified>2024-02-29T12:34:56Z</LastModified><Size>18446744073709551615</Size></Version></ListVersionsResult>"#,
 ];
 
+const BUCKET_LISTS: &[&str] = &[
+    r#"<?xml version="1.0" encoding="UTF-8"?><ListAllMyBucketsResult><Owner><ID>1</ID></Owner><Buckets><Bucket>
+<CreationDate>2024-02-29T12:34:56.000Z</CreationDate><Location>oss-cn-beijing</Location><Name>one</Name></Bucket><Bucket>
+<Name>two</Name><Region>cn-x</Region></Bucket></Buckets></ListAllMyBucketsResult>"#,
+];
+
 const ANSWERS: &[&str] = &[
     "HTTP/1.1 206 Partial Content\r\nContent-Length: 10\r\nContent-Range: bytes 5-14/100\r\nETag: \"A1\"\r\n\
      Last-Modified: Thu, 29 Feb 2024 12:34:56 GMT\r\nx-oss-hash-crc64ecma: 11051210869376104954\r\n\
@@ -187,11 +193,15 @@ const ANSWERS: &[&str] = &[
 ];
 
 fn store(wire: &Wire, dialect: Dialect) -> HttpStore {
+    HttpStore::new(options(wire, dialect), Clock::manual(Timestamp::from_unix(1_709_210_096))).unwrap()
+}
+
+fn options(wire: &Wire, dialect: Dialect) -> Options {
     let mut options = Options::new(dialect, BucketName::new("bkt"));
     options.endpoint = Some(wire.url());
     options.region = Some("cn-x".into());
     options.credentials = Source::Static(Credentials::new("AKID", "secret"));
-    HttpStore::new(options, Clock::manual(Timestamp::from_unix(1_709_210_096))).unwrap()
+    options
 }
 
 /// Runs a future on this thread, for at most half a minute.
@@ -250,6 +260,22 @@ proptest! {
                 prop_assert!(entry.last_modified.is_some_and(|time| time.seconds <= 1_709_210_096), "{:?}", entry);
                 prop_assert!(entry.version.is_some(), "{:?}", entry);
             }
+        }
+    }
+
+    #[test]
+    fn a_damaged_list_of_buckets_is_read_or_refused(
+        bodies in proptest::collection::vec(damaged(BUCKET_LISTS), 8), dialect in dialects(),
+    ) {
+        for body in &bodies {
+            let mut reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+            reply.extend(body);
+            // A damaged marker asks for another page, of which there is none.
+            let wire = Wire::new(vec![Reply::Close(reply)]);
+            let listed = wait(list_buckets(&options(&wire, dialect), &Clock::system()));
+            let Ok(buckets) = listed else { continue };
+            prop_assert!(buckets.iter().all(|bucket| !bucket.name.is_empty()), "{:?}", buckets);
+            prop_assert!(buckets.iter().map(|bucket| bucket.name.len()).sum::<usize>() <= 3 * body.len());
         }
     }
 

@@ -7,7 +7,7 @@ use crate::base::{Clock, Timestamp};
 use crate::config::{Problem, Result};
 use crate::list::{self, AsOf};
 use crate::metrics::Metrics;
-use crate::store::{self, Connected, Error, ErrorKind, Store};
+use crate::store::{self, BucketEntry, Connected, Error, ErrorKind, Store};
 
 /// How long a bucket may take to answer at the start. The caller of a mount wants to know sooner than a reader
 /// in the middle of a file, who is helped by patience.
@@ -49,6 +49,56 @@ pub(in crate::app) async fn failure(
     match ask(options, (prefix, at), metrics, clock).await {
         Ok(_) => std::future::pending().await,
         Err(problem) => problem,
+    }
+}
+
+/// Builds the store of several buckets: of these, or of all that the credentials may list where none is named. A life
+/// that goes on with a mount takes the names as they are where the service does not answer.
+pub(in crate::app) async fn reach_all(
+    mut options: store::Options,
+    only: &[String],
+    (goes_on, metrics, clock): (bool, &Arc<Metrics>, &Clock),
+) -> Result<Connected> {
+    options.timeouts.first_byte = options.timeouts.first_byte.min(FIRST_BYTE);
+    let listed = tokio::time::timeout(PATIENCE, store::list_buckets(&options, clock)).await;
+    let wanted = |name: &String| BucketEntry { name: name.clone(), ..BucketEntry::default() };
+    let buckets = match listed {
+        Ok(Ok(mut buckets)) => {
+            buckets.retain(|bucket| only.is_empty() || only.contains(&bucket.name));
+            let missing: Vec<&String> =
+                only.iter().filter(|name| buckets.iter().all(|bucket| bucket.name != **name)).collect();
+            buckets.extend(missing.into_iter().map(wanted));
+            buckets
+        }
+        // Who may read some buckets need not be allowed to list all.
+        Ok(Err(error)) if !only.is_empty() && (goes_on || error.kind() == ErrorKind::AccessDenied) => {
+            tracing::warn!(
+                "the buckets cannot be listed: {error}; those that are named are taken to be where region says"
+            );
+            only.iter().map(wanted).collect()
+        }
+        Ok(Err(error)) => return Err(explain_account(&error)),
+        Err(_) => return Err(Problem::failure(format!("the buckets were not listed within {} s", PATIENCE.as_secs()))),
+    };
+    if buckets.is_empty() {
+        return Err(Problem::failure("the credentials list no bucket: name some with --bucket"));
+    }
+    tracing::info!(buckets = buckets.len(), "the mount shows several buckets");
+    store::connect_all(options, buckets, metrics.clone(), clock.clone()).map_err(|error| match error.kind() {
+        ErrorKind::Invalid => Problem::usage(error.message()),
+        _ => Problem::failure(error.to_string()),
+    })
+}
+
+/// Why the buckets of an account cannot be listed, with what to do.
+fn explain_account(error: &Error) -> Problem {
+    match error.kind() {
+        ErrorKind::Invalid if error.status().is_none() => Problem::usage(error.message()),
+        ErrorKind::AccessDenied if error.code() == Some("AccessDenied") => Problem::failure(format!(
+            "the buckets cannot be listed: {error}; allow this key to list them (oss:ListBuckets, or \
+             s3:ListAllMyBuckets), or name them with --bucket"
+        )),
+        _ => Problem::failure(format!("the buckets cannot be listed: {error}")),
     }
 }
 

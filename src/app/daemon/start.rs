@@ -147,7 +147,10 @@ pub(in crate::app) async fn start(plan: Plan, level: Arc<Level>, manager: &Manag
     tracing::info!(from = mounting.store.credentials.describe(), "credentials");
     let store_options = mounting.store.clone();
     let requests_to = Reached { addresses: mounting.store.addresses.clone(), clock: clock.clone() };
-    let connected = connect(mounting.store, &options, goes_on, &metrics, &clock).await?;
+    let connected = match &mounting.buckets {
+        Some(only) => reach::reach_all(mounting.store, only, (goes_on, &metrics, &clock)).await?,
+        None => connect(mounting.store, &options, goes_on, &metrics, &clock).await?,
+    };
     let copying = mounting.copy_reach.map(|reach| {
         let account = Account::new(store_options, metrics.clone(), clock.clone()).sharing(&connected);
         Copying { copier: Copier::new(Arc::new(account), mounting.copy), reach }

@@ -235,7 +235,7 @@ fn escaped(digits: &[u8]) -> Option<u8> {
 }
 
 /// `2024-02-29T12:34:56.000Z`, in whole seconds as every other answer tells it.
-fn iso_time(text: &str) -> Option<Timestamp> {
+pub(super) fn iso_time(text: &str) -> Option<Timestamp> {
     if let Some(seconds) = plain_time(text.as_bytes()) {
         return Some(Timestamp::from_unix(seconds));
     }

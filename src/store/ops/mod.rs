@@ -3,6 +3,7 @@
 //!
 //! | file | what it owns |
 //! |---|---|
+//! | `buckets` | ListBuckets |
 //! | `copy` | CopyObject, UploadPartCopy |
 //! | `delete` | DeleteObject |
 //! | `fit` | whether an answer to GetObject matches the request |
@@ -18,6 +19,7 @@
 //! | `tagging` | GetObjectTagging |
 //! | `versions` | ListObjectVersions |
 
+mod buckets;
 mod copy;
 mod delete;
 mod fit;
@@ -136,7 +138,10 @@ impl HttpStore {
             // It would ask for, or delete, the bucket itself.
             return Err(Error::new(ErrorKind::Invalid, "a key cannot be empty"));
         }
-        let target = self.endpoint.target(self.options.bucket.as_str(), call.key);
+        let target = match call.of {
+            Of::Bucket => self.endpoint.target(self.options.bucket.as_str(), call.key),
+            Of::Service => self.endpoint.service()?,
+        };
         let mut headers = call.headers.clone();
         if self.options.request_payer {
             headers.push((self.rules.header("request-payer"), "requester".to_owned()));
@@ -145,7 +150,7 @@ impl HttpStore {
             let credentials = provider.credentials().await?;
             let unsigned = Unsigned {
                 method: call.method.as_str(),
-                bucket: Some(self.options.bucket.as_str()),
+                bucket: (call.of == Of::Bucket).then_some(self.options.bucket.as_str()),
                 key: call.key,
                 path: &target.path,
                 host: &target.host,
@@ -239,11 +244,19 @@ fn signing(options: &Options, endpoint: &Endpoint, clock: &Clock) -> Result<Opti
     Ok(options.credentials.known_provider(&options.known, &web).map(|provider| (Signer::new(scheme), provider)))
 }
 
+/// What a request is sent to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Of {
+    Bucket,
+    Service,
+}
+
 /// One request before it is signed.
 #[derive(Debug)]
 struct Call<'a> {
     operation: &'static str,
     method: Method,
+    of: Of,
     /// `None` for requests to the bucket.
     key: Option<&'a str>,
     query: Vec<Pair>,
@@ -253,7 +266,12 @@ struct Call<'a> {
 
 impl<'a> Call<'a> {
     fn new(operation: &'static str, method: Method, key: Option<&'a str>) -> Self {
-        Call { operation, method, key, query: Vec::new(), headers: Vec::new(), body: Bytes::new() }
+        Call { operation, method, of: Of::Bucket, key, query: Vec::new(), headers: Vec::new(), body: Bytes::new() }
+    }
+
+    /// The same, to the service itself and no bucket of it.
+    fn of_service(self) -> Self {
+        Call { of: Of::Service, ..self }
     }
 
     fn query(mut self, name: &str, value: impl Into<Option<String>>) -> Self {

@@ -1,5 +1,6 @@
 //! Real mounts, through the kernel.
 
+mod account;
 mod addresses;
 mod around;
 mod corrupt;

@@ -101,10 +101,12 @@ async fn list_all(
     // The listing itself is patient; whether there is a server to be patient with is asked meanwhile.
     let unreachable = reach::failure(options, (&directory, at), &metrics, &clock);
     tokio::pin!(unreachable);
+    // A time was asked about before.
+    let is_known = at.is_some();
     loop {
         let page = tokio::select! {
             page = pages.next() => page,
-            problem = &mut unreachable, if printer.found_nothing() => return Err(problem),
+            problem = &mut unreachable, if printer.found_nothing() && !is_known => return Err(problem),
             () = printer.progress.due() => {
                 let (found, in_flight) = (printer.found, pages.in_flight());
                 printer.progress.show(|passed| line(found, passed, in_flight));
