@@ -44,7 +44,7 @@ impl Generator {
         GeneratedVersion {
             id: format!("CAEQ{high:016x}{low:016x}"),
             modified: self.version_time(index, nth),
-            is_marker: deletions > 0 && self.scattered(index, !nth) % deletions == 0,
+            is_marker: deletions > 0 && self.scattered(index, !nth).is_multiple_of(deletions),
         }
     }
 
