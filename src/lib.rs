@@ -45,6 +45,8 @@
 //! | Which errno does an error become? | `fs/errno.rs` |
 //! | Who may ask for what? | `control/caller.rs`, `fuse/namespaces.rs`, `copy/reach.rs` |
 //! | How is a listing cut into requests? | `list/splitter.rs`; `list/gather.rs` where a server keeps no order |
+//! | How is a bucket shown as it stood at a time? | `list/as_of.rs`; `list/fold.rs` decides |
+//! | How are all buckets of an account shown? | `store/account.rs` |
 //! | How long is a name believed? | `tree/lookup.rs`, `fs/names/lookup.rs`; `fs/names/upkeep.rs` lists again in time |
 //! | Which inode number and which name does a key get? | `tree/ino.rs`, `tree/escape.rs` |
 //! | What is forgotten when names take too much memory? | `tree/eviction.rs` |

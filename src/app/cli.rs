@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, Command};
 
 use super::args::Form;
-use super::commands::{config, control, cp, demo, emulator, generate, ls, mount, prefetch, stat, status, umount};
+use super::commands::{config, control, cp, demo, emulator, generate, log, ls, mount, prefetch, stat, status, umount};
 use crate::config::{BucketUrl, Problem, Result};
 
 /// The whole command line.
@@ -28,6 +28,7 @@ pub fn command() -> Command {
             umount::command(),
             ls::command(),
             stat::command(),
+            log::command(),
             prefetch::command(),
             status::command(),
             config::command(),
@@ -67,6 +68,7 @@ fn dispatch(matches: &ArgMatches) -> Result<()> {
         Some(("umount", matches)) => umount::run(matches),
         Some(("ls", matches)) => ls::run(matches),
         Some(("stat", matches)) => stat::run(matches),
+        Some(("log", matches)) => log::run(matches),
         Some(("prefetch", matches)) => prefetch::run(matches),
         Some(("status", matches)) => status::run(matches),
         Some(("config", matches)) => config::run(matches),

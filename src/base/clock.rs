@@ -27,6 +27,11 @@ impl Timestamp {
     pub fn plus_seconds(self, seconds: i64) -> Self {
         Timestamp { seconds: self.seconds.saturating_add(seconds), nanos: self.nanos }
     }
+
+    /// The second in UTC, as in `2024-02-29T12:34:56Z`; the bare number of seconds where no calendar goes so far.
+    pub fn rfc3339(self) -> String {
+        jiff::Timestamp::from_second(self.seconds).map_or_else(|_| self.seconds.to_string(), |time| time.to_string())
+    }
 }
 
 impl From<SystemTime> for Timestamp {

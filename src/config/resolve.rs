@@ -13,7 +13,7 @@ use super::raw::Raw;
 use super::run::{ControlSocket, Log, Run};
 use super::table::Name;
 use super::url::BucketUrl;
-use super::value;
+use super::value::{self, Moment};
 use super::words::Words;
 use crate::{copy, fs, fuse, list, read, store};
 
@@ -34,6 +34,10 @@ pub struct Mounting {
     pub copy: copy::Options,
     /// Which objects copies may touch; `None` where none are made.
     pub copy_reach: Option<copy::Reach>,
+    /// As of which time the bucket is shown; `None` means now.
+    pub at: Option<Moment>,
+    /// The buckets to show where the URL names none: these, or all where there are none; `None` where it names one.
+    pub buckets: Option<Vec<String>>,
     /// How the kernel is served.
     pub fuse: fuse::Options,
     /// How the daemon runs.
@@ -65,8 +69,9 @@ fn with_store(raw: &Raw, words: Words, url: &BucketUrl, machine: Machine, store:
     let fs = resolve_fs(raw, url, machine)?;
     let copy = resolve_copy(raw)?;
     let fuse = resolve_fuse(raw, words)?;
-    let copy_reach = resolve_copy_reach(raw, url, &fuse)?;
-    Ok(Mounting { store, read, fs, copy, copy_reach, fuse, run: resolve_run(raw)? })
+    let buckets = resolve_buckets(raw, url)?;
+    let copy_reach = resolve_copy_reach(raw, url, &fuse)?.filter(|_| buckets.is_none());
+    Ok(Mounting { store, read, fs, copy, copy_reach, at: resolve_at(raw)?, buckets, fuse, run: resolve_run(raw)? })
 }
 
 /// Resolves what it takes to reach a bucket.
@@ -128,6 +133,48 @@ fn refuse_two_ways(raw: &Raw) -> Result<()> {
 pub fn resolve_list(raw: &Raw) -> Result<list::Options> {
     let concurrency = raw.required(Name::ListConcurrency, value::count)?;
     Ok(list::Options { concurrency: concurrency as u32, ..list::Options::default() })
+}
+
+/// Which buckets a mount shows that names none.
+fn resolve_buckets(raw: &Raw, url: &BucketUrl) -> Result<Option<Vec<String>>> {
+    let names: Vec<String> = raw.list(Name::Bucket).map(str::to_owned).collect();
+    if !url.is_account() && names.is_empty() {
+        return Ok(None);
+    }
+    if !url.is_account() {
+        let place = raw.describe(Name::Bucket);
+        return Err(Problem::usage(format!(
+            "{place} chooses among the buckets of oss:// or s3://, but {url} names one: remove one of them"
+        )));
+    }
+    for name in &names {
+        format!("oss://{name}").parse::<BucketUrl>().ok().filter(|url| url.path.is_empty()).ok_or_else(|| {
+            Problem::usage(format!("{}: {name:?} is not the name of a bucket", raw.describe(Name::Bucket)))
+        })?;
+    }
+    if raw.is_given(Name::At) {
+        let at = raw.describe(Name::At);
+        return Err(Problem::usage(format!(
+            "{at} shows one bucket as it stood, but {url} names none: name the bucket"
+        )));
+    }
+    Ok(Some(names))
+}
+
+/// Resolves as of which time a bucket is shown.
+pub fn resolve_at(raw: &Raw) -> Result<Option<Moment>> {
+    raw.read(Name::At, Moment::parse)
+}
+
+/// What is shown as of a past time never changes.
+fn refuse_freshness_of_the_past(raw: &Raw, ttl: Option<Duration>) -> Result<()> {
+    if ttl.is_none() || !raw.is_given(Name::MetadataTtl) {
+        return Ok(());
+    }
+    let (at, ttl) = (raw.describe(Name::At), raw.describe(Name::MetadataTtl));
+    Err(Problem::usage(format!(
+        "{at} shows what never changes, and {ttl} says how long it is believed: remove {ttl}, or set it to indefinite"
+    )))
 }
 
 /// Resolves how copies are made.
@@ -231,6 +278,13 @@ fn resolve_fs(raw: &Raw, url: &BucketUrl, machine: Machine) -> Result<fs::Option
     options.negative_ttl = raw.required(Name::NegativeTtl, value::parse_time)?;
     options.list = resolve_list(raw)?;
     options.listing = raw.choice(Name::Listing)?;
+    if raw.is_given(Name::At) {
+        refuse_freshness_of_the_past(raw, ttl)?;
+        options.metadata_ttl = fs::Ttl::Indefinite;
+        if !raw.is_given(Name::Listing) {
+            options.listing = fs::ListingMode::Eager;
+        }
+    }
     let memory = resolve_memory(raw, machine)?;
     options.metadata_bytes = memory.names;
     (options.allowed_bytes, options.reserved_bytes) = (memory.allowed, memory.reserved);
@@ -381,6 +435,16 @@ mod tests {
     }
 
     #[test]
+    fn a_view_of_the_past_never_changes_and_is_listed_whole() {
+        let mounting = resolved("oss://b", "at=2024-02-29T12:00:00Z").unwrap();
+        assert_eq!(mounting.at, Some(Moment::At(crate::base::Timestamp::from_unix(1_709_208_000))));
+        assert_eq!((mounting.fs.metadata_ttl, mounting.fs.listing), (fs::Ttl::Indefinite, fs::ListingMode::Eager));
+        let lazy = resolved("oss://b", "at=3d,listing=lazy,metadata-ttl=indefinite").unwrap();
+        assert_eq!(lazy.fs.listing, fs::ListingMode::Lazy);
+        assert_eq!(resolved("oss://b", "").unwrap().at, None);
+    }
+
+    #[test]
     fn copies_are_made_as_told() {
         assert_eq!(resolved("oss://b", "").unwrap().copy, copy::Options::default());
         let words = "copy-part-size=1MiB,copy-parallel=5,copy-threshold=0,leave-parts-on-error,shallow-copy=off,\
@@ -424,6 +488,9 @@ mod tests {
             ("oss://b", "region=r,addressing=cname", "-o addressing: cname requires endpoint"),
             ("oss://b", "control-xattr,allow-other", "it excludes -o allow-other"),
             ("oss://b", "replay=/f,prefetch=off", "give only one of them"),
+            ("oss://b", "at=1h,metadata-ttl=60s", "-o metadata-ttl says how long it is believed"),
+            ("oss://b", "bucket=c", "oss://b names one: remove one of them"),
+            ("oss://b", "at=yesterday", "-o at: \"yesterday\" is not a time in the past"),
             ("oss://b", "metrics-listen=9464", "127.0.0.1:9464"),
         ] {
             let problem = resolved(url, words).unwrap_err();

@@ -27,6 +27,8 @@ pub enum Group {
     Connection,
     /// Which credentials requests are signed with.
     Credentials,
+    /// As of which time a versioned bucket is shown.
+    View,
     /// How names and attributes look, and for how long they are cached.
     Names,
     /// How the bucket is listed.
@@ -46,6 +48,7 @@ impl Group {
     pub const ALL: &[Group] = &[
         Group::Connection,
         Group::Credentials,
+        Group::View,
         Group::Names,
         Group::List,
         Group::Read,
@@ -59,6 +62,7 @@ impl Group {
         match self {
             Group::Connection => "Connection",
             Group::Credentials => "Credentials",
+            Group::View => "Point-in-time",
             Group::Names => "Names",
             Group::List => "Listing",
             Group::Read => "Reading",
@@ -224,6 +228,12 @@ table! {
     MetadataEndpoint = "metadata-endpoint", Credentials, Text("URL"), Unset "http://100.100.100.200",
         "The metadata service of the ECS instance.";
 
+    At = "at", View, Moment, Unset "now",
+        "Show a versioned bucket as it stood at this time: RFC 3339, as in 2026-03-01T12:00:00Z, or how long ago, as in \
+         90m, 12h or 3d; at least a minute. Needs permission to list and read versions.";
+
+    Bucket = "bucket", Names, List("NAME"), Unset "all that the keys may list",
+        "A bucket to show in a mount of oss:// or s3://, which name none. May be given several times.";
     MetadataTtl = "metadata-ttl", Names, TimeOrIndefinite, Default "60s", LiveUnlessFrozen,
         "How long names, sizes and times are cached. 0 asks the store at every open; indefinite caches them for the \
          life of the mount.";
@@ -233,7 +243,7 @@ table! {
         "Keys that cannot be file names: hide omits them, escape shows them under escaped names.";
     Listing = "listing", Names, Choice(words::<fs::ListingMode>()), Default "auto",
         "What is listed in advance. lazy lists a directory when it is opened, eager the whole mount at the start, auto \
-         the directories ahead of a program that walks the tree.";
+         the directories ahead of a program that walks the tree. The default is eager with at.";
     MetadataMemory = "metadata-memory", Names, SizeWithinOrAuto(LEAST_METADATA_MEMORY, MOST_MEMORY), Default "auto",
         "Memory for names and attributes, from 16MiB on. Beyond it, directories that are not in use are evicted and \
          listed again when they are needed. auto is an eighth of the machine's memory or of the cgroup's limit, \

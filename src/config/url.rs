@@ -40,6 +40,21 @@ impl BucketUrl {
         }
     }
 
+    /// Reads a URL as `mount` takes it: also one without a bucket, which stands for all of them.
+    pub fn parse_mount(text: &str) -> Result<Self, Problem> {
+        let dialect = match text.strip_prefix("ossmount#").unwrap_or(text) {
+            "oss://" | "oss:///" => Dialect::Oss,
+            "s3://" | "s3:///" => Dialect::S3,
+            _ => return text.parse(),
+        };
+        Ok(BucketUrl { dialect, bucket: BucketName::new(""), path: String::new() })
+    }
+
+    /// Whether it names no bucket and stands for all.
+    pub fn is_account(&self) -> bool {
+        self.bucket.as_str().is_empty()
+    }
+
     /// Whether a text looks like a URL rather than a path.
     pub fn is_url(text: &str) -> bool {
         let text = text.strip_prefix("ossmount#").unwrap_or(text);
@@ -104,6 +119,17 @@ impl FromStr for BucketUrl {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mount_may_name_no_bucket() {
+        for (text, prints) in [("oss://", "oss://"), ("s3://", "s3://"), ("ossmount#oss:///", "oss://")] {
+            let url = BucketUrl::parse_mount(text).unwrap();
+            assert!(url.is_account() && text.parse::<BucketUrl>().is_err(), "{text}");
+            assert_eq!((url.to_string().as_str(), url.directory().as_str()), (prints, ""));
+        }
+        assert!(!BucketUrl::parse_mount("oss://b/p").unwrap().is_account());
+        assert!(BucketUrl::parse_mount("oss:////p").is_err());
+    }
 
     #[test]
     fn urls_read_and_print() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::ByteSize;
+use crate::base::{ByteSize, Timestamp};
 
 /// What an option takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +35,8 @@ pub enum Kind {
     Mode,
     /// Words, one each time it is given; holds the placeholder for help.
     List(&'static str),
+    /// A time in the past: of the calendar, or how long ago.
+    Moment,
     /// One of these words.
     Choice(&'static [&'static str]),
 }
@@ -48,7 +50,7 @@ impl Kind {
             Kind::Path => "PATH".to_owned(),
             Kind::Size | Kind::SizeWithin(..) => "SIZE".to_owned(),
             Kind::SizeWithinOrAuto(..) => "SIZE|auto".to_owned(),
-            Kind::Time => "TIME".to_owned(),
+            Kind::Time | Kind::Moment => "TIME".to_owned(),
             Kind::TimeOrIndefinite => "TIME|indefinite".to_owned(),
             Kind::Count | Kind::CountUpTo(_) => "N".to_owned(),
             Kind::CountUpToOrAuto(_) => "N|auto".to_owned(),
@@ -69,6 +71,7 @@ impl Kind {
                 or_word(text, "auto", size)?.map_or(Ok(()), |bytes| within(bytes, least, most))
             }
             Kind::Time => parse_time(text).map(drop),
+            Kind::Moment => Moment::parse(text).map(drop),
             Kind::TimeOrIndefinite => or_word(text, "indefinite", parse_time).map(drop),
             Kind::Count => count(text).map(drop),
             Kind::CountUpTo(most) => count(text).and_then(|count| not_more(count, most)),
@@ -153,6 +156,45 @@ pub(super) fn or_word<T>(
     read(text).map(Some).map_err(|error| format!("{error}, or {word}"))
 }
 
+/// A time in the past.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Moment {
+    /// A time of the calendar.
+    At(Timestamp),
+    /// So long before the command was given, or before the mount was made.
+    Ago(Duration),
+}
+
+impl Moment {
+    /// Reads a time in RFC 3339, or a duration such as `90m`, `12h` or `3d`. Fails with a phrase that says what would
+    /// be right.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if let Some(days) = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok()) {
+            return Ok(Moment::Ago(Duration::from_secs(u64::from(days) * 86_400)));
+        }
+        if let Ok(ago) = parse_time(text) {
+            return Ok(Moment::Ago(ago));
+        }
+        match text.parse::<jiff::Timestamp>() {
+            Ok(time) => Ok(Moment::At(Timestamp::from_unix(time.as_second()))),
+            Err(_) => Err(format!(
+                "{text:?} is not a time in the past; write one in RFC 3339, as in 2026-03-01T12:00:00Z, or how long \
+                 ago, as in 90m, 12h or 3d"
+            )),
+        }
+    }
+
+    /// The time itself, where it is `now`.
+    pub fn before(self, now: Timestamp) -> Timestamp {
+        match self {
+            Moment::At(time) => time,
+            Moment::Ago(ago) => {
+                Timestamp::from_unix(now.seconds.saturating_sub(i64::try_from(ago.as_secs()).unwrap_or(i64::MAX)))
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,5 +235,24 @@ mod tests {
         }
         assert_eq!(mode("0755"), Ok(0o755));
         assert!(mode("7777").is_err() && mode("+444").is_err());
+    }
+
+    #[test]
+    fn times_and_durations_are_told_apart() {
+        let noon = Timestamp::from_unix(1_709_208_000);
+        for (text, expected) in [
+            ("2024-02-29T12:00:00Z", 1_709_208_000),
+            ("2024-02-29T13:00:00+01:00", 1_709_208_000),
+            ("2024-02-29t12:00:00.999z", 1_709_208_000),
+            ("90m", 1_709_208_000 - 5_400),
+            ("12h", 1_709_208_000 - 43_200),
+            ("3d", 1_709_208_000 - 259_200),
+            ("1500ms", 1_709_208_000 - 1),
+        ] {
+            assert_eq!(Moment::parse(text).map(|moment| moment.before(noon).seconds), Ok(expected), "{text}");
+        }
+        for text in ["", "yesterday", "2024-02-29", "2024-02-29T12:00:00", "2024-02-30T12:00:00Z", "-1h", "1.5h", "d"] {
+            assert!(Moment::parse(text).unwrap_err().contains("RFC 3339"), "{text}");
+        }
     }
 }

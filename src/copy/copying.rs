@@ -98,7 +98,7 @@ async fn listed_tag(from: &Bucket, key: &Key, version: Option<&str>, meta: &Obje
 impl<'w> Copying<'w> {
     /// Looks at the source, and pins it.
     pub(super) async fn look(work: &'w Work, source: &Source, key: &str) -> Result<Self> {
-        let from = work.buckets.bucket(&source.bucket)?;
+        let from = work.source()?;
         let to = work.buckets.bucket(&work.request.destination.bucket)?;
         let (place, version) = (Key::new(source.key.as_str()), source.version.as_deref());
         let meta = facts(&from, &place, version).await?;

@@ -24,7 +24,7 @@ const LISTING: u32 = 4;
 /// the credentials do for everything.
 pub(super) async fn copy(work: &Work) -> std::result::Result<(), Stopped> {
     let source = &work.request.source;
-    let from = work.buckets.bucket(&source.bucket)?;
+    let from = work.source()?;
     let to = work.buckets.bucket(&work.request.destination.bucket)?;
     let options = list::Options { concurrency: LISTING, ..list::Options::default() };
     let pages = list::pages(from.store, ListScope::subtree(source.key.as_str()), &options).each_once();
@@ -99,7 +99,7 @@ async fn copy_one(work: &Work, to: &Bucket, entry: ListEntry) -> std::result::Re
         work.objects(|objects| objects.skipped += 1);
         return Ok(());
     }
-    let source = Source { key: entry.key.clone(), ..request.source.clone() };
+    let source = Source { key: entry.key.clone(), version: entry.version.clone(), ..request.source.clone() };
     match object::copy(work, &source, &key).await {
         Ok(_) => drop(work.objects(|objects| objects.done += 1)),
         Err(Stopped::Failed(error)) if is_of_all(&error) => return Err(Stopped::Failed(error)),
@@ -129,8 +129,9 @@ async fn is_there(work: &Work, to: &Bucket, entry: &ListEntry, key: &str) -> Res
         return Ok(true);
     }
     // Objects copied in parts carry another tag than their source.
-    let from = work.buckets.bucket(&work.request.source.bucket)?;
-    let here = from.store.head(HeadRequest::new(Key::new(entry.key.as_str()))).await;
+    let from = work.source()?;
+    let request = HeadRequest { key: Key::new(entry.key.as_str()), version: entry.version.clone() };
+    let here = from.store.head(request).await;
     Ok(here.is_ok_and(|here| same_sum(&here, &there) || same_tag(&here, &there)))
 }
 

@@ -4,7 +4,7 @@
 use percent_encoding::percent_decode_str;
 
 use super::{LeftParts, Options, Shallow};
-use crate::base::{BucketName, ETag};
+use crate::base::{BucketName, ETag, Timestamp};
 use crate::store::{Error, ErrorKind, Metadata, Overwrite, Result, StorageClass, Tags};
 
 /// The smallest part and the largest, in bytes.
@@ -51,6 +51,8 @@ pub struct Request {
     pub resume: Option<String>,
     /// What is done with objects that are there already and the same. Below a prefix only.
     pub existing: Existing,
+    /// The source is what stood at this time in a bucket that keeps versions; `None` means now.
+    pub at: Option<Timestamp>,
 }
 
 /// The object or prefix to copy.
@@ -143,6 +145,7 @@ impl Request {
             acl: None,
             resume: None,
             existing: Existing::Copy,
+            at: None,
         }
     }
 

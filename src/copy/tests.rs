@@ -134,8 +134,15 @@ impl Store for ManyTags {
         Ok(page)
     }
 
-    async fn symlink_target(&self, key: &Key) -> crate::store::Result<String> {
-        self.inner.symlink_target(key).await
+    async fn list_versions(
+        &self,
+        request: crate::store::VersionsRequest,
+    ) -> crate::store::Result<crate::store::VersionPage> {
+        self.inner.list_versions(request).await
+    }
+
+    async fn symlink_target(&self, key: &Key, version: Option<&str>) -> crate::store::Result<String> {
+        self.inner.symlink_target(key, version).await
     }
 
     async fn tags(&self, key: &Key, version: Option<&str>) -> crate::store::Result<Tags> {

@@ -6,9 +6,10 @@ use tokio::sync::{Semaphore, SemaphorePermit, broadcast, watch};
 
 use super::request::{Request, Scope};
 use super::status::{Manner, Status};
-use super::{Buckets, Options};
+use super::{Bucket, Buckets, Options};
 use crate::base::{BucketName, Key};
-use crate::store::{Error, Upload};
+use crate::list::AsOf;
+use crate::store::{Error, Result, Upload};
 
 /// An object that a job has written.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -58,6 +59,15 @@ impl Work {
             Ok(_) = cancelled.wait_for(|cancelled| *cancelled) => Err(Stopped::Cancelled),
             done = doing => Ok(done),
         }
+    }
+
+    /// The bucket of the source, as it is or as it stood at the time that the request names.
+    pub(super) fn source(&self) -> Result<Bucket> {
+        let bucket = self.buckets.bucket(&self.request.source.bucket)?;
+        Ok(match self.request.at {
+            Some(at) => Bucket { store: Arc::new(AsOf::new(bucket.store, at)), ..bucket },
+            None => bucket,
+        })
     }
 
     /// Tells that an object has been written.

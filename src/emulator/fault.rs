@@ -64,6 +64,8 @@ pub enum FaultKind {
     ShortBody,
     /// One bit of the body is wrong.
     FlippedByte,
+    /// Status 403 with the code `AccessDenied`, as for a key that lacks a permission.
+    Status403,
     /// Status 500 with the code `InternalError`.
     Status500,
     /// Status 503 with the code `ServiceUnavailable`.
@@ -138,7 +140,7 @@ impl Dice {
 }
 
 /// The words of each kind, and the default of those that take a figure.
-const KINDS: [(&str, FaultKind); 14] = [
+const KINDS: [(&str, FaultKind); 15] = [
     ("refuse", FaultKind::RefuseConnection),
     ("drop", FaultKind::DropBeforeHeaders),
     ("reset", FaultKind::ResetInBody),
@@ -146,6 +148,7 @@ const KINDS: [(&str, FaultKind); 14] = [
     ("stall-headers", FaultKind::StallBeforeHeaders(Duration::from_secs(30))),
     ("short", FaultKind::ShortBody),
     ("flip", FaultKind::FlippedByte),
+    ("403", FaultKind::Status403),
     ("500", FaultKind::Status500),
     ("503", FaultKind::Status503),
     ("throttle", FaultKind::Throttle(Duration::from_millis(500))),

@@ -10,12 +10,13 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 
 use super::content::{Computed, Content, splitmix};
+use super::history::History;
 use super::model::{self, HEADER_BYTES};
 use super::text::hex_upper;
 use super::time::civil;
 use crate::base::{ByteSize, Timestamp, fnv1a};
 
-/// What a generated bucket holds. Parses `KIND:COUNT[:SIZE]`, where SIZE is a size or two with `..` between.
+/// What a generated bucket holds. Parses `KIND:COUNT[:SIZE][:HISTORY]`, where SIZE is a size or two with `..` between.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Generator {
     /// The shape of the keys.
@@ -28,6 +29,8 @@ pub struct Generator {
     pub largest: u64,
     /// Decides everything that looks random.
     pub seed: u64,
+    /// The versions of its keys, if it keeps versions.
+    pub history: Option<History>,
 }
 
 /// The shape of generated keys.
@@ -118,7 +121,7 @@ impl Generator {
             GeneratorKind::Shards | GeneratorKind::Models => (4 << 30, 4 << 30),
             _ => (1 << 10, 64 << 10),
         };
-        Generator { kind, count, smallest, largest, seed: 0 }
+        Generator { kind, count, smallest, largest, seed: 0, history: None }
     }
 
     /// The same with every object of this many bytes.
@@ -189,7 +192,12 @@ impl Generator {
 
     /// The bytes of an object.
     pub(super) fn content(&self, index: u64) -> Content {
-        let (phase, size) = (phase(self.seed, &self.key(index)), self.size(index));
+        self.content_of(&self.key(index), index)
+    }
+
+    /// The same, of an index that has this key.
+    pub(super) fn content_of(&self, key: &str, index: u64) -> Content {
+        let (phase, size) = (phase(self.seed, key), self.size(index));
         if self.kind != GeneratorKind::Models || size <= HEADER_BYTES {
             return Content::Computed(Computed { phase, len: size });
         }
@@ -331,12 +339,21 @@ impl FromStr for Generator {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut parts = text.splitn(3, ':');
+        let mut parts = text.split(':');
         let kind: GeneratorKind = parts.next().unwrap_or("").parse()?;
-        let count = parts.next().ok_or_else(|| format!("{text:?} lacks a number of keys; write KIND:COUNT[:SIZE]"))?;
-        let count = parse_count(count)?;
-        let generator = Generator::new(kind, count);
-        let Some(size) = parts.next() else { return Ok(generator) };
+        let form = "write KIND:COUNT[:SIZE][:HISTORY]";
+        let count = parts.next().ok_or_else(|| format!("{text:?} lacks a number of keys; {form}"))?;
+        let mut generator = Generator::new(kind, parse_count(count)?);
+        let mut rest: Vec<&str> = parts.collect();
+        if let Some(history) = rest.pop_if(|last| last.starts_with(|c: char| c.is_ascii_digit()) && last.contains('v'))
+        {
+            generator.history = Some(history.parse()?);
+        }
+        let size = match rest[..] {
+            [] => return Ok(generator),
+            [size] => size,
+            _ => return Err(format!("{text:?} says too much; {form}")),
+        };
         let parse = |size: &str| size.parse::<ByteSize>().map(|size| size.0).map_err(|error| error.to_string());
         let (smallest, largest) = match size.split_once("..") {
             Some((smallest, largest)) => (parse(smallest)?, parse(largest)?),
@@ -457,12 +474,16 @@ mod tests {
         assert_eq!(bucket.generator, Generator::new(GeneratorKind::Shards, 4).sized(2 << 30));
         let generator: Generator = "flat:20k:1KiB..1MiB".parse().unwrap();
         assert_eq!((generator.count, generator.smallest, generator.largest), (20_000, 1 << 10, 1 << 20));
+        let generator: Generator = "flat:7:3v/8".parse().unwrap();
+        assert_eq!((generator.history.unwrap().deletions, generator.largest), (8, 64 << 10));
         for (text, hint) in [
             ("flat:5", "BUCKET=KIND"),
             ("b=round:5", "the kinds are flat"),
             ("b=flat", "COUNT"),
             ("b=flat:many", "20k"),
             ("b=flat:5:big", "512MiB"),
+            ("b=flat:5:1KiB:0v", "3v+1000000"),
+            ("b=flat:5:1KiB:3v:3v", "says too much"),
             ("b=flat:5:2MiB..1MiB", "smaller size first"),
         ] {
             let error = text.parse::<GeneratedBucket>().unwrap_err();

@@ -29,11 +29,13 @@
 //! | `failure` | error answers: code, status, message, elements and headers |
 //! | `fault` | injected faults |
 //! | `generator` | buckets that are computed: millions of keys, terabytes of content |
+//! | `history` | how often the keys of a generated bucket were written |
 //! | `model` | the headers of generated model files (safetensors) |
 //! | `object` | an object as it is kept |
 //! | `operation` | the operations of the protocol, as counters and faults name them |
 //! | `ops` | the operations, one file each kind |
 //! | `options` | the options of an emulator |
+//! | `past` | the versions of generated buckets |
 //! | `receive` | a body on its way in: unframed, hashed, checked, kept |
 //! | `reply` | an answer before it is sent |
 //! | `request` | a request as it was sent: target, bucket, key, query, dialect |
@@ -55,11 +57,13 @@ mod counters;
 mod failure;
 mod fault;
 mod generator;
+mod history;
 mod model;
 mod object;
 mod operation;
 mod ops;
 mod options;
+mod past;
 mod receive;
 mod reply;
 mod request;
@@ -80,6 +84,7 @@ use bytes::Bytes;
 pub use counters::Counters;
 pub use fault::{Fault, FaultKind};
 pub use generator::{GeneratedBucket, Generator, GeneratorKind, generated_content};
+pub use history::History;
 pub use operation::Operation;
 pub use options::{
     ACCESS_KEY_ID, ACCESS_KEY_SECRET, Account, AnonymousRead, Dialect, Options, PageLimits, PutOptions, StorageClass,
@@ -123,6 +128,12 @@ impl Emulator {
     /// Creates an empty bucket in memory that keeps versions; one that exists begins to.
     pub fn create_versioned_bucket(&self, name: &str) {
         self.service.create_versioned(name);
+    }
+
+    /// Whether a bucket keeps versions from now on; once it has, it never stops but only suspends that. Its directory,
+    /// or what is computed of it, stays as it is beneath. Panics if there is no such bucket.
+    pub fn keep_versions(&self, bucket: &str, keep: bool) {
+        self.service.keep_versions(bucket, keep);
     }
 
     /// Stores an object. Panics if there is no such bucket, or if its directory cannot be written.

@@ -181,6 +181,11 @@ impl Service {
         self.create_in_memory(name).set_versioning(Versioning::Enabled);
     }
 
+    pub(super) fn keep_versions(&self, bucket: &str, keep: bool) {
+        let bucket = self.bucket(bucket).unwrap_or_else(|| panic!("there is no bucket {bucket}"));
+        bucket.set_versioning(if keep { Versioning::Enabled } else { Versioning::Suspended });
+    }
+
     pub(super) fn generate(&self, name: &str, generator: Generator) {
         let bucket = Arc::new(Bucket::generated(name, self.now(), generator));
         self.buckets.write().insert(name.to_owned(), bucket);
@@ -417,6 +422,7 @@ fn dress(reply: &mut Reply, dialect: Dialect, request_id: &str, now: Timestamp, 
 /// The refusal that a fault plans.
 fn planned_failure(fault: FaultKind, dialect: Dialect) -> Option<Failure> {
     match (fault, dialect) {
+        (FaultKind::Status403, _) => Some(access_denied("You have no right to access this object.")),
         (FaultKind::Status500, _) => {
             Some(Failure::new(500, "InternalError", "We encountered an internal error. Please try again."))
         }

@@ -44,6 +44,9 @@ pub struct Options {
     pub dir_mode: u16,
     /// The time of directories without a marker, and of objects whose time is unknown.
     pub mount_time: Timestamp,
+    /// The time as of which the bucket is shown, where it is not now. The store shows it so; its listings tell which
+    /// versions they show.
+    pub as_of: Option<Timestamp>,
     /// Which files are read past the kernel's page cache.
     pub direct_io: DirectIo,
     /// Whether the kernel keeps a file's pages between two opens of the same version.
@@ -72,6 +75,7 @@ impl Options {
             file_mode: 0o444,
             dir_mode: 0o555,
             mount_time: Timestamp::default(),
+            as_of: None,
             direct_io: DirectIo::Auto,
             keep_page_cache: KeepPageCache::On,
         }

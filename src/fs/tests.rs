@@ -151,6 +151,7 @@ impl Bed {
             Request::Symlink { key } => format!("SYMLINK {key}"),
             Request::Tags { key } => format!("TAGS {key}"),
             Request::List(list) => format!("LIST {}{}", list.prefix, if list.max_keys == 1 { " 1" } else { "" }),
+            Request::ListVersions(list) => format!("VERSIONS {}", list.prefix),
         };
         self.bucket.take_requests().into_iter().map(short).collect()
     }

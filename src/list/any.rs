@@ -37,7 +37,8 @@ pub async fn any_below(store: &dyn Store, prefix: &str) -> Result<bool> {
         let page = store.list(request.clone()).await?;
         let names = (page.entries.len() + page.prefixes.len()) as u64 + page.undecodable;
         let (0, Some(next)) = (names, page.next) else { return Ok(names > 0) };
-        row.count(names).map_err(|error| error.with_operation("ListObjects").with_key(prefix.to_owned()))?;
+        row.count(names + page.passed_over)
+            .map_err(|error| error.with_operation("ListObjects").with_key(prefix.to_owned()))?;
         tokio::time::sleep(row.pause()).await;
         request.continuation = Some(next);
     }

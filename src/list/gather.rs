@@ -92,7 +92,7 @@ impl Gather {
             return Ok(Vec::new());
         }
         self.asked = None;
-        let names = (page.entries.len() + page.prefixes.len()) as u64 + page.undecodable;
+        let names = (page.entries.len() + page.prefixes.len()) as u64 + page.undecodable + page.passed_over;
         self.undecodable += page.undecodable;
         page.entries.into_iter().for_each(|entry| self.take(entry));
         page.prefixes.into_iter().for_each(|prefix| self.take_prefix(prefix));

@@ -15,8 +15,10 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `any` | whether any key begins with a prefix |
+//! | `as_of` | a versioned bucket as it stood at a time |
 //! | `empty` | empty pages that are not the last |
 //! | `findings` | which rules of listings a server was seen to break |
+//! | `fold` | from versions to what stood at a time |
 //! | `gather` | listing a server that keeps no order |
 //! | `guess` | where keys probably are |
 //! | `pages` | the workers that send requests, and the stream of pages |
@@ -24,8 +26,12 @@
 //! | `tops` | the names at the top of what is listed |
 
 mod any;
+mod as_of;
+#[cfg(test)]
+mod as_of_tests;
 mod empty;
 mod findings;
+mod fold;
 mod gather;
 mod guess;
 mod pages;
@@ -43,6 +49,7 @@ use crate::base::KeySpan;
 use crate::store::{ListEntry, Store};
 
 pub use self::any::{any_below, one};
+pub use self::as_of::AsOf;
 pub use self::findings::{Findings, Trust};
 pub use self::pages::Pages;
 

@@ -279,7 +279,7 @@ impl Splitter {
         self.segments[at].asked = None;
         drop_repeats(&mut page, &self.segments[at].least);
         self.check(at, &page, next.as_deref())?;
-        let came = page.entries.len() + page.prefixes.len();
+        let (came, passed_over) = (page.entries.len() + page.prefixes.len(), page.passed_over as usize);
         let certain = next.is_some().then(|| certain(&page, self.page_size, &self.segments[at].from));
         self.segments[at].least = reached(&page, &self.segments[at].least);
         let page = joined(std::mem::take(&mut self.segments[at].held), page);
@@ -289,10 +289,19 @@ impl Splitter {
         let shown_to = reached(&page, &self.segments[at].from);
         self.take_over(at, next.is_some().then_some(shown_to.as_str()));
         let upto = shown.partition_point(|name| certain.as_deref().is_none_or(|certain| *name < certain));
-        let stretch = shown.first().map(|first| Stretch { first: (*first).to_owned(), keys: upto });
+        let first = shown.first().copied();
+        // What was passed over lies behind the beginning, if nothing else is known of it.
+        let begin = self.segments[at].from.as_str().max(&self.scope.prefix);
+        let first = first.or((passed_over > 0).then_some(begin)).map(str::to_owned);
+        let stretch = first.map(|first| Stretch { first, keys: upto + passed_over });
         let settled = self.settle(at, page, certain);
-        self.waste.count(settled.entries.len() + settled.prefixes.len(), came);
-        self.count_names(at, &settled);
+        let (kept, lines) = (settled.entries.len() + settled.prefixes.len(), came + passed_over);
+        let lines_per_name = lines as f64 / came.max(1) as f64;
+        if passed_over > 0 {
+            self.waste.passes_over();
+        }
+        self.waste.count(if came == 0 { lines } else { (kept as f64 * lines_per_name) as usize }, lines);
+        self.count_names(at, &settled, lines_per_name);
         let segment = &mut self.segments[at];
         let open = settled.span.before.is_some() && settled.span.before != segment.before;
         let (Some(token), true) = (next.clone(), open) else {
@@ -304,8 +313,10 @@ impl Splitter {
         segment.next = Next::Token(token);
         segment.from = settled.span.before.clone().unwrap_or_default();
         segment.pages = None;
+        // Within one key, a page comes no further and tells nothing of the keys behind it.
+        let comes_further = |stretch: &Stretch| stretch.keys > 0 && *stretch.first < *segment.from;
+        segment.last = stretch.filter(comes_further).or(segment.last.take());
         if came > 0 {
-            segment.last = stretch.filter(|stretch| stretch.keys > 0).or(segment.last.take());
             return Ok(vec![settled]);
         }
         // A sign of life. What could not be decoded is told with the next names.
@@ -314,8 +325,8 @@ impl Splitter {
     }
 
     /// Measures how many pages the names at the top fill.
-    fn count_names(&mut self, at: usize, settled: &Page) {
-        let page = self.waste.page_keys as f64;
+    fn count_names(&mut self, at: usize, settled: &Page, lines_per_name: f64) {
+        let page = self.waste.page_keys as f64 / lines_per_name.max(1.0);
         let segment = &mut self.segments[at];
         let (begun, last) = self.tops.begun(&settled.span);
         let before = last.map_or(0, |last| settled.entries.partition_point(|entry| *entry.key < *last));
@@ -334,7 +345,7 @@ impl Splitter {
     /// Refuses what no listing can be, and sees whether keys come in order, each once, and from a given key on.
     fn check(&mut self, at: usize, page: &ListPage, next: Option<&str>) -> std::result::Result<(), Stop> {
         let segment = &mut self.segments[at];
-        let names = (page.entries.len() + page.prefixes.len()) as u64 + page.undecodable;
+        let names = (page.entries.len() + page.prefixes.len()) as u64 + page.undecodable + page.passed_over;
         let row = if next.is_some() { segment.row.count(names) } else { Ok(()) };
         let circles = matches!((&segment.next, next), (Next::Token(old), Some(new)) if old == new);
         if circles {

@@ -18,6 +18,7 @@ use crate::store::layers::{Fault, FaultStore, Retry, RetryPolicy};
 use crate::store::memory::MemoryStore;
 use crate::store::{
     Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Result, Store, Tags,
+    VersionPage, VersionsRequest,
 };
 
 fn numbered(count: usize) -> Arc<MemoryStore> {
@@ -194,7 +195,11 @@ impl Store for Odd {
         self.store.list(request).await
     }
 
-    async fn symlink_target(&self, _: &Key) -> Result<String> {
+    async fn list_versions(&self, _: VersionsRequest) -> Result<VersionPage> {
+        Err(Error::new(ErrorKind::Unsupported, "no versions are listed here"))
+    }
+
+    async fn symlink_target(&self, _: &Key, _: Option<&str>) -> Result<String> {
         Err(Error::new(ErrorKind::Unsupported, "lists only"))
     }
 

@@ -151,13 +151,16 @@ pub(super) fn shown(page: &ListPage) -> Vec<&str> {
 pub(super) fn reached(page: &ListPage, from: &str) -> String {
     let key = page.entries.last().map(|entry| after(&entry.key)).unwrap_or_default();
     let prefix = page.prefixes.last().and_then(|prefix| behind(prefix)).unwrap_or_default();
-    key.max(prefix).max(from.to_owned())
+    key.max(prefix).max(page.reached.clone().unwrap_or_default()).max(from.to_owned())
 }
 
 /// Up to where a page that is not the last shows all there is, on a server that repeats common prefixes on each page
 /// too: the keys go on behind the last one shown, whatever prefixes are shown behind that. Prefixes alone are as many
 /// as were asked for, unless some of them belong to other pages.
 pub(super) fn certain(page: &ListPage, most: u32, from: &str) -> String {
+    if let Some(reached) = &page.reached {
+        return reached.clone().max(from.to_owned());
+    }
     let key = page.entries.last().map(|entry| after(&entry.key));
     let prefix = page.prefixes.last().and_then(|prefix| behind(prefix));
     let certain = match (key, prefix) {

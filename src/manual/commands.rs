@@ -25,6 +25,20 @@
 //! ossmount: unexpected argument '--metadata-tll' found; a similar argument exists: '--metadata-ttl'; see --help
 //! ```
 //!
+//! `ossmount mount oss:// DIR`, without a bucket, shows all buckets that the credentials may list as directories, or
+//! those that `--bucket NAME` names. Each is reached in its own region when it is first looked at. All share one
+//! daemon, one memory limit, one cache and `max-connections`. Such a mount makes no copies and takes no `at`, and its
+//! buckets are those of its beginning.
+//!
+//! ```console
+//! $ mkdir mnt
+//! $ ossmount mount oss:// mnt --bucket special --bucket versions
+//! $ ls mnt; cat mnt/versions/a.txt
+//! special
+//! versions
+//! alpha
+//! ```
+//!
 //! # umount
 //!
 //! `ossmount umount DIR` unmounts a directory and waits until its daemon has ended, if the daemon belongs to the same
@@ -104,6 +118,19 @@
 //! $ ossmount cp mnt/a.txt mnt/b.txt && cat mnt/b.txt
 //! oss://bucket/a.txt -> oss://bucket/b.txt: 6B
 //! alpha
+//! ```
+//!
+//! # log
+//!
+//! `ossmount log URL` prints the versions of an object, or of all objects below a prefix that ends in a slash, the
+//! newest first, with delete markers. `ls`, `stat`, `cp` and `mount` take `--at TIME`, which shows a versioned bucket
+//! as it stood then; see [`past`](super::past).
+//!
+//! ```console
+//! $ ossmount log oss://versions/a.txt
+//! ...Z  ... 6 * ...  a.txt
+//! $ ossmount log oss://versions/none
+//! ossmount: oss://versions/none has no versions, and never had any that are kept
 //! ```
 //!
 //! # prefetch

@@ -59,6 +59,9 @@
 //! skips objects that exist with the same size and the same tag or checksum, which continues an earlier copy.
 //! `copy-requests` (32) bounds the requests in flight of all copies; reads of programs go before them.
 //!
+//! `--at TIME` copies what stood at that time in a versioned bucket, of an object or below a prefix; see
+//! [`past`](super::past).
+//!
 //! # Differences from the official copier
 //!
 //! A copy sends the same requests as the copier of `alibabacloud-oss-v2` (a test compares them), except where the

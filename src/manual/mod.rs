@@ -13,6 +13,7 @@
 //! | know what programs can rely on: names, inode numbers, consistency, errors | [`semantics`] |
 //! | predict which bytes are fetched, and what stays in memory | [`reading`] |
 //! | predict how many requests a listing takes | [`listing`] |
+//! | mount, list or copy a versioned bucket as it stood at a time | [`past`] |
 //! | copy objects within the service | [`copying`] |
 //! | send requests to a live mount from a program | [`control`] |
 //! | export figures, probe health, read the log | [`monitoring`] |
@@ -39,6 +40,7 @@ pub mod listing;
 pub mod migrating;
 pub mod monitoring;
 pub mod options;
+pub mod past;
 pub mod quick_start;
 pub mod reading;
 pub mod running;

@@ -39,14 +39,21 @@
 //! | `sts-endpoint` | URL | the region's | The service that grants roles: https:// and a host, as in sts-vpc.cn-hangzhou.aliyuncs.com. Required for S3-compatible servers that grant roles themselves. |
 //! | `metadata-endpoint` | URL | http://100.100.100.200 | The metadata service of the ECS instance. |
 //!
+//! # Point-in-time
+//!
+//! | option | takes | default | what it does |
+//! |---|---|---|---|
+//! | `at` | TIME | now | Show a versioned bucket as it stood at this time: RFC 3339, as in 2026-03-01T12:00:00Z, or how long ago, as in 90m, 12h or 3d; at least a minute. Needs permission to list and read versions. |
+//!
 //! # Names
 //!
 //! | option | takes | default | what it does |
 //! |---|---|---|---|
+//! | `bucket` | NAME | all that the keys may list | A bucket to show in a mount of oss:// or s3://, which name none. May be given several times. |
 //! | `metadata-ttl` | TIME indefinite | `60s` | How long names, sizes and times are cached. 0 asks the store at every open; indefinite caches them for the life of the mount. |
 //! | `negative-ttl` | TIME | `5s` | How long a missing name is cached after a program looked it up. |
 //! | `odd-keys` | hide escape | `hide` | Keys that cannot be file names: hide omits them, escape shows them under escaped names. |
-//! | `listing` | auto lazy eager | `auto` | What is listed in advance. lazy lists a directory when it is opened, eager the whole mount at the start, auto the directories ahead of a program that walks the tree. |
+//! | `listing` | auto lazy eager | `auto` | What is listed in advance. lazy lists a directory when it is opened, eager the whole mount at the start, auto the directories ahead of a program that walks the tree. The default is eager with at. |
 //! | `metadata-memory` | SIZE auto | `auto` | Memory for names and attributes, from 16MiB on. Beyond it, directories that are not in use are evicted and listed again when they are needed. auto is an eighth of the machine's memory or of the cgroup's limit, whichever is smaller, and at least 256MiB where there is room. |
 //! | `symlinks` | on off | `off` | Show symlink objects as links; off shows them as files with the data of their targets. |
 //! | `uid` | ID | the user who mounts | The owner of all files and directories. |

@@ -299,7 +299,7 @@ mod tests {
 
     fn entry(size: u64, tag: &str, second: i64) -> ListEntry {
         let ObjectMeta { size, etag, last_modified, kind, .. } = meta(size, tag, second);
-        ListEntry { key: "k".into(), size, etag, last_modified, kind, storage_class: None }
+        ListEntry { key: "k".into(), size, etag, last_modified, kind, storage_class: None, version: None }
     }
 
     /// Of an object of ten bytes that was listed with this tag at second 5 (0: no time).

@@ -23,6 +23,11 @@ pub struct Connected {
 }
 
 impl Connected {
+    /// The same with another store for reading, which keeps to this bandwidth.
+    pub(super) fn reading(self, store: Arc<dyn Store>, max_bandwidth: Rate) -> Connected {
+        Connected { store, max_bandwidth, ..self }
+    }
+
     /// Waits until there are credentials, for as long as their source takes: that is no time of the service's. Fails
     /// with [`ErrorKind::Credentials`] and a sentence that names the source.
     pub async fn credentials_there(&self) -> Result<()> {

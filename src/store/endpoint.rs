@@ -55,6 +55,11 @@ pub fn reached(options: &Options) -> Result<Reached> {
     Ok(Reached { endpoint: endpoint.url(), region: endpoint.region, addressing })
 }
 
+/// Whether an endpoint is a host of the service that has buckets of one region or of all.
+pub(super) fn is_known_host(endpoint: &str, dialect: Dialect) -> bool {
+    parse(endpoint).is_ok_and(|(_, authority)| (Rules::of(dialect).known_host)(host_of(&authority)).is_some())
+}
+
 /// The two places of a request that name the object.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Target {
@@ -128,6 +133,14 @@ impl Endpoint {
             Style::Virtual => Target { host: format!("{bucket}.{}", self.authority), path: format!("/{key}") },
             Style::Cname => Target { host: self.authority.clone(), path: format!("/{key}") },
             Style::Path => Target { host: self.authority.clone(), path: format!("/{bucket}/{key}") },
+        }
+    }
+
+    /// Where a request to the service itself goes. Fails where the host is bound to one bucket.
+    pub(super) fn service(&self) -> Result<Target> {
+        match self.style {
+            Style::Cname => Err(invalid("a domain that is bound to a bucket shows no others; name the bucket")),
+            Style::Virtual | Style::Path => Ok(Target { host: self.authority.clone(), path: "/".to_owned() }),
         }
     }
 

@@ -4,6 +4,7 @@
 //! broken answers are the business of [`FaultStore`](super::layers::FaultStore), which goes over it.
 
 mod changes;
+mod history;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -18,8 +19,9 @@ use parking_lot::Mutex;
 use tokio::io::ReadBuf;
 
 use super::{
-    Body, Change, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, ObjectKind,
-    ObjectMeta, Outcome, Receive, Result, StorageClass, Store, StoreMut, Tags,
+    Body, Change, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest,
+    NULL_VERSION, ObjectKind, ObjectMeta, Outcome, Receive, Result, StorageClass, Store, StoreMut, Tags, VersionPage,
+    VersionsRequest,
 };
 use crate::base::{ByteRange, ETag, Key, Timestamp};
 
@@ -48,6 +50,10 @@ struct State {
     log: Vec<Request>,
     /// Changes so far: the source of version ids and of times.
     changes: u64,
+    /// The time of the next changes, where it is told.
+    time: Option<Timestamp>,
+    /// Changes take the place of the version `null`, though versions are kept.
+    is_suspended: bool,
 }
 
 /// One version of an object.
@@ -93,6 +99,8 @@ pub enum Request {
     },
     /// A request for a page of a listing.
     List(ListRequest),
+    /// A request for a page of a listing of versions.
+    ListVersions(VersionsRequest),
 }
 
 impl Default for MemoryStore {
@@ -116,6 +124,16 @@ impl MemoryStore {
     pub fn versioned(mut self) -> Self {
         self.versioning = Versioning::On;
         self
+    }
+
+    /// From now on, changes are made at this time.
+    pub fn set_time(&self, time: Timestamp) {
+        self.state.lock().time = Some(time);
+    }
+
+    /// Whether changes to a bucket with versions make new ones from now on, or take the place of the version `null`.
+    pub fn keep_versions(&self, keep: bool) {
+        self.state.lock().is_suspended = !keep;
     }
 
     /// Waits this long before every answer, by the runtime's time.
@@ -182,10 +200,13 @@ impl MemoryStore {
         let mut state = self.state.lock();
         state.changes += 1;
         let change = state.changes;
-        meta.last_modified = Some(Timestamp::from_unix(1_700_000_000).plus_seconds(change as i64));
+        let usual = Timestamp::from_unix(1_700_000_000).plus_seconds(change as i64);
+        meta.last_modified = Some(state.time.unwrap_or(usual));
+        let is_suspended = state.is_suspended;
         let versions = state.objects.entry(key).or_default();
         match self.versioning {
             Versioning::Off => versions.clear(),
+            Versioning::On if is_suspended => versions.retain(|version| version.id() != NULL_VERSION),
             Versioning::On => meta.version = Some(format!("v{change:08}")),
         }
         meta.tag_count = (!tags.is_empty()).then_some(tags.len() as u32);
@@ -207,7 +228,7 @@ impl State {
         let versions = self.objects.get(key.as_str()).ok_or_else(missing)?;
         let found = match version {
             None => versions.last(),
-            Some(id) => versions.iter().find(|version| version.meta.version.as_deref() == Some(id)),
+            Some(id) => versions.iter().find(|version| version.id() == id),
         };
         found.filter(|version| !matches!(version.content, Content::Removed)).ok_or_else(missing)
     }
@@ -337,6 +358,7 @@ fn entry(key: &str, version: &Version) -> ListEntry {
         last_modified: meta.last_modified,
         kind: meta.kind,
         storage_class: meta.storage_class.clone(),
+        version: None,
     }
 }
 
@@ -398,10 +420,15 @@ impl Store for MemoryStore {
         self.state.lock().page(&request).map_err(named)
     }
 
-    async fn symlink_target(&self, key: &Key) -> Result<String> {
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionPage> {
+        self.asked(Request::ListVersions(request.clone())).await;
+        Ok(self.state.lock().versions(&request))
+    }
+
+    async fn symlink_target(&self, key: &Key, version: Option<&str>) -> Result<String> {
         self.asked(Request::Symlink { key: key.to_string() }).await;
         let named = |error: Error| error.with_operation("GetSymlink").with_key(key.to_string());
-        match &self.state.lock().version(key, None).map_err(named)?.content {
+        match &self.state.lock().version(key, version).map_err(named)?.content {
             Content::Link(target) => Ok(target.clone()),
             _ => Err(named(Error::new(ErrorKind::Invalid, "the object is no symlink").with_status(400))),
         }
@@ -516,8 +543,8 @@ mod tests {
         assert_eq!((meta.kind, meta.size, meta.etag), (ObjectKind::Symlink, 5, target.etag));
         let listed = store.list(ListRequest { prefix: "link".into(), ..ListRequest::default() }).await.unwrap();
         assert_eq!((listed.entries[0].kind, listed.entries[0].size), (ObjectKind::Symlink, 6));
-        assert_eq!(store.symlink_target(&Key::new("dangling")).await.unwrap(), "nothing");
-        let error = store.symlink_target(&Key::new("target")).await.unwrap_err();
+        assert_eq!(store.symlink_target(&Key::new("dangling"), None).await.unwrap(), "nothing");
+        let error = store.symlink_target(&Key::new("target"), None).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
         let error = store.get(GetRequest::new(Key::new("dangling"))).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);

@@ -6,6 +6,7 @@
 //!
 //! | file | what it owns |
 //! |---|---|
+//! | `account` | the buckets of an account as one store |
 //! | `body` | the bytes of an answer, received into memory of the caller |
 //! | `connect` | builds the store of a mount: client and layers |
 //! | `copies` | requests and answers of copies and of uploads in parts |
@@ -25,6 +26,7 @@
 //! | `types` | requests and answers of the [`Store`] trait |
 //! | `xml` | reads the XML of listings and errors as a stream of leaves |
 
+mod account;
 mod body;
 mod connect;
 mod copies;
@@ -48,12 +50,14 @@ use async_trait::async_trait;
 
 use crate::base::Key;
 
+pub use account::{AllBuckets, connect_all, list_buckets};
 pub use body::{Body, Receive};
 pub use connect::{Connected, connect};
 pub use copies::{
     CompleteRequest, Copied, CopyPartRequest, CopyRequest, CopySource, ListPartsRequest, Metadata, Overwrite, PartPage,
     Tags, Upload, UploadRequest, UploadedPart,
 };
+use endpoint::is_known_host;
 pub use endpoint::{Reached, reached};
 pub use error::{Error, ErrorKind, Result};
 pub use http::{Addresses, Bind, Proxy, Served};
@@ -61,8 +65,8 @@ pub use mutate::{Change, DeleteRequest, Outcome, PutRequest, StoreMut};
 pub use ops::HttpStore;
 pub use options::{Addressing, Dialect, ListVersion, Options, Sign, Timeouts};
 pub use types::{
-    Expected, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, ObjectKind, ObjectMeta, Pair,
-    Priority, StorageClass,
+    BucketEntry, Expected, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, NULL_VERSION,
+    ObjectKind, ObjectMeta, Pair, Priority, StorageClass, VersionEntry, VersionPage, VersionPlace, VersionsRequest,
 };
 
 /// Reading from one bucket. Cheap to share (`Arc<dyn Store>`); every call may be dropped at any await.
@@ -88,9 +92,13 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// One page of a listing.
     async fn list(&self, request: ListRequest) -> Result<ListPage>;
 
-    /// The key that a symlink object names, raw, counted from the root of the bucket; empty where it names none. Fails
-    /// with [`ErrorKind::Unsupported`] where the dialect has no such objects.
-    async fn symlink_target(&self, key: &Key) -> Result<String>;
+    /// One page of a listing of all versions and delete markers, in the order of the server: by key, and of one key the
+    /// newest first. A bucket that never kept versions shows its objects as versions called `null`.
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionPage>;
+
+    /// The key that a symlink object, or a version of it, names: raw, counted from the root of the bucket, and empty
+    /// where it names none. Fails with [`ErrorKind::Unsupported`] where the dialect has no such objects.
+    async fn symlink_target(&self, key: &Key, version: Option<&str>) -> Result<String>;
 
     /// The tags of an object, or of a version of it, in the server's order. Fails with [`ErrorKind::Unsupported`] where
     /// objects have none.

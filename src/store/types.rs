@@ -211,6 +211,11 @@ pub struct ListPage {
     pub next: Option<String>,
     /// Keys left out because they are not UTF-8.
     pub undecodable: u64,
+    /// Entries that the server sent and that are none here, as versions of another time are.
+    pub passed_over: u64,
+    /// Everything before this key is settled, whether or not the page shows a name there. `None` where the names alone
+    /// tell how far the page has come.
+    pub reached: Option<String>,
 }
 
 /// One object of a listing.
@@ -228,4 +233,76 @@ pub struct ListEntry {
     pub kind: ObjectKind,
     /// Where it is kept.
     pub storage_class: Option<StorageClass>,
+    /// Which version this is, in a listing that shows one version of each key as it stood at a time; `None` in listings
+    /// of current objects.
+    pub version: Option<String>,
+}
+
+/// The id of a version that was written while no versions were kept.
+pub const NULL_VERSION: &str = "null";
+
+/// Which page of which listing of versions.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct VersionsRequest {
+    /// Only keys that start with this, raw.
+    pub prefix: String,
+    /// Collapse keys that share the prefix up to the next delimiter.
+    pub delimiter: Option<String>,
+    /// Where the page begins; `None` is the beginning.
+    pub after: Option<VersionPlace>,
+    /// At most this many versions, delete markers and common prefixes, 1 to 999; 0 means 999.
+    pub max_keys: u32,
+}
+
+/// A place in a listing of versions.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VersionPlace {
+    /// The key that was shown last, or the common prefix.
+    pub key: String,
+    /// The version of it that was shown last; `None` stands behind all of its versions.
+    pub version: Option<String>,
+}
+
+/// One page of a listing of versions.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct VersionPage {
+    /// Versions and delete markers, in the order of the server.
+    pub entries: Vec<VersionEntry>,
+    /// Common prefixes, raw, each ending in the delimiter.
+    pub prefixes: Vec<String>,
+    /// Where the next page begins; `None` on the last one.
+    pub next: Option<VersionPlace>,
+    /// Entries left out because their keys are not UTF-8.
+    pub undecodable: u64,
+    /// The server's clock when it answered, where it tells.
+    pub served_at: Option<Timestamp>,
+}
+
+/// One version of an object, or one delete marker.
+#[derive(Clone, PartialEq, Debug)]
+pub struct VersionEntry {
+    /// Key, version id, time, and for a version all else that listings tell. Of a delete marker the size is 0.
+    pub entry: ListEntry,
+    /// Whether it is the newest of its key.
+    pub is_latest: bool,
+    /// Whether the object was deleted then.
+    pub is_delete_marker: bool,
+}
+
+impl VersionEntry {
+    /// The id of the version; `null` where the server told none.
+    pub fn version(&self) -> &str {
+        self.entry.version.as_deref().unwrap_or(NULL_VERSION)
+    }
+}
+
+/// One bucket of an account.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct BucketEntry {
+    /// The name of the bucket.
+    pub name: String,
+    /// The plain id of its region; absent on servers that tell none.
+    pub region: Option<String>,
+    /// When it was made, in whole seconds.
+    pub created: Option<Timestamp>,
 }

@@ -36,11 +36,12 @@ macro_rules! tags {
 }
 
 tags! {
-    AccessKeyId, Code, CommonPrefixes, CompleteMultipartUploadResult, Contents, CopyObjectResult, CopyPartResult,
-    Credentials, EC, ETag, EncodingType, Endpoint, Error, Expiration, InitiateMultipartUploadResult, IsTruncated, Key,
-    KeyCount, LastModified, ListBucketResult, ListPartsResult, Marker, Message, NextContinuationToken, NextMarker,
-    NextPartNumberMarker, Part, PartNumber, Prefix, Region, RequestId, SecretAccessKey, SessionToken, Size,
-    StorageClass, Tag, TagSet, Tagging, Type, UploadId, Value,
+    AccessKeyId, Bucket, BucketRegion, Buckets, Code, CommonPrefixes, CompleteMultipartUploadResult, Contents, CopyObjectResult, CopyPartResult,
+    CreationDate, Credentials, DeleteMarker, EC, ETag, EncodingType, Endpoint, Error, Expiration, InitiateMultipartUploadResult,
+    IsLatest, IsTruncated, Key, KeyCount, LastModified, ListAllMyBucketsResult, ListBucketResult, ListPartsResult, ListVersionsResult, Location, Marker,
+    Message, Name, NextContinuationToken, NextKeyMarker, NextMarker, NextPartNumberMarker, NextVersionIdMarker, Part,
+    PartNumber, Prefix, Region, RequestId, SecretAccessKey, SessionToken, Size, StorageClass, Tag, TagSet, Tagging,
+    Type, UploadId, Value, Version, VersionId,
 }
 
 /// One element at its end.

@@ -107,7 +107,7 @@ pub use self::lookup::{Believed, LastListing, Lookup};
 pub use self::oversize::{Nameable, Remainder, Unheld};
 pub use self::siblings::Position;
 pub use self::snapshot::{Row, Take};
-pub use self::types::{Changes, Facts, Kind, Object, OddKey, Options, Outdated, Shape, View};
+pub use self::types::{Changes, Facts, Kind, Object, OddKey, Options, Outdated, Shape, Standpoint, View};
 pub use self::types::{SnapshotId, SnapshotState};
 pub use self::update::{Probe, Renewed, Target};
 
@@ -130,6 +130,8 @@ pub struct Tree {
     stale: HashMap<NodeId, Duration>,
     /// Versions asked for by name: directory and name as it was asked for.
     versions: HashMap<(NodeId, Box<str>), NodeId>,
+    /// The ids of versions that were listed as such.
+    version_ids: HashMap<NodeId, Box<str>>,
     /// Storage classes seen, in the order of their first appearance; entry 0 stands for "not told".
     classes: Vec<Box<str>>,
     next_id: u64,
@@ -139,6 +141,7 @@ pub struct Tree {
     index_bytes: usize,
     child_bytes: usize,
     probed_bytes: usize,
+    version_id_bytes: usize,
 }
 
 /// What a symlink object turned out to be.
@@ -164,6 +167,8 @@ const TARGET_BYTES: usize = 160;
 const STALE_BYTES: usize = 48;
 /// What a version asked for by name takes beside its entry, about.
 const VERSION_BYTES: usize = 128;
+/// What the id of a listed version takes beside its text: its place in the table, and the allocator's part.
+const VERSION_ID_BYTES: usize = 48;
 
 impl Tree {
     /// A tree that knows of nothing but its root.
@@ -188,6 +193,8 @@ impl Tree {
             targets: HashMap::new(),
             stale: HashMap::new(),
             versions: HashMap::new(),
+            version_ids: HashMap::new(),
+            version_id_bytes: 0,
             classes: vec!["".into()],
             next_id: 0,
         };
@@ -211,7 +218,7 @@ impl Tree {
         let snapshots: usize = self.snapshots.values().map(Snapshot::bytes).sum();
         let noted = self.stale.len() * STALE_BYTES;
         let others = self.targets.len() * TARGET_BYTES + self.versions.len() * VERSION_BYTES + noted;
-        let counted = self.index_bytes + self.child_bytes + self.probed_bytes;
+        let counted = self.index_bytes + self.child_bytes + self.probed_bytes + self.version_id_bytes;
         self.nodes.bytes() + directories + counted + snapshots + others
     }
 
@@ -246,6 +253,7 @@ impl Tree {
         let node = self.nodes.at(id);
         let Body::Object { size, mtime, tag } = &node.body else { return None };
         let (key, version) = self.key_and_version(id)?;
+        let version = version.or_else(|| self.version_ids.get(&id).map(|id| id.to_string()));
         let class = Some(&self.classes[node.class as usize]).filter(|class| !class.is_empty());
         let mut object = Object {
             key,
@@ -455,6 +463,7 @@ impl Tree {
         self.leave_index(id);
         self.targets.remove(&id);
         self.stale.remove(&id);
+        self.set_version_id(id, None);
         let node = self.nodes.at(id);
         if node.flags.has(Flags::VERSION) {
             self.versions.remove(&(node.parent, self.nodes.name(id).into()));
@@ -464,6 +473,18 @@ impl Tree {
             self.directories -= 1;
         }
         self.nodes.remove(id);
+    }
+
+    /// Says which version an entry is; `None` where its key alone names it.
+    fn set_version_id(&mut self, id: NodeId, version: Option<&str>) {
+        let old = match version {
+            Some(version) => {
+                self.version_id_bytes += version.len() + VERSION_ID_BYTES;
+                self.version_ids.insert(id, version.into())
+            }
+            None => self.version_ids.remove(&id),
+        };
+        self.version_id_bytes -= old.map_or(0, |old| old.len() + VERSION_ID_BYTES);
     }
 
     fn hold(&mut self, directory: NodeId) {

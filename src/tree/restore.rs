@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::component::EntryKind;
 use super::node::{Body, Node};
 use super::packed::{Flags, NodeId, PackedTime, Tag};
-use super::{Changes, Facts, Kind, Object, Tree};
+use super::{Changes, Facts, Kind, Object, Standpoint, Tree};
 use crate::base::{ETag, Ino, Timestamp};
 
 impl Tree {
@@ -27,7 +27,8 @@ impl Tree {
         }
         let (prefix, name) = object.key.split_at(object.key.rfind('/').map_or(0, |slash| slash + 1));
         let Some(parent) = self.way_to(prefix) else { return false };
-        let component = match &object.version {
+        let asked_for = object.version.as_ref().filter(|_| self.options.view == Standpoint::Now);
+        let component = match asked_for {
             Some(version) => format!("{name}?versionId={version}"),
             None => name.to_owned(),
         };
@@ -44,9 +45,11 @@ impl Tree {
         node.class = class;
         node.flags.set(Flags::REMOVED, true);
         node.flags.set(Flags::STALE, object.stale);
-        if object.version.is_some() {
+        if asked_for.is_some() {
             node.flags.set(Flags::VERSION, true);
             self.versions.insert((parent, component.into()), id);
+        } else {
+            self.set_version_id(id, object.version.as_deref());
         }
         self.refer_to(id);
         true
@@ -101,6 +104,7 @@ mod tests {
             absent_for: Some(Duration::from_secs(60)),
             missing_for: Some(Duration::from_secs(5)),
             default_time: Timestamp::from_unix(5),
+            view: Standpoint::Now,
         })
     }
 

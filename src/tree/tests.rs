@@ -11,7 +11,6 @@ use crate::base::{BucketName, KeySpan, after, behind};
 
 /// What a bucket holds: size and tag of each key.
 pub(super) type Bucket = BTreeMap<String, (u64, String)>;
-
 /// What a mount should show: every path; directories without, files with size and tag.
 pub(super) type Shows = BTreeMap<String, Option<(u64, String)>>;
 
@@ -26,6 +25,7 @@ pub(super) fn options(odd_keys: OddKeys) -> Options {
         absent_for: Some(Duration::from_secs(60)),
         missing_for: Some(Duration::from_secs(5)),
         default_time: Timestamp::from_unix(7),
+        view: Standpoint::Now,
     }
 }
 

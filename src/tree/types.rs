@@ -23,6 +23,18 @@ pub struct Options {
     pub missing_for: Option<Duration>,
     /// The time of entries whose own is unknown.
     pub default_time: Timestamp,
+    /// Which version of an object a name stands for.
+    pub view: Standpoint,
+}
+
+/// Which version of an object a name stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Standpoint {
+    /// The current one, which may be another one later.
+    #[default]
+    Now,
+    /// The one that stood at some time, by its version id.
+    Past,
 }
 
 /// How an object came to be.
@@ -53,6 +65,8 @@ pub struct Facts<'a> {
     pub kind: Kind,
     /// Storage class, in the server's word.
     pub class: Option<&'a str>,
+    /// The id of the version, where it was listed as one of several.
+    pub version: Option<&'a str>,
 }
 
 /// An entry as the kernel sees it.
@@ -88,7 +102,7 @@ pub enum Shape {
 pub struct Object {
     /// The raw key of the object.
     pub key: String,
-    /// The version asked for by name.
+    /// The version asked for by name, or that stood at the time of the mount's view.
     pub version: Option<String>,
     /// The tag of the bytes: that of the target for a symlink object shown as a file.
     pub etag: Option<ETag>,

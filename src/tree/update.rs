@@ -171,7 +171,15 @@ impl Tree {
         let node = self.nodes.at(id);
         let Body::Object { size, mtime, tag } = &node.body else { return (None, changes) };
         let own = tag.text();
-        let facts = Facts { size: *size, etag: own.as_deref(), mtime: mtime.time(), kind: Kind::Symlink, class: None };
+        let listed_as = self.version_ids.get(&id).cloned();
+        let facts = Facts {
+            size: *size,
+            etag: own.as_deref(),
+            mtime: mtime.time(),
+            kind: Kind::Symlink,
+            class: None,
+            version: listed_as.as_deref(),
+        };
         let (parent, name, attached) = (node.parent, self.nodes.name(id).to_owned(), self.is_attached(id));
         let (target, version) = match target {
             Target::Link(text) => (ResolvedTarget::Link(text), None),
@@ -189,6 +197,7 @@ impl Tree {
             let class = node.class;
             let replacement = self.insert(parent, &name, wanted, Flags::new(Kind::Symlink), object_body(&facts));
             self.nodes.at_mut(replacement).class = class;
+            self.set_version_id(replacement, facts.version);
             self.replace(id, replacement, &mut changes);
             replacement
         };
@@ -235,6 +244,7 @@ impl Tree {
                 let class = self.class_index(facts.class);
                 let id = self.insert(parent, component, number, Flags::new(facts.kind), object_body(facts));
                 self.nodes.at_mut(id).class = class;
+                self.set_version_id(id, facts.version);
                 id
             }
         }
@@ -401,6 +411,11 @@ impl Tree {
 
     fn same_version(&self, id: NodeId, facts: &Facts<'_>) -> bool {
         let Body::Object { size, mtime, tag } = &self.nodes.at(id).body else { return false };
+        if let (Some(known), Some(told)) = (self.version_ids.get(&id), facts.version)
+            && (**known != *told || *told != *OVERWRITTEN_IN_PLACE)
+        {
+            return **known == *told;
+        }
         let other = Tag::new(facts.etag);
         if *tag != Tag::Absent && other != Tag::Absent {
             return tag.may_equal(&other);
@@ -420,18 +435,28 @@ fn object_body(facts: &Facts<'_>) -> Body {
     Body::Object { size: facts.size, mtime: PackedTime::new(facts.mtime), tag: Tag::new(facts.etag) }
 }
 
-/// What tells versions of one key apart: the tag in lower case, or what stands in for it.
+/// The id that one version after the other has while a bucket does not keep them.
+const OVERWRITTEN_IN_PLACE: &str = "null";
+
+/// The id of a version that no other one will have.
+fn lasting_id<'a>(facts: &Facts<'a>) -> Option<&'a str> {
+    facts.version.filter(|id| *id != OVERWRITTEN_IN_PLACE)
+}
+
+/// What tells versions of one key apart: the version id, else the tag in lower case, or what stands in for it.
 fn version_of(facts: &Facts<'_>) -> String {
-    match facts.etag {
-        Some(etag) => etag.to_ascii_lowercase(),
-        None => format!("{}@{}", facts.size, facts.mtime.map_or(0, |time| time.seconds)),
+    match (lasting_id(facts), facts.etag) {
+        (Some(id), _) => format!("@{id}"),
+        (None, Some(etag)) => etag.to_ascii_lowercase(),
+        (None, None) => format!("{}@{}", facts.size, facts.mtime.map_or(0, |time| time.seconds)),
     }
 }
 
 /// The same without a string of its own for the usual tag.
 pub(super) fn with_version<T>(facts: &Facts<'_>, then: impl FnOnce(&[u8]) -> T) -> T {
     let mut lower = [0; 64];
-    match facts.etag.and_then(|etag| Some((etag, lower.get_mut(..etag.len())?))) {
+    let etag = facts.etag.filter(|_| lasting_id(facts).is_none());
+    match etag.and_then(|etag| Some((etag, lower.get_mut(..etag.len())?))) {
         Some((etag, lower)) => {
             lower.copy_from_slice(etag.as_bytes());
             lower.make_ascii_lowercase();

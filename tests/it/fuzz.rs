@@ -6,14 +6,16 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ossmount::base::{BucketName, ByteRange, ByteSize, Clock, ETag, Key, Timestamp};
 use ossmount::config::{self, BucketUrl, Caller, Raw, TABLE, Words};
 use ossmount::control::{Place, Request};
 use ossmount::emulator::{self, AnonymousRead, Emulator};
+use ossmount::list::AsOf;
 use ossmount::store::credentials::{Credentials, Source};
-use ossmount::store::{Dialect, GetRequest, HeadRequest, HttpStore, ListRequest, Options, Store};
+use ossmount::store::{Dialect, GetRequest, HeadRequest, HttpStore, ListRequest, Options, Store, list_buckets};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, RngSeed};
@@ -155,6 +157,27 @@ const LISTINGS: &[&str] = &[
 <LastModified>Thu, 29 Feb 2024 12:34:56 GMT</LastModified><ETag>abc-2</ETag></Contents></ListBucketResult>"#,
 ];
 
+const VERSION_LISTINGS: &[&str] = &[
+    r#"<?xml version="1.0" encoding="UTF-8"?>
+<ListVersionsResult xmlns="http://doc.oss-cn-hangzhou.aliyuncs.com"><Name>b</Name><Prefix>p%2F</Prefix><MaxKeys>999</MaxKeys>
+<KeyMarker></KeyMarker><VersionIdMarker></VersionIdMarker><Delimiter>%2F</Delimiter><EncodingType>url</EncodingType>
+<IsTruncated>true</IsTruncated><NextKeyMarker>p%2Fb</NextKeyMarker><NextVersionIdMarker>CAEQ1</NextVersionIdMarker>
+<DeleteMarker><Key>p%2Fa.txt</Key><VersionId>CAEQ3</VersionId><IsLatest>true</IsLatest>
+<LastModified>2024-02-29T12:34:57.000Z</LastModified></DeleteMarker><Version><Key>p%2Fa.txt</Key><VersionId>null</VersionId>
+<IsLatest>false</IsLatest><LastModified>2024-02-29T12:34:56.000Z</LastModified><ETag>"5B3C"</ETag><Type>Normal</Type>
+<Size>344606</Size><StorageClass>Archive</StorageClass></Version><Version><Key>p%2Fb</Key><VersionId>CAEQ1</VersionId>
+<IsLatest>true</IsLatest><LastModified>2024-02-29T12:34:56.123Z</LastModified><Size>0</Size></Version>
+<CommonPrefixes><Prefix>p%2Fdir%2F</Prefix></CommonPrefixes></ListVersionsResult>"#,
+    r#"<ListVersionsResult><IsTruncated>true</IsTruncated><NextKeyMarker>p/&#xe9;</NextKeyMarker><Version><Key>p/&#xe9;</Key>
+<LastModified>2024-02-29T12:34:56Z</LastModified><Size>18446744073709551615</Size></Version></ListVersionsResult>"#,
+];
+
+const BUCKET_LISTS: &[&str] = &[
+    r#"<?xml version="1.0" encoding="UTF-8"?><ListAllMyBucketsResult><Owner><ID>1</ID></Owner><Buckets><Bucket>
+<CreationDate>2024-02-29T12:34:56.000Z</CreationDate><Location>oss-cn-beijing</Location><Name>one</Name></Bucket><Bucket>
+<Name>two</Name><Region>cn-x</Region></Bucket></Buckets></ListAllMyBucketsResult>"#,
+];
+
 const ANSWERS: &[&str] = &[
     "HTTP/1.1 206 Partial Content\r\nContent-Length: 10\r\nContent-Range: bytes 5-14/100\r\nETag: \"A1\"\r\n\
      Last-Modified: Thu, 29 Feb 2024 12:34:56 GMT\r\nx-oss-hash-crc64ecma: 11051210869376104954\r\n\
@@ -170,11 +193,15 @@ const ANSWERS: &[&str] = &[
 ];
 
 fn store(wire: &Wire, dialect: Dialect) -> HttpStore {
+    HttpStore::new(options(wire, dialect), Clock::manual(Timestamp::from_unix(1_709_210_096))).unwrap()
+}
+
+fn options(wire: &Wire, dialect: Dialect) -> Options {
     let mut options = Options::new(dialect, BucketName::new("bkt"));
     options.endpoint = Some(wire.url());
     options.region = Some("cn-x".into());
     options.credentials = Source::Static(Credentials::new("AKID", "secret"));
-    HttpStore::new(options, Clock::manual(Timestamp::from_unix(1_709_210_096))).unwrap()
+    options
 }
 
 /// Runs a future on this thread, for at most half a minute.
@@ -209,6 +236,46 @@ proptest! {
             let names = page.entries.iter().map(|entry| entry.key.as_str().len());
             let names = names.chain(page.prefixes.iter().map(String::len)).sum::<usize>();
             prop_assert!(names <= 3 * body.len(), "more names than the answer can hold");
+        }
+    }
+
+    #[test]
+    fn a_damaged_listing_of_versions_is_refused_or_keeps_its_promises(
+        bodies in proptest::collection::vec(damaged(VERSION_LISTINGS), 8), dialect in dialects(),
+    ) {
+        let replies = bodies.iter().map(|body| {
+            let mut reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+            reply.extend(body);
+            Reply::Keep(reply)
+        });
+        let wire = Wire::new(replies.collect());
+        let view = AsOf::new(Arc::new(store(&wire, dialect)), Timestamp::from_unix(1_709_210_096));
+        for body in &bodies {
+            let page = wait(view.list(ListRequest { prefix: "p/".into(), ..ListRequest::default() }));
+            let Ok(page) = page else { continue };
+            let names = page.entries.iter().map(|entry| entry.key.as_str().len());
+            let names = names.chain(page.prefixes.iter().map(String::len)).sum::<usize>();
+            prop_assert!(names <= 3 * body.len(), "more names than the answer can hold");
+            for entry in &page.entries {
+                prop_assert!(entry.last_modified.is_some_and(|time| time.seconds <= 1_709_210_096), "{:?}", entry);
+                prop_assert!(entry.version.is_some(), "{:?}", entry);
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_list_of_buckets_is_read_or_refused(
+        bodies in proptest::collection::vec(damaged(BUCKET_LISTS), 8), dialect in dialects(),
+    ) {
+        for body in &bodies {
+            let mut reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+            reply.extend(body);
+            // A damaged marker asks for another page, of which there is none.
+            let wire = Wire::new(vec![Reply::Close(reply)]);
+            let listed = wait(list_buckets(&options(&wire, dialect), &Clock::system()));
+            let Ok(buckets) = listed else { continue };
+            prop_assert!(buckets.iter().all(|bucket| !bucket.name.is_empty()), "{:?}", buckets);
+            prop_assert!(buckets.iter().map(|bucket| bucket.name.len()).sum::<usize>() <= 3 * body.len());
         }
     }
 

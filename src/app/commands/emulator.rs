@@ -31,8 +31,8 @@ pub(in crate::app) fn command() -> Command {
         .arg(
             arg(
                 "generate",
-                "BUCKET=KIND:COUNT[:SIZE]",
-                "A bucket of computed keys and content, as in big=flat:1000000",
+                "BUCKET=KIND:COUNT[:SIZE][:HISTORY]",
+                "A bucket of computed keys and content, as in big=flat:1000000, or with versions, as in big=flat:1000:3v",
             )
             .action(ArgAction::Append),
         )

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `mount`, `umount` | a mount, in the foreground or as a daemon, and its end |
 //! | `ls`, `stat`, `cp` | listing, metadata and server-side copies, without a mount |
+//! | `log` | the versions of an object or prefix |
 //! | `prefetch`, `status`, `control` | requests to live mounts |
 //! | `config` | prints the effective options and their sources |
 //! | `demo`, `emulator`, `sample` | a server on this machine, and the bucket that the demo shows |
@@ -19,6 +20,7 @@ pub(super) mod demo;
 pub(super) mod emulator;
 pub(super) mod generate;
 mod hung;
+pub(super) mod log;
 pub(super) mod ls;
 pub(super) mod mount;
 pub(super) mod prefetch;

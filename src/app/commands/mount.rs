@@ -36,7 +36,12 @@ pub(in crate::app) fn command(form: Form) -> Command {
     };
     command
         .about("Mount a bucket, or the part below a prefix, on a directory; returns when the mount is ready")
-        .arg(Arg::new("url").value_name("URL").required(true).help("oss://BUCKET[/PREFIX] or s3://BUCKET[/PREFIX]"))
+        .arg(
+            Arg::new("url")
+                .value_name("URL")
+                .required(true)
+                .help("oss://BUCKET[/PREFIX] or s3://BUCKET[/PREFIX]; oss:// alone shows all buckets"),
+        )
         .arg(
             Arg::new("dir")
                 .value_name("DIR")
@@ -114,7 +119,7 @@ fn plan(matches: &ArgMatches, given: &Given) -> Result<Plan> {
 }
 
 fn bucket_url(matches: &ArgMatches) -> Result<BucketUrl> {
-    required(matches.get_one::<String>("url"))?.parse()
+    BucketUrl::parse_mount(required(matches.get_one::<String>("url"))?)
 }
 
 /// The parser has seen to it that the argument is there.

@@ -18,7 +18,7 @@ use crate::app::daemon::{
 };
 use crate::app::sources;
 use crate::app::variable;
-use crate::base::{Clock, Key};
+use crate::base::{Clock, Key, Timestamp};
 use crate::config::{self, BucketUrl, Caller, Group, Problem, Result};
 use crate::metrics::Metrics;
 use crate::store::{Connected, ErrorKind, HeadRequest, ObjectMeta};
@@ -50,7 +50,7 @@ pub(in crate::app) fn command() -> Command {
         )
         .arg(json_arg())
         .arg(config_arg())
-        .args(config::args(&[Group::Connection, Group::Credentials]))
+        .args(config::args(&[Group::Connection, Group::Credentials, Group::View]))
         .args_override_self(true)
 }
 
@@ -78,15 +78,21 @@ fn of_url(url: &BucketUrl, matches: &ArgMatches) -> Result<Map<String, Value>> {
     let given = sources::gather(matches, Caller::Person)?;
     let options = config::resolve_store(&given.raw, url, &variable)?;
     log::start_quietly(&given.raw)?;
+    let at = config::resolve_at(&given.raw)?.map(|moment| moment.before(Clock::system().now()));
     small_runtime()?.block_on(async {
         // Also because a HEAD has no body to tell a missing bucket from a missing key.
         let (connected, below) =
-            reach::reach(options, &url.directory(), &Metrics::default().into(), &Clock::system()).await?;
-        look(&connected, below, url).await
+            reach::reach(options, (&url.directory(), at), &Metrics::default().into(), &Clock::system()).await?;
+        look(&connected, at, below, url).await
     })
 }
 
-async fn look(connected: &Connected, below: Below, url: &BucketUrl) -> Result<Map<String, Value>> {
+async fn look(
+    connected: &Connected,
+    at: Option<Timestamp>,
+    below: Below,
+    url: &BucketUrl,
+) -> Result<Map<String, Value>> {
     let (bucket, endpoint) = (url.bucket.as_str(), connected.endpoint.as_str());
     let (key, version) = url.key_and_version();
     let mut facts = facts! { "url": url.to_string(), "bucket": bucket, "endpoint": endpoint };
@@ -95,7 +101,7 @@ async fn look(connected: &Connected, below: Below, url: &BucketUrl) -> Result<Ma
         return Ok(facts);
     }
     let request = HeadRequest { key: Key::new(key), version: version.map(str::to_owned) };
-    match connected.store.head(request).await {
+    match reach::viewed(connected, at).head(request).await {
         Ok(meta) => {
             facts.extend(facts! { "key": key });
             facts.extend(facts_of(&meta));

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::Clock;
+use crate::base::{Clock, Timestamp};
 use crate::config::{Problem, Result};
-use crate::list;
+use crate::list::{self, AsOf};
 use crate::metrics::Metrics;
-use crate::store::{self, Connected, Error, ErrorKind, Store};
+use crate::store::{self, BucketEntry, Connected, Error, ErrorKind, Store};
 
 /// How long a bucket may take to answer at the start. The caller of a mount wants to know sooner than a reader
 /// in the middle of a file, who is helped by patience.
@@ -30,11 +30,11 @@ pub(in crate::app) enum Below {
 /// Builds the store and asks the bucket for one key below the prefix.
 pub(in crate::app) async fn reach(
     options: store::Options,
-    prefix: &str,
+    (prefix, at): (&str, Option<Timestamp>),
     metrics: &Arc<Metrics>,
     clock: &Clock,
 ) -> Result<(Connected, Below)> {
-    let below = ask(options.clone(), prefix, metrics, clock).await?;
+    let below = ask(options.clone(), (prefix, at), metrics, clock).await?;
     Ok((connect(options, metrics, clock)?, below))
 }
 
@@ -42,24 +42,94 @@ pub(in crate::app) async fn reach(
 /// patiently as a reader, and should still be told soon that no server is there.
 pub(in crate::app) async fn failure(
     options: store::Options,
-    prefix: &str,
+    (prefix, at): (&str, Option<Timestamp>),
     metrics: &Arc<Metrics>,
     clock: &Clock,
 ) -> Problem {
-    match ask(options, prefix, metrics, clock).await {
+    match ask(options, (prefix, at), metrics, clock).await {
         Ok(_) => std::future::pending().await,
         Err(problem) => problem,
     }
 }
 
-/// Asks for one key, with little patience.
-async fn ask(mut options: store::Options, prefix: &str, metrics: &Arc<Metrics>, clock: &Clock) -> Result<Below> {
+/// Builds the store of several buckets: of these, or of all that the credentials may list where none is named. A life
+/// that goes on with a mount takes the names as they are where the service does not answer.
+pub(in crate::app) async fn reach_all(
+    mut options: store::Options,
+    only: &[String],
+    (goes_on, metrics, clock): (bool, &Arc<Metrics>, &Clock),
+) -> Result<Connected> {
+    options.timeouts.first_byte = options.timeouts.first_byte.min(FIRST_BYTE);
+    let listed = tokio::time::timeout(PATIENCE, store::list_buckets(&options, clock)).await;
+    let wanted = |name: &String| BucketEntry { name: name.clone(), ..BucketEntry::default() };
+    let buckets = match listed {
+        Ok(Ok(mut buckets)) => {
+            buckets.retain(|bucket| only.is_empty() || only.contains(&bucket.name));
+            let missing: Vec<&String> =
+                only.iter().filter(|name| buckets.iter().all(|bucket| bucket.name != **name)).collect();
+            buckets.extend(missing.into_iter().map(wanted));
+            buckets
+        }
+        // Who may read some buckets need not be allowed to list all.
+        Ok(Err(error)) if !only.is_empty() && (goes_on || error.kind() == ErrorKind::AccessDenied) => {
+            tracing::warn!(
+                "the buckets cannot be listed: {error}; those that are named are taken to be where region says"
+            );
+            only.iter().map(wanted).collect()
+        }
+        Ok(Err(error)) => return Err(explain_account(&error)),
+        Err(_) => return Err(Problem::failure(format!("the buckets were not listed within {} s", PATIENCE.as_secs()))),
+    };
+    if buckets.is_empty() {
+        return Err(Problem::failure("the credentials list no bucket: name some with --bucket"));
+    }
+    tracing::info!(buckets = buckets.len(), "the mount shows several buckets");
+    store::connect_all(options, buckets, metrics.clone(), clock.clone()).map_err(|error| match error.kind() {
+        ErrorKind::Invalid => Problem::usage(error.message()),
+        _ => Problem::failure(error.to_string()),
+    })
+}
+
+/// Why the buckets of an account cannot be listed, with what to do.
+fn explain_account(error: &Error) -> Problem {
+    match error.kind() {
+        ErrorKind::Invalid if error.status().is_none() => Problem::usage(error.message()),
+        ErrorKind::AccessDenied if error.code() == Some("AccessDenied") => Problem::failure(format!(
+            "the buckets cannot be listed: {error}; allow this key to list them (oss:ListBuckets, or \
+             s3:ListAllMyBuckets), or name them with --bucket"
+        )),
+        _ => Problem::failure(format!("the buckets cannot be listed: {error}")),
+    }
+}
+
+/// What is read of a bucket: as it is, or as it stood at a time.
+pub(in crate::app) fn viewed(connected: &Connected, at: Option<Timestamp>) -> Arc<dyn Store> {
+    match at {
+        Some(at) => Arc::new(AsOf::new(connected.store.clone(), at)),
+        None => connected.store.clone(),
+    }
+}
+
+/// Asks for one key, with little patience. Where the bucket is looked at as of a time, that must be one to look at.
+async fn ask(
+    mut options: store::Options,
+    (prefix, at): (&str, Option<Timestamp>),
+    metrics: &Arc<Metrics>,
+    clock: &Clock,
+) -> Result<Below> {
     let bucket = options.bucket.clone();
     options.retry.budget = RETRY_BUDGET;
     options.timeouts.first_byte = options.timeouts.first_byte.min(FIRST_BYTE);
     let hurried = connect(options, metrics, clock)?;
     hurried.credentials_there().await.map_err(|error| explain(&error, bucket.as_str(), &hurried.endpoint))?;
-    first_request(&*hurried.store, prefix, bucket.as_str(), &hurried.endpoint).await
+    if let Some(at) = at {
+        let checked = AsOf::new(hurried.store.clone(), at).check(prefix, clock.now()).await;
+        checked.map_err(|error| match (error.kind(), error.status()) {
+            (ErrorKind::Invalid, None) => Problem::usage(error.message()),
+            _ => explain(&error, bucket.as_str(), &hurried.endpoint),
+        })?;
+    }
+    first_request(&*viewed(&hurried, at), prefix, bucket.as_str(), &hurried.endpoint).await
 }
 
 /// Builds the store without sending a request.
@@ -106,6 +176,10 @@ pub(in crate::app) fn explain(error: &Error, bucket: &str, endpoint: &str) -> Pr
         ErrorKind::Credentials if code.is_empty() => error.message().to_owned(),
         ErrorKind::Credentials => {
             format!("{endpoint} does not accept the credentials: {}{said}: renew them", error.message())
+        }
+        ErrorKind::AccessDenied if error.cure().is_some() => {
+            let cure = error.cure().unwrap_or_default();
+            format!("access to the versions in bucket {bucket:?} is denied at {endpoint}{said}: {cure}")
         }
         ErrorKind::AccessDenied => format!(
             "access to bucket {bucket:?} is denied at {endpoint}{said}: allow this key to list it (oss:ListObjects, or \
@@ -176,7 +250,7 @@ mod tests {
         options.region = Some("cn-hangzhou".to_owned());
         options.credentials = Source::Process("sleep 600 # hush".to_owned());
         let clock = Clock::manual(Timestamp::from_unix(1_709_210_096));
-        let problem = ask(options, "", &Arc::default(), &clock).await.unwrap_err();
+        let problem = ask(options, ("", None), &Arc::default(), &clock).await.unwrap_err();
         let says = "the program of credentials-process (sleep) did not end within 60 s and was killed; run it by hand";
         assert_eq!(problem.sentence, says);
     }

@@ -22,7 +22,7 @@ use super::reach::{self, Below};
 use super::recording::{self, Recording};
 use super::signals::{Signals, Wish};
 use crate::app::tune::Tuned;
-use crate::base::Clock;
+use crate::base::{Clock, Timestamp};
 use crate::config::{Mounting, Problem, Result};
 use crate::copy::{Account, Copier};
 use crate::fs::{self as file_systems, Copying, Fs, Surroundings, Ttl};
@@ -137,30 +137,36 @@ pub(in crate::app) async fn start(plan: Plan, level: Arc<Level>, manager: &Manag
         Some(listen) if !goes_on => Some(Beside::open(listen).await?),
         _ => None,
     };
-    let mut options = mounting.fs;
-    options.mount_time = life.mount_time().unwrap_or_else(|| clock.now());
+    let mount_time = life.mount_time().unwrap_or_else(|| clock.now());
+    // A later life shows the same time, also where that was told as a duration.
+    let as_of = mounting.at.map(|moment| moment.before(mount_time));
+    let options = file_systems::Options { mount_time, as_of, ..mounting.fs };
     let (record, replay, bucket) = (mounting.run.record, mounting.run.replay, mounting.store.bucket.clone());
     let load = |path: PathBuf| bearable(goes_on, recording::load(&path, record.as_deref(), &bucket));
     let trace = replay.map(load).transpose()?.flatten().flatten();
     tracing::info!(from = mounting.store.credentials.describe(), "credentials");
     let store_options = mounting.store.clone();
     let requests_to = Reached { addresses: mounting.store.addresses.clone(), clock: clock.clone() };
-    let connected = connect(mounting.store, &options.prefix, goes_on, &metrics, &clock).await?;
+    let connected = match &mounting.buckets {
+        Some(only) => reach::reach_all(mounting.store, only, (goes_on, &metrics, &clock)).await?,
+        None => connect(mounting.store, &options, goes_on, &metrics, &clock).await?,
+    };
     let copying = mounting.copy_reach.map(|reach| {
         let account = Account::new(store_options, metrics.clone(), clock.clone()).sharing(&connected);
         Copying { copier: Copier::new(Arc::new(account), mounting.copy), reach }
     });
     let copier = copying.as_ref().map(|copying| copying.copier.clone());
-    let reader = Reader::tuned(connected.store.clone(), mounting.read, tuned.read, metrics.clone());
+    let store = reach::viewed(&connected, options.as_of);
+    let reader = Reader::tuned(store.clone(), mounting.read, tuned.read, metrics.clone());
     if let Some(trace) = trace {
         reader.replay(trace);
     }
     let begin = |path| Recording::begin(&Handle::current(), path, bucket, reader.clone(), goes_on);
     let recording = record.map(begin).transpose()?;
     let health = HealthWatch { metrics: metrics.clone(), clock: clock.clone(), source: source.clone() };
-    let readiness = Readiness::new(connected.store.clone(), options.prefix.clone(), metrics.clone(), clock.clone());
+    let readiness = Readiness::new(store.clone(), options.prefix.clone(), metrics.clone(), clock.clone());
     let adjusted_reader = reader.clone();
-    let file_system = Fs::tuned(connected.store, reader, options, tuned.fs, metrics, clock.clone());
+    let file_system = Fs::tuned(store, reader, options, tuned.fs, metrics, clock.clone());
     let watch = watch_memory(&adjusted_reader, &file_system, &clock, goes_on)?;
     let target = Target { source: source.clone(), place: life.take_up(&file_system, place) };
     let mounted = fuse::mount(file_system.clone(), target, mounting.fuse, Handle::current())
@@ -168,13 +174,7 @@ pub(in crate::app) async fn start(plan: Plan, level: Arc<Level>, manager: &Manag
     let addresses = Addresses::default();
     let rest = Rest { level, max_bandwidth: connected.max_bandwidth.clone(), addresses: requests_to };
     file_system.settle_in(surroundings(&mounted, &source, &addresses, copying, rest));
-    let about = About {
-        file_system: file_system.clone(),
-        dir: mounted.dir().map(PathBuf::from),
-        source: source.clone(),
-        ended: mounted.ended(),
-        readiness,
-    };
+    let about = about(&file_system, &mounted, &source, readiness);
     let accessories = Accessories::of(goes_on, wanted, about, beside, addresses).await?;
     let is_kept = goes_on || handover::keep(&mounted, &file_system, manager);
     let how = if goes_on { "the mount of the previous daemon continues" } else { "mounted" };
@@ -192,6 +192,17 @@ pub(in crate::app) async fn start(plan: Plan, level: Arc<Level>, manager: &Manag
         _watch: watch,
         _recording: recording,
     })
+}
+
+/// What those beside the mount are told of it.
+fn about(file_system: &Arc<Fs>, mounted: &Mounted, source: &str, readiness: Arc<Readiness>) -> About {
+    About {
+        file_system: file_system.clone(),
+        dir: mounted.dir().map(PathBuf::from),
+        source: source.to_owned(),
+        ended: mounted.ended(),
+        readiness,
+    }
 }
 
 /// What control requests speak of beside the file system.
@@ -224,16 +235,20 @@ fn report_deaths(manager: &Manager) {
 /// Reaches the bucket; in the background where a mount that stands is gone on with.
 async fn connect(
     options: store::Options,
-    prefix: &str,
+    shown: &file_systems::Options,
     goes_on: bool,
     metrics: &Arc<Metrics>,
     clock: &Clock,
 ) -> Result<Connected> {
+    let (prefix, at) = (shown.prefix.as_str(), shown.as_of);
+    if let Some(at) = at {
+        tracing::info!("the bucket is shown as it stood at {}", at.rfc3339());
+    }
     if goes_on {
-        look_at_bucket(options.clone(), prefix.to_owned(), metrics.clone(), clock.clone());
+        look_at_bucket(options.clone(), (prefix.to_owned(), at), metrics.clone(), clock.clone());
         return reach::connect(options, metrics, clock);
     }
-    let (connected, below) = reach::reach(options, prefix, metrics, clock).await?;
+    let (connected, below) = reach::reach(options, (prefix, at), metrics, clock).await?;
     if below == Below::Nothing {
         tracing::warn!("no key begins with {prefix:?} yet; the mount is empty until one does");
     }
@@ -267,9 +282,14 @@ fn bearable<T>(goes_on: bool, outcome: Result<T>) -> Result<Option<T>> {
 }
 
 /// Says in the log where the bucket does not answer a life that goes on with a mount, and so does not wait for it.
-fn look_at_bucket(options: store::Options, prefix: String, metrics: Arc<Metrics>, clock: Clock) {
+fn look_at_bucket(
+    options: store::Options,
+    (prefix, at): (String, Option<Timestamp>),
+    metrics: Arc<Metrics>,
+    clock: Clock,
+) {
     tokio::spawn(async move {
-        if let Err(problem) = reach::reach(options, &prefix, &metrics, &clock).await {
+        if let Err(problem) = reach::reach(options, (&prefix, at), &metrics, &clock).await {
             tracing::warn!("{problem}; the mount continues, and requests that need the bucket wait");
         }
     });

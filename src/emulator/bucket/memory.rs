@@ -5,10 +5,10 @@ use std::collections::btree_map::Range;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::Cursor;
+use super::{Cursor, NULL};
 use crate::base::Timestamp;
 use crate::emulator::content::splitmix;
-use crate::emulator::object::Object;
+use crate::emulator::object::{Facts, Object};
 
 /// Whether a bucket keeps versions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -25,7 +25,8 @@ pub(in crate::emulator) enum Versioning {
 #[derive(Clone, Debug)]
 pub(in crate::emulator) enum Found {
     Object(Arc<Object>, Option<String>),
-    Marker(String),
+    /// A delete marker, and when it was laid.
+    Marker(String, Timestamp),
     Nothing,
 }
 
@@ -54,13 +55,14 @@ pub(in crate::emulator) struct ListedVersion {
     pub(in crate::emulator) is_latest: bool,
     pub(in crate::emulator) modified: Timestamp,
     /// `None` for delete markers.
-    pub(in crate::emulator) object: Option<Arc<Object>>,
+    pub(in crate::emulator) facts: Option<Facts>,
 }
 
 impl ListedVersion {
     /// The one version of an object that was written without versions.
-    pub(super) fn only(object: Arc<Object>) -> Self {
-        ListedVersion { id: "null".to_owned(), is_latest: true, modified: object.modified, object: Some(object) }
+    pub(super) fn only(object: &Object) -> Self {
+        let facts = Some(object.facts());
+        ListedVersion { id: NULL.to_owned(), is_latest: true, modified: object.modified, facts }
     }
 }
 
@@ -107,7 +109,7 @@ impl Kept {
         let id = || (self.versioning != Versioning::Off).then(|| version.id.clone());
         match &version.state {
             VersionState::Object(object) => Found::Object(object.clone(), id()),
-            VersionState::Marker => Found::Marker(version.id.clone()),
+            VersionState::Marker => Found::Marker(version.id.clone(), version.modified),
             VersionState::Gone => Found::Nothing,
         }
     }
@@ -185,21 +187,71 @@ impl Kept {
         format!("CAEQ{:016x}{:016x}", splitmix(&mut state), splitmix(&mut state))
     }
 
-    pub(super) fn walk_versions(&self, least: &str, mut visit: impl FnMut(&str, ListedVersion) -> bool) {
-        for (key, versions) in self.keys.range::<str, _>((Bound::Included(least), Bound::Unbounded)) {
-            for (age, version) in versions.iter().rev().enumerate() {
-                let object = match &version.state {
-                    VersionState::Object(object) => Some(object.clone()),
-                    VersionState::Marker => None,
-                    VersionState::Gone => continue,
-                };
-                let (id, modified) = (version.id.clone(), version.modified);
-                if !visit(key, ListedVersion { id, is_latest: age == 0, modified, object }) {
-                    return;
-                }
-            }
+    /// The first key that is not below this one.
+    pub(super) fn key_from(&self, least: &str) -> Option<&str> {
+        let (key, _) = self.keys.range::<str, _>((Bound::Included(least), Bound::Unbounded)).next()?;
+        Some(key)
+    }
+
+    /// Whether a version of what lies beneath is not to be seen; of the id that none has, whether no version is.
+    pub(super) fn hides(&self, key: &str, id: &str) -> bool {
+        let versions = self.keys.get(key).map_or(&[][..], Vec::as_slice);
+        versions.iter().any(|version| matches!(version.state, VersionState::Gone) || version.id == id)
+    }
+
+    /// What is kept of a key, the newest version first, or behind one of them.
+    pub(super) fn shown(&self, key: &str, behind: Option<&str>) -> Shown {
+        let versions = self.keys.get(key).map_or(&[][..], Vec::as_slice);
+        let passed = behind.map(|id| versions.iter().rev().position(|version| version.id == id));
+        // Behind a version that is not kept here, all that is kept here has been shown.
+        let skipped = passed.map_or(0, |at| at.map_or(versions.len(), |at| at + 1));
+        let listed = |version: &Version| {
+            let facts = match &version.state {
+                VersionState::Object(object) => Some(object.facts()),
+                VersionState::Marker => None,
+                VersionState::Gone => return None,
+            };
+            Some(ListedVersion { id: version.id.clone(), is_latest: false, modified: version.modified, facts })
+        };
+        Shown {
+            versions: versions.iter().rev().skip(skipped).filter_map(listed).collect(),
+            begins: behind.is_none(),
+            passed_behind: passed.flatten().is_some(),
+            hides_all: self.hides(key, ""),
+            holds_null: self.hides(key, NULL),
         }
     }
+
+    /// Takes in the versions of a key that lay beneath, the oldest first, and hides them there.
+    pub(super) fn take_in(&mut self, key: &str, found: impl Iterator<Item = (String, Found)>) {
+        let mut versions =
+            vec![Version { id: String::new(), modified: Timestamp::default(), state: VersionState::Gone }];
+        for (id, found) in found {
+            let (modified, state) = match found {
+                Found::Object(object, _) => (object.modified, VersionState::Object(object)),
+                Found::Marker(_, modified) => (modified, VersionState::Marker),
+                Found::Nothing => continue,
+            };
+            versions.push(Version { id, modified, state });
+        }
+        let kept = self.keys.entry(key.to_owned()).or_default();
+        versions.append(kept);
+        *kept = versions;
+    }
+}
+
+/// What is kept of one key in memory.
+#[derive(Debug)]
+pub(super) struct Shown {
+    pub(super) versions: Vec<ListedVersion>,
+    /// Its first version is the newest of the key.
+    pub(super) begins: bool,
+    /// The version behind which it begins is one of those in memory.
+    pub(super) passed_behind: bool,
+    /// Nothing is to be seen of what lies beneath.
+    pub(super) hides_all: bool,
+    /// The version `null` is here.
+    pub(super) holds_null: bool,
 }
 
 /// Walks what is kept in memory.

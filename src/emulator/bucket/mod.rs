@@ -5,11 +5,13 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `directory` | a bucket that is a directory |
+//! | `history` | versions, those in memory over those beneath |
 //! | `on_demand` | the objects of a generated bucket, made as they are asked for |
 //! | `memory` | what a bucket keeps in memory |
 //! | `uploads` | multipart uploads under way |
 
 mod directory;
+mod history;
 mod memory;
 mod on_demand;
 mod uploads;
@@ -25,10 +27,14 @@ use super::object::{Facts, Object};
 use crate::base::Timestamp;
 use crate::files::Beneath;
 use directory::Directory;
+pub(super) use history::{VersionStart, Walk};
 pub(super) use memory::{Deleted, Found, ListedVersion, Versioning};
 use memory::{Kept, KeptCursor};
 use on_demand::Generated;
 pub(super) use uploads::{CompletedUpload, Part, Upload, Uploads};
+
+/// The id of a version that was written without versions.
+const NULL: &str = "null";
 
 /// A bucket and everything in it.
 #[derive(Debug)]
@@ -90,7 +96,12 @@ impl Bucket {
     }
 
     pub(super) fn generated(name: &str, created: Timestamp, generator: Generator) -> Self {
-        Bucket::with(name, created, Backing::Generated(Generated::new(generator)))
+        let keeps_versions = generator.history.is_some();
+        let bucket = Bucket::with(name, created, Backing::Generated(Generated::new(generator)));
+        if keeps_versions {
+            bucket.set_versioning(Versioning::Enabled);
+        }
+        bucket
     }
 
     fn with(name: &str, created: Timestamp, backing: Backing) -> Self {
@@ -122,39 +133,20 @@ impl Bucket {
         self.kept.read().versioning
     }
 
-    /// Switches the keeping of versions; only buckets in memory can.
-    pub(super) fn set_versioning(&self, versioning: Versioning) -> bool {
-        let can = matches!(self.backing, Backing::Memory);
-        if can {
-            self.kept.write().versioning = versioning;
-        }
-        can
+    /// Switches the keeping of versions.
+    pub(super) fn set_versioning(&self, versioning: Versioning) {
+        self.kept.write().versioning = versioning;
     }
 
     /// The current object of a key.
     pub(super) fn current(&self, key: &str) -> io::Result<Found> {
-        if let Some(found) = self.kept.read().current(key) {
+        let kept = self.kept.read();
+        if let Some(found) = kept.current(key) {
             return Ok(found);
         }
-        Ok(self.backed(key)?.map_or(Found::Nothing, |object| Found::Object(object, None)))
-    }
-
-    /// A version of a key; `null` names the one written without versions.
-    pub(super) fn version(&self, key: &str, id: &str) -> io::Result<Found> {
-        let kept = self.kept.read();
-        if kept.holds(key) || id != "null" {
-            return Ok(kept.version(key, id));
-        }
+        let versioning = kept.versioning;
         drop(kept);
-        Ok(self.backed(key)?.map_or(Found::Nothing, |object| Found::Object(object, None)))
-    }
-
-    fn backed(&self, key: &str) -> io::Result<Option<Arc<Object>>> {
-        match &self.backing {
-            Backing::Memory => Ok(None),
-            Backing::Directory(directory) => directory.find(key),
-            Backing::Generated(generated) => Ok(generated.find(key)),
-        }
+        self.backing.newest(key, versioning)
     }
 
     /// Writes an object and gives back its version id, if the bucket keeps versions.
@@ -167,25 +159,32 @@ impl Bucket {
         let mut kept = self.kept.write();
         if *condition != WriteCondition::default() {
             let found = match kept.current(key) {
-                Some(found) => found.object(),
-                None => self.backed(key).map_err(WriteError::Io)?,
+                Some(found) => found,
+                None => self.backing.newest(key, kept.versioning).map_err(WriteError::Io)?,
             };
+            let found = found.object();
             condition.check(found.as_deref())?;
         }
         match &self.backing {
-            Backing::Directory(directory) => match directory.write(key, &object).map_err(WriteError::Io)? {
-                directory::Written::InFile => {
-                    kept.forget(key);
-                    Ok(None)
+            Backing::Directory(directory) if kept.versioning == Versioning::Off => {
+                match directory.write(key, &object).map_err(WriteError::Io)? {
+                    directory::Written::InFile => {
+                        kept.forget(key);
+                        Ok(None)
+                    }
+                    directory::Written::NoSuchPath => Ok(kept.write(key, object)),
                 }
-                directory::Written::NoSuchPath => Ok(kept.write(key, object)),
-            },
+            }
             _ => Ok(kept.write(key, object)),
         }
     }
 
     /// Replaces the metadata of an existing version in place, as tagging and restoring do.
     pub(super) fn amend(&self, key: &str, version: Option<&str>, object: Object) {
+        if self.versioning() != Versioning::Off && self.take_over(key).is_err() {
+            // The file has vanished, and its metadata with it.
+            return;
+        }
         let mut kept = self.kept.write();
         if kept.amend(key, version, &object) {
             return;
@@ -202,6 +201,7 @@ impl Bucket {
     pub(super) fn delete(&self, key: &str, now: Timestamp) -> io::Result<Deleted> {
         let mut kept = self.kept.write();
         match &self.backing {
+            _ if kept.versioning != Versioning::Off => Ok(kept.delete(key, now)),
             Backing::Directory(directory) if !kept.holds(key) => {
                 directory.delete(key)?;
                 Ok(Deleted::default())
@@ -212,14 +212,6 @@ impl Bucket {
             }
             _ => Ok(kept.delete(key, now)),
         }
-    }
-
-    /// Deletes one version for good.
-    pub(super) fn delete_version(&self, key: &str, id: &str, now: Timestamp) -> io::Result<Deleted> {
-        if matches!(self.backing, Backing::Memory) || self.kept.read().versioning != Versioning::Off {
-            return Ok(self.kept.write().delete_version(key, id));
-        }
-        if id == "null" { self.delete(key, now) } else { Ok(Deleted::default()) }
     }
 
     /// Walks the current objects.
@@ -233,30 +225,12 @@ impl Bucket {
         }
     }
 
-    /// Every version of the keys from `least` on, newest first within a key, until `visit` says no.
-    pub(super) fn walk_versions(&self, least: &str, mut visit: impl FnMut(&str, ListedVersion) -> bool) {
-        if matches!(self.backing, Backing::Memory) {
-            return self.kept.read().walk_versions(least, visit);
-        }
-        self.walk(|cursor| {
-            cursor.seek(least);
-            while let Some(key) = cursor.key() {
-                let object = cursor.object();
-                let goes_on = object.is_none_or(|object| visit(key, ListedVersion::only(object)));
-                if !goes_on {
-                    break;
-                }
-                cursor.advance();
-            }
-        });
-    }
-
     /// Whether no object is left in the bucket, versions and markers included.
     pub(super) fn holds_no_object(&self) -> bool {
         let mut empty = true;
-        self.walk_versions("", |_, _| {
+        self.walk_versions(VersionStart { least: "", behind: None }, |_, _| {
             empty = false;
-            false
+            Walk::Over
         });
         empty
     }

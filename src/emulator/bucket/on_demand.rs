@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::Cursor;
+use super::{Cursor, Found, ListedVersion, Walk};
 use crate::emulator::generator::Generator;
 use crate::emulator::object::{Facts, LazyCrc, Object, Origin, Restore};
 use crate::emulator::options::{PutOptions, StorageClass};
+use crate::emulator::past::GeneratedVersion;
 
 /// Checksums of objects above this size are remembered, because every ranged answer names that of the whole object.
 const SLOW_BYTES: u64 = 256 << 10;
@@ -39,6 +40,58 @@ impl Generated {
             object.share_crc(known.entry(index).or_default());
         }
         Some(Arc::new(object))
+    }
+
+    /// Whether its keys have versions.
+    pub(super) fn has_history(&self) -> bool {
+        self.generator.history.is_some()
+    }
+
+    /// The newest version of a key.
+    pub(super) fn newest(&self, key: &str) -> Found {
+        let newest = self.generator.find(key).map(|index| (index, self.generator.versions(index) - 1));
+        newest.map_or(Found::Nothing, |(index, nth)| self.made(index, nth))
+    }
+
+    /// The version of a key that has this id.
+    pub(super) fn version(&self, key: &str, id: &str) -> Found {
+        let found = self.generator.find(key).and_then(|index| Some((index, self.generator.nth_of(index, id)?)));
+        found.map_or(Found::Nothing, |(index, nth)| self.made(index, nth))
+    }
+
+    /// The versions of a key, the newest first, or behind the one that has this id.
+    pub(super) fn versions(
+        &self,
+        key: &str,
+        behind: Option<&str>,
+        visit: &mut dyn FnMut(ListedVersion) -> Walk,
+    ) -> Walk {
+        let Some(index) = self.generator.find(key) else { return Walk::On };
+        let newer = match behind {
+            Some(id) => self.generator.nth_of(index, id).unwrap_or(0),
+            None => self.generator.versions(index),
+        };
+        for nth in (0..newer).rev() {
+            let GeneratedVersion { id, modified, is_marker } = self.generator.version(index, nth);
+            let facts = || Facts { modified, ..facts(&self.generator.as_of(index, nth), index) };
+            let facts = (!is_marker).then(facts);
+            match visit(ListedVersion { id, is_latest: false, modified, facts }) {
+                Walk::On => {}
+                other => return other,
+            }
+        }
+        Walk::On
+    }
+
+    fn made(&self, index: u64, nth: u64) -> Found {
+        let GeneratedVersion { id, modified, is_marker } = self.generator.version(index, nth);
+        if is_marker {
+            return Found::Marker(id, modified);
+        }
+        let generator = self.generator.as_of(index, nth);
+        let content = self.generator.version_content(index, nth);
+        let object = Object::tagged(content, generator.etag(index), None, modified, PutOptions::default());
+        Found::Object(Arc::new(object), Some(id))
     }
 
     pub(super) fn cursor(&self) -> GeneratedCursor<'_> {
@@ -83,6 +136,14 @@ impl GeneratedCursor<'_> {
     }
 }
 
+impl GeneratedCursor<'_> {
+    /// Whether the newest version of the key it stands at is no delete marker.
+    fn is_object(&self) -> bool {
+        let generator = self.generator;
+        generator.history.is_none_or(|_| !generator.version(self.index, generator.versions(self.index) - 1).is_marker)
+    }
+}
+
 impl Cursor for GeneratedCursor<'_> {
     fn seek(&mut self, least: &str) {
         self.stand_at(self.generator.lower_bound(least));
@@ -93,11 +154,11 @@ impl Cursor for GeneratedCursor<'_> {
     }
 
     fn object(&self) -> Option<Arc<Object>> {
-        self.key().map(|_| Arc::new(object(self.generator, self.index)))
+        self.key().filter(|_| self.is_object()).map(|_| Arc::new(object(self.generator, self.index)))
     }
 
     fn facts(&self) -> Option<Facts> {
-        self.key().map(|_| facts(self.generator, self.index))
+        self.key().filter(|_| self.is_object()).map(|_| facts(self.generator, self.index))
     }
 
     fn advance(&mut self) {

@@ -2,7 +2,7 @@
 
 use super::list::{default_page, document, limited, owner, page_size};
 use super::{Call, file_failure};
-use crate::emulator::bucket::{Bucket, Versioning};
+use crate::emulator::bucket::{Bucket, VersionStart, Versioning, Walk};
 use crate::emulator::failure::{Failure, not_implemented};
 use crate::emulator::options::{AnonymousRead, Dialect};
 use crate::emulator::reply::Reply;
@@ -143,15 +143,15 @@ pub(super) fn bucket_info(call: &Call<'_>) -> Result<Reply, Failure> {
 pub(super) fn stat(call: &Call<'_>) -> Result<Reply, Failure> {
     let bucket = call.bucket()?;
     let (mut bytes, mut objects, mut markers) = (0_u64, 0_u64, 0_u64);
-    bucket.walk_versions("", |_, version| {
-        match version.object {
+    bucket.walk_versions(VersionStart { least: "", behind: None }, |_, version| {
+        match version.facts {
             Some(object) => {
-                bytes += object.size();
+                bytes += object.size;
                 objects += 1;
             }
             None => markers += 1,
         }
-        true
+        Walk::On
     });
     Ok(Reply::xml(document(call, "BucketStat", |w| {
         w.leaf("Storage", bytes);

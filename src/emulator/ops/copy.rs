@@ -27,6 +27,8 @@ const HASHED_BYTES: u64 = 8 << 20;
 struct Source {
     bucket: String,
     key: String,
+    /// The request names a version of it.
+    is_version: bool,
     found: FoundVersion,
 }
 
@@ -45,7 +47,8 @@ impl Source {
         check_key(key, call.dialect())?;
         let found = call.service.bucket(bucket).ok_or_else(|| no_such_bucket(bucket))?;
         let found = call.find_in(&found, key, version)?;
-        let source = Source { bucket: bucket.to_owned(), key: key.to_owned(), found };
+        let is_version = version.is_some();
+        let source = Source { bucket: bucket.to_owned(), key: key.to_owned(), is_version, found };
         source.check(call)?;
         Ok(source)
     }
@@ -77,9 +80,10 @@ pub(super) fn copy_object(call: &Call<'_>) -> Result<Reply, Failure> {
     let object = &source.found.object;
     let attributes = target_attributes(call, object)?;
     let is_onto_itself = source.bucket == bucket.name && source.key == call.key();
+    // A version that is named is another object, which takes the place of the current one.
+    let is_the_same = is_onto_itself && !source.is_version;
     check_size(call, &source, &attributes)?;
-    if call.dialect() == Dialect::S3 && is_onto_itself && !replaces(call, "metadata-directive")? && !changes_class(call)
-    {
+    if call.dialect() == Dialect::S3 && is_the_same && !replaces(call, "metadata-directive")? && !changes_class(call) {
         let message = "This copy request is illegal because it is trying to copy an object to itself without changing \
                        the object's metadata, storage class, website redirect location or encryption attributes.";
         return Err(Failure::new(400, "InvalidRequest", message));

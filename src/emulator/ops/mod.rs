@@ -243,8 +243,10 @@ impl Call<'_> {
             (Found::Object(object, version), _) => Ok(FoundVersion { object, version }),
             (Found::Nothing, None) => Err(no_such_key(key)),
             (Found::Nothing, Some(id)) => Err(no_such_version(key, id)),
-            (Found::Marker(id), None) => Err(no_such_key(key).header(marker, "true").header(self.version_header(), id)),
-            (Found::Marker(id), Some(_)) => {
+            (Found::Marker(id, _), None) => {
+                Err(no_such_key(key).header(marker, "true").header(self.version_header(), id))
+            }
+            (Found::Marker(id, _), Some(_)) => {
                 let failure = Failure::new(405, "MethodNotAllowed", "The specified method is not allowed.");
                 let failure = failure.header("allow", "DELETE").header(marker, "true");
                 Err(failure.header(self.version_header(), id))

@@ -105,7 +105,7 @@ fn resolve(call: &Call<'_>, bucket: &Bucket, object: &Arc<Object>) -> Result<Arc
     let Some(target) = &object.attributes.symlink_target else { return Ok(object.clone()) };
     let target = match bucket.current(target).map_err(|error| internal(&error))? {
         Found::Object(target, _) => target,
-        Found::Marker(_) | Found::Nothing => {
+        Found::Marker(..) | Found::Nothing => {
             let failure = Failure::new(404, "SymlinkTargetNotExist", "The target of the symlink does not exist.");
             return Err(failure.ec("0026-00000012").element("Key", call.key()));
         }

@@ -3,13 +3,17 @@
 use super::Call;
 use super::list::{Encoding, default_page, document, facts, limited, owner, page_size};
 use super::page::{PageQuery, common_prefix};
-use crate::base::behind;
-use crate::emulator::bucket::{Bucket, ListedVersion, Versioning};
-use crate::emulator::failure::{Failure, invalid_argument, malformed_xml, not_implemented};
+use crate::base::{after, behind};
+use crate::emulator::bucket::{Bucket, ListedVersion, VersionStart, Versioning, Walk};
+use crate::emulator::failure::{Failure, invalid_argument, malformed_xml};
+use crate::emulator::options::Dialect;
 use crate::emulator::receive::RequestBody;
 use crate::emulator::reply::Reply;
 use crate::emulator::time::iso_date;
 use crate::emulator::xml::{Writer, parse};
+
+/// Lines that one request may ask OSS for: fewer than of objects.
+const OSS_PAGE: std::ops::RangeInclusive<usize> = 1..=999;
 
 /// Answers GetBucketVersioning of a bucket.
 pub(super) fn versioning(call: &Call<'_>) -> Result<Reply, Failure> {
@@ -34,10 +38,8 @@ pub(super) async fn put_versioning(call: &Call<'_>, body: &mut RequestBody) -> R
         Some("Suspended") => Versioning::Suspended,
         _ => return Err(malformed_xml()),
     };
-    if call.bucket()?.set_versioning(versioning) {
-        return Ok(Reply::ok());
-    }
-    Err(not_implemented("Keeping versions in a directory or a generated bucket"))
+    call.bucket()?.set_versioning(versioning);
+    Ok(Reply::ok())
 }
 
 enum Line {
@@ -55,32 +57,32 @@ fn page(bucket: &Bucket, query: &PageQuery, key_marker: &str, id_marker: &str) -
     let mut lines: Vec<Line> = Vec::new();
     let mut is_truncated = false;
     let marked_prefix = common_prefix_of(key_marker, query).filter(|prefix| *prefix == key_marker);
-    let least = marked_prefix.and_then(behind).unwrap_or_else(|| key_marker.to_owned());
-    let least = least.max(query.prefix.clone());
-    let mut passing = !id_marker.is_empty();
-    bucket.walk_versions(&least, |key, version| {
+    let behind_id = Some(id_marker).filter(|id| !id.is_empty() && marked_prefix.is_none());
+    let least = match (marked_prefix.and_then(behind), behind_id) {
+        (Some(least), _) => least,
+        (None, Some(_)) => key_marker.to_owned(),
+        (None, None) if key_marker.is_empty() => String::new(),
+        // Behind all versions of the key.
+        (None, None) => after(key_marker),
+    };
+    let start = match least < query.prefix {
+        true => VersionStart { least: &query.prefix, behind: None },
+        false => VersionStart { least: &least, behind: behind_id },
+    };
+    bucket.walk_versions(start, |key, version| {
         if !key.starts_with(&query.prefix) {
-            return false;
+            return Walk::Over;
         }
-        if key == key_marker && marked_prefix.is_none() {
-            let is_marked = version.id == id_marker;
-            let passed = !passing && !id_marker.is_empty();
-            passing &= !is_marked;
-            if !passed {
-                return true;
-            }
-        }
-        let line = match common_prefix(key, query) {
-            Some(common) if matches!(lines.last(), Some(Line::Prefix(last)) if last == common) => return true,
-            Some(common) => Line::Prefix(common.to_owned()),
-            None => Line::Version(key.to_owned(), version),
-        };
         if lines.len() == query.most {
             is_truncated = query.most > 0;
-            return false;
+            return Walk::Over;
         }
-        lines.push(line);
-        true
+        let Some(common) = common_prefix(key, query) else {
+            lines.push(Line::Version(key.to_owned(), version));
+            return Walk::On;
+        };
+        lines.push(Line::Prefix(common.to_owned()));
+        behind(common).map_or(Walk::Over, Walk::To)
     });
     VersionsPage { lines, is_truncated }
 }
@@ -95,9 +97,14 @@ pub(super) fn list_versions(call: &Call<'_>) -> Result<Reply, Failure> {
     let encoding = Encoding::of(call)?;
     let (key_marker, id_marker) = (limited(call, "key-marker")?, limited(call, "version-id-marker")?);
     if key_marker.is_empty() && !id_marker.is_empty() {
-        return Err(invalid_argument("A version-id-marker cannot be specified without a key-marker."));
+        let failure = invalid_argument("A version-id-marker cannot be specified without a key-marker.");
+        return Err(failure.ec("0012-00000106"));
     }
     let most = page_size(call, "max-keys", default_page(call))?;
+    if call.dialect() == Dialect::Oss && !OSS_PAGE.contains(&most) {
+        let failure = invalid_argument("Argument max-keys must be an integer between 1 and 999.");
+        return Err(failure.ec("0012-00000102").element("ArgumentName", "max-keys"));
+    }
     let query = PageQuery {
         prefix: limited(call, "prefix")?.to_owned(),
         delimiter: limited(call, "delimiter")?.to_owned(),
@@ -133,13 +140,13 @@ fn write_line(call: &Call<'_>, w: &mut Writer, line: &Line, encoding: Encoding) 
         Line::Prefix(prefix) => return w.within("CommonPrefixes", |w| w.leaf("Prefix", encoding.text(prefix))),
         Line::Version(key, version) => (key, version),
     };
-    let name = if version.object.is_some() { "Version" } else { "DeleteMarker" };
+    let name = if version.facts.is_some() { "Version" } else { "DeleteMarker" };
     w.within(name, |w| {
         w.leaf("Key", encoding.text(key));
         w.leaf("VersionId", &version.id);
         w.leaf("IsLatest", version.is_latest);
-        match &version.object {
-            Some(object) => facts(call, w, &object.facts()),
+        match &version.facts {
+            Some(found) => facts(call, w, found),
             None => w.leaf("LastModified", iso_date(version.modified)),
         }
         owner(w);

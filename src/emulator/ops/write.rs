@@ -72,7 +72,7 @@ pub(super) async fn append_object(call: &Call<'_>, body: &mut RequestBody) -> Re
             attributes = object.attributes.clone();
             (object.content.clone(), object.crc64().map_err(|error| file_failure(&error))?)
         }
-        Found::Marker(_) | Found::Nothing => (Content::empty(), 0),
+        Found::Marker(..) | Found::Nothing => (Content::empty(), 0),
     };
     let length = earlier.len();
     if position != length {

@@ -53,7 +53,11 @@ impl Control {
         }
         let written = destination.clone();
         let scope = if copy.recursive { Scope::Prefix } else { Scope::Object };
-        let job = copier.start(request(copy, source, destination)?).map_err(|error| refused(&error))?;
+        // A path of a mount that shows a past time names what stood then.
+        let is_shown = matches!(Place::parse(&copy.source)?, Place::Path(_));
+        let at = self.options.as_of.filter(|_| is_shown);
+        let asked = copy::Request { at, ..request(copy, source, destination)? };
+        let job = copier.start(asked).map_err(|error| refused(&error))?;
         self.show_when_ended(copier.clone(), job, written, scope);
         Ok(Started { job: job.0 })
     }

@@ -31,7 +31,8 @@ use crate::metrics::Metrics;
 use crate::read;
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Result as StoreResult, Store,
+    GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Result as StoreResult, Store, VersionPage,
+    VersionsRequest,
 };
 
 /// Histories of each time to live that the ordinary run judges.
@@ -91,8 +92,12 @@ impl Store for Network {
         answer
     }
 
-    async fn symlink_target(&self, key: &Key) -> StoreResult<String> {
-        self.bucket.symlink_target(key).await
+    async fn list_versions(&self, request: VersionsRequest) -> StoreResult<VersionPage> {
+        self.bucket.list_versions(request).await
+    }
+
+    async fn symlink_target(&self, key: &Key, version: Option<&str>) -> StoreResult<String> {
+        self.bucket.symlink_target(key, version).await
     }
 
     async fn tags(&self, key: &Key, version: Option<&str>) -> StoreResult<crate::store::Tags> {

@@ -233,6 +233,9 @@ impl Names {
         if task.purpose != Purpose::Asked || task.listing.depth != Depth::Directory {
             return false;
         }
+        if self.options.as_of.is_some() && self.comes_from_everything(task).await {
+            return true;
+        }
         let prefix = task.listing.prefix.as_str();
         let pages = u32::try_from(self.tuning.pages_awaited).unwrap_or(u32::MAX);
         let awaited = {
@@ -255,6 +258,27 @@ impl Names {
             true
         };
         tokio::time::timeout(wait, comes).await.unwrap_or(false)
+    }
+
+    /// Waits for the listing of the whole mount while it goes on and may bring the directory: alone, a directory of a
+    /// past time would be listed with names below which nothing stood then. Whether it has come.
+    async fn comes_from_everything(&self, task: &ListTask) -> bool {
+        let prefix = task.listing.prefix.as_str();
+        let signal = {
+            let state = self.state.lock();
+            let mut over = state.wide_over(prefix).filter(|wide| wide.purpose == Purpose::Everything);
+            over.next().map(|wide| wide.signal.subscribe())
+        };
+        let Some(mut signal) = signal else { return false };
+        let is_whole = || self.state.lock().tree.standing(&task.listing) != Standing::Wanted;
+        while !is_whole() {
+            let is_over = signal.borrow_and_update().ended.is_some();
+            // An error is that it is gone.
+            if is_over || signal.changed().await.is_err() {
+                return is_whole();
+            }
+        }
+        true
     }
 
     fn is_done_with(&self, directory: Ino, task: &Arc<ListTask>, unattended: u64) -> bool {

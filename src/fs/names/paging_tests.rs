@@ -16,7 +16,7 @@ use crate::store::layers::{KeyOrder, QuirkStore, Quirks, StartAfter};
 use crate::store::memory::MemoryStore;
 use crate::store::{
     ErrorKind, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, ObjectKind,
-    Result as StoreResult, Tags,
+    Result as StoreResult, Tags, VersionPage, VersionsRequest,
 };
 
 /// A limit that holds some 4000 names of one directory.
@@ -424,7 +424,11 @@ impl Store for Numbers {
         Ok(ListPage { entries, next, ..ListPage::default() })
     }
 
-    async fn symlink_target(&self, _: &Key) -> StoreResult<String> {
+    async fn list_versions(&self, _: VersionsRequest) -> StoreResult<VersionPage> {
+        Err(Error::new(ErrorKind::Unsupported, "no versions are listed here"))
+    }
+
+    async fn symlink_target(&self, _: &Key, _: Option<&str>) -> StoreResult<String> {
         Err(Error::new(ErrorKind::Unsupported, "these are no symlinks"))
     }
 
@@ -435,7 +439,7 @@ impl Store for Numbers {
 
 fn entry(key: String) -> ListEntry {
     let ObjectMeta { size, last_modified, .. } = Numbers::meta();
-    ListEntry { key, size, etag: None, last_modified, kind: ObjectKind::Normal, storage_class: None }
+    ListEntry { key, size, etag: None, last_modified, kind: ObjectKind::Normal, storage_class: None, version: None }
 }
 
 fn numbers(names: u64, limit: u64) -> (Bed, Arc<Numbers>) {

@@ -20,6 +20,7 @@ pub(super) fn facts(meta: &ObjectMeta) -> Facts<'_> {
         mtime: meta.last_modified,
         kind: kind(meta.kind),
         class: class(meta.storage_class.as_ref()),
+        version: None,
     }
 }
 
@@ -31,6 +32,7 @@ pub(super) fn entry_facts(entry: &ListEntry) -> Facts<'_> {
         mtime: entry.last_modified,
         kind: kind(entry.kind),
         class: class(entry.storage_class.as_ref()),
+        version: entry.version.as_deref(),
     }
 }
 
@@ -66,6 +68,9 @@ impl Names {
     /// tag that is none of those which came with the bytes that were read.
     pub(super) fn listed_facts<'a>(&self, ino: Option<Ino>, meta: &'a ObjectMeta) -> Facts<'a> {
         let mut facts = facts(meta);
+        if self.options.as_of.is_some() {
+            facts.version = meta.version.as_deref();
+        }
         if self.reader.listing_has_own_tags() {
             let is_other = ino.is_some_and(|ino| self.reader.is_other_version(ino, meta));
             facts.etag = facts.etag.filter(|_| is_other);
@@ -180,11 +185,11 @@ impl Names {
     /// Finds out what a symlink object stands for.
     pub(in crate::fs) async fn resolve(self: &Arc<Self>, ino: Ino) -> Tried<View> {
         let object = self.state.lock().tree.object(ino).ok_or(Failure::ESTALE)?;
-        let key = Key::new(object.key);
+        let (key, version) = (Key::new(object.key), object.version);
         let asked_at = self.clock.elapsed();
         let link = match self.options.symlinks {
             Symlinks::Off => None,
-            Symlinks::On => match self.store.symlink_target(&key).await {
+            Symlinks::On => match self.store.symlink_target(&key, version.as_deref()).await {
                 Ok(target) => self.link_text(&key, &target),
                 Err(error) if error.kind() == ErrorKind::Unsupported => None,
                 Err(error) => return Err(report("reading a symlink", &error)),
@@ -193,7 +198,7 @@ impl Names {
         let target = match link {
             Some(text) => Target::Link(text.into()),
             // Dangling links and links to links have no bytes; the service says 404 and 400.
-            None => match self.store.head(HeadRequest::new(key)).await {
+            None => match self.store.head(HeadRequest { key, version }).await {
                 Ok(meta) => Target::Bytes { size: meta.size, etag: meta.etag, mtime: meta.last_modified },
                 Err(error) if error.kind() == ErrorKind::Invalid => return Err(Failure::ENOENT),
                 Err(error) => return Err(report("reading the target of a symlink", &error)),

@@ -40,6 +40,6 @@ fn list_entry(object: tree::Object) -> ListEntry {
         Kind::Appendable => ObjectKind::Appendable,
         Kind::Symlink => ObjectKind::Symlink,
     };
-    let tree::Object { key, size, etag, mtime, .. } = object;
-    ListEntry { key, size, etag, last_modified: mtime, kind, storage_class: None }
+    let tree::Object { key, size, etag, mtime, version, .. } = object;
+    ListEntry { key, size, etag, last_modified: mtime, kind, storage_class: None, version }
 }

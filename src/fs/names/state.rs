@@ -14,7 +14,7 @@ use super::{Believed, Failure, Names, Options, Tried, Tuning, View, believed, tr
 use crate::base::Ino;
 use crate::list::Trust;
 use crate::metrics::Metric;
-use crate::tree::{Depth, Object, Tree};
+use crate::tree::{Depth, Object, Standpoint, Tree};
 
 /// What the tree's lock guards.
 pub(super) struct State {
@@ -108,6 +108,7 @@ fn tree_options(options: &Options, tuning: &Tuning) -> tree::Options {
         absent_for,
         missing_for,
         default_time: options.mount_time,
+        view: if options.as_of.is_some() { Standpoint::Past } else { Standpoint::Now },
     }
 }
 

@@ -77,20 +77,33 @@ impl Names {
     }
 
     fn listed(&self, subject: &Subject, name: &str) -> Option<String> {
+        let key = match subject {
+            Subject::Directory { prefix } => prefix,
+            Subject::Object(object) => &object.key,
+        };
+        let (bucket, key) = self.in_bucket(key);
         let object = match (subject, name) {
-            (_, "bucket") => return Some(self.options.bucket.to_string()),
-            (Subject::Directory { prefix }, "key") => return Some(prefix.clone()),
+            (_, "bucket") => return Some(bucket.to_owned()),
+            (_, "key") => return Some(key.to_owned()),
             (Subject::Directory { .. }, _) => return None,
             (Subject::Object(object), _) => object,
         };
         match name {
-            "key" => Some(object.key.clone()),
             "etag" => object.etag.as_ref().map(|etag| etag.as_str().to_owned()),
             "size" => Some(object.size.to_string()),
             "last-modified" => object.mtime.and_then(rfc3339),
             "type" => Some(type_word(object.kind).to_owned()),
             "storage-class" => object.class.as_deref().map(str::to_owned),
             _ => None,
+        }
+    }
+
+    /// The bucket of a key of the mount, and the key in it: where the mount shows several buckets, keys begin with
+    /// theirs.
+    fn in_bucket<'a>(&'a self, key: &'a str) -> (&'a str, &'a str) {
+        match self.options.bucket.as_str() {
+            "" => key.split_once('/').unwrap_or((key, "")),
+            bucket => (bucket, key),
         }
     }
 

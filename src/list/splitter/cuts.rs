@@ -301,5 +301,9 @@ fn far(pages: f64, first: f64, most: usize) -> impl Iterator<Item = f64> {
 fn range<'a>(from: &'a str, end: Option<&'a str>) -> (Bound<&'a str>, Bound<&'a str>) {
     // A text that was cut at is no place to cut at again.
     let end = end.map(|end| end.strip_suffix('\0').unwrap_or(end));
+    if end.is_some_and(|end| end <= from) {
+        // A page may end within the very key that was cut at.
+        return (Bound::Included(from), Bound::Excluded(from));
+    }
     (Bound::Excluded(from), end.map_or(Bound::Unbounded, Bound::Excluded))
 }

@@ -20,7 +20,7 @@ use super::trace::TraceFile;
 use crate::base::{ByteRange, ETag, Key};
 use crate::store::{
     Body, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Receive, Result,
-    Store, Tags,
+    Store, Tags, VersionPage, VersionsRequest,
 };
 
 const FIRST_BYTE: Duration = Duration::from_millis(20);
@@ -117,7 +117,11 @@ impl Store for Bucket {
         Err(unsupported())
     }
 
-    async fn symlink_target(&self, _: &Key) -> Result<String> {
+    async fn list_versions(&self, _: VersionsRequest) -> Result<VersionPage> {
+        Err(Error::new(ErrorKind::Unsupported, "no versions are listed here"))
+    }
+
+    async fn symlink_target(&self, _: &Key, _: Option<&str>) -> Result<String> {
         Err(unsupported())
     }
 

@@ -18,7 +18,7 @@ use tokio::time::{Sleep, sleep};
 use crate::base::{Clock, Key};
 use crate::store::{
     Body, Change, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Outcome, Priority, Receive,
-    Result, Store, StoreMut, Tags,
+    Result, Store, StoreMut, Tags, VersionPage, VersionsRequest,
 };
 
 /// What the bucket holds: so much of a second's bytes, as divisor.
@@ -179,8 +179,12 @@ impl<S: Store + ?Sized> Store for Bandwidth<S> {
         self.inner.list(request).await
     }
 
-    async fn symlink_target(&self, key: &Key) -> Result<String> {
-        self.inner.symlink_target(key).await
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionPage> {
+        self.inner.list_versions(request).await
+    }
+
+    async fn symlink_target(&self, key: &Key, version: Option<&str>) -> Result<String> {
+        self.inner.symlink_target(key, version).await
     }
 
     async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {

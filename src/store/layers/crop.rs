@@ -19,7 +19,7 @@ use crate::base::{ByteRange, Key};
 use crate::metrics::{Metric, Metrics};
 use crate::store::{
     Body, Change, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Outcome,
-    Receive, Result, Store, StoreMut, Tags,
+    Receive, Result, Store, StoreMut, Tags, VersionPage, VersionsRequest,
 };
 
 /// How much is skipped at once, in bytes.
@@ -144,8 +144,12 @@ impl<S: Store + ?Sized> Store for Crop<S> {
         self.inner.list(request).await
     }
 
-    async fn symlink_target(&self, key: &Key) -> Result<String> {
-        self.inner.symlink_target(key).await
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionPage> {
+        self.inner.list_versions(request).await
+    }
+
+    async fn symlink_target(&self, key: &Key, version: Option<&str>) -> Result<String> {
+        self.inner.symlink_target(key, version).await
     }
 
     async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {

@@ -19,7 +19,7 @@ use tokio::time::{Sleep, sleep};
 use crate::base::{ByteRange, Key};
 use crate::store::{
     Body, Change, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Outcome,
-    Receive, Result, Store, StoreMut, Tags,
+    Receive, Result, Store, StoreMut, Tags, VersionPage, VersionsRequest,
 };
 
 /// What goes wrong. The byte numbers count from the start of the body.
@@ -293,9 +293,14 @@ impl<S: Store + ?Sized> Store for FaultStore<S> {
         self.under(&fault, self.inner.list(request)).await
     }
 
-    async fn symlink_target(&self, key: &Key) -> Result<String> {
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionPage> {
+        let fault = self.draw(Operation::List);
+        self.under(&fault, self.inner.list_versions(request)).await
+    }
+
+    async fn symlink_target(&self, key: &Key, version: Option<&str>) -> Result<String> {
         let fault = self.draw(Operation::Head);
-        self.under(&fault, self.inner.symlink_target(key)).await
+        self.under(&fault, self.inner.symlink_target(key, version)).await
     }
 
     async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {

@@ -19,7 +19,7 @@ use crate::base::{Clock, Key};
 use crate::metrics::Metrics;
 use crate::store::{
     Change, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Outcome, Priority, Result, Store,
-    StoreMut, Tags,
+    StoreMut, Tags, VersionPage, VersionsRequest,
 };
 
 /// From when on answers of one kind are late.
@@ -153,8 +153,12 @@ impl<S: Store + ?Sized> Store for Hedge<S> {
         self.hedged(recent, Priority::Demand, || self.inner.list(request.clone())).await
     }
 
-    async fn symlink_target(&self, key: &Key) -> Result<String> {
-        self.inner.symlink_target(key).await
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionPage> {
+        self.hedged(&self.listings[0], Priority::Demand, || self.inner.list_versions(request.clone())).await
+    }
+
+    async fn symlink_target(&self, key: &Key, version: Option<&str>) -> Result<String> {
+        self.inner.symlink_target(key, version).await
     }
 
     async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {

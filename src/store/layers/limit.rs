@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 use crate::base::Key;
 use crate::store::{
     Body, Change, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Outcome,
-    Priority, Receive, Result, Store, StoreMut, Tags,
+    Priority, Receive, Result, Store, StoreMut, Tags, VersionPage, VersionsRequest,
 };
 
 /// However a service throttles, so many places stay open.
@@ -219,9 +219,14 @@ impl<S: Store + ?Sized> Store for Limit<S> {
         place.answered(self.inner.list(request).await)
     }
 
-    async fn symlink_target(&self, key: &Key) -> Result<String> {
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionPage> {
         let place = self.gate.place(Priority::Demand).await?;
-        place.answered(self.inner.symlink_target(key).await)
+        place.answered(self.inner.list_versions(request).await)
+    }
+
+    async fn symlink_target(&self, key: &Key, version: Option<&str>) -> Result<String> {
+        let place = self.gate.place(Priority::Demand).await?;
+        place.answered(self.inner.symlink_target(key, version).await)
     }
 
     async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {

@@ -13,7 +13,7 @@ use crate::base::{Clock, Key};
 use crate::metrics::{Distribution, Metric, Metrics, Miss};
 use crate::store::{
     Body, Change, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Outcome,
-    Receive, Result, Store, StoreMut, Tags,
+    Receive, Result, Store, StoreMut, Tags, VersionPage, VersionsRequest,
 };
 
 /// Counts what passes through it. Stands under [`Retry`](super::Retry), so that each try counts.
@@ -183,8 +183,12 @@ impl<S: Store + ?Sized> Store for Meter<S> {
         self.whole(Metric::ListRequests, Distribution::ListTime, self.inner.list(request)).await
     }
 
-    async fn symlink_target(&self, key: &Key) -> Result<String> {
-        self.whole(Metric::HeadRequests, Distribution::HeadTime, self.inner.symlink_target(key)).await
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionPage> {
+        self.whole(Metric::ListRequests, Distribution::ListTime, self.inner.list_versions(request)).await
+    }
+
+    async fn symlink_target(&self, key: &Key, version: Option<&str>) -> Result<String> {
+        self.whole(Metric::HeadRequests, Distribution::HeadTime, self.inner.symlink_target(key, version)).await
     }
 
     async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {

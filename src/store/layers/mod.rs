@@ -122,7 +122,7 @@ mod tests {
         fail_once(Operation::Head);
         assert_eq!(store.head(HeadRequest::new(target.clone())).await.unwrap().size, 5);
         fail_once(Operation::Head);
-        assert_eq!(store.symlink_target(&link).await.unwrap(), "target");
+        assert_eq!(store.symlink_target(&link, None).await.unwrap(), "target");
         fail_once(Operation::Head);
         assert_eq!(store.tags(&target, None).await.unwrap(), []);
         assert_eq!(bucket.requests().last(), Some(&Request::Tags { key: "target".to_owned() }));

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use crate::base::{Key, fnv1a};
 use crate::store::{
     Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, ObjectMeta, Result,
-    Store, Tags,
+    Store, Tags, VersionPage, VersionsRequest,
 };
 
 /// The order in which a server lists keys.
@@ -211,8 +211,12 @@ impl Store for QuirkStore {
         Ok(page)
     }
 
-    async fn symlink_target(&self, key: &Key) -> Result<String> {
-        self.inner.symlink_target(key).await
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionPage> {
+        self.inner.list_versions(request).await
+    }
+
+    async fn symlink_target(&self, key: &Key, version: Option<&str>) -> Result<String> {
+        self.inner.symlink_target(key, version).await
     }
 
     async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {

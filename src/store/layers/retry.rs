@@ -23,7 +23,7 @@ use crate::base::{Clock, Key};
 use crate::metrics::Metrics;
 use crate::store::{
     Body, Change, Expected, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Outcome, Result,
-    Store, StoreMut, Tags,
+    Store, StoreMut, Tags, VersionPage, VersionsRequest,
 };
 
 /// Asks again until the budget is spent.
@@ -93,9 +93,14 @@ impl<S: Store + ?Sized> Store for Retry<S> {
         self.tried(patience, || self.inner.list(request.clone())).await
     }
 
-    async fn symlink_target(&self, key: &Key) -> Result<String> {
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionPage> {
+        let patience = self.patience("ListObjectVersions", &request.prefix, Road::Read);
+        self.tried(patience, || self.inner.list_versions(request.clone())).await
+    }
+
+    async fn symlink_target(&self, key: &Key, version: Option<&str>) -> Result<String> {
         let patience = self.patience("GetSymlink", key.as_str(), Road::Read);
-        self.tried(patience, || self.inner.symlink_target(key)).await
+        self.tried(patience, || self.inner.symlink_target(key, version)).await
     }
 
     async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {

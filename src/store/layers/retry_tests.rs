@@ -139,7 +139,7 @@ async fn whatever_fails_is_given_up_between_60_and_75_seconds() {
             check_given_up_in_time(&what, timed(&bench.clock, bench.read(whole())).await);
             check_given_up_in_time(&what, timed(&bench.clock, bench.retry.list(ListRequest::default())).await);
             check_given_up_in_time(&what, timed(&bench.clock, bench.retry.head(HeadRequest::new(key.clone()))).await);
-            check_given_up_in_time(&what, timed(&bench.clock, bench.retry.symlink_target(&key)).await);
+            check_given_up_in_time(&what, timed(&bench.clock, bench.retry.symlink_target(&key, None)).await);
             check_given_up_in_time(&what, timed(&bench.clock, bench.retry.tags(&key, None)).await);
         }
         for fault in [Fault::Stall(At::Byte(0)), Fault::Break(At::Byte(0)), Fault::Short(At::Byte(0))] {

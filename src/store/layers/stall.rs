@@ -12,7 +12,7 @@ use tokio::time::{Sleep, sleep, timeout};
 use crate::base::Key;
 use crate::store::{
     Body, Change, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Outcome,
-    Receive, Result, Store, StoreMut, Tags,
+    Receive, Result, Store, StoreMut, Tags, VersionPage, VersionsRequest,
 };
 
 /// Fails with [`ErrorKind::Timeout`] when nothing arrives for a while. A body counts only while a caller waits for
@@ -94,8 +94,12 @@ impl<S: Store + ?Sized> Store for Stall<S> {
         self.answered(self.inner.list(request)).await
     }
 
-    async fn symlink_target(&self, key: &Key) -> Result<String> {
-        self.answered(self.inner.symlink_target(key)).await
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionPage> {
+        self.answered(self.inner.list_versions(request)).await
+    }
+
+    async fn symlink_target(&self, key: &Key, version: Option<&str>) -> Result<String> {
+        self.answered(self.inner.symlink_target(key, version)).await
     }
 
     async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {

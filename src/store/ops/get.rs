@@ -8,6 +8,7 @@ use tokio::io::ReadBuf;
 
 use super::fit::{End, Fit, RangeAnswer};
 use super::meta::object_meta;
+use super::versions::Needs;
 use super::{Call, HttpStore, unfit};
 use crate::base::ETag;
 use crate::store::http::Response;
@@ -17,7 +18,8 @@ const OPERATION: &str = "GetObject";
 
 impl HttpStore {
     pub(super) async fn get_object(&self, request: GetRequest) -> Result<GetResponse> {
-        let response = self.call(self.get_call(&request)?).await?;
+        let response = self.call(self.get_call(&request)?).await;
+        let response = response.map_err(|error| self.lacks_version(error, request.version.as_deref()))?;
         if !answer(&response).is_whole_or_part(&request) {
             return self.got(response, &request);
         }
@@ -29,6 +31,14 @@ impl HttpStore {
                 self.got(response, &whole)
             }
             answer => answer,
+        }
+    }
+
+    /// A refusal of a version names the permission that reading one needs.
+    pub(super) fn lacks_version(&self, error: Error, version: Option<&str>) -> Error {
+        match version {
+            Some(_) => self.permission(error, Needs::GetVersion),
+            None => error,
         }
     }
 

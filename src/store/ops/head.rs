@@ -12,8 +12,9 @@ impl HttpStore {
         const OPERATION: &str = "HeadObject";
         let HeadRequest { key, version } = request;
         let is_current = version.is_none();
-        let call = Call::new(OPERATION, Method::HEAD, Some(key.as_str())).query("versionId", version);
-        let response = self.call(call).await?;
+        let call = Call::new(OPERATION, Method::HEAD, Some(key.as_str())).query("versionId", version.clone());
+        let response = self.call(call).await;
+        let response = response.map_err(|error| self.lacks_version(error, version.as_deref()))?;
         let size = match response.length {
             // Some servers leave a length of zero out, and some every length.
             None if is_current => self.listed_size(&key, http_time(&response.headers, "last-modified")).await?,

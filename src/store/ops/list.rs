@@ -127,7 +127,7 @@ fn page(request: &ListRequest, listing: Listing, cursor: Option<&Cursor>) -> Res
         return Err(unfit("the listing repeats its continuation token"));
     }
     let Listing { entries, prefixes, undecodable, .. } = listing;
-    Ok(ListPage { entries, prefixes, next: next.map(Cursor::into_text), undecodable })
+    Ok(ListPage { entries, prefixes, next: next.map(Cursor::into_text), undecodable, ..ListPage::default() })
 }
 
 fn next(listing: &Listing) -> Result<Option<Cursor>> {

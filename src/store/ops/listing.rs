@@ -68,13 +68,13 @@ struct Raw {
 
 /// A name as it stands in the document.
 #[derive(Default)]
-struct EncodedName {
+pub(super) struct EncodedName {
     text: String,
     damaged: bool,
 }
 
 #[derive(Default)]
-struct RawEntry {
+pub(super) struct RawEntry {
     key: EncodedName,
     size: Option<u64>,
     etag: Option<ETag>,
@@ -156,8 +156,19 @@ impl Raw {
     }
 }
 
+impl EncodedName {
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// Whether it is this name, as it stands.
+    pub(super) fn is(&self, name: &str) -> bool {
+        !self.damaged && self.text == name
+    }
+}
+
 impl RawEntry {
-    fn take(&mut self, field: Tag, leaf: &Leaf<'_>) {
+    pub(super) fn take(&mut self, field: Tag, leaf: &Leaf<'_>) {
         let text = leaf.text.trim_ascii();
         match field {
             Tag::Key => self.key = name(leaf),
@@ -165,28 +176,34 @@ impl RawEntry {
             Tag::ETag => self.etag = ETag::parse(text),
             Tag::LastModified => self.last_modified = iso_time(text),
             Tag::Type => self.kind = meta::kind(text),
+            Tag::StorageClass if !text.is_empty() => self.storage_class = Some(StorageClass(text.into())),
             _ => {}
         }
     }
 
+    /// It is a delete marker, of which no listing tells a size.
+    pub(super) fn has_no_bytes(&mut self) {
+        self.size = Some(0);
+    }
+
     /// `None` when the key is not UTF-8.
-    fn finish(self, decoded: impl Fn(EncodedName) -> Option<String>) -> Result<Option<ListEntry>> {
+    pub(super) fn finish(self, decoded: impl Fn(EncodedName) -> Option<String>) -> Result<Option<ListEntry>> {
         let Some(key) = decoded(self.key) else { return Ok(None) };
         if key.is_empty() {
             return Err(unfit("the listing has an object without a key"));
         }
         let size = self.size.ok_or_else(|| unfit(format!("the listing has no size of {key:?}")))?;
         let RawEntry { etag, last_modified, kind, storage_class, .. } = self;
-        Ok(Some(ListEntry { key, size, etag, last_modified, kind, storage_class }))
+        Ok(Some(ListEntry { key, size, etag, last_modified, kind, storage_class, version: None }))
     }
 }
 
-fn name(leaf: &Leaf<'_>) -> EncodedName {
+pub(super) fn name(leaf: &Leaf<'_>) -> EncodedName {
     EncodedName { text: leaf.text.to_owned(), damaged: leaf.damaged }
 }
 
 /// The raw name; `None` when it is not UTF-8.
-fn decode(name: EncodedName, encoded: bool, plus_is_space: bool) -> Option<String> {
+pub(super) fn decode(name: EncodedName, encoded: bool, plus_is_space: bool) -> Option<String> {
     if name.damaged {
         return None;
     }
@@ -218,7 +235,7 @@ fn escaped(digits: &[u8]) -> Option<u8> {
 }
 
 /// `2024-02-29T12:34:56.000Z`, in whole seconds as every other answer tells it.
-fn iso_time(text: &str) -> Option<Timestamp> {
+pub(super) fn iso_time(text: &str) -> Option<Timestamp> {
     if let Some(seconds) = plain_time(text.as_bytes()) {
         return Some(Timestamp::from_unix(seconds));
     }
@@ -297,6 +314,7 @@ mod tests {
             last_modified: Some(Timestamp::from_unix(1_709_210_096)),
             kind: ObjectKind::Symlink,
             storage_class: Some(StorageClass("Archive".into())),
+            version: None,
         };
         assert_eq!(listing.entries, [entry]);
         assert_eq!(listing.prefixes, ["p/dé/"]);

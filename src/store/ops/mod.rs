@@ -3,6 +3,7 @@
 //!
 //! | file | what it owns |
 //! |---|---|
+//! | `buckets` | ListBuckets |
 //! | `copy` | CopyObject, UploadPartCopy |
 //! | `delete` | DeleteObject |
 //! | `fit` | whether an answer to GetObject matches the request |
@@ -16,7 +17,9 @@
 //! | `refusal` | from an error answer of the service to an `Error` |
 //! | `symlink` | GetSymlink (OSS) |
 //! | `tagging` | GetObjectTagging |
+//! | `versions` | ListObjectVersions |
 
+mod buckets;
 mod copy;
 mod delete;
 mod fit;
@@ -30,6 +33,7 @@ mod put;
 mod refusal;
 mod symlink;
 mod tagging;
+mod versions;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -47,7 +51,7 @@ use super::http::{HttpRequest, Response, Transport, TransportOptions};
 use super::sign::{Payload, Scheme, Signer, Unsigned};
 use super::{
     Body, Change, Dialect, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ListVersion,
-    ObjectMeta, Options, Outcome, Pair, Result, Sign, Store, StoreMut, Tags,
+    ObjectMeta, Options, Outcome, Pair, Result, Sign, Store, StoreMut, Tags, VersionPage, VersionsRequest,
 };
 use crate::base::{Clock, Key, Timestamp};
 use crate::metrics::Metrics;
@@ -134,7 +138,10 @@ impl HttpStore {
             // It would ask for, or delete, the bucket itself.
             return Err(Error::new(ErrorKind::Invalid, "a key cannot be empty"));
         }
-        let target = self.endpoint.target(self.options.bucket.as_str(), call.key);
+        let target = match call.of {
+            Of::Bucket => self.endpoint.target(self.options.bucket.as_str(), call.key),
+            Of::Service => self.endpoint.service()?,
+        };
         let mut headers = call.headers.clone();
         if self.options.request_payer {
             headers.push((self.rules.header("request-payer"), "requester".to_owned()));
@@ -143,7 +150,7 @@ impl HttpStore {
             let credentials = provider.credentials().await?;
             let unsigned = Unsigned {
                 method: call.method.as_str(),
-                bucket: Some(self.options.bucket.as_str()),
+                bucket: (call.of == Of::Bucket).then_some(self.options.bucket.as_str()),
                 key: call.key,
                 path: &target.path,
                 host: &target.host,
@@ -237,11 +244,19 @@ fn signing(options: &Options, endpoint: &Endpoint, clock: &Clock) -> Result<Opti
     Ok(options.credentials.known_provider(&options.known, &web).map(|provider| (Signer::new(scheme), provider)))
 }
 
+/// What a request is sent to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Of {
+    Bucket,
+    Service,
+}
+
 /// One request before it is signed.
 #[derive(Debug)]
 struct Call<'a> {
     operation: &'static str,
     method: Method,
+    of: Of,
     /// `None` for requests to the bucket.
     key: Option<&'a str>,
     query: Vec<Pair>,
@@ -251,7 +266,12 @@ struct Call<'a> {
 
 impl<'a> Call<'a> {
     fn new(operation: &'static str, method: Method, key: Option<&'a str>) -> Self {
-        Call { operation, method, key, query: Vec::new(), headers: Vec::new(), body: Bytes::new() }
+        Call { operation, method, of: Of::Bucket, key, query: Vec::new(), headers: Vec::new(), body: Bytes::new() }
+    }
+
+    /// The same, to the service itself and no bucket of it.
+    fn of_service(self) -> Self {
+        Call { of: Of::Service, ..self }
     }
 
     fn query(mut self, name: &str, value: impl Into<Option<String>>) -> Self {
@@ -285,8 +305,12 @@ impl Store for HttpStore {
         self.list_objects(request).await
     }
 
-    async fn symlink_target(&self, key: &Key) -> Result<String> {
-        self.get_symlink(key).await
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionPage> {
+        self.list_object_versions(request).await
+    }
+
+    async fn symlink_target(&self, key: &Key, version: Option<&str>) -> Result<String> {
+        self.get_symlink(key, version).await
     }
 
     async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {

@@ -9,6 +9,7 @@ mod log;
 mod look;
 mod mount;
 mod mount8;
+mod past;
 mod replay;
 mod table;
 mod usage;

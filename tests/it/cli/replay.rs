@@ -18,10 +18,14 @@ fn name(index: u8) -> String {
 fn server() -> Emulator {
     let server = Emulator::start(Options::default()).unwrap();
     server.create_bucket("bucket");
+    fill(&server);
+    server
+}
+
+fn fill(server: &Emulator) {
     for index in 0..FILES {
         server.put("bucket", &name(index), vec![index; 20 * MIB]);
     }
-    server
 }
 
 /// The last mebibytes of every file before the first ones: an order that nothing but a recording tells.
@@ -38,13 +42,31 @@ fn load(target: &Target) {
 
 #[test]
 fn a_recorded_load_is_fetched_when_its_first_file_is_opened() {
-    let server = server();
-    let tool = Tool::for_server(&server);
+    check_replay(&server(), &[]);
+}
+
+#[test]
+fn a_load_of_the_past_is_recorded_and_replayed_as_any() {
+    let server = Emulator::start(Options::default()).unwrap();
+    server.create_versioned_bucket("bucket");
+    server.set_clock_offset(-7200);
+    fill(&server);
+    server.set_clock_offset(-60);
+    for index in 0..FILES {
+        server.put("bucket", &name(index), "another version");
+    }
+    server.set_clock_offset(0);
+    check_replay(&server, &["--at", "1h"]);
+}
+
+fn check_replay(server: &Emulator, options: &[&str]) {
+    let tool = Tool::for_server(server);
     let target = Target::new();
     let path = target.beside("load.jsonl");
     let path = path.to_str().unwrap();
     // The same options every time: the file is not there yet.
-    let mount = || target.mount(&tool, "oss://bucket", &["--record", path, "--replay", path]).ok();
+    let options = [&["--record", path, "--replay", path], options].concat();
+    let mount = || target.mount(&tool, "oss://bucket", &options).ok();
     mount();
     load(&target);
     tool.run(&["umount", target.dir()]).ok();

@@ -27,7 +27,7 @@ fn wrong_words_are_refused_with_a_hint() {
         (&["oss://b", "/mnt", "-o", "remount"], &["unmount and mount again"]),
         (&["mount", "bucket", "/mnt"], &["bucket", "oss://bucket/prefix"]),
         (&["mount", "gs://b", "/mnt"], &["gs://b", "unknown scheme"]),
-        (&["oss://", "/mnt"], &["names no bucket"]),
+        (&["ls", "oss://"], &["names no bucket"]),
         (&["mount", "s3://b", "/mnt", "--sign", "v1"], &["--sign", "use v4 or none with s3://"]),
         (&["ls", "/tmp"], &["oss://bucket/prefix"]),
         (&["emulator", "--listen", "nowhere"], &["--listen", "127.0.0.1:9000"]),

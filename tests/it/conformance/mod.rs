@@ -14,12 +14,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use ossmount::base::{ByteRange, ETag, Key};
-use ossmount::list::{self, ListScope};
+use ossmount::base::{ByteRange, ETag, Key, Timestamp};
+use ossmount::list::{self, AsOf, ListScope};
 use ossmount::store::crc64::{combine, crc64};
 use ossmount::store::{
     DeleteRequest, ErrorKind, GetRequest, HeadRequest, ListEntry, ListRequest, ObjectKind, ObjectMeta, PutRequest,
-    Result, Store, StoreMut,
+    Result, Store, StoreMut, VersionEntry, VersionPlace, VersionsRequest,
 };
 
 use crate::conformance::copies::*;
@@ -98,6 +98,8 @@ const CHECKS: &[(&str, Check)] = checks![
     a_missing_bucket_is_named,
     a_wrong_secret_is_denied,
     old_versions_stay_readable,
+    versions_are_listed_by_key_and_the_newest_first,
+    a_time_shows_what_stood_then,
     archived_objects_say_so,
     links_resolve_on_the_server,
     odd_keys_travel_as_they_are,
@@ -370,6 +372,90 @@ async fn old_versions_stay_readable(bed: &Bed) {
     assert_eq!(kind(bucket.store.get(old).await), Some(ErrorKind::NotFound));
 }
 
+/// Versions below a prefix, asked for so many at a time.
+async fn versions(bucket: &Bucket, prefix: &str, max_keys: u32) -> Vec<VersionEntry> {
+    let mut request = VersionsRequest { prefix: prefix.to_owned(), max_keys, ..VersionsRequest::default() };
+    let mut all = Vec::new();
+    loop {
+        let page = bucket.store.list_versions(request.clone()).await.unwrap();
+        assert!(page.entries.len() <= max_keys as usize);
+        all.extend(page.entries);
+        match page.next {
+            Some(next) => request.after = Some(next),
+            None => return all,
+        }
+    }
+}
+
+async fn versions_are_listed_by_key_and_the_newest_first(bed: &Bed) {
+    let bucket = bed.versioned.as_ref().expect("a bed without this must say so");
+    let mut written = Vec::new();
+    for key in ["listed/a b", "listed/a+b", "listed/é/x"] {
+        let mut ids = Vec::new();
+        for content in ["first", "second!"] {
+            ids.push((key.to_owned(), bucket.put(key, content).await.version.unwrap(), content.len() as u64));
+        }
+        written.extend(ids.into_iter().rev());
+    }
+    bucket.delete("listed/a+b").await.unwrap();
+    for max_keys in [1, 2, 3, 999] {
+        let all = versions(bucket, "listed/", max_keys).await;
+        let objects: Vec<_> = all.iter().filter(|version| !version.is_delete_marker).collect();
+        let told =
+            |version: &&VersionEntry| (version.entry.key.clone(), version.version().to_owned(), version.entry.size);
+        assert_eq!(objects.iter().map(told).collect::<Vec<_>>(), written, "{max_keys} at a time");
+        let latest = all.iter().filter(|version| version.is_latest).map(|version| version.entry.key.as_str());
+        assert_eq!(latest.collect::<Vec<_>>(), ["listed/a b", "listed/a+b", "listed/é/x"]);
+        // The marker is the newest of its key.
+        assert!(all[2].is_delete_marker && all[2].is_latest && all[2].entry.key == "listed/a+b", "{:?}", all[2]);
+        assert!(all.iter().all(|version| version.entry.last_modified.is_some()));
+    }
+    // Behind all versions of a key, and behind one of them.
+    let place =
+        |version: Option<&str>| VersionPlace { key: "listed/a b".to_owned(), version: version.map(str::to_owned) };
+    for (after, left) in [(place(None), 5), (place(Some(&written[0].1)), 6), (place(Some(&written[1].1)), 5)] {
+        let request =
+            VersionsRequest { prefix: "listed/".into(), after: Some(after.clone()), ..VersionsRequest::default() };
+        assert_eq!(bucket.store.list_versions(request).await.unwrap().entries.len(), left, "{after:?}");
+    }
+    let collapsed =
+        VersionsRequest { prefix: "listed/".into(), delimiter: Some("/".into()), ..VersionsRequest::default() };
+    let page = bucket.store.list_versions(collapsed).await.unwrap();
+    assert_eq!((page.entries.len(), page.prefixes, page.next), (5, vec!["listed/é/".to_owned()], None));
+}
+
+async fn a_time_shows_what_stood_then(bed: &Bed) {
+    let bucket = bed.versioned.as_ref().expect("a bed without this must say so");
+    for key in ["stood/a", "stood/b", "stood/c"] {
+        for content in ["first", "second"] {
+            bucket.put(key, content).await;
+        }
+    }
+    bucket.delete("stood/b").await.unwrap();
+    let all = versions(bucket, "stood/", 999).await;
+    let times: Vec<i64> =
+        all.iter().filter_map(|version| version.entry.last_modified).map(|time| time.seconds).collect();
+    let (first, last) = (*times.iter().min().unwrap(), *times.iter().max().unwrap());
+    for at in first - 1..=last {
+        let mut stood: Vec<(String, String)> = Vec::new();
+        for key in ["stood/a", "stood/b", "stood/c"] {
+            let of_key = all.iter().filter(|version| version.entry.key == key);
+            let newest = of_key.clone().find(|version| version.entry.last_modified.unwrap().seconds <= at);
+            let shown = newest.filter(|version| !version.is_delete_marker);
+            stood.extend(shown.map(|version| (key.to_owned(), version.version().to_owned())));
+        }
+        for page in [1, 2, 999] {
+            let view = Arc::new(AsOf::new(bucket.store.clone(), Timestamp::from_unix(at)).page(page));
+            let pages = list::pages(view, ListScope::subtree("stood/"), &list::Options::default()).each_once();
+            let pages: Vec<list::Page> = pages.try_collect().await.unwrap();
+            let entries = pages.into_iter().flat_map(|page| page.entries);
+            let mut shown: Vec<_> = entries.map(|entry| (entry.key, entry.version.unwrap())).collect();
+            shown.sort();
+            assert_eq!(shown, stood, "at {at}, {page} in a page");
+        }
+    }
+}
+
 async fn archived_objects_say_so(bed: &Bed) {
     bed.archive.as_ref().expect("a bed without this must say so")("archived");
     assert_eq!(kind(bed.bucket.store.get(get("archived")).await), Some(ErrorKind::Archived));
@@ -388,7 +474,7 @@ async fn links_resolve_on_the_server(bed: &Bed) {
     assert_eq!((head.kind, head.size), (ObjectKind::Symlink, 18));
     let (entries, _) = bed.bucket.list(under("links/link")).await;
     assert_eq!((entries[0].kind, entries[0].key.as_str()), (ObjectKind::Symlink, "links/link"));
-    assert_eq!(bed.bucket.store.symlink_target(&Key::new("links/link")).await.unwrap(), target);
+    assert_eq!(bed.bucket.store.symlink_target(&Key::new("links/link"), None).await.unwrap(), target);
 }
 
 /// Keys that break clients and servers which normalise, re-encode or cut.

@@ -140,7 +140,7 @@ async fn links_are_copied_as_links() {
     bench.emulator.put_with(HERE, "link", "", link);
     let status = bench.done(copy("link", (HERE, "link too"))).await;
     assert_eq!(status.manner, Some(Manner::Single));
-    assert_eq!(bench.store(HERE).symlink_target(&Key::new("link too")).await.unwrap(), "from");
+    assert_eq!(bench.store(HERE).symlink_target(&Key::new("link too"), None).await.unwrap(), "from");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod listing;
 mod refusals;
 mod spoiled;
 mod stored;
+mod versions;
 
 use ossmount::emulator::{Emulator, Options};
 

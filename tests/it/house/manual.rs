@@ -140,6 +140,16 @@ fn buckets() -> Emulator {
     let server = server();
     server.create_versioned_bucket("versions");
     server.put("versions", "a.txt", "alpha\n");
+    server.create_versioned_bucket("past");
+    server.set_clock_offset(-7200);
+    server.put("past", "data/a.txt", "old a\n");
+    server.set_clock_offset(-7100);
+    server.put("past", "data/b.txt", "old b\n");
+    server.set_clock_offset(-3600);
+    server.delete("past", "data/b.txt");
+    server.set_clock_offset(-3500);
+    server.put("past", "data/a.txt", "a bad upload\n");
+    server.set_clock_offset(0);
     server.create_bucket("special");
     server.put("special", "dir/b.txt", "beta\n");
     let archived = PutOptions { storage_class: StorageClass::Archive, ..PutOptions::default() };
@@ -177,7 +187,7 @@ macro_rules! pages_with_examples {
     };
 }
 
-pages_with_examples!(commands, quick_start, semantics);
+pages_with_examples!(commands, past, quick_start, semantics);
 
 /// The sources without comments on lines of their own, texts that are written over several lines joined.
 fn sources() -> String {
@@ -222,7 +232,7 @@ fn code(text: &str) -> impl Iterator<Item = &str> {
 /// The flags of all commands, as their help shows them.
 fn flags() -> String {
     const COMMANDS: &[&str] =
-        &["mount", "umount", "ls", "stat", "cp", "prefetch", "status", "config", "control", "demo", "emulator"];
+        &["mount", "umount", "ls", "stat", "log", "cp", "prefetch", "status", "config", "control", "demo", "emulator"];
     COMMANDS.iter().map(|command| ossmount::app::help_page(command).unwrap()).collect()
 }
 

@@ -93,12 +93,12 @@ fn expected(kind: FaultKind) -> Option<(Shows, Shows)> {
         FaultKind::ResetInBody | FaultKind::Stall(_) | FaultKind::ShortBody => Some((Shows::Resumed, Shows::Resumed)),
         FaultKind::Throttle(_) => Some((Shows::Throttled, Shows::Throttled)),
         FaultKind::WrongContentRange | FaultKind::RangeIgnored => Some((Shows::Unseen, Shows::Retried)),
-        // These have tests of their own: bytes or tag are not the same afterwards.
-        FaultKind::FlippedByte | FaultKind::ChangedEtag => None,
+        // These have tests of their own: bytes or tag are not the same afterwards, or nothing is tried again.
+        FaultKind::FlippedByte | FaultKind::ChangedEtag | FaultKind::Status403 => None,
     }
 }
 
-const KINDS: [FaultKind; 14] = [
+const KINDS: [FaultKind; 15] = [
     FaultKind::RefuseConnection,
     FaultKind::DropBeforeHeaders,
     FaultKind::ResetInBody,
@@ -106,6 +106,7 @@ const KINDS: [FaultKind; 14] = [
     FaultKind::StallBeforeHeaders(FOR_EVER),
     FaultKind::ShortBody,
     FaultKind::FlippedByte,
+    FaultKind::Status403,
     FaultKind::Status500,
     FaultKind::Status503,
     FaultKind::Throttle(Duration::from_secs(1)),
@@ -243,7 +244,7 @@ async fn forty_readers_in_a_hail_of_faults_get_exact_bytes() {
         let mut faults = Vec::new();
         for kind in KINDS {
             let kind = match kind {
-                FaultKind::FlippedByte | FaultKind::ChangedEtag => continue,
+                FaultKind::FlippedByte | FaultKind::ChangedEtag | FaultKind::Status403 => continue,
                 FaultKind::Throttle(_) => FaultKind::Throttle(Duration::from_millis(50)),
                 other => other,
             };

@@ -381,13 +381,13 @@ async fn a_server_that_refuses_v2_is_listed_by_v1() {
 #[tokio::test]
 async fn symlinks_name_their_target() {
     let wire = Wire::new(vec![Reply::new("200 OK", &["x-oss-symlink-target: dir%2Fa%20%2B%C3%A9"], "")]);
-    assert_eq!(store(&wire, Dialect::Oss).symlink_target(&Key::new("l")).await.unwrap(), "dir/a +é");
+    assert_eq!(store(&wire, Dialect::Oss).symlink_target(&Key::new("l"), None).await.unwrap(), "dir/a +é");
     assert_eq!(wire.asked()[0].target, "/bkt/l?symlink");
     for nothing in [&["x-oss-symlink-target:"][..], &["x-oss-symlink-target: %FF"], &[]] {
         let wire = Wire::new(vec![Reply::new("200 OK", nothing, "")]);
-        assert_eq!(store(&wire, Dialect::Oss).symlink_target(&Key::new("l")).await.unwrap(), "", "{nothing:?}");
+        assert_eq!(store(&wire, Dialect::Oss).symlink_target(&Key::new("l"), None).await.unwrap(), "", "{nothing:?}");
     }
-    let error = store(&wire, Dialect::S3).symlink_target(&Key::new("l")).await.unwrap_err();
+    let error = store(&wire, Dialect::S3).symlink_target(&Key::new("l"), None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
 }
 

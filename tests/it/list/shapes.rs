@@ -11,7 +11,7 @@ use ossmount::emulator::{Generator, GeneratorKind};
 use ossmount::list::{self, ListScope, PageOrder};
 use ossmount::store::{
     Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, ObjectMeta, Result,
-    Store, Tags,
+    Store, Tags, VersionPage, VersionsRequest,
 };
 
 /// What every page takes.
@@ -68,7 +68,15 @@ impl Listed {
                 }
                 None => {
                     let (etag, last_modified, kind, storage_class) = Default::default();
-                    page.entries.push(ListEntry { key, size: 1, etag, last_modified, kind, storage_class });
+                    page.entries.push(ListEntry {
+                        key,
+                        size: 1,
+                        etag,
+                        last_modified,
+                        kind,
+                        storage_class,
+                        version: None,
+                    });
                     at += 1;
                 }
             }
@@ -96,7 +104,11 @@ impl Store for Listed {
         Ok(self.page(&request))
     }
 
-    async fn symlink_target(&self, _: &Key) -> Result<String> {
+    async fn list_versions(&self, _: VersionsRequest) -> Result<VersionPage> {
+        Err(Error::new(ErrorKind::Unsupported, "no versions are listed here"))
+    }
+
+    async fn symlink_target(&self, _: &Key, _: Option<&str>) -> Result<String> {
         Err(Error::new(ErrorKind::Unsupported, "lists only"))
     }
 

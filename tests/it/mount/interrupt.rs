@@ -12,7 +12,10 @@ use async_trait::async_trait;
 use ossmount::base::Key;
 use ossmount::fs::{DirectIo, Ttl};
 use ossmount::store::memory::MemoryStore;
-use ossmount::store::{GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Result, Store, Tags};
+use ossmount::store::{
+    GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Result, Store, Tags, VersionPage,
+    VersionsRequest,
+};
 use tokio::sync::watch;
 
 use crate::support::bed::{Bed, Recipe};
@@ -72,9 +75,13 @@ impl Store for Silence {
         self.inner.list(request).await
     }
 
-    async fn symlink_target(&self, key: &Key) -> Result<String> {
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionPage> {
+        self.inner.list_versions(request).await
+    }
+
+    async fn symlink_target(&self, key: &Key, version: Option<&str>) -> Result<String> {
         self.pass(format!("SYMLINK {}", key.as_str())).await;
-        self.inner.symlink_target(key).await
+        self.inner.symlink_target(key, version).await
     }
 
     async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {

@@ -16,7 +16,10 @@ use ossmount::emulator::{Emulator, GeneratedBucket, Generator, GeneratorKind, Op
 use ossmount::fs::{ListingMode, Ttl};
 use ossmount::metrics::Metric;
 use ossmount::store::memory::{MemoryStore, Request};
-use ossmount::store::{GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Result, Store, Tags};
+use ossmount::store::{
+    GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Result, Store, Tags, VersionPage,
+    VersionsRequest,
+};
 use tokio::sync::Semaphore;
 
 use crate::support::bed::{Bed, Recipe};
@@ -66,8 +69,12 @@ impl Store for Turnstile {
         self.inner.list(request).await
     }
 
-    async fn symlink_target(&self, key: &Key) -> Result<String> {
-        self.inner.symlink_target(key).await
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionPage> {
+        self.inner.list_versions(request).await
+    }
+
+    async fn symlink_target(&self, key: &Key, version: Option<&str>) -> Result<String> {
+        self.inner.symlink_target(key, version).await
     }
 
     async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {

@@ -1,5 +1,6 @@
 //! Real mounts, through the kernel.
 
+mod account;
 mod addresses;
 mod around;
 mod bridge;
@@ -13,4 +14,5 @@ mod listing;
 mod names;
 mod odd_stores;
 mod passthrough;
+mod past;
 mod read;

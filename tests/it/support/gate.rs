@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use ossmount::base::Key;
 use ossmount::store::memory::MemoryStore;
-use ossmount::store::{GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Result, Store, Tags};
+use ossmount::store::{
+    GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Result, Store, Tags, VersionPage,
+    VersionsRequest,
+};
 use tokio::sync::watch;
 
 /// Over a store in memory: GETs of keys that hold `gated` wait until the gate is opened, those of keys that hold
@@ -58,8 +61,12 @@ impl Store for Gate {
         self.inner.list(request).await
     }
 
-    async fn symlink_target(&self, key: &Key) -> Result<String> {
-        self.inner.symlink_target(key).await
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionPage> {
+        self.inner.list_versions(request).await
+    }
+
+    async fn symlink_target(&self, key: &Key, version: Option<&str>) -> Result<String> {
+        self.inner.symlink_target(key, version).await
     }
 
     async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {

@@ -52,7 +52,7 @@ pub(in crate::app) fn command() -> Command {
         .args(args::accepted())
         .arg(json_arg().help("Print JSON, one object a line: the progress, and finally the result"))
         .arg(config_arg())
-        .args(config::args(&[Group::Connection, Group::Credentials, Group::Copy]))
+        .args(config::args(&[Group::Connection, Group::Credentials, Group::View, Group::Copy]))
         .args_override_self(true)
 }
 
@@ -65,6 +65,8 @@ pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
     log::start_quietly(&given.raw)?;
     let to = BucketUrl { path: request.destination.key.clone(), ..destination.url };
     let teller = Teller::new(matches.get_flag("json"), source.url.to_string(), to.to_string());
+    let at = config::resolve_at(&given.raw)?.map(|moment| moment.before(Clock::system().now()));
+    let request = Request { at, ..request };
     let scope = request.scope;
     let outcome = small_runtime()?.block_on(copied(store, options, request, teller));
     // A copy of a prefix that failed has brought some of it.
@@ -89,6 +91,9 @@ async fn copied(store: store::Options, options: copy::Options, request: Request,
     let (metrics, clock) = (Arc::new(Metrics::default()), Clock::system());
     // What is wrong with the options is told as such, before there is a job.
     reach::connect(store.clone(), &metrics, &clock)?;
+    if request.at.is_some() {
+        reach::reach(store.clone(), (&request.source.key, request.at), &metrics, &clock).await?;
+    }
     let is_prefix = request.scope == Scope::Prefix;
     let copier = Copier::new(Arc::new(Account::new(store, metrics, clock.clone())), options);
     let mut signals = Signals::catch()?;

@@ -94,6 +94,8 @@ struct Object<'a> {
     etag: Option<&'a str>,
     r#type: &'static str,
     storage_class: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version_id: Option<&'a str>,
 }
 
 impl<'a> Object<'a> {
@@ -105,6 +107,7 @@ impl<'a> Object<'a> {
             etag: entry.etag.as_ref().map(|etag| etag.as_str()),
             r#type: kind(entry.kind),
             storage_class: entry.storage_class.as_ref().map(|class| &*class.0),
+            version_id: entry.version.as_deref(),
         }
     }
 }
@@ -128,6 +131,7 @@ mod tests {
             last_modified: Some(Timestamp::from_unix(1_709_210_096)),
             kind: ObjectKind::Normal,
             storage_class: Some(StorageClass("Archive".into())),
+            version: None,
         };
         let bare = ListEntry {
             etag: None,

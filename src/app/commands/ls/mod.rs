@@ -24,11 +24,11 @@ use crate::app::args::{config_arg, json_arg};
 use crate::app::daemon::{log, reach};
 use crate::app::sources;
 use crate::app::variable;
-use crate::base::{Clock, Key};
+use crate::base::{Clock, Key, Timestamp};
 use crate::config::{self, BucketUrl, Caller, Group, Problem, Result};
 use crate::list::{self, ListScope, Page, PageOrder};
 use crate::metrics::Metrics;
-use crate::store::{self, Connected, ErrorKind, HeadRequest, ListEntry, ObjectKind};
+use crate::store::{self, ErrorKind, HeadRequest, ListEntry, ObjectKind, Store};
 
 pub(in crate::app) fn command() -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
@@ -45,7 +45,7 @@ pub(in crate::app) fn command() -> Command {
         )
         .arg(json_arg())
         .arg(config_arg())
-        .args(config::args(&[Group::Connection, Group::Credentials, Group::List]))
+        .args(config::args(&[Group::Connection, Group::Credentials, Group::View, Group::List]))
         .args_override_self(true)
 }
 
@@ -71,7 +71,8 @@ pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
         true => Show::Sums(Sums::new(is_recursive, style)),
         false => Show::Lines(Lines::new(url.directory(), style)),
     };
-    small_runtime()?.block_on(list_all(store, &url, scope, &listing, show))
+    let at = config::resolve_at(&given.raw)?.map(|moment| moment.before(Clock::system().now()));
+    small_runtime()?.block_on(list_all(store, (&url, at), scope, &listing, show))
 }
 
 /// What is shown of the pages.
@@ -82,7 +83,7 @@ enum Show {
 
 async fn list_all(
     options: store::Options,
-    url: &BucketUrl,
+    (url, at): (&BucketUrl, Option<Timestamp>),
     scope: ListScope,
     listing: &list::Options,
     show: Show,
@@ -91,15 +92,21 @@ async fn list_all(
     let connected = reach::connect(options.clone(), &metrics, &clock)?;
     let fail = |error| reach::explain(&error, url.bucket.as_str(), &connected.endpoint);
     let directory = url.directory();
-    let mut pages = list::pages(connected.store.clone(), scope, listing).each_once();
+    if at.is_some() {
+        reach::reach(options.clone(), (&directory, at), &metrics, &clock).await?;
+    }
+    let store = reach::viewed(&connected, at);
+    let mut pages = list::pages(store.clone(), scope, listing).each_once();
     let mut printer = Printer::new(show, clock.clone());
     // The listing itself is patient; whether there is a server to be patient with is asked meanwhile.
-    let unreachable = reach::failure(options, &directory, &metrics, &clock);
+    let unreachable = reach::failure(options, (&directory, at), &metrics, &clock);
     tokio::pin!(unreachable);
+    // A time was asked about before.
+    let is_known = at.is_some();
     loop {
         let page = tokio::select! {
             page = pages.next() => page,
-            problem = &mut unreachable, if printer.found_nothing() => return Err(problem),
+            problem = &mut unreachable, if printer.found_nothing() && !is_known => return Err(problem),
             () = printer.progress.due() => {
                 let (found, in_flight) = (printer.found, pages.in_flight());
                 printer.progress.show(|passed| line(found, passed, in_flight));
@@ -112,7 +119,7 @@ async fn list_all(
         }
     }
     if printer.found_nothing() && !directory.is_empty() {
-        let object = single_object(&connected, url).await.map_err(fail)?;
+        let object = single_object(&*store, url).await.map_err(fail)?;
         let object = object.ok_or_else(|| Problem::failure(format!("no object exists at or below {url}")))?;
         printer.single(object)?;
     }
@@ -120,8 +127,8 @@ async fn list_all(
 }
 
 /// The object whose key is the URL's path as it is.
-async fn single_object(connected: &Connected, url: &BucketUrl) -> store::Result<Option<ListEntry>> {
-    match connected.store.head(HeadRequest::new(Key::new(url.path.as_str()))).await {
+async fn single_object(store: &dyn Store, url: &BucketUrl) -> store::Result<Option<ListEntry>> {
+    match store.head(HeadRequest::new(Key::new(url.path.as_str()))).await {
         Ok(meta) => Ok(Some(ListEntry {
             key: url.path.clone(),
             size: meta.size,
@@ -129,6 +136,7 @@ async fn single_object(connected: &Connected, url: &BucketUrl) -> store::Result<
             last_modified: meta.last_modified,
             kind: meta.kind,
             storage_class: meta.storage_class,
+            version: meta.version,
         })),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

@@ -96,7 +96,7 @@ mod tests {
     fn entry(size: u64, class: Option<&str>) -> ListEntry {
         let storage_class = class.map(|class| StorageClass(class.into()));
         let key = format!("k{size}");
-        ListEntry { key, size, etag: None, last_modified: None, kind: ObjectKind::Normal, storage_class }
+        ListEntry { key, size, etag: None, last_modified: None, kind: ObjectKind::Normal, storage_class, version: None }
     }
 
     fn sums(is_recursive: bool, style: Style) -> String {
