@@ -129,7 +129,8 @@ impl Reader {
         change
     }
 
-    /// Memory that was free, or to be had for the asking, when it was observed last, in bytes; 0 while that is not known.
+    /// Memory that was free, or to be had for the asking, when it was observed last, in bytes; 0 while that is not
+    /// known.
     pub fn free_memory(&self) -> u64 {
         self.free_bytes.load(Ordering::Relaxed)
     }

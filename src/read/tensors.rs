@@ -243,8 +243,8 @@ impl Tensors {
         Forecast::Tensors((1..=self.steps.foreseeable(16)).map_while(tensor).collect())
     }
 
-    /// The first stretch from `from` on, in an object of `size` bytes, that lies in no tensor that was read whole. It is
-    /// empty where there is none.
+    /// The first stretch from `from` on, in an object of `size` bytes, that lies in no tensor that was read whole. It
+    /// is empty where there is none.
     pub(super) fn unread(&self, from: u64, size: u64) -> ByteRange {
         let first = self.tensors.partition_point(|tensor| tensor.range.end <= from);
         let mut start = from;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::habits::{Opener, Watched};
+use super::habits::{Opener, Program, Watched};
+use super::numbering::Numbered;
+use super::pages::{Memories, PageUse, Paging};
 use super::{Failure, Files, Tried, Tuning, report, report_archived, report_of_version};
 use crate::base::{Ino, Key};
 use crate::fs::{Backing, DIRECT_IO_BYTES, DirectIo, FileHandle, KeepPageCache, Opened, PageCache, Ttl};
@@ -18,8 +20,9 @@ pub(super) struct OpenFile {
     pub(super) ino: Ino,
     pub(super) size: u64,
     file: read::File,
-    /// Of a big file: how it is read.
+    /// Of a big file: how it is read, where that is not known, and which way.
     watched: Option<Watched>,
+    paging: Option<Paging>,
     /// The object was seen to have changed: this descriptor reads no more.
     changed: AtomicBool,
     /// The kernel reads it by itself.
@@ -31,12 +34,12 @@ pub(super) struct OpenFile {
 impl OpenFile {
     /// A file that an earlier daemon has opened. It is read as the kernel was told then.
     pub(super) fn again(ino: Ino, size: u64, file: read::File, is_passed: bool) -> Self {
-        OpenFile { is_passed: AtomicBool::new(is_passed), ..OpenFile::new(ino, size, file, None) }
+        OpenFile { is_passed: AtomicBool::new(is_passed), ..OpenFile::new(ino, size, file, None, None) }
     }
 
-    fn new(ino: Ino, size: u64, file: read::File, watched: Option<Watched>) -> Self {
+    fn new(ino: Ino, size: u64, file: read::File, watched: Option<Watched>, paging: Option<Paging>) -> Self {
         let (changed, is_passed, asked_bytes) = Default::default();
-        OpenFile { ino, size, file, watched, changed, is_passed, asked_bytes }
+        OpenFile { ino, size, file, watched, paging, changed, is_passed, asked_bytes }
     }
 
     /// Takes in a read; true once, when by it the file has been read in earnest and the next one is near: any of a
@@ -78,6 +81,7 @@ impl Files {
         let object = self.names.object_to_open(ino)?;
         let size = object.size;
         let kept = self.lives.ledger().map(|ledger| (ledger, object.clone()));
+        let key = object.key.clone();
         let file = self.reader.open(to_read(ino, object));
         let backing = file.whole().map(Backing);
         if backing.is_some() {
@@ -85,9 +89,9 @@ impl Files {
             self.expect_successors(ino);
         }
         let handle = FileHandle(self.lives.next_handle());
-        let watched = self.watch(ino, size, opener);
+        let (watched, paging) = self.watch(ino, size, &key, &file, opener);
         let page_cache = self.page_cache(ino, watched.as_ref());
-        self.open.write().insert(handle, Arc::new(OpenFile::new(ino, size, file, watched)));
+        self.open.write().insert(handle, Arc::new(OpenFile::new(ino, size, file, watched, paging)));
         if let Some((ledger, object)) = kept {
             ledger.opened(handle.0, ino, object);
         }
@@ -109,21 +113,71 @@ impl Files {
     }
 
     /// Where the way past the page cache is left to us: how a big file is read, and so which way it goes.
-    fn watch(&self, ino: Ino, size: u64, opener: impl Opener) -> Option<Watched> {
+    fn watch(
+        &self,
+        ino: Ino,
+        size: u64,
+        key: &str,
+        file: &read::File,
+        opener: impl Opener,
+    ) -> (Option<Watched>, Option<Paging>) {
         if self.options.direct_io != DirectIo::Auto || size < DIRECT_IO_BYTES {
-            return None;
+            return (None, None);
         }
-        let program = opener.program();
-        if self.habits.lock().shows_large(program.as_ref(), ino) {
-            return Some(Watched::by_requests(program, self.tuning.clone()));
+        let (program, pages) = (opener.program(), self.pages.lock().of(ino, size));
+        let is_wanted = self.wants_pages(ino, key, file, &pages, program.as_ref());
+        let watched = self.watch_for_habits(ino, program.clone(), is_wanted, opener);
+        let is_direct = watched.as_ref().is_some_and(Watched::is_direct);
+        (watched, Some(Paging::new(pages, program, is_direct)))
+    }
+
+    fn watch_for_habits(
+        &self,
+        ino: Ino,
+        program: Option<Program>,
+        wants_pages: bool,
+        opener: impl Opener,
+    ) -> Option<Watched> {
+        let shows_large = self.habits.lock().shows_large(program.as_ref(), ino);
+        match (wants_pages, shows_large) {
+            // All is known.
+            (true, true) => return None,
+            (false, true) => return Some(Watched::by_requests(program, self.tuning.clone())),
+            (_, false) => {}
         }
         let calls = opener.calls();
-        let is_cached = self.habits.lock().ask_for_cache(program.as_ref(), ino, calls.is_some());
+        let is_cached = wants_pages || self.habits.lock().ask_for_cache(program.as_ref(), ino, calls.is_some());
         match calls {
             _ if !is_cached => Some(Watched::by_requests(program, self.tuning.clone())),
             Some(before) => Some(Watched::by_calls(program, Box::new(opener), before, self.tuning.clone())),
             None => None,
         }
+    }
+
+    /// Whether a big file should go through the page cache whatever the habits of the program are.
+    fn wants_pages(&self, ino: Ino, key: &str, file: &read::File, pages: &PageUse, program: Option<&Program>) -> bool {
+        if self.options.keep_page_cache == KeepPageCache::Off {
+            return false;
+        }
+        let memories = Memories { held_bytes: file.held_bytes(), free_bytes: self.reader.free_memory() };
+        let is_wanted = self.pages.lock().want(pages, program, memories);
+        is_wanted || self.fills_page_cache(ino, key, file, program)
+    }
+
+    /// Whether the program reads several shards at once of a model that the page cache can hold and our memory cannot.
+    fn fills_page_cache(&self, ino: Ino, key: &str, file: &read::File, program: Option<&Program>) -> bool {
+        let name = key.rsplit_once('/').map_or(key, |(_, name)| name);
+        let shards = Numbered::parse(name).and_then(|numbered| numbered.total).unwrap_or(1);
+        let model_bytes = shards.saturating_mul(file.size());
+        let is_held_elsewhere = model_bytes <= self.reader.memory_limit() / 4 * 3;
+        if program.is_none() || !file.is_model() || is_held_elsewhere || model_bytes > self.reader.free_memory() {
+            return false;
+        }
+        let is_other = |other: &Arc<OpenFile>| {
+            let paging = other.paging.as_ref().filter(|_| other.ino != ino);
+            paging.is_some_and(|paging| paging.program.as_ref() == program)
+        };
+        self.open.read().values().any(is_other)
     }
 
     /// Does what [`crate::fs::Fs::read`] says.
@@ -133,7 +187,7 @@ impl Files {
         offset: u64,
         len: usize,
     ) -> Tried<read::Slice> {
-        let open = self.reading(handle, offset, len)?;
+        let open = self.reading(handle, offset, len, 0)?;
         open.file.read(offset, len).await.map_err(|error| self.failed(&open, &error))
     }
 
@@ -145,13 +199,13 @@ impl Files {
         len: usize,
         read_ahead_bytes: u64,
     ) -> Tried<Option<read::Slice>> {
-        let open = self.reading(handle, offset, len)?;
+        let open = self.reading(handle, offset, len, read_ahead_bytes)?;
         let read = open.file.read_pages(offset, len, read_ahead_bytes);
         read.await.map_err(|error| self.failed(&open, &error))
     }
 
     /// The file of a handle that is read from.
-    fn reading(&self, handle: FileHandle, offset: u64, len: usize) -> Tried<Arc<OpenFile>> {
+    fn reading(&self, handle: FileHandle, offset: u64, len: usize, read_ahead_bytes: u64) -> Tried<Arc<OpenFile>> {
         let open = self.open.read().get(&handle).cloned().ok_or(Failure::EBADF)?;
         if open.changed.load(Ordering::Relaxed) {
             return Err(Failure::ESTALE);
@@ -159,7 +213,15 @@ impl Files {
         if open.grows_earnest(len, &self.tuning) {
             self.expect_successors(open.ino);
         }
+        let is_for_pages = read_ahead_bytes > 0;
+        if let Some(paging) = &open.paging
+            && let Some(file) = paging.read(len as u64, is_for_pages)
+        {
+            self.pages.lock().is_mapped(file, paging.program.as_ref());
+        }
         if let Some(watched) = &open.watched
+            // Page faults show nothing of calls.
+            && !(is_for_pages && watched.is_direct())
             && let Some(pieces) = watched.read(offset, len as u64)
         {
             self.habits.lock().saw(watched.program.as_ref(), open.ino, pieces);

@@ -9,6 +9,7 @@
 //! | `file` | file handles: opening, reading, seeking |
 //! | `habits` | how programs read: in small pieces or large ones |
 //! | `numbering` | names that carry a number, as shards do |
+//! | `pages` | which big files go through the page cache although their readers read in large pieces |
 //! | `runs` | recognising programs that take the files of a directory one after the other |
 //! | `successors` | which files will be wanted next |
 
@@ -16,6 +17,7 @@ mod distrust;
 mod file;
 mod habits;
 mod numbering;
+mod pages;
 mod runs;
 mod successors;
 #[cfg(test)]
@@ -34,6 +36,7 @@ pub use self::habits::{Opener, Program, ReadCalls};
 use self::distrust::Distrusted;
 use self::file::OpenFile;
 use self::habits::Habits;
+use self::pages::PageUses;
 use self::successors::Successors;
 use super::failure::{Failure, Tried, report, report_archived, report_of_version};
 use super::lives::{Lives, PastFile};
@@ -55,6 +58,7 @@ pub(super) struct Files {
 
     open: RwLock<HashMap<FileHandle, Arc<OpenFile>>>,
     habits: Mutex<Habits>,
+    pages: Mutex<PageUses>,
     successors: Mutex<Successors>,
     /// Files whose pages in the kernel are wrong.
     distrusted: Distrusted,
@@ -72,6 +76,7 @@ impl Files {
             options,
             open: RwLock::default(),
             habits: Mutex::new(Habits::new(tuning.clone())),
+            pages: Mutex::new(PageUses::new(tuning.clone())),
             successors: Mutex::new(Successors::new(tuning.clone())),
             distrusted: Distrusted::default(),
             tuning,
