@@ -145,7 +145,8 @@
 //!   opened. Each byte that is opened then adds two, and each byte that is not opened removes two, up to a quarter of
 //!   `memory-limit` and at most 1 GiB. A file counts until it is opened or a minute has passed, even if it was
 //!   evicted, so that wrong predictions fetch at most that much a minute.
-//! - **Eviction.** Prefetched files are evicted like files that were read, the least recently used first. A file that
+//! - **Eviction.** Prefetched files are evicted like files that were read, the least recently used first, but not to
+//!   prefetch others. A file that
 //!   is opened and closed without a read loses its prefetched bytes. Predictions that are still queued are dropped
 //!   after sixteen reads of other files.
 //! - **Exceptions.** Objects of an archive class are not predicted, and no window is opened on them before a read has

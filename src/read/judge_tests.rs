@@ -75,6 +75,7 @@ const ROWS: &[Row] = &[
     Row(programs::model_small_every_8th, "model of 1 MiB, every 8th", 59, 777, 235),
     Row(programs::copy_of_a_model, "model, copied", 132, 4027, 300),
     Row(programs::ranks_by_rows, "model, 8 ranks by rows", 55, 2014, 125),
+    Row(programs::shards_at_once, "six shards at once, 256 MiB", 320, 8054, 392),
     Row(programs::gguf, "gguf by mapping", 125, 2014, 207),
 ];
 
@@ -152,6 +153,7 @@ fn run(trace: Trace) -> Cost {
         let bucket = Arc::new(Bucket::new(&trace.files));
         // Files in memory would take real memory of the machine's for each trace, and change nothing here.
         let options = Options { passthrough: Passthrough::Off, ..Options::default() };
+        let options = Options { memory_limit: trace.memory_limit.unwrap_or(options.memory_limit), ..options };
         let metrics = Arc::new(Metrics::default());
         let reader = Reader::with(bucket.clone(), options, Tuning::default(), metrics, clock.clone());
         let (asked_bytes, way) = (asked_bytes(&trace), trace.way);
