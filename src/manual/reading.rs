@@ -65,11 +65,12 @@
 //!
 //! # Look-ups
 //!
-//! A read at a random offset fetches the bytes that the kernel asked for, in one GET, and costs a round trip. When
-//! the waits for such reads have added up to the time that the complete file takes, the daemon fetches the complete
-//! file. It assumes 150 MB/s, or the throughput that the network has shown, if that is lower. The total wait is then
-//! at most twice the best possible one. At 20 ms to the first byte, a database of 40 MB is fetched completely after
-//! about 13 look-ups, and a file of 1 GB after about 330; 100 look-ups by sqlite take 0.5 s instead of 2.6 s.
+//! A read at a random offset fetches the bytes that the kernel asked for, in one GET, and costs a round trip. When the
+//! waits for such reads have added up to the time that the complete file takes, the daemon fetches the complete file.
+//! It assumes 150 MB/s, or the throughput that the network has shown, if that is lower; the waits of threads that wait
+//! at the same time count once. The total wait is then at most twice the best possible one. At 20 ms to the first byte,
+//! a database of 40 MB is fetched completely after about 13 look-ups, and a file of 1 GB after about 330; 100 look-ups
+//! by sqlite take 0.5 s instead of 2.6 s.
 //!
 //! The complete file is not fetched
 //!

@@ -188,7 +188,7 @@ impl File {
 
     /// A read has waited since `began` for bytes that nothing foretold.
     fn looked_up(&self, read: ByteRange, began: Duration) {
-        let waited = self.reader.clock.elapsed().saturating_sub(began);
+        let waited = began..self.reader.clock.elapsed();
         if self.inode.looked_up(read, waited, self.reader.budget.limit_bytes(), self.reader.pipe.rate()) {
             self.reader.want_whole(&self.inode, Why::LookUps);
             self.reader.pump();

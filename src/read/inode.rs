@@ -11,6 +11,7 @@ mod by_name;
 mod verification;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -268,7 +269,13 @@ impl Inode {
 
     /// A program has waited for a read at a place that nothing foretold. Says whether all of the object should be had,
     /// of which this much of the memory may be taken.
-    pub(super) fn looked_up(&self, read: ByteRange, waited: Duration, limit_bytes: u64, rate: Option<u64>) -> bool {
+    pub(super) fn looked_up(
+        &self,
+        read: ByteRange,
+        waited: Range<Duration>,
+        limit_bytes: u64,
+        rate: Option<u64>,
+    ) -> bool {
         if self.prefetch.is(Prefetch::Off) || self.object.size > limit_bytes / self.tuning.look_up_memory_share {
             return false;
         }

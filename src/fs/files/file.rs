@@ -187,8 +187,8 @@ impl Files {
         offset: u64,
         len: usize,
     ) -> Tried<read::Slice> {
-        let open = self.reading(handle, offset, len, 0)?;
-        open.file.read(offset, len).await.map_err(|error| self.failed(&open, &error))
+        // Where the kernel reads nothing ahead it is refused nothing.
+        Ok(self.read_pages(handle, offset, len, 0).await?.unwrap_or_else(read::Slice::empty))
     }
 
     /// Does what [`crate::fs::Fs::read_pages`] says.
