@@ -105,7 +105,7 @@
 //! | tensors started so far | prefetched |
 //! |---|---|
 //! | three at equal distances: every eighth as a rank of experts reads, the same one of each layer as adapters do, or backwards | the next three at that distance, one more tensor extends this to seven, and so on; nothing in between |
-//! | three neighbours in order | an eighth of the bytes requested so far, and 64 MiB, so that loading half of the tensors does not fetch the other half |
+//! | three neighbours in order | a sixteenth of the bytes requested so far, and 64 MiB, so that loading half of the tensors does not fetch the other half |
 //! | two neighbours | twice the bytes requested so far, in the order of the file |
 //! | five or more in another order | the rest of the file in its order, after all requests that programs wait for: up to half of the bytes requested so far, twice as much with each further tensor, up to eight times; only for files smaller than half of `memory-limit` |
 //!
@@ -116,7 +116,7 @@
 //!
 //! Programs that load models through mappings were recorded, and replayed at 20 ms to the first byte. Bytes fetched for
 //! each byte that the kernel requests: every eighth of 96 tensors of 4 MiB 1.02, four of 48 tensors of 8 MiB 1.04,
-//! adapters 1.02, the first half of a file 1.3. With a read-ahead of 1 MiB the kernel itself requests 1.5 times the
+//! adapters 1.02, the first half of a file 1.1. With a read-ahead of 1 MiB the kernel itself requests 1.5 times the
 //! bytes of a tensor of 4 MiB that is loaded alone, and twice those of a tensor of 1 MiB.
 //!
 //! # Successors
