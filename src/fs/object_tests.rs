@@ -174,8 +174,13 @@ async fn big_files_bypass_the_page_cache_once_their_reader_has_shown_large_calls
     let first = open().await;
     assert_eq!(first.page_cache, PageCache::Keep);
     gulper.calls.fetch_add(16, Ordering::Relaxed);
-    assert_eq!(open().await.page_cache, PageCache::Keep, "nothing has been shown yet");
+    let second = open().await;
+    assert_eq!(second.page_cache, PageCache::Keep, "nothing has been shown yet");
     bed.fs.release(first.handle);
+    let third = open().await;
+    assert_eq!(third.page_cache, PageCache::Keep, "it is open through the page cache");
+    bed.fs.release(second.handle);
+    bed.fs.release(third.handle);
     let asked = gulper.asked.load(Ordering::Relaxed);
     assert_eq!(open().await.page_cache, PageCache::Bypass);
     assert_eq!(gulper.asked.load(Ordering::Relaxed), asked, "what is known is not asked for");

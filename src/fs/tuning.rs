@@ -100,9 +100,11 @@ tuned_numbers! {
     /// Single names of one directory that are asked for at once while it is listed. The others wait for their turn, and
     /// nearly always for the page that settles them.
     questions_at_once = 4;
-    /// How long the first page of a listing has before a single name is asked for beside it, in milliseconds. Small
-    /// directories are there by then; a full page takes several times as long.
+    /// How long the first page of a listing has at least before a single name is asked for beside it, in milliseconds.
     head_start_ms = 10;
+    /// And how long at most, however long small directories took before: a name in a large directory waits for so long
+    /// in vain.
+    most_head_start_ms = 50;
     /// How long the question for one name is left alone, in milliseconds: then the directory is listed beside it, so
     /// that a failure of the one is not waited for before the other is tried.
     late_question_ms = 5000;

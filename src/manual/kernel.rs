@@ -17,6 +17,9 @@
 //! on such files. Reads below about 32 KiB are slower with direct I/O, because each is a round trip to the daemon.
 //! `stat` reports a block size of 128 KiB, which makes C's stdio, Python and `cp` read in larger pieces.
 //!
+//! A mapping that is made through such a descriptor makes the kernel drop the pages that it has of the file, so files
+//! that the page cache holds are opened through it ([`defaults`](super::defaults) has the cases).
+//!
 //! Other files are read through the page cache, and their pages stay cached from one open to the next: an inode number
 //! identifies one version of one object, so that its bytes never change. As root the mount raises the kernel's
 //! read-ahead from 128 KiB to 1 MiB, the largest request that the kernel sends. Without root it stays at 128 KiB, and

@@ -65,11 +65,12 @@
 //!
 //! # Look-ups
 //!
-//! A read at a random offset fetches the bytes that the kernel asked for, in one GET, and costs a round trip. When
-//! the waits for such reads have added up to the time that the complete file takes, the daemon fetches the complete
-//! file. It assumes 150 MB/s, or the throughput that the network has shown, if that is lower. The total wait is then
-//! at most twice the best possible one. At 20 ms to the first byte, a database of 40 MB is fetched completely after
-//! about 13 look-ups, and a file of 1 GB after about 330; 100 look-ups by sqlite take 0.5 s instead of 2.6 s.
+//! A read at a random offset fetches the bytes that the kernel asked for, in one GET, and costs a round trip. When the
+//! waits for such reads have added up to the time that the complete file takes, the daemon fetches the complete file.
+//! It assumes 150 MB/s, or the throughput that the network has shown, if that is lower; the waits of threads that wait
+//! at the same time count once. The total wait is then at most twice the best possible one. At 20 ms to the first byte,
+//! a database of 40 MB is fetched completely after about 13 look-ups, and a file of 1 GB after about 330; 100 look-ups
+//! by sqlite take 0.5 s instead of 2.6 s.
 //!
 //! The complete file is not fetched
 //!
@@ -104,7 +105,7 @@
 //! | tensors started so far | prefetched |
 //! |---|---|
 //! | three at equal distances: every eighth as a rank of experts reads, the same one of each layer as adapters do, or backwards | the next three at that distance, one more tensor extends this to seven, and so on; nothing in between |
-//! | three neighbours in order | an eighth of the bytes requested so far, and 64 MiB, so that loading half of the tensors does not fetch the other half |
+//! | three neighbours in order | a sixteenth of the bytes requested so far, and 64 MiB, so that loading half of the tensors does not fetch the other half |
 //! | two neighbours | twice the bytes requested so far, in the order of the file |
 //! | five or more in another order | the rest of the file in its order, after all requests that programs wait for: up to half of the bytes requested so far, twice as much with each further tensor, up to eight times; only for files smaller than half of `memory-limit` |
 //!
@@ -115,7 +116,7 @@
 //!
 //! Programs that load models through mappings were recorded, and replayed at 20 ms to the first byte. Bytes fetched for
 //! each byte that the kernel requests: every eighth of 96 tensors of 4 MiB 1.02, four of 48 tensors of 8 MiB 1.04,
-//! adapters 1.02, the first half of a file 1.3. With a read-ahead of 1 MiB the kernel itself requests 1.5 times the
+//! adapters 1.02, the first half of a file 1.1. With a read-ahead of 1 MiB the kernel itself requests 1.5 times the
 //! bytes of a tensor of 4 MiB that is loaded alone, and twice those of a tensor of 1 MiB.
 //!
 //! # Successors
@@ -145,7 +146,8 @@
 //!   opened. Each byte that is opened then adds two, and each byte that is not opened removes two, up to a quarter of
 //!   `memory-limit` and at most 1 GiB. A file counts until it is opened or a minute has passed, even if it was
 //!   evicted, so that wrong predictions fetch at most that much a minute.
-//! - **Eviction.** Prefetched files are evicted like files that were read, the least recently used first. A file that
+//! - **Eviction.** Prefetched files are evicted like files that were read, the least recently used first, but not to
+//!   prefetch others. A file that
 //!   is opened and closed without a read loses its prefetched bytes. Predictions that are still queued are dropped
 //!   after sixteen reads of other files.
 //! - **Exceptions.** Objects of an archive class are not predicted, and no window is opened on them before a read has

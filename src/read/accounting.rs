@@ -1,6 +1,7 @@
 //! How reads are counted: by where their bytes were, how long they took, how large they were.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::{Reader, Slice};
@@ -19,22 +20,27 @@ pub(super) enum Source {
 }
 
 /// A read that waits, until dropped.
-pub(super) struct WaitingRead<'a>(&'a Arc<Metrics>);
+pub(super) struct WaitingRead<'a> {
+    metrics: &'a Arc<Metrics>,
+    of_object: &'a AtomicUsize,
+}
 
 impl<'a> WaitingRead<'a> {
-    /// Begins to wait: the bytes are not all in buffers.
-    pub(super) fn begin(metrics: &'a Arc<Metrics>, source: &mut Source) -> Self {
+    /// Begins to wait: the bytes are not all in buffers. `of_object` counts the reads of the object that wait.
+    pub(super) fn begin(metrics: &'a Arc<Metrics>, of_object: &'a AtomicUsize, source: &mut Source) -> Self {
         if *source == Source::Buffer {
             *source = Source::UnderWay;
         }
         metrics.add(Metric::ReadsWaiting, 1);
-        WaitingRead(metrics)
+        of_object.fetch_add(1, Ordering::Relaxed);
+        WaitingRead { metrics, of_object }
     }
 }
 
 impl Drop for WaitingRead<'_> {
     fn drop(&mut self) {
-        self.0.subtract(Metric::ReadsWaiting, 1);
+        self.metrics.subtract(Metric::ReadsWaiting, 1);
+        self.of_object.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

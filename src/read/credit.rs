@@ -66,6 +66,11 @@ impl Credit {
         true
     }
 
+    /// Whether bytes of an object stand on the account.
+    pub(super) fn has(&self, ino: Ino) -> bool {
+        self.account.lock().charges.iter().any(|charge| charge.ino == ino)
+    }
+
     /// The object was opened.
     pub(super) fn settle(&self, ino: Ino) {
         let mut account = self.account.lock();

@@ -9,7 +9,7 @@ use super::credit::Credit;
 use super::tests::{Bed, MIB, content, read_through};
 use super::why::Queue;
 use super::*;
-use crate::base::Ino;
+use crate::base::{ByteRange, Ino};
 use crate::metrics::Metric;
 use crate::store::ErrorKind;
 use crate::store::layers::Fault;
@@ -130,6 +130,28 @@ async fn guesses_take_the_memory_of_what_was_read_long_ago() {
         assert_eq!(bed.count(Metric::ReadsBuffered) - before, u64::from(index > 0), "file {index}");
     }
     assert_eq!(bed.gets().len(), 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guess_does_not_take_the_memory_of_another_that_may_come_true() {
+    let bed = Bed::new(limited(64));
+    let (guesses, bytes) = (objects(&bed, 5, 4 * MIB), content(30 * MIB, 100));
+    let object = bed.object("a", &bytes);
+    let read_again = || async { read_through(&bed.reader.open(object.clone()), &bytes, 1 << 20).await };
+    read_again().await;
+    expect(&bed, &guesses[..4]);
+    settle().await;
+    read_again().await;
+    read_through(&bed.reader.open(guesses[0].0.clone()), &guesses[0].1, 1 << 20).await;
+    bed.gets();
+    // Another one fits only where something goes, and the guesses were used the longest ago.
+    expect(&bed, &guesses[4..]);
+    settle().await;
+    assert_eq!(bed.gets(), [ByteRange::new(0, u64::MAX)]);
+    for (object, bytes) in &guesses {
+        read_through(&bed.reader.open(object.clone()), bytes, 1 << 20).await;
+    }
+    assert_eq!((bed.gets(), bed.count(Metric::PrefetchedUnread)), (vec![], 0));
 }
 
 #[tokio::test(start_paused = true)]

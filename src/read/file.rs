@@ -125,6 +125,21 @@ impl File {
         self.inode.verified()
     }
 
+    /// The size of the object, in bytes.
+    pub fn size(&self) -> u64 {
+        self.inode.object.size
+    }
+
+    /// How much of the object is in memory, in bytes.
+    pub fn held_bytes(&self) -> u64 {
+        self.inode.held().held_bytes
+    }
+
+    /// Whether it is a model, by its name.
+    pub fn is_model(&self) -> bool {
+        self.inode.is_model()
+    }
+
     /// The object as a file that the kernel can read, if all of it is in memory and has been compared with the store's
     /// checksum (where there is one). It stays there as long as this lives.
     pub fn whole(&self) -> Option<Arc<Whole>> {
@@ -153,8 +168,12 @@ impl File {
             self.reader.pump();
             let is_ready = parts.iter().all(|part| part.has(read));
             parts.iter().filter(|part| !part.has(read)).for_each(|part| part.waited_for(now));
-            let _waiting = (!is_ready).then(|| WaitingRead::begin(&self.reader.metrics, source));
-            match arrive(&parts, read).await {
+            let _waiting = (!is_ready).then(|| WaitingRead::begin(&self.reader.metrics, &self.inode.waiting, source));
+            let arrived = arrive(&parts, read).await;
+            if !is_ready {
+                self.inode.last_read_ms.store(self.reader.now_ms(), Ordering::Relaxed);
+            }
+            match arrived {
                 Ok(()) if self.inode.hand_out(generation) => {
                     if *source != Source::Buffer && matches!(plan.fetch, Fetch::Exact { .. }) {
                         self.looked_up(read, now);
@@ -175,7 +194,7 @@ impl File {
 
     /// A read has waited since `began` for bytes that nothing foretold.
     fn looked_up(&self, read: ByteRange, began: Duration) {
-        let waited = self.reader.clock.elapsed().saturating_sub(began);
+        let waited = began..self.reader.clock.elapsed();
         if self.inode.looked_up(read, waited, self.reader.budget.limit_bytes(), self.reader.pipe.rate()) {
             self.reader.want_whole(&self.inode, Why::LookUps);
             self.reader.pump();

@@ -11,6 +11,7 @@ mod by_name;
 mod verification;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -99,8 +100,10 @@ pub(super) struct Inode {
     pub(super) is_pinned: AtomicBool,
     /// Whether its last read was one that a recorded load foretold, so that no window is needed.
     pub(super) is_guided: AtomicBool,
-    /// Milliseconds on the reader's clock.
+    /// When a read last began or had its bytes, in milliseconds on the reader's clock.
     pub(super) last_read_ms: AtomicU64,
+    /// Reads that wait for bytes.
+    pub(super) waiting: AtomicUsize,
     /// Bytes that programs have read of it.
     pub(super) read_bytes: AtomicU64,
     /// Bytes of it that were received, and those of them that programs have read, each counted once.
@@ -214,6 +217,7 @@ impl Inode {
             is_pinned: AtomicBool::new(false),
             is_guided: AtomicBool::new(false),
             last_read_ms: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
             read_bytes: AtomicU64::new(0),
             fetched_bytes: AtomicU64::new(0),
             used_bytes: AtomicU64::new(0),
@@ -223,6 +227,11 @@ impl Inode {
             failures: Failures::default(),
             state: Mutex::new(state),
         })
+    }
+
+    /// Whether it is a model, by its name.
+    pub(super) fn is_model(&self) -> bool {
+        self.format.is_some()
     }
 
     /// Whether it waits for a turn for this reason.
@@ -263,7 +272,13 @@ impl Inode {
 
     /// A program has waited for a read at a place that nothing foretold. Says whether all of the object should be had,
     /// of which this much of the memory may be taken.
-    pub(super) fn looked_up(&self, read: ByteRange, waited: Duration, limit_bytes: u64, rate: Option<u64>) -> bool {
+    pub(super) fn looked_up(
+        &self,
+        read: ByteRange,
+        waited: Range<Duration>,
+        limit_bytes: u64,
+        rate: Option<u64>,
+    ) -> bool {
         if self.prefetch.is(Prefetch::Off) || self.object.size > limit_bytes / self.tuning.look_up_memory_share {
             return false;
         }
@@ -420,6 +435,13 @@ impl Inode {
             part.is_complete() && !part.is_placed.load(Ordering::Relaxed) && !streams.is_near(part.range)
         };
         parts.values().filter(is_idle).cloned().collect()
+    }
+
+    /// Whether a part was fetched because the object was expected to be opened, and no program has read of it yet.
+    pub(super) fn is_expected(&self, start: u64, id: u64) -> bool {
+        let state = self.state.lock();
+        let part = state.parts.get(&start).filter(|part| part.id == id);
+        part.is_some_and(|part| part.origin == Origin::Ahead(Why::Expected) && !part.is_touched())
     }
 
     /// Forgets a part, unless another has taken its place.

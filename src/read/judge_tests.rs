@@ -68,13 +68,14 @@ const ROWS: &[Row] = &[
     Row(programs::model_shuffled, "model, another order", 213, 4027, 373),
     Row(programs::model_every_8th, "model, every 8th", 47, 755, 219),
     Row(programs::model_every_4th, "model, every 4th", 83, 1510, 219),
-    Row(programs::model_first_half, "model, first half", 188, 2643, 207),
+    Row(programs::model_first_half, "model, first half", 169, 2286, 207),
     Row(programs::model_4_of_48, "model, 4 of 48", 40, 394, 156),
     Row(programs::model_adapters, "model, adapters", 60, 1022, 219),
     Row(programs::model_small_whole, "model of 1 MiB, whole", 84, 2098, 192),
     Row(programs::model_small_every_8th, "model of 1 MiB, every 8th", 59, 777, 235),
     Row(programs::copy_of_a_model, "model, copied", 132, 4027, 300),
     Row(programs::ranks_by_rows, "model, 8 ranks by rows", 55, 2014, 125),
+    Row(programs::shards_at_once, "six shards at once, 256 MiB", 320, 8054, 392),
     Row(programs::gguf, "gguf by mapping", 125, 2014, 207),
 ];
 
@@ -152,6 +153,7 @@ fn run(trace: Trace) -> Cost {
         let bucket = Arc::new(Bucket::new(&trace.files));
         // Files in memory would take real memory of the machine's for each trace, and change nothing here.
         let options = Options { passthrough: Passthrough::Off, ..Options::default() };
+        let options = Options { memory_limit: trace.memory_limit.unwrap_or(options.memory_limit), ..options };
         let metrics = Arc::new(Metrics::default());
         let reader = Reader::with(bucket.clone(), options, Tuning::default(), metrics, clock.clone());
         let (asked_bytes, way) = (asked_bytes(&trace), trace.way);

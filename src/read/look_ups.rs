@@ -11,6 +11,7 @@
 //! however much more the network has shown. A program that only goes forward leaves for good what lies behind it; half
 //! of the jumps of a random reader go back, so these alone count, twice.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::tuning::Tuning;
@@ -20,16 +21,20 @@ use crate::base::ByteRange;
 #[derive(Debug, Default)]
 pub(super) struct LookUps {
     paid: Duration,
+    /// Up to here waits were counted, on the reader's clock: those of several threads at once cost their time once.
+    counted_until: Duration,
     last_start: u64,
 }
 
 impl LookUps {
-    /// A program has waited so long for a read at a place that nothing foretold.
-    pub(super) fn missed(&mut self, read: ByteRange, waited: Duration, tuning: &Tuning) {
+    /// A program has waited from then on for a read at a place that nothing foretold, until now.
+    pub(super) fn missed(&mut self, read: ByteRange, waited: Range<Duration>, tuning: &Tuning) {
         if read.start < self.last_start {
+            let uncounted = waited.end.saturating_sub(waited.start.max(self.counted_until));
             // What the store was slow with shows nothing of the program.
-            self.paid += 2 * waited.min(Duration::from_millis(tuning.look_up_most_ms));
+            self.paid += 2 * uncounted.min(Duration::from_millis(tuning.look_up_most_ms));
         }
+        self.counted_until = waited.end;
         self.last_start = read.start;
     }
 
@@ -56,10 +61,22 @@ mod tests {
 
     /// After how many look-ups at these places the rest of an object is fetched.
     fn bought(starts: impl IntoIterator<Item = u64>, waited_ms: u64, size: u64, rate: Option<u64>) -> Option<usize> {
+        bought_at_once(1, starts, waited_ms, size, rate)
+    }
+
+    /// The same where so many threads do so at once.
+    fn bought_at_once(
+        threads: u32,
+        starts: impl IntoIterator<Item = u64>,
+        waited_ms: u64,
+        size: u64,
+        rate: Option<u64>,
+    ) -> Option<usize> {
         let (mut look_ups, tuning) = (LookUps::default(), Tuning::default());
-        let waited = Duration::from_millis(waited_ms);
-        starts.into_iter().position(|start| {
-            look_ups.missed(ByteRange::at(start, 4096), waited, &tuning);
+        let wait = |round: u32| round * Duration::from_millis(waited_ms);
+        starts.into_iter().zip(0..).position(|(start, number)| {
+            let round = number / threads;
+            look_ups.missed(ByteRange::at(start, 4096), wait(round)..wait(round + 1), &tuning);
             look_ups.have_paid_for(size, rate, &tuning)
         })
     }
@@ -86,6 +103,13 @@ mod tests {
     }
 
     #[test]
+    fn threads_that_wait_at_once_pay_for_their_time_once() {
+        let one = bought(random(40 * MIB), 20, 40 * MIB, None).unwrap();
+        let eight = bought_at_once(8, random(40 * MIB), 20, 40 * MIB, None).unwrap();
+        assert!((5 * one..12 * one).contains(&eight), "{eight} look-ups instead of {one}");
+    }
+
+    #[test]
     fn who_goes_forward_buys_nothing() {
         assert_eq!(bought((0..10_000).map(|i| i * MIB), 20, 40 * MIB, None), None);
     }
@@ -93,9 +117,9 @@ mod tests {
     #[test]
     fn what_was_given_up_again_has_to_be_earned_anew() {
         let (mut look_ups, tuning) = (LookUps::default(), Tuning::default());
-        let mut buys = 0;
-        for start in random(40 * MIB).take(100) {
-            look_ups.missed(ByteRange::at(start, 4096), Duration::from_millis(20), &tuning);
+        let (mut buys, wait) = (0, Duration::from_millis(20));
+        for (number, start) in (0..).zip(random(40 * MIB).take(100)) {
+            look_ups.missed(ByteRange::at(start, 4096), number * wait..(number + 1) * wait, &tuning);
             buys += u64::from(look_ups.have_paid_for(40 * MIB, None, &tuning));
         }
         assert!((5..=9).contains(&buys), "{buys}");

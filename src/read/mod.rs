@@ -103,6 +103,8 @@ mod slice;
 mod steps;
 mod stream;
 mod streams;
+#[cfg(test)]
+mod streams_tests;
 mod tensors;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngCore, SeedableRng};
 
+use super::budget::Priority;
 use super::tests::{Bed, MIB};
 use super::*;
 use crate::base::ByteRange;
@@ -78,6 +79,27 @@ async fn a_few_tensors_cost_a_few_tensors() {
     load(&file, &bytes, &tensors[30..31]).await;
     let one = fetched(&bed);
     assert!(one <= tensors[30].len() + 4 * MIB, "{one} bytes for a tensor of {}", tensors[30].len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn tensors_that_were_read_and_evicted_are_not_fetched_again() {
+    let (bytes, tensors) = model();
+    for begin in [0, 20] {
+        let bed = Bed::new(Options::default());
+        let file = bed.reader.open(bed.object("m.safetensors", &bytes));
+        load(&file, &bytes, &tensors[begin..begin + 8]).await;
+        // Others take the memory.
+        bed.reader.make_room(u64::MAX / 2, Priority::Demand);
+        load(&file, &bytes, &tensors[begin + 8..begin + 16]).await;
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        let mut fetched = bed.gets();
+        fetched.sort_by_key(|get| get.start);
+        let header = 2 * MIB;
+        let twice = fetched.windows(2).filter(|pair| pair[1].start > header && pair[1].start < pair[0].end);
+        assert_eq!(twice.count(), 0, "{fetched:?}");
+        let before = fetched.iter().filter(|get| get.start > header && get.end + 2 * MIB < tensors[begin].start);
+        assert_eq!(before.count(), 0, "from tensor {begin} on: {fetched:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -46,6 +46,8 @@ pub struct Reader {
     pub(super) memory: Option<Memory>,
     pub(super) budget: Arc<Budget>,
     pub(super) pressure: Mutex<Pressure>,
+    /// What memory was free when that was observed last, in bytes.
+    pub(super) free_bytes: AtomicU64,
     /// What must stay because the kernel reads it by itself, in bytes.
     pub(super) held_bytes: AtomicU64,
     /// What must stay because it is pinned, in bytes.
@@ -126,6 +128,7 @@ impl Reader {
             memory,
             budget: Budget::new(options.memory_limit, rests, metrics.clone()),
             pressure: Mutex::new(Pressure::new(options.memory_limit, tuning.clone())),
+            free_bytes: AtomicU64::new(0),
             held_bytes: AtomicU64::new(0),
             pinned_bytes: AtomicU64::new(0),
             modes: Modes::new(options.prefetch),

@@ -47,6 +47,17 @@ impl LruParts {
         self.parts.lock().pop(&part.id);
     }
 
+    /// Parts that were taken out are the first to go again, in the same order.
+    pub(super) fn put_back(&self, taken: Vec<(u64, Weak<Inode>, u64)>) {
+        let mut parts = self.parts.lock();
+        for (id, inode, start) in taken.into_iter().rev() {
+            if parts.peek(&id).is_none() {
+                parts.put(id, (inode, start));
+                parts.demote(&id);
+            }
+        }
+    }
+
     /// Takes out the part that is the first to go: its name, its object, and where it begins.
     pub(super) fn take(&self) -> Option<(u64, Weak<Inode>, u64)> {
         self.parts.lock().pop_lru().map(|(id, (inode, start))| (id, inode, start))

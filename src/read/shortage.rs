@@ -32,14 +32,29 @@ impl Reader {
     }
 
     fn give_up_parts(&self, bytes: u64, priority: Priority) -> bool {
-        while self.budget.lacking(bytes, priority) > 0 {
-            let Some((id, inode, start)) = self.lru_parts.take() else { return false };
-            if let Some(inode) = inode.upgrade() {
-                inode.remove(start, id);
-                self.forget_if_unused(&inode);
+        let mut spared = Vec::new();
+        let fits = loop {
+            if self.budget.lacking(bytes, priority) == 0 {
+                break true;
             }
-        }
-        true
+            let Some((id, weak, start)) = self.lru_parts.take() else { break false };
+            let Some(inode) = weak.upgrade() else { continue };
+            if priority == Priority::WarmUp && self.is_awaited(&inode, start, id) {
+                spared.push((id, weak, start));
+                continue;
+            }
+            inode.remove(start, id);
+            self.forget_if_unused(&inode);
+        };
+        self.lru_parts.put_back(spared);
+        fits
+    }
+
+    /// Whether a part was fetched of an object that is still expected to be opened, or was and is yet to be read: one
+    /// guess does not take the memory of another.
+    fn is_awaited(&self, inode: &Inode, start: u64, id: u64) -> bool {
+        let is_open = || inode.handles.load(Ordering::Relaxed) > 0;
+        inode.is_expected(start, id) && (is_open() || self.credit.has(inode.object.ino))
     }
 
     fn search_is_due(&self) -> bool {
@@ -53,7 +68,8 @@ impl Reader {
         let now = self.now_ms();
         let inodes: Vec<Arc<Inode>> = self.inodes.lock().values().cloned().collect();
         for inode in inodes {
-            let is_quiet = now.saturating_sub(inode.last_read_ms.load(Ordering::Relaxed)) > self.tuning.quiet_ms;
+            let pause_ms = now.saturating_sub(inode.last_read_ms.load(Ordering::Relaxed));
+            let is_quiet = pause_ms > self.tuning.quiet_ms && inode.waiting.load(Ordering::Relaxed) == 0;
             for part in inode.give_up(if is_quiet { 0 } else { self.tuning.quiet_reads }) {
                 self.lru_parts.put(&inode, &part, Place::Coldest);
             }
@@ -100,6 +116,8 @@ impl Reader {
 
     /// Holds less memory where there is little, and more again when there is enough. Fails no read.
     pub fn observe_memory(&self, seen: &Observation) -> Option<Change> {
+        let free_bytes = seen.limits.iter().map(|room| room.free_bytes).min().unwrap_or(0);
+        self.free_bytes.store(free_bytes, Ordering::Relaxed);
         let (change, limit_bytes) = {
             let mut pressure = self.pressure.lock();
             (pressure.observe(seen), pressure.limit_bytes())
@@ -109,6 +127,12 @@ impl Reader {
             self.metrics.add(Metric::MemoryShortages, 1);
         }
         change
+    }
+
+    /// Memory that was free, or to be had for the asking, when it was observed last, in bytes; 0 while that is not
+    /// known.
+    pub fn free_memory(&self) -> u64 {
+        self.free_bytes.load(Ordering::Relaxed)
     }
 
     /// How much may be held now, in bytes.
@@ -131,5 +155,40 @@ impl Reader {
         if limit_bytes != self.budget.set_limit_bytes(limit_bytes) {
             self.make_room(0, Priority::Window);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Options;
+    use super::super::tests::{Bed, MIB, content};
+    use super::*;
+    use crate::store::layers::Fault;
+
+    /// What is fetched when a reader goes on after memory was wanted while it had read nothing for two seconds.
+    async fn fetched_again(waits: bool) -> usize {
+        let bed = Bed::new(Options::default());
+        let bytes = content(64 * MIB, 1);
+        let file = Arc::new(bed.reader.open(bed.object("a", &bytes)));
+        file.read(0, 1 << 20).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        bed.gets();
+        let other = Arc::new(bed.reader.open(bed.object("b", &bytes)));
+        let late = if waits { &file } else { &other }.clone();
+        bed.script([Some(Fault::Late(Duration::from_secs(9)))]);
+        let waiting = tokio::spawn(async move { late.read(63 * MIB, 4096).await });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        bed.reader.clock.advance(Duration::from_secs(2));
+        bed.reader.make_room(u64::MAX / 2, Priority::Window);
+        waiting.await.unwrap().unwrap();
+        bed.gets();
+        file.read(MIB, 1 << 20).await.unwrap();
+        bed.gets().iter().filter(|get| get.start < 16 * MIB).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_waits_for_bytes_is_not_quiet() {
+        assert_eq!(fetched_again(true).await, 0);
+        assert!(fetched_again(false).await > 0, "one that has turned to another file is");
     }
 }

@@ -21,7 +21,7 @@ enum Bytes {
 
 impl Slice {
     /// A slice of no bytes.
-    pub(super) fn empty() -> Self {
+    pub fn empty() -> Self {
         Slice(Bytes::Copied(Vec::new()))
     }
 

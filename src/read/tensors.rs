@@ -18,10 +18,11 @@ use crate::base::{ByteRange, PAGE_BYTES, READAHEAD_BYTES};
 pub(super) enum Forecast {
     /// That cannot be told.
     Nothing,
-    /// All others, in an order that cannot be told: so many halves of what was asked for may be fetched for that.
-    Rest { halves: u64 },
-    /// All that lie behind the last one, in order.
-    InOrder,
+    /// All others, in an order that cannot be told: so many halves of what was asked for may be fetched for that, from
+    /// this offset on.
+    Rest { halves: u64, from: u64 },
+    /// All that lie behind the last one, in order: from this offset on.
+    InOrder { from: u64 },
     /// These, in this order.
     Tensors(Vec<ByteRange>),
 }
@@ -220,17 +221,19 @@ impl Tensors {
             return Forecast::Nothing;
         }
         let is_regular = self.are_regular(tuning);
+        let last = self.steps.last().and_then(|place| self.tensors.get(usize::try_from(place).ok()?));
+        let last_start = last.map_or(0, |tensor| tensor.range.start);
         if is_regular && self.steps.step() == 1 {
-            return Forecast::InOrder;
+            return Forecast::InOrder { from: last_start };
         }
         if !is_regular {
             // Four times half of what was asked for after two neighbours, and twice as much with each further one. In
             // another order more have to be begun before it is half.
-            let halves = match self.steps.step() {
-                1 if self.steps.alike() + 1 == self.begun => 4,
-                _ => 1 << self.begun.saturating_sub(tuning.scattered_tensors).min(16) >> 1,
+            let (halves, from) = match self.steps.step() {
+                1 if self.steps.alike() + 1 == self.begun => (4, last_start),
+                _ => (1 << self.begun.saturating_sub(tuning.scattered_tensors).min(16) >> 1, 0),
             };
-            return Forecast::Rest { halves: halves.min(2 * tuning.sweep_growth) };
+            return Forecast::Rest { halves: halves.min(2 * tuning.sweep_growth), from };
         }
         let tensor = |ahead| {
             let SeenTensor { range, .. } = self.tensors.get(usize::try_from(self.steps.ahead(ahead)?).ok()?)?;
@@ -238,6 +241,20 @@ impl Tensors {
             Some(ByteRange::new(range.start.saturating_sub(self.lead_bytes), end))
         };
         Forecast::Tensors((1..=self.steps.foreseeable(16)).map_while(tensor).collect())
+    }
+
+    /// The first stretch from `from` on, in an object of `size` bytes, that lies in no tensor that was read whole. It
+    /// is empty where there is none.
+    pub(super) fn unread(&self, from: u64, size: u64) -> ByteRange {
+        let first = self.tensors.partition_point(|tensor| tensor.range.end <= from);
+        let mut start = from;
+        for tensor in self.tensors[first..].iter().filter(|tensor| tensor.read_bytes == tensor.range.len()) {
+            if tensor.range.start > start {
+                return ByteRange::new(start, tensor.range.start);
+            }
+            start = tensor.range.end;
+        }
+        ByteRange::new(start.min(size), size)
     }
 
     fn judge(&mut self) {
@@ -332,8 +349,8 @@ mod tests {
             }
             match tensors.forecast(&tuning) {
                 Forecast::Nothing => "-".to_owned(),
-                Forecast::Rest { halves } => format!("{halves}/2"),
-                Forecast::InOrder => "in order".to_owned(),
+                Forecast::Rest { halves, .. } => format!("{halves}/2"),
+                Forecast::InOrder { .. } => "in order".to_owned(),
                 Forecast::Tensors(ranges) => {
                     format!("{:?}", ranges.iter().map(|range| (range.start / MIB - 1) / 2).collect::<Vec<_>>())
                 }

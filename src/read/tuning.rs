@@ -122,7 +122,7 @@ tuned_numbers! {
     /// 1.6 GB/s bring in the 40 ms that a GET of 2 MiB takes.
     sweep_ahead_bytes = 64 * MIB;
     /// And this part of what was asked for, as divisor: a rank that loads half of the tensors must not cost all.
-    sweep_share = 8;
+    sweep_share = 16;
     /// Tensors begun, after which others are expected to be wanted too: one may be a look at the file. Chosen.
     begun_tensors = 2;
     /// Steps of the same length from one tensor to the next, after which they are a pattern, and the tensors that it

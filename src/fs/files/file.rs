@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::habits::{Opener, Watched};
+use super::habits::{Opener, Program, Watched};
+use super::numbering::Numbered;
 use super::open_file::OpenFile;
-use super::{Failure, Files, Pages, Tried, report, report_archived, report_of_version};
+use super::page_source::Pages;
+use super::pages::{Memories, PageUse, Paging};
+use super::{Failure, Files, Tried, report, report_archived, report_of_version};
 use crate::base::{Ino, Key};
 use crate::fs::{Backing, DIRECT_IO_BYTES, DirectIo, FileHandle, KeepPageCache, Opened, PageCache, Ttl};
 use crate::metrics::Metric;
@@ -41,6 +44,7 @@ impl Files {
         let object = self.names.object_to_open(ino)?;
         let size = object.size;
         let kept = self.lives.ledger().map(|ledger| (ledger, object.clone()));
+        let key = object.key.clone();
         let file = self.reader.open(to_read(ino, object));
         let whole = file.whole();
         if whole.is_some() {
@@ -48,9 +52,9 @@ impl Files {
             self.expect_successors(ino);
         }
         let handle = FileHandle(self.lives.next_handle());
-        let watched = self.watch(ino, size, opener);
+        let (watched, paging) = self.watch(ino, size, &key, &file, opener);
         let page_cache = self.page_cache(ino, watched.as_ref());
-        let open = Arc::new(OpenFile::new(ino, size, file, watched));
+        let open = Arc::new(OpenFile::new(ino, size, file, watched, paging));
         let backing = match whole {
             Some(whole) => Some(Backing::Memory(whole)),
             None if self.may_be_pages(size, flags, page_cache) => {
@@ -87,21 +91,71 @@ impl Files {
     }
 
     /// Where the way past the page cache is left to us: how a big file is read, and so which way it goes.
-    fn watch(&self, ino: Ino, size: u64, opener: impl Opener) -> Option<Watched> {
+    fn watch(
+        &self,
+        ino: Ino,
+        size: u64,
+        key: &str,
+        file: &read::File,
+        opener: impl Opener,
+    ) -> (Option<Watched>, Option<Paging>) {
         if self.options.direct_io != DirectIo::Auto || size < DIRECT_IO_BYTES {
-            return None;
+            return (None, None);
         }
-        let program = opener.program();
-        if self.habits.lock().shows_large(program.as_ref(), ino) {
-            return Some(Watched::by_requests(program, self.tuning.clone()));
+        let (program, pages) = (opener.program(), self.pages.lock().of(ino, size));
+        let is_wanted = self.wants_pages(ino, key, file, &pages, program.as_ref());
+        let watched = self.watch_for_habits(ino, program.clone(), is_wanted, opener);
+        let is_direct = watched.as_ref().is_some_and(Watched::is_direct);
+        (watched, Some(Paging::new(pages, program, is_direct)))
+    }
+
+    fn watch_for_habits(
+        &self,
+        ino: Ino,
+        program: Option<Program>,
+        wants_pages: bool,
+        opener: impl Opener,
+    ) -> Option<Watched> {
+        let shows_large = self.habits.lock().shows_large(program.as_ref(), ino);
+        match (wants_pages, shows_large) {
+            // All is known.
+            (true, true) => return None,
+            (false, true) => return Some(Watched::by_requests(program, self.tuning.clone())),
+            (_, false) => {}
         }
         let calls = opener.calls();
-        let is_cached = self.habits.lock().ask_for_cache(program.as_ref(), ino, calls.is_some());
+        let is_cached = wants_pages || self.habits.lock().ask_for_cache(program.as_ref(), ino, calls.is_some());
         match calls {
             _ if !is_cached => Some(Watched::by_requests(program, self.tuning.clone())),
             Some(before) => Some(Watched::by_calls(program, Box::new(opener), before, self.tuning.clone())),
             None => None,
         }
+    }
+
+    /// Whether a big file should go through the page cache whatever the habits of the program are.
+    fn wants_pages(&self, ino: Ino, key: &str, file: &read::File, pages: &PageUse, program: Option<&Program>) -> bool {
+        if self.options.keep_page_cache == KeepPageCache::Off {
+            return false;
+        }
+        let memories = Memories { held_bytes: file.held_bytes(), free_bytes: self.reader.free_memory() };
+        let is_wanted = self.pages.lock().want(pages, program, memories);
+        is_wanted || self.fills_page_cache(ino, key, file, program)
+    }
+
+    /// Whether the program reads several shards at once of a model that the page cache can hold and our memory cannot.
+    fn fills_page_cache(&self, ino: Ino, key: &str, file: &read::File, program: Option<&Program>) -> bool {
+        let name = key.rsplit_once('/').map_or(key, |(_, name)| name);
+        let shards = Numbered::parse(name).and_then(|numbered| numbered.total).unwrap_or(1);
+        let model_bytes = shards.saturating_mul(file.size());
+        let is_held_elsewhere = model_bytes <= self.reader.memory_limit() / 4 * 3;
+        if program.is_none() || !file.is_model() || is_held_elsewhere || model_bytes > self.reader.free_memory() {
+            return false;
+        }
+        let is_other = |other: &Arc<OpenFile>| {
+            let paging = other.paging.as_ref().filter(|_| other.ino != ino);
+            paging.is_some_and(|paging| paging.program.as_ref() == program)
+        };
+        self.open.read().values().any(is_other)
     }
 
     /// Does what [`crate::fs::Fs::read`] says.
@@ -111,8 +165,8 @@ impl Files {
         offset: u64,
         len: usize,
     ) -> Tried<read::Slice> {
-        let open = self.reading(handle, offset, len)?;
-        open.file.read(offset, len).await.map_err(|error| self.failed(&open, &error))
+        // Where the kernel reads nothing ahead it is refused nothing.
+        Ok(self.read_pages(handle, offset, len, 0).await?.unwrap_or_else(read::Slice::empty))
     }
 
     /// Does what [`crate::fs::Fs::read_pages`] says.
@@ -123,19 +177,22 @@ impl Files {
         len: usize,
         read_ahead_bytes: u64,
     ) -> Tried<Option<read::Slice>> {
-        let open = self.reading(handle, offset, len)?;
+        let open = self.reading(handle, offset, len, read_ahead_bytes)?;
         let read = open.file.read_pages(offset, len, read_ahead_bytes);
         read.await.map_err(|error| self.failed(&open, &error))
     }
 
     /// The file of a handle that is read from.
-    fn reading(&self, handle: FileHandle, offset: u64, len: usize) -> Tried<Arc<OpenFile>> {
+    fn reading(&self, handle: FileHandle, offset: u64, len: usize, read_ahead_bytes: u64) -> Tried<Arc<OpenFile>> {
         let open = self.open.read().get(&handle).cloned().ok_or(Failure::EBADF)?;
         if open.changed.load(Ordering::Relaxed) {
             return Err(Failure::ESTALE);
         }
-        self.earnest_read(&open, len as u64);
+        let is_for_pages = read_ahead_bytes > 0;
+        self.takes_in(&open, len as u64, is_for_pages);
         if let Some(watched) = &open.watched
+            // Page faults show nothing of calls.
+            && !(is_for_pages && watched.is_direct())
             && let Some(pieces) = watched.read(offset, len as u64)
         {
             self.habits.lock().saw(watched.program.as_ref(), open.ino, pieces);
@@ -143,10 +200,15 @@ impl Files {
         Ok(open)
     }
 
-    /// Takes in a read, after which the next files may be near.
-    pub(super) fn earnest_read(&self, open: &OpenFile, len: u64) {
+    /// Takes in a read, by a program or for pages: after it the next files may be near, or its program be known.
+    pub(super) fn takes_in(&self, open: &OpenFile, len: u64, is_for_pages: bool) {
         if open.grows_earnest(len, &self.tuning) {
             self.expect_successors(open.ino);
+        }
+        if let Some(paging) = &open.paging
+            && let Some(file) = paging.read(len, is_for_pages)
+        {
+            self.pages.lock().is_mapped(file, paging.program.as_ref());
         }
     }
 

@@ -10,7 +10,8 @@
 //! | `habits` | how programs read: in small pieces or large ones |
 //! | `numbering` | names that carry a number, as shards do |
 //! | `open_file` | an open file, and how far it has been read |
-//! | `pages` | bytes for pages of another file system, through which the kernel reads a file |
+//! | `page_source` | bytes for pages of another file system, through which the kernel reads a file |
+//! | `pages` | which big files go through the page cache although their readers read in large pieces |
 //! | `runs` | recognising programs that take the files of a directory one after the other |
 //! | `successors` | which files will be wanted next |
 
@@ -19,6 +20,7 @@ mod file;
 mod habits;
 mod numbering;
 mod open_file;
+mod page_source;
 mod pages;
 mod runs;
 mod successors;
@@ -34,11 +36,12 @@ use tokio::runtime::Handle;
 
 pub(super) use self::file::to_read;
 pub use self::habits::{Opener, Program, ReadCalls};
-pub use self::pages::Pages;
+pub use self::page_source::Pages;
 
 use self::distrust::Distrusted;
 use self::habits::Habits;
 use self::open_file::OpenFile;
+use self::pages::PageUses;
 use self::successors::Successors;
 use super::failure::{Failure, Tried, report, report_archived, report_of_version};
 use super::lives::{Lives, PastFile};
@@ -60,6 +63,7 @@ pub(super) struct Files {
 
     open: RwLock<HashMap<FileHandle, Arc<OpenFile>>>,
     habits: Mutex<Habits>,
+    pages: Mutex<PageUses>,
     successors: Mutex<Successors>,
     /// Files whose pages in the kernel are wrong.
     distrusted: Distrusted,
@@ -81,6 +85,7 @@ impl Files {
             options,
             open: RwLock::default(),
             habits: Mutex::new(Habits::new(tuning.clone())),
+            pages: Mutex::new(PageUses::new(tuning.clone())),
             successors: Mutex::new(Successors::new(tuning.clone())),
             distrusted: Distrusted::default(),
             least_pages_bytes: AtomicU64::new(u64::MAX),

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::Tuning;
 use super::habits::Watched;
+use super::pages::Paging;
 use crate::base::Ino;
 use crate::read;
 
@@ -14,8 +15,9 @@ pub(super) struct OpenFile {
     /// Bytes of the object.
     pub(super) size: u64,
     pub(super) file: read::File,
-    /// Of a big file: how it is read.
+    /// Of a big file: how it is read, where that is not known, and which way.
     pub(super) watched: Option<Watched>,
+    pub(super) paging: Option<Paging>,
     /// The object was seen to have changed: this descriptor reads no more.
     pub(super) changed: AtomicBool,
     /// The kernel reads it by itself.
@@ -27,12 +29,12 @@ pub(super) struct OpenFile {
 impl OpenFile {
     /// A file that an earlier daemon has opened. It is read as the kernel was told then.
     pub(super) fn again(ino: Ino, size: u64, file: read::File, is_passed: bool) -> Self {
-        OpenFile { is_passed: AtomicBool::new(is_passed), ..OpenFile::new(ino, size, file, None) }
+        OpenFile { is_passed: AtomicBool::new(is_passed), ..OpenFile::new(ino, size, file, None, None) }
     }
 
-    pub(super) fn new(ino: Ino, size: u64, file: read::File, watched: Option<Watched>) -> Self {
+    pub(super) fn new(ino: Ino, size: u64, file: read::File, watched: Option<Watched>, paging: Option<Paging>) -> Self {
         let (changed, is_passed, asked_bytes) = Default::default();
-        OpenFile { ino, size, file, watched, changed, is_passed, asked_bytes }
+        OpenFile { ino, size, file, watched, paging, changed, is_passed, asked_bytes }
     }
 
     /// Takes in a read; true once, when by it the file has been read in earnest and the next one is near: any of a

@@ -143,7 +143,12 @@ impl Names {
     }
 
     async fn list(self: Arc<Self>, directory: Ino, task: Arc<ListTask>) {
+        let began = self.clock.elapsed();
         let end = self.pages(directory, &task).await;
+        // The last page is not counted.
+        if matches!(end, End::Whole) && task.listing.depth == Depth::Directory && task.signal.borrow().pages <= 1 {
+            self.head_start.listed(self.clock.elapsed().saturating_sub(began));
+        }
         if let End::Unwanted = end {
             tracing::debug!(prefix = task.listing.prefix, purpose = ?task.purpose, "a listing that no program waits \
                                                                                     for stops");

@@ -213,3 +213,18 @@ async fn many_names_at_once_ask_for_a_few() {
     assert!(requests.len() < 150, "{} requests", requests.len());
     assert!(pages <= 25, "{pages} pages");
 }
+
+#[tokio::test(start_paused = true)]
+async fn small_directories_are_listed_and_no_name_in_them_is_asked_for_alone() {
+    let chunk = |array: usize, chunk: usize| format!("a.zarr/v{array:02}/c/{chunk}");
+    let chunks: Vec<String> = (0..16).flat_map(|array| (0..8).map(move |number| chunk(array, number))).collect();
+    let bed = Bed::timed(bucket(chunks.clone()), |_| {});
+    // It shows how long a small directory takes.
+    bed.attr("a.zarr").await;
+    bed.requests();
+    join_all(chunks.iter().map(|path| bed.attr(path))).await;
+    let mut requests = bed.requests();
+    requests.sort_unstable();
+    let arrays = (0..16).flat_map(|array| ["", "c/"].map(|below| format!("LIST a.zarr/v{array:02}/{below}")));
+    assert_eq!(requests, ["LIST a.zarr/".to_owned()].into_iter().chain(arrays).collect::<Vec<_>>());
+}

@@ -3,7 +3,7 @@
 //!
 //! Asking costs two requests, which the first page of a listing mostly makes needless; but it answers sooner than a
 //! full page does, and for a name in a huge directory long before the listing has come to it. So a listing that has
-//! just begun gets a head start ([`head_start_ms`](crate::fs::Tuning)). Of many names that are looked up at once in a
+//! just begun gets a head start (`head_start`). Of many names that are looked up at once in a
 //! directory that is being listed only a few are asked for; the others wait for their turn or for their page.
 
 use std::sync::Arc;
@@ -232,7 +232,7 @@ impl Names {
     ) -> impl Future<Output = Tried<bool>> + use<> {
         let begun = waiting.is_some_and(|waiting| waiting.signals.progress().pages == 0);
         let turns = waiting.map(|waiting| waiting.turns.clone());
-        let head_start = ms(self.tuning.head_start_ms);
+        let head_start = self.head_start.length(&self.tuning);
         async move {
             if begun {
                 tokio::time::sleep(head_start).await;

@@ -13,6 +13,7 @@
 //! | `changes` | what follows a change of the tree: warnings about odd keys, notifications to the kernel |
 //! | `directory` | opening, reading and closing directories |
 //! | `failures` | recent failures, so that no program waits for the same one twice |
+//! | `head_start` | how long a listing has before a single name is asked for beside it |
 //! | `handle` | what an open directory is |
 //! | `large_directories` | which directories are too large for memory, and the warning about them |
 //! | `remainder` | what a listing that stopped at the limit has left of a directory |
@@ -42,6 +43,7 @@ mod fresh_tests;
 #[cfg(test)]
 mod given_up_tests;
 mod handle;
+mod head_start;
 mod large_directories;
 mod listing;
 #[cfg(test)]
@@ -84,6 +86,7 @@ pub use self::notifier::Notifier;
 use self::changes::OddLog;
 use self::failures::Failures;
 use self::handle::{OpenDirectory, Resumed};
+use self::head_start::HeadStart;
 use self::paging::Streams;
 use self::resumed::Unlisted;
 use self::state::State;
@@ -147,6 +150,7 @@ pub(super) struct Names {
     open_inodes: OnceLock<Box<OpenInodes>>,
     odd: OddLog,
     failures: Failures,
+    head_start: HeadStart,
     /// Wakes what goes on in the background.
     wake: Arc<Notify>,
 }
@@ -178,6 +182,7 @@ impl Names {
             open_inodes: OnceLock::new(),
             odd: OddLog::default(),
             failures: Failures::new(&tuning),
+            head_start: HeadStart::default(),
             tuning,
             wake,
         })

@@ -69,7 +69,9 @@ pub(super) enum Region {
 /// What lies in a range of the image. EROFS reads whole blocks.
 pub(super) fn region(range: ByteRange) -> Region {
     match range {
-        _ if range.is_empty() || range.start % BLOCK_BYTES != 0 || range.end % BLOCK_BYTES != 0 => Region::Nowhere,
+        _ if range.is_empty() || !range.start.is_multiple_of(BLOCK_BYTES) || !range.end.is_multiple_of(BLOCK_BYTES) => {
+            Region::Nowhere
+        }
         _ if range.end <= DATA.start => Region::Head,
         _ if range.start >= DATA.start && range.end <= DATA.end => Region::Data,
         _ if range.start >= INODES && range.end <= IMAGE_BYTES => {

@@ -64,7 +64,7 @@ mod tests {
                 if which % 3 == 0 && !taken.is_empty() {
                     space.put(taken.swap_remove(usize::from(which) % taken.len()));
                 } else if let Some(new) = space.take(bytes) {
-                    prop_assert!(new.len() >= bytes && new.start % ALIGNMENT == 0);
+                    prop_assert!(new.len() >= bytes && new.start.is_multiple_of(ALIGNMENT));
                     prop_assert!(new.start >= WHOLE.start && new.end <= WHOLE.end);
                     prop_assert!(taken.iter().all(|old| old.end <= new.start || new.end <= old.start));
                     taken.push(new);

@@ -181,8 +181,18 @@ impl Inode {
             if state.swept_bytes.saturating_add(part_bytes) > most_bytes {
                 continue;
             }
-            match state.part_from(from, self.object.size, part_bytes) {
-                Some(range) => return Some(Candidate::new(why, range)),
+            // Readers that go on from the middle of a model may come to what lies before it later.
+            let first = match forecast {
+                Some(Forecast::InOrder { from } | Forecast::Rest { from, .. }) => from,
+                _ => 0,
+            };
+            let next = match why {
+                Why::Model => state.unread_part_from(from.max(first), part_bytes),
+                _ => state.part_from(from, self.object.size, part_bytes),
+            };
+            match next {
+                Some(range) => return Some(Candidate { keeps_goal: first > 0, ..Candidate::new(why, range) }),
+                None if first > 0 => continue,
                 None => state.goals.set(why, Goal::Reached),
             }
         }
@@ -192,9 +202,9 @@ impl Inode {
     /// How much may be fetched because all of the object is likely to be wanted.
     fn most_swept_bytes(&self, state: &State, why: Why, forecast: Option<&Forecast>) -> u64 {
         let halves = match (why, forecast) {
-            (_, Some(Forecast::Rest { halves })) => *halves,
+            (_, Some(Forecast::Rest { halves, .. })) => *halves,
             (_, Some(Forecast::Nothing | Forecast::Tensors(_))) => 0,
-            (_, Some(Forecast::InOrder)) => {
+            (_, Some(Forecast::InOrder { .. })) => {
                 // It may end anywhere.
                 let ahead_bytes = state.asked_bytes / self.tuning.sweep_share + self.tuning.sweep_ahead_bytes;
                 return state.asked_bytes.saturating_add(ahead_bytes);
@@ -269,5 +279,19 @@ impl State {
     /// The next part where all between two offsets is to be fetched, in parts of `part_bytes`.
     fn part_from(&self, from: u64, end: u64, part_bytes: u64) -> Option<ByteRange> {
         planner::ahead(self.first_hole(from, end)?, end, part_bytes)
+    }
+
+    /// The same without what was read of a model and may have been evicted since: it would be fetched in vain.
+    fn unread_part_from(&self, mut from: u64, part_bytes: u64) -> Option<ByteRange> {
+        loop {
+            let unread = self.streams.unread(from);
+            if unread.is_empty() {
+                return None;
+            }
+            match self.part_from(unread.start, unread.end, part_bytes) {
+                None => from = unread.end,
+                next => return next,
+            }
+        }
     }
 }

@@ -134,7 +134,20 @@ pub(super) fn ranks_by_rows() -> Trace {
         let acts = [Act::Open(0)].into_iter().chain(header.into_iter().chain(rows).map(|read| Act::Read(0, read)));
         acts.collect::<Vec<_>>()
     };
-    Trace { files: vec![file], threads: (0..8).map(rank).collect(), way: Way::default() }
+    Trace { files: vec![file], threads: (0..8).map(rank).collect(), ..Trace::default() }
+}
+
+/// The threads that fill the page cache before a model is mapped (`prefetch` of vLLM), where their reads go past it and
+/// the memory holds two of six shards.
+pub(super) fn shards_at_once() -> Trace {
+    let shard = |number: u64| model(&format!("model-{number:05}-of-00006.safetensors"), 16, 8 * MIB).0;
+    let files: Vec<TraceFile> = (1..=6).map(shard).collect();
+    let thread = |file: usize| {
+        let reads = in_order(ByteRange::new(0, files[file].size), MIB).map(|read| Act::Read(file, read));
+        [Act::Open(file)].into_iter().chain(reads).chain([Act::Close(file)]).collect()
+    };
+    let threads = (0..6).map(thread).collect();
+    Trace { files, threads, way: Way::Direct, memory_limit: Some(256 * MIB) }
 }
 
 /// `cp`, of a model.

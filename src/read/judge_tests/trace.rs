@@ -47,12 +47,14 @@ pub(super) struct Trace {
     /// What each of its threads does. Each has its own descriptors.
     pub(super) threads: Vec<Vec<Act>>,
     pub(super) way: Way,
+    /// Memory for buffers, in bytes, where it is less than usual.
+    pub(super) memory_limit: Option<u64>,
 }
 
 impl Trace {
     /// A program of one thread, over these files.
     pub(super) fn new(files: Vec<TraceFile>) -> Self {
-        Trace { files, threads: vec![Vec::new()], way: Way::default() }
+        Trace { files, threads: vec![Vec::new()], ..Trace::default() }
     }
 
     pub(super) fn act(&mut self, act: Act) {

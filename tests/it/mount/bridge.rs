@@ -256,7 +256,7 @@ fn many_readers_in_all_ways_read_right() {
     let enough = compared.unwrap_or(2) * 1_000_000_000;
     let (memory, bytes) = (MemoryStore::new(), pattern(SIZE));
     for number in 0..4 {
-        memory.put(&format!("model-{number}"), bytes.slice(number * 1000..));
+        memory.put(format!("model-{number}"), bytes.slice(number * 1000..));
     }
     let faults = [
         (0.01, Fault::Break(At::Random)),

@@ -25,7 +25,7 @@ fn read(bed: &Bed, name: &str) {
 fn a_mapping_stays_what_it_is_after_the_file_was_closed() {
     let (store, bytes) = (MemoryStore::new(), pattern(SIZE));
     for number in 0..6 {
-        store.put(&format!("model-{number}"), bytes.clone());
+        store.put(format!("model-{number}"), bytes.clone());
     }
     let mut recipe = Recipe::default();
     recipe.read.memory_limit = 80 * MIB as u64;

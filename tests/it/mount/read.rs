@@ -9,10 +9,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ossmount::base::Clock;
 use ossmount::fs::{DirectIo, Ttl};
 use ossmount::fuse::{Drained, Laziness};
-use ossmount::metrics::Metric;
-use ossmount::read::Prefetch;
+use ossmount::metrics::{Metric, Metrics};
+use ossmount::read::{Passthrough, Prefetch};
+use ossmount::store::layers::{LayerOptions, layered};
 use ossmount::store::memory::{MemoryStore, Request};
 use proptest::prelude::*;
 
@@ -275,6 +277,36 @@ fn a_file_that_was_read_through_is_read_by_the_kernel_itself() {
     let new = content(21, BIG);
     store.put("file", new.clone());
     assert!(fs::read(bed.path("file")).unwrap() == new);
+}
+
+#[test]
+fn what_threads_have_read_of_a_model_is_mapped_from_the_page_cache() {
+    let shards: Vec<(String, Vec<u8>)> =
+        (1..=4).map(|number| (format!("model-0000{number}-of-00004.safetensors"), content(number, BIG))).collect();
+    let files: Vec<(&str, &[u8])> = shards.iter().map(|(name, bytes)| (&name[..], &bytes[..])).collect();
+    let received = Arc::new(Metrics::default());
+    let store = layered(store_of(&files), &LayerOptions::default(), &received, &Clock::system());
+    let mut recipe = Recipe::default();
+    // Less than the model, and nothing of it is left to the kernel.
+    (recipe.read.memory_limit, recipe.read.passthrough) = (48 * MIB as u64, Passthrough::Off);
+    let bed = recipe.make(store);
+    std::thread::scope(|scope| {
+        for (name, bytes) in &shards {
+            let path = bed.path(name);
+            scope.spawn(move || assert!(read_at(&File::open(path).unwrap(), 0, BIG) == *bytes, "{name}"));
+        }
+    });
+    let (model, reads) = (4 * BIG as u64, bed.metrics().value(Metric::Reads));
+    for (name, bytes) in &shards {
+        let file = File::open(bed.path(name)).unwrap();
+        // SAFETY: no process changes the file while it is mapped.
+        let map = unsafe { memmap2::Mmap::map(&file) }.unwrap();
+        assert!(map[..] == bytes[..], "{name}, mapped");
+    }
+    // A machine that is short of memory may have dropped some pages.
+    let (fetched, asked) = (received.value(Metric::BytesFetched), bed.metrics().value(Metric::Reads) - reads);
+    assert!(fetched < model + model / 4, "{fetched} bytes were fetched of {model}");
+    assert!(asked < reads / 4, "{asked} further reads came to the daemon, after {reads}");
 }
 
 #[test]

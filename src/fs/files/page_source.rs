@@ -1,0 +1,66 @@
+//! Bytes for pages of another file system, through which the kernel reads a file.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures::TryFutureExt;
+
+use super::open_file::OpenFile;
+use super::{Failure, Files};
+use crate::base::{ByteRange, Ino};
+use crate::fs::Result;
+use crate::read;
+
+/// The bytes of an open file, for as long as this lives: also after the handle that it was made for is closed.
+pub struct Pages {
+    files: Arc<Files>,
+    open: Arc<OpenFile>,
+}
+
+impl Pages {
+    pub(super) fn new(files: Arc<Files>, open: Arc<OpenFile>) -> Arc<Self> {
+        Arc::new(Pages { files, open })
+    }
+
+    /// The number of the file.
+    pub fn ino(&self) -> Ino {
+        self.open.ino
+    }
+
+    /// Its size in bytes.
+    pub fn size(&self) -> u64 {
+        self.open.size
+    }
+
+    /// The kernel keeps what is read of the file for as long as there is memory, so that we need not.
+    pub fn are_kept(&self) {
+        self.open.file.is_kept_elsewhere();
+    }
+
+    /// Reads a range that lies within the file, in full. The kernel reads so many bytes ahead of programs and around
+    /// page faults; `None` where it is to be refused, so that it asks for single pages, which are never refused.
+    pub fn read(
+        self: Arc<Self>,
+        range: ByteRange,
+        read_ahead_bytes: u64,
+    ) -> impl Future<Output = Result<Option<read::Slice>>> + use<> {
+        let read = async move {
+            let Pages { files, open } = &*self;
+            if open.changed.load(Ordering::Relaxed) {
+                return Err(Failure::ESTALE);
+            }
+            files.takes_in(open, range.len(), true);
+            let read = open.file.read_pages(range.start, range.len() as usize, read_ahead_bytes);
+            read.await.map_err(|error| files.failed(open, &error))
+        };
+        read.err_into()
+    }
+}
+
+impl fmt::Debug for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pages").field(&self.open.ino).finish()
+    }
+}
