@@ -159,7 +159,9 @@ impl<Id: Known<File> + Send + Sync + 'static, File: Send + 'static> Passing<Id, 
         };
         match thread::Builder::new().name("fuse-mappings".to_owned()).spawn(watch) {
             Ok(_) => state.is_watched = true,
-            Err(error) => tracing::warn!(%error, "no thread looks for the end of mappings before the next close"),
+            Err(error) => {
+                tracing::warn!(%error, "no thread can look for the end of mappings: what is mapped stays in memory until another such file is closed")
+            }
         }
     }
 

@@ -15,6 +15,7 @@
 //! | predict how many requests a listing takes | [`listing`] |
 //! | mount, list or copy a versioned bucket as it stood at a time | [`past`] |
 //! | copy objects within the service | [`copying`] |
+//! | let programs write over a mount | [`writing`] |
 //! | send requests to a live mount from a program | [`control`] |
 //! | export figures, probe health, read the log | [`monitoring`] |
 //! | know the reason for a default | [`defaults`] |
@@ -49,3 +50,4 @@ pub mod semantics;
 pub mod service;
 pub mod troubleshooting;
 pub mod tuning;
+pub mod writing;

@@ -133,6 +133,22 @@ fn what_cannot_be_shown_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn a_version_that_may_not_be_read_names_the_permission() {
+    for (url, permission) in
+        [("oss://bucket/data", "oss:GetObjectVersion"), ("s3://bucket/data", "s3:GetObjectVersion")]
+    {
+        let server = server();
+        let (tool, target) = (Tool::for_server(&server), Target::new());
+        let log = target.beside("log");
+        target.mount(&tool, url, &["--at", "90m", "--prefetch", "off", "--log-file", log.to_str().unwrap()]).ok();
+        server.set_faults(vec!["403,operation=GetObject".parse::<Fault>().unwrap()]);
+        assert_eq!(fs::read(target.path("a.txt")).unwrap_err().raw_os_error(), Some(libc::EACCES), "{url}");
+        let said = fs::read_to_string(log).unwrap();
+        assert!(said.contains(permission), "{said}");
+    }
+}
+
+#[test]
 fn a_bucket_without_versions_is_shown_with_a_warning() {
     let server = Emulator::start(Options::default()).unwrap();
     server.create_bucket("bucket");

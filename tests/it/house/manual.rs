@@ -92,6 +92,13 @@ impl Drop for Mounts {
                 let _ = std::process::Command::new(BINARY).args(["umount", "--lazy"]).arg(&mount.dir).status();
             }
         }
+        // Those of other types, which an example left: the latest first.
+        let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        for dir in table.lines().rev().filter_map(|line| line.split(' ').nth(4)).map(Path::new) {
+            if dir.starts_with(&self.0) {
+                let _ = std::process::Command::new("umount").arg("--lazy").arg(dir).status();
+            }
+        }
     }
 }
 
@@ -187,7 +194,7 @@ macro_rules! pages_with_examples {
     };
 }
 
-pages_with_examples!(commands, past, quick_start, semantics);
+pages_with_examples!(commands, past, quick_start, semantics, writing);
 
 /// The sources without comments on lines of their own, texts that are written over several lines joined.
 fn sources() -> String {

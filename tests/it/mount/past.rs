@@ -11,10 +11,12 @@ use std::thread;
 use ossmount::base::{Key, Timestamp};
 use ossmount::fs::{ListingMode, Ttl};
 use ossmount::list::AsOf;
+use ossmount::metrics::Metric;
 use ossmount::store::memory::{MemoryStore, Request};
 use ossmount::store::{DeleteRequest, StoreMut};
 
 use crate::support::bed::{Bed, Recipe};
+use crate::support::program::until;
 
 const THEN: Timestamp = Timestamp::from_unix(1_700_000_000);
 
@@ -202,4 +204,20 @@ fn xattr(path: &Path, name: &str) -> String {
     let len = unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
     assert!(len >= 0, "{}", std::io::Error::last_os_error());
     String::from_utf8(value[..len as usize].to_vec()).unwrap()
+}
+
+#[test]
+fn a_version_that_is_in_memory_is_read_by_the_kernel() {
+    let store = Arc::new(MemoryStore::new().versioned());
+    let old = content(3, 0).repeat(3);
+    store.set_time(at(0));
+    store.put("model", old.clone());
+    store.set_time(at(100));
+    store.put("model", content(3, 1).repeat(3));
+    let bed = mounted(&store, 50, ListingMode::Eager);
+    assert!(fs::read(bed.path("model")).unwrap() == old, "the file differs");
+    until("the kernel reads it by itself", || {
+        assert!(fs::read(bed.path("model")).unwrap() == old, "the file differs");
+        bed.metrics().value(Metric::PassthroughOpens) > 0
+    });
 }
