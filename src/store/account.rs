@@ -235,3 +235,28 @@ impl Store for AllBuckets {
         store.tags(&key, version).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Dialect;
+
+    #[tokio::test]
+    async fn each_bucket_is_reached_in_its_own_region() {
+        for (endpoint, region, at) in [
+            (None, "cn-beijing", None),
+            (Some("oss-cn-hangzhou.aliyuncs.com"), "cn-beijing", None),
+            (Some("oss-cn-hangzhou.aliyuncs.com"), "cn-hangzhou", Some("oss-cn-hangzhou.aliyuncs.com")),
+            // A server of one's own has the buckets of all regions.
+            (Some("http://127.0.0.1:9000"), "cn-beijing", Some("http://127.0.0.1:9000")),
+        ] {
+            let mut options = Options::new(Dialect::Oss, BucketName::new(NO_BUCKET));
+            (options.endpoint, options.region) = (endpoint.map(str::to_owned), Some("cn-hangzhou".to_owned()));
+            let all = AllBuckets::new(options, Vec::new(), Arc::default(), Clock::system());
+            let bucket = BucketEntry { name: "b".to_owned(), region: Some(region.to_owned()), created: None };
+            let reached = all.options_of(&bucket);
+            assert_eq!((reached.endpoint.as_deref(), reached.region.as_deref()), (at, Some(region)), "{endpoint:?}");
+            assert_eq!(reached.bucket.as_str(), "b");
+        }
+    }
+}
