@@ -216,6 +216,16 @@ fn dialects() -> impl Strategy<Value = Dialect> {
     prop_oneof![Just(Dialect::Oss), Just(Dialect::S3)]
 }
 
+/// A server that answers with these bodies, one after the other.
+fn answering(bodies: &[Vec<u8>]) -> Wire {
+    let replies = bodies.iter().map(|body| {
+        let mut reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+        reply.extend(body);
+        Reply::Keep(reply)
+    });
+    Wire::new(replies.collect())
+}
+
 proptest! {
     #![proptest_config(cases(2))]
 
@@ -223,12 +233,7 @@ proptest! {
     fn a_damaged_listing_is_refused_or_keeps_its_promises(
         bodies in proptest::collection::vec(damaged(LISTINGS), 8), dialect in dialects(),
     ) {
-        let replies = bodies.iter().map(|body| {
-            let mut reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
-            reply.extend(body);
-            Reply::Keep(reply)
-        });
-        let wire = Wire::new(replies.collect());
+        let wire = answering(&bodies);
         let store = store(&wire, dialect);
         for body in &bodies {
             let page = wait(store.list(ListRequest { prefix: "p/".into(), ..ListRequest::default() }));
@@ -243,12 +248,7 @@ proptest! {
     fn a_damaged_listing_of_versions_is_refused_or_keeps_its_promises(
         bodies in proptest::collection::vec(damaged(VERSION_LISTINGS), 8), dialect in dialects(),
     ) {
-        let replies = bodies.iter().map(|body| {
-            let mut reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
-            reply.extend(body);
-            Reply::Keep(reply)
-        });
-        let wire = Wire::new(replies.collect());
+        let wire = answering(&bodies);
         let view = AsOf::new(Arc::new(store(&wire, dialect)), Timestamp::from_unix(1_709_210_096));
         for body in &bodies {
             let page = wait(view.list(ListRequest { prefix: "p/".into(), ..ListRequest::default() }));

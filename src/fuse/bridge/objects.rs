@@ -26,24 +26,18 @@ struct State<P> {
     space: Stretches,
     /// The next that was never used.
     next: Option<Slot>,
-    open: HashMap<Ino, Arc<Object<P>>>,
-    closed: LruCache<Ino, Arc<Object<P>>>,
-    by_slot: HashMap<Slot, Arc<Object<P>>>,
-    by_start: BTreeMap<u64, Arc<Object<P>>>,
+    open: HashMap<Ino, Slot>,
+    closed: LruCache<Ino, Slot>,
+    objects: HashMap<Slot, Object<P>>,
+    by_start: BTreeMap<u64, Slot>,
 }
 
 /// An object in the image.
 #[derive(Debug)]
 struct Object<P> {
-    slot: Slot,
     /// Where its bytes lie, with what fills the last stretch.
     place: ByteRange,
     bytes: u64,
-    open: Mutex<OpenObject<P>>,
-}
-
-#[derive(Debug)]
-struct OpenObject<P> {
     /// There while the object is open.
     source: Weak<P>,
     /// The kernel may hold wrong pages of it: it gets another slot at its next open.
@@ -87,7 +81,7 @@ impl<P> Objects<P> {
                 open: HashMap::new(),
                 // Bounded by hand, so that what goes is seen.
                 closed: LruCache::new(count),
-                by_slot: HashMap::new(),
+                objects: HashMap::new(),
                 by_start: BTreeMap::new(),
             }),
         }
@@ -96,10 +90,9 @@ impl<P> Objects<P> {
     /// An object is opened that was closed. `None` where the image has no place for it.
     pub(super) fn begin(&self, ino: Ino, bytes: u64, source: &Arc<P>) -> Option<Begun> {
         let mut state = self.state.lock();
-        if let Some(object) = state.closed.pop(&ino) {
-            object.open.lock().source = Arc::downgrade(source);
-            let slot = object.slot;
-            state.open.insert(ino, object);
+        if let Some(slot) = state.closed.pop(&ino) {
+            state.objects.get_mut(&slot)?.source = Arc::downgrade(source);
+            state.open.insert(ino, slot);
             return Some(Begun { slot, given_up: Vec::new() });
         }
         let (mut given_up, slot) = (Vec::new(), state.next?);
@@ -108,92 +101,94 @@ impl<P> Objects<P> {
                 Some(place) => break place,
                 None => {
                     let (_, oldest) = state.closed.pop_lru()?;
-                    given_up.push(oldest.slot);
-                    state.forget(&oldest);
+                    given_up.push(oldest);
+                    state.forget(oldest);
                 }
             }
         };
         state.next = slot.next();
-        let open =
-            Mutex::new(OpenObject { source: Arc::downgrade(source), is_wrong: false, refused: Stretches::default() });
-        let object = Arc::new(Object { slot, place, bytes, open });
-        state.by_slot.insert(slot, object.clone());
-        state.by_start.insert(place.start, object.clone());
-        state.open.insert(ino, object);
+        let source = Arc::downgrade(source);
+        let object = Object { place, bytes, source, is_wrong: false, refused: Stretches::default() };
+        state.objects.insert(slot, object);
+        state.by_start.insert(place.start, slot);
+        state.open.insert(ino, slot);
         Some(Begun { slot, given_up })
     }
 
     /// An object was closed. Returns what was given up for its place among those that are remembered.
     pub(super) fn end(&self, ino: Ino) -> Option<Slot> {
         let mut state = self.state.lock();
-        let object = state.open.remove(&ino)?;
-        if object.open.lock().is_wrong {
-            state.forget(&object);
-            return Some(object.slot);
-        }
-        let (_, oldest) = state.closed.push(ino, object)?;
-        state.forget(&oldest);
-        Some(oldest.slot)
+        let slot = state.open.remove(&ino)?;
+        let gone = if state.objects.get(&slot)?.is_wrong { slot } else { state.closed.push(ino, slot)?.1 };
+        state.forget(gone);
+        Some(gone)
     }
 
     /// The inode of an object, if the image has it now.
     pub(super) fn slot(&self, ino: Ino) -> Option<Slot> {
         let state = self.state.lock();
-        state.open.get(&ino).or_else(|| state.closed.peek(&ino)).map(|object| object.slot)
+        state.open.get(&ino).or_else(|| state.closed.peek(&ino)).copied()
     }
 
     /// The kernel may hold wrong pages of an object: no later open shows them.
     pub(super) fn is_wrong(&self, ino: Ino) {
-        let mut state = self.state.lock();
-        if let Some(object) = state.open.get(&ino) {
-            object.open.lock().is_wrong = true;
-        } else if let Some(object) = state.closed.pop(&ino) {
-            state.forget(&object);
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if let Some(object) = state.open.get(&ino).and_then(|slot| state.objects.get_mut(slot)) {
+            object.is_wrong = true;
+        } else if let Some(slot) = state.closed.pop(&ino) {
+            state.forget(slot);
         }
     }
 
     /// Whether an object is open of which the kernel may hold wrong pages.
     pub(super) fn is_open_and_wrong(&self, ino: Ino) -> bool {
-        self.state.lock().open.get(&ino).is_some_and(|object| object.open.lock().is_wrong)
+        let state = self.state.lock();
+        state.open.get(&ino).and_then(|slot| state.objects.get(slot)).is_some_and(|object| object.is_wrong)
     }
 
     /// Where the bytes of an inode lie, and how many there are.
     pub(super) fn inode(&self, slot: Slot) -> Option<(u64, u64)> {
-        self.state.lock().by_slot.get(&slot).map(|object| (object.place.start, object.bytes))
+        self.state.lock().objects.get(&slot).map(|object| (object.place.start, object.bytes))
     }
 
     /// What lies in a range of the image that is a part of one open object.
     pub(super) fn at(&self, range: ByteRange) -> Option<Piece<P>> {
-        let state = self.state.lock();
-        let (_, object) = state.by_start.range(..=range.start).next_back()?;
+        let mut state = self.state.lock();
+        let object = state.around(range.start)?;
         let (start, end) = (range.start - object.place.start, range.end - object.place.start);
         if start >= object.bytes || end > object.bytes.next_multiple_of(layout::BLOCK_BYTES) {
             return None;
         }
         let bytes = object.bytes.min(end);
         let range = ByteRange::new(start, bytes);
-        let open = object.open.lock();
-        let may_be_refused = !open.refused.has_some(range);
-        Some(Piece { source: open.source.upgrade()?, range, padding: end - bytes, may_be_refused })
+        let may_be_refused = !object.refused.has_some(range);
+        Some(Piece { source: object.source.upgrade()?, range, padding: end - bytes, may_be_refused })
     }
 
     /// The kernel is refused a piece that starts here in the image.
     pub(super) fn refuse(&self, start: u64, piece: ByteRange) {
-        let state = self.state.lock();
-        if let Some((_, object)) = state.by_start.range(..=start).next_back() {
-            let mut open = object.open.lock();
-            if !open.refused.has_some(piece) {
-                open.refused.put(piece);
-            }
+        let mut state = self.state.lock();
+        if let Some(object) = state.around(start)
+            && !object.refused.has_some(piece)
+        {
+            object.refused.put(piece);
         }
     }
 }
 
 impl<P> State<P> {
-    fn forget(&mut self, object: &Object<P>) {
-        self.by_slot.remove(&object.slot);
-        self.by_start.remove(&object.place.start);
-        self.space.put(object.place);
+    /// The last object that begins at an address or before it.
+    fn around(&mut self, address: u64) -> Option<&mut Object<P>> {
+        let (_, slot) = self.by_start.range(..=address).next_back()?;
+        self.objects.get_mut(slot)
+    }
+
+    fn forget(&mut self, slot: Slot) {
+        if let Some(Object { place, .. }) = self.objects.remove(&slot) {
+            self.by_start.remove(&place.start);
+            self.space.put(place);
+        }
     }
 }
 

@@ -135,15 +135,8 @@ impl Raw {
                 None => listing.undecodable += 1,
             }
         }
-        for prefix in self.prefixes {
-            match decoded(prefix) {
-                Some(prefix) if prefix.is_empty() => {
-                    return Err(unfit("the listing has a common prefix without a name"));
-                }
-                Some(prefix) => listing.prefixes.push(prefix),
-                None => listing.undecodable += 1,
-            }
-        }
+        listing.undecodable += take_prefixes(self.prefixes, decoded, &mut listing.prefixes)
+            .ok_or_else(|| unfit("the listing has a common prefix without a name"))?;
         if let Some(marker) = self.marker {
             let marker = decoded(marker).ok_or_else(|| unfit("the listing continues after a key that is not UTF-8"))?;
             listing.next_marker = Some(marker);
@@ -200,6 +193,23 @@ impl RawEntry {
 
 pub(super) fn name(leaf: &Leaf<'_>) -> EncodedName {
     EncodedName { text: leaf.text.to_owned(), damaged: leaf.damaged }
+}
+
+/// Puts the common prefixes of a page into `out`. How many of them cannot be decoded; `None` where one has no name.
+pub(super) fn take_prefixes(
+    prefixes: Vec<EncodedName>,
+    decoded: impl Fn(EncodedName) -> Option<String>,
+    out: &mut Vec<String>,
+) -> Option<u64> {
+    let mut undecodable = 0;
+    for prefix in prefixes {
+        match decoded(prefix) {
+            Some(prefix) if prefix.is_empty() => return None,
+            Some(prefix) => out.push(prefix),
+            None => undecodable += 1,
+        }
+    }
+    Some(undecodable)
 }
 
 /// The raw name; `None` when it is not UTF-8.

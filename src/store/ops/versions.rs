@@ -5,7 +5,7 @@
 
 use http::Method;
 
-use super::listing::{Decoding, EncodedName, RawEntry, decode, name};
+use super::listing::{Decoding, EncodedName, RawEntry, decode, name, take_prefixes};
 use super::meta::http_time;
 use super::{Call, HttpStore, unfit};
 use crate::store::xml::{self, Leaf, Tag};
@@ -163,15 +163,8 @@ impl RawVersions {
                 None => page.undecodable += 1,
             }
         }
-        for prefix in self.prefixes {
-            match decoded(prefix) {
-                Some(prefix) if prefix.is_empty() => {
-                    return Err(unfit("the listing of versions has a common prefix without a name"));
-                }
-                Some(prefix) => page.prefixes.push(prefix),
-                None => page.undecodable += 1,
-            }
-        }
+        page.undecodable += take_prefixes(self.prefixes, decoded, &mut page.prefixes)
+            .ok_or_else(|| unfit("the listing of versions has a common prefix without a name"))?;
         if self.truncated {
             let key = self.next_key.ok_or_else(|| unfit("a page of the listing of versions has no marker"))?;
             // Ceph writes it as it is, in a listing that is encoded.

@@ -2,7 +2,6 @@
 //! fails.
 
 use std::fs::File;
-use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +21,9 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::conformance::pattern;
+use crate::support;
 use crate::support::bed::{Bed, Recipe};
+use crate::support::mapping::{map, peek};
 use crate::support::program::until;
 
 const MIB: usize = 1 << 20;
@@ -41,11 +42,6 @@ fn bed() -> (Bed, Bytes) {
     let (store, bytes) = (MemoryStore::new(), pattern(SIZE));
     store.put("model", bytes.clone());
     (recipe().make(Arc::new(store)), bytes)
-}
-
-fn map(file: &File) -> Mmap {
-    // SAFETY: no process changes the file while it is mapped.
-    unsafe { Mmap::map(file) }.unwrap()
 }
 
 fn passed(bed: &Bed) -> u64 {
@@ -84,14 +80,6 @@ fn every_way_of_reading_is_right() {
     assert!(passed(&bed) >= 2);
 }
 
-/// Reads through a mapping, without a signal where that fails: system calls tell of it by EFAULT. (Not by way of
-/// `/proc/self/mem`, which locks the memory of this process, the daemon's, while it waits for a page.)
-fn peek(map: &Mmap, at: usize, len: usize) -> io::Result<Vec<u8>> {
-    let (copy, mut bytes) = (tempfile::tempfile().unwrap(), vec![0; len]);
-    copy.write_all_at(&map[at..at + len], 0)?;
-    copy.read_exact_at(&mut bytes, 0).map(|()| bytes)
-}
-
 #[test]
 fn what_programs_read_in_large_pieces_is_asked_of_the_daemon_and_mapped_through_the_bridge() {
     let (store, bytes) = (MemoryStore::new(), pattern(SIZE));
@@ -122,7 +110,7 @@ fn rows_of_a_file_that_is_mapped_and_closed_are_right() {
         assert!(map[at..at + ROW] == bytes[at..at + ROW], "the row at {at} differs");
     }
     // Another has the same pages, and leaves the first its own.
-    assert!(self::map(&File::open(bed.path("model")).unwrap())[..] == bytes[..], "the file differs");
+    assert!(support::mapping::map(&File::open(bed.path("model")).unwrap())[..] == bytes[..], "the file differs");
     assert!(map[..] == bytes[..], "the file differs");
 }
 
@@ -203,7 +191,7 @@ fn an_object_that_is_replaced_fails_for_its_readers_and_is_new_for_others() {
     memory.put("model", new.clone());
     assert!(peek(&map, 30 * MIB, 4096).is_err(), "its bytes are gone");
     let again = File::open(bed.path("model")).unwrap();
-    assert!(self::map(&again)[..] == new[..], "the new file differs");
+    assert!(support::mapping::map(&again)[..] == new[..], "the new file differs");
     assert!(peek(&map, 30 * MIB, 4096).is_err());
     assert!(peek(&map, 0, 4096).unwrap() == old[..4096], "a page of the old one stays what it was");
     assert_eq!(passed(&bed), 2);
@@ -236,7 +224,7 @@ fn a_wrong_bit_is_shown_to_no_later_open() {
     drop((map, file));
     until("it can be opened again", || File::open(bed.path("model")).is_ok());
     let again = File::open(bed.path("model")).unwrap();
-    assert!(self::map(&again)[..] == bytes[..], "the file differs");
+    assert!(support::mapping::map(&again)[..] == bytes[..], "the file differs");
 }
 
 #[test]

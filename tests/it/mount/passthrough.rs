@@ -4,11 +4,11 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use memmap2::Mmap;
 use ossmount::metrics::Metric;
 use ossmount::store::memory::MemoryStore;
 
 use crate::conformance::pattern;
+use crate::support;
 use crate::support::bed::{Bed, Recipe};
 use crate::support::program::until;
 
@@ -35,8 +35,7 @@ fn a_mapping_stays_what_it_is_after_the_file_was_closed() {
     let mut map = None;
     until("the kernel reads it by itself", || {
         let file = File::open(bed.path("model-0")).unwrap();
-        // SAFETY: no process changes the file while it is mapped.
-        map = Some(unsafe { Mmap::map(&file) }.unwrap());
+        map = Some(support::mapping::map(&file));
         passed() > 0
     });
     // It is closed now, and mapped. Others want the memory.

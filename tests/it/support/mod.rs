@@ -2,6 +2,7 @@
 
 pub(crate) mod bed;
 pub(crate) mod gate;
+pub(crate) mod mapping;
 pub(crate) mod namespace;
 pub(crate) mod program;
 pub(crate) mod radosgw;
