@@ -9,7 +9,7 @@
 //! | [`files`] | opening folders, small files and sockets so that nothing is obeyed that another user planted | `base` |
 //! | [`metrics`] | the table of figures the daemon keeps | `base` |
 //! | [`store`] | the bucket over HTTP: dialects, signing, endpoints, XML, retries, limits | `files`, `base`, `metrics` |
-//! | [`cache`] | where local bytes live | `base`, `metrics` |
+//! | [`cache`] | where local bytes live | `files`, `base`, `metrics` |
 //! | [`list`] | listing a prefix as a stream of pages | `store`, `base`, `metrics` |
 //! | [`tree`] | names, inodes, children, freshness; no I/O, no async | `base` |
 //! | [`read`] | streams, windows, fetching, the memory budget, integrity | `store`, `cache`, `base`, `metrics` |

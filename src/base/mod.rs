@@ -5,6 +5,7 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `clock` | the only place that reads a clock |
+//! | `crc64` | CRC-64 as OSS keeps it for every object |
 //! | `foreign` | foreign text, escaped for logs and terminals |
 //! | `hash` | a hash that is the same in every process and version |
 //! | `jobs` | a bounded table of jobs by number, for copies and prefetches |
@@ -16,6 +17,7 @@
 //! | `tuning` | how the tuned numbers of a room are declared |
 
 mod clock;
+pub mod crc64;
 mod foreign;
 mod hash;
 mod jobs;

@@ -21,8 +21,8 @@ use super::Reader;
 use super::inode::{Evidence, Inode};
 use super::integrity::WrongBytes;
 use crate::base::ByteRange;
+use crate::base::crc64::{Crc64, combine};
 use crate::metrics::Metric;
-use crate::store::crc64::{Crc64, combine};
 use crate::store::{Error, ErrorKind, GetRequest, Priority, Result};
 
 /// Objects up to this size, in bytes, are fetched again to find what was wrong.
@@ -231,7 +231,7 @@ impl Comparison {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::crc64::crc64;
+    use crate::base::crc64::crc64;
 
     #[test]
     fn what_differs_is_named_and_neighbours_are_one() {

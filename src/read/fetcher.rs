@@ -15,8 +15,8 @@ use super::buffer::Tail;
 use super::inode::{Arrival, FetchOrder, Inode};
 use super::part::{Origin, Part};
 use crate::base::ByteRange;
+use crate::base::crc64::Crc64;
 use crate::metrics::Metric;
-use crate::store::crc64::Crc64;
 use crate::store::{Error, ErrorKind, GetRequest, GetResponse, Priority, Result};
 
 /// So often the fetching of a part looks whether an object that seems to have changed has.

@@ -9,8 +9,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::crc64::{combine, crc64};
 use crate::base::{ByteRange, Ino};
-use crate::store::crc64::{combine, crc64};
 
 /// More stretches than this are joined with their neighbours. As many that do not touch are the trace of random
 /// reading: such a pass will never be whole.
@@ -194,7 +194,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::store::crc64::crc64;
+    use crate::base::crc64::crc64;
 
     fn bytes() -> Vec<u8> {
         (0..100).collect()

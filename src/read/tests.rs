@@ -64,7 +64,7 @@ impl Bed {
 
     pub(super) fn object(&self, key: &str, bytes: &Bytes) -> Object {
         let meta = self.store.put(key, bytes.clone());
-        let ino = Ino(crate::store::crc64::crc64(key.as_bytes()) ^ crate::store::crc64::crc64(bytes));
+        let ino = Ino(crate::base::crc64::crc64(key.as_bytes()) ^ crate::base::crc64::crc64(bytes));
         Object {
             ino,
             key: Key::new(key),

@@ -10,7 +10,6 @@
 //! | `body` | the bytes of an answer, received into memory of the caller |
 //! | `connect` | builds the store of a mount: client and layers |
 //! | `copies` | requests and answers of copies and of uploads in parts |
-//! | `crc64` | CRC-64 as OSS keeps it for every object |
 //! | `credentials` | where access keys come from |
 //! | `dialect` | OSS and S3 |
 //! | `encode` | percent-encoding, as both signature schemes require it |
@@ -30,7 +29,6 @@ mod account;
 mod body;
 mod connect;
 mod copies;
-pub mod crc64;
 pub mod credentials;
 mod dialect;
 mod encode;

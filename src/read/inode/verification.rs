@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Inode, State};
 use crate::base::ByteRange;
+use crate::base::crc64::combine;
 use crate::read::Verify;
 use crate::read::budget::Budget;
 use crate::read::buffer::Buffer;
@@ -18,7 +19,6 @@ use crate::read::integrity::{Agreement, Checksums, Verified};
 use crate::read::part::Part;
 use crate::read::pool::capacity_for;
 use crate::store::ErrorKind;
-use crate::store::crc64::combine;
 
 /// So much of an object may have come in pieces too small for its backing file, and is moved there when all else is.
 /// Copying it takes a millisecond, under the lock.

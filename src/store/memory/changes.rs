@@ -7,8 +7,8 @@ use bytes::{Bytes, BytesMut};
 use md5::{Digest, Md5};
 
 use super::{Content, MemoryStore, State, Version};
+use crate::base::crc64::crc64;
 use crate::base::{ByteRange, ETag, Key};
-use crate::store::crc64::crc64;
 use crate::store::{
     CompleteRequest, Copied, CopyPartRequest, CopyRequest, CopySource, DeleteRequest, Error, ErrorKind,
     ListPartsRequest, Metadata, ObjectKind, ObjectMeta, Overwrite, PartPage, PutRequest, Result, StorageClass, Tags,

@@ -1,7 +1,7 @@
 //! The part of the conformance suite that is about copies within the service and uploads in parts.
 
+use ossmount::base::crc64::crc64;
 use ossmount::base::{BucketName, ByteRange, ETag, Key};
-use ossmount::store::crc64::crc64;
 use ossmount::store::{
     CompleteRequest, CopyPartRequest, CopyRequest, CopySource, ErrorKind, GetRequest, HeadRequest, ListPartsRequest,
     Metadata, ObjectMeta, Overwrite, PutRequest, Result, Tags, Upload, UploadRequest,

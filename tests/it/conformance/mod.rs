@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use ossmount::base::crc64::{combine, crc64};
 use ossmount::base::{ByteRange, ETag, Key, Timestamp};
 use ossmount::list::{self, AsOf, ListScope};
-use ossmount::store::crc64::{combine, crc64};
 use ossmount::store::{
     DeleteRequest, ErrorKind, GetRequest, HeadRequest, ListEntry, ListRequest, ObjectKind, ObjectMeta, PutRequest,
     Result, Store, StoreMut, VersionEntry, VersionPlace, VersionsRequest,

@@ -12,7 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tree", &["base"]),
     ("control", &["base"]),
     ("store", &["files", "base", "metrics"]),
-    ("cache", &["base", "metrics"]),
+    ("cache", &["files", "base", "metrics"]),
     ("list", &["store", "base", "metrics"]),
     ("read", &["store", "cache", "base", "metrics"]),
     ("copy", &["store", "list", "base", "metrics"]),

@@ -175,7 +175,7 @@ async fn a_flipped_byte_is_told_by_the_checksum_alone() {
     let bytes = response.body.collect(LEN).await.unwrap();
     let differing = bytes.iter().zip(pattern(LEN)).filter(|(got, sent)| **got != *sent).count();
     assert_eq!((bytes.len(), differing), (LEN, 1));
-    assert_ne!(ossmount::store::crc64::crc64(&bytes), crc64);
+    assert_ne!(ossmount::base::crc64::crc64(&bytes), crc64);
     assert_eq!(bench.figure(Metric::Retries), 0);
 }
 
