@@ -7,7 +7,9 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, Command};
 
 use super::args::Form;
-use super::commands::{config, control, cp, demo, emulator, generate, log, ls, mount, prefetch, stat, status, umount};
+use super::commands::{
+    cache, config, control, cp, demo, emulator, generate, log, ls, mount, prefetch, stat, status, umount,
+};
 use crate::config::{BucketUrl, Problem, Result};
 
 /// The whole command line.
@@ -33,6 +35,7 @@ pub fn command() -> Command {
             status::command(),
             config::command(),
             control::command(),
+            cache::command(),
             cp::command(),
             demo::command(),
             emulator::command(),
@@ -73,6 +76,7 @@ fn dispatch(matches: &ArgMatches) -> Result<()> {
         Some(("status", matches)) => status::run(matches),
         Some(("config", matches)) => config::run(matches),
         Some(("control", matches)) => control::run(matches),
+        Some(("cache", matches)) => cache::run(matches),
         Some(("cp", matches)) => cp::run(matches),
         Some(("demo", matches)) => demo::run(matches),
         Some(("emulator", matches)) => emulator::run(matches),

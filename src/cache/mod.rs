@@ -2,12 +2,18 @@
 //!
 //! The memory tier ([`Memory`], [`MemoryFile`]) gives an object a file in memory: bodies are received into its mapping
 //! ([`Stretch`]), replies are written from there, and once it is complete the kernel can read it by itself. `read`
-//! decides which files are kept, and for how long. The disk tier is not built yet.
+//! decides which files are kept, and for how long. The disk tier ([`Disk`]) keeps on disk what was fetched.
 //!
 //! | file | what it owns |
 //! |---|---|
+//! | `disk` | what was fetched, on local disks |
 //! | `memory` | files in memory, on a file system that is mounted nowhere |
 
+mod disk;
 mod memory;
 
+pub use disk::{
+    Bytes, Cached, Disk, DiskFile, DiskOptions, Filled, Identity, Survey, block_around, blocks_within, clear, survey,
+    verify,
+};
 pub use memory::{Memory, MemoryFile, Rests, Stretch};

@@ -1,6 +1,7 @@
 //! From the given values to the `Options` of each room.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::table::Name;
 use super::url::BucketUrl;
 use super::value::{self, Moment};
 use super::words::Words;
-use crate::{copy, fs, fuse, list, read, store};
+use crate::{cache, copy, fs, fuse, list, read, store};
 
 /// Requests under way at once when nothing else is said. Past 32 connections of 100 MB/s a machine with two cores
 /// gains little; the rest is room for listings and look-ups beside them.
@@ -38,6 +39,8 @@ pub struct Mounting {
     pub at: Option<Moment>,
     /// The buckets to show where the URL names none: these, or all where there are none; `None` where it names one.
     pub buckets: Option<Vec<String>>,
+    /// What is kept on disk.
+    pub disk: cache::DiskOptions,
     /// How the kernel is served.
     pub fuse: fuse::Options,
     /// How the daemon runs.
@@ -71,7 +74,8 @@ fn with_store(raw: &Raw, words: Words, url: &BucketUrl, machine: Machine, store:
     let fuse = resolve_fuse(raw, words)?;
     let buckets = resolve_buckets(raw, url)?;
     let copy_reach = resolve_copy_reach(raw, url, &fuse)?.filter(|_| buckets.is_none());
-    Ok(Mounting { store, read, fs, copy, copy_reach, at: resolve_at(raw)?, buckets, fuse, run: resolve_run(raw)? })
+    let (disk, at, run) = (resolve_disk(raw, &store)?, resolve_at(raw)?, resolve_run(raw)?);
+    Ok(Mounting { store, read, fs, copy, copy_reach, at, buckets, disk, fuse, run })
 }
 
 /// Resolves what it takes to reach a bucket.
@@ -240,6 +244,23 @@ pub fn resolve_run(raw: &Raw) -> Result<Run> {
             .map(|listen| listen.map_path(|path| raw.path_from(path))),
         supervise: raw.switch(Name::Supervise)?,
         drain_timeout: raw.required(Name::DrainTimeout, value::parse_time)?,
+    })
+}
+
+fn resolve_disk(raw: &Raw, store: &store::Options) -> Result<cache::DiskOptions> {
+    let dirs: Vec<PathBuf> = raw.list(Name::CacheDir).map(|dir| raw.path_from(PathBuf::from(dir))).collect();
+    for name in [Name::CacheSize, Name::CacheFree] {
+        if dirs.is_empty() && raw.is_given(name) {
+            let place = raw.describe(name);
+            return Err(Problem::usage(format!("{place} needs a directory: give cache-dir too, or remove {place}")));
+        }
+    }
+    Ok(cache::DiskOptions {
+        dirs,
+        size_bytes: raw.read(Name::CacheSize, value::size)?,
+        free_bytes: raw.read(Name::CacheFree, value::size)?,
+        takes_any: raw.switch(Name::CacheDirAny)?,
+        origin: store::origin(store),
     })
 }
 

@@ -310,6 +310,16 @@ table! {
          that were seen to read in pieces of 64 KiB and more.";
     KeepPageCache = "keep-page-cache", Cache, Switch, Default "on",
         "Keep a file's pages in the kernel's page cache from one open to the next while its entity tag is the same.";
+    CacheDir = "cache-dir", Cache, List("DIR"), Unset "none",
+        "A directory on a local disk where what was fetched is kept, for the next process, mount and boot. Several \
+         mounts can use it at the same time. May be given several times, for several disks; a path has no spaces or \
+         commas.";
+    CacheSize = "cache-size", Cache, Size, Unset "what cache-free allows",
+        "The most bytes in all cache directories together.";
+    CacheFree = "cache-free", Cache, Size, Unset "10GiB, or 5 % of a larger file system",
+        "Bytes that stay free on the file system of each cache directory.";
+    CacheDirAny = "cache-dir-any", Cache, Switch, Default "off",
+        "Use a cache directory also on a network file system, in memory (tmpfs) or on overlayfs.";
 
     Copy = "copy", Copy, Switch, Unset "on; off with allow-other",
         "Accept requests for server-side copies, which use the keys of the daemon.";

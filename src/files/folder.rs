@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -43,6 +43,15 @@ impl Folder {
     /// A folder in this one, which must belong to this user id.
     pub fn within(&self, name: &str, owner: u32) -> io::Result<Folder> {
         Folder::below(&self.handle, OsStr::new(name), self.path.join(name), owner)
+    }
+
+    /// The same for a folder of this user, which is made where it does not exist, with this mode as far as the umask
+    /// allows.
+    pub fn make_within(&self, name: &str, mode: u32) -> io::Result<Folder> {
+        match mkdirat(&self.handle, name, Mode::from_raw_mode(mode)) {
+            Ok(()) | Err(Errno::EXIST) => self.within(name, user()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     fn below(above: &OwnedFd, name: &OsStr, path: PathBuf, owner: u32) -> io::Result<Folder> {
@@ -103,13 +112,23 @@ impl Folder {
     }
 }
 
+impl AsFd for Folder {
+    /// For names in it that are opened without following links.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.handle.as_fd()
+    }
+}
+
 fn check_owner(stat: &Stat, path: &Path, owner: u32) -> io::Result<()> {
     let (path, found, mode) = (path.display(), stat.st_uid, stat.st_mode & 0o7777);
     if found != owner {
         return Err(refused(format!("{path} belongs to uid {found}, not to uid {owner}; remove it")));
     }
     if mode & 0o022 != 0 {
-        return Err(refused(format!("other users may write to {path} (mode {mode:04o}): chmod go-w {path}")));
+        // Where all may write on purpose, as to /tmp.
+        let is_shared = mode & 0o1000 != 0;
+        let cure = if is_shared { "name a directory below it".to_owned() } else { format!("chmod go-w {path}") };
+        return Err(refused(format!("other users may write to {path} (mode {mode:04o}): {cure}")));
     }
     Ok(())
 }
@@ -171,6 +190,8 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             assert!(error(&path, user()).contains("chmod go-w"), "{mode:o}");
         }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o1777)).unwrap();
+        assert!(error(&path, user()).contains("name a directory below it"));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
         let link = scratch.path().join("link");
         symlink(&path, &link).unwrap();

@@ -75,7 +75,7 @@ pub enum PageCache {
 #[derive(Clone, Debug)]
 pub enum Backing {
     /// A file of ours with the same bytes. None of it goes away while this, or a clone of it, is there.
-    Memory(Arc<read::Whole>),
+    Whole(Arc<read::Whole>),
     /// Whatever `fuse` makes of these bytes.
     Pages(Arc<Pages>),
 }

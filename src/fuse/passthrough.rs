@@ -204,7 +204,7 @@ impl Registry {
         reply: &ReplyOpen,
     ) -> Result<Registered, Unknown> {
         match backing {
-            Backing::Memory(file) => {
+            Backing::Whole(file) => {
                 let id = reply.open_backing(file).map_err(Unknown::Any)?;
                 Ok(Registered::new(id.into_raw(), &self.device, None))
             }
@@ -264,7 +264,7 @@ impl Known<Backing> for Registered {
     fn is_mapped(&self, file: Option<&Backing>) -> bool {
         match (&self.bridged, file) {
             (Some(in_use), _) => lease::is_shared(in_use),
-            (None, Some(Backing::Memory(whole))) => lease::is_shared(whole),
+            (None, Some(Backing::Whole(whole))) => whole.is_needed_by_mappings() && lease::is_shared(whole),
             // From an earlier life, the memory of which is the kernel's now.
             (None, _) => false,
         }

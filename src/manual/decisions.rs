@@ -40,4 +40,4 @@
 //! - **The bridge is off by default** (`fuse/bridge`). Mapped and summed once, 1 GiB came 1.36 times as fast, with
 //!   0.28 of the reader's CPU; but a second time passthrough to memory in huge pages is faster (116 instead of 48
 //!   GB/s mapped), and faults at scattered places cost the read-ahead.
-//! - **Nothing is written to a disk.** The disk tier is not built yet.
+//! - **Nothing is written to a disk** without `cache-dir`.

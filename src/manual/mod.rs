@@ -12,6 +12,7 @@
 //! | mount at boot, or restart a daemon under running programs | [`service`] |
 //! | know what programs can rely on: names, inode numbers, consistency, errors | [`semantics`] |
 //! | predict which bytes are fetched, and what stays in memory | [`reading`] |
+//! | keep on disk what was fetched | [`caching`] |
 //! | predict how many requests a listing takes | [`listing`] |
 //! | mount, list or copy a versioned bucket as it stood at a time | [`past`] |
 //! | copy objects within the service | [`copying`] |
@@ -27,6 +28,7 @@
 //! | know why the code is built as it is | [`decisions`] |
 //! | look up a word | [`glossary`] |
 
+pub mod caching;
 pub mod commands;
 pub mod configuration;
 pub mod control;

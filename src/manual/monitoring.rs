@@ -79,6 +79,16 @@
 //! | `read_errors_total` | counter |  | Read requests that failed. |
 //! | `reads_waiting` | gauge |  | Read requests that are waiting for their bytes. |
 //! | `refused_read_arounds_total` | counter |  | Read requests of the kernel around page faults that were refused, so that it asks for single pages. |
+//! | `disk_cache_lookups_total` | counter | result: hit miss | Parts of files that were found in the disk cache. |
+//! | `disk_cache_read_bytes_total` | counter |  | Bytes read from the disk cache. |
+//! | `disk_cache_written_bytes_total` | counter |  | Bytes written to the disk cache. |
+//! | `disk_cache_writes_dropped_total` | counter |  | Parts that were not written to the disk cache, because the disk was too slow, full or failing. |
+//! | `disk_cache_evicted_bytes_total` | counter |  | Bytes evicted from the disk cache. |
+//! | `disk_cache_corrupt_total` | counter |  | Parts read from the disk cache that were not what had been written; they were fetched again. |
+//! | `disk_cache_errors_total` | counter |  | Operations of the disk cache that failed or took too long. No program sees them. |
+//! | `disk_cache_bytes` | gauge |  | Bytes on disk that the disk cache uses. |
+//! | `disk_cache_limit_bytes` | gauge |  | Limit of the bytes that the disk cache uses; 0 where only the free space limits it. |
+//! | `disk_cache_free_bytes` | gauge |  | Bytes that are free on the file systems of the disk cache. |
 //! | `memory_bytes` | gauge | consumer: read-buffers names | Memory in use, by consumer. |
 //! | `memory_limit_bytes` | gauge | consumer: read-buffers names | Limit of memory, by consumer. |
 //! | `pinned_bytes` | gauge |  | Bytes of read buffers that are pinned. |
@@ -94,9 +104,9 @@
 //! | `large_directories` | gauge |  | Directories with more names than fit in metadata-memory: their names are not cached. |
 //! | `odd_keys_total` | counter |  | Keys that are not shown because they cannot be file names. |
 //! | `open_files` | gauge |  | Files that are open. |
-//! | `passthrough_opens_total` | counter |  | Opens of files that the kernel reads directly from memory, so that their reads are not counted. |
-//! | `passthrough_files` | gauge |  | Open files that the kernel reads directly from memory. |
-//! | `passthrough_bytes` | gauge |  | Bytes of open files that the kernel reads directly from memory. |
+//! | `passthrough_opens_total` | counter |  | Opens of files that the kernel reads directly from memory or from the disk cache, so that their reads are not counted. |
+//! | `passthrough_files` | gauge |  | Open files that the kernel reads directly from memory or from the disk cache. |
+//! | `passthrough_bytes` | gauge |  | Bytes of open files that the kernel reads directly from memory or from the disk cache. |
 //! | `held_files` | gauge |  | Files with bytes in memory, open or not. |
 //! | `streams` | gauge |  | Streams: sequential readers of files, each at a position of its own. |
 //! | `copies` | gauge | state: queued running done failed cancelled | Server-side copies that the daemon remembers, by state. |

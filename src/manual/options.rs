@@ -95,6 +95,10 @@
 //! | `bridge-min` | SIZE | `16MiB` | Files of at least this size are read through the bridge. |
 //! | `direct-io` | auto on off | `auto` | Bypass the page cache. auto does so where it costs a third of the CPU time: for large files, and programs that were seen to read in pieces of 64 KiB and more. |
 //! | `keep-page-cache` | on off | `on` | Keep a file's pages in the kernel's page cache from one open to the next while its entity tag is the same. |
+//! | `cache-dir` | DIR | none | A directory on a local disk where what was fetched is kept, for the next process, mount and boot. Several mounts can use it at the same time. May be given several times, for several disks; a path has no spaces or commas. |
+//! | `cache-size` | SIZE | what cache-free allows | The most bytes in all cache directories together. |
+//! | `cache-free` | SIZE | 10GiB, or 5 % of a larger file system | Bytes that stay free on the file system of each cache directory. |
+//! | `cache-dir-any` | on off | `off` | Use a cache directory also on a network file system, in memory (tmpfs) or on overlayfs. |
 //!
 //! # Copy
 //!

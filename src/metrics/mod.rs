@@ -109,6 +109,28 @@ table! {
     ReadsWaiting = "reads_waiting", Gauge, "reads" => "reads_waiting";
     /// Read requests of the kernel around page faults that were refused, so that it asks for single pages.
     RefusedReadArounds = "refused_read_arounds", Counter, "reads" => "refused_read_arounds_total";
+    /// Parts of files that were found in the disk cache.
+    DiskHits = "disk_hits", Counter, "parts" => r#"disk_cache_lookups_total{result="hit"}"#;
+    /// Parts of files that were not in the disk cache.
+    DiskMisses = "disk_misses", Counter, "parts" => r#"disk_cache_lookups_total{result="miss"}"#;
+    /// Bytes read from the disk cache.
+    DiskReadBytes = "disk_read_bytes", Counter, "bytes" => "disk_cache_read_bytes_total";
+    /// Bytes written to the disk cache.
+    DiskWrittenBytes = "disk_written_bytes", Counter, "bytes" => "disk_cache_written_bytes_total";
+    /// Parts that were not written to the disk cache, because the disk was too slow, full or failing.
+    DiskWritesDropped = "disk_writes_dropped", Counter, "parts" => "disk_cache_writes_dropped_total";
+    /// Bytes evicted from the disk cache.
+    DiskEvicted = "disk_evicted_bytes", Counter, "bytes" => "disk_cache_evicted_bytes_total";
+    /// Parts read from the disk cache that were not what had been written; they were fetched again.
+    DiskCorrupt = "disk_corrupt", Counter, "parts" => "disk_cache_corrupt_total";
+    /// Operations of the disk cache that failed or took too long. No program sees them.
+    DiskErrors = "disk_errors", Counter, "operations" => "disk_cache_errors_total";
+    /// Bytes on disk that the disk cache uses.
+    DiskUsed = "disk_used_bytes", Gauge, "bytes" => "disk_cache_bytes";
+    /// Limit of the bytes that the disk cache uses; 0 where only the free space limits it.
+    DiskLimit = "disk_limit_bytes", Gauge, "bytes" => "disk_cache_limit_bytes";
+    /// Bytes that are free on the file systems of the disk cache.
+    DiskFree = "disk_free_bytes", Gauge, "bytes" => "disk_cache_free_bytes";
     /// Bytes of read buffers in use.
     BufferBytes = "buffer_bytes", Gauge, "bytes" => r#"memory_bytes{consumer="read-buffers"}"#;
     /// Limit of the bytes of read buffers; less than configured while memory is short.
@@ -145,11 +167,12 @@ table! {
     OddKeys = "odd_keys", Counter, "keys" => "odd_keys_total";
     /// Files that are open.
     OpenFiles = "open_files", Gauge, "files" => "open_files";
-    /// Opens of files that the kernel reads directly from memory, so that their reads are not counted.
+    /// Opens of files that the kernel reads directly from memory or from the disk cache, so that their reads are not
+    /// counted.
     PassthroughOpens = "passthrough_opens", Counter, "opens" => "passthrough_opens_total";
-    /// Open files that the kernel reads directly from memory.
+    /// Open files that the kernel reads directly from memory or from the disk cache.
     PassthroughFiles = "passthrough_files", Gauge, "files" => "passthrough_files";
-    /// Bytes of open files that the kernel reads directly from memory.
+    /// Bytes of open files that the kernel reads directly from memory or from the disk cache.
     PassthroughBytes = "passthrough_bytes", Gauge, "bytes" => "passthrough_bytes";
     /// Files with bytes in memory, open or not.
     HeldFiles = "held_files", Gauge, "files" => "held_files";

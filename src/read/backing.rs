@@ -9,7 +9,7 @@ use super::buffer::{Buffer, Tail};
 use super::inode::Inode;
 use super::part::{Part, Place};
 use super::pool::POOLED_BYTES;
-use super::whole::{Owner, Whole};
+use super::whole::{InMemory, Owner, Whole};
 use crate::base::ByteRange;
 use crate::cache::MemoryFile;
 
@@ -58,7 +58,8 @@ impl Reader {
             return None;
         };
         parts.iter().for_each(|part| self.lru_parts.hold(part));
-        let whole = Arc::new(Whole { owner: Box::new(self.clone()), inode: inode.clone(), file, parts });
+        let owner = Box::new(self.clone());
+        let whole = Arc::new(Whole::in_memory(InMemory { owner, inode: inode.clone(), file, parts }));
         *known = Arc::downgrade(&whole);
         Some(whole)
     }

@@ -143,6 +143,26 @@ impl Tail {
         Ok(received)
     }
 
+    /// The memory of the first so many bytes, of which none was written yet. Once it is filled,
+    /// [`Tail::filled`] says so.
+    pub(super) fn memory(&mut self, len: usize) -> &mut [u8] {
+        let len = len.min(self.buffer.capacity);
+        let start = self.buffer.start.as_ptr();
+        if matches!(self.buffer.block, Some(Block::Heap(_))) {
+            // SAFETY: so many bytes lie within the capacity, and nothing of them was published.
+            unsafe { start.write_bytes(0, len) };
+        }
+        // SAFETY: the memory lies within the capacity, and no reader looks there before it is published; no other
+        // writer exists, and this one is borrowed for as long as the slice lives. All of it is initialised: mappings
+        // are from the start, and what comes from the heap is zero by now.
+        unsafe { std::slice::from_raw_parts_mut(start, len) }
+    }
+
+    /// The first so many bytes were written to [`Tail::memory`].
+    pub(super) fn filled(&mut self, len: usize) {
+        self.written = len.min(self.buffer.capacity);
+    }
+
     /// Shows readers what has been written.
     pub(super) fn publish(&mut self) {
         self.buffer.published.store(self.written, Ordering::Release);

@@ -60,6 +60,7 @@ impl Reader {
         if let Some(told) = told {
             told.distrust(ino);
         }
+        self.drop_from_disk(inode);
         let condemned = inode.condemn();
         if condemned.is_broken {
             self.disown(inode);

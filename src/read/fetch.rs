@@ -130,7 +130,7 @@ impl Pin {
 
 impl Drop for Pin {
     fn drop(&mut self) {
-        let File { reader, inode } = &self.file;
+        let File { reader, inode, .. } = &self.file;
         inode.is_pinned.store(false, Ordering::Relaxed);
         reader.pinned_bytes.fetch_sub(inode.object.size, Ordering::Relaxed);
         if inode.whole.lock().upgrade().is_none() {

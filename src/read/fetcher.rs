@@ -16,6 +16,7 @@ use super::inode::{Arrival, FetchOrder, Inode};
 use super::part::{Origin, Part};
 use crate::base::ByteRange;
 use crate::base::crc64::Crc64;
+use crate::cache::Cached;
 use crate::metrics::Metric;
 use crate::store::{Error, ErrorKind, GetRequest, GetResponse, Priority, Result};
 
@@ -82,6 +83,10 @@ struct Filling {
     tail: Option<Tail>,
     /// Where the first answer told a checksum to compare with.
     crc: Option<Crc64>,
+    /// The checksum of all of it, where the bytes came from disk.
+    known_crc: Option<u64>,
+    /// Where it is to be kept on disk.
+    cached: Option<Arc<Cached>>,
     /// For how long a program has waited for what failed so far.
     failing_for: Duration,
 }
@@ -94,8 +99,22 @@ impl Filling {
 
 impl FetchTask {
     async fn run(&self, grant: Grant) {
-        let mut filling = Filling { grant: Some(grant), tail: None, crc: None, failing_for: Duration::ZERO };
+        let mut filling = Filling {
+            grant: Some(grant),
+            tail: None,
+            crc: None,
+            known_crc: None,
+            failing_for: Duration::ZERO,
+            cached: None,
+        };
         let (mut is_retry, mut doubts) = (false, 0);
+        filling.cached = self.reader.cached(&self.inode).await;
+        if let Some(cached) = filling.cached.clone()
+            && let Some(part) = self.reader.read_from_disk(&self.inode, &self.part, &cached, &mut filling.grant).await
+        {
+            (filling.tail, filling.known_crc, filling.cached) = (Some(part.tail), Some(part.crc), None);
+            return self.finish(filling);
+        }
         loop {
             let Err(error) = self.transfer(&mut filling).await else { return self.finish(filling) };
             let Err(error) = self.reconsider(error, &mut doubts).await else { continue };
@@ -210,8 +229,10 @@ impl FetchTask {
 
     /// All bytes are in the buffer: accounts for them, then shows the last ones.
     fn finish(&self, filling: Filling) {
-        if let (Some(crc), Some(tail)) = (&filling.crc, &filling.tail) {
-            match self.inode.arrived(&self.part, crc.finish(), tail.bytes()) {
+        let known_crc = filling.known_crc.filter(|_| self.inode.is_verifiable());
+        let crc = filling.crc.as_ref().map(Crc64::finish).or(known_crc);
+        if let (Some(crc), Some(tail)) = (crc, &filling.tail) {
+            match self.inode.arrived(&self.part, crc, tail.bytes()) {
                 Arrival::Good => {}
                 Arrival::Verified => {
                     self.reader.metrics.add(Metric::Verified, 1);
@@ -227,6 +248,9 @@ impl FetchTask {
             tail.publish();
         }
         self.part.complete();
+        if let Some(cached) = &filling.cached {
+            self.reader.keep_part_on_disk(&self.inode, &self.part, cached);
+        }
         if let Some(place) = self.inode.place_of_unread(&self.part) {
             self.reader.lru_parts.put(&self.inode, &self.part, place);
         }

@@ -1,8 +1,8 @@
 //! An open object: how a read is answered.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tracing::Instrument;
@@ -22,6 +22,7 @@ use super::waiter::Waiter;
 use super::whole::Whole;
 use super::why::Why;
 use crate::base::ByteRange;
+use crate::cache::Cached;
 use crate::metrics::Metric;
 use crate::store::Result;
 
@@ -29,6 +30,8 @@ use crate::store::Result;
 pub struct File {
     pub(super) reader: Arc<Reader>,
     pub(super) inode: Arc<Inode>,
+    /// The object in the disk cache, from when it was looked for there.
+    pub(super) cached: OnceLock<Arc<Cached>>,
 }
 
 impl fmt::Debug for File {
@@ -65,7 +68,7 @@ impl Reader {
         if is_planned || inode.prefetch.is(Prefetch::Open) {
             self.pump();
         }
-        File { reader: self.clone(), inode }
+        File { reader: self.clone(), inode, cached: OnceLock::new() }
     }
 }
 
@@ -146,6 +149,23 @@ impl File {
         let whole = self.reader.whole(&self.inode)?;
         self.reader.seen_whole(&self.inode.object);
         Some(whole)
+    }
+
+    /// Looks for the object in the disk cache, where there is one. Returns it as a file that the kernel can read, if
+    /// all of it is there and was checked since this boot. It is not evicted from there as long as this handle lives.
+    pub async fn on_disk(&self) -> Option<Arc<Whole>> {
+        let cached = self.reader.cached(&self.inode).await?;
+        let whole = self.reader.whole_on_disk(&self.inode, &cached).await;
+        let _ = self.cached.set(cached);
+        if whole.is_some() {
+            self.reader.seen_whole(&self.inode.object);
+        }
+        whole
+    }
+
+    /// How many bytes of the object the disk cache has; `None` where there is no such cache.
+    pub async fn cached_bytes(&self) -> Option<u64> {
+        Some(self.reader.cached(&self.inode).await?.held_bytes().await)
     }
 
     async fn answer(&self, read: ByteRange, asker: Asker, now: Duration, source: &mut Source) -> Result<Slice> {

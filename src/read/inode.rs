@@ -42,7 +42,7 @@ use super::tuning::Tuning;
 use super::whole::Whole;
 use super::why::{Goal, Goals, ROWS, Seat, Why};
 use crate::base::ByteRange;
-use crate::cache::MemoryFile;
+use crate::cache::{Cached, MemoryFile};
 use crate::store::{Error, ErrorKind, Expected, Result};
 
 /// A part to be fetched and the memory for it.
@@ -90,6 +90,8 @@ pub(super) struct Inode {
     pub(super) backing_file: OnceLock<Option<Arc<MemoryFile>>>,
     /// Set while the kernel may read the backing file by itself.
     pub(super) whole: Mutex<Weak<Whole>>,
+    /// The object in the disk cache, while something uses that.
+    pub(super) cached: Mutex<Weak<Cached>>,
     /// Open handles; changes under the lock of the reader's map.
     pub(super) handles: AtomicUsize,
     /// Whether it waits for a turn to be fetched ahead, for each reason.
@@ -211,6 +213,7 @@ impl Inode {
             may_be_swept,
             backing_file: OnceLock::new(),
             whole: Mutex::default(),
+            cached: Mutex::default(),
             handles: AtomicUsize::new(0),
             seats: Default::default(),
             warmed: Notify::new(),

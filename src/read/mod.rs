@@ -47,6 +47,7 @@
 //! | `reclaim`, `shortage` | the parts that may be evicted, in order; when they are |
 //! | `pressure` | how much may be held while the machine is short of memory |
 //! | `backing`, `whole` | files in memory that parts arrive in; those that the kernel reads by itself |
+//! | `disk` | parts that come from the disk cache, and parts that are kept there |
 //! | `marks`, `version` | how the open version is recognised: tags, size, time; what happens when they differ |
 //! | `integrity` | checksums of stretches and of the whole |
 //! | `corrupt` | what happens after a checksum did not match |
@@ -61,6 +62,7 @@ mod corrupt;
 #[cfg(test)]
 mod corrupt_tests;
 mod credit;
+mod disk;
 mod expect;
 #[cfg(test)]
 mod expect_tests;

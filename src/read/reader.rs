@@ -28,7 +28,7 @@ use super::recorder::Recorder;
 use super::replay::Replay;
 use super::tuning::Tuning;
 use crate::base::{Clock, Ino};
-use crate::cache::Memory;
+use crate::cache::{Disk, Memory};
 use crate::metrics::{Metric, Metrics};
 use crate::store::Store;
 
@@ -44,6 +44,8 @@ pub struct Reader {
 
     /// Where objects have their backing files, if they have any.
     pub(super) memory: Option<Memory>,
+    /// Where bytes are kept on disk, if they are.
+    pub(super) disk: OnceLock<Arc<Disk>>,
     pub(super) budget: Arc<Budget>,
     pub(super) pressure: Mutex<Pressure>,
     /// What memory was free when that was observed last, in bytes.
@@ -126,6 +128,7 @@ impl Reader {
         Arc::new(Reader {
             store,
             memory,
+            disk: OnceLock::new(),
             budget: Budget::new(options.memory_limit, rests, metrics.clone()),
             pressure: Mutex::new(Pressure::new(options.memory_limit, tuning.clone())),
             free_bytes: AtomicU64::new(0),

@@ -55,6 +55,18 @@ pub fn reached(options: &Options) -> Result<Reached> {
     Ok(Reached { endpoint: endpoint.url(), region: endpoint.region, addressing })
 }
 
+/// The store that objects are of: the same for all ways to it. Names of buckets are unique where the service is known,
+/// so that its hosts, and regions, say nothing more.
+pub fn origin(options: &Options) -> String {
+    let scheme = match options.dialect {
+        Dialect::Oss => "oss",
+        Dialect::S3 => "s3",
+    };
+    let own = options.endpoint.as_deref().filter(|endpoint| !is_known_host(endpoint, options.dialect));
+    let host = own.map(|endpoint| parse(endpoint).map_or_else(|_| endpoint.to_owned(), |(_, authority)| authority));
+    format!("{scheme}://{}/{}", host.unwrap_or_default(), options.bucket.as_str())
+}
+
 /// Whether an endpoint is a host of the service that has buckets of one region or of all.
 pub(super) fn is_known_host(endpoint: &str, dialect: Dialect) -> bool {
     parse(endpoint).is_ok_and(|(_, authority)| (Rules::of(dialect).known_host)(host_of(&authority)).is_some())

@@ -56,7 +56,7 @@ pub use copies::{
     Tags, Upload, UploadRequest, UploadedPart,
 };
 use endpoint::is_known_host;
-pub use endpoint::{Reached, reached};
+pub use endpoint::{Reached, origin, reached};
 pub use error::{Error, ErrorKind, Result};
 pub use http::{Addresses, Bind, Proxy, Served};
 pub use mutate::{Change, DeleteRequest, Outcome, PutRequest, StoreMut};

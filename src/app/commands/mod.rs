@@ -6,6 +6,7 @@
 //! | `ls`, `stat`, `cp` | listing, metadata and server-side copies, without a mount |
 //! | `log` | the versions of an object or prefix |
 //! | `prefetch`, `status`, `control` | requests to live mounts |
+//! | `cache` | what a disk cache holds, without a mount |
 //! | `config` | prints the effective options and their sources |
 //! | `demo`, `emulator`, `sample` | a server on this machine, and the bucket that the demo shows |
 //! | `generate` | manual pages and completions for packages |
@@ -13,6 +14,7 @@
 //! | `progress`, `text` | how progress, sizes, times and names are shown |
 
 mod ask;
+pub(super) mod cache;
 pub(super) mod config;
 pub(super) mod control;
 pub(super) mod cp;

@@ -1,6 +1,7 @@
 //! One mount from its first request to its end: store, reader, file system, kernel.
 
 use std::cell::RefCell;
+use std::io;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use super::recording::{self, Recording};
 use super::signals::{Signals, Wish};
 use crate::app::tune::Tuned;
 use crate::base::{Clock, Timestamp};
+use crate::cache::{Disk, DiskOptions};
 use crate::config::{Mounting, Problem, Result};
 use crate::copy::{Account, Copier};
 use crate::fs::{self as file_systems, Copying, Fs, Surroundings, Ttl};
@@ -113,6 +115,7 @@ pub(in crate::app) struct Live {
     is_kept: bool,
     /// What is under way is called off in the end.
     copier: Option<Copier>,
+    disk: Option<Arc<Disk>>,
     _accessories: Accessories,
     health: HealthWatch,
     _watch: Watch,
@@ -158,9 +161,8 @@ pub(in crate::app) async fn start(plan: Plan, level: Arc<Level>, manager: &Manag
     let copier = copying.as_ref().map(|copying| copying.copier.clone());
     let store = reach::viewed(&connected, options.as_of);
     let reader = Reader::tuned(store.clone(), mounting.read, tuned.read, metrics.clone());
-    if let Some(trace) = trace {
-        reader.replay(trace);
-    }
+    trace.into_iter().for_each(|trace| reader.replay(trace));
+    let disk = bearable(goes_on, open_disk(mounting.disk, &reader, &metrics, &clock).await)?.flatten();
     let begin = |path| Recording::begin(&Handle::current(), path, bucket, reader.clone(), goes_on);
     let recording = record.map(begin).transpose()?;
     let health = HealthWatch { metrics: metrics.clone(), clock: clock.clone(), source: source.clone() };
@@ -187,6 +189,7 @@ pub(in crate::app) async fn start(plan: Plan, level: Arc<Level>, manager: &Manag
         adjust,
         is_kept,
         copier,
+        disk,
         _accessories: accessories,
         health,
         _watch: watch,
@@ -253,6 +256,31 @@ async fn connect(
         tracing::warn!("no key begins with {prefix:?} yet; the mount is empty until one does");
     }
     Ok(connected)
+}
+
+/// So much may wait to be written to the disk cache, in bytes: an eighth of the memory for read buffers at most.
+const DISK_QUEUE_BYTES: u64 = 256 << 20;
+
+/// Opens the disk cache and gives it to the reader, where the options name directories.
+async fn open_disk(
+    options: DiskOptions,
+    reader: &Reader,
+    metrics: &Arc<Metrics>,
+    clock: &Clock,
+) -> Result<Option<Arc<Disk>>> {
+    if options.dirs.is_empty() {
+        return Ok(None);
+    }
+    let (metrics, clock) = (metrics.clone(), clock.clone());
+    let queue_bytes = DISK_QUEUE_BYTES.min(reader.memory_limit() / 8);
+    let opened = tokio::task::spawn_blocking(move || Disk::open(&options, queue_bytes, &metrics, &clock)).await;
+    match opened.map_err(io::Error::other).flatten() {
+        Ok(disk) => {
+            reader.keep_on_disk(disk.clone());
+            Ok(Some(disk))
+        }
+        Err(error) => Err(Problem::failure(format!("the disk cache cannot be used: {error}"))),
+    }
 }
 
 /// Watches the memory of the machine; later, where a mount that stands is gone on with and no thread can be made.
@@ -399,6 +427,7 @@ impl Live {
                         tracing::info!("unmounted; the daemon ends");
                         manager.keep_no_more();
                         self.stop_copies().await;
+                        self.finish_disk().await;
                         return Ok(());
                     }
                     Some(why) => {
@@ -454,7 +483,11 @@ impl Live {
     /// Unmounts, and answers what is under way within the drain time; a second request to end cuts that short.
     pub(in crate::app) async fn end(self, mut signals: Signals) {
         let drain_timeout = self.adjust.drain_timeout();
-        let ended = async { tokio::join!(self.mounted.drain(drain_timeout), self.stop_copies()).0 };
+        let ended = async {
+            let drained = tokio::join!(self.mounted.drain(drain_timeout), self.stop_copies()).0;
+            self.finish_disk().await;
+            drained
+        };
         tokio::select! {
             drained = ended => match drained {
                 Drained::Clean => tracing::info!("unmounted; all requests in flight were answered"),
@@ -464,6 +497,15 @@ impl Live {
             },
             () = signals.end() => tracing::warn!("the daemon was asked to end twice: unmounted without waiting for \
                                                   requests in flight"),
+        }
+    }
+
+    /// Writes what waits for the disk cache, within the drain time.
+    async fn finish_disk(&self) {
+        let (Some(disk), drain_timeout) = (self.disk.clone(), self.adjust.drain_timeout()) else { return };
+        let written = tokio::task::spawn_blocking(move || disk.drain(drain_timeout)).await;
+        if !written.unwrap_or(false) {
+            tracing::info!("the disk cache does not have all that was fetched last: the disk took too long");
         }
     }
 

@@ -46,7 +46,11 @@ impl Files {
         let kept = self.lives.ledger().map(|ledger| (ledger, object.clone()));
         let key = object.key.clone();
         let file = self.reader.open(to_read(ino, object));
-        let whole = file.whole();
+        let whole = match file.whole() {
+            // Looked for on disk also where the kernel asks us for the bytes: then they come from there.
+            None => file.on_disk().await,
+            whole => whole,
+        };
         if whole.is_some() {
             // Its reads will not be seen.
             self.expect_successors(ino);
@@ -56,7 +60,7 @@ impl Files {
         let page_cache = self.page_cache(ino, watched.as_ref());
         let open = Arc::new(OpenFile::new(ino, size, file, watched, paging));
         let backing = match whole {
-            Some(whole) => Some(Backing::Memory(whole)),
+            Some(whole) => Some(Backing::Whole(whole)),
             None if self.may_be_pages(size, flags, page_cache) => {
                 Some(Backing::Pages(Pages::new(self.clone(), open.clone())))
             }

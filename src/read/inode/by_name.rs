@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Inode;
+use crate::base::ByteRange;
 use crate::read::object::Held;
 use crate::read::part::Part;
 use crate::read::why::{Goal, Why};
@@ -39,6 +40,23 @@ impl Inode {
     /// The parts whose bytes are all in.
     pub(in crate::read) fn complete_parts(&self) -> Vec<Arc<Part>> {
         self.state.lock().parts.values().filter(|part| part.is_complete()).cloned().collect()
+    }
+
+    /// The parts that hold all of a range, in order; `None` where some bytes of it are not in.
+    pub(in crate::read) fn complete_parts_of(&self, range: ByteRange) -> Option<Vec<Arc<Part>>> {
+        let state = self.state.lock();
+        let (mut parts, mut at) = (Vec::new(), range.start);
+        while at < range.end {
+            let part = state.part_at(at).filter(|part| part.is_complete())?;
+            at = part.range.end;
+            parts.push(part);
+        }
+        Some(parts)
+    }
+
+    /// The checksum that the store keeps of the whole object, once it is known.
+    pub(in crate::read) fn checksum(&self) -> Option<u64> {
+        self.state.lock().crc64
     }
 
     /// What is held of it.

@@ -2,6 +2,7 @@
 
 mod beside;
 mod bridge;
+mod cache;
 mod hung;
 mod poisonous;
 mod restart;

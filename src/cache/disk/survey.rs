@@ -1,0 +1,113 @@
+//! What commands show, check and remove of a cache directory, whether mounts use it or not.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::OFlags;
+use std::os::unix::fs::FileExt;
+
+use super::held::Held;
+use super::identity::{Identity, Name};
+use super::map::{BLOCK_BYTES, Boot, HEADER_BYTES, Header};
+use super::place::{Access, Facts, OBJECTS, Place, map_path};
+use crate::base::ByteRange;
+
+/// Bytes that are checked at a time.
+const CHECKED_BYTES: u64 = 32 * BLOCK_BYTES;
+
+/// What a cache directory holds.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Survey {
+    /// Objects of which something is there.
+    pub objects: u64,
+    /// Of these, those of which all is there.
+    pub complete_objects: u64,
+    /// Bytes of objects that are there.
+    pub bytes: u64,
+    /// Bytes that the files take on disk.
+    pub disk_bytes: u64,
+    /// When the object that was used longest ago was used, in seconds since 1970.
+    pub oldest_use: Option<i64>,
+    /// Bytes that are free on the file system.
+    pub free_bytes: u64,
+    /// Blocks that were checked, and were right.
+    pub right_blocks: u64,
+    /// Blocks that were not what had been written, and were removed.
+    pub wrong_blocks: u64,
+}
+
+/// What a directory holds, as its maps tell. Fails with a sentence.
+pub fn survey(dir: &Path) -> io::Result<Survey> {
+    look(dir, false)
+}
+
+/// The same, with every byte read and compared with its checksum. What is wrong is removed: mounts fetch it again.
+pub fn verify(dir: &Path) -> io::Result<Survey> {
+    look(dir, true)
+}
+
+/// Removes all objects of a directory that no mount uses. Returns the bytes that were freed.
+pub fn clear(dir: &Path) -> io::Result<u64> {
+    let place = Place::open(dir, true, Access::Alone, Boot::now())?;
+    let mut bytes = 0;
+    for (directory, files) in place.objects()? {
+        for file in files {
+            let path = format!("{OBJECTS}/{directory}/{file}");
+            bytes += place.facts(&path)?.map_or(0, |facts| facts.bytes);
+            place.remove(&path)?;
+        }
+    }
+    let used = place.use_bytes(0)?;
+    place.use_bytes(-(used.min(i64::MAX as u64) as i64))?;
+    Ok(bytes)
+}
+
+fn look(dir: &Path, is_checked: bool) -> io::Result<Survey> {
+    let place = Arc::new(Place::open(dir, true, Access::Shared, Boot::now())?);
+    let mut found = Survey { free_bytes: place.free()?.bytes, ..Survey::default() };
+    for (directory, files) in place.objects()? {
+        for file in &files {
+            let Some(facts) = place.facts(&format!("{OBJECTS}/{directory}/{file}"))? else { continue };
+            found.disk_bytes += facts.bytes;
+            let Some(name) = file.strip_suffix(".m").and_then(Name::parse) else { continue };
+            if let Some(held) = identity(&place, name)?.and_then(|known| Held::find(&place, &known).transpose()) {
+                found.add(&held?, facts, is_checked)?;
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn identity(place: &Place, name: Name) -> io::Result<Option<Identity>> {
+    let Some(map) = place.find(&map_path(name), OFlags::empty())? else { return Ok(None) };
+    let mut header = vec![0; HEADER_BYTES];
+    let read = map.read_exact_at(&mut header, 0);
+    Ok(read.ok().and_then(|()| Header::decode(&header)).map(|header| header.identity))
+}
+
+impl Survey {
+    fn add(&mut self, held: &Held, facts: Facts, is_checked: bool) -> io::Result<()> {
+        if is_checked {
+            self.check(held)?;
+        }
+        let bytes = held.held_bytes()?;
+        self.objects += 1;
+        self.complete_objects += u64::from(bytes == held.size());
+        self.bytes += bytes;
+        let used = facts.modified.0;
+        self.oldest_use = Some(self.oldest_use.map_or(used, |oldest| oldest.min(used)));
+        Ok(())
+    }
+
+    fn check(&mut self, held: &Held) -> io::Result<()> {
+        let mut memory = vec![0; CHECKED_BYTES as usize];
+        for start in (0..held.size()).step_by(CHECKED_BYTES as usize) {
+            let range = ByteRange::new(start, (start + CHECKED_BYTES).min(held.size()));
+            let (right, wrong) = held.check(range, &mut memory[..range.len() as usize])?;
+            self.right_blocks += right;
+            self.wrong_blocks += wrong;
+        }
+        Ok(())
+    }
+}
