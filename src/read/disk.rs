@@ -99,6 +99,7 @@ impl Reader {
         let len = part.range.len() as usize;
         match cached.read(part.range, Room { tail, len }).await {
             Filled::Right(Room { mut tail, .. }, crc) => {
+                inode.learn_checksum(cached.crc64());
                 part.attach(buffer);
                 tail.filled(len);
                 let crc = crc.unwrap_or_else(|| crc64(tail.bytes()));

@@ -13,6 +13,7 @@ use super::identity::{Identity, Name};
 use super::place::Place;
 use super::rest::{Change, Failure, Rest};
 use super::room::Room;
+use super::segments::Segments;
 use crate::base::Clock;
 use crate::metrics::{Metric, Metrics};
 
@@ -28,6 +29,7 @@ const READERS: usize = 8;
 pub(super) struct Directory {
     pub(super) place: Arc<Place>,
     pub(super) room: Room,
+    pub(super) segments: Segments,
     duel: Mutex<Duel>,
     rest: Mutex<Rest>,
     /// Where reads wait for the disk: not among the threads of the runtime that serves the mount.
@@ -46,7 +48,18 @@ impl Directory {
         clock: Clock,
     ) -> Directory {
         let (duel, rest) = (Mutex::new(Duel::new()), Mutex::default());
-        Directory { place, room, duel, rest, threads, turns: Arc::new(Semaphore::new(READERS)), metrics, clock }
+        let segments = Segments::new(place.clone(), clock.clone());
+        Directory {
+            place,
+            room,
+            segments,
+            duel,
+            rest,
+            threads,
+            turns: Arc::new(Semaphore::new(READERS)),
+            metrics,
+            clock,
+        }
     }
 
     /// The directory that the options name.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use super::directory::Directory;
 use super::held::{self, Held};
 use super::identity::Identity;
 use super::queue::{Bytes, Job, Queue};
+use super::segments::{self, SMALL_BYTES};
 use crate::base::ByteRange;
 use crate::metrics::Metric;
 
@@ -27,6 +28,9 @@ pub struct Cached {
     queue: Arc<Queue<Write>>,
     identity: Identity,
     held: Mutex<Option<Arc<Held>>>,
+    /// The record of a small object, once it was found.
+    record: Mutex<Option<segments::Record>>,
+    is_condemned: AtomicBool,
     /// When it was last looked for and not found, in milliseconds on the directory's clock.
     missed_ms: AtomicU64,
     /// Whether it may push out others; decided when that is first needed.
@@ -79,26 +83,48 @@ impl Cached {
         let wanted = identity.clone();
         let look = move |directory: &Arc<Directory>| {
             directory.opened(wanted.name(), wanted.size)?;
+            if wanted.size < SMALL_BYTES {
+                return Ok((None, directory.segments.find(wanted.name())?));
+            }
             let found = Held::find(&directory.place, &wanted)?;
             if let Some(held) = &found {
                 held.touch()?;
                 // What is there and has not the store's checksum goes, before a byte of it is shown.
                 held.is_whole()?;
             }
-            Ok(found.map(Arc::new))
+            Ok((found.map(Arc::new), None))
         };
-        let held = directory.ask(look).await?;
+        let (held, record) = directory.ask(look).await?;
         let missed_ms = AtomicU64::new(directory.clock.elapsed().as_millis() as u64);
         let is_admitted = OnceLock::new();
         if held.is_some() {
             let _ = is_admitted.set(true);
         }
-        Some(Arc::new(Cached { directory, queue, identity, held: Mutex::new(held), missed_ms, is_admitted }))
+        let (held, record, is_condemned) = (Mutex::new(held), Mutex::new(record), AtomicBool::new(false));
+        Some(Arc::new(Cached { directory, queue, identity, held, record, is_condemned, missed_ms, is_admitted }))
     }
 
     /// The checksum that the store keeps of the whole object, where it was told when the object was cached.
     pub fn crc64(&self) -> Option<u64> {
-        self.held.lock().as_ref().and_then(|held| held.crc64())
+        let held = self.held.lock().as_ref().and_then(|held| held.crc64());
+        held.or_else(|| self.record.lock().as_ref().and_then(|record| record.stores_crc64()))
+    }
+
+    fn is_small(&self) -> bool {
+        self.identity.size < SMALL_BYTES
+    }
+
+    /// The record of a small object, also if another process has written it since.
+    fn look_for_record(&self) -> io::Result<Option<segments::Record>> {
+        if self.is_condemned.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let found = self.directory.segments.find(self.identity.name())?;
+        if found.is_none() {
+            self.missed_ms.store(self.now_ms(), Ordering::Relaxed);
+        }
+        *self.record.lock() = found;
+        Ok(found)
     }
 
     fn known(&self) -> Option<Arc<Held>> {
@@ -130,22 +156,27 @@ impl Cached {
     /// Whether nothing is known to be there, and it was looked for of late.
     fn is_absent(&self) -> bool {
         let looked_at = Duration::from_millis(self.missed_ms.load(Ordering::Relaxed));
-        self.held.lock().is_none() && self.directory.clock.elapsed() < looked_at + LOOK_AGAIN
+        self.held.lock().is_none()
+            && self.record.lock().is_none()
+            && self.directory.clock.elapsed() < looked_at + LOOK_AGAIN
     }
 
     /// Whether all bytes of a range are recorded. Counts as a look-up.
     pub async fn has(self: &Arc<Self>, range: ByteRange) -> bool {
         let cached = self.clone();
-        let look = move |_: &Arc<Directory>| cached.look_again()?.map_or(Ok(false), |held| held.has(range));
+        let look = move |_: &Arc<Directory>| match cached.is_small() {
+            true => Ok(cached.look_for_record()?.is_some()),
+            false => cached.look_again()?.map_or(Ok(false), |held| held.has(range)),
+        };
         let has = !self.is_absent() && self.directory.ask(look).await.unwrap_or(false);
         self.directory.metrics.add(if has { Metric::DiskHits } else { Metric::DiskMisses }, 1);
         has
     }
 
     /// Reads a range into memory that is as long, on a thread that may wait.
-    pub async fn read<B: AsMut<[u8]> + Send + 'static>(&self, range: ByteRange, mut into: B) -> Filled<B> {
-        let Some(held) = self.known() else { return Filled::Not };
-        let read = move |_: &Arc<Directory>| held.read(range, into.as_mut()).map(|read| (read, into));
+    pub async fn read<B: AsMut<[u8]> + Send + 'static>(self: &Arc<Self>, range: ByteRange, mut into: B) -> Filled<B> {
+        let cached = self.clone();
+        let read = move |_: &Arc<Directory>| cached.read_now(range, into.as_mut()).map(|read| (read, into));
         let metrics = &self.directory.metrics;
         match self.directory.ask(read).await {
             Some((held::Read::Right(crc), into)) => {
@@ -162,6 +193,24 @@ impl Cached {
         }
     }
 
+    fn read_now(&self, range: ByteRange, into: &mut [u8]) -> io::Result<held::Read> {
+        if !self.is_small() {
+            return self.known().map_or(Ok(held::Read::Missing), |held| held.read(range, into));
+        }
+        let Some(record) = *self.record.lock() else { return Ok(held::Read::Missing) };
+        let mut all = Vec::new();
+        let read = self.directory.segments.read(&record, &mut all)?;
+        match all.get(range.start as usize..range.end as usize) {
+            Some(bytes) if matches!(read, held::Read::Right(_)) => {
+                into.copy_from_slice(bytes);
+                Ok(if into.len() == all.len() { read } else { held::Read::Right(None) })
+            }
+            // It was longer when it was looked for: another object of that name, which is not to be.
+            None if matches!(read, held::Read::Right(_)) => Ok(held::Read::Missing),
+            _ => Ok(read),
+        }
+    }
+
     /// Has the complete blocks of a range written, some time; or not at all, where the disk is too slow or full.
     /// `crc64` is the checksum that the store keeps of the whole object.
     pub fn write(self: &Arc<Self>, range: ByteRange, bytes: Bytes, crc64: Option<u64>) {
@@ -174,7 +223,10 @@ impl Cached {
     /// Bytes of it that are on disk.
     pub async fn held_bytes(self: &Arc<Self>) -> u64 {
         let cached = self.clone();
-        let look = move |_: &Arc<Directory>| cached.look_again()?.map_or(Ok(0), |held| held.held_bytes());
+        let look = move |_: &Arc<Directory>| match cached.is_small() {
+            true => Ok(cached.look_for_record()?.map_or(0, |_| cached.identity.size)),
+            false => cached.look_again()?.map_or(Ok(0), |held| held.held_bytes()),
+        };
         self.directory.ask(look).await.unwrap_or(0)
     }
 
@@ -190,6 +242,8 @@ impl Cached {
 
     /// It is wrong, or not wanted any more: nothing of it is read from now on, nor written.
     pub fn condemn(&self) {
+        self.is_condemned.store(true, Ordering::Relaxed);
+        *self.record.lock() = None;
         if let Some(held) = self.known() {
             held.condemn();
         }
@@ -197,8 +251,13 @@ impl Cached {
 
     /// Removes it from the disk.
     pub async fn discard(self: Arc<Self>) {
-        let Some(held) = self.known() else { return };
-        self.directory.ask(move |_| held.discard()).await;
+        let cached = self.clone();
+        let discard = move |directory: &Arc<Directory>| match (cached.is_small(), cached.known()) {
+            (true, _) => directory.segments.remove(cached.identity.name()),
+            (false, Some(held)) => held.discard(),
+            (false, None) => Ok(()),
+        };
+        self.directory.ask(discard).await;
     }
 }
 
@@ -219,6 +278,9 @@ impl Write {
     /// Returns the bytes written; `None` where there is no room for them.
     fn put(&self) -> io::Result<Option<u64>> {
         let Write { cached, range, bytes, crc64 } = self;
+        if cached.is_small() {
+            return self.put_small();
+        }
         let (room, place) = (&cached.directory.room, &cached.directory.place);
         let known = cached.look_again()?;
         let lacks = known.as_ref().map_or(Ok(range.len() + MAP_BYTES), |held| held.lacks(*range))?;
@@ -247,6 +309,30 @@ impl Write {
         let kept = written.as_ref().map_or(0, |bytes| *bytes);
         room.give_back(lacks.saturating_sub(kept))?;
         written.map(Some)
+    }
+}
+
+impl Write {
+    /// The same for a small object, which is kept as a whole or not at all.
+    fn put_small(&self) -> io::Result<Option<u64>> {
+        let Write { cached, range, bytes, crc64 } = self;
+        let (directory, name) = (&cached.directory, cached.identity.name());
+        let is_all = range.len() == cached.identity.size && !range.is_empty();
+        let is_condemned = cached.is_condemned.load(Ordering::Relaxed);
+        if !is_all || is_condemned || directory.segments.find(name)?.is_some() {
+            return Ok(Some(0));
+        }
+        let bytes_wanted = range.len() + segments::RECORD_BYTES as u64;
+        if directory.room.is_full_for(bytes_wanted)? && !*cached.is_admitted.get_or_init(|| directory.admits())
+            || !directory.room.claim(bytes_wanted)?
+        {
+            return Ok(None);
+        }
+        let written = directory.segments.append(name, (**bytes).as_ref(), *crc64);
+        if !matches!(written, Ok(1..)) {
+            directory.room.give_back(bytes_wanted)?;
+        }
+        written.map(|written| Some(written.min(range.len())))
     }
 }
 

@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
-use rustix::fs::{FlockOperation, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, flock, futimens};
+use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::direct::Direct;
 use super::identity::{Identity, Name};
 use super::map::{BLOCK_BYTES, HEADER_BYTES, Header, RECORD_BYTES, Record, block_range, blocks_of, touched, within};
-use super::place::{Place, data_path, map_path};
+use super::place::{Place, data_path, map_path, read_up_to};
 use crate::base::ByteRange;
 use crate::base::crc64::{combine, crc64};
 
@@ -148,9 +148,7 @@ impl Held {
 
     /// Notes that it is used now, for the order of eviction.
     pub(super) fn touch(&self) -> io::Result<()> {
-        let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT as _ };
-        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW as _ };
-        Ok(futimens(&self.map, &Timestamps { last_access: omit, last_modification: now })?)
+        super::place::touch(&self.map)
     }
 
     /// The records of these blocks.
@@ -159,16 +157,8 @@ impl Held {
             return Ok(blocks.map(|_| None).collect());
         }
         let mut bytes = vec![0; ((blocks.end - blocks.start) * RECORD_BYTES) as usize];
-        let (mut done, start) = (0, HEADER_BYTES as u64 + blocks.start * RECORD_BYTES);
-        while done < bytes.len() {
-            match self.map.read_at(&mut bytes[done..], start + done as u64) {
-                // The map ends with the last record that was written.
-                Ok(0) => break,
-                Ok(len) => done += len,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        // The map ends with the last record that was written.
+        read_up_to(&self.map, &mut bytes, HEADER_BYTES as u64 + blocks.start * RECORD_BYTES)?;
         let records = blocks.zip(bytes.chunks(RECORD_BYTES as usize));
         Ok(records.map(|(block, bytes)| Record::decode(bytes, self.header.nonce, block)).collect())
     }

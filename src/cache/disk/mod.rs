@@ -20,6 +20,7 @@
 //! | `queue` | what waits to be written |
 //! | `rest` | when a directory is left alone, and when it is tried again |
 //! | `room` | how much may be held, and what goes when that is too much |
+//! | `segments` | small objects, many to a file |
 //! | `survey` | what commands show and check of a directory that no mount need use |
 //! | `tier` | all directories of a daemon, and its threads |
 
@@ -34,6 +35,7 @@ mod place;
 mod queue;
 mod rest;
 mod room;
+mod segments;
 mod survey;
 #[cfg(test)]
 mod tests;

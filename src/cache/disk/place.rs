@@ -7,6 +7,7 @@
 //!   USED                     the bytes that are used, as 8 bytes
 //!   o/ab/NAME.NONCE          data of an object: sparse, exactly as long as the object
 //!   o/ab/NAME.m              its map
+//!   s/                       segments of small objects
 //! ```
 
 use std::ffi::OsString;
@@ -17,8 +18,8 @@ use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 use rustix::fs::{
-    AtFlags, FlockOperation, Mode, OFlags, RenameFlags, flock, fstatfs, fstatvfs, mkdirat, openat, renameat_with,
-    statat, unlinkat,
+    AtFlags, FlockOperation, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, flock, fstatfs,
+    fstatvfs, futimens, mkdirat, openat, renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -30,6 +31,8 @@ use crate::files::Folder;
 const FORMAT: &str = "ossmount-1";
 /// Where objects lie in it.
 pub(super) const OBJECTS: &str = "o";
+/// Where segments of small objects lie in it.
+pub(super) const SEGMENTS: &str = "s";
 const OURS: Mode = Mode::from_raw_mode(0o600);
 
 /// File systems on which a cache is refused unless it is asked for, by the number that statfs(2) tells.
@@ -70,6 +73,8 @@ pub(super) enum Access {
 pub(super) struct Facts {
     /// When it was modified, in seconds and nanoseconds since 1970; of a map: when its object was used last.
     pub(super) modified: (i64, i64),
+    /// How long it is, in bytes.
+    pub(super) len: u64,
     /// The bytes that it takes on disk.
     pub(super) bytes: u64,
 }
@@ -111,6 +116,7 @@ impl Place {
             (errno, _) => errno.into(),
         })?;
         make(&root, OBJECTS)?;
+        make(&root, SEGMENTS)?;
         let (used, evict) = (create(&root, "USED")?, create(&root, "EVICT")?);
         Ok(Place { root, path: dir.to_owned(), used: Mutex::new(used), evict, _lock: lock, boot })
     }
@@ -166,11 +172,16 @@ impl Place {
         match statat(&self.root, file, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => {
                 let modified = (stat.st_mtime, stat.st_mtime_nsec as i64);
-                Ok(Some(Facts { modified, bytes: stat.st_blocks as u64 * 512 }))
+                Ok(Some(Facts { modified, len: stat.st_size as u64, bytes: stat.st_blocks as u64 * 512 }))
             }
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    /// The files in a directory of this one.
+    pub(super) fn files(&self, directory: &str) -> io::Result<Vec<String>> {
+        Ok(text(self.root.within(directory, nix::unistd::geteuid().as_raw())?.names()?))
     }
 
     /// The directories in which objects lie, and the names in each.
@@ -256,6 +267,27 @@ fn create(root: &Folder, file: &str) -> io::Result<File> {
 /// The names that are text; those of this cache are.
 fn text(names: Vec<OsString>) -> Vec<String> {
     names.into_iter().filter_map(|name| name.into_string().ok()).collect()
+}
+
+/// Notes that what a file belongs to is used now, for the order of eviction.
+pub(super) fn touch(file: &File) -> io::Result<()> {
+    let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT as _ };
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW as _ };
+    Ok(futimens(file, &Timestamps { last_access: omit, last_modification: now })?)
+}
+
+/// Reads as much as the file has. Returns how much that was.
+pub(super) fn read_up_to(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut done = 0;
+    while done < into.len() {
+        match file.read_at(&mut into[done..], offset + done as u64) {
+            Ok(0) => break,
+            Ok(len) => done += len,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
 }
 
 /// The path of an object's map, and the beginning of the path of its data.

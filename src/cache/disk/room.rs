@@ -16,7 +16,8 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::identity::Name;
 use super::map::{HEADER_BYTES, Header};
-use super::place::{Facts, OBJECTS, Place, map_path};
+use super::place::{Facts, OBJECTS, Place, SEGMENTS, data_path, map_path};
+use super::segments;
 use crate::base::{ByteSize, Clock};
 use crate::metrics::{Metric, Metrics};
 
@@ -71,11 +72,19 @@ pub(super) struct Room {
 #[derive(Debug, Default)]
 struct Known {
     /// By when they were used last.
-    objects: BinaryHeap<Reverse<(Timestamp, Name)>>,
+    victims: BinaryHeap<Reverse<(Timestamp, Victim)>>,
     scanned_at: Option<Duration>,
 }
 
 type Timestamp = (i64, i64);
+
+/// What goes as a whole.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Victim {
+    Object(Name),
+    /// A segment of small objects.
+    Segment(u64),
+}
 
 /// What a directory holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -163,7 +172,7 @@ impl Room {
         let Some(_turn) = self.place.turn_to_evict()? else { return Ok(0) };
         let (mut gone_bytes, mut has_scanned) = (0, false);
         while gone_bytes < wanted {
-            let Some(Reverse((used_at, name))) = known.objects.pop() else {
+            let Some(Reverse((used_at, victim))) = known.victims.pop() else {
                 let now = self.clock.elapsed();
                 if has_scanned || gone_bytes > 0 && known.scanned_at.is_some_and(|at| at + SCAN_AGAIN > now) {
                     break;
@@ -172,9 +181,9 @@ impl Room {
                 has_scanned = true;
                 continue;
             };
-            match self.remove(name, used_at)? {
+            match self.remove(victim, used_at)? {
                 Removal::Gone { bytes } => gone_bytes += bytes,
-                Removal::UsedSince(used_at) => known.objects.push(Reverse((used_at, name))),
+                Removal::UsedSince(used_at) => known.victims.push(Reverse((used_at, victim))),
                 Removal::InUse => {}
             }
         }
@@ -182,25 +191,28 @@ impl Room {
         Ok(gone_bytes)
     }
 
-    /// Removes an object that was used last then, unless it is in use.
-    fn remove(&self, name: Name, used_at: Timestamp) -> io::Result<Removal> {
-        let Some(map) = self.place.find(&map_path(name), OFlags::empty())? else {
-            return Ok(Removal::Gone { bytes: 0 });
+    /// Removes what was used last then, unless it is in use.
+    fn remove(&self, victim: Victim, used_at: Timestamp) -> io::Result<Removal> {
+        let path = match victim {
+            Victim::Object(name) => map_path(name),
+            Victim::Segment(id) => segments::records_path(id),
         };
-        if flock(&map, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let Some(file) = self.place.find(&path, OFlags::empty())? else { return Ok(Removal::Gone { bytes: 0 }) };
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Ok(Removal::InUse);
         }
-        let found = map.metadata()?;
+        let found = file.metadata()?;
         let modified = (found.mtime(), found.mtime_nsec());
         if modified > used_at {
             return Ok(Removal::UsedSince(modified));
         }
-        let mut header = vec![0; HEADER_BYTES];
-        let header = map.read_exact_at(&mut header, 0).ok().and_then(|()| Header::decode(&header));
+        let data = match victim {
+            Victim::Object(name) => self.nonce(name)?.map(|nonce| data_path(name, nonce)),
+            Victim::Segment(id) => Some(segments::data_path(id)),
+        };
         let mut bytes = found.blocks() * 512;
-        self.place.remove(&map_path(name))?;
-        if let Some(header) = header {
-            let data = super::place::data_path(name, header.nonce);
+        self.place.remove(&path)?;
+        if let Some(data) = data {
             bytes += self.place.facts(&data)?.map_or(0, |facts| facts.bytes);
             self.place.remove(&data)?;
         }
@@ -216,7 +228,14 @@ impl Room {
     fn scan_into(&self, known: &mut Known) -> io::Result<Content> {
         let before = self.place.use_bytes(0)?;
         let now = self.clock.now().seconds;
-        let (mut content, mut objects) = (Content::default(), Vec::new());
+        let (mut content, mut victims) = (Content::default(), Vec::new());
+        for file in self.place.files(SEGMENTS)? {
+            let Some(facts) = self.place.facts(&format!("{SEGMENTS}/{file}"))? else { continue };
+            content.bytes += facts.bytes;
+            if let Some(id) = segments::id_of(&file) {
+                victims.push(Reverse((facts.modified, Victim::Segment(id))));
+            }
+        }
         for (directory, names) in self.place.objects()? {
             let mut by_name: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
             for file in &names {
@@ -231,7 +250,7 @@ impl Room {
                 let is_pair = files.len() == 2 && found.is_some();
                 if let Some((facts, name)) = found {
                     content.objects += 1;
-                    objects.push(Reverse((facts.modified, name)));
+                    victims.push(Reverse((facts.modified, Victim::Object(name))));
                 }
                 if !is_pair {
                     content.bytes -= self.remove_left_behind(&directory, (name, &files, &facts), now)?;
@@ -240,7 +259,7 @@ impl Room {
         }
         let while_scanning = self.place.use_bytes(0)? as i64 - before as i64;
         self.place.use_bytes(content.bytes as i64 - before as i64 - while_scanning.min(0))?;
-        known.objects = objects.into();
+        known.victims = victims.into();
         known.scanned_at = Some(self.clock.elapsed());
         Ok(content)
     }

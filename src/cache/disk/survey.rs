@@ -10,7 +10,8 @@ use std::os::unix::fs::FileExt;
 use super::held::Held;
 use super::identity::{Identity, Name};
 use super::map::{BLOCK_BYTES, Boot, HEADER_BYTES, Header};
-use super::place::{Access, Facts, OBJECTS, Place, map_path};
+use super::place::{Access, Facts, OBJECTS, Place, SEGMENTS, map_path};
+use super::segments;
 use crate::base::ByteRange;
 
 /// Bytes that are checked at a time.
@@ -31,9 +32,9 @@ pub struct Survey {
     pub oldest_use: Option<i64>,
     /// Bytes that are free on the file system.
     pub free_bytes: u64,
-    /// Blocks that were checked, and were right.
+    /// Blocks and small objects that were checked, and were right.
     pub right_blocks: u64,
-    /// Blocks that were not what had been written, and were removed.
+    /// Blocks and small objects that were not what had been written, and were removed.
     pub wrong_blocks: u64,
 }
 
@@ -58,6 +59,11 @@ pub fn clear(dir: &Path) -> io::Result<u64> {
             place.remove(&path)?;
         }
     }
+    for file in place.files(SEGMENTS)? {
+        let path = format!("{SEGMENTS}/{file}");
+        bytes += place.facts(&path)?.map_or(0, |facts| facts.bytes);
+        place.remove(&path)?;
+    }
     let used = place.use_bytes(0)?;
     place.use_bytes(-(used.min(i64::MAX as u64) as i64))?;
     Ok(bytes)
@@ -75,6 +81,16 @@ fn look(dir: &Path, is_checked: bool) -> io::Result<Survey> {
                 found.add(&held?, facts, is_checked)?;
             }
         }
+    }
+    for file in place.files(SEGMENTS)? {
+        let Some(facts) = place.facts(&format!("{SEGMENTS}/{file}"))? else { continue };
+        found.disk_bytes += facts.bytes;
+        let Some(id) = segments::id_of(&file) else { continue };
+        let (objects, bytes, wrong) = segments::count(&place, id, is_checked)?;
+        (found.objects, found.complete_objects) = (found.objects + objects, found.complete_objects + objects);
+        (found.bytes, found.wrong_blocks) = (found.bytes + bytes, found.wrong_blocks + wrong);
+        found.right_blocks += if is_checked { objects } else { 0 };
+        found.is_used(facts);
     }
     Ok(found)
 }
@@ -95,9 +111,13 @@ impl Survey {
         self.objects += 1;
         self.complete_objects += u64::from(bytes == held.size());
         self.bytes += bytes;
+        self.is_used(facts);
+        Ok(())
+    }
+
+    fn is_used(&mut self, facts: Facts) {
         let used = facts.modified.0;
         self.oldest_use = Some(self.oldest_use.map_or(used, |oldest| oldest.min(used)));
-        Ok(())
     }
 
     fn check(&mut self, held: &Held) -> io::Result<()> {

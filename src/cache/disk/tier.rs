@@ -189,6 +189,7 @@ fn keep(directory: &Directory, is_scan_due: bool) {
         return;
     }
     if is_scan_due {
+        directory.judge(|| directory.segments.look_at_all());
         directory.judge(|| directory.room.scan());
     }
     directory.judge(|| directory.room.relieve());
