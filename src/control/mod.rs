@@ -28,7 +28,7 @@ pub use answer::{Dropped, Exposition, Failure, Freshness, Health, JobState, Pinn
 pub use caller::{Asker, Effect, Way, may};
 pub use copy::{Copy, Place};
 pub use refusal::{Kind, Refusal};
-pub use request::{Drop, Job, LogLevel, Pin, Prefetch, PrefetchMode, Refresh, Request, Set, Stat, Stats};
+pub use request::{Destination, Drop, Job, LogLevel, Pin, Prefetch, PrefetchMode, Refresh, Request, Set, Stat, Stats};
 
 /// The version of requests and answers that this program speaks.
 pub const VERSION: u64 = 1;

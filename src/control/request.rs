@@ -63,6 +63,20 @@ pub struct Prefetch {
     /// Answer when all is there, or after [`super::MOST_WAIT_SECONDS`].
     #[serde(default)]
     pub wait: bool,
+    /// Where they are to be.
+    #[serde(default)]
+    pub to: Destination,
+}
+
+/// Where prefetched files are to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Destination {
+    /// In memory, as far as they fit.
+    #[default]
+    Memory,
+    /// In the disk cache.
+    Disk,
 }
 
 /// Which file to keep.

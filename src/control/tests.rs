@@ -17,7 +17,7 @@ fn requests_are_read() {
         (r#"{"op":"stat","path":"a/ü"}"#, Request::Stat(Stat { path: Some("a/ü".into()) })),
         (
             r#"{"op":"prefetch","paths":["b","a"],"wait":true}"#,
-            Request::Prefetch(Prefetch { paths: vec!["b".into(), "a".into()], wait: true }),
+            Request::Prefetch(Prefetch { paths: vec!["b".into(), "a".into()], wait: true, to: Destination::Memory }),
         ),
         (r#"{"op":"prefetch-status","job":7}"#, Request::PrefetchStatus(Job { job: 7, wait: false })),
         (r#"{"op":"refresh","recursive":true}"#, Request::Refresh(Refresh { path: None, recursive: true })),

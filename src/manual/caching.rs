@@ -8,6 +8,7 @@
 //! $ ossmount umount mnt
 //! $ ossmount cache status cache
 //! cache: ...
+//! least recently used: ...Z
 //! ```
 //!
 //! The options are in [`options`](super::options#cache): `cache-dir`, `cache-size`, `cache-free`, `cache-dir-any`.
@@ -51,6 +52,13 @@
 //! over twice the cache hit nearly half of their bytes, where evicting the least recently used alone would hit none,
 //! and a new working set is still taken in.
 //!
+//! # Filling and emptying it by hand
+//!
+//! `ossmount prefetch --to disk PATH...` has files and directories on disk, whether they fit in memory or not; with
+//! `--wait` it fails if something is missing in the end. The control request `pin` keeps a file in memory and on disk,
+//! `drop` removes files from both. The extended attribute `user.oss.cached` of a file says how many bytes of it are on
+//! disk.
+//!
 //! # Directories
 //!
 //! | question | answer |
@@ -59,6 +67,7 @@
 //! | Which directory? | One that belongs to the user of the daemon, and that no other user may write to. It is made where there is none. |
 //! | Several mounts? | They share a directory, and each finds what the others have fetched. |
 //! | Several disks? | Give `cache-dir` several times. Objects are spread by a hash of their names; a disk that is lost loses its share alone. |
+//! | A service? | `CacheDirectory=ossmount` in a drop-in of the unit makes `/var/cache/ossmount`; name that as `cache-dir`. |
 //! | Kubernetes? | A `hostPath` on the node's NVMe, mounted into the pod of the daemon. |
 //! | Encryption? | None. Objects lie in clear in files of mode 0600, and maps hold bucket names and keys. Use LUKS or fscrypt. |
 //! | How to empty it? | Unmount, and `ossmount cache clear DIR`. |

@@ -63,7 +63,7 @@
 //! | `metrics` | | `text`: the figures in the text format of Prometheus; some 20 KB, which only the socket can return |
 //! | `health` | | `status`, `version`, `program`, `pid`, `uptime-seconds`, `source`, `directory`, `socket`, `metrics` |
 //! | `refresh` | `path`, `recursive` | `state`: `done`, or `running` after 10 s; the listing goes on then |
-//! | `prefetch` | `paths`, `wait` | as `prefetch-status` |
+//! | `prefetch` | `paths`, `wait`, `to` (`memory`, `disk`) | as `prefetch-status` |
 //! | `prefetch-status` | `job`, `wait` | `job`, `state` (`running`, `done`, `cancelled`), `files`, `bytes`, and of these `-done` and `-skipped`, `failed`, `failures` |
 //! | `prefetch-cancel` | `job` | as `prefetch-status` |
 //! | `pin` | `path` | `bytes`, `pinned-bytes`, `pinned-bytes-limit` |

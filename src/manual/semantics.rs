@@ -335,6 +335,7 @@
 //! |---|---|---|
 //! | `key`, `bucket`, `etag`, `size`, `last-modified`, `type`, `storage-class` | from the listing; `getfattr -d` prints these | none |
 //! | `crc64` (decimal, as OSS writes it), `content-type`, `version-id`, `meta.NAME` | from the store, if asked for by name | one request for each version of an object |
+//! | `cached` | how many bytes of the object the disk cache has; absent without one | none |
 //! | `verified` | how much of the object was read and compared with its checksum: `no`, `partial` or `yes` | none |
 //!
 //! Directories have `key` and `bucket`.

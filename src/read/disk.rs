@@ -4,16 +4,24 @@
 //! that block is not kept. What has come is kept whatever it was fetched for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::Reader;
+use futures::StreamExt;
+
+use super::budget::{Grant, Priority};
 use super::buffer::Tail;
-use super::inode::Inode;
-use super::part::Part;
+use super::inode::{Coverage, Inode, OnShortage};
+use super::part::{Lost, Origin, Part, Place};
+use super::plan::Fetch;
 use super::pool::capacity_for;
+use super::reader::to_disk_permits;
 use super::whole::Whole;
-use crate::base::ByteRange;
+use super::why::Why;
+use super::{File, Object, Reader};
 use crate::base::crc64::crc64;
+use crate::base::{ByteRange, ETag};
 use crate::cache::{self, Cached, Disk, Filled, Identity};
+use crate::store::Result;
 
 /// A part whose bytes the disk had.
 pub(super) struct FromDisk {
@@ -57,6 +65,37 @@ impl Reader {
         self.disk.get()
     }
 
+    /// How many bytes of a version of an object the disk cache has; `None` where there is no such cache.
+    pub async fn bytes_on_disk(&self, key: &str, version: Option<&str>, etag: Option<&ETag>, size: u64) -> Option<u64> {
+        let disk = self.disk.get()?;
+        let Some(identity) = self.identity(disk, (key, version), etag, size) else { return Some(0) };
+        Some(disk.look(identity).await?.held_bytes().await)
+    }
+
+    /// Removes a version of an object from the disk cache. Returns the bytes that were there.
+    pub async fn remove_from_disk(&self, object: &Object) -> u64 {
+        let Some(disk) = self.disk.get() else { return 0 };
+        let named = (object.key.as_str(), object.version.as_deref());
+        let Some(identity) = self.identity(disk, named, object.etag.as_ref(), object.size) else { return 0 };
+        let Some(cached) = disk.look(identity).await else { return 0 };
+        let bytes = cached.held_bytes().await;
+        cached.discard().await;
+        bytes
+    }
+
+    fn identity(
+        &self,
+        disk: &Disk,
+        (key, version): (&str, Option<&str>),
+        etag: Option<&ETag>,
+        size: u64,
+    ) -> Option<Identity> {
+        // A store that sends another tag with every answer says by none which version it is.
+        let etag = etag.filter(|_| !self.tags.are_endless())?.as_str().to_owned();
+        let (origin, key, version) = (disk.origin().to_owned(), key.to_owned(), version.map(str::to_owned));
+        Some(Identity { origin, key, version, etag, size })
+    }
+
     /// The object in the disk cache; `None` where there is none, and where it cannot be told from another version.
     pub(super) async fn cached(&self, inode: &Inode) -> Option<Arc<Cached>> {
         let disk = self.disk.get()?;
@@ -64,16 +103,8 @@ impl Reader {
             return Some(known);
         }
         let object = &inode.object;
-        // A store that sends another tag with every answer says by none which version it is.
-        let etag = object.etag.as_ref().filter(|_| !self.tags.are_endless())?;
-        let found = disk.look(Identity {
-            origin: disk.origin().to_owned(),
-            key: object.key.as_str().to_owned(),
-            version: object.version.clone(),
-            etag: etag.as_str().to_owned(),
-            size: object.size,
-        });
-        let found = found.await?;
+        let named = (object.key.as_str(), object.version.as_deref());
+        let found = disk.look(self.identity(disk, named, object.etag.as_ref(), object.size)?).await?;
         let mut cached = inode.cached.lock();
         if let Some(known) = cached.upgrade() {
             return Some(known);
@@ -90,7 +121,7 @@ impl Reader {
         inode: &Inode,
         part: &Part,
         cached: &Arc<Cached>,
-        grant: &mut Option<super::budget::Grant>,
+        grant: &mut Option<Grant>,
     ) -> Option<FromDisk> {
         if !cached.has(part.range).await {
             return None;
@@ -133,20 +164,110 @@ impl Reader {
         }
     }
 
-    /// Has a part that came from the store kept on disk.
-    pub(super) fn keep_part_on_disk(&self, inode: &Inode, part: &Arc<Part>, cached: &Arc<Cached>) {
+    /// Has a part that came from the store kept on disk. Says whether it waits to be written now.
+    pub(super) fn keep_part_on_disk(&self, inode: &Inode, part: &Arc<Part>, cached: &Arc<Cached>) -> bool {
+        let mut is_queued = true;
         let (range, size, crc64) = (part.range, inode.object.size, inode.checksum());
         let inner = cache::blocks_within(range, size);
         if !inner.is_empty() {
             let within = (inner.start - range.start) as usize..(inner.end - range.start) as usize;
-            cached.write(inner, Box::new(Kept { part: part.clone(), within }), crc64);
+            is_queued = cached.write(inner, Box::new(Kept { part: part.clone(), within }), crc64);
         }
         for at in [range.start, range.end - 1] {
             let block = cache::block_around(at, size);
             if !inner.contains(block)
                 && let Some(bytes) = inode.gathered(block)
             {
-                cached.write(block, Box::new(bytes), crc64);
+                is_queued &= cached.write(block, Box::new(bytes), crc64);
+            }
+        }
+        is_queued
+    }
+}
+
+/// How long a part may wait for the disk.
+const DISK_PATIENCE: Duration = Duration::from_secs(60);
+/// Parts of one object that are on their way at once.
+const PARTS_AT_ONCE: usize = 4;
+
+impl File {
+    /// Has all of the object on disk, behind what readers wait for, whether it fits in memory or not. False where the
+    /// disk did not take all of it, or there is no disk cache.
+    ///
+    /// Fails as a read does.
+    pub async fn fetch_to_disk(&self) -> Result<bool> {
+        let Some(cached) = self.reader.cached(&self.inode).await else { return Ok(false) };
+        let (size, step) = (self.inode.object.size, self.inode.max_part_bytes());
+        let starts = (0..size).step_by(usize::try_from(step).unwrap_or(usize::MAX));
+        let carried = starts.map(|start| self.carry(ByteRange::new(start, (start + step).min(size)), &cached));
+        let mut carried = futures::stream::iter(carried).buffer_unordered(PARTS_AT_ONCE);
+        let mut is_all = true;
+        while let Some(is_there) = carried.next().await {
+            is_all &= is_there?;
+        }
+        Ok(is_all)
+    }
+
+    /// Has a range of the object on disk.
+    async fn carry(&self, range: ByteRange, cached: &Arc<Cached>) -> Result<bool> {
+        if cached.is_recorded(range).await {
+            return Ok(true);
+        }
+        let most = to_disk_permits(self.reader.options.memory_limit);
+        let weight = u32::try_from(range.len() >> 20).unwrap_or(u32::MAX).clamp(1, most as u32);
+        // Never closed.
+        let _turn = self.reader.to_disk.acquire_many(weight).await.ok();
+        let parts = self.fetched_for_disk(range).await?;
+        for part in &parts {
+            self.wait_for_disk(move |disk| disk.wait_for_room(range.len(), DISK_PATIENCE)).await;
+            // What came from the store was queued then, unless there was no room; what is there is not written again.
+            while !self.reader.keep_part_on_disk(&self.inode, part, cached) {
+                let has_room = self.wait_for_disk(move |disk| disk.wait_for_room(range.len(), DISK_PATIENCE)).await;
+                if !has_room || !cached.may_write() {
+                    return Ok(false);
+                }
+            }
+        }
+        self.wait_for_disk(|disk| disk.drain(DISK_PATIENCE)).await;
+        for part in parts {
+            self.inode.hands_over(&part, part.range);
+            self.reader.lru_parts.put(&self.inode, &part, Place::Coldest);
+        }
+        Ok(cached.is_recorded(range).await)
+    }
+
+    /// Waits for the disk on a thread that may wait. False where it took too long.
+    async fn wait_for_disk(&self, wait: impl FnOnce(&Disk) -> bool + Send + 'static) -> bool {
+        let Some(disk) = self.reader.disk.get().cloned() else { return false };
+        tokio::task::spawn_blocking(move || wait(&disk)).await.unwrap_or(false)
+    }
+
+    /// The complete parts that hold a range.
+    async fn fetched_for_disk(&self, range: ByteRange) -> Result<Vec<Arc<Part>>> {
+        loop {
+            let mut room = OnShortage::Ask;
+            let (parts, orders) = loop {
+                let way = (Fetch::Exact { reach_bytes: 0 }, Origin::Ahead(Why::AskedFor));
+                match self.inode.cover(range, way, room, &self.reader.budget)? {
+                    Coverage::Parts(parts, orders) => break (parts, orders),
+                    Coverage::Lacking(bytes) => {
+                        self.reader.make_room(bytes, Priority::Demand);
+                        room = OnShortage::Overdraw;
+                    }
+                }
+            };
+            orders.into_iter().for_each(|order| self.reader.start(&self.inode, order, None));
+            let mut is_lost = false;
+            for part in &parts {
+                part.waited_for(self.reader.clock.elapsed());
+                match part.wait(part.range.end).await {
+                    Ok(()) => {}
+                    Err(Lost::Failed(error)) => return Err(error),
+                    Err(Lost::Dropped) => is_lost = true,
+                }
+            }
+            if !is_lost {
+                return Ok(parts);
             }
         }
     }

@@ -104,6 +104,8 @@ impl File {
             return Ok(None);
         }
         self.inode.is_pinned.store(true, Ordering::Relaxed);
+        // As long as the handle lives it is not evicted from there either.
+        self.on_disk().await;
         let pin = Pin { file: self };
         pin.file.fetch().await?;
         Ok(Some(pin))

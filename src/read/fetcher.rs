@@ -249,7 +249,8 @@ impl FetchTask {
         }
         self.part.complete();
         if let Some(cached) = &filling.cached {
-            self.reader.keep_part_on_disk(&self.inode, &self.part, cached);
+            // A later read keeps what there is no room for now.
+            let _ = self.reader.keep_part_on_disk(&self.inode, &self.part, cached);
         }
         if let Some(place) = self.inode.place_of_unread(&self.part) {
             self.reader.lru_parts.put(&self.inode, &self.part, place);

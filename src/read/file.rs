@@ -14,7 +14,7 @@ use super::inode::{Coverage, Delivery, Inode, OnShortage};
 use super::integrity::Verified;
 use super::object::{Asker, Object};
 use super::options::Prefetch;
-use super::part::{Lost, Part, Place};
+use super::part::{Lost, Origin, Part, Place};
 use super::plan::{Fetch, Plan};
 use super::replay::Guidance;
 use super::slice::Slice;
@@ -163,11 +163,6 @@ impl File {
         whole
     }
 
-    /// How many bytes of the object the disk cache has; `None` where there is no such cache.
-    pub async fn cached_bytes(&self) -> Option<u64> {
-        Some(self.reader.cached(&self.inode).await?.held_bytes().await)
-    }
-
     async fn answer(&self, read: ByteRange, asker: Asker, now: Duration, source: &mut Source) -> Result<Slice> {
         if let Some(error) = self.inode.failures.take(read, now) {
             return Err(error);
@@ -231,7 +226,7 @@ impl File {
     ) -> Result<Vec<Arc<Part>>> {
         let mut room = OnShortage::Ask;
         loop {
-            match self.inode.cover(read, plan.fetch, room, &self.reader.budget)? {
+            match self.inode.cover(read, (plan.fetch, Origin::Demand), room, &self.reader.budget)? {
                 Coverage::Parts(parts, orders) => {
                     self.reader.came_late(guidance, &orders);
                     if !orders.is_empty() {

@@ -294,7 +294,7 @@ impl Inode {
     pub(super) fn cover(
         &self,
         read: ByteRange,
-        fetch: Fetch,
+        (fetch, origin): (Fetch, Origin),
         room: OnShortage,
         budget: &Arc<Budget>,
     ) -> Result<Coverage> {
@@ -318,11 +318,11 @@ impl Inode {
             let gap = ByteRange::new(at, read.end.min(hole.end));
             let want = planner::demanded(gap, hole, fetch, &self.tuning);
             let order = match budget.reserve(capacity_for(want.len()), Priority::Demand) {
-                Some(grant) => state.insert(want, Origin::Demand, grant),
+                Some(grant) => state.insert(want, origin, grant),
                 None if room == OnShortage::Ask && orders.is_empty() => {
                     return Ok(Coverage::Lacking(capacity_for(want.len())));
                 }
-                None => state.insert(gap, Origin::Demand, budget.overdraw(capacity_for(gap.len()))),
+                None => state.insert(gap, origin, budget.overdraw(capacity_for(gap.len()))),
             };
             at = order.part.range.end;
             parts.push(order.part.clone());

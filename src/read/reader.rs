@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use super::agenda::Agenda;
 use super::budget::Budget;
@@ -46,6 +47,8 @@ pub struct Reader {
     pub(super) memory: Option<Memory>,
     /// Where bytes are kept on disk, if they are.
     pub(super) disk: OnceLock<Arc<Disk>>,
+    /// For parts that are on their way to the disk by request: one for each MiB.
+    pub(super) to_disk: Semaphore,
     pub(super) budget: Arc<Budget>,
     pub(super) pressure: Mutex<Pressure>,
     /// What memory was free when that was observed last, in bytes.
@@ -80,6 +83,11 @@ pub struct Reader {
     pub(super) last_corrupt_search_ms: AtomicU64,
     /// Objects that were found good, also when none of their bytes is kept any more.
     pub(super) known_good: Mutex<LruCache<Ino, ()>>,
+}
+
+/// How many MiB may be on their way to the disk by request: each is in memory meanwhile.
+pub(super) fn to_disk_permits(memory_limit: u64) -> usize {
+    (memory_limit >> 22).clamp(1, 128) as usize
 }
 
 /// So many objects found good are remembered.
@@ -129,6 +137,7 @@ impl Reader {
             store,
             memory,
             disk: OnceLock::new(),
+            to_disk: Semaphore::new(to_disk_permits(options.memory_limit)),
             budget: Budget::new(options.memory_limit, rests, metrics.clone()),
             pressure: Mutex::new(Pressure::new(options.memory_limit, tuning.clone())),
             free_bytes: AtomicU64::new(0),

@@ -15,7 +15,7 @@ use crate::config::{Problem, Result};
 
 pub(in crate::app) fn command() -> Command {
     Command::new("prefetch")
-        .about("Make a live mount fetch files and directories into memory, in the given order")
+        .about("Make a live mount fetch files and directories into memory or its disk cache, in the given order")
         .arg(
             Arg::new("paths")
                 .value_name("PATH")
@@ -28,12 +28,21 @@ pub(in crate::app) fn command() -> Command {
             Arg::new("wait")
                 .long("wait")
                 .action(ArgAction::SetTrue)
-                .help("Wait until all of them are in memory, and show the progress on a terminal"),
+                .help("Wait until all of them are there, and show the progress on a terminal"),
+        )
+        .arg(
+            Arg::new("to")
+                .long("to")
+                .value_name("WHERE")
+                .value_parser(["memory", "disk"])
+                .default_value("memory")
+                .help("Where they are to be: in memory, as far as they fit, or in the disk cache (cache-dir)"),
         )
 }
 
 pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
     let is_waiting = matches.get_flag("wait");
+    let to = matches.get_one::<String>("to").map_or("memory", String::as_str);
     let mut jobs: BTreeMap<PathBuf, (Line, Vec<String>)> = BTreeMap::new();
     for path in matches.get_many::<PathBuf>("paths").into_iter().flatten() {
         let mut line = Line::to(path)?;
@@ -44,12 +53,12 @@ pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
     }
     let mut out = Output::new();
     for (dir, (mut line, paths)) in jobs {
-        let mut answer = line.ask(&json!({"op": "prefetch", "paths": paths}))?;
+        let mut answer = line.ask(&json!({"op": "prefetch", "paths": paths, "to": to}))?;
         if is_waiting {
             answer = wait(&mut line, answer)?;
-            check(&answer)?;
+            check(&answer, to)?;
         }
-        out.line(&said(&dir, &answer))?;
+        out.line(&said(&dir, &answer, to))?;
     }
     out.flush().map(drop)
 }
@@ -82,8 +91,8 @@ fn number(answer: &Value, name: &str) -> u64 {
     answer[name].as_u64().unwrap_or_default()
 }
 
-/// Fails unless all of it is in memory.
-fn check(answer: &Value) -> Result<()> {
+/// Fails unless all of it is there.
+fn check(answer: &Value, to: &str) -> Result<()> {
     let (failed, skipped) = (number(answer, "failed"), number(answer, "files-skipped"));
     if failed > 0 {
         let first = answer["failures"][0].as_str().unwrap_or("see the log");
@@ -91,20 +100,25 @@ fn check(answer: &Value) -> Result<()> {
     }
     if skipped > 0 {
         let bytes = ByteSize(number(answer, "bytes-skipped"));
-        let sentence = format!("{} of {bytes} did not fit in memory: raise memory-limit", counted(skipped, "file"));
+        let cure = match to {
+            "disk" => "did not fit on disk: raise cache-size or lower cache-free; the log says if the disk failed",
+            _ => "did not fit in memory: raise memory-limit",
+        };
+        let sentence = format!("{} of {bytes} {cure}", counted(skipped, "file"));
         return Err(Problem::failure(sentence));
     }
     Ok(())
 }
 
-fn said(dir: &Path, answer: &Value) -> String {
+fn said(dir: &Path, answer: &Value, to: &str) -> String {
     let job = number(answer, "job");
     match answer["state"].as_str() {
         Some("running") => format!("prefetch {job} has started on {}", dir.display()),
         _ => format!(
-            "{} of {} are in memory",
+            "{} of {} are {}",
             counted(number(answer, "files-done"), "file"),
-            ByteSize(number(answer, "bytes-done"))
+            ByteSize(number(answer, "bytes-done")),
+            if to == "disk" { "on disk" } else { "in memory" }
         ),
     }
 }

@@ -29,7 +29,7 @@ pub struct Cached {
     identity: Identity,
     held: Mutex<Option<Arc<Held>>>,
     /// The record of a small object, once it was found.
-    record: Mutex<Option<segments::Record>>,
+    record: Mutex<Option<segments::SmallRecord>>,
     is_condemned: AtomicBool,
     /// When it was last looked for and not found, in milliseconds on the directory's clock.
     missed_ms: AtomicU64,
@@ -115,7 +115,7 @@ impl Cached {
     }
 
     /// The record of a small object, also if another process has written it since.
-    fn look_for_record(&self) -> io::Result<Option<segments::Record>> {
+    fn look_for_record(&self) -> io::Result<Option<segments::SmallRecord>> {
         if self.is_condemned.load(Ordering::Relaxed) {
             return Ok(None);
         }
@@ -161,14 +161,19 @@ impl Cached {
             && self.directory.clock.elapsed() < looked_at + LOOK_AGAIN
     }
 
-    /// Whether all bytes of a range are recorded. Counts as a look-up.
-    pub async fn has(self: &Arc<Self>, range: ByteRange) -> bool {
+    /// Whether all bytes of a range are recorded.
+    pub async fn is_recorded(self: &Arc<Self>, range: ByteRange) -> bool {
         let cached = self.clone();
         let look = move |_: &Arc<Directory>| match cached.is_small() {
             true => Ok(cached.look_for_record()?.is_some()),
             false => cached.look_again()?.map_or(Ok(false), |held| held.has(range)),
         };
-        let has = !self.is_absent() && self.directory.ask(look).await.unwrap_or(false);
+        self.directory.ask(look).await.unwrap_or(false)
+    }
+
+    /// The same, and counts as a look-up. What was not there a moment ago is not looked for again.
+    pub async fn has(self: &Arc<Self>, range: ByteRange) -> bool {
+        let has = !self.is_absent() && self.is_recorded(range).await;
         self.directory.metrics.add(if has { Metric::DiskHits } else { Metric::DiskMisses }, 1);
         has
     }
@@ -212,12 +217,19 @@ impl Cached {
     }
 
     /// Has the complete blocks of a range written, some time; or not at all, where the disk is too slow or full.
-    /// `crc64` is the checksum that the store keeps of the whole object.
-    pub fn write(self: &Arc<Self>, range: ByteRange, bytes: Bytes, crc64: Option<u64>) {
+    /// `crc64` is the checksum that the store keeps of the whole object. Says whether they wait to be written now.
+    pub fn write(self: &Arc<Self>, range: ByteRange, bytes: Bytes, crc64: Option<u64>) -> bool {
         let write = Write { cached: self.clone(), range, bytes, crc64 };
-        if !self.directory.may_write() || self.queue.push(write).is_err() {
+        let is_queued = self.may_write() && self.queue.push(write).is_ok();
+        if !is_queued {
             self.directory.metrics.add(Metric::DiskWritesDropped, 1);
         }
+        is_queued
+    }
+
+    /// Whether the disk takes anything now.
+    pub fn may_write(&self) -> bool {
+        self.directory.may_write()
     }
 
     /// Bytes of it that are on disk.

@@ -9,6 +9,7 @@
 //! object has, in 9 bytes or so each; the record itself, and the bytes with its checksum, are read when they are
 //! wanted. What others append is seen by looking at the lengths of records, at most twice a second.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -33,8 +34,6 @@ const SEGMENT_BYTES: u64 = 64 << 20;
 pub(super) const RECORD_BYTES: usize = 64;
 /// Records are numbered by 16 bits.
 const MOST_RECORDS: u64 = 1 << 16;
-/// Segments are numbered so too.
-const MOST_SEGMENTS: usize = 1 << 16;
 /// So often it is looked what other processes have appended.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// So often it is noted that a segment is used.
@@ -42,7 +41,7 @@ const TOUCH_AGAIN: Duration = Duration::from_secs(60);
 
 /// Where an object lies, and what its bytes are like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Record {
+pub(super) struct SmallRecord {
     name: Name,
     offset: u64,
     len: u64,
@@ -51,7 +50,7 @@ pub(super) struct Record {
     pub(super) is_stores: bool,
 }
 
-impl Record {
+impl SmallRecord {
     /// The checksum of the bytes, where the store keeps the same.
     pub(super) fn stores_crc64(&self) -> Option<u64> {
         self.is_stores.then_some(self.crc64)
@@ -70,14 +69,14 @@ impl Record {
     }
 
     /// `None` where these are not the bytes of a record.
-    fn decode(bytes: &[u8]) -> Option<Record> {
+    fn decode(bytes: &[u8]) -> Option<SmallRecord> {
         let word = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
         let kind = *bytes.get(40)?;
         if !(1..=2).contains(&kind) || word(56)? != crc64(&bytes[..56]) {
             return None;
         }
         let name = Name(u128::from_le_bytes(bytes[..16].try_into().ok()?));
-        Some(Record { name, offset: word(16)?, len: word(24)?, crc64: word(32)?, is_stores: kind == 2 })
+        Some(SmallRecord { name, offset: word(16)?, len: word(24)?, crc64: word(32)?, is_stores: kind == 2 })
     }
 }
 
@@ -123,6 +122,8 @@ pub(super) struct Segments {
     place: Arc<Place>,
     clock: Clock,
     table: Mutex<Table>,
+    /// Held by who looks at what others have appended.
+    looking: Mutex<()>,
     own: Mutex<Option<Own>>,
 }
 
@@ -150,12 +151,12 @@ pub(super) fn id_of(file: &str) -> Option<u64> {
 
 impl Segments {
     pub(super) fn new(place: Arc<Place>, clock: Clock) -> Segments {
-        Segments { place, clock, table: Mutex::default(), own: Mutex::default() }
+        Segments { place, clock, table: Mutex::default(), looking: Mutex::default(), own: Mutex::default() }
     }
 
     /// The record of an object; `None` where it is not there. Looks again at what others have appended where that was
     /// not done of late.
-    pub(super) fn find(&self, name: Name) -> io::Result<Option<Record>> {
+    pub(super) fn find(&self, name: Name) -> io::Result<Option<SmallRecord>> {
         if let Some((record, _)) = self.look_up(name)? {
             return Ok(Some(record));
         }
@@ -167,7 +168,7 @@ impl Segments {
         Ok(self.look_up(name)?.map(|(record, _)| record))
     }
 
-    fn look_up(&self, name: Name) -> io::Result<Option<(Record, Slot)>> {
+    fn look_up(&self, name: Name) -> io::Result<Option<(SmallRecord, Slot)>> {
         let tag = tag_of(name);
         let candidates: Vec<(Slot, u64)> = {
             let table = self.table.lock();
@@ -182,7 +183,7 @@ impl Segments {
             };
             let mut bytes = [0; RECORD_BYTES];
             let read = records.read_exact_at(&mut bytes, u64::from(slot.number) * RECORD_BYTES as u64);
-            let record = read.ok().and_then(|()| Record::decode(&bytes));
+            let record = read.ok().and_then(|()| SmallRecord::decode(&bytes));
             if let Some(record) = record.filter(|record| record.name == name) {
                 self.touch(slot.segment, &records)?;
                 return Ok(Some((record, slot)));
@@ -204,28 +205,53 @@ impl Segments {
         super::place::touch(records)
     }
 
-    /// Looks at what all processes have appended, and at which segments there are.
+    /// Looks at what all processes have appended, and at which segments there are. Nobody waits for that: until it is
+    /// done, what is new is not found.
     pub(super) fn look_at_all(&self) -> io::Result<()> {
+        let Some(_looking) = self.looking.try_lock() else { return Ok(()) };
         let ids: Vec<u64> = self.place.files(SEGMENTS)?.iter().filter_map(|file| id_of(file)).collect();
-        let mut table = self.table.lock();
-        table.looked_at = Some(self.clock.elapsed());
-        let known: std::collections::HashMap<u64, u16> =
-            (0..).zip(&table.segments).filter_map(|(number, segment)| Some((segment.id?, number))).collect();
+        let known: HashMap<u64, u16> = {
+            let mut table = self.table.lock();
+            table.looked_at = Some(self.clock.elapsed());
+            (0..).zip(&table.segments).filter_map(|(number, segment)| Some((segment.id?, number))).collect()
+        };
         for id in ids {
             let number = match known.get(&id) {
                 Some(number) => *number,
-                None if table.segments.len() < MOST_SEGMENTS => table.add(id),
-                None => continue,
+                None => match self.table.lock().add(id) {
+                    Some(number) => number,
+                    None => continue,
+                },
             };
-            let seen = table.segments[usize::from(number)].seen;
-            let Some(facts) = self.place.facts(&records_path(id))? else { continue };
-            if facts.len / RECORD_BYTES as u64 <= seen {
-                continue;
-            }
-            if let Some(records) = self.place.find(&records_path(id), OFlags::empty())? {
-                table.read_records(number, &records)?;
-            }
+            self.look_at(id, number)?;
         }
+        Ok(())
+    }
+
+    /// Takes in the records of a segment that were not looked at yet.
+    fn look_at(&self, id: u64, number: u16) -> io::Result<()> {
+        let first = self.table.lock().segments[usize::from(number)].seen;
+        let Some(facts) = self.place.facts(&records_path(id))? else { return Ok(()) };
+        if facts.len / RECORD_BYTES as u64 <= first {
+            return Ok(());
+        }
+        let Some(records) = self.place.find(&records_path(id), OFlags::empty())? else { return Ok(()) };
+        let mut bytes = vec![0; (facts.len - first * RECORD_BYTES as u64) as usize];
+        let read = super::place::read_up_to(&records, &mut bytes, first * RECORD_BYTES as u64)?;
+        let complete = bytes[..read].chunks_exact(RECORD_BYTES);
+        let end = (first + complete.len() as u64).min(MOST_RECORDS);
+        let slots: Vec<Slot> = (first..end)
+            .zip(complete)
+            .filter_map(|(at, bytes)| {
+                let tag = tag_of(SmallRecord::decode(bytes)?.name);
+                Some(Slot { tag, segment: number, number: at as u16 })
+            })
+            .collect();
+        let mut table = self.table.lock();
+        // This process may have appended to it meanwhile.
+        let known = std::mem::replace(&mut table.segments[usize::from(number)].seen, 0);
+        slots.into_iter().filter(|slot| u64::from(slot.number) >= known).for_each(|slot| table.insert(slot));
+        table.segments[usize::from(number)].seen = known.max(end);
         Ok(())
     }
 
@@ -236,7 +262,7 @@ impl Segments {
     }
 
     /// Fills `into` with the bytes of a record. Where they are not what was written they are forgotten.
-    pub(super) fn read(&self, record: &Record, into: &mut Vec<u8>) -> io::Result<Read> {
+    pub(super) fn read(&self, record: &SmallRecord, into: &mut Vec<u8>) -> io::Result<Read> {
         let Some((known, slot)) = self.look_up(record.name)? else { return Ok(Read::Missing) };
         let id = self.table.lock().segments[usize::from(slot.segment)].id;
         let Some(id) = id else { return Ok(Read::Missing) };
@@ -265,7 +291,7 @@ impl Segments {
         Ok(())
     }
 
-    /// Removes an object.
+    /// Removes an object, if it is there.
     pub(super) fn remove(&self, name: Name) -> io::Result<()> {
         let Some((_, slot)) = self.look_up(name)? else { return Ok(()) };
         let id = self.table.lock().segments[usize::from(slot.segment)].id;
@@ -286,7 +312,7 @@ impl Segments {
         }
         let Some(segment) = own.as_mut() else { return Ok(0) };
         let (len, is_stores) = (bytes.len() as u64, stores_crc64.is_some());
-        let record = Record { name, offset: segment.data_bytes, len, crc64: crc, is_stores };
+        let record = SmallRecord { name, offset: segment.data_bytes, len, crc64: crc, is_stores };
         let appended = segment.append(&record, bytes);
         let (number, segment_number) = (segment.count - 1, segment.segment);
         if let Err(error) = appended {
@@ -314,15 +340,14 @@ impl Segments {
                 return Ok(own);
             }
         }
+        // Not seen by who looks for segments of others before it is known to be ours.
+        let _looking = self.looking.lock();
         let id = rand::random();
         let records = self.place.make(&records_path(id))?;
         flock(&records, FlockOperation::NonBlockingLockExclusive)?;
         let data = self.place.make(&data_path(id))?;
-        let mut table = self.table.lock();
-        if table.segments.len() >= MOST_SEGMENTS {
-            return Err(io::Error::other("there are too many segments"));
-        }
-        let segment = table.add(id);
+        let too_many = || io::Error::other("there are too many segments");
+        let segment = self.table.lock().add(id).ok_or_else(too_many)?;
         Ok(Own { segment, data, records, data_bytes: 0, count: 0 })
     }
 
@@ -348,30 +373,15 @@ impl Segments {
 }
 
 impl Table {
-    fn add(&mut self, id: u64) -> u16 {
+    /// The number of a segment that was not known; `None` where there are too many.
+    fn add(&mut self, id: u64) -> Option<u16> {
+        let number = u16::try_from(self.segments.len()).ok()?;
         self.segments.push(Segment { id: Some(id), seen: 0, touched_at: None });
-        (self.segments.len() - 1) as u16
+        Some(number)
     }
 
     fn insert(&mut self, slot: Slot) {
         self.slots.insert_unique(hash_of(slot.tag), slot, |slot| hash_of(slot.tag));
-    }
-
-    /// Takes in the records that were not looked at yet.
-    fn read_records(&mut self, number: u16, records: &File) -> io::Result<()> {
-        let segment = &mut self.segments[usize::from(number)];
-        let first = segment.seen;
-        let mut bytes = vec![0; (records.metadata()?.len() - first * RECORD_BYTES as u64) as usize];
-        let read = super::place::read_up_to(records, &mut bytes, first * RECORD_BYTES as u64)?;
-        let complete = bytes[..read].chunks_exact(RECORD_BYTES);
-        let end = (first + complete.len() as u64).min(MOST_RECORDS);
-        segment.seen = end;
-        for (at, bytes) in (first..end).zip(complete) {
-            if let Some(record) = Record::decode(bytes) {
-                self.insert(Slot { tag: tag_of(record.name), segment: number, number: at as u16 });
-            }
-        }
-        Ok(())
     }
 }
 
@@ -380,7 +390,7 @@ impl Own {
         self.data_bytes < SEGMENT_BYTES && self.count < MOST_RECORDS
     }
 
-    fn append(&mut self, record: &Record, bytes: &[u8]) -> io::Result<()> {
+    fn append(&mut self, record: &SmallRecord, bytes: &[u8]) -> io::Result<()> {
         // Counted first: what failed may have been written in part.
         let (offset, number) = (self.data_bytes, self.count);
         self.data_bytes += bytes.len() as u64;
@@ -400,7 +410,7 @@ pub(super) fn count(place: &Place, id: u64, is_checked: bool) -> io::Result<(u64
     let read = super::place::read_up_to(&records, &mut all, 0)?;
     let mut memory = Vec::new();
     for (number, record) in (0..).zip(all[..read].chunks_exact(RECORD_BYTES)) {
-        let Some(record) = Record::decode(record) else { continue };
+        let Some(record) = SmallRecord::decode(record) else { continue };
         if is_checked {
             memory.resize(record.len.min(SMALL_BYTES) as usize, 0);
             let read = data.as_ref().map(|data| data.read_exact_at(&mut memory, record.offset));
@@ -446,14 +456,14 @@ mod tests {
 
     #[test]
     fn a_record_is_read_as_it_was_written_or_not_at_all() {
-        let record = Record { name: name(7), offset: 1, len: 2, crc64: 3, is_stores: true };
+        let record = SmallRecord { name: name(7), offset: 1, len: 2, crc64: 3, is_stores: true };
         let encoded = record.encode();
-        assert_eq!(Record::decode(&encoded), Some(record));
-        assert_eq!((Record::decode(&encoded[..63]), Record::decode(&[0; 64])), (None, None));
+        assert_eq!(SmallRecord::decode(&encoded), Some(record));
+        assert_eq!((SmallRecord::decode(&encoded[..63]), SmallRecord::decode(&[0; 64])), (None, None));
         for bit in 0..RECORD_BYTES * 8 {
             let mut garbled = encoded;
             garbled[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(Record::decode(&garbled), None, "{bit}");
+            assert_eq!(SmallRecord::decode(&garbled), None, "{bit}");
         }
     }
 

@@ -170,9 +170,9 @@ impl Disk {
         self.queue.wait_for(0, patience)
     }
 
-    /// Waits until there is room for more in the queue, for so long at most. Says whether there is.
-    pub fn wait_for_room(&self, patience: Duration) -> bool {
-        self.queue.wait_for(self.queue.limit_bytes() / 2, patience)
+    /// Waits until so many bytes more may wait to be written, for so long at most. Says whether they may.
+    pub fn wait_for_room(&self, bytes: u64, patience: Duration) -> bool {
+        self.queue.wait_for(self.queue.limit_bytes().saturating_sub(bytes), patience)
     }
 }
 

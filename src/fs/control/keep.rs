@@ -79,7 +79,7 @@ impl Control {
         let mut dropped = Dropped::default();
         while let Some(ino) = files.next().await.map_err(failed)? {
             dropped.files += 1;
-            dropped.bytes += self.let_file_go(ino);
+            dropped.bytes += self.let_file_go(ino).await;
             if dropped.files.is_multiple_of(256) {
                 tokio::task::yield_now().await;
             }
@@ -116,7 +116,11 @@ impl Control {
         });
     }
 
-    fn let_file_go(&self, ino: Ino) -> u64 {
+    async fn let_file_go(&self, ino: Ino) -> u64 {
+        // One that cannot be told any more is not on disk either.
+        if let Ok(object) = self.object_of(ino).await {
+            self.reader.remove_from_disk(&object).await;
+        }
         // Ends without the lock.
         let pin = self.pins.lock().remove(&ino);
         drop(pin);

@@ -18,7 +18,7 @@ use super::files::FilesBelow;
 use super::paths::Held;
 use super::{Control, Done, MOST_WAIT};
 use crate::base::{Ino, Jobs};
-use crate::control::{Job, JobState, Kind, Prefetch, Prefetched, Prefetching, Refusal};
+use crate::control::{Destination, Job, JobState, Kind, Prefetch, Prefetched, Prefetching, Refusal};
 use crate::fs::failure::report;
 
 /// Files in flight at once. Each takes a few requests, small ones one.
@@ -115,14 +115,18 @@ impl Prefetches {
 impl Control {
     /// Begins to fetch. The status of the job says whether the paths exist.
     pub(super) async fn begin_prefetch(self: &Arc<Self>, what: Prefetch, on: Ino) -> Done<Prefetching> {
-        if !self.reader.keeps_files() {
+        if what.to == Destination::Disk && self.reader.disk().is_none() {
+            let sentence = "prefetch: there is no disk cache: mount with cache-dir";
+            return Err(Refusal::new(Kind::Off, sentence));
+        }
+        if what.to == Destination::Memory && !self.reader.keeps_files() {
             return Err(Refusal::new(
                 Kind::Off,
                 "prefetch: memory-cache=off keeps no file in memory: mount with memory-cache=on",
             ));
         }
         let (job, progress) = self.prefetches.enter()?;
-        let fetching = fetch_all(self.clone(), what.paths, on, (job, progress));
+        let fetching = fetch_all(self.clone(), (what.paths, what.to), on, (job, progress));
         let task = self.runtime.spawn(fetching).abort_handle();
         if let Some(entry) = self.prefetches.0.lock().get_mut(job) {
             entry.task = Some(task);
@@ -167,7 +171,12 @@ impl Drop for JobEnd<'_> {
 }
 
 /// Fetches all files below these paths, in their order.
-async fn fetch_all(control: Arc<Control>, paths: Vec<String>, on: Ino, (job, progress): (u64, Arc<JobProgress>)) {
+async fn fetch_all(
+    control: Arc<Control>,
+    (paths, to): (Vec<String>, Destination),
+    on: Ino,
+    (job, progress): (u64, Arc<JobProgress>),
+) {
     let _end = JobEnd { prefetches: &control.prefetches, job, progress: &progress };
     let mut under_way = FuturesUnordered::new();
     for path in paths {
@@ -189,7 +198,7 @@ async fn fetch_all(control: Arc<Control>, paths: Vec<String>, on: Ino, (job, pro
         loop {
             match files.next().await {
                 Ok(Some(ino)) => {
-                    under_way.push(fetch_one(&control, ino, &progress));
+                    under_way.push(fetch_one(&control, ino, to, &progress));
                     // Begins now, also where the next file is not known yet.
                     let _ = under_way.next().now_or_never();
                 }
@@ -209,7 +218,7 @@ async fn fetch_all(control: Arc<Control>, paths: Vec<String>, on: Ino, (job, pro
 }
 
 /// Fetches a file, if it fits into what the job may fill.
-async fn fetch_one(control: &Arc<Control>, ino: Ino, progress: &JobProgress) {
+async fn fetch_one(control: &Arc<Control>, ino: Ino, to: Destination, progress: &JobProgress) {
     let object = match control.object_of(ino).await {
         Ok(object) => object,
         Err(failure) => return progress.failed(failure.of("a file that was listed").sentence),
@@ -217,7 +226,8 @@ async fn fetch_one(control: &Arc<Control>, ino: Ino, progress: &JobProgress) {
     let (key, size) = (object.key.clone(), object.size);
     let room = control.reader.warm_bytes_limit();
     let more = |bytes: u64| bytes.checked_add(size).filter(|bytes| *bytes <= room);
-    let fits = progress.fitting_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
+    let fits = to == Destination::Disk
+        || progress.fitting_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
     // Sizes are what a service says they are.
     progress.change(|so_far| {
         so_far.files += 1;
@@ -230,10 +240,20 @@ async fn fetch_one(control: &Arc<Control>, ino: Ino, progress: &JobProgress) {
     if !fits {
         return;
     }
-    match control.reader.open(object).fetch().await {
-        Ok(()) => progress.change(|so_far| {
+    let file = control.reader.open(object);
+    let fetched = match to {
+        Destination::Memory => file.fetch().await.map(|()| true),
+        Destination::Disk => file.fetch_to_disk().await,
+    };
+    match fetched {
+        Ok(true) => progress.change(|so_far| {
             so_far.files_done += 1;
             so_far.bytes_done = so_far.bytes_done.saturating_add(size);
+        }),
+        // The disk is full, or fails.
+        Ok(false) => progress.change(|so_far| {
+            so_far.files_skipped += 1;
+            so_far.bytes_skipped = so_far.bytes_skipped.saturating_add(size);
         }),
         Err(error) => {
             progress.failed(report("prefetching", &error).of(key.as_str()).sentence);
@@ -253,7 +273,7 @@ mod tests {
         let bed = Bed::new(&["dir/a"], |_| {});
         bed.names("dir").await;
         bed.faults.set_random([(1.0, Fault::Error(ErrorKind::AccessDenied))]);
-        let what = Prefetch { paths: vec!["dir".to_owned()], wait: true };
+        let what = Prefetch { paths: vec!["dir".to_owned()], wait: true, to: Destination::Memory };
         let told = bed.fs.control.begin_prefetch(what, Ino::ROOT).await.unwrap();
         let [denied] = &told.so_far.failures[..] else { panic!("{told:?}") };
         assert!(denied.starts_with("dir/a: prefetching: ") && denied.contains("injected"), "{denied}");
@@ -271,7 +291,7 @@ mod tests {
         for key in ["dir/a", "dir/b", "dir/c"] {
             bed.bucket.amend(key, |meta| meta.size = u64::MAX);
         }
-        let what = Prefetch { paths: vec!["dir".to_owned()], wait: true };
+        let what = Prefetch { paths: vec!["dir".to_owned()], wait: true, to: Destination::Memory };
         let told = bed.fs.control.begin_prefetch(what, Ino::ROOT).await.unwrap();
         let Prefetched { files, bytes, files_skipped, bytes_skipped, files_done, bytes_done, failed, .. } = told.so_far;
         assert_eq!((files, files_skipped, files_done, failed), (5, 3, 2, 0));

@@ -1,6 +1,6 @@
 //! Extended attributes: what is known of an object, under `user.oss.`. Those that the listing told are listed; those
-//! that need a request are answered when asked for, and the request is remembered for that version. `verified` is not
-//! listed because it changes, and programs that copy attributes would carry it over.
+//! that need a request are answered when asked for, and the request is remembered for that version. `verified` and
+//! `cached` are not listed because they change, and programs that copy attributes would carry them over.
 
 use std::sync::Arc;
 
@@ -35,6 +35,7 @@ impl Names {
         let value = match self.subject(ino)? {
             subject if LISTED.contains(&name) => self.listed(&subject, name),
             Subject::Object(_) if name == "verified" => Some(verified_word(self.reader.verified(ino)).to_owned()),
+            Subject::Object(object) if name == "cached" => self.cached(&object).await,
             Subject::Object(object) if name == "tags" => self.tags(ino, &object).await?,
             Subject::Object(object) if needs_request(name) => told(&*self.head(ino, &object).await?, name),
             _ => None,
@@ -57,6 +58,7 @@ impl Names {
             put(format!("meta.{name}"), Some(value.clone()));
         }
         put("tags".to_owned(), self.tags(ino, object).await.unwrap_or_default());
+        put("cached".to_owned(), self.cached(object).await);
         put("verified".to_owned(), Some(verified_word(self.reader.verified(ino)).to_owned()));
         Ok(all)
     }
@@ -96,6 +98,13 @@ impl Names {
             "storage-class" => object.class.as_deref().map(str::to_owned),
             _ => None,
         }
+    }
+
+    /// How many bytes of it the disk cache has; `None` where there is no such cache.
+    async fn cached(&self, object: &Object) -> Option<String> {
+        let Object { key, version, etag, size, .. } = object;
+        let bytes = self.reader.bytes_on_disk(key, version.as_deref(), etag.as_ref(), *size).await?;
+        Some(bytes.to_string())
     }
 
     /// The bucket of a key of the mount, and the key in it: where the mount shows several buckets, keys begin with

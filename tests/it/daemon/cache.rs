@@ -200,3 +200,65 @@ fn a_directory_that_cannot_be_used_ends_the_mount_with_a_sentence() {
     mount(&["--cache-dir", memory, "--cache-free", "1MiB"]).fails(1, &["in memory", "cache-dir-any"]);
     mount(&["--cache-dir", "/dev/shm"]).fails(1, &["other users may write", "name a directory below it"]);
 }
+
+/// The value of an extended attribute.
+fn attribute(target: &Target, file: &str, name: &str) -> String {
+    let mut value = [0; 64];
+    let len = rustix::fs::getxattr(target.path(file), name, &mut value).unwrap();
+    String::from_utf8(value[..len].to_vec()).unwrap()
+}
+
+#[test]
+fn more_than_memory_holds_is_prefetched_to_disk_and_dropped_from_it() {
+    let bench = Bench::new();
+    for number in 0..5 {
+        bench.server.put("bucket", &format!("dir/{number}"), bench.bytes.clone());
+    }
+    for number in 0..50 {
+        bench.server.put("bucket", &format!("dir/small-{number}"), format!("{number}"));
+    }
+    let first = bench.mount(&["--memory-limit", "64MiB", "--prefetch", "off"]);
+    let dir = first.path("dir");
+    let told = Tool::bare().run(&["prefetch", "--wait", "--to", "disk", dir.to_str().unwrap()]).ok();
+    assert!(told.stdout.contains("57 files") && told.stdout.contains("on disk"), "{told:?}");
+    assert_eq!(attribute(&first, "dir/3", "user.oss.cached"), SIZE.to_string());
+    assert_eq!(attribute(&first, "model", "user.oss.cached"), "0");
+    unmount(first);
+    assert_eq!(bench.survey("status")["complete_objects"].as_u64(), Some(57));
+    let second = bench.mount(&[]);
+    for number in 0..5 {
+        assert!(fs::read(second.path(&format!("dir/{number}"))).unwrap() == bench.bytes);
+    }
+    for number in 0..50 {
+        assert_eq!(fs::read_to_string(second.path(&format!("dir/small-{number}"))).unwrap(), number.to_string());
+    }
+    assert_eq!(metric(&second, "get_requests"), 0);
+    let request = r#"{"op":"drop","path":"dir"}"#;
+    Tool::bare().run(&["control", second.dir(), request]).ok();
+    assert_eq!(bench.survey("status")["objects"].as_u64(), Some(0));
+    assert!(fs::read(second.path("dir/0")).unwrap() == bench.bytes);
+    assert!(metric(&second, "get_requests") > 0);
+    unmount(second);
+    let third = Target::new();
+    third.mount(&Tool::for_server(&bench.server), "oss://bucket", &[]).ok();
+    Tool::bare().run(&["prefetch", "--to", "disk", third.dir()]).fails(1, &["no disk cache", "cache-dir"]);
+    unmount(third);
+}
+
+#[test]
+fn what_is_pinned_is_not_evicted_from_disk() {
+    let bench = Bench::new();
+    for number in 0..4 {
+        bench.server.put("bucket", &format!("other-{number}"), bench.bytes.clone());
+    }
+    let target = bench.mount(&["--cache-size", "64MiB"]);
+    Tool::bare().run(&["control", target.dir(), r#"{"op":"pin","path":"model"}"#]).ok();
+    until("it is on disk", || attribute(&target, "model", "user.oss.cached") == SIZE.to_string());
+    for number in 0..4 {
+        assert!(fs::read(target.path(&format!("other-{number}"))).unwrap() == bench.bytes);
+    }
+    until("something had to go", || metric(&target, "disk_evicted_bytes") + metric(&target, "disk_writes_dropped") > 0);
+    assert_eq!(attribute(&target, "model", "user.oss.cached"), SIZE.to_string());
+    assert!(bench.survey("status")["disk_bytes"].as_u64().unwrap() <= 64 << 20);
+    unmount(target);
+}
