@@ -36,6 +36,7 @@
 //! | reads so far | fetched |
 //! |---|---|
 //! | a first read of less than 128 KiB | 128 KiB in one GET, which takes about as long as 4 KiB at 20 ms to the first byte |
+//! | a first read of less than 64 KiB, and what the kernel reads ahead behind it | the same; a further read opens a window |
 //! | a first read of 128 KiB up to 512 KiB at the beginning of a file, as Python and stdio send it | 512 KiB in one GET; the second read opens a window |
 //! | a first read of 512 KiB and more at the beginning of a file, as `cp` sends it | a window of 16 MiB in GETs of 1 MiB at once |
 //! | further reads from the beginning | a window of 32 times the bytes read, at least 16 MiB (4 MiB before 512 KiB were read), up to 256 MiB, which 8 MiB of reads reach |
@@ -47,18 +48,25 @@
 //! - **Runs.** A *run* is what a stream reads without a jump, such as a chunk, a row of tiles or a column. After two
 //!   runs in the middle of a file, windows there end with a run as long as the longest of the latest eight, until a run
 //!   becomes twice as long. If the latest runs are about as long as each other, the first read of the next one fetches
-//!   all of it, up to 4 MiB. If three runs start at equal distances, the next ones are prefetched: up to 4 MiB, or as
-//!   many bytes as were read of such runs. So the headers of the members of a tar archive, the rows of tiles of a
-//!   GeoTIFF and the storages of a PyTorch checkpoint do not cost a round trip each.
-//! - **GETs.** Requests grow with the window, to 4 MiB at a window of 128 MiB. `part-size` is the upper bound. They
-//!   end on multiples of 1 MiB, so that an aligned read of up to 1 MiB is answered from one buffer without a copy.
+//!   all of it, up to 4 MiB. If three runs start at equal distances, the next ones are prefetched: up to 4 MiB, or a
+//!   quarter of the bytes that were read of such runs. So the headers of the members of a tar archive, the rows of
+//!   tiles of a GeoTIFF and the storages of a PyTorch checkpoint do not cost a round trip each.
+//! - **Read-ahead behind runs.** The kernel marks the first page of what it reads ahead and requests more when a
+//!   program touches that page. A last request that nothing followed was therefore not touched, and does not count for
+//!   the length of a run. Once all of the latest runs, at least two, ended before such a request, the daemon answers it
+//!   with an error in the next runs, as around page faults (below). A window of a GeoTIFF fetches 20 MB instead of 34.
+//! - **GETs.** Requests grow with the window, to 4 MiB at a window of 128 MiB, and are as long as `part-size` while
+//!   half of a window of 64 MiB or more has arrived, because the reader waits for none of them. `part-size` is the
+//!   upper bound. They end on multiples of 1 MiB, so that an aligned read of up to 1 MiB is answered from one buffer
+//!   without a copy.
 //! - **End.** A window ends with the object, whose short tail is part of the last GET, and at the position of another
 //!   stream of the object.
 //! - **Memory.** All streams together use up to three quarters of `memory-limit` for windows.
 //! - **Network.** After the first second of a load, a window is limited to twice the bytes that the network delivers
 //!   during one undisturbed GET of the same size. At 600 MB/s and 20 ms to the first byte that is about 70 MiB
 //!   instead of 256 MiB, at the same speed and with less memory. If programs wait and the throughput falls, the limit
-//!   is raised. On a network that holds more than 256 MiB in flight, windows become larger than 256 MiB.
+//!   is raised. On a network that holds more than 256 MiB in flight, windows become larger than 256 MiB. Readers of one
+//!   file that are 64 MiB and more from each other share the limit.
 //!
 //! Other objects of up to 1 MiB are fetched completely with their first read; objects of up to `part-size` are
 //! fetched in one GET once a window is opened.
@@ -110,9 +118,10 @@
 //! | five or more in another order | the rest of the file in its order, after all requests that programs wait for: up to half of the bytes requested so far, twice as much with each further tensor, up to eight times; only for files smaller than half of `memory-limit` |
 //!
 //! A window ends at the end of the tensor that the program reads, until the program has continued from one tensor to
-//! the next without a gap, as `cp` does. Tensors shorter than 1 MiB are not distinguished: one page fault reads their
-//! neighbours. If a program repeatedly stops in the middle of a tensor, as a rank that reads a slice of each tensor
-//! does, the file is read like any other file.
+//! the next without a gap, as `cp` does. If tensors are shorter than 4 MiB on average, GETs end with a tensor and with
+//! what the kernel was seen to read behind it, and otherwise on the next multiple of 1 MiB. Tensors shorter than 1 MiB
+//! are not distinguished: one page fault reads their neighbours. If a program repeatedly stops in the middle of a
+//! tensor, as a rank that reads a slice of each tensor does, the file is read like any other file.
 //!
 //! Programs that load models through mappings were recorded, and replayed at 20 ms to the first byte. Bytes fetched for
 //! each byte that the kernel requests: every eighth of 96 tensors of 4 MiB 1.02, four of 48 tensors of 8 MiB 1.04,

@@ -6,6 +6,8 @@
 //! itself). The pages around stay unread, and each is asked for alone when it is touched: the requests show what the
 //! program wants then. That is worth it where rows, chunks or nodes at scattered places are touched; it costs some
 //! 50 microseconds a page where all of a region is, so regions that are used show that their object is not such.
+//!
+//! The same is done with what it reads ahead behind a run, where it was not touched behind any of the latest ones.
 
 use std::collections::VecDeque;
 
@@ -65,11 +67,25 @@ impl Arounds {
         if !self.is_on {
             return Around::Answered;
         }
+        self.remember(read);
+        if was_on { Around::Refused } else { Around::FirstRefused }
+    }
+
+    /// Decides about what the kernel reads ahead behind a run where no run before it has gone on.
+    pub(super) fn refuse_behind(&mut self, read: ByteRange) -> bool {
+        if self.pause > 0 {
+            self.pause -= 1;
+            return false;
+        }
+        self.remember(read);
+        true
+    }
+
+    fn remember(&mut self, range: ByteRange) {
         if self.refused.len() == REMEMBERED {
             self.refused.pop_front();
         }
-        self.refused.push_back(Region { range: read, asked_bytes: 0 });
-        if was_on { Around::Refused } else { Around::FirstRefused }
+        self.refused.push_back(Region { range, asked_bytes: 0 });
     }
 
     /// Takes in a read; says whether it lies in a region that was refused.
@@ -92,6 +108,7 @@ mod tests {
 
     use super::super::object::Asker;
     use super::super::plan::{Fetch, Plan};
+    use super::super::runs::Answered;
     use super::super::stream::{Proof, Repeated};
     use super::super::streams::{Bounds, Streams};
     use super::*;
@@ -122,12 +139,22 @@ mod tests {
             if self.0.refuses(around, KERNEL) {
                 return Some(self.page(at).fetch);
             }
-            self.0.observe(around, Repeated::No, KERNEL);
+            self.0.observe(around, Repeated::No, KERNEL, Answered::Yes);
             None
         }
 
+        /// What the kernel reads on behind a fault; whether it is answered.
+        fn reads_on(&mut self, at: u64) -> bool {
+            let read = ByteRange::at(at - MIB / 2, MIB);
+            let is_answered = !self.0.refuses(read, KERNEL);
+            if is_answered {
+                self.0.observe(read, Repeated::No, KERNEL, Answered::Yes);
+            }
+            is_answered
+        }
+
         fn page(&mut self, at: u64) -> Plan {
-            self.0.observe(ByteRange::at(at, PAGE_BYTES), Repeated::No, KERNEL)
+            self.0.observe(ByteRange::at(at, PAGE_BYTES), Repeated::No, KERNEL, Answered::Yes)
         }
 
         /// A row of 16 KiB; whether the read around it was refused.
@@ -183,10 +210,11 @@ mod tests {
     #[test]
     fn what_goes_on_is_not_refused() {
         let mut mapped = Mapped::new();
-        // Two requests at each place.
-        for at in places().take(40) {
-            assert_eq!(mapped.fault(at), None);
-            assert_eq!(mapped.fault(at + MIB), None);
+        // Ever more of them at each place.
+        for (number, at) in (0..).zip(places().take(15)) {
+            for step in 0..=number {
+                assert_eq!(mapped.fault(at + step * MIB), None, "{number} {step}");
+            }
         }
         // Rows at first, then all from one place on.
         let mut mapped = Mapped::new();
@@ -200,6 +228,28 @@ mod tests {
         for step in 0..20 {
             assert_eq!(mapped.fault(701 * MIB + step * MIB), None, "{step}");
         }
+    }
+
+    #[test]
+    fn what_the_kernel_reads_on_behind_runs_is_refused_where_none_has_gone_on() {
+        let mut mapped = Mapped::new();
+        let mut places = places();
+        let mut run = |mapped: &mut Mapped| {
+            let at = places.next().unwrap();
+            assert_eq!(mapped.fault(at), None);
+            (at, [1, 2].map(|step| mapped.reads_on(at + step * MIB)))
+        };
+        // The third request of each run shows that the second was touched, and none that the third was.
+        let runs: Vec<_> = (0..6).map(|_| run(&mut mapped).1).collect();
+        assert_eq!(runs[..2], [[true, true]; 2]);
+        assert_eq!(runs[2..], [[true, false]; 4]);
+        // One that goes on, and the kernel gets what it asks for again.
+        let (at, last) = run(&mut mapped);
+        assert_eq!(last, [true, false]);
+        for page in 0..64 {
+            mapped.page(at + 3 * MIB / 2 + page * PAGE_BYTES);
+        }
+        assert_eq!((0..8).map(|_| run(&mut mapped).1).collect::<Vec<_>>(), [[true, true]; 8]);
     }
 
     #[test]

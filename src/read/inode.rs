@@ -36,6 +36,7 @@ use super::part::{Origin, Part, Place};
 use super::plan::{Fetch, Plan};
 use super::planner;
 use super::pool::capacity_for;
+use super::runs::Answered;
 use super::stream::{Proof, Repeated};
 use super::streams::{Bounds, Streams};
 use super::tuning::Tuning;
@@ -258,7 +259,10 @@ impl Inode {
         let mut state = self.state.lock();
         state.asked_bytes += read.len();
         let repeated = if state.was_handed_out(read) { Repeated::Yes } else { Repeated::No };
-        let plan = state.streams.observe(read, repeated, asker);
+        let before = state.streams.before_untouched();
+        let is_answered = before.is_some_and(|before| state.was_handed_out(before));
+        let answered = if is_answered { Answered::Yes } else { Answered::No };
+        let plan = state.streams.observe(read, repeated, asker, answered);
         // What does not fit would push itself out before it is read.
         Plan { wants_more: plan.wants_more && self.may_be_swept && !state.goals.had_whole(), ..plan }
     }
@@ -563,6 +567,13 @@ impl State {
     fn part_at(&self, at: u64) -> Option<Arc<Part>> {
         let (_, part) = self.parts.range(..=at).next_back()?;
         (at < part.range.end).then(|| part.clone())
+    }
+
+    /// How much of what was fetched ahead of a reader has come, in parts that are complete.
+    fn arrived_bytes(&self, ahead: ByteRange) -> u64 {
+        let parts = self.parts.range(..ahead.end).rev().map(|(_, part)| part);
+        let parts = parts.take_while(|part| part.range.end > ahead.start).filter(|part| part.is_complete());
+        parts.map(|part| part.range.intersect(ahead).len()).sum()
     }
 
     /// GETs ahead of a reader that have not ended.

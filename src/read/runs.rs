@@ -15,8 +15,8 @@ const REMEMBERED: usize = 8;
 /// The latest runs of an object that began in the middle of it.
 #[derive(Debug, Default)]
 pub(super) struct Runs {
-    /// Those that were left: where each began, and how much was read of it.
-    left: VecDeque<ByteRange>,
+    /// Those that were left.
+    left: VecDeque<Left>,
     /// Where they began, one after the other.
     starts: Steps,
     /// The runs that are to follow and were not fetched yet, each with its number from the first at an equal distance
@@ -25,11 +25,29 @@ pub(super) struct Runs {
     foretold: u64,
 }
 
+/// A run that was left.
+#[derive(Debug)]
+struct Left {
+    /// Where it began, and how much was read of it.
+    range: ByteRange,
+    /// Whether the kernel has read ahead behind that, and no program has touched it.
+    has_tail: bool,
+}
+
+/// What of a readahead shows how far a program has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Answered {
+    /// What lies before it was answered: the program has left it alone.
+    Yes,
+    /// The program may be waiting for what lies before it.
+    No,
+}
+
 impl Runs {
     /// A run begins with this read, after one of the run `latest`, which is left by that.
-    pub(super) fn begins(&mut self, read: ByteRange, latest: Option<&Stream>, tuning: &Tuning) {
-        if let Some(latest) = latest {
-            self.leave(latest, tuning);
+    pub(super) fn begins(&mut self, read: ByteRange, latest: Option<(&Stream, Answered)>, tuning: &Tuning) {
+        if let Some((latest, answered)) = latest {
+            self.leave(latest, answered, tuning);
         }
         if read.start < tuning.head_bytes {
             return;
@@ -46,7 +64,7 @@ impl Runs {
         self.foretell(tuning);
     }
 
-    fn leave(&mut self, stream: &Stream, tuning: &Tuning) {
+    fn leave(&mut self, stream: &Stream, answered: Answered, tuning: &Tuning) {
         if stream.start() < tuning.head_bytes {
             return;
         }
@@ -54,7 +72,10 @@ impl Runs {
         if self.left.len() == REMEMBERED {
             self.left.pop_front();
         }
-        self.left.push_back(ByteRange::at(stream.start(), stream.seen()));
+        let tail = stream.untouched_from().filter(|_| answered == Answered::Yes);
+        let touched_bytes = tail.map_or(stream.seen(), |from| stream.seen().min(from - stream.start()));
+        let range = ByteRange::at(stream.start(), touched_bytes);
+        self.left.push_back(Left { range, has_tail: tail.is_some() });
     }
 
     /// Says where the next runs will be, if those that were left began at equal distances: more of them the longer that
@@ -68,7 +89,7 @@ impl Runs {
         if alike < tuning.steps_alike || !is_gap {
             return;
         }
-        let proved_bytes = shortest.saturating_mul(alike).max(tuning.strides_bytes);
+        let proved_bytes = (shortest.saturating_mul(alike) / tuning.strides_share).max(tuning.strides_bytes);
         let count = self.starts.foreseeable(6).min(proved_bytes / shortest.max(1));
         for number in self.foretold.max(alike) + 1..=alike + count {
             let Some(start) = self.starts.ahead(number - alike) else { break };
@@ -92,7 +113,7 @@ impl Runs {
 
     /// A reader has come back to this run.
     pub(super) fn goes_on(&mut self, stream: &Stream) {
-        self.left.retain(|run| run.start != stream.start());
+        self.left.retain(|run| run.range.start != stream.start());
     }
 
     /// What is known was not what programs want.
@@ -102,20 +123,20 @@ impl Runs {
 
     /// How long the next run will hardly be, in bytes, if enough of them are known: three of four were not longer.
     pub(super) fn likely_bytes(&self, tuning: &Tuning) -> Option<u64> {
-        let mut lengths: Vec<u64> = self.left.iter().map(|run| run.len()).collect();
+        let mut lengths: Vec<u64> = self.left.iter().map(|run| run.range.len()).collect();
         lengths.sort_unstable();
         lengths.get(lengths.len() * 3 / 4).copied().filter(|_| lengths.len() as u64 >= tuning.runs_alike)
     }
 
     /// How many of the latest runs were so long, in bytes, if none was longer.
     pub(super) fn have_ended_at(&self, len: u64) -> u64 {
-        let is_longer = self.left.iter().any(|run| run.len() > len);
-        if is_longer { 0 } else { self.left.iter().filter(|run| run.len() == len).count() as u64 }
+        let is_longer = self.left.iter().any(|run| run.range.len() > len);
+        if is_longer { 0 } else { self.left.iter().filter(|run| run.range.len() == len).count() as u64 }
     }
 
     /// How long runs are, in bytes: the shortest and the longest of the latest ones. `None` while too few are known.
     fn lengths(&self, tuning: &Tuning) -> Option<(u64, u64)> {
-        let lengths = || self.left.iter().map(|run| run.len());
+        let lengths = || self.left.iter().map(|run| run.range.len());
         lengths().min().zip(lengths().max()).filter(|_| self.left.len() as u64 >= tuning.runs_alike)
     }
 
@@ -131,6 +152,15 @@ impl Runs {
             }
             _ => u64::MAX,
         }
+    }
+
+    /// Whether this read lies behind all that was touched of the latest runs, counted from where its run began. They
+    /// must be alike, and the kernel must have read as far in each.
+    pub(super) fn have_all_ended_before(&self, read: ByteRange, stream: &Stream, tuning: &Tuning) -> bool {
+        let Some((shortest, longest)) = self.lengths(tuning) else { return false };
+        let is_alike = shortest >= longest / 4 * 3 && stream.start() >= tuning.head_bytes;
+        let have_tails = self.left.iter().all(|run| run.has_tail);
+        is_alike && have_tails && read.start >= stream.start().saturating_add(longest)
     }
 
     /// Up to where the first read of a run may fetch: to the end of a run as long as the shortest, where all are alike.
@@ -157,7 +187,7 @@ mod tests {
         for start in starts {
             let read = ByteRange::at(*start, len);
             let before = latest.replace(Stream::new(read, proof));
-            runs.begins(read, before.as_ref(), &tuning);
+            runs.begins(read, before.as_ref().map(|before| (before, Answered::Yes)), &tuning);
         }
         runs
     }
@@ -184,7 +214,7 @@ mod tests {
         let tuning = Tuning::default();
         let mut known = runs(&[9 * MIB, 40 * MIB, 100 * MIB], 2 * MIB);
         assert_eq!(known.end_of_new(&stream(200 * MIB, KIB), &tuning), Some(202 * MIB));
-        known.leave(&stream(300 * MIB, 100 * KIB), &tuning);
+        known.leave(&stream(300 * MIB, 100 * KIB), Answered::Yes, &tuning);
         assert_eq!(known.end_of_new(&stream(200 * MIB, KIB), &tuning), None);
     }
 
@@ -217,7 +247,7 @@ mod tests {
             (&[8, 16, 23], few, &[]),
             // Long ones are not fetched by the dozen.
             (&[8, 16, 24], 2 * MIB, &[32, 40]),
-            (&[8, 16, 24, 32], 2 * MIB, &[40, 48, 56]),
+            (&[8, 16, 24, 32], 2 * MIB, &[40, 48]),
         ] {
             assert_eq!(forecast(&starts(mib), len), expected, "{mib:?} {len}");
         }

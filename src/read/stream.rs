@@ -29,6 +29,9 @@ pub(super) struct Stream {
     /// Where the present lap began, and the bytes asked for in it.
     lap_start: u64,
     lap_seen: u64,
+    /// Where its latest read began, if the kernel may have read it behind the one before, and whether it did.
+    follows_from: Option<u64>,
+    is_readahead: bool,
     /// Up to here the window has been fetched or is on its way.
     pub(super) frontier: u64,
     /// Up to here all is wanted, by what the object says of itself.
@@ -80,6 +83,8 @@ impl Stream {
             steps_back: 0,
             lap_start: read.start,
             lap_seen: read.len(),
+            follows_from: None,
+            is_readahead: false,
             frontier: read.end,
             promised: 0,
             is_left: false,
@@ -141,6 +146,11 @@ impl Stream {
         self.promised = end;
     }
 
+    /// Up to where all will be read, by what the object says of itself.
+    pub(super) fn promised(&self) -> u64 {
+        self.promised
+    }
+
     /// Whether the object says that more will be read.
     pub(super) fn is_promised(&self) -> bool {
         self.promised > self.position
@@ -175,7 +185,11 @@ impl Stream {
             return 0;
         }
         let opens = self.start == 0 && self.seen >= self.proof.opening_bytes;
-        if !is_dense || self.seen < self.proof.run_bytes || (self.reads < 2 && !opens) {
+        // A short header may be all that a program wants of a file, and what the kernel reads behind it proves nothing.
+        let is_head = self.start < tuning.head_bytes;
+        let header_bytes = self.follows_from.filter(|_| is_head).map(|from| from - self.start);
+        let is_short = header_bytes.is_some_and(|bytes| bytes < tuning.short_header_bytes);
+        if !is_dense || is_short || self.seen < self.proof.run_bytes || (self.reads < 2 && !opens) {
             0
         } else if self.reads < 2 {
             tuning.head_window_bytes
@@ -225,6 +239,19 @@ impl Stream {
     /// Bytes asked for since the run began.
     pub(super) fn seen(&self) -> u64 {
         self.seen
+    }
+
+    /// The latest read begins where the one before has ended, and the kernel may have read it ahead, or has, since it
+    /// is a whole readahead. It marks the first page of that, and reads on when a program comes to it: while no further
+    /// read has come, nothing of it was touched.
+    pub(super) fn follows_on(&mut self, read: ByteRange, may_be_readahead: bool, is_readahead: bool) {
+        self.follows_from = (may_be_readahead && read.start > self.start).then_some(read.start);
+        self.is_readahead = is_readahead;
+    }
+
+    /// Where what the kernel has read ahead begins that no program has touched, if that is known.
+    pub(super) fn untouched_from(&self) -> Option<u64> {
+        self.follows_from.filter(|_| self.is_readahead)
     }
 
     /// Its latest read has ended where it began until then, or has not.

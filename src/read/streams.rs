@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::around::{Around, Arounds};
 use super::object::Asker;
 use super::plan::{Fetch, Plan};
-use super::runs::Runs;
+use super::runs::{Answered, Runs};
 use super::stream::{GRAIN_BYTES, Proof, Repeated, Stream};
 use super::tensors::{Forecast, Tensors};
 use super::tuning::Tuning;
@@ -112,7 +112,7 @@ impl Streams {
     }
 
     /// Takes in a read, not empty and within the object, and says how to fetch what it misses.
-    pub(super) fn observe(&mut self, read: ByteRange, repeated: Repeated, asker: Asker) -> Plan {
+    pub(super) fn observe(&mut self, read: ByteRange, repeated: Repeated, asker: Asker, answered: Answered) -> Plan {
         self.reads += 1;
         let was_refused = self.arounds.asked(read, &self.bounds.tuning);
         let tuning = &*self.bounds.tuning;
@@ -127,15 +127,20 @@ impl Streams {
         let back = self.streams.iter().position(is_behind).filter(|_| !is_next);
         let (index, abandoned) = match back.or(closest.map(|(_, index)| index)) {
             Some(index) => (index, self.follow(index, read, repeated)),
-            None => self.begin(read, asker),
+            None => self.begin(read, asker, answered),
         };
+        let ahead_bytes = asker.read_ahead_bytes();
+        // The kernel asks for nothing behind it where that is in its cache, or where the object ends.
+        let is_held = |stream: &Stream| (stream.start()..stream.position()).contains(&read.end);
+        let is_last = read.end >= self.bounds.size || self.streams.iter().any(is_held);
+        let is_readahead = is_next && ahead_bytes == read.len() && !is_last;
         let stream = &mut self.streams[index];
         stream.used = self.reads;
+        stream.follows_on(read, is_next && ahead_bytes > 0, is_readahead);
         stream.goes_back(back.is_some());
         stream.return_if_left();
         if let Some(tensor) = promised {
-            // What shares the last megabyte is wanted next, or was fetched; a part that ends there would be waited for.
-            let end = tensor.end.checked_next_multiple_of(GRAIN_BYTES).unwrap_or(u64::MAX);
+            let end = self.tensors.end_of_fetch(tensor.end);
             // Where its last page was asked for, another read has come to the rest of it before.
             let is_in_it = |stream: &&mut Stream| (tensor.start + 1..tensor.end).contains(&stream.position());
             let reader = self.streams.iter_mut().filter(is_in_it).min_by_key(|stream| stream.position());
@@ -151,6 +156,7 @@ impl Streams {
             }
             0 => Fetch::Exact { reach_bytes: self.reach_bytes(stream, read, was_refused) },
             _ if self.bounds.size <= self.bounds.part_bytes => Fetch::Whole,
+            _ if stream.is_promised() && self.tensors.are_short() => Fetch::Until { end: stream.promised() },
             window_bytes => {
                 let part_bytes = Stream::part_bytes(window_bytes, self.bounds.part_bytes, &self.bounds.tuning);
                 Fetch::Windowed { part_bytes }
@@ -185,12 +191,27 @@ impl Streams {
     /// Whether what the kernel reads around a page fault is better refused: where programs jump about in an object and
     /// want little at each place. Not where its tensors are known, which say better what will be wanted.
     pub(super) fn refuses(&mut self, read: ByteRange, asker: Asker) -> bool {
+        if self.come_whole() || !self.tensors.are_unknown() {
+            return false;
+        }
         let tuning = &self.bounds.tuning;
+        // What it reads on behind a run, too, if none of those before was gone on with there.
+        let is_behind = |stream: &&mut Stream| {
+            stream.position() == read.start && self.runs.have_all_ended_before(read, stream, tuning)
+        };
+        let is_readahead = read.len() == asker.read_ahead_bytes();
+        if let Some(stream) = self.streams.iter_mut().find(is_behind).filter(|_| is_readahead) {
+            let is_refused = self.arounds.refuse_behind(read);
+            if is_refused {
+                stream.follows_on(read, true, true);
+            }
+            return is_refused;
+        }
         let is_one = read.len() == asker.read_ahead_bytes() || self.arounds.are_refused();
         // The page in the middle is the one that the program waits for, where no page of it was there.
         let page = ByteRange::at(read.start + read.len() / 2 / PAGE_BYTES * PAGE_BYTES, PAGE_BYTES);
         let is_expected = self.streams.iter().any(|stream| stream.distance(page, tuning).is_some());
-        if !is_one || is_expected || self.come_whole() || !self.tensors.are_unknown() {
+        if !is_one || is_expected {
             return false;
         }
         match self.arounds.decide(read, &self.runs, tuning) {
@@ -199,6 +220,14 @@ impl Streams {
             Around::Refused => {}
         }
         true
+    }
+
+    /// What the latest reader must have been told before it leaves what the kernel reads ahead of it alone: the end of
+    /// what lies before that.
+    pub(super) fn before_untouched(&self) -> Option<ByteRange> {
+        let stream = self.streams.iter().max_by_key(|stream| stream.used)?;
+        let end = stream.untouched_from()?;
+        Some(ByteRange::new(end.saturating_sub(PAGE_BYTES).max(stream.start()), end))
     }
 
     fn follow(&mut self, index: usize, read: ByteRange, repeated: Repeated) -> Option<ByteRange> {
@@ -210,11 +239,11 @@ impl Streams {
         }
     }
 
-    fn begin(&mut self, read: ByteRange, asker: Asker) -> (usize, Option<ByteRange>) {
+    fn begin(&mut self, read: ByteRange, asker: Asker, answered: Answered) -> (usize, Option<ByteRange>) {
         let latest = self.streams.iter().max_by_key(|stream| stream.used);
         // How long a run is that the kernel read around one page fault shows nothing, where others are seen exactly.
         let latest = latest.filter(|stream| !(self.arounds.are_refused() && stream.is_one_large_read()));
-        self.runs.begins(read, latest, &self.bounds.tuning);
+        self.runs.begins(read, latest.map(|stream| (stream, answered)), &self.bounds.tuning);
         let speculative_bytes = asker.read_ahead_bytes().saturating_mul(self.bounds.tuning.readaheads_of_run);
         let proof = self.bounds.proof;
         let proof = Proof { middle_bytes: proof.middle_bytes.max(speculative_bytes), ..proof };
@@ -234,11 +263,13 @@ impl Streams {
     /// What to fetch ahead, for the reader with the least ahead of it first. Answer with [`Streams::fetched`].
     pub(super) fn wanted(&self, most: Most) -> Vec<Wanted> {
         let tuning = &*self.bounds.tuning;
+        let shared_bytes = (most.worth_bytes / self.places_read()).max(tuning.pipe_least_bytes);
+        let worth_bytes = most.worth_bytes.min(shared_bytes);
         let wanted = |(stream, s): (usize, &Stream)| {
             let window_bytes = self.window_bytes(s).min(most.allowed_bytes);
             let bound = self.tensors.bound(s.start(), s.position(), tuning);
-            let bound = bound.checked_next_multiple_of(GRAIN_BYTES).unwrap_or(u64::MAX).min(self.end_before(s));
-            let end = s.position().saturating_add(window_bytes.min(most.worth_bytes)).min(bound);
+            let bound = self.tensors.end_of_fetch(bound).min(self.end_before(s));
+            let end = s.position().saturating_add(window_bytes.min(worth_bytes)).min(bound);
             (s.frontier < end).then(|| Wanted {
                 stream,
                 range: ByteRange::new(s.frontier, end),
@@ -249,6 +280,17 @@ impl Streams {
         let mut wanted: Vec<Wanted> = self.streams.iter().enumerate().filter_map(wanted).collect();
         wanted.sort_by_key(|wanted| self.streams[wanted.stream].ahead().len());
         wanted
+    }
+
+    /// At how many places far from each other the object is read in order, at least one: what the network holds is
+    /// shared by their windows. Those that are close to each other fetch for each other.
+    fn places_read(&self) -> u64 {
+        let tuning = &*self.bounds.tuning;
+        let oldest = self.reads.saturating_sub(tuning.quiet_reads);
+        let is_active = |stream: &&Stream| stream.used >= oldest && stream.is_proven(tuning);
+        let mut positions: Vec<u64> = self.streams.iter().filter(is_active).map(Stream::position).collect();
+        positions.sort_unstable();
+        1 + positions.windows(2).filter(|pair| pair[1] - pair[0] >= tuning.far_bytes).count() as u64
     }
 
     /// Where a window must end: with the object, or where another reader began, because what lies behind that was read

@@ -8,6 +8,7 @@ use expect_test::{Expect, expect};
 use super::object::Asker;
 use super::plan::Fetch;
 use super::planner;
+use super::runs::Answered;
 use super::stream::{Proof, Repeated};
 use super::streams::{Bounds, Most, Streams};
 use super::tuning::Tuning;
@@ -29,7 +30,7 @@ fn check(size: u64, reads: &[(u64, u64)], expect: Expect) {
     let mut shown = String::new();
     for &(offset, len) in reads {
         let read = ByteRange::at(offset, len);
-        let plan = streams.observe(read, Repeated::No, Asker::Program);
+        let plan = streams.observe(read, Repeated::No, Asker::Program, Answered::Yes);
         let mut gets = Vec::new();
         while let Some(gap) = first_hole(&held, read) {
             let start = held.iter().rev().find(|part| part.end <= gap.start).map_or(0, |part| part.end);
@@ -115,7 +116,7 @@ fn nothing_is_fetched_ahead_before_the_threshold() {
             ..bounds(1 << 30)
         });
         for i in 0..reads {
-            streams.observe(ByteRange::at(i * MIB, MIB), Repeated::No, Asker::Program);
+            streams.observe(ByteRange::at(i * MIB, MIB), Repeated::No, Asker::Program, Answered::Yes);
         }
         !streams.wanted(MOST).is_empty()
     };
@@ -207,7 +208,7 @@ fn random_reads_fetch_what_they_ask_for() {
     );
     let mut streams = Streams::new(bounds(8 << 30));
     for (offset, len) in reads {
-        streams.observe(ByteRange::at(offset, len), Repeated::No, Asker::Program);
+        streams.observe(ByteRange::at(offset, len), Repeated::No, Asker::Program, Answered::Yes);
         assert_eq!(streams.wanted(MOST), []);
     }
 }
@@ -255,8 +256,8 @@ fn four_threads_on_one_file_keep_four_windows() {
 fn a_window_ends_where_another_reader_began() {
     let mut streams = Streams::new(bounds(1 << 30));
     for i in 0..4 {
-        streams.observe(ByteRange::at(i * MIB, MIB), Repeated::No, Asker::Program);
-        streams.observe(ByteRange::at(20 * MIB + i * MIB, MIB), Repeated::No, Asker::Program);
+        streams.observe(ByteRange::at(i * MIB, MIB), Repeated::No, Asker::Program, Answered::Yes);
+        streams.observe(ByteRange::at(20 * MIB + i * MIB, MIB), Repeated::No, Asker::Program, Answered::Yes);
     }
     let ends: Vec<u64> = streams.wanted(MOST).iter().map(|wanted| wanted.range.end / MIB).collect();
     assert_eq!(ends, [20, 32]);
@@ -284,7 +285,7 @@ fn small_skips_and_steps_back_keep_the_stream() {
 fn a_sequential_reader_that_turns_random_stops_and_starts_again() {
     let mut streams = Streams::new(bounds(1 << 30));
     let wants = |streams: &mut Streams, offset, len| {
-        let plan = streams.observe(ByteRange::at(offset, len), Repeated::No, Asker::Program);
+        let plan = streams.observe(ByteRange::at(offset, len), Repeated::No, Asker::Program, Answered::Yes);
         for wanted in streams.wanted(MOST) {
             streams.fetched(&wanted, wanted.range.end);
         }
@@ -302,16 +303,17 @@ fn a_sequential_reader_that_turns_random_stops_and_starts_again() {
 fn a_proven_stream_survives_a_thousand_random_reads() {
     let mut streams = Streams::new(bounds(64 << 30));
     for i in 0..4 {
-        streams.observe(ByteRange::at(i * MIB, MIB), Repeated::No, Asker::Program);
+        streams.observe(ByteRange::at(i * MIB, MIB), Repeated::No, Asker::Program, Answered::Yes);
     }
     for i in 1..1000u64 {
         streams.observe(
             ByteRange::at((i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 29 << 12) + (1 << 30), 4096),
             Repeated::No,
             Asker::Program,
+            Answered::Yes,
         );
     }
-    let plan = streams.observe(ByteRange::at(4 * MIB, MIB), Repeated::No, Asker::Program);
+    let plan = streams.observe(ByteRange::at(4 * MIB, MIB), Repeated::No, Asker::Program, Answered::Yes);
     assert!(matches!(plan.fetch, Fetch::Windowed { .. }), "{plan:?}");
     assert!(streams.wanted(MOST).iter().any(|wanted| wanted.range.start == 5 * MIB));
 }

@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 
 use super::steps::{Distance, Steps};
+use super::stream::GRAIN_BYTES;
 use super::tuning::Tuning;
 use crate::base::{ByteRange, PAGE_BYTES, READAHEAD_BYTES};
 
@@ -36,9 +37,11 @@ pub(super) struct Tensors {
     steps: Steps,
     /// So many bytes before it the read began that began the last one: what the kernel reads around a page fault.
     lead_bytes: u64,
-    /// What was read behind the last one, and the most that was read so behind any.
+    /// What was read behind the last one, and how much behind the one before.
     trail: ByteRange,
-    trail_bytes: u64,
+    trail_before_bytes: u64,
+    /// Whether they are so short that a megabyte more of each would be a large part.
+    are_short: bool,
     /// Tensors begun since a pattern was contradicted.
     begun: u64,
     /// The latest promises, each with the bytes read of it since.
@@ -59,6 +62,11 @@ struct SeenTensor {
 }
 
 impl SeenTensor {
+    /// Whether it was read whole, and this read has brought its end and something behind it.
+    fn is_read_up_to(&self, read: ByteRange) -> bool {
+        self.read_bytes == self.range.len() && (read.start..read.end).contains(&self.range.end)
+    }
+
     fn is_partly_read(&self) -> bool {
         (1..self.range.len()).contains(&self.read_bytes)
     }
@@ -77,6 +85,8 @@ impl Tensors {
         let is_long = |range: &ByteRange| range.len() >= tuning.tensor_least_bytes;
         let tensor = |range| SeenTensor { range, read_bytes: 0, is_wanted: false, is_begun: false };
         self.tensors = ranges.into_iter().filter(is_long).map(tensor).collect();
+        let bytes: u64 = self.tensors.iter().map(|tensor| tensor.range.len()).sum();
+        self.are_short = bytes < tuning.tensor_short_bytes * self.tensors.len() as u64;
     }
 
     /// Whether nothing is known of any.
@@ -95,9 +105,8 @@ impl Tensors {
         if read.start == self.trail.end && read.end - self.trail.start <= tuning.tensor_entered_bytes {
             // The kernel has read on.
             self.trail.end = read.end;
-            self.trail_bytes = self.trail_bytes.max(self.trail.len());
         } else if !jumps {
-            self.touched(read.start - (read.start / 4).min(READAHEAD_BYTES));
+            self.touched(read.start - (read.start / 4).min(READAHEAD_BYTES), tuning);
         }
         let first = self.tensors.partition_point(|tensor| tensor.range.end <= read.start);
         let behind = self.tensors.partition_point(|tensor| tensor.range.start < read.end);
@@ -105,10 +114,11 @@ impl Tensors {
             let Some(tensor) = self.tensors.get_mut(place) else { break };
             let len = tensor.range.len();
             tensor.read_bytes = (tensor.read_bytes + tensor.range.intersect(read).len()).min(len);
-            if !tensor.is_begun && tensor.read_bytes >= len.min(tuning.tensor_entered_bytes) {
-                tensor.is_begun = true;
-                self.begin(place as u64, tuning);
-            }
+            self.enter(place, tuning);
+        }
+        let ended = self.tensors[first..behind].iter().rfind(|tensor| tensor.is_read_up_to(read));
+        if let Some(end) = ended.map(|tensor| tensor.range.end) {
+            self.trails(ByteRange::new(end, read.end));
         }
         promised
     }
@@ -154,9 +164,9 @@ impl Tensors {
                 (read.end, range.end)
             }
             Page::Last => {
-                self.trail = ByteRange::new(range.end, read.end);
-                self.trail_bytes = self.trail_bytes.max(self.trail.len());
-                (range.start + tensor.read_bytes, read.start)
+                let from = range.start + tensor.read_bytes;
+                self.trails(ByteRange::new(range.end, read.end));
+                (from, read.start)
             }
         };
         if rest.0 >= rest.1 {
@@ -172,14 +182,51 @@ impl Tensors {
         Some(range)
     }
 
+    /// Up to where is fetched what is wanted up to here. Of long tensors, what shares the last megabyte is wanted next,
+    /// or was fetched, and a part that ends there would be waited for; of short ones it is as long as they are, so only
+    /// what the kernel reads behind them comes too.
+    pub(super) fn end_of_fetch(&self, end: u64) -> u64 {
+        let (trail_bytes, grain_bytes) =
+            if self.are_short { (self.trail_bytes(), PAGE_BYTES) } else { (0, GRAIN_BYTES) };
+        end.saturating_add(trail_bytes).checked_next_multiple_of(grain_bytes).unwrap_or(u64::MAX)
+    }
+
+    /// This was read behind a tensor.
+    fn trails(&mut self, trail: ByteRange) {
+        if trail.start != self.trail.start {
+            self.trail_before_bytes = std::mem::replace(&mut self.trail, trail).len();
+        }
+    }
+
+    /// How much is read behind a tensor: as much as behind one of the latest two, of which one may not be at its end.
+    fn trail_bytes(&self) -> u64 {
+        self.trail_before_bytes.max(self.trail.len())
+    }
+
     /// A reader has come to this place at least: the kernel reads on where what it has read ahead is touched, at first
     /// in the last quarter of it.
-    fn touched(&mut self, at: u64) {
+    fn touched(&mut self, at: u64, tuning: &Tuning) {
         let behind = self.tensors.partition_point(|tensor| tensor.range.start <= at);
-        let tensor = behind.checked_sub(1).and_then(|place| self.tensors.get_mut(place));
-        if let Some(tensor) = tensor.filter(|tensor| at < tensor.range.end) {
-            tensor.is_wanted = true;
+        let Some(place) = behind.checked_sub(1).filter(|place| at < self.tensors[*place].range.end) else { return };
+        self.tensors[place].is_wanted = true;
+        self.enter(place, tuning);
+    }
+
+    /// Looks whether a reader is in the tensor at this place by now. A short one may have been read by the kernel
+    /// alone, ahead of a reader of its neighbour.
+    fn enter(&mut self, place: usize, tuning: &Tuning) {
+        let tensor = &mut self.tensors[place];
+        let len = tensor.range.len();
+        let is_in = tensor.is_wanted || len >= tuning.tensor_entered_bytes;
+        if is_in && !tensor.is_begun && tensor.read_bytes >= len.min(tuning.tensor_entered_bytes) {
+            tensor.is_begun = true;
+            self.begin(place as u64, tuning);
         }
+    }
+
+    /// Whether they are so short that what is fetched of one must end with it.
+    pub(super) fn are_short(&self) -> bool {
+        self.are_short
     }
 
     /// A reader is in the tensor at this place.
@@ -190,7 +237,9 @@ impl Tensors {
         }
         match self.steps.come_to(place, 0) {
             // Of any three steps two may be alike.
-            Distance::Other { alike } if alike > tuning.steps_alike => (self.begun, self.trail_bytes) = (0, 0),
+            Distance::Other { alike } if alike > tuning.steps_alike => {
+                (self.begun, self.trail, self.trail_before_bytes) = (0, ByteRange::default(), 0);
+            }
             _ => {}
         }
         self.begun += 1;
@@ -237,7 +286,7 @@ impl Tensors {
         }
         let tensor = |ahead| {
             let SeenTensor { range, .. } = self.tensors.get(usize::try_from(self.steps.ahead(ahead)?).ok()?)?;
-            let end = range.end.saturating_add(self.trail_bytes);
+            let end = range.end.saturating_add(self.trail_bytes());
             Some(ByteRange::new(range.start.saturating_sub(self.lead_bytes), end))
         };
         Forecast::Tensors((1..=self.steps.foreseeable(16)).map_while(tensor).collect())
@@ -376,6 +425,21 @@ mod tests {
         ] {
             assert_eq!(forecast(places), expected, "{places:?}");
         }
+    }
+
+    #[test]
+    fn short_tensors_are_begun_where_a_reader_has_come_for_them() {
+        let (mut tensors, tuning) = (Tensors::default(), Tuning::default());
+        tensors.learn((0..100).map(|place| ByteRange::at((1 + place) * MIB, MIB)).collect(), &tuning);
+        for place in [0, 8, 16] {
+            // A page fault, and what the kernel reads on: half of both neighbours comes, too.
+            let around = ByteRange::at((1 + place) * MIB - MIB / 2, MIB);
+            tensors.observe(around, true, &tuning);
+            tensors.observe(ByteRange::at(around.end, MIB), false, &tuning);
+        }
+        let next = |place: u64| ByteRange::new((1 + place) * MIB - MIB / 2, (2 + place) * MIB + MIB / 2);
+        assert_eq!(tensors.forecast(&tuning), Forecast::Tensors([24, 32, 40].map(next).to_vec()));
+        assert_eq!(tensors.end_of_fetch(5 * MIB), 5 * MIB + MIB / 2, "and no more");
     }
 
     #[test]

@@ -138,11 +138,25 @@ impl Inode {
             if self.prefetch_parts.is_some_and(|most| state.running(state.streams.ahead(&wanted)) >= most) {
                 continue;
             }
-            let Some(range) = planner::ahead(hole, wanted.range.end, wanted.part_bytes) else { continue };
+            let part_bytes = self.part_bytes_in_window(state, &wanted);
+            let Some(range) = planner::ahead(hole, wanted.range.end, part_bytes) else { continue };
             let memory = if wanted.proven { Why::Window.row().memory } else { Priority::Speculation };
             return Some(Candidate { memory, window: Some(wanted), ..Candidate::new(Why::Window, range) });
         }
         self.in_next_run(state)
+    }
+
+    /// How long the next GET of a window is. A reader that has half of its window before it waits for no byte, so that
+    /// longer GETs, of which fewer are needed, cost it nothing.
+    fn part_bytes_in_window(&self, state: &State, wanted: &Wanted) -> u64 {
+        let ahead = state.streams.ahead(wanted);
+        let window_bytes = wanted.range.end.saturating_sub(ahead.start);
+        let is_long = window_bytes >= self.tuning.long_part_window_bytes;
+        if is_long && state.arrived_bytes(ahead) >= window_bytes / 2 {
+            self.max_part_bytes.max(wanted.part_bytes)
+        } else {
+            wanted.part_bytes
+        }
     }
 
     /// The next part of the runs that are to follow.

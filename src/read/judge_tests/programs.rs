@@ -1,8 +1,11 @@
 //! What programs read: recorded from real ones by `tests/suites/programs`, which says what each does, and composed
 //! where none stands for the kind, or where what comes to the daemon depends on what others do at the same time.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
 use super::trace::{Act, KIB, MIB, PAGE, Trace, TraceFile, Way, files, in_order, recorded};
@@ -82,6 +85,32 @@ pub(super) fn rows_then_all() -> Trace {
     trace
 }
 
+/// A mapped file in ranges of 1 to 32 MiB in no order, which nothing tells where they are.
+pub(super) fn shuffled_ranges() -> Trace {
+    let (size, mut dice) = (256 * MIB, dice());
+    let mut trace = one("weights.bin", size);
+    let (mut ranges, mut at) = (Vec::new(), 0);
+    while at < size {
+        let end = (at + dice.random_range(1..=32) * MIB).min(size);
+        ranges.push(ByteRange::new(at, end));
+        at = end;
+    }
+    ranges.shuffle(&mut dice);
+    trace.act(Act::Open(0));
+    ranges.into_iter().for_each(|range| trace.act(Act::Touch(0, range)));
+    trace.act(Act::Close(0));
+    trace
+}
+
+/// Four threads on one descriptor, each in a quarter of a file of 1 GiB: 64 MiB of it, then they are done.
+pub(super) fn quarters() -> Trace {
+    let thread = |quarter: u64| {
+        let reads = in_order(ByteRange::at(quarter * 256 * MIB, 64 * MIB), MIB).map(|read| Act::Read(0, read));
+        [Act::Open(0)].into_iter().chain(reads).chain([Act::Close(0)]).collect()
+    };
+    Trace { files: files(1, "big.bin", 1 << 30), threads: (0..4).map(thread).collect(), ..Trace::default() }
+}
+
 /// The first bytes of 16 files in a program that reads past the page cache.
 pub(super) fn headers_past_the_cache() -> Trace {
     let mut trace = Trace { way: Way::Direct, ..Trace::new(files(16, "data-#.bin", 64 * MIB)) };
@@ -93,6 +122,18 @@ pub(super) fn headers_past_the_cache() -> Trace {
 pub(super) fn one_sector_five_times() -> Trace {
     let mut trace = Trace { way: Way::Direct, ..one("disk.img", 64 * MIB) };
     (0..5).for_each(|_| trace.session(0, [ByteRange::new(0, 512)]));
+    trace
+}
+
+/// A program that reads 1 GiB past the page cache and takes a millisecond for each MiB.
+pub(super) fn stream_of_1_gb_a_second() -> Trace {
+    let mut trace = Trace { way: Way::Direct, ..one("large.bin", 1 << 30) };
+    trace.act(Act::Open(0));
+    for read in in_order(ByteRange::new(0, 1 << 30), MIB) {
+        trace.act(Act::Read(0, read));
+        trace.act(Act::Work(Duration::from_millis(1)));
+    }
+    trace.act(Act::Close(0));
     trace
 }
 

@@ -1,5 +1,7 @@
 //! What a program does, as the daemon sees it: opens, reads and closes, thread by thread.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::base::ByteRange;
@@ -29,6 +31,18 @@ pub(super) enum Act {
     /// Bytes of a mapping that the program touches, in order.
     Touch(usize, ByteRange),
     Close(usize),
+    /// It reads nothing for so long.
+    Work(Duration),
+}
+
+impl Act {
+    /// The file and the bytes, where it begins to read some.
+    pub(super) fn read(&self) -> Option<(usize, ByteRange)> {
+        match *self {
+            Act::Read(file, range) | Act::Begin(file, range) => Some((file, range)),
+            _ => None,
+        }
+    }
 }
 
 /// Who asks for what a program reads.
