@@ -68,8 +68,8 @@ fn file_page() -> String {
     page.control("SH", ["DESCRIPTION"]);
     page.text([roman(
         "One JSON object whose keys are the names of options. Read from /etc/ossmount/config.json and then \
-         ~/.config/ossmount/config.json, or from the file that --config names. Sizes take KiB, MiB and GiB, times ms, \
-         s, m and h; switches are true or false. The environment (OSSMOUNT_<NAME>), -o and flags take precedence. \
+         ~/.config/ossmount/config.json, or from the file that --config names. Sizes take KiB, MiB and GiB (2GiB, 2Gi and \
+         2G are the same), times ms, s, m and h, or none for seconds; switches are true or false. The environment (OSSMOUNT_<NAME>), -o and flags take precedence. \
          Unknown and repeated keys are errors. ossmount config shows the effective values and their sources.",
     )]);
     for group in Group::ALL {

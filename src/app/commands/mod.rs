@@ -8,6 +8,7 @@
 //! | `prefetch`, `status`, `control` | requests to live mounts |
 //! | `config` | prints the effective options and their sources |
 //! | `demo`, `emulator`, `sample` | a server on this machine, and the bucket that the demo shows |
+//! | `manual` | prints the pages of the manual |
 //! | `generate` | manual pages and completions for packages |
 //! | `ask`, `hung` | sending a request to a live mount, which may not answer |
 //! | `progress`, `text` | how progress, sizes, times and names are shown |
@@ -22,6 +23,7 @@ pub(super) mod generate;
 mod hung;
 pub(super) mod log;
 pub(super) mod ls;
+pub(super) mod manual;
 pub(super) mod mount;
 pub(super) mod prefetch;
 mod progress;

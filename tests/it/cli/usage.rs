@@ -18,7 +18,7 @@ fn nothing_said_shows_what_there_is() {
 fn wrong_words_are_refused_with_a_hint() {
     let tool = Tool::bare();
     for (args, words) in [
-        (&["mont", "oss://b", "/mnt"][..], &["'mont'", "'mount'"][..]),
+        (&["mont", "oss://b", "/mnt"][..], &["\"mont\"", "\"mount\""][..]),
         (&["mount", "oss://b"], &["<DIR>"]),
         (&["mount", "oss://b", "/mnt", "--part-sise", "1MiB"], &["--part-sise", "--part-size"]),
         (&["mount", "oss://b", "/mnt", "--part-size", "8 apples"], &["--part-size", "8 apples", "512MiB"]),
