@@ -8,7 +8,7 @@ use clap::{ArgMatches, Command};
 
 use super::args::Form;
 use super::commands::{
-    config, control, cp, demo, emulator, generate, log, ls, manual, mount, prefetch, stat, status, umount,
+    cat, config, control, cp, demo, emulator, generate, log, ls, manual, mount, prefetch, stat, status, umount,
 };
 use super::unknown;
 use crate::config::{BucketUrl, Problem, Result};
@@ -37,6 +37,7 @@ pub fn command() -> Command {
             config::command(),
             control::command(),
             cp::command(),
+            cat::command(),
             demo::command(),
             emulator::command(),
             manual::command(),
@@ -87,6 +88,7 @@ fn dispatch(matches: &ArgMatches) -> Result<()> {
         Some(("config", matches)) => config::run(matches),
         Some(("control", matches)) => control::run(matches),
         Some(("cp", matches)) => cp::run(matches),
+        Some(("cat", matches)) => cat::run(matches),
         Some(("demo", matches)) => demo::run(matches),
         Some(("emulator", matches)) => emulator::run(matches),
         Some(("manual", matches)) => manual::run(matches),

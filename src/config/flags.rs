@@ -4,12 +4,17 @@ use clap::{Arg, ArgAction, ArgMatches};
 
 use super::problem::Result;
 use super::raw::{Origin, Raw};
-use super::table::{Group, Row, TABLE};
+use super::table::{Group, Name, Row, TABLE};
 use super::value::Kind;
 
 /// The flags of these groups.
 pub fn args(groups: &[Group]) -> Vec<Arg> {
     TABLE.iter().filter(|row| groups.contains(&row.group)).map(arg).collect()
+}
+
+/// The flags of these options.
+pub fn args_of(names: &[Name]) -> Vec<Arg> {
+    names.iter().map(|name| arg(name.row())).collect()
 }
 
 /// Takes the flags that were given.
@@ -43,7 +48,6 @@ mod tests {
     use clap::Command;
 
     use super::*;
-    use crate::config::Name;
 
     fn parse(line: &[&str]) -> Raw {
         let command = Command::new("x").no_binary_name(true).args(args(Group::ALL)).args_override_self(true);

@@ -51,7 +51,7 @@ mod words;
 
 pub use effective::{Computed, Effective, effective};
 pub use file::{Found, standard_files};
-pub use flags::{args, collect};
+pub use flags::{args, args_of, collect};
 pub use foreign::{Spelling, answer, migration_table};
 pub use foreign_rows::Client;
 pub use json::Place;

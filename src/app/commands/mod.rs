@@ -3,7 +3,7 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `mount`, `umount` | a mount, in the foreground or as a daemon, and its end |
-//! | `ls`, `stat`, `cp` | listing, metadata and server-side copies, without a mount |
+//! | `ls`, `stat`, `cp`, `cat` | listing, metadata, copies and content of objects, without a mount |
 //! | `log` | the versions of an object or prefix |
 //! | `prefetch`, `status`, `control` | requests to live mounts |
 //! | `config` | prints the effective options and their sources |
@@ -14,6 +14,7 @@
 //! | `progress`, `text` | how progress, sizes, times and names are shown |
 
 mod ask;
+pub(super) mod cat;
 pub(super) mod config;
 pub(super) mod control;
 pub(super) mod cp;
@@ -35,10 +36,21 @@ pub(super) mod umount;
 
 use crate::config::Result;
 
+/// A runtime for a command that moves many bytes: with a thread for each processor, and some more, since threads wait
+/// for the disk too.
+fn bulk_runtime() -> Result<tokio::runtime::Runtime> {
+    let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 16) + 2;
+    runtime(threads)
+}
+
 /// A runtime for a command that talks to a store and ends.
 fn small_runtime() -> Result<tokio::runtime::Runtime> {
+    runtime(2)
+}
+
+fn runtime(threads: usize) -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(threads)
         .enable_all()
         .build()
         .map_err(|error| crate::config::Problem::failure(format!("no threads can be started: {error}")))

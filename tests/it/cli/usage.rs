@@ -29,7 +29,7 @@ fn wrong_words_are_refused_with_a_hint() {
         (&["mount", "gs://b", "/mnt"], &["gs://b", "unknown scheme"]),
         (&["ls", "oss://"], &["names no bucket"]),
         (&["mount", "s3://b", "/mnt", "--sign", "v1"], &["--sign", "use v4 or none with s3://"]),
-        (&["ls", "/tmp"], &["oss://bucket/prefix"]),
+        (&["ls", "bucket"], &["oss://bucket/prefix"]),
         (&["emulator", "--listen", "nowhere"], &["--listen", "127.0.0.1:9000"]),
         (&["emulator", "--fault", "nonsense"], &["--fault", "not a kind of fault"]),
         (&["emulator", "--generate", "nonsense"], &["--generate", "BUCKET=KIND:COUNT"]),
