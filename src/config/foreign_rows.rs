@@ -229,7 +229,12 @@ pub(super) const ROWS: &[ForeignRow] = &[
     row(S3fs, "url", Use("`--endpoint`, or `--region` with `--internal`")),
     row(S3fs, "use_path_request_style", PATH_STYLE),
     row(S3fs, "passwd_file", KEYS_FILE),
-    row(S3fs, "iam_role ecs ibm_iam_auth credlib", PROCESS),
+    row(
+        S3fs,
+        "iam_role ecs",
+        Use("`--credentials ecs-role`, or leave it out: the role of the instance or container is found"),
+    ),
+    row(S3fs, "ibm_iam_auth credlib", PROCESS),
     row(S3fs, "public_bucket", ANONYMOUS),
     row(S3fs, "requester_pays", PAYER),
     row(S3fs, "sigv2 sigv4", SIGNATURE),

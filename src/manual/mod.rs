@@ -29,6 +29,7 @@ pub const PAGES: &[ManualPage] = pages![
     "install",
     "running",
     "service",
+    "kubernetes",
     "semantics",
     "reading",
     "listing",

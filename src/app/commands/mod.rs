@@ -31,7 +31,7 @@ mod progress;
 mod sample;
 pub(super) mod stat;
 pub(super) mod status;
-mod text;
+pub(super) mod text;
 pub(super) mod umount;
 
 use crate::config::Result;

@@ -40,7 +40,7 @@ pub(super) fn counted(number: u64, noun: &str) -> String {
 }
 
 /// Writes a size as in `999B` and `1.5GiB`.
-pub(super) fn size(bytes: u64) -> String {
+pub(in crate::app) fn size(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"];
     let Some(power) = bytes.checked_ilog2().map(|log| log as usize / 10).filter(|power| *power > 0) else {
         return format!("{bytes}B");

@@ -11,7 +11,7 @@
 mod live;
 mod summary;
 mod terminal;
-mod view;
+pub(in crate::app) mod view;
 
 use std::path::{Path, PathBuf};
 
