@@ -9,7 +9,7 @@
 //! | `config` | prints the effective options and their sources |
 //! | `demo`, `emulator`, `sample` | a server on this machine, and the bucket that the demo shows |
 //! | `manual` | prints the pages of the manual |
-//! | `generate` | manual pages and completions for packages |
+//! | `generate`, `sections` | manual pages and completions for packages |
 //! | `ask`, `hung` | sending a request to a live mount, which may not answer |
 //! | `progress`, `text` | how progress, sizes, times and names are shown |
 
@@ -29,6 +29,7 @@ pub(super) mod mount;
 pub(super) mod prefetch;
 mod progress;
 mod sample;
+mod sections;
 pub(super) mod stat;
 pub(super) mod status;
 pub(super) mod text;

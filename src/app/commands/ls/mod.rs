@@ -54,7 +54,7 @@ pub(in crate::app) fn command() -> Command {
                 .conflicts_with_all(["long", "sort"])
                 .help("Print only the number of objects and bytes, by storage class"),
         )
-        .arg(Arg::new("help").long("help").action(ArgAction::Help).help("Print help"))
+        .arg(Arg::new("help").long("help").action(ArgAction::HelpLong).help("Print help"))
         .arg(json_arg())
         .arg(config_arg())
         .args(config::args(&[Group::Connection, Group::Credentials, Group::View, Group::List]))

@@ -97,7 +97,10 @@ async fn settle(
     };
     let path = match place {
         LocalPlace::File(path) => path,
-        LocalPlace::Root => return Ok(done()),
+        LocalPlace::Root => {
+            done();
+            return Ok(());
+        }
         LocalPlace::Directory(path) => {
             let made = root.make_folder(&path);
             return made.map(|()| done()).map_err(|error| Problem::failure(format!("{path} cannot be made: {error}")));
