@@ -11,7 +11,10 @@ fn nothing_said_shows_what_there_is() {
     assert!(ended.stderr.contains("Usage: ossmount") && ended.stderr.contains("ossmount demo"), "{ended:?}");
     assert!(Tool::bare().run(&["--version"]).ok().stdout.starts_with("ossmount 0."));
     let help = Tool::bare().run(&["mount", "--help"]).ok().stdout;
-    assert!(help.contains("--memory-limit <SIZE|auto>") && help.contains("a quarter of the machine"), "{help}");
+    let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("--memory-limit <SIZE|auto>") && words.contains("a quarter of the machine"), "{help}");
+    let short = Tool::bare().run(&["mount", "-h"]).ok().stdout;
+    assert!(short.contains("--memory-limit") && !short.contains("--oidc-token-file"), "{short}");
 }
 
 #[test]
