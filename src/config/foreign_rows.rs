@@ -107,6 +107,9 @@ impl ForeignRow {
 const READ_ONLY: Ours = Unneeded("mounts are read-only");
 const WRITES: Ours = Missing("it is about writing, and mounts are read-only");
 const DISK_CACHE: Ours = Missing("there is no cache on disk; `--memory-cache` keeps files in memory");
+const CACHE_DIR: Ours = DISK_CACHE;
+const CACHE_SIZE: Ours = DISK_CACHE;
+const CACHE_FREE: Ours = DISK_CACHE;
 const SECRET: Ours =
     Use("the keys into the environment or into a file that `--credentials-file` names; no option takes a secret");
 const KEYS_FILE: Ours = Use("`--credentials-file`, which reads the same lines");
@@ -169,7 +172,9 @@ pub(super) const ROWS: &[ForeignRow] = &[
         "direct_read direct_read_prefetch_chunks direct_read_prefetch_limit direct_read_prefetch_thread",
         READ_AHEAD,
     ),
-    row(Ossfs1, "use_cache del_cache ensure_diskfree check_cache_dir_exist tmpdir", DISK_CACHE),
+    row(Ossfs1, "use_cache", CACHE_DIR),
+    row(Ossfs1, "ensure_diskfree", CACHE_FREE),
+    row(Ossfs1, "del_cache check_cache_dir_exist tmpdir", DISK_CACHE),
     row(Ossfs1, "multipart_size default_acl storage_class use_sse max_dirty_data nomultipart norenameapi", WRITES),
     row(Ossfs1, "use_xattr noxattr", EXTENDED),
     row(Ossfs1, "symlink_in_meta", Use("`--symlinks`")),
@@ -218,7 +223,9 @@ pub(super) const ROWS: &[ForeignRow] = &[
     row(Mountpoint, "--max-threads", THREADS),
     row(Mountpoint, "--read-part-size", PART),
     row(Mountpoint, "--negative-metadata-ttl", NEGATIVE_TTL),
-    row(Mountpoint, "--cache --max-cache-size --cache-xz --cache-express", DISK_CACHE),
+    row(Mountpoint, "--cache", CACHE_DIR),
+    row(Mountpoint, "--max-cache-size", CACHE_SIZE),
+    row(Mountpoint, "--cache-xz --cache-express", DISK_CACHE),
     row(Mountpoint, "--log-directory", LOG_FILE),
     row(Mountpoint, "--debug --debug-crt", DEBUG),
     row(Mountpoint, "--no-log", Use("`--log-level error`")),
@@ -240,7 +247,9 @@ pub(super) const ROWS: &[ForeignRow] = &[
     row(S3fs, "sigv2 sigv4", SIGNATURE),
     row(S3fs, "no_check_certificate ssl_verify_hostname", CERTIFICATE),
     row(S3fs, "umask mp_umask", MASK),
-    row(S3fs, "use_cache del_cache ensure_diskfree check_cache_dir_exist tmpdir", DISK_CACHE),
+    row(S3fs, "use_cache", CACHE_DIR),
+    row(S3fs, "ensure_diskfree", CACHE_FREE),
+    row(S3fs, "del_cache check_cache_dir_exist tmpdir", DISK_CACHE),
     row(S3fs, "max_stat_cache_size", NAMES_MEMORY),
     row(S3fs, "stat_cache_expire stat_cache_interval_expire", TTL),
     row(S3fs, "enable_noobj_cache disable_noobj_cache", NEGATIVE_TTL),
@@ -263,7 +272,7 @@ pub(super) const ROWS: &[ForeignRow] = &[
     row(Goofys, "--stat-cache-ttl --type-cache-ttl", TTL),
     row(Goofys, "--no-implicit-dir", DIRECTORIES),
     row(Goofys, "--http-timeout", TIMEOUTS),
-    row(Goofys, "--cache", DISK_CACHE),
+    row(Goofys, "--cache", CACHE_DIR),
     row(Goofys, "--debug_fuse --debug_s3", DEBUG),
     row(Goofys, "--no-detect", Unneeded("the region is not guessed")),
     row(Goofys, "--cheap", Unneeded("a listing sends no request for each file")),
@@ -271,7 +280,9 @@ pub(super) const ROWS: &[ForeignRow] = &[
     row(Rclone, "--read-only", READ_ONLY),
     row(Rclone, "--vfs-cache-mode", Unneeded("reading needs no cache on disk, and mounts are read-only")),
     row(Rclone, "--vfs-write-back --vfs-write-wait --write-back-cache", WRITES),
-    row(Rclone, "--vfs-cache-max-size --vfs-cache-max-age --vfs-cache-min-free-space", DISK_CACHE),
+    row(Rclone, "--vfs-cache-max-size", CACHE_SIZE),
+    row(Rclone, "--vfs-cache-min-free-space", CACHE_FREE),
+    row(Rclone, "--vfs-cache-max-age", DISK_CACHE),
     row(Rclone, "--dir-cache-time --attr-timeout", TTL),
     row(Rclone, "--poll-interval", Unneeded("directories in use are listed again before they expire")),
     row(Rclone, "--buffer-size", MEMORY),
@@ -316,7 +327,8 @@ pub(super) const ROWS: &[ForeignRow] = &[
     row(Gcsfuse, "--stat-cache-ttl --type-cache-ttl --metadata-cache-ttl-secs --kernel-list-cache-ttl-secs", TTL),
     row(Gcsfuse, "--metadata-cache-negative-ttl-secs --enable-nonexistent-type-cache", NEGATIVE_TTL),
     row(Gcsfuse, "--stat-cache-capacity --stat-cache-max-size-mb --type-cache-max-size-mb", NAMES_MEMORY),
-    row(Gcsfuse, "--file-cache-max-size-mb --file-cache-cache-file-for-range-read --temp-dir", DISK_CACHE),
+    row(Gcsfuse, "--file-cache-max-size-mb", CACHE_SIZE),
+    row(Gcsfuse, "--file-cache-cache-file-for-range-read --temp-dir", DISK_CACHE),
     row(Gcsfuse, "--file-cache-enable-parallel-downloads --file-cache-parallel-downloads-per-file", CONNECTIONS),
     row(Gcsfuse, "--sequential-read-size-mb", PART),
     row(Gcsfuse, "--enable-buffered-read --read-global-max-blocks", READ_AHEAD),
@@ -328,7 +340,8 @@ pub(super) const ROWS: &[ForeignRow] = &[
     row(Gcsfuse, "--debug_fuse --debug_gcs --debug_http", DEBUG),
     row(Gcsfuse, "--prometheus-port", STATUS),
     row(Gcsfuse, "--app-name", Missing("the user agent is ossmount's")),
-    row(JuiceFs, "--cache-partial-only --cache-eviction --cache-scan-interval --free-space-ratio", DISK_CACHE),
+    row(JuiceFs, "--free-space-ratio", CACHE_FREE),
+    row(JuiceFs, "--cache-partial-only --cache-eviction --cache-scan-interval", DISK_CACHE),
     row(JuiceFs, "--verify-cache-checksum", Use("`--verify`")),
     row(JuiceFs, "--buffer-size", MEMORY),
     row(JuiceFs, "--attr-cache --entry-cache --dir-entry-cache --open-cache", TTL),
