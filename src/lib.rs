@@ -96,15 +96,15 @@
 //! number. `copy/jobs.rs` runs the job: `copy/object.rs` looks at the source, `copy/plan.rs` decides how,
 //! `copy/parts.rs` copies parts, and what was written appears in the tree.
 //!
-//! The [`manual`] holds the essays: semantics, reading, listing, control, defaults and why, kernel traps. Its
-//! [glossary](manual::glossary) defines the words that the code uses.
+//! The [`manual`] holds the essays, the files of `docs/manual`: semantics, reading, listing, control, defaults and why,
+//! kernel traps. Its glossary defines the words that the code uses.
 //!
 //! # What is stable
 //!
 //! Versions follow semantic versioning for what users see: the commands, the options in all their forms, the control
-//! requests with their JSON, the names and units of figures, and the semantics in [`manual::semantics`]. The Rust
+//! requests with their JSON, the names and units of figures, and the semantics in `docs/manual/semantics.md`. The Rust
 //! interface of this library serves the binary, its tests and its benchmarks. No item of it is stable: any release may
-//! change or remove it. Programs that want to talk to a mount use the [control requests](manual::control).
+//! change or remove it. Programs that want to talk to a mount use the control requests of `docs/manual/control.md`.
 // These macros panic where the output is closed or full, and no output may end a daemon whose mount stands.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 

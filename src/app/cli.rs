@@ -8,8 +8,9 @@ use clap::{ArgMatches, Command};
 
 use super::args::Form;
 use super::commands::{
-    cache, config, control, cp, demo, emulator, generate, log, ls, mount, prefetch, stat, status, umount,
+    cache, cat, config, control, cp, demo, emulator, generate, log, ls, manual, mount, prefetch, stat, status, umount,
 };
+use super::unknown;
 use crate::config::{BucketUrl, Problem, Result};
 
 /// The whole command line.
@@ -20,7 +21,7 @@ pub fn command() -> Command {
         .after_help(
             "Every option can also be set after -o, as OSSMOUNT_<NAME> in the environment, or in \
              /etc/ossmount/config.json and ~/.config/ossmount/config.json.\n\
-             To try it without an account: ossmount demo",
+             To try it without an account: ossmount demo. To learn more: ossmount manual",
         )
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -37,8 +38,10 @@ pub fn command() -> Command {
             control::command(),
             cache::command(),
             cp::command(),
+            cat::command(),
             demo::command(),
             emulator::command(),
+            manual::command(),
         ])
 }
 
@@ -53,16 +56,25 @@ pub(super) fn run(args: Vec<OsString>) -> Result<()> {
     match form(&args) {
         Form::Command => {
             let all = command().subcommand(generate::command());
-            let Some(matches) = parsed(all.try_get_matches_from(args))? else { return Ok(()) };
+            let Some(matches) = parsed(all, as_flags(args))? else { return Ok(()) };
             dispatch(&matches)
         }
         form => {
-            let Some(matches) = parsed(mount::command(form).no_binary_name(false).try_get_matches_from(args))? else {
-                return Ok(());
-            };
+            let Some(matches) = parsed(mount::command(form).no_binary_name(false), args)? else { return Ok(()) };
             mount::run(&matches, form)
         }
     }
+}
+
+/// `help`, `help COMMAND` and `version` as the flags that do the same.
+fn as_flags(args: Vec<OsString>) -> Vec<OsString> {
+    let (program, rest) = args.split_at(args.len().min(1));
+    let flags = match rest.first().and_then(|first| first.to_str()) {
+        Some("help") => [&rest[1..], &[OsString::from("--help")]].concat(),
+        Some("version") if rest.len() == 1 => vec![OsString::from("--version")],
+        _ => return args,
+    };
+    [program, &flags].concat()
 }
 
 fn dispatch(matches: &ArgMatches) -> Result<()> {
@@ -78,8 +90,10 @@ fn dispatch(matches: &ArgMatches) -> Result<()> {
         Some(("control", matches)) => control::run(matches),
         Some(("cache", matches)) => cache::run(matches),
         Some(("cp", matches)) => cp::run(matches),
+        Some(("cat", matches)) => cat::run(matches),
         Some(("demo", matches)) => demo::run(matches),
         Some(("emulator", matches)) => emulator::run(matches),
+        Some(("manual", matches)) => manual::run(matches),
         Some(("generate", matches)) => generate::run(matches, command()),
         _ => Err(Problem::usage("no command given; see ossmount --help")),
     }
@@ -101,8 +115,10 @@ fn form(args: &[OsString]) -> Form {
 }
 
 /// `None` when help or the version was asked for, and has been printed.
-fn parsed(result: std::result::Result<ArgMatches, clap::Error>) -> Result<Option<ArgMatches>> {
-    match result {
+fn parsed(whole: Command, args: Vec<OsString>) -> Result<Option<ArgMatches>> {
+    let words = args.clone();
+    let words: Vec<&str> = words.iter().filter_map(|arg| arg.to_str()).collect();
+    match whole.clone().try_get_matches_from(args) {
         Ok(matches) => Ok(Some(matches)),
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             // A closed pipe is the reader's choice.
@@ -113,7 +129,10 @@ fn parsed(result: std::result::Result<ArgMatches, clap::Error>) -> Result<Option
             let _ = error.print();
             Err(Problem::usage(""))
         }
-        Err(error) => Err(Problem::usage(one_sentence(&error.render().to_string()))),
+        Err(error) => {
+            let known = unknown::sentence(&error, &whole, &words);
+            Err(Problem::usage(known.unwrap_or_else(|| one_sentence(&error.render().to_string()))))
+        }
     }
 }
 
@@ -167,10 +186,27 @@ mod tests {
     }
 
     #[test]
+    fn commands_that_others_have_as_flags_are_understood() {
+        for (line, expected) in [
+            ("ossmount help", "ossmount --help"),
+            ("ossmount help ls", "ossmount ls --help"),
+            ("ossmount version", "ossmount --version"),
+            ("ossmount ls help", "ossmount ls help"),
+        ] {
+            assert_eq!(as_flags(args(line)), args(expected));
+        }
+        assert_eq!(as_flags(Vec::new()), Vec::<OsString>::new());
+        let matches = command().try_get_matches_from(args("ossmount unmount /m")).unwrap();
+        assert_eq!(matches.subcommand_name(), Some("umount"));
+    }
+
+    #[test]
     fn usage_errors_are_one_sentence_that_suggests() {
         for (line, says) in [
-            ("ossmount mont", "'mount'"),
-            ("ossmount mount oss://b /m --part-sise=1MiB", "'--part-size'"),
+            ("ossmount mont", "\"mount\""),
+            ("ossmount mount oss://b /m --part-sise=1MiB", "\"--part-size\""),
+            ("ossmount oss://b /m --part-sise=1MiB", "\"--part-size\""),
+            ("ossmount help mont", "\"mount\""),
             ("ossmount mount oss://b", "<DIR>"),
             ("ossmount oss://b", "<DIR>"),
         ] {

@@ -5,6 +5,7 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `cli` | the command line as a whole: which command it is, and how mount(8) calls this program |
+//! | `unknown` | answers to commands and flags that are unknown |
 //! | `args` | arguments that several commands take |
 //! | `blank_arguments` | hides the passwords of the command line from other users |
 //! | `sources` | gathers the options of a command from flags, the environment and files |
@@ -19,6 +20,7 @@ mod commands;
 mod daemon;
 mod sources;
 mod tune;
+mod unknown;
 
 use std::ffi::OsString;
 use std::io::Write;

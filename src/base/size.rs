@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A number of bytes. Parses `4096`, `64KiB`, `8MiB`, `2GiB`, `1TiB` (any case, a blank before the unit is allowed)
-/// and the decimal `KB`, `MB`, `GB`, `TB`; prints the largest binary unit that divides it.
+/// A number of bytes. Parses `4096`, `64KiB`, `8MiB`, `2GiB`, `1TiB` (any case, a blank before the unit is allowed),
+/// the same as `2Gi` and `2G`, and the decimal `KB`, `MB`, `GB`, `TB`; prints the largest binary unit that divides it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ByteSize(pub u64);
 
@@ -27,9 +27,17 @@ impl fmt::Display for ParseSizeError {
 
 impl std::error::Error for ParseSizeError {}
 
-const UNITS: [(&str, u64); 10] = [
+const UNITS: [(&str, u64); 18] = [
     ("", 1),
     ("b", 1),
+    ("k", 1 << 10),
+    ("m", 1 << 20),
+    ("g", 1 << 30),
+    ("t", 1 << 40),
+    ("ki", 1 << 10),
+    ("mi", 1 << 20),
+    ("gi", 1 << 30),
+    ("ti", 1 << 40),
     ("kib", 1 << 10),
     ("mib", 1 << 20),
     ("gib", 1 << 30),
@@ -76,6 +84,10 @@ mod tests {
         {
             assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
         }
+        for text in ["2G", "2g", "2Gi", "2gi", "2GiB", "2048M", "2048Mi", "2097152K", "2097152Ki"] {
+            assert_eq!(text.parse(), Ok(ByteSize(2 << 30)), "{text}");
+        }
+        assert_eq!(("1T".parse(), "1Ti".parse()), (Ok(ByteSize(1 << 40)), Ok(ByteSize(1 << 40))));
         for text in ["", "MiB", "-1", "1.5GiB", "8 apples", "99999999TiB", "0x10"] {
             let error = text.parse::<ByteSize>().unwrap_err().to_string();
             assert!(error.contains("512MiB"), "{error}");

@@ -8,7 +8,7 @@ use super::problem::{Problem, Result};
 use super::raw::Raw;
 use super::table::Name;
 use crate::store::credentials::{
-    Authorization, Credentials, METADATA, Role, Source, Which, s3_sts_endpoint, sts_endpoint,
+    Authorization, AwsProfiles, Credentials, EC2_METADATA, METADATA, Role, Source, Which, s3_sts_endpoint, sts_endpoint,
 };
 use crate::store::{Dialect, Sign};
 
@@ -94,13 +94,23 @@ impl Asked<'_> {
         if let Some(source) = self.oidc(raw)? {
             return Ok(source);
         }
-        let source = match self.known_file(raw)? {
+        let known = match self.dialect {
+            Dialect::Oss => self.known_file(raw)?,
+            Dialect::S3 => self.aws_profile(raw)?,
+        };
+        let source = match known {
             Some(source) => Some(source),
             None => self.uri(raw)?,
         };
+        let is_instance = || match self.dialect {
+            Dialect::Oss => super::machine::is_ecs(),
+            Dialect::S3 => {
+                super::machine::is_ec2() && self.text("AWS_EC2_METADATA_DISABLED").as_deref() != Some("true")
+            }
+        };
         match source {
             Some(source) => self.with_role(raw, source),
-            None if self.dialect == Dialect::Oss && super::machine::is_ecs() => self.with_role(raw, self.ecs_role(raw)),
+            None if is_instance() => self.with_role(raw, self.ecs_role(raw)),
             None => Err(self.nothing()),
         }
     }
@@ -143,22 +153,55 @@ impl Asked<'_> {
         Source::from_file(path, which).map_err(|error| Problem::failure(error.message().to_owned()))
     }
 
+    /// What a profile of the aws command line names, in its two files.
+    fn aws_profile(&self, raw: &Raw) -> Result<Option<Source>> {
+        let home = self.text("HOME").map(|home| PathBuf::from(home).join(".aws"));
+        let file = |variable: &str, name: &str| {
+            let path = self.text(variable).map(PathBuf::from).or_else(|| home.as_ref().map(|home| home.join(name)));
+            path.filter(|path| path.is_file())
+        };
+        let role = |arn: String, region: Option<&str>| {
+            let mut role = self.role(raw, arn);
+            let is_told = raw.is_given(Name::StsEndpoint) || self.text("AWS_ENDPOINT_URL_STS").is_some();
+            if let Some(region) = region.filter(|_| !is_told) {
+                role.endpoint = s3_sts_endpoint(Some(region));
+            }
+            role
+        };
+        let service = |word: &str| match word {
+            "Environment" => self.environment().ok().flatten(),
+            "EcsContainer" => self.uri(raw).ok().flatten(),
+            "Ec2InstanceMetadata" => Some(self.ecs_role(raw)),
+            _ => None,
+        };
+        let profiles = AwsProfiles {
+            credentials: file("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
+            config: file("AWS_CONFIG_FILE", "config"),
+            sso_cache: home.clone().unwrap_or_default().join("sso/cache"),
+            role: &role,
+            service: &service,
+        };
+        let named = raw.text(Name::Profile).map(str::to_owned).or_else(|| self.text("AWS_PROFILE"));
+        let profile = named.clone().unwrap_or_else(|| "default".to_owned());
+        let source = profiles.source(&profile, self.bucket);
+        match source.map_err(|error| Problem::failure(error.message().to_owned()))? {
+            None if named.is_some() => Err(Problem::failure(format!(
+                "no credentials: neither ~/.aws/credentials nor ~/.aws/config has a profile {profile:?} that names any; \
+                 correct profile or AWS_PROFILE"
+            ))),
+            source => Ok(source),
+        }
+    }
+
     /// A file where programs keep their keys.
     fn known_file(&self, raw: &Raw) -> Result<Option<Source>> {
         let home = self.text("HOME").map(PathBuf::from);
         let below = |name: &str| home.as_ref().map(|home| home.join(name));
-        let places = match self.dialect {
-            Dialect::Oss => [
-                self.text("ALIBABA_CLOUD_CONFIG_FILE").map(PathBuf::from).or_else(|| below(".aliyun/config.json")),
-                below(".ossutilconfig"),
-                below(".passwd-ossfs"),
-            ],
-            Dialect::S3 => [
-                self.text("AWS_SHARED_CREDENTIALS_FILE").map(PathBuf::from).or_else(|| below(".aws/credentials")),
-                None,
-                None,
-            ],
-        };
+        let places = [
+            self.text("ALIBABA_CLOUD_CONFIG_FILE").map(PathBuf::from).or_else(|| below(".aliyun/config.json")),
+            below(".ossutilconfig"),
+            below(".passwd-ossfs"),
+        ];
         let there = places.into_iter().flatten().find(|path| path.is_file());
         there.map(|path| self.in_file(raw, path)).transpose()
     }
@@ -184,7 +227,14 @@ impl Asked<'_> {
         Ok(Some(Source::Uri { url, authorization }))
     }
 
+    /// The role of this instance: of ECS, or of EC2 for S3.
     fn ecs_role(&self, raw: &Raw) -> Source {
+        if self.dialect == Dialect::S3 {
+            let endpoint = self.option_or_variable(raw, Name::MetadataEndpoint, "AWS_EC2_METADATA_SERVICE_ENDPOINT");
+            let endpoint = endpoint.unwrap_or_else(|| EC2_METADATA.to_owned());
+            let role = raw.text(Name::RamRole).map(str::to_owned);
+            return Source::Ec2Role { endpoint: endpoint.trim_end_matches('/').to_owned(), role };
+        }
         let role = raw.text(Name::RamRole).map(str::to_owned).or_else(|| self.text("ALIBABA_CLOUD_ECS_METADATA"));
         let endpoint = raw.text(Name::MetadataEndpoint).unwrap_or(METADATA).trim_end_matches('/').to_owned();
         Source::EcsRole { endpoint, role }
@@ -239,13 +289,11 @@ impl Asked<'_> {
     fn with_role(&self, raw: &Raw, source: Source) -> Result<Source> {
         match (raw.text(Name::RoleArn), self.dialect) {
             (None, _) => Ok(source),
-            (Some(arn), Dialect::Oss) => {
-                Ok(Source::AssumeRole { role: self.role(raw, arn.to_owned()), source: Box::new(source) })
-            }
-            (Some(_), Dialect::S3) => Err(Problem::usage(
-                "role-arn: s3:// assumes roles only with a web identity token: set oidc-token-file, or use \
-                 credentials-process for other ways",
-            )),
+            (Some(arn), Dialect::S3) if !arn.starts_with("arn:") => Err(Problem::usage(format!(
+                "{}: {arn:?} is not the ARN of a role of S3; write it as in arn:aws:iam::ACCOUNT:role/NAME",
+                raw.describe(Name::RoleArn)
+            ))),
+            (Some(arn), _) => Ok(Source::AssumeRole { role: self.role(raw, arn.to_owned()), source: Box::new(source) }),
         }
     }
 
@@ -269,6 +317,7 @@ impl Asked<'_> {
             arn,
             session: raw.text(Name::RoleSessionName).map(str::to_owned).or(session).unwrap_or("ossmount".into()),
             duration_seconds: ROLE_SECONDS,
+            external_id: None,
         }
     }
 
@@ -314,6 +363,8 @@ mod tests {
             Source::Anonymous => "anonymous".to_owned(),
             Source::Process(command) => format!("run {command}"),
             Source::EcsRole { endpoint, role } => format!("ecs {endpoint} {}", role.as_deref().unwrap_or("-")),
+            Source::Ec2Role { endpoint, role } => format!("ec2 {endpoint} {}", role.as_deref().unwrap_or("-")),
+            Source::Sso { endpoint, account, role, .. } => format!("sso {endpoint} {account} {role}"),
             Source::Oidc { role, provider_arn, token_file } => {
                 format!("oidc {} {} {provider_arn} {}", role.endpoint, role.arn, token_file.display())
             }
@@ -389,8 +440,10 @@ mod tests {
 
         let problem = ask(&[], Dialect::S3, &pod[..1]).unwrap_err();
         assert!(problem.sentence.contains("set both") && problem.code() == 2, "{problem}");
-        let problem = ask(&[(Name::RoleArn, "arn:r")], Dialect::S3, &keys[..2]).unwrap_err();
-        assert!(problem.sentence.contains("web identity"), "{problem}");
+        let assumed = "https://sts.amazonaws.com arn:r ossmount with the access key d";
+        assert_eq!(ask(&[(Name::RoleArn, "arn:r")], Dialect::S3, &keys[..2]).unwrap(), assumed);
+        let problem = ask(&[(Name::RoleArn, "acs:r")], Dialect::S3, &keys[..2]).unwrap_err();
+        assert!(problem.sentence.contains("arn:aws:iam::ACCOUNT:role/NAME"), "{problem}");
         assert!(ask(&[], Dialect::Oss, &pod).is_err(), "those are another service's");
     }
 
@@ -413,6 +466,33 @@ mod tests {
         std::fs::write(&odd, r#"{"profiles":[{"name":"work","mode":"CloudSSO"}]}"#).unwrap();
         let odd = (Name::CredentialsFile, odd.to_str().unwrap());
         assert!(ask(&[odd], Dialect::Oss, &variables).unwrap_err().sentence.contains("CloudSSO"));
+    }
+
+    #[test]
+    fn profiles_of_the_aws_command_line_are_found_in_both_files() {
+        let home = tempfile::tempdir().unwrap();
+        let file = |name: &str| home.path().join(".aws").join(name);
+        std::fs::create_dir(home.path().join(".aws")).unwrap();
+        let variables = [("HOME", home.path().to_str().unwrap()), ("AWS_EC2_METADATA_DISABLED", "true")];
+        let s3 = |options: &[(Name, &str)]| ask(options, Dialect::S3, &variables);
+        std::fs::write(file("credentials"), "[default]\naws_access_key_id=a\naws_secret_access_key=b\n").unwrap();
+        assert_eq!(s3(&[]).unwrap(), format!("{} default", file("credentials").display()));
+        let config = "[profile r]\nrole_arn=arn:aws:iam::1:role/r\nsource_profile=default\nregion=eu-west-1\n\
+                      [profile i]\nrole_arn=arn:aws:iam::1:role/i\ncredential_source=Ec2InstanceMetadata\n\
+                      [profile s]\nsso_start_url=u\nsso_region=us-east-1\nsso_account_id=1\nsso_role_name=R\n";
+        std::fs::write(file("config"), config).unwrap();
+        let keys = format!("the file {}", file("credentials").display());
+        let told = format!("https://sts.eu-west-1.amazonaws.com arn:aws:iam::1:role/r ossmount with {keys}");
+        assert_eq!(s3(&[(Name::Profile, "r")]).unwrap(), told);
+        let told = "http://127.0.0.1:9 arn:aws:iam::1:role/r ossmount with ";
+        assert!(s3(&[(Name::Profile, "r"), (Name::StsEndpoint, "http://127.0.0.1:9")]).unwrap().starts_with(told));
+        assert!(s3(&[(Name::Profile, "i")]).unwrap().ends_with(" with the role of this EC2 instance"));
+        assert_eq!(s3(&[(Name::Profile, "s")]).unwrap(), "sso https://portal.sso.us-east-1.amazonaws.com 1 R");
+        let problem = s3(&[(Name::Profile, "none")]).unwrap_err();
+        assert!(problem.sentence.contains("has a profile \"none\""), "{problem}");
+        std::fs::remove_file(file("credentials")).unwrap();
+        assert!(s3(&[]).unwrap_err().sentence.contains("no credentials: set AWS_ACCESS_KEY_ID"));
+        assert_eq!(s3(&[(Name::Credentials, "ecs-role")]).unwrap(), "ec2 http://169.254.169.254 -");
     }
 
     #[test]

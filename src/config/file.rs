@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::foreign::{self, Spelling};
 use super::json::{Entry, Place, entries, place};
 use super::problem::{Problem, Result};
 use super::raw::{Origin, Raw};
@@ -86,6 +87,10 @@ impl Raw {
         let fail = |at: Place, what: String| Problem::usage(format!("{}:{at}: {what}", path.display()));
         let key = &entry.key;
         let Some(row) = TABLE.iter().find(|row| row.name == key) else {
+            let answer = foreign::answer(key, Spelling::Names);
+            if !answer.is_empty() {
+                return Err(fail(entry.key_at, format!("{key}{answer}")));
+            }
             let hint = suggest::hint(key, TABLE.iter().map(|row| row.name));
             let hint = if hint.is_empty() { "; see ossmount mount --help".to_owned() } else { hint };
             return Err(fail(entry.key_at, format!("unknown key {key:?}{hint}")));
@@ -163,7 +168,11 @@ mod tests {
             (r#"{"bind": ["eth0", 7]}"#, "/etc/c.json:1:10: bind: takes a list of strings"),
             (r#"{"region": true}"#, "/etc/c.json:1:12: region: takes REGION; write it in quotes"),
             (r#"{"log-file": 7}"#, "/etc/c.json:1:14: log-file: takes PATH; write it in quotes"),
-            (r#"{"metadata-ttl": 60}"#, "/etc/c.json:1:18: metadata-ttl: \"60\" is not a time"),
+            (r#"{"metadata-ttl": 1.5}"#, "/etc/c.json:1:18: metadata-ttl: \"1.5\" is not a time"),
+            (
+                r#"{"read_only": true}"#,
+                "/etc/c.json:1:2: read_only is an option of Mountpoint, rclone and others; leave it",
+            ),
             (r#"{"max-connections": 1.0}"#, "/etc/c.json:1:21: max-connections: \"1.0\""),
             (r#"{"part-size": 1e999}"#, "/etc/c.json:1:"),
             ("{\"uid\": 1,\n\"gid\": 1,\n \"uid\": 1}", "/etc/c.json:3:2: uid is given twice, first on line 1"),

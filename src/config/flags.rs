@@ -4,12 +4,34 @@ use clap::{Arg, ArgAction, ArgMatches};
 
 use super::problem::Result;
 use super::raw::{Origin, Raw};
-use super::table::{Group, Row, TABLE};
+use super::table::{Group, Name, Row, TABLE};
 use super::value::Kind;
+
+/// The options that most people set: those that `-h` shows. `--help` shows all.
+const COMMON: [&str; 13] = [
+    "endpoint",
+    "region",
+    "internal",
+    "credentials",
+    "credentials-file",
+    "profile",
+    "at",
+    "metadata-ttl",
+    "file-mode",
+    "allow-other",
+    "memory-limit",
+    "foreground",
+    "log-file",
+];
 
 /// The flags of these groups.
 pub fn args(groups: &[Group]) -> Vec<Arg> {
     TABLE.iter().filter(|row| groups.contains(&row.group)).map(arg).collect()
+}
+
+/// The flags of these options.
+pub fn args_of(names: &[Name]) -> Vec<Arg> {
+    names.iter().map(|name| arg(name.row())).collect()
 }
 
 /// Takes the flags that were given.
@@ -28,7 +50,8 @@ fn arg(row: &'static Row) -> Arg {
         .action(ArgAction::Set)
         .value_name(row.kind.placeholder())
         .help(format!("{} [{}]", row.help, row.standing.text()))
-        .help_heading(format!("{} options", row.group.title()));
+        .help_heading(format!("{} options", row.group.title()))
+        .hide_short_help(!COMMON.contains(&row.name));
     match row.kind {
         Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("on"),
         Kind::List(_) => arg.action(ArgAction::Append),
@@ -43,7 +66,6 @@ mod tests {
     use clap::Command;
 
     use super::*;
-    use crate::config::Name;
 
     fn parse(line: &[&str]) -> Raw {
         let command = Command::new("x").no_binary_name(true).args(args(Group::ALL)).args_override_self(true);
@@ -73,6 +95,17 @@ mod tests {
         assert_eq!(raw.text(Name::AllowOther), Some("on"));
         assert_eq!(raw.text(Name::KeepPageCache), Some("off"));
         assert!(!raw.is_given(Name::Verify));
+    }
+
+    #[test]
+    fn the_short_help_shows_what_most_people_set() {
+        let mut command = Command::new("x").args(args(Group::ALL));
+        let (short, long) = (command.render_help().to_string(), command.render_long_help().to_string());
+        for name in COMMON {
+            assert!(TABLE.iter().any(|row| row.name == name) && short.contains(&format!("--{name}")), "{name}");
+        }
+        assert!(!short.contains("--drain-timeout") && long.contains("--drain-timeout"), "{short}");
+        assert_eq!(short.lines().filter(|line| line.trim_start().starts_with("--")).count(), COMMON.len());
     }
 
     #[test]

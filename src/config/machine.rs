@@ -47,6 +47,16 @@ pub(super) fn is_ecs() -> bool {
     fs::read_to_string("/sys/class/dmi/id/sys_vendor").is_ok_and(|vendor| vendor.trim().starts_with("Alibaba Cloud"))
 }
 
+/// The same for an instance of Amazon's EC2.
+pub(super) fn is_ec2() -> bool {
+    let says = |name: &str, word| {
+        let text = fs::read_to_string(Path::new("/sys/class/dmi/id").join(name));
+        text.is_ok_and(|text| text.to_ascii_lowercase().contains(word))
+    };
+    // The older ones have the name of their virtual machine monitor for a vendor.
+    says("sys_vendor", "amazon ec2") || says("bios_version", "amazon")
+}
+
 /// How the memory that a process may count on is shared out, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MemoryShares {

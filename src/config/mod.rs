@@ -12,6 +12,7 @@
 //! | `credentials` | the source of credentials, from options and environment |
 //! | `effective` | the effective value of each option, and its source |
 //! | `file` | the JSON configuration file |
+//! | `foreign`, `foreign_rows` | options of other clients, and what each is here |
 //! | `flags` | the rows of the table as command-line flags |
 //! | `json` | a JSON object whose keys and values know their line and column |
 //! | `listen` | where figures and health are served |
@@ -32,6 +33,8 @@ mod credentials;
 mod effective;
 mod file;
 mod flags;
+mod foreign;
+mod foreign_rows;
 mod json;
 mod listen;
 mod machine;
@@ -48,7 +51,9 @@ mod words;
 
 pub use effective::{Computed, Effective, effective};
 pub use file::{Found, standard_files};
-pub use flags::{args, collect};
+pub use flags::{args, args_of, collect};
+pub use foreign::{Spelling, answer, migration_table};
+pub use foreign_rows::Client;
 pub use json::Place;
 pub use listen::MetricsListen;
 pub use machine::{Machine, MemoryGroup, MemoryShares, cgroup_limit, meminfo};
@@ -57,6 +62,7 @@ pub use problem::{Problem, Result, Status};
 pub use raw::{Origin, Raw, unknown_variables};
 pub use resolve::{Mounting, resolve, resolve_at, resolve_copy, resolve_list, resolve_run, resolve_store};
 pub use run::{ControlSocket, Log, LogFormat, Run};
+pub use suggest::hint;
 pub use table::{Change, Group, Name, Row, Standing, TABLE};
 pub use url::BucketUrl;
 pub use value::{Kind, Moment, parse_time};

@@ -199,7 +199,8 @@ table! {
         "Source of access keys. auto uses the first that exists: the source named by one of the options below; the \
          environment (OSS_ACCESS_KEY_ID, OSS_ACCESS_KEY_SECRET and OSS_SESSION_TOKEN or the ALIBABA_CLOUD_ names for \
          oss://, the AWS_ names for s3://); the token of a cluster; files of the aliyun command line, ossutil and \
-         ossfs, or of the aws command line; a service named in the environment; the role of the ECS instance.";
+         ossfs, or profiles of the aws command line; a service named in the environment; the role of the ECS or EC2 \
+         instance.";
     CredentialsFile = "credentials-file", Credentials, Path, Unset "none",
         "A file with access keys, read again when it changes: JSON with AccessKeyId, AccessKeySecret and, for \
          temporary keys, SecurityToken and Expiration; profiles of the aliyun command line; sections of ossutil or the \
@@ -211,10 +212,10 @@ table! {
     CredentialsUri = "credentials-uri", Credentials, Text("URL"), Unset "none",
         "A service that returns such JSON. It is asked again before the keys expire.";
     RamRole = "ram-role", Credentials, Text("NAME"), Unset "the instance's",
-        "The RAM role of the ECS instance.";
+        "The role of the ECS or EC2 instance.";
     RoleArn = "role-arn", Credentials, Text("ARN"), Unset "none",
-        "A role to assume with the other credentials or with the token of a cluster, as in acs:ram::ACCOUNT:role/NAME. \
-         For s3:// with a token only, as in arn:aws:iam::ACCOUNT:role/NAME.";
+        "A role to assume with the other credentials or with the token of a cluster, as in acs:ram::ACCOUNT:role/NAME, \
+         or for s3:// arn:aws:iam::ACCOUNT:role/NAME.";
     RoleSessionName = "role-session-name", Credentials, Text("NAME"), Unset "ossmount",
         "The name of the role's session in the logs of the service.";
     OidcProviderArn = "oidc-provider-arn", Credentials, Text("ARN"), Unset "none",
@@ -225,8 +226,8 @@ table! {
     StsEndpoint = "sts-endpoint", Credentials, Text("URL"), Unset "the region's",
         "The service that grants roles: https:// and a host, as in sts-vpc.cn-hangzhou.aliyuncs.com. Required for \
          S3-compatible servers that grant roles themselves.";
-    MetadataEndpoint = "metadata-endpoint", Credentials, Text("URL"), Unset "http://100.100.100.200",
-        "The metadata service of the ECS instance.";
+    MetadataEndpoint = "metadata-endpoint", Credentials, Text("URL"), Unset "the cloud's",
+        "The metadata service of the instance: http://100.100.100.200 at ECS, http://169.254.169.254 at EC2.";
 
     At = "at", View, Moment, Unset "now",
         "Show a versioned bucket as it stood at this time: RFC 3339, as in 2026-03-01T12:00:00Z, or how long ago, as in \
@@ -368,7 +369,7 @@ table! {
         "Serve this descriptor of /dev/fuse, which the caller has mounted on DIR and will unmount; the same as \
          /dev/fd/N for DIR. Stays in the foreground.";
     MetricsListen = "metrics-listen", Daemon, Text("ADDRESS"), Unset "none",
-        "Serve /metrics for Prometheus, /healthz and /readyz over HTTP on this host and port, as in 127.0.0.1:9464, or \
+        "Serve /metrics for Prometheus, /healthz, /readyz and a page for people over HTTP on this host and port, as in 127.0.0.1:9464, or \
          on a Unix socket at this path. There is no password: use the loopback address or a trusted network.";
     Supervise = "supervise", Daemon, Switch, Default "off",
         "Start a new daemon when the daemon dies; it continues the mount, and open files stay readable. Not needed \

@@ -108,17 +108,17 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     text.parse::<ByteSize>().map(|size| size.0).map_err(|error| error.to_string())
 }
 
-/// Reads a time such as `500ms`, `5s`, `2m`, `1h` or `0`. Fails with a phrase that says what would be right.
+/// Reads a time such as `500ms`, `5s`, `2m` or `1h`; a number alone is in seconds. Fails with a phrase that says what
+/// would be right.
 pub fn parse_time(text: &str) -> Result<Duration, String> {
     let fail = || format!("{text:?} is not a time; write a whole number with ms, s, m or h, as in 60s");
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..digits].parse().map_err(|_| fail())?;
     let factor_ms: u64 = match &text[digits..] {
         "ms" => 1,
-        "s" => 1_000,
+        "s" | "" => 1_000,
         "m" | "min" => 60_000,
         "h" => 3_600_000,
-        "" if number == 0 => 1,
         _ => return Err(fail()),
     };
     number.checked_mul(factor_ms).map(Duration::from_millis).ok_or_else(fail)
@@ -172,7 +172,9 @@ impl Moment {
         if let Some(days) = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok()) {
             return Ok(Moment::Ago(Duration::from_secs(u64::from(days) * 86_400)));
         }
-        if let Ok(ago) = parse_time(text) {
+        // A number alone may be meant for a year.
+        let has_unit = text.ends_with(|c: char| c.is_ascii_lowercase());
+        if let Some(ago) = parse_time(text).ok().filter(|_| has_unit) {
             return Ok(Moment::Ago(ago));
         }
         match text.parse::<jiff::Timestamp>() {
@@ -200,11 +202,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_need_a_unit_unless_zero() {
-        for (text, ms) in [("0", 0), ("500ms", 500), ("60s", 60_000), ("2m", 120_000), ("1h", 3_600_000)] {
+    fn times_are_in_seconds_without_a_unit() {
+        for (text, ms) in
+            [("0", 0), ("60", 60_000), ("500ms", 500), ("60s", 60_000), ("2m", 120_000), ("1h", 3_600_000)]
+        {
             assert_eq!(parse_time(text), Ok(Duration::from_millis(ms)), "{text}");
         }
-        for text in ["", "60", "s", "1.5s", "-1s", "5 s", "99999999999999999999s", "18446744073709551615h"] {
+        for text in ["", "s", "60 ", "1.5s", "-1s", "5 s", "99999999999999999999s", "18446744073709551615h"] {
             assert!(parse_time(text).unwrap_err().contains("60s"), "{text}");
         }
     }
@@ -251,7 +255,9 @@ mod tests {
         ] {
             assert_eq!(Moment::parse(text).map(|moment| moment.before(noon).seconds), Ok(expected), "{text}");
         }
-        for text in ["", "yesterday", "2024-02-29", "2024-02-29T12:00:00", "2024-02-30T12:00:00Z", "-1h", "1.5h", "d"] {
+        for text in
+            ["", "yesterday", "2024-02-29", "2024-02-29T12:00:00", "2024-02-30T12:00:00Z", "2024", "-1h", "1.5h", "d"]
+        {
             assert!(Moment::parse(text).unwrap_err().contains("RFC 3339"), "{text}");
         }
     }

@@ -1,5 +1,6 @@
 //! The words after `-o`: options of the table, and mount(8)'s own.
 
+use super::foreign::{self, Spelling};
 use super::problem::{Problem, Result};
 use super::raw::{Origin, Raw};
 use super::suggest;
@@ -114,6 +115,10 @@ impl Words {
             _ if ACCEPTED_PREFIXES.iter().any(|prefix| word.starts_with(prefix)) => Ok(()),
             _ if caller == Caller::SloppyMountProgram => Ok(()),
             _ => {
+                let answer = foreign::answer(name, Spelling::Names);
+                if !answer.is_empty() {
+                    return Err(Problem::usage(format!("-o {name}{answer}")));
+                }
                 let known = TABLE.iter().map(|row| row.name).chain(ACCEPTED.iter().copied());
                 let hint = suggest::hint(&plain, known);
                 let hint = if hint.is_empty() { "; see ossmount mount --help".to_owned() } else { hint };
@@ -186,6 +191,15 @@ mod tests {
             ("regoin=x", "did you mean \"region\"?"),
             ("region", "write region=REGION"),
             ("zzz", "unknown option \"zzz\"; see"),
+            (
+                "allow_delete",
+                "-o allow_delete is an option of Mountpoint; ossmount has nothing like it: it is about writing",
+            ),
+            ("max_read=131072", "-o max_read is an option of libfuse; leave it out: the daemon agrees on it"),
+            ("hard,timeo=600", "-o hard is an option of other file systems; leave it out: failures are retried"),
+            ("umask=022", "; write file-mode and dir-mode: the modes themselves"),
+            ("password=secret", "-o password is an option of other file systems; write the keys into"),
+            ("nocopy", "; write copy=off"),
             ("uid=root", "-o uid: "),
             ("allow-other=perhaps", "on nor off"),
         ] {

@@ -1,7 +1,7 @@
 //! Which caller may make which request.
 //!
 //! [`may`] is the one place that decides it, from what is asked, the way it came, the user, and the namespaces of the
-//! process that asks. The manual's table in [`crate::manual::control`] is this function in words.
+//! process that asks. The manual's table in `docs/manual/control.md` is this function in words.
 
 use super::{Kind, Refusal, Request};
 

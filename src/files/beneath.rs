@@ -149,7 +149,7 @@ impl Beneath {
         }
     }
 
-    fn parent<'a>(&self, path: &'a str) -> io::Result<(OwnedFd, &'a str)> {
+    pub(super) fn parent<'a>(&self, path: &'a str) -> io::Result<(OwnedFd, &'a str)> {
         let (above, name) = split(path);
         Ok((self.folder(above)?, name))
     }
@@ -170,7 +170,7 @@ impl Beneath {
         }
     }
 
-    fn make_folders(&self, path: &str) -> io::Result<OwnedFd> {
+    pub(super) fn make_folders(&self, path: &str) -> io::Result<OwnedFd> {
         match self.folder(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.folder_by_steps(path, Missing::IsMade),
             other => other,
@@ -205,7 +205,7 @@ enum Missing {
 const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// The folder's path, empty for the root, and the name.
-fn split(path: &str) -> (&str, &str) {
+pub(super) fn split(path: &str) -> (&str, &str) {
     path.rsplit_once('/').unwrap_or(("", path))
 }
 

@@ -21,6 +21,7 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `beneath` | a tree of files that is never left |
+//! | `landing` | files that are received below a folder |
 //! | `folder` | a folder that belongs to one user, held open |
 //! | `own` | files that this process makes, also where others may write |
 //! | `small` | small files, read whole |
@@ -29,6 +30,7 @@
 
 mod beneath;
 mod folder;
+mod landing;
 mod own;
 mod small;
 mod socket;
@@ -40,6 +42,7 @@ use rustix::fs::{FileType, Stat};
 
 pub use beneath::{Beneath, Entry};
 pub use folder::Folder;
+pub use landing::{Existing, Landing};
 pub use own::{Own, append, can_replace, rename, replace};
 pub use small::{Facts, Small, facts, read, read_text};
 pub use socket::{Peer, bind, connect};

@@ -325,6 +325,11 @@ impl Fs {
         self.control.clone().control_result(caller, size)
     }
 
+    /// Health and figures in one object, without files one by one.
+    pub fn status(&self) -> serde_json::Value {
+        self.control.status()
+    }
+
     /// The figures as Prometheus reads them.
     pub fn prometheus(&self) -> String {
         self.control.prometheus()

@@ -1,55 +1,65 @@
-//! The manual: a page for each topic. Each page opens with what it lets a reader do.
-//!
-//! | to | read |
-//! |---|---|
-//! | mount a bucket for the first time | [`quick_start`] |
-//! | look up a command, with examples | [`commands`] |
-//! | look up an option | [`options`] |
-//! | set options in files and the environment, or change them on a live mount | [`configuration`] |
-//! | choose a source of access keys | [`credentials`] |
-//! | install, upgrade or remove the program | [`install`] |
-//! | start, stop and signal a daemon, or mount by mount(8) | [`running`] |
-//! | mount at boot, or restart a daemon under running programs | [`service`] |
-//! | know what programs can rely on: names, inode numbers, consistency, errors | [`semantics`] |
-//! | predict which bytes are fetched, and what stays in memory | [`reading`] |
-//! | keep on disk what was fetched | [`caching`] |
-//! | predict how many requests a listing takes | [`listing`] |
-//! | mount, list or copy a versioned bucket as it stood at a time | [`past`] |
-//! | copy objects within the service | [`copying`] |
-//! | let programs write over a mount | [`writing`] |
-//! | send requests to a live mount from a program | [`control`] |
-//! | export figures, probe health, read the log | [`monitoring`] |
-//! | know the reason for a default | [`defaults`] |
-//! | know what an option gains or costs | [`tuning`] |
-//! | find the cause of a message or a symptom | [`troubleshooting`] |
-//! | replace ossfs, Mountpoint, s3fs or rclone | [`migrating`] |
-//! | judge the security of a mount | [`security`] |
-//! | know which behaviour comes from the kernel | [`kernel`] |
-//! | know why the code is built as it is | [`decisions`] |
-//! | look up a word | [`glossary`] |
+//! The pages of the manual, as `ossmount manual` prints them. They are the files of `docs/manual`, which forges render;
+//! tests run their examples and hold their tables.
 
-pub mod caching;
-pub mod commands;
-pub mod configuration;
-pub mod control;
-pub mod copying;
-pub mod credentials;
-pub mod decisions;
-pub mod defaults;
-pub mod glossary;
-pub mod install;
-pub mod kernel;
-pub mod listing;
-pub mod migrating;
-pub mod monitoring;
-pub mod options;
-pub mod past;
-pub mod quick_start;
-pub mod reading;
-pub mod running;
-pub mod security;
-pub mod semantics;
-pub mod service;
-pub mod troubleshooting;
-pub mod tuning;
-pub mod writing;
+/// One page of the manual.
+#[derive(Clone, Copy, Debug)]
+pub struct ManualPage {
+    /// The name that it is asked for by.
+    pub name: &'static str,
+    /// Its text in Markdown.
+    pub text: &'static str,
+}
+
+macro_rules! pages {
+    ($($name:literal),* $(,)?) => {
+        &[$(ManualPage { name: $name, text: include_str!(concat!("../../docs/manual/", $name, ".md")) }),*]
+    };
+}
+
+/// What lists the pages by what they are for.
+pub const CONTENTS: &str = include_str!("../../docs/manual/README.md");
+
+/// Every page, in the order of the contents.
+pub const PAGES: &[ManualPage] = pages![
+    "quick-start",
+    "commands",
+    "options",
+    "configuration",
+    "credentials",
+    "install",
+    "running",
+    "service",
+    "kubernetes",
+    "semantics",
+    "reading",
+    "caching",
+    "listing",
+    "past",
+    "copying",
+    "writing",
+    "control",
+    "monitoring",
+    "defaults",
+    "tuning",
+    "troubleshooting",
+    "migrating",
+    "security",
+    "kernel",
+    "decisions",
+    "glossary",
+];
+
+/// What [`PAGES`] names stands in the contents, in the same order, and nothing else.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contents_list_every_page() {
+        let linked: Vec<&str> = CONTENTS.split("](").skip(1).filter_map(|rest| rest.split(".md)").next()).collect();
+        assert_eq!(linked, PAGES.iter().map(|page| page.name).collect::<Vec<_>>());
+        for page in PAGES {
+            assert!(page.text.starts_with("# "), "{}", page.name);
+        }
+    }
+}

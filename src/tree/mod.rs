@@ -100,7 +100,7 @@ use self::snapshot::Snapshot;
 use crate::base::{ETag, Ino, Timestamp};
 
 pub use self::component::split_version;
-pub use self::escape::OddKeys;
+pub use self::escape::{OddKeys, Role as NameRole, path as name_path};
 pub use self::eviction::{Evicted, Pin, Referred};
 pub use self::listing::{Depth, Item, Listing, Standing, TreePart};
 pub use self::lookup::{Believed, LastListing, Lookup};

@@ -51,4 +51,4 @@ def test_the_command_and_the_door_say_the_same(mount):
         return [family.name for family in text_string_to_metric_families(text)]
 
     assert names(mount.run("status", mount.path, "--prometheus").stdout) == names(get(mount.figures, "/metrics")[2])
-    assert [get(mount.figures, path)[0] for path in ("/healthz", "/readyz", "/")] == [200, 200, 404]
+    assert [get(mount.figures, path)[0] for path in ("/healthz", "/readyz", "/", "/x")] == [200, 200, 200, 404]

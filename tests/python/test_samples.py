@@ -64,8 +64,22 @@ def comes_up(process: subprocess.Popen, directory: pathlib.Path) -> None:
     assert process.returncode == 0 and not is_mounted(directory)
 
 
-def test_the_daemon_set_mounts(emulator, bucket, start, tmp_path):
-    container = documents("daemonset.yaml")["DaemonSet"]["spec"]["template"]["spec"]["containers"][0]
+def daemon_set() -> dict:
+    return documents("daemonset.yaml")["DaemonSet"]["spec"]["template"]["spec"]["containers"][0]
+
+
+def sidecar() -> dict:
+    spec = documents("sidecar.yaml")["Pod"]["spec"]
+    [container] = spec["initContainers"]
+    assert container["restartPolicy"] == "Always"
+    shared = {mount["name"] for part in (container, *spec["containers"]) for mount in part["volumeMounts"]}
+    assert shared == {volume["name"] for volume in spec["volumes"]}
+    return container
+
+
+@pytest.mark.parametrize("sample", [daemon_set, sidecar])
+def test_the_daemon_in_a_container_mounts(sample, emulator, bucket, start, tmp_path):
+    container = sample()
     [place] = [word for word in container["command"] if word.startswith("/mnt/")]
     assert place.startswith(container["volumeMounts"][0]["mountPath"])
     for probe in ("startupProbe", "livenessProbe"):

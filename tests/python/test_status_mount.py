@@ -102,6 +102,8 @@ def test_it_ends_with_the_mount(binary, emulator, bucket_name, tmp_path):
 
 
 def test_into_a_pipe_it_prints_once(mount):
-    printed = mount.run("status", mount.path)
-    assert printed.returncode == 0 and "\x1b" not in printed.stdout
+    summary = mount.run("status", mount.path)
+    assert summary.returncode == 0 and "\x1b" not in summary.stdout
+    assert summary.stdout.splitlines()[1].startswith("state     ok, ")
+    printed = mount.run("status", "--all", mount.path)
     assert any(line.startswith("metrics.reads ") for line in printed.stdout.splitlines())

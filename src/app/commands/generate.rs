@@ -10,7 +10,7 @@ use clap_complete::aot::{Shell, generate_to};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use super::mount;
+use super::{mount, sections};
 use crate::app::args::Form;
 use crate::config::{self, Group, Problem, Result};
 
@@ -53,10 +53,30 @@ fn write_all(dir: &Path, mut whole: Command) -> std::io::Result<()> {
 }
 
 fn write_page(folder: &Path, name: &str, section: &str, command: Command) -> std::io::Result<()> {
+    let usage = plain_usage(&command);
+    let has_subcommands = command.has_subcommands();
     let page = Man::new(command).title(name.to_uppercase()).section(section).source(SOURCE).manual("ossmount");
     let mut text = Vec::new();
-    page.render(&mut text)?;
+    page.render_title(&mut text)?;
+    page.render_name_section(&mut text)?;
+    // The generator's own synopsis names every option.
+    let mut synopsis = Roff::default();
+    synopsis.control("SH", ["SYNOPSIS"]);
+    synopsis.text([roman(usage)]);
+    text.extend(synopsis.to_roff().as_bytes());
+    page.render_description_section(&mut text)?;
+    page.render_options_section(&mut text)?;
+    if has_subcommands {
+        page.render_subcommands_section(&mut text)?;
+    }
+    text.extend(sections::of(name).to_roff().as_bytes());
     fs::write(folder.join(format!("{name}.{section}")), text)
+}
+
+/// How a command is called, on one line.
+fn plain_usage(command: &Command) -> String {
+    let usage = command.clone().render_usage().to_string();
+    usage.trim_start_matches("Usage:").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The configuration file's own page, printed from the table.
@@ -68,8 +88,8 @@ fn file_page() -> String {
     page.control("SH", ["DESCRIPTION"]);
     page.text([roman(
         "One JSON object whose keys are the names of options. Read from /etc/ossmount/config.json and then \
-         ~/.config/ossmount/config.json, or from the file that --config names. Sizes take KiB, MiB and GiB, times ms, \
-         s, m and h; switches are true or false. The environment (OSSMOUNT_<NAME>), -o and flags take precedence. \
+         ~/.config/ossmount/config.json, or from the file that --config names. Sizes take KiB, MiB and GiB (2GiB, 2Gi and \
+         2G are the same), times ms, s, m and h, or none for seconds; switches are true or false. The environment (OSSMOUNT_<NAME>), -o and flags take precedence. \
          Unknown and repeated keys are errors. ossmount config shows the effective values and their sources.",
     )]);
     for group in Group::ALL {

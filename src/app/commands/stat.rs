@@ -9,7 +9,7 @@ use clap::builder::PathBufValueParser;
 use clap::{Arg, ArgMatches, Command};
 use serde_json::{Map, Value, json};
 
-use super::text::{Output, shown, time};
+use super::text::{Output, json_line, shown, time};
 use super::{ls, small_runtime};
 use crate::app::args::{config_arg, json_arg};
 use crate::app::daemon::{
@@ -64,7 +64,7 @@ pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
     };
     let mut out = Output::new();
     if matches.get_flag("json") {
-        out.line(&Value::Object(facts).to_string())?;
+        out.line(&json_line(&Value::Object(facts)))?;
     } else {
         for (name, value) in &facts {
             let text = value.as_str().map_or_else(|| value.to_string(), shown);
@@ -148,7 +148,9 @@ fn of_path(path: &Path) -> Result<Map<String, Value>> {
     for plain in listed.into_iter().chain(more.iter().copied()) {
         match attribute(path, &format!("{ATTRIBUTES}{plain}")) {
             Ok(value) => {
-                facts.insert(plain.to_owned(), String::from_utf8_lossy(&value).into());
+                let text = String::from_utf8_lossy(&value);
+                let number = text.parse::<u64>().ok().filter(|_| plain == "size");
+                facts.insert(plain.to_owned(), number.map_or_else(|| Value::from(text.as_ref()), Value::from));
             }
             // Not known of this object, or gone since it was listed.
             Err(error) if error.raw_os_error() == Some(libc::ENODATA) => {}

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use crate::base::{Foreign, Timestamp, escape_json, escape_text};
 use crate::config::{Problem, Result};
@@ -39,13 +40,34 @@ pub(super) fn counted(number: u64, noun: &str) -> String {
 }
 
 /// Writes a size as in `999B` and `1.5GiB`.
-pub(super) fn size(bytes: u64) -> String {
+pub(in crate::app) fn size(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"];
     let Some(power) = bytes.checked_ilog2().map(|log| log as usize / 10).filter(|power| *power > 0) else {
         return format!("{bytes}B");
     };
     let power = power.min(units.len());
     format!("{:.1}{}", bytes as f64 / (1_u64 << (10 * power)) as f64, units[power - 1])
+}
+
+/// An object as one line of JSON, as all commands print it: names in snake case, also those that a daemon answers with
+/// hyphens. Names of user metadata (`meta.NAME`) and of hosts are not ours to change.
+pub(super) fn json_line(value: &Value) -> String {
+    snake_case(value).to_string()
+}
+
+fn snake_case(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let renamed = fields.iter().map(|(name, value)| {
+                let is_ours = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+                let name = if is_ours { name.replace('-', "_") } else { name.clone() };
+                (name, snake_case(value))
+            });
+            Value::Object(renamed.collect())
+        }
+        Value::Array(values) => Value::Array(values.iter().map(snake_case).collect()),
+        other => other.clone(),
+    }
 }
 
 /// Text of others for a terminal, as [`Foreign`] shows it.
@@ -109,6 +131,12 @@ mod tests {
     fn lines_cannot_drive_a_terminal() {
         assert_eq!(harmless("STANDARD\u{9b}2J \u{202e}x"), "STANDARD\\u{9b}2J \\u{202e}x");
         assert_eq!(harmless("{\"class\":\"\u{9b}\"}"), "{\"class\":\"\\u009b\"}");
+    }
+
+    #[test]
+    fn names_in_json_are_in_snake_case() {
+        let value = serde_json::json!({"last-modified": 1, "a": [{"b-c": "d-e"}], "meta.x-y": "z", "h-1.org": 2});
+        assert_eq!(json_line(&value), r#"{"a":[{"b_c":"d-e"}],"h-1.org":2,"last_modified":1,"meta.x-y":"z"}"#);
     }
 
     #[test]

@@ -20,6 +20,7 @@ const PATIENCE_WITH_STOPPED: Duration = Duration::from_secs(2);
 
 pub(in crate::app) fn command() -> Command {
     Command::new("umount")
+        .alias("unmount")
         .about("Unmount a directory and wait until its daemon has ended")
         .arg(
             Arg::new("dir")

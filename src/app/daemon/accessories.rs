@@ -11,7 +11,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
-use super::beside::{Beside, Readiness, Served};
+use super::beside::{Beside, History, Readiness, Served};
 use super::registry::{self, Registration};
 use super::socket::Door;
 use crate::config::{ControlSocket, MetricsListen, Problem, Result, Run};
@@ -217,7 +217,8 @@ impl Shared {
             None => Beside::open(listen).await?,
         };
         let About { file_system, ended, readiness, .. } = &self.about;
-        let served = Served { file_system: file_system.clone(), ended: ended.clone(), readiness: readiness.clone() };
+        let (file_system, ended, readiness) = (file_system.clone(), ended.clone(), readiness.clone());
+        let served = Served { file_system, ended, readiness, history: History::default() };
         beside.serve(served);
         tracing::info!(address = beside.address(), "metrics and health are served");
         let _ = self.addresses.metrics.set(beside.address().to_owned());

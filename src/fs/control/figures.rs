@@ -108,6 +108,16 @@ impl Control {
         figures
     }
 
+    /// Does what [`crate::fs::Fs::status`] says.
+    pub(in crate::fs) fn status(&self) -> Value {
+        // Numbers and texts always have their JSON.
+        let mut status = serde_json::to_value(self.health()).unwrap_or_default();
+        if let Some(all) = status.as_object_mut() {
+            all.extend(self.figures(control::Stats { files: false }));
+        }
+        status
+    }
+
     /// How much is known, and where directories are too large for that, what follows.
     fn tree_figures(&self) -> Value {
         let large = self.metrics.value(Metric::LargeDirectories);

@@ -43,7 +43,8 @@ pub(super) struct Profile {
 /// How the parts of a key are called in profiles and sections.
 const PROFILE_NAMES: [&str; 3] = ["access_key_id", "access_key_secret", "sts_token"];
 
-fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Zeroizing<String>, D::Error> {
+/// Reads a secret into memory that is overwritten.
+pub(super) fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Zeroizing<String>, D::Error> {
     String::deserialize(from).map(Zeroizing::new)
 }
 
@@ -120,7 +121,7 @@ fn section<'a>(lines: impl Iterator<Item = &'a str>, which: &Which) -> Result<Cr
 }
 
 /// A value without the quotes around it and the comment behind it. A comment stands after a blank: keys may hold `#`.
-fn plain_value(value: &str) -> &str {
+pub(super) fn plain_value(value: &str) -> &str {
     let value = value.trim();
     for quote in ['"', '\''] {
         if let Some((inner, rest)) = value.strip_prefix(quote).and_then(|rest| rest.split_once(quote))

@@ -7,10 +7,12 @@
 //! |---|---|
 //! | `answer` | access keys as services and programs write them: JSON, XML |
 //! | `age` | the figures about the age of credentials |
-//! | `ecs` | the role of an ECS instance, from the metadata service of the machine |
+//! | `aws` | profiles of the aws command line |
+//! | `ecs` | the role of an instance of ECS or EC2, from the metadata service of the machine |
 //! | `file` | credentials in a file, read again when it changes |
 //! | `process` | credentials that a program prints |
 //! | `refresh` | renewing credentials before they expire |
+//! | `sso` | roles of single sign-on |
 //! | `sts` | roles: by a token of a cluster (OIDC), or by other credentials (AssumeRole) |
 //! | `uri` | credentials of a service at a URL |
 //! | `web` | asking the services that hand out access keys |
@@ -18,11 +20,13 @@
 
 mod age;
 mod answer;
+mod aws;
 mod ecs;
 mod file;
 mod formats;
 mod process;
 mod refresh;
+mod sso;
 mod sts;
 #[cfg(test)]
 mod tests;
@@ -42,7 +46,8 @@ use super::Result;
 use crate::base::Timestamp;
 
 pub(crate) use age::AgeMeter;
-pub use ecs::METADATA;
+pub use aws::AwsProfiles;
+pub use ecs::{EC2_METADATA, METADATA};
 pub use formats::Which;
 pub use sts::Role;
 pub use uri::Authorization;
@@ -192,6 +197,26 @@ pub enum Source {
         /// The instance's own if none is named.
         role: Option<String>,
     },
+    /// The role of the EC2 instance that this runs on.
+    Ec2Role {
+        /// The metadata service, without a slash at the end; usually [`EC2_METADATA`].
+        endpoint: String,
+        /// The instance's own if none is named.
+        role: Option<String>,
+    },
+    /// A role of single sign-on, with the token that the aws command line has left in a file.
+    Sso {
+        /// The service that hands out keys, without a slash at the end.
+        endpoint: String,
+        /// The account that the role belongs to.
+        account: String,
+        /// The name of the role.
+        role: String,
+        /// Where the token is; read anew each time.
+        token_file: PathBuf,
+        /// The profile that names it, for messages.
+        profile: String,
+    },
     /// A role taken on with the token that a cluster writes into a file.
     Oidc {
         /// The role that is assumed.
@@ -249,6 +274,7 @@ impl Source {
                 name => name.to_owned(),
             },
             duration_seconds: if profile.expired_seconds == 0 { 3600 } else { profile.expired_seconds },
+            external_id: None,
         };
         let named = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         Ok(match profile.mode.as_str() {
@@ -307,7 +333,17 @@ impl Source {
             Source::Static(credentials) => Arc::new(Fixed(Arc::new(credentials))),
             Source::File { path, which } => Arc::new(file::FileProvider::new(path, which, clock)),
             Source::Process(command) => Arc::new(Renewing::new(process::Program { command }, clock)),
-            Source::EcsRole { endpoint, role } => Arc::new(Renewing::new(ecs::EcsRole { web, endpoint, role }, clock)),
+            Source::EcsRole { endpoint, role } => {
+                let cloud = ecs::Cloud::Alibaba;
+                Arc::new(Renewing::new(ecs::InstanceRole { web, cloud, endpoint, role }, clock))
+            }
+            Source::Ec2Role { endpoint, role } => {
+                let cloud = ecs::Cloud::Amazon;
+                Arc::new(Renewing::new(ecs::InstanceRole { web, cloud, endpoint, role }, clock))
+            }
+            Source::Sso { endpoint, account, role, token_file, profile } => {
+                Arc::new(Renewing::new(sso::SsoRole { web, endpoint, account, role, token_file, profile }, clock))
+            }
             Source::Oidc { role, provider_arn, token_file } => {
                 Arc::new(Renewing::new(sts::WithToken { web, role, provider_arn, token_file }, clock))
             }
@@ -331,11 +367,13 @@ impl Source {
             Source::File { path, .. }
             | Source::Oidc { token_file: path, .. }
             | Source::WebIdentity { token_file: path, .. }
+            | Source::Sso { token_file: path, .. }
             | Source::Uri { authorization: Authorization::File(path), .. } => *path = change(path),
             Source::AssumeRole { source, .. } => source.map_paths(change),
             Source::Static(_)
             | Source::Process(_)
             | Source::EcsRole { .. }
+            | Source::Ec2Role { .. }
             | Source::Uri { .. }
             | Source::Anonymous => {}
         }
@@ -349,6 +387,8 @@ impl Source {
             Source::Process(_) => "a program (credentials-process)".into(),
             Source::EcsRole { role: Some(role), .. } => format!("the RAM role {role} of this ECS instance"),
             Source::EcsRole { role: None, .. } => "the RAM role of this ECS instance".into(),
+            Source::Ec2Role { .. } => "the role of this EC2 instance".into(),
+            Source::Sso { account, role, .. } => format!("the role {role} of single sign-on in the account {account}"),
             Source::Oidc { role, token_file, .. } | Source::WebIdentity { role, token_file } => {
                 format!("the role {} with the token in {}", role.arn, token_file.display())
             }

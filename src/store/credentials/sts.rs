@@ -19,7 +19,8 @@ use super::web::{self, Ask, Web, refused};
 use super::{Credentials, Provider, answer};
 use crate::base::Timestamp;
 use crate::store::encode::{self, Valueless};
-use crate::store::{Error, Result};
+use crate::store::sign::{Payload, Unsigned, sigv4};
+use crate::store::{Error, Pair, Result};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const VERSION: &str = "2015-04-01";
@@ -39,11 +40,27 @@ pub struct Role {
     pub session: String,
     /// How long the keys should live, in seconds.
     pub duration_seconds: u32,
+    /// What the owner of the role wants to be told, where that is so.
+    pub external_id: Option<String>,
 }
 
 impl Role {
     fn parameters<'a>(&'a self, seconds: &'a str) -> [(&'a str, &'a str); 3] {
         [("RoleArn", &self.arn), ("RoleSessionName", &self.session), ("DurationSeconds", seconds)]
+    }
+
+    /// Whether it is of S3's service, and not of Alibaba Cloud's: `arn:aws:iam::...`, `acs:ram::...`.
+    fn is_of_s3(&self) -> bool {
+        self.arn.starts_with("arn:")
+    }
+
+    /// The region that the endpoint of S3's service is in, which is part of signatures.
+    fn s3_region(&self) -> &str {
+        let host = self.endpoint.split("://").last().unwrap_or_default();
+        match host.split('.').collect::<Vec<_>>()[..] {
+            ["sts", region, "amazonaws", ..] => region,
+            _ => "us-east-1",
+        }
     }
 
     /// A failure with what it was a failure of.
@@ -123,11 +140,39 @@ pub(super) struct WithKey {
 impl Origin for WithKey {
     async fn fetch(&self) -> Result<Credentials> {
         let source = self.source.credentials().await.map_err(|error| self.role.explain(&error))?;
-        let nonce = hex::encode(rand::random::<[u8; 16]>());
         let url = format!("{}/", self.role.endpoint);
+        if self.role.is_of_s3() {
+            let said = assume_at_s3(&self.web, &url, &self.role, &source).await;
+            return answer::parse_xml(&said.map_err(|error| self.role.explain(&error))?).map_err(|what| odd(&what));
+        }
+        let nonce = hex::encode(rand::random::<[u8; 16]>());
         let form = signed_form(&self.role, &source, self.web.clock.now(), &nonce);
         grant(&self.web, &url, form).await.map_err(|error| self.role.explain(&error))
     }
+}
+
+/// AssumeRole at S3's service, whose requests are signed as those of S3.
+async fn assume_at_s3(web: &Web, url: &str, role: &Role, source: &Credentials) -> Result<Zeroizing<String>> {
+    let seconds = role.duration_seconds.to_string();
+    let form = role.parameters(&seconds).into_iter();
+    let form = form.chain([("Action", "AssumeRole"), ("Version", S3_VERSION)]);
+    let form = form.chain(role.external_id.as_deref().map(|id| ("ExternalId", id)));
+    let form = encode::query(form, Valueless::WithEquals);
+    let mut headers = vec![form_header()];
+    let request = Unsigned {
+        method: "POST",
+        bucket: None,
+        key: None,
+        path: "/",
+        host: role.endpoint.split("://").last().unwrap_or_default(),
+        query: &[],
+        headers: &headers,
+        additional_headers: &[],
+        payload: Payload::Bytes(form.as_bytes()),
+    };
+    let added = sigv4::sign_for_service(&request, source, web.clock.now(), (role.s3_region(), "sts"));
+    headers.extend(added);
+    send(web, url, form, headers).await
 }
 
 /// The form of AssumeRole with its signature: HMAC-SHA1 over the method, the path and the sorted parameters.
@@ -145,6 +190,7 @@ fn signed_form(role: &Role, source: &Credentials, now: Timestamp, nonce: &str) -
     ];
     parameters.extend(role.parameters(&seconds));
     parameters.extend(source.token().map(|token| ("SecurityToken", token)));
+    parameters.extend(role.external_id.as_deref().map(|id| ("ExternalId", id)));
     let canonical = encode::query(parameters, Valueless::WithEquals);
     let signature = signature("POST", &canonical, source.secret());
     format!("{canonical}&Signature={}", encode::value(&signature))
@@ -164,7 +210,14 @@ async fn grant(web: &Web, url: &str, form: String) -> Result<Credentials> {
 }
 
 async fn post(web: &Web, url: &str, form: String) -> Result<Zeroizing<String>> {
-    let headers = vec![("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned())];
+    send(web, url, form, vec![form_header()]).await
+}
+
+fn form_header() -> Pair {
+    ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned())
+}
+
+async fn send(web: &Web, url: &str, form: String, headers: Vec<Pair>) -> Result<Zeroizing<String>> {
     let ask = Ask { method: Method::POST, headers, body: Bytes::from(form), ..Ask::get(url, PATIENCE) };
     web.ask(ask).await?.success("the STS endpoint")
 }
@@ -188,6 +241,7 @@ mod tests {
             arn: "acs:ram::1234567890123456:role/firstrole".into(),
             session: "client".into(),
             duration_seconds: 3600,
+            external_id: None,
         };
         let source = Credentials::new("testid", "testsecret");
         let now = Timestamp::from_unix(1_709_210_096);

@@ -116,10 +116,67 @@ async fn an_instance_is_asked_for_its_role_with_a_token_where_it_knows_tokens() 
         finds_the_keys(&ecs(&named, Some("its-role"))).await;
         assert_eq!(named.lines().len(), 2, "{:?}", named.lines());
         refused(&ecs(&named, Some("another")), "404").await;
-        refused(&ecs(&named, Some("../user-data")), "not the name of a RAM role").await;
+        refused(&ecs(&named, Some("../user-data")), "not the name of a role").await;
     }
     let roleless = StandIn::start(|_| (200, "\n".into())).await;
     refused(&ecs(&roleless, None), "no RAM role").await;
+}
+
+#[tokio::test]
+async fn an_instance_of_ec2_is_asked_for_its_role() {
+    let service = StandIn::start(|seen| match seen.line.as_str() {
+        "PUT /latest/api/token HTTP/1.1" if seen.headers.contains("x-aws-ec2-metadata-token-ttl-seconds: 21600") => {
+            (200, "metadata-token".into())
+        }
+        _ if !seen.headers.contains("x-aws-ec2-metadata-token: metadata-token") => (401, String::new()),
+        "GET /latest/meta-data/iam/security-credentials/ HTTP/1.1" => (200, "its-role\n".into()),
+        "GET /latest/meta-data/iam/security-credentials/its-role HTTP/1.1" => {
+            (200, KEYS.replace("AccessKeySecret", "SecretAccessKey").replace("SecurityToken", "Token"))
+        }
+        _ => (404, String::new()),
+    })
+    .await;
+    finds_the_keys(&Source::Ec2Role { endpoint: service.url.clone(), role: None }).await;
+    refused(&Source::Ec2Role { endpoint: service.url.clone(), role: Some("another".into()) }, "EC2 role").await;
+    let roleless = StandIn::start(|_| (200, "\n".into())).await;
+    refused(&Source::Ec2Role { endpoint: roleless.url.clone(), role: None }, "attach an instance profile").await;
+}
+
+#[tokio::test]
+async fn single_sign_on_gives_keys_for_the_token_of_the_login() {
+    let service = StandIn::start(|seen| match seen.headers.contains("x-amz-sso_bearer_token: t0ken-of-login") {
+        true => (
+            200,
+            r#"{"roleCredentials":{"accessKeyId":"STS.id","secretAccessKey":"s3cr3t-key","sessionToken":"t0ken",
+                "expiration":4070908800000}}"#
+                .into(),
+        ),
+        false => (401, String::new()),
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let token_file = folder.path().join("login.json");
+    let source = || Source::Sso {
+        endpoint: service.url.clone(),
+        account: "123".into(),
+        role: "Read Only".into(),
+        token_file: token_file.clone(),
+        profile: "corp".into(),
+    };
+    let login = |token: &str, ends: &str| {
+        std::fs::write(&token_file, format!(r#"{{"accessToken":"{token}","expiresAt":"{ends}"}}"#)).unwrap();
+    };
+    refused(&source(), "there is no login").await;
+    std::fs::write(&token_file, "s3cr3t").unwrap();
+    refused(&source(), "holds no login: run aws sso login --profile corp").await;
+    login("s3cr3t-of-login", "2001-01-01T00:00:00Z");
+    refused(&source(), "the login has ended: run aws sso login --profile corp").await;
+    login("s3cr3t-of-login", "2099-01-01T00:00:00Z");
+    refused(&source(), "the login is not accepted: run aws sso login --profile corp").await;
+    login("t0ken-of-login", "2099-01-01T00:00:00Z");
+    finds_the_keys(&source()).await;
+    let line = service.lines().pop().unwrap();
+    assert_eq!(line, "GET /federation/credentials?role_name=Read%20Only&account_id=123 HTTP/1.1");
 }
 
 #[tokio::test]
@@ -161,6 +218,7 @@ fn role(service: &StandIn) -> Role {
         arn: "acs:ram::1:role/reader".into(),
         session: "ossmount".into(),
         duration_seconds: 900,
+        external_id: None,
     }
 }
 
@@ -247,6 +305,28 @@ async fn other_credentials_take_a_role_on() {
     assert!(!service.seen.lock()[0].body.contains("s3cr3t"));
     let source = Box::new(Source::File { path: "/nonexistent/keys".into(), which: Which::default() });
     refused(&Source::AssumeRole { role: role(&service), source }, "/nonexistent/keys").await;
+}
+
+#[tokio::test]
+async fn other_credentials_take_a_role_of_s3_on() {
+    let service = StandIn::start(|seen| {
+        let is_signed = seen.headers.contains("authorization: aws4-hmac-sha256 credential=akid/")
+            && seen.headers.contains("/us-east-1/sts/aws4_request,signedheaders=content-type;host;x-amz-content-sha256")
+            && seen.headers.contains("x-amz-security-token: first-token");
+        let keys = "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>STS.id</AccessKeyId>\
+                    <SecretAccessKey>s3cr3t-key</SecretAccessKey><SessionToken>t0ken</SessionToken>\
+                    <Expiration>2099-02-28T13:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>";
+        if is_signed { (200, keys.into()) } else { (403, String::new()) }
+    })
+    .await;
+    let role = Role { arn: "arn:aws:iam::1:role/r".into(), external_id: Some("x y".into()), ..role(&service) };
+    let keys = Credentials::new("AKID", "s3cr3t-key").with_token(Some("first-token".into()));
+    finds_the_keys(&Source::AssumeRole { role, source: Box::new(Source::Static(keys)) }).await;
+    assert_eq!(
+        service.seen.lock()[0].body,
+        "Action=AssumeRole&DurationSeconds=900&ExternalId=x%20y&RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fr\
+         &RoleSessionName=ossmount&Version=2011-06-15"
+    );
 }
 
 #[tokio::test]

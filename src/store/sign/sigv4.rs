@@ -12,7 +12,22 @@ const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 
 /// The signing key of a day (`YYYYMMDD`).
 pub fn key(credentials: &Credentials, day: &str, region: &str) -> SigningKey {
-    super::day_key("AWS4", credentials, [day, region, "s3", "aws4_request"])
+    service_key(credentials, day, (region, "s3"))
+}
+
+fn service_key(credentials: &Credentials, day: &str, (region, service): (&str, &str)) -> SigningKey {
+    super::day_key("AWS4", credentials, [day, region, service, "aws4_request"])
+}
+
+/// The headers to add to a request to another service than S3, of this region and name.
+pub fn sign_for_service(
+    request: &Unsigned<'_>,
+    credentials: &Credentials,
+    time: Timestamp,
+    (region, service): (&str, &str),
+) -> Vec<Pair> {
+    let key = service_key(credentials, &day(time), (region, service));
+    signed(request, credentials, time, &service_scope(time, (region, service)), &key)
 }
 
 /// The headers to add to a request. `host` is not among them: it is sent anyway.
@@ -23,19 +38,28 @@ pub fn sign(
     region: &str,
     key: &SigningKey,
 ) -> Vec<Pair> {
+    signed(request, credentials, time, &scope(time, region), key)
+}
+
+fn signed(
+    request: &Unsigned<'_>,
+    credentials: &Credentials,
+    time: Timestamp,
+    scope: &str,
+    key: &SigningKey,
+) -> Vec<Pair> {
     let payload = payload_hash(request.payload);
     let mut added = vec![pair("x-amz-date", compact(time)), pair("x-amz-content-sha256", payload.clone())];
     added.extend(credentials.token().map(|token| pair("x-amz-security-token", token)));
     let headers = [request.headers, &added].concat();
     let canonical = canonical_request(&Unsigned { headers: &headers, ..*request }, &payload);
-    let scope = scope(time, region);
     added.push(pair(
         "authorization",
         format!(
             "{ALGORITHM} Credential={}/{scope},SignedHeaders={},Signature={}",
             credentials.access_key_id(),
             signed_headers(&headers),
-            signature(&string_to_sign(&canonical, time, &scope), key),
+            signature(&string_to_sign(&canonical, time, scope), key),
         ),
     ));
     added
@@ -85,7 +109,11 @@ pub fn string_to_sign(canonical_request: &str, time: Timestamp, scope: &str) -> 
 
 /// What a signature is bound to: day, region and service.
 pub fn scope(time: Timestamp, region: &str) -> String {
-    format!("{}/{region}/s3/aws4_request", day(time))
+    service_scope(time, (region, "s3"))
+}
+
+fn service_scope(time: Timestamp, (region, service): (&str, &str)) -> String {
+    format!("{}/{region}/{service}/aws4_request", day(time))
 }
 
 fn payload_hash(payload: Payload<'_>) -> String {

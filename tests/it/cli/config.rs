@@ -99,7 +99,7 @@ fn mistakes_in_files_name_file_line_and_key() {
     for (text, says) in [
         ("{\n  \"regoin\": \"x\"\n}", ":2:3: unknown key \"regoin\"; did you mean \"region\"?"),
         ("{\n  \"part-size\": \"8 apples\"\n}", ":2:16: part-size: \"8 apples\" is not a size"),
-        ("{\n  \"negative-ttl\": 60\n}", ":2:19: negative-ttl: \"60\" is not a time"),
+        ("{\n  \"negative-ttl\": \"soon\"\n}", ":2:19: negative-ttl: \"soon\" is not a time"),
         ("{\n  \"uid\": 1,\n  \"uid\": 2\n}", ":3:3: uid is given twice, first on line 2"),
         ("{\n  \"uid\": 1\n  \"gid\": 1\n}", ":3:3: not JSON: expected `,` or `}`"),
         ("[]", ":1:1: not a JSON object"),

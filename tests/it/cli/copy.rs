@@ -79,7 +79,7 @@ fn cp_speaks_json_and_ends_with_what_came_of_it() {
     );
     assert_eq!((&last["destination"]["key"], &last["bytes"]["total"]), (&"big".into(), &(11 * MIB).into()));
     assert!(
-        last["result"]["crc64"].as_str().unwrap().parse::<u64>().is_ok() && last["result"]["request-id"].is_string()
+        last["result"]["crc64"].as_str().unwrap().parse::<u64>().is_ok() && last["result"]["request_id"].is_string()
     );
     let failed =
         tool.run(&["cp", "--json", "oss://bucket/none", "oss://other/"]).fails(1, &["NoSuchKey", "request id"]);

@@ -30,6 +30,10 @@ fn manual_pages_format_and_have_every_option() {
         assert_eq!(shown.stderr, "", "{}", page.display());
         let linted = run("mandoc", &["-T", "lint", "-W", "error"], &page);
         assert_eq!((linted.status, linted.stdout.as_str()), (Some(0), ""), "{}", page.display());
+        let is_command = !page.ends_with("ossmount.json.5");
+        for section in ["SYNOPSIS", "EXAMPLES", "EXIT STATUS", "SEE ALSO"].into_iter().filter(|_| is_command) {
+            assert!(shown.stdout.lines().any(|line| line == section), "{section} in {}", page.display());
+        }
         names.push(page.file_name().unwrap().to_str().unwrap().to_owned());
         let has_options = ["ossmount-mount.1", "mount.ossmount.8", "ossmount.json.5"];
         if has_options.contains(&names.last().unwrap().as_str()) {

@@ -136,9 +136,9 @@ fn stat_tells_an_object_by_url_and_by_path() {
     let by_url: Value = serde_json::from_str(&tool.run(&["stat", "--json", url]).ok().stdout).unwrap();
     for (name, value) in [
         ("key", "dir/100%25 ü.txt"),
-        ("content-type", "text/x-greeting"),
+        ("content_type", "text/x-greeting"),
         ("meta.colour", "blue"),
-        ("storage-class", "Standard"),
+        ("storage_class", "Standard"),
     ] {
         assert_eq!(by_url[name], value, "{by_url}");
     }
@@ -151,10 +151,10 @@ fn stat_tells_an_object_by_url_and_by_path() {
     let path = target.path("dir/100%25 ü.txt");
     let by_path: Value =
         serde_json::from_str(&tool.run(&["stat", "--json", path.to_str().unwrap()]).ok().stdout).unwrap();
-    for name in ["key", "etag", "crc64", "storage-class"] {
+    for name in ["key", "etag", "crc64", "storage_class", "size"] {
         assert_eq!(by_path[name], by_url[name], "{name}: {by_path}");
     }
-    assert_eq!((&by_path["size"], &by_path["bucket"]), (&"6".into(), &"bucket".into()));
+    assert_eq!(by_path["bucket"], "bucket");
 }
 
 #[test]
@@ -167,4 +167,44 @@ fn stat_knows_directories_and_what_is_not_there() {
     tool.run(&["stat", "oss://none/none"]).fails(1, &["bucket \"none\" does not exist"]);
     tool.run(&["stat", "/etc/passwd"]).fails(1, &["/etc/passwd is not a file in a live ossmount mount"]);
     tool.run(&["stat", "/nonexistent"]).fails(1, &["/nonexistent"]);
+}
+
+/// With `-h` sizes are for people, and help is `--help`.
+#[test]
+fn ls_shows_sizes_for_people() {
+    let server = server();
+    let tool = Tool::for_server(&server);
+    server.put("bucket", "dir/large", vec![0; 1_600_000]);
+    let long = tool.run(&["ls", "-lh", "oss://bucket/dir"]).ok().stdout;
+    assert!(long.contains("            5B  ") && long.contains("        1.5MiB  "), "{long}");
+    let sums = tool.run(&["ls", "-rh", "--summary", "oss://bucket"]).ok().stdout;
+    assert!(sums.contains("bytes           1.5MiB\n") && sums.contains("4 objects, 1.5MiB\n"), "{sums}");
+    assert!(tool.run(&["ls", "--help"]).ok().stdout.contains("--human-readable"));
+    tool.run(&["ls", "-h"]).fails(2, &["<URL-or-PATH>"]);
+}
+
+/// A mount tells by itself: no key, endpoint or region is needed.
+#[test]
+fn ls_takes_paths_of_a_mount() {
+    let server = server();
+    let target = Target::new();
+    let tool = Tool::for_server(&server);
+    server.put("bucket", "dir/deep/.x/%", "12");
+    target.mount(&tool, "oss://bucket/dir", &["--odd-keys", "escape"]).ok();
+    server.reset_counters();
+    let bare = Tool::bare();
+    let path = |below: &str| target.path(below).to_str().unwrap().to_owned();
+    let ls = |args: &[&str], below: &str| bare.run(&[&["ls"], args, &[&path(below)]].concat()).ok().stdout;
+    assert_eq!(ls(&[], ""), "b.txt\ndeep/\n");
+    assert_eq!(ls(&["-r"], ""), "b.txt\ndeep/c.txt\ndeep/.x/%\n");
+    assert_eq!(ls(&[], "deep/"), ".x/\nc.txt\n");
+    assert_eq!(ls(&[], "b.txt"), "b.txt\n");
+    let from_service = tool.run(&["ls", "-l", "oss://bucket/dir"]).ok().stdout;
+    assert_eq!(ls(&["-l"], ""), from_service);
+    let json = tool.run(&["ls", "-r", "--sort", "--json", "oss://bucket/dir/deep"]).ok().stdout;
+    let mut lines: Vec<String> = ls(&["-r", "--json"], "deep").lines().map(|line| format!("{line}\n")).collect();
+    lines.sort();
+    assert_eq!(lines.concat(), json);
+    assert!(ls(&["-r", "--summary"], "").starts_with("objects         3\nbytes           13\n"));
+    bare.run(&["ls", "/tmp"]).fails(1, &["/tmp"]);
 }

@@ -5,6 +5,8 @@ mod config;
 mod copy;
 mod demo;
 mod generate;
+mod json;
+mod local;
 mod log;
 mod look;
 mod mount;

@@ -11,7 +11,7 @@ fn installed(tool: &Tool, script: &str) -> Ended {
     let set_up = r#"
         set -eu
         mkdir "$TOP/layers" && mount -t tmpfs none "$TOP/layers"
-        for place in /usr/sbin /usr/local/bin; do
+        for place in /usr/sbin /usr/local/bin /usr/local/share; do
             mkdir -p "$TOP/layers$place/upper" "$TOP/layers$place/work"
             mount -t overlay none -o "lowerdir=$place,upperdir=$TOP/layers$place/upper,workdir=$TOP/layers$place/work" $place
         done

@@ -45,13 +45,13 @@ fn ls_and_stat_tell_what_stood_then() {
     };
     let (then, now) = (stat(&["--at", "90m", "oss://bucket/data/a.txt"]), stat(&["oss://bucket/data/a.txt"]));
     assert_eq!((&then["size"], &now["size"]), (&6.into(), &13.into()));
-    assert_ne!(then["version-id"], now["version-id"]);
+    assert_ne!(then["version_id"], now["version_id"]);
     assert_eq!(stat(&["--at", "90m", "oss://bucket/data/b.txt"])["size"], 6);
     tool.run(&["stat", "oss://bucket/data/b.txt"]).fails(1, &["does not exist"]);
     tool.run(&["stat", "--at", "90m", "oss://bucket/data/new/d.txt"]).fails(1, &["does not exist"]);
     let json = tool.run(&["ls", "--json", "--at", "90m", "oss://bucket/data/b.txt"]).ok().stdout;
     let line: Value = serde_json::from_str(json.trim()).unwrap();
-    assert_eq!(line["version_id"], stat(&["--at", "90m", "oss://bucket/data/b.txt"])["version-id"]);
+    assert_eq!(line["version_id"], stat(&["--at", "90m", "oss://bucket/data/b.txt"])["version_id"]);
 }
 
 #[test]

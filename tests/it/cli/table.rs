@@ -4,7 +4,7 @@
 use std::fs;
 
 use expect_test::expect_file;
-use ossmount::config::{Group, TABLE, default_json, markdown_table};
+use ossmount::config::{Client, Group, TABLE, default_json, markdown_table, migration_table};
 
 #[test]
 fn the_default_file_is_the_tables() {
@@ -14,19 +14,33 @@ fn the_default_file_is_the_tables() {
 #[test]
 fn the_manual_has_the_table() {
     let mut text = String::from(
-        "//! Options: look up each option with its values, its default and its effect.\n\
-         //!\n\
-         //! A flag has `--` in front of the name, a variable is `OSSMOUNT_<NAME>` in capitals with `_`; after `-o` and in the\n\
-         //! configuration file the name is used as it is. [`configuration`](super::configuration) has the order of\n\
-         //! precedence, [`defaults`](super::defaults) the reasons for the defaults.\n\
-         //!\n\
-         //! The tables are printed from `src/config/table.rs`; a test compares them.\n",
+        "# Options\n\
+         \n\
+         Look up each option with its values, its default and its effect.\n\
+         \n\
+         A flag has `--` in front of the name, a variable is `OSSMOUNT_<NAME>` in capitals with `_`; after `-o` and in the\n\
+         configuration file the name is used as it is. [configuration](configuration.md) has the order of precedence,\n\
+         [defaults](defaults.md) the reasons for the defaults.\n\
+         \n\
+         The tables are printed from `src/config/table.rs`; a test compares them.\n",
     );
     for group in Group::ALL {
-        text.push_str(&format!("//!\n//! # {}\n//!\n", group.title()));
-        text.extend(markdown_table(&[*group]).lines().map(|line| format!("//! {line}\n")));
+        text.push_str(&format!("\n## {}\n\n{}", group.title(), markdown_table(&[*group])));
     }
-    expect_file!["../../../src/manual/options.rs"].assert_eq(&text);
+    expect_file!["../../../docs/manual/options.md"].assert_eq(&text);
+}
+
+/// The text with what stands between the marks of each client replaced by the client's table.
+#[test]
+fn the_page_on_migrating_has_the_tables_of_other_clients() {
+    let mut text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/manual/migrating.md")).unwrap();
+    for client in Client::ALL {
+        let begin = format!("<!-- options of {}: printed from the table in the code -->\n", client.title());
+        let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("there is no {begin:?}"));
+        let (_, after) = rest.split_once("<!-- end of options -->\n").unwrap();
+        text = format!("{before}{begin}\n{}\n<!-- end of options -->\n{after}", migration_table(*client));
+    }
+    expect_file!["../../../docs/manual/migrating.md"].assert_eq(&text);
 }
 
 #[test]

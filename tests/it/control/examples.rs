@@ -7,17 +7,12 @@ use serde_json::{Value, json};
 use crate::control::Mount;
 use crate::support::program::Ended;
 
-const MANUAL: &str = include_str!("../../../src/manual/control.rs");
+const MANUAL: &str = include_str!("../../../docs/manual/control.md");
 
 #[test]
 fn the_example_in_c_works() {
-    let code: Vec<_> = MANUAL
-        .lines()
-        .skip_while(|line| *line != "//! ```c")
-        .skip(1)
-        .take_while(|line| *line != "//! ```")
-        .map(|line| line.trim_start_matches("//!").strip_prefix(' ').unwrap_or_default())
-        .collect();
+    let code: Vec<_> =
+        MANUAL.lines().skip_while(|line| *line != "```c").skip(1).take_while(|line| *line != "```").collect();
     assert!(code.iter().any(|line| line.contains("_IOWR(0xF5, 1, char[8192])")), "{code:?}");
     if Command::new("cc").arg("--version").output().is_err() {
         eprintln!("no C compiler here: the example was not tried");

@@ -310,14 +310,17 @@ fn status_shows_all_mounts_or_the_figures_of_one() {
     );
     let json = mount.tool.run(&["status", "--json"]).ok().stdout;
     let rows: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(rows.iter().any(|row| row["dir"] == mount.target.dir() && row["pid"] == pid), "{json}");
+    assert!(rows.iter().any(|row| row["directory"] == mount.target.dir() && row["pid"] == pid), "{json}");
 
     let one = mount.tool.run(&["status", "--json", mount.path("dir").to_str().unwrap()]).ok().stdout;
     let one: Value = serde_json::from_str(&one).unwrap();
     assert_eq!((&one["directory"], &one["status"]), (&json!(mount.target.dir()), &json!("ok")));
     assert_eq!(one["metrics"]["bytes_read"], 6, "{one}");
-    let text = mount.tool.run(&["status", mount.target.dir()]).ok().stdout;
+    let text = mount.tool.run(&["status", "--all", mount.target.dir()]).ok().stdout;
     assert!(text.lines().any(|line| line.starts_with("metrics.reads ")), "{text}");
+    let summary = mount.tool.run(&["status", mount.target.dir()]).ok().stdout;
+    assert!(summary.starts_with(&format!("oss://bucket on {}\nstate     ok, up ", mount.target.dir())), "{summary}");
+    assert!(summary.contains("\nread      6B in ") && summary.lines().count() == 8, "{summary}");
     mount.tool.run(&["status", "/etc"]).fails(1, &["/etc is not under a live ossmount mount"]);
 }
 

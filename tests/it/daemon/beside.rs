@@ -77,6 +77,32 @@ impl Bed {
     }
 }
 
+/// The page shows what `status` shows, under the same rules as the figures, with what it takes from others escaped.
+#[test]
+fn the_page_shows_rates_and_loads_nothing() {
+    let bed = Bed::with(&[]);
+    bed.server().put("bucket", "secret<name>", vec![7; MIB as usize]);
+    fs::read(bed.mount.target.path("a.txt")).unwrap();
+    let page = bed.get("/");
+    assert_eq!(page.status, 200);
+    for header in
+        ["content-type: text/html; charset=utf-8", "content-security-policy: default-src 'none'", "nosniff", "no-store"]
+    {
+        assert!(page.head.contains(header), "{header} is not in {}", page.head);
+    }
+    let dir = bed.mount.target.dir();
+    assert!(
+        page.body.contains(&format!("<h1>oss://bucket on {dir}</h1>")) && page.body.contains("<p class=good>ok</p>")
+    );
+    assert!(page.body.contains("read: 0B/s") && page.body.contains("requests  0 GET/s"), "{}", page.body);
+    fs::read(bed.mount.target.path("secret<name>")).unwrap();
+    until("the page shows that something was read", || !bed.get("/").body.contains("read: 0B/s, at most 0B/s"));
+    let later = bed.get("/").body;
+    assert!(!later.contains("secret") && !later.contains("<script"), "{later}");
+    let posted = bed.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(posted.status, 405);
+}
+
 /// Reads a whole file in pieces of 128 KiB, past the page cache.
 fn read_in_pieces(path: &Path) -> u64 {
     let file = File::options().read(true).custom_flags(libc::O_DIRECT).open(path).unwrap();
@@ -241,7 +267,7 @@ fn only_what_there_is_is_answered() {
     let bed = Bed::with(&[]);
     let metrics = bed.get("/metrics");
     assert!(metrics.head.contains("content-type: text/plain; version=0.0.4"), "{}", metrics.head);
-    assert_eq!((bed.get("/").status, bed.get("/metrics/x").status), (404, 404));
+    assert_eq!((bed.get("/x").status, bed.get("/metrics/x").status), (404, 404));
     let posted = bed.send("POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
     assert!(posted.status == 405 && posted.head.contains("allow: get, head"), "{}", posted.head);
     let asked = bed.send("HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n");

@@ -26,21 +26,20 @@ fn row(family: &Family) -> String {
         }
         None => String::new(),
     };
-    format!("//! | `{}` | {shape} | {by} | {} |\n", family.name, family.meaning)
+    format!("| `{}` | {shape} | {by} | {} |\n", family.name, family.meaning)
 }
 
 #[test]
 fn the_manual_has_every_figure() {
-    const BEGIN: &str = "//! <!-- figures: printed from the table in the code -->\n";
-    const END: &str = "//! <!-- end of figures -->\n";
-    let manual = text("src/manual/monitoring.rs");
+    const BEGIN: &str = "<!-- figures: printed from the table in the code -->\n";
+    const END: &str = "<!-- end of figures -->\n";
+    let manual = text("docs/manual/monitoring.md");
     let (before, rest) = manual.split_once(BEGIN).unwrap();
     let (_, after) = rest.split_once(END).unwrap();
     let rows: String = families().iter().map(row).collect();
-    let info = "//! | `info` | gauge | source directory version | What is served, and by which version; always 1. |\n";
-    let table = format!("//! | name | kind | by | meaning |\n//! |---|---|---|---|\n{rows}{info}");
-    expect_file!["../../../src/manual/monitoring.rs"]
-        .assert_eq(&format!("{before}{BEGIN}//!\n{table}//!\n{END}{after}"));
+    let info = "| `info` | gauge | source directory version | What is served, and by which version; always 1. |\n";
+    let table = format!("| name | kind | by | meaning |\n|---|---|---|---|\n{rows}{info}");
+    expect_file!["../../../docs/manual/monitoring.md"].assert_eq(&format!("{before}{BEGIN}\n{table}\n{END}{after}"));
 }
 
 /// The figures that a text names.

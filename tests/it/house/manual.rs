@@ -14,19 +14,14 @@ use ossmount::emulator::{Emulator, PutOptions, StorageClass};
 
 use crate::support::program::{BINARY, Ended, Tool, server};
 
-const MANUAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/manual");
+const MANUAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/manual");
 
-/// The text of a page, without the marks of a comment.
-fn page(path: &Path) -> String {
-    let text = fs::read_to_string(path).unwrap();
-    let lines = text.lines().filter_map(|line| line.strip_prefix("//!"));
-    lines.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
-}
-
+/// The pages: the contents, by the name `README`, and all that it lists.
 fn pages() -> Vec<(String, String)> {
     let paths = fs::read_dir(MANUAL).unwrap().map(|entry| entry.unwrap().path());
-    let mut pages: Vec<_> =
-        paths.map(|path| (path.file_stem().unwrap().to_str().unwrap().to_owned(), page(&path))).collect();
+    let mut pages: Vec<_> = paths
+        .map(|path| (path.file_stem().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(&path).unwrap()))
+        .collect();
     pages.sort();
     pages
 }
@@ -167,7 +162,8 @@ fn buckets() -> Emulator {
 }
 
 fn examples_work(name: &str) {
-    let text = page(&Path::new(MANUAL).join(name).with_extension("rs"));
+    let name = name.replace('_', "-");
+    let text = fs::read_to_string(Path::new(MANUAL).join(&name).with_extension("md")).unwrap();
     for block in blocks(&text) {
         let server = buckets();
         let folder = tempfile::tempdir().unwrap();
@@ -189,19 +185,19 @@ macro_rules! pages_with_examples {
         fn no_page_with_examples_is_left_out() {
             let with: Vec<_> = pages().into_iter().filter(|(_, text)| blocks(text).count() > 0).collect();
             let names: Vec<_> = with.iter().map(|(name, _)| name.as_str()).collect();
-            assert_eq!(names, [$(stringify!($name)),*]);
+            assert_eq!(names, [$(stringify!($name).replace('_', "-")),*]);
         }
     };
 }
 
-pages_with_examples!(caching, commands, past, quick_start, semantics, writing);
+pages_with_examples!(caching, commands, migrating, past, quick_start, semantics, writing);
 
 /// The sources without comments on lines of their own, texts that are written over several lines joined.
 fn sources() -> String {
     fn read(folder: &Path, out: &mut String) {
         for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
             match entry.extension() {
-                None if entry.is_dir() && !entry.ends_with("manual") => read(&entry, out),
+                None if entry.is_dir() => read(&entry, out),
                 Some(extension) if extension == "rs" => {
                     let text = fs::read_to_string(&entry).unwrap();
                     let code = text.lines().map(str::trim).filter(|line| !line.starts_with("//"));
@@ -221,7 +217,7 @@ fn sources() -> String {
 /// `...` is in its sources.
 #[test]
 fn the_sentences_explained_are_the_programs() {
-    let (text, sources) = (page(&Path::new(MANUAL).join("troubleshooting.rs")), sources());
+    let (text, sources) = (fs::read_to_string(Path::new(MANUAL).join("troubleshooting.md")).unwrap(), sources());
     let quoted: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("> ")).collect();
     assert!(quoted.len() > 20, "{quoted:?}");
     for sentence in quoted {
@@ -238,8 +234,10 @@ fn code(text: &str) -> impl Iterator<Item = &str> {
 
 /// The flags of all commands, as their help shows them.
 fn flags() -> String {
-    const COMMANDS: &[&str] =
-        &["mount", "umount", "ls", "stat", "log", "cp", "prefetch", "status", "config", "control", "demo", "emulator"];
+    const COMMANDS: &[&str] = &[
+        "mount", "umount", "ls", "stat", "log", "cp", "prefetch", "status", "config", "control", "cache", "demo",
+        "emulator", "manual",
+    ];
     COMMANDS.iter().map(|command| ossmount::app::help_page(command).unwrap()).collect()
 }
 
@@ -263,6 +261,44 @@ fn options_named_in_the_manual_exist() {
             }
         }
     }
+}
+
+/// The page has headings, examples and links that a forge renders: no link leads nowhere, and no line is longer than those
+/// of the code.
+#[test]
+fn links_of_the_manual_lead_to_its_pages() {
+    let pages = pages();
+    let anchor = |heading: &str| {
+        let kept = heading.to_lowercase().replace(' ', "-");
+        kept.chars().filter(|c| c.is_alphanumeric() || "-_".contains(*c)).collect::<String>()
+    };
+    let anchors = |text: &str| -> BTreeSet<String> {
+        text.lines().filter_map(|line| line.trim_start_matches('#').strip_prefix(' ')).map(anchor).collect()
+    };
+    let (mut wrong, mut count) = (Vec::new(), 0);
+    for (name, text) in &pages {
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let (page, heading) = target.split_once('#').unwrap_or((target, ""));
+            let found = match page {
+                "" => Some(text),
+                page => pages.iter().find(|(name, _)| page.strip_suffix(".md") == Some(name)).map(|(_, text)| text),
+            };
+            let leads = found.is_some_and(|text| heading.is_empty() || anchors(text).contains(heading));
+            let is_elsewhere = target.starts_with("https://") || Path::new(MANUAL).join(page).exists();
+            if !leads && !is_elsewhere {
+                wrong.push(format!("{name}: {target}"));
+            }
+            count += 1;
+        }
+        let mut is_code = false;
+        for line in text.lines() {
+            is_code ^= line.starts_with("```");
+            if !is_code && line.chars().count() > 120 && !line.starts_with(['|', '>', '<']) {
+                wrong.push(format!("{name}: a long line: {line}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty() && count > 60, "{count} links: {wrong:#?}");
 }
 
 /// Figures that the manual names are kept.

@@ -219,7 +219,7 @@ fn a_mount_says_once_what_it_found_out_and_nothing_of_empty_first_pages() {
         let figures = tool.run(&["status", "--json", target.dir()]).ok().stdout;
         let figures: serde_json::Value = serde_json::from_str(&figures).unwrap();
         assert_eq!(figures["listing"]["server"], word, "{quirks:?}");
-        let text = tool.run(&["status", target.dir()]).ok().stdout;
+        let text = tool.run(&["status", "--all", target.dir()]).ok().stdout;
         assert!(text.lines().any(|line| line.starts_with("listing.server") && line.ends_with(word)), "{text}");
         let log = fs::read_to_string(&log).unwrap();
         let said = log.lines().filter(|line| line.contains("the server does not ")).count();

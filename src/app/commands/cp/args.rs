@@ -24,10 +24,10 @@ pub(super) struct Arguments {
 }
 
 /// One side of a copy.
-pub(super) struct Operand {
-    pub(super) url: BucketUrl,
+pub(in crate::app::commands) struct Operand {
+    pub(in crate::app::commands) url: BucketUrl,
     /// The tag that a mount shows of it.
-    etag: Option<ETag>,
+    pub(in crate::app::commands) etag: Option<ETag>,
     is_directory: bool,
 }
 
@@ -53,7 +53,10 @@ pub(super) fn accepted() -> Vec<Arg> {
         text("if-match", "ETAG", "Fail unless the source has this entity tag"),
         text("resume", "UPLOAD-ID", "Resume an earlier copy of this object from the parts that it left"),
         flag("forbid-overwrite", "Fail if the destination exists"),
-        flag("skip-existing", "With -r, skip objects that exist with the same size and checksum"),
+        flag(
+            "skip-existing",
+            "With -r, skip objects that exist with the same size and checksum, or local files of the same size and time",
+        ),
     ]);
     args
 }
@@ -83,12 +86,7 @@ fn request(matches: &ArgMatches, scope: Scope, source: &Operand, destination: &O
             (key.to_owned(), version.map(str::to_owned))
         }
     };
-    let if_match = match text("if-match") {
-        Some(given) => {
-            Some(ETag::parse(&given).ok_or_else(|| Problem::usage("if-match: this is not a valid entity tag"))?)
-        }
-        None => source.etag.clone(),
-    };
+    let if_match = if_match(matches, source)?;
     let tags = text("tagging").map(|tags| parse_tagging(&tags)).transpose().map_err(refused)?;
     let to = match scope {
         Scope::Prefix => destination.url.directory(),
@@ -111,6 +109,43 @@ fn request(matches: &ArgMatches, scope: Scope, source: &Operand, destination: &O
     })
 }
 
+/// The entity tag that the source must have: the one that is asked for, or the one that a mount shows.
+pub(super) fn if_match(matches: &ArgMatches, source: &Operand) -> Result<Option<ETag>> {
+    match matches.get_one::<String>("if-match") {
+        Some(given) => {
+            let tag = ETag::parse(given).ok_or_else(|| Problem::usage("if-match: this is not a valid entity tag"))?;
+            Ok(Some(tag))
+        }
+        None => Ok(source.etag.clone()),
+    }
+}
+
+/// The source of a copy to a local path.
+pub(super) fn local_source(matches: &ArgMatches) -> Result<Operand> {
+    let Some(path) = matches.get_one::<std::path::PathBuf>("src") else {
+        return Err(Problem::usage("SRC and DST are required; see ossmount cp --help"));
+    };
+    Operand::of(path)
+}
+
+/// Options that only objects in a bucket have.
+pub(super) fn refuse_for_local(matches: &ArgMatches) -> Result<()> {
+    const LOCAL: [&str; 3] = ["if-match", "skip-existing", "forbid-overwrite"];
+    let is_given =
+        |arg: &Arg| matches.value_source(arg.get_id().as_str()) == Some(clap::parser::ValueSource::CommandLine);
+    let given = accepted().into_iter().find(|arg| !LOCAL.contains(&arg.get_id().as_str()) && is_given(arg));
+    match given {
+        None => Ok(()),
+        Some(arg) if arg.get_id() == "resume" => Err(Problem::usage(
+            "--resume is for copies within the service; a copy to a local file continues when the same command is given",
+        )),
+        Some(arg) => {
+            let name = arg.get_id();
+            Err(Problem::usage(format!("--{name} is for copies within the service; a local file has none of it")))
+        }
+    }
+}
+
 /// The metadata that is given; `None` where none is.
 fn metadata(matches: &ArgMatches) -> Result<Option<Metadata>> {
     let mut metadata =
@@ -131,7 +166,8 @@ fn metadata(matches: &ArgMatches) -> Result<Option<Metadata>> {
 }
 
 impl Operand {
-    fn of(what: &Path) -> Result<Operand> {
+    /// What a URL, or a path in a live mount, names.
+    pub(in crate::app::commands) fn of(what: &Path) -> Result<Operand> {
         match what.to_str().filter(|text| BucketUrl::is_url(text)) {
             Some(url) => {
                 let url: BucketUrl = url.parse()?;

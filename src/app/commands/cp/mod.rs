@@ -3,10 +3,12 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `args` | from the arguments of `cp` to a request |
+//! | `local` | copies of objects to files of this machine |
 //! | `report` | how the progress of a copy is printed |
 //! | `refresh` | tells live mounts that show the destination, so that the copy appears there at once |
 
 mod args;
+mod local;
 mod refresh;
 mod report;
 
@@ -14,15 +16,18 @@ use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use self::args::{Arguments, Operand};
+use self::args::Arguments;
+pub(super) use self::args::Operand;
+pub(super) use self::local::{ObjectVersion, look, part_bytes};
 use self::report::Teller;
-use super::small_runtime;
+use super::text::Output;
+use super::{cat, small_runtime};
 use crate::app::args::{config_arg, json_arg};
 use crate::app::daemon::{log, reach, signals::Signals};
 use crate::app::sources;
 use crate::app::variable;
 use crate::base::Clock;
-use crate::config::{self, BucketUrl, Caller, Group, Problem, Result};
+use crate::config::{self, BucketUrl, Caller, Group, Name, Problem, Result};
 use crate::copy::{self, Account, Copier, Request, Scope, State, Status};
 use crate::metrics::Metrics;
 use crate::store;
@@ -36,11 +41,12 @@ pub(in crate::app) fn command() -> Command {
             .help(help)
     };
     Command::new("cp")
-        .about("Copy an object, or all objects below a prefix, within the service (server-side)")
+        .about("Copy an object, or all objects below a prefix: to files of this machine, or within the service (server-side)")
         .arg(side("src", "oss://BUCKET/KEY[?versionId=VERSION], s3://..., or a path under a live mount"))
         .arg(side(
             "dst",
-            "As SRC; if it ends in / or names a directory of a mount, the copy keeps the name of the object",
+            "As SRC, a local path, or - for standard output; if it ends in / or is a directory, the copy keeps the name \
+             of the object",
         ))
         .arg(
             Arg::new("recursive")
@@ -49,15 +55,33 @@ pub(in crate::app) fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Copy all objects below SRC to below DST"),
         )
+        .arg(
+            Arg::new("force")
+                .long("force")
+                .action(ArgAction::SetTrue)
+                .help("Replace local files that exist"),
+        )
         .args(args::accepted())
         .arg(json_arg().help("Print JSON, one object a line: the progress, and finally the result"))
         .arg(config_arg())
         .args(config::args(&[Group::Connection, Group::Credentials, Group::View, Group::Copy]))
+        .args(config::args_of(&[Name::PartSize, Name::MaxConnections, Name::MaxBandwidth, Name::OddKeys]))
         .args_override_self(true)
 }
 
 pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
     let given = sources::gather(matches, Caller::Person)?;
+    if let Some(to) = local::destination(matches) {
+        args::refuse_for_local(matches)?;
+        let source = args::local_source(matches)?;
+        if to.as_os_str() == "-" {
+            log::start_quietly(&given.raw)?;
+            let mut out = Output::new();
+            cat::print(&source, &given, &mut out)?;
+            return out.flush().map(drop);
+        }
+        return local::run(matches, &given, &source, &to);
+    }
     let Arguments { source, destination, request } = args::read(matches)?;
     let url = BucketUrl { dialect: dialect(&source, &destination)?, ..source.url.clone() };
     let store = config::resolve_store(&given.raw, &url, &variable)?;

@@ -7,7 +7,7 @@ use std::io::{IsTerminal, Write};
 use serde::Serialize;
 
 use super::kind;
-use crate::app::commands::text::{Time, shown};
+use crate::app::commands::text::{Time, shown, size};
 use crate::base::escape_json;
 use crate::list::Page;
 use crate::store::ListEntry;
@@ -20,18 +20,37 @@ pub(super) enum Style {
     Json,
 }
 
+/// How sizes are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Sizes {
+    /// In bytes, for programs.
+    Bytes,
+    /// As in `1.5GiB`, for people.
+    Human,
+}
+
+impl Sizes {
+    pub(super) fn text(self, bytes: u64) -> String {
+        match self {
+            Sizes::Bytes => bytes.to_string(),
+            Sizes::Human => size(bytes),
+        }
+    }
+}
+
 /// Writes the lines of a listing.
 pub(super) struct Lines {
     /// Left out of the names.
     directory: String,
     style: Style,
+    sizes: Sizes,
     is_terminal: bool,
 }
 
 impl Lines {
     /// For what lies below a directory.
-    pub(super) fn new(directory: String, style: Style) -> Self {
-        Lines { directory, style, is_terminal: std::io::stdout().is_terminal() }
+    pub(super) fn new(directory: String, style: Style, sizes: Sizes) -> Self {
+        Lines { directory, style, sizes, is_terminal: std::io::stdout().is_terminal() }
     }
 
     /// From now on the directory is that of this key.
@@ -74,9 +93,13 @@ impl Lines {
     fn append_long(&self, entry: Option<&ListEntry>, out: &mut Vec<u8>) -> std::io::Result<()> {
         let Some(entry) = entry else { return write!(out, "{:>14}  {:<20}  {:<11}  ", "-", "", "directory") };
         let class = self.foreign(entry.storage_class.as_ref().map_or("-", |class| &class.0));
+        match self.sizes {
+            Sizes::Bytes => write!(out, "{:>14}", entry.size)?,
+            Sizes::Human => write!(out, "{:>14}", size(entry.size))?,
+        }
         match entry.last_modified {
-            Some(time) => write!(out, "{:>14}  {:<20}  {class:<11}  ", entry.size, Time(time)),
-            None => write!(out, "{:>14}  {:<20}  {class:<11}  ", entry.size, ""),
+            Some(time) => write!(out, "  {:<20}  {class:<11}  ", Time(time)),
+            None => write!(out, "  {:<20}  {class:<11}  ", ""),
         }
     }
 
@@ -146,7 +169,7 @@ mod tests {
 
     fn check(style: Style, is_terminal: bool, expected: expect_test::Expect) {
         let mut out = Vec::new();
-        Lines { directory: "d/".to_owned(), style, is_terminal }.append(&page(), &mut out);
+        Lines { directory: "d/".to_owned(), style, sizes: Sizes::Bytes, is_terminal }.append(&page(), &mut out);
         expected.assert_eq(std::str::from_utf8(&out).unwrap());
     }
 

@@ -1,21 +1,25 @@
-//! `ossmount ls URL`: what to list and how to show it. How a line looks is `lines`, what is added up `sums`.
+//! `ossmount ls URL-or-PATH`: what to list and how to show it. How a line looks is `lines`, what is added up `sums`.
 //!
 //! | file | what it owns |
 //! |---|---|
 //! | `lines` | the lines of a listing |
+//! | `from_mount` | lists what a live mount shows |
 //! | `sums` | the sums of a listing, by storage class |
 
+mod from_mount;
 mod lines;
 mod sums;
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use futures::StreamExt;
 
-use self::lines::{Lines, Style};
+use self::from_mount::Mounted;
+use self::lines::{Lines, Sizes, Style};
 use self::sums::Sums;
 use super::progress::Progress;
 use super::small_runtime;
@@ -33,16 +37,24 @@ use crate::store::{self, ErrorKind, HeadRequest, ListEntry, ObjectKind, Store};
 pub(in crate::app) fn command() -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
     Command::new("ls")
-        .about("List the objects of a bucket or below a prefix")
-        .arg(Arg::new("url").value_name("URL").required(true).help("oss://BUCKET[/PREFIX] or s3://BUCKET[/PREFIX]"))
+        .about("List the objects of a bucket, below a prefix, or below a path of a live mount")
+        .disable_help_flag(true)
+        .arg(
+            Arg::new("url")
+                .value_name("URL-or-PATH")
+                .required(true)
+                .help("oss://BUCKET[/PREFIX], s3://BUCKET[/PREFIX], or a path in a live mount"),
+        )
         .arg(flag("recursive").short('r').help("List everything below the prefix, not only its direct entries"))
         .arg(flag("long").short('l').help("Show sizes, times and storage classes"))
+        .arg(flag("human-readable").short('h').help("Show sizes as in 1.5GiB, with -l and --summary"))
         .arg(flag("sort").help("Print in the order of the keys instead of as pages arrive"))
         .arg(
             flag("summary")
                 .conflicts_with_all(["long", "sort"])
                 .help("Print only the number of objects and bytes, by storage class"),
         )
+        .arg(Arg::new("help").long("help").action(ArgAction::HelpLong).help("Print help"))
         .arg(json_arg())
         .arg(config_arg())
         .args(config::args(&[Group::Connection, Group::Credentials, Group::View, Group::List]))
@@ -51,28 +63,51 @@ pub(in crate::app) fn command() -> Command {
 
 pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
     let Some(url) = matches.get_one::<String>("url") else { return Err(Problem::usage("which URL?")) };
-    let url: BucketUrl = url.parse()?;
-    let given = sources::gather(matches, Caller::Person)?;
-    let store = config::resolve_store(&given.raw, &url, &variable)?;
-    let listing = config::resolve_list(&given.raw)?;
-    log::start_quietly(&given.raw)?;
     let is_recursive = matches.get_flag("recursive");
-    let scope = match is_recursive {
-        true => ListScope::subtree(url.directory()),
-        false => ListScope::directory(url.directory()),
-    };
-    let scope = scope.order(if matches.get_flag("sort") { PageOrder::Key } else { PageOrder::Arrival });
     let style = match (matches.get_flag("json"), matches.get_flag("long")) {
         (true, _) => Style::Json,
         (false, true) => Style::Long,
         (false, false) => Style::Names,
     };
-    let show = match matches.get_flag("summary") {
-        true => Show::Sums(Sums::new(is_recursive, style)),
-        false => Show::Lines(Lines::new(url.directory(), style)),
+    let sizes = if matches.get_flag("human-readable") { Sizes::Human } else { Sizes::Bytes };
+    let is_summary = matches.get_flag("summary");
+    let show = |directory: String| match is_summary {
+        true => Show::Sums(Sums::new(is_recursive, style, sizes)),
+        false => Show::Lines(Lines::new(directory, style, sizes)),
     };
+    if !BucketUrl::is_url(url) && std::fs::symlink_metadata(url).is_ok() {
+        let with_facts = is_summary || style != Style::Names;
+        return list_mounted(Mounted::open(Path::new(url), is_recursive, with_facts)?, show);
+    }
+    let url: BucketUrl = url.parse()?;
+    let given = sources::gather(matches, Caller::Person)?;
+    let store = config::resolve_store(&given.raw, &url, &variable)?;
+    let listing = config::resolve_list(&given.raw)?;
+    log::start_quietly(&given.raw)?;
+    let scope = match is_recursive {
+        true => ListScope::subtree(url.directory()),
+        false => ListScope::directory(url.directory()),
+    };
+    let scope = scope.order(if matches.get_flag("sort") { PageOrder::Key } else { PageOrder::Arrival });
+    let show = show(url.directory());
     let at = config::resolve_at(&given.raw)?.map(|moment| moment.before(Clock::system().now()));
     small_runtime()?.block_on(list_all(store, (&url, at), scope, &listing, show))
+}
+
+/// Lists from the mount itself.
+fn list_mounted(mut mounted: Mounted, show: impl FnOnce(String) -> Show) -> Result<()> {
+    small_runtime()?.block_on(async {
+        let mut printer = Printer::new(show(mounted.key.clone()), Clock::system());
+        if let Some(object) = mounted.single()? {
+            printer.single(object)?;
+        }
+        while let Some(page) = mounted.next()? {
+            if printer.page(&page)? == Reader::Left {
+                return Ok(());
+            }
+        }
+        printer.finish()
+    })
 }
 
 /// What is shown of the pages.

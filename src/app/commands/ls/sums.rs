@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::lines::Style;
+use super::lines::{Sizes, Style};
 use crate::app::commands::text::{counted, shown};
 use crate::list::Page;
 
@@ -15,6 +15,7 @@ const NO_CLASS: &str = "unknown";
 /// The sums of the pages so far. Their size depends on the number of storage classes alone.
 pub(super) struct Sums {
     style: Style,
+    sizes: Sizes,
     total: Total,
 }
 
@@ -36,9 +37,9 @@ struct Class {
 
 impl Sums {
     /// Of a listing of everything, or of one level.
-    pub(super) fn new(is_recursive: bool, style: Style) -> Self {
+    pub(super) fn new(is_recursive: bool, style: Style, sizes: Sizes) -> Self {
         let directories = (!is_recursive).then_some(0);
-        Sums { style, total: Total { directories, ..Total::default() } }
+        Sums { style, sizes, total: Total { directories, ..Total::default() } }
     }
 
     /// Adds the entries of a page.
@@ -68,14 +69,19 @@ impl Sums {
             // Numbers and texts always have their JSON.
             return serde_json::to_string(total).unwrap_or_default() + "\n";
         }
-        let mut text =
-            format!("{:<16}{}\n{:<16}{}{}\n", "objects", total.objects, "bytes", total.bytes, rough(total.bytes));
+        let bytes = |number: u64, noun: &str| match self.sizes {
+            Sizes::Human => self.sizes.text(number),
+            Sizes::Bytes => {
+                format!("{}{}", if noun.is_empty() { number.to_string() } else { counted(number, noun) }, rough(number))
+            }
+        };
+        let mut text = format!("{:<16}{}\n{:<16}{}\n", "objects", total.objects, "bytes", bytes(total.bytes, ""));
         if let Some(directories) = total.directories {
             let _ = writeln!(text, "{:<16}{directories}", "directories");
         }
         for (name, class) in &total.storage_classes {
-            let (objects, bytes) = (counted(class.objects, "object"), counted(class.bytes, "byte"));
-            let _ = writeln!(text, "{:<16}{objects}, {bytes}{}", shown(name), rough(class.bytes));
+            let objects = counted(class.objects, "object");
+            let _ = writeln!(text, "{:<16}{objects}, {}", shown(name), bytes(class.bytes, "byte"));
         }
         text
     }
@@ -100,7 +106,7 @@ mod tests {
     }
 
     fn sums(is_recursive: bool, style: Style) -> String {
-        let mut sums = Sums::new(is_recursive, style);
+        let mut sums = Sums::new(is_recursive, style, Sizes::Bytes);
         let entries = vec![entry(1 << 20, Some("Standard")), entry(u64::MAX, Some("IA"))];
         sums.add(&Page { entries, prefixes: vec!["d/".to_owned()], ..Page::default() });
         sums.add(&Page { entries: vec![entry(1 << 19, Some("Standard")), entry(5, None)], ..Page::default() });

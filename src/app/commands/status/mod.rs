@@ -4,12 +4,14 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `live` | the live view |
+//! | `summary` | the figures of a mount in a few lines |
 //! | `terminal` | a terminal that belongs to a live view |
 //! | `view` | the text of the live view, computed from two samples of the figures |
 
 mod live;
+mod summary;
 mod terminal;
-mod view;
+pub(in crate::app) mod view;
 
 use std::path::{Path, PathBuf};
 
@@ -19,22 +21,30 @@ use serde_json::{Value, json};
 
 use self::terminal::Terminal;
 use super::ask::Line;
-use super::text::{Output, shown};
+use super::text::{Output, json_line, shown};
 use crate::app::args::json_arg;
-use crate::app::daemon::registry;
+use crate::app::daemon::registry::{self, Entry};
 use crate::config::Result;
 use crate::control::Stats;
 
 pub(in crate::app) fn command() -> Command {
     Command::new("status")
-        .about("List the live mounts, or print the figures of one; on a terminal a live view of it, until q")
+        .about("List the live mounts, or sum up the figures of one; on a terminal a live view of it, until q")
         .arg(
             Arg::new("dir")
                 .value_name("DIR")
                 .value_parser(PathBufValueParser::new())
                 .help("The mount, or a path in it"),
         )
-        .arg(json_arg())
+        .arg(json_arg().help("Print JSON, one object a line, with all figures"))
+        .arg(
+            Arg::new("all")
+                .long("all")
+                .action(ArgAction::SetTrue)
+                .requires("dir")
+                .conflicts_with("json")
+                .help("Print all figures of DIR, one a line"),
+        )
         .arg(
             Arg::new("prometheus")
                 .long("prometheus")
@@ -53,24 +63,21 @@ pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
             let answer = Line::to(dir)?.ask(&json!({"op": "metrics"}))?;
             out.write(answer.get("text").and_then(Value::as_str).unwrap_or_default().as_bytes())?;
         }
-        Some(dir) if !is_json && Terminal::is_there() => {
+        Some(dir) if matches.get_flag("all") => print(&mut out, "", &figures(dir, Stats { files: false })?)?,
+        Some(dir) if is_json => drop(out.line(&json_line(&figures(dir, Stats { files: false })?))?),
+        Some(dir) if Terminal::is_there() => {
             drop(out);
             return live::run(dir);
         }
         Some(dir) => {
-            let figures = figures(dir, Stats { files: false })?;
-            match is_json {
-                true => drop(out.line(&figures.to_string())?),
-                false => print(&mut out, "", &figures)?,
+            for line in summary::lines(&figures(dir, Stats { files: false })?) {
+                out.line(&line)?;
             }
         }
         None => {
             for found in registry::all() {
-                let mut entry = json!(found.entry);
-                if !found.is_own() {
-                    entry["owner"] = found.owner.into();
-                }
-                out.line(&if is_json { entry.to_string() } else { summary(&entry) })?;
+                let owner = (!found.is_own()).then_some(found.owner);
+                out.line(&if is_json { of_entry(&found.entry, owner) } else { line_of(&found.entry, owner) })?;
             }
         }
     }
@@ -88,12 +95,23 @@ fn figures(dir: &Path, which: Stats) -> Result<Value> {
     Ok(health)
 }
 
-fn summary(entry: &Value) -> String {
-    let text = |name: &str| entry.get(name).and_then(Value::as_str).map_or_else(|| "-".to_owned(), shown);
-    let pid = entry.get("pid").and_then(Value::as_u64).unwrap_or_default();
-    let owner = entry.get("owner").and_then(Value::as_u64);
+/// One of the live mounts, as JSON.
+fn of_entry(entry: &Entry, owner: Option<u32>) -> String {
+    let mut mount = json!({"pid": entry.pid, "directory": entry.dir, "source": entry.source});
+    if let Some(socket) = &entry.socket {
+        mount["socket"] = json!(socket);
+    }
+    if let Some(owner) = owner {
+        mount["owner"] = owner.into();
+    }
+    json_line(&mount)
+}
+
+fn line_of(entry: &Entry, owner: Option<u32>) -> String {
+    let path = |path: &Path| shown(&path.to_string_lossy());
+    let socket = entry.socket.as_deref().map_or_else(|| "-".to_owned(), path);
     let owner = owner.map_or_else(String::new, |owner| format!("  by uid {owner}"));
-    format!("{}  {}  pid {pid}  socket {}{owner}", text("dir"), text("source"), text("socket"))
+    format!("{}  {}  pid {}  socket {socket}{owner}", path(&entry.dir), shown(&entry.source), entry.pid)
 }
 
 /// One line for each figure, those of a group under its name.

@@ -8,10 +8,11 @@ use serde_json::Value;
 use crate::app::commands::text::{shown, size};
 
 /// One look: health and figures with the files held, as control requests answer them.
-pub(super) struct Look {
+#[derive(Clone)]
+pub(in crate::app) struct Look {
     /// When, on any clock.
-    pub(super) at: Duration,
-    pub(super) figures: Value,
+    pub(in crate::app) at: Duration,
+    pub(in crate::app) figures: Value,
 }
 
 impl Look {
@@ -65,13 +66,16 @@ impl Between<'_> {
     }
 }
 
+/// The lines of the view without files: what may be told to those who may not read the mount.
+pub(in crate::app) fn figures_alone(before: &Look, now: &Look) -> Vec<String> {
+    let between = Between { before, now };
+    head(now).into_iter().chain(rates(&between)).chain(standing(now)).chain(findings(now)).collect()
+}
+
 /// The lines of the view, with as many files as there is room for.
 pub(super) fn lines(before: &Look, now: &Look, rows: usize) -> Vec<String> {
     let between = Between { before, now };
-    let mut lines = head(now);
-    lines.extend(rates(&between));
-    lines.extend(standing(now));
-    lines.extend(findings(now));
+    let mut lines = figures_alone(before, now);
     lines.push(String::new());
     lines.push(format!("{:>12} {:>10} {:>10} {:>7} {:>7}  file", "read/s", "held", "size", "open", "f/used"));
     let room = rows.saturating_sub(lines.len() + 1);

@@ -3,14 +3,18 @@
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 
 use super::Served;
+use super::page::POLICY;
 
 /// The type that says how figures are to be read.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Answers one request; `served` is nothing while the mount is being made.
@@ -19,13 +23,15 @@ pub(super) async fn answer(
     path: &str,
     served: Option<&Served>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let is_known = matches!(path, "/metrics" | "/healthz" | "/readyz");
+    let is_known = matches!(path, "/" | "/metrics" | "/healthz" | "/readyz");
     if is_known && method != Method::GET && method != Method::HEAD {
         let mut refusal = say(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are supported");
         refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return Ok(refusal);
     }
     Ok(match (path, served) {
+        ("/", Some(served)) => html(served.history.page(served.file_system.status())),
+        ("/", None) => say(StatusCode::SERVICE_UNAVAILABLE, STARTING),
         ("/metrics", Some(served)) => reply(StatusCode::OK, EXPOSITION, served.file_system.prometheus()),
         ("/metrics", None) => say(StatusCode::SERVICE_UNAVAILABLE, STARTING),
         ("/healthz", Some(served)) if *served.ended.borrow() => say(StatusCode::SERVICE_UNAVAILABLE, GONE),
@@ -37,7 +43,7 @@ pub(super) async fn answer(
             Some(reason) => say(StatusCode::SERVICE_UNAVAILABLE, &reason),
         },
         ("/readyz", None) => say(StatusCode::SERVICE_UNAVAILABLE, STARTING),
-        _ => say(StatusCode::NOT_FOUND, "not found; the paths are /metrics, /healthz and /readyz"),
+        _ => say(StatusCode::NOT_FOUND, "not found; the paths are /, /metrics, /healthz and /readyz"),
     })
 }
 
@@ -51,6 +57,15 @@ impl Served {
         }
         self.readiness.why_not()
     }
+}
+
+fn html(body: String) -> Response<Full<Bytes>> {
+    let mut response = reply(StatusCode::OK, HTML, body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
 }
 
 fn say(status: StatusCode, sentence: &str) -> Response<Full<Bytes>> {

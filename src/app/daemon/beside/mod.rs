@@ -6,9 +6,11 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `answer` | the answer to each path |
+//! | `page` | the page for people |
 //! | `ready` | whether a mount is ready |
 
 mod answer;
+mod page;
 mod ready;
 
 use std::collections::VecDeque;
@@ -28,6 +30,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
 
+pub(super) use page::History;
 pub(super) use ready::Readiness;
 
 use crate::config::{MetricsListen, Problem, Result};
@@ -61,6 +64,8 @@ pub(super) struct Served {
     /// Becomes true when the kernel has ended the session.
     pub(super) ended: watch::Receiver<bool>,
     pub(super) readiness: Arc<Readiness>,
+    /// What the page has shown before.
+    pub(super) history: History,
 }
 
 /// Where clients come in.
