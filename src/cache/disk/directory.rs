@@ -113,7 +113,8 @@ impl Directory {
         done
     }
 
-    fn judged<T>(&self, done: io::Result<T>) -> Option<T> {
+    /// The outcome of an operation that may take long. `None` where it failed.
+    pub(super) fn judged<T>(&self, done: io::Result<T>) -> Option<T> {
         match done {
             Ok(done) => {
                 if self.rest.lock().worked(self.clock.elapsed()) == Change::Returns {
@@ -123,6 +124,12 @@ impl Directory {
             }
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT)) => {
                 self.failed(Failure::Full, "it is full");
+                None
+            }
+            // That says nothing of the disk.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => {
+                self.metrics.add(Metric::DiskErrors, 1);
+                tracing::debug!(dir = %self.path().display(), %error, "the disk cache is passed over");
                 None
             }
             Err(error) => {

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::directory::Directory;
 use super::held::{self, Held};
 use super::identity::Identity;
+use super::map::{BLOCK_BYTES, RECORD_BYTES};
 use super::queue::{Bytes, Job, Queue};
 use super::segments::{self, SMALL_BYTES};
 use crate::base::ByteRange;
@@ -19,8 +20,14 @@ use crate::metrics::Metric;
 
 /// How often it is looked whether another process has begun to cache what was not there.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// What the files of an object take beside its data, about, in bytes.
-const MAP_BYTES: u64 = 8 << 10;
+/// What the files of a new object take beside its data, at most, in bytes: the map's header and first records, the rest
+/// of the last page of data, and what the file system notes of them.
+const NEW_BYTES: u64 = 16 << 10;
+
+/// What so many bytes of data take on disk together with their records.
+fn with_records(bytes: u64) -> u64 {
+    bytes + bytes.div_ceil(BLOCK_BYTES) * RECORD_BYTES
+}
 
 /// An object that is open. While this lives it is in use, and no process evicts what is on disk of it.
 pub struct Cached {
@@ -108,6 +115,12 @@ impl Cached {
     pub fn crc64(&self) -> Option<u64> {
         let held = self.held.lock().as_ref().and_then(|held| held.crc64());
         held.or_else(|| self.record.lock().as_ref().and_then(|record| record.stores_crc64()))
+    }
+
+    /// Whether it may push out others. What has no room in an empty cache would push out all of them.
+    fn is_admitted(&self) -> io::Result<bool> {
+        let fits = self.identity.size <= self.directory.room.capacity()?;
+        Ok(fits && *self.is_admitted.get_or_init(|| self.directory.admits()))
     }
 
     fn is_small(&self) -> bool {
@@ -295,17 +308,19 @@ impl Write {
         }
         let (room, place) = (&cached.directory.room, &cached.directory.place);
         let known = cached.look_again()?;
-        let lacks = known.as_ref().map_or(Ok(range.len() + MAP_BYTES), |held| held.lacks(*range))?;
+        let lacks = known.as_ref().map_or(Ok(range.len()), |held| held.lacks(*range))?;
         if lacks == 0 {
             return Ok(Some(0));
         }
-        if room.is_full_for(lacks)? && !*cached.is_admitted.get_or_init(|| cached.directory.admits()) {
+        let new_bytes = if known.is_none() { NEW_BYTES } else { 0 };
+        let wanted = with_records(lacks) + new_bytes;
+        if room.is_full_for(wanted)? && !cached.is_admitted()? {
             return Ok(None);
         }
-        if !room.claim(lacks)? {
+        if !room.claim(wanted)? {
             return Ok(None);
         }
-        let write = || {
+        let write = |known| {
             let held = match known {
                 Some(held) => Some(held),
                 None => cached.take(Held::find_or_make(place, &cached.identity, *crc64)?.map(Arc::new)),
@@ -317,9 +332,9 @@ impl Write {
             }
             Ok(written)
         };
-        let written = write();
-        let kept = written.as_ref().map_or(0, |bytes| *bytes);
-        room.give_back(lacks.saturating_sub(kept))?;
+        let written = write(known);
+        let kept = written.as_ref().map_or(0, |bytes| with_records(*bytes) + new_bytes);
+        room.give_back(wanted.saturating_sub(kept))?;
         written.map(Some)
     }
 }
@@ -335,9 +350,7 @@ impl Write {
             return Ok(Some(0));
         }
         let bytes_wanted = range.len() + segments::RECORD_BYTES as u64;
-        if directory.room.is_full_for(bytes_wanted)? && !*cached.is_admitted.get_or_init(|| directory.admits())
-            || !directory.room.claim(bytes_wanted)?
-        {
+        if directory.room.is_full_for(bytes_wanted)? && !cached.is_admitted()? || !directory.room.claim(bytes_wanted)? {
             return Ok(None);
         }
         let written = directory.segments.append(name, (**bytes).as_ref(), *crc64);

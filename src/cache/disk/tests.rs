@@ -331,6 +331,9 @@ async fn the_limit_is_kept_and_what_was_used_longest_ago_goes_first() {
     let large = Object::new("large", size_bytes as usize * 2);
     drop(daemon.fill(&large).await);
     assert!(disk_bytes() <= size_bytes);
+    for object in [&objects[0], &objects[3], &objects[4]] {
+        assert!(read(&daemon.look(object).await, object.all()).await.is_some(), "what never fits pushes nothing out");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -189,8 +189,9 @@ fn keep(directory: &Directory, is_scan_due: bool) {
         return;
     }
     if is_scan_due {
-        directory.judge(|| directory.segments.look_at_all());
-        directory.judge(|| directory.room.scan());
+        // A million files take a while.
+        directory.judged(directory.segments.look_at_all());
+        directory.judged(directory.room.scan());
     }
     directory.judge(|| directory.room.relieve());
 }
