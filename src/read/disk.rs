@@ -165,20 +165,28 @@ impl Reader {
     }
 
     /// Has a part that came from the store kept on disk. Says whether it waits to be written now.
-    pub(super) fn keep_part_on_disk(&self, inode: &Inode, part: &Arc<Part>, cached: &Arc<Cached>) -> bool {
+    /// `sums` are checksums of its blocks, as far as they are known, by where each begins.
+    pub(super) fn keep_part_on_disk(
+        &self,
+        inode: &Inode,
+        part: &Arc<Part>,
+        cached: &Arc<Cached>,
+        sums: &[(u64, u64)],
+    ) -> bool {
         let mut is_queued = true;
         let (range, size, crc64) = (part.range, inode.object.size, inode.checksum());
         let inner = cache::blocks_within(range, size);
         if !inner.is_empty() {
             let within = (inner.start - range.start) as usize..(inner.end - range.start) as usize;
-            is_queued = cached.write(inner, Box::new(Kept { part: part.clone(), within }), crc64);
+            let kept = Box::new(Kept { part: part.clone(), within });
+            is_queued = cached.write(inner, kept, crc64, sums.to_vec());
         }
         for at in [range.start, range.end - 1] {
             let block = cache::block_around(at, size);
             if !inner.contains(block)
                 && let Some(bytes) = inode.gathered(block)
             {
-                is_queued &= cached.write(block, Box::new(bytes), crc64);
+                is_queued &= cached.write(block, Box::new(bytes), crc64, Vec::new());
             }
         }
         is_queued
@@ -221,7 +229,7 @@ impl File {
         for part in &parts {
             self.wait_for_disk(move |disk| disk.wait_for_room(range.len(), DISK_PATIENCE)).await;
             // What came from the store was queued then, unless there was no room; what is there is not written again.
-            while !self.reader.keep_part_on_disk(&self.inode, part, cached) {
+            while !self.reader.keep_part_on_disk(&self.inode, part, cached, &[]) {
                 let has_room = self.wait_for_disk(move |disk| disk.wait_for_room(range.len(), DISK_PATIENCE)).await;
                 if !has_room || !cached.may_write() {
                     return Ok(false);

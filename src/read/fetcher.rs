@@ -14,8 +14,8 @@ use super::budget::Grant;
 use super::buffer::Tail;
 use super::inode::{Arrival, FetchOrder, Inode};
 use super::part::{Origin, Part};
+use super::sums::Sums;
 use crate::base::ByteRange;
-use crate::base::crc64::Crc64;
 use crate::cache::Cached;
 use crate::metrics::Metric;
 use crate::store::{Error, ErrorKind, GetRequest, GetResponse, Priority, Result};
@@ -82,7 +82,7 @@ struct Filling {
     grant: Option<Grant>,
     tail: Option<Tail>,
     /// Where the first answer told a checksum to compare with.
-    crc: Option<Crc64>,
+    sums: Option<Sums>,
     /// The checksum of all of it, where the bytes came from disk.
     known_crc: Option<u64>,
     /// Where it is to be kept on disk.
@@ -102,7 +102,7 @@ impl FetchTask {
         let mut filling = Filling {
             grant: Some(grant),
             tail: None,
-            crc: None,
+            sums: None,
             known_crc: None,
             failing_for: Duration::ZERO,
             cached: None,
@@ -179,9 +179,10 @@ impl FetchTask {
             let (buffer, tail) = self.reader.buffer(&self.inode, range, grant);
             self.part.attach(buffer);
             filling.tail = Some(tail);
-            filling.crc = self.inode.is_verifiable().then(Crc64::new);
+            let are_wanted = self.inode.is_verifiable() || filling.cached.is_some();
+            filling.sums = are_wanted.then(|| Sums::new(range.start, self.inode.object.size));
         }
-        let is_held = filling.crc.is_some() && self.inode.is_checked_first(&self.part);
+        let is_held = filling.sums.is_some() && self.inode.is_verifiable() && self.inode.is_checked_first(&self.part);
         let mut body = response.body;
         while let Some(tail) = &mut filling.tail
             && tail.written() < range.len()
@@ -196,8 +197,8 @@ impl FetchTask {
             if self.part.is_ahead() {
                 self.reader.metrics.add(Metric::PrefetchedBytes, piece.len() as u64);
             }
-            if let Some(crc) = &mut filling.crc {
-                crc.update(piece);
+            if let Some(sums) = &mut filling.sums {
+                sums.update(piece);
             }
             // The last bytes are shown by `finish`, once the part has been accounted for.
             if !is_held && tail.written() < range.len() {
@@ -230,7 +231,7 @@ impl FetchTask {
     /// All bytes are in the buffer: accounts for them, then shows the last ones.
     fn finish(&self, filling: Filling) {
         let known_crc = filling.known_crc.filter(|_| self.inode.is_verifiable());
-        let crc = filling.crc.as_ref().map(Crc64::finish).or(known_crc);
+        let crc = filling.sums.as_ref().map(Sums::finish).or(known_crc);
         if let (Some(crc), Some(tail)) = (crc, &filling.tail) {
             match self.inode.arrived(&self.part, crc, tail.bytes()) {
                 Arrival::Good => {}
@@ -250,7 +251,8 @@ impl FetchTask {
         self.part.complete();
         if let Some(cached) = &filling.cached {
             // A later read keeps what there is no room for now.
-            let _ = self.reader.keep_part_on_disk(&self.inode, &self.part, cached);
+            let sums = filling.sums.as_ref().map(Sums::blocks).unwrap_or_default();
+            let _ = self.reader.keep_part_on_disk(&self.inode, &self.part, cached, sums);
         }
         if let Some(place) = self.inode.place_of_unread(&self.part) {
             self.reader.lru_parts.put(&self.inode, &self.part, place);

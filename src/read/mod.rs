@@ -48,6 +48,7 @@
 //! | `pressure` | how much may be held while the machine is short of memory |
 //! | `backing`, `whole` | files in memory that parts arrive in; those that the kernel reads by itself |
 //! | `disk` | parts that come from the disk cache, and parts that are kept there |
+//! | `sums` | checksums of a part and of its blocks, as the bytes come |
 //! | `marks`, `version` | how the open version is recognised: tags, size, time; what happens when they differ |
 //! | `integrity` | checksums of stretches and of the whole |
 //! | `corrupt` | what happens after a checksum did not match |
@@ -107,6 +108,7 @@ mod stream;
 mod streams;
 #[cfg(test)]
 mod streams_tests;
+mod sums;
 mod tensors;
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,8 @@ use crate::metrics::Metric;
 
 /// How often it is looked whether another process has begun to cache what was not there.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How often what was written of an object is made to last while it is written.
+const SYNC_EVERY: Duration = Duration::from_secs(5);
 /// What the files of a new object take beside its data, at most, in bytes: the map's header and first records, the rest
 /// of the last page of data, and what the file system notes of them.
 const NEW_BYTES: u64 = 16 << 10;
@@ -40,6 +42,8 @@ pub struct Cached {
     is_condemned: AtomicBool,
     /// When it was last looked for and not found, in milliseconds on the directory's clock.
     missed_ms: AtomicU64,
+    /// When what was written of it was made to last, in milliseconds on the directory's clock.
+    synced_ms: AtomicU64,
     /// Whether it may push out others; decided when that is first needed.
     is_admitted: OnceLock<bool>,
 }
@@ -59,6 +63,7 @@ pub(super) struct Write {
     range: ByteRange,
     bytes: Bytes,
     crc64: Option<u64>,
+    sums: Vec<(u64, u64)>,
 }
 
 impl Job for Write {
@@ -102,13 +107,24 @@ impl Cached {
             Ok((found.map(Arc::new), None))
         };
         let (held, record) = directory.ask(look).await?;
-        let missed_ms = AtomicU64::new(directory.clock.elapsed().as_millis() as u64);
+        let now_ms = directory.clock.elapsed().as_millis() as u64;
+        let (missed_ms, synced_ms) = (AtomicU64::new(now_ms), AtomicU64::new(now_ms));
         let is_admitted = OnceLock::new();
         if held.is_some() {
             let _ = is_admitted.set(true);
         }
         let (held, record, is_condemned) = (Mutex::new(held), Mutex::new(record), AtomicBool::new(false));
-        Some(Arc::new(Cached { directory, queue, identity, held, record, is_condemned, missed_ms, is_admitted }))
+        Some(Arc::new(Cached {
+            directory,
+            queue,
+            identity,
+            held,
+            record,
+            is_condemned,
+            missed_ms,
+            synced_ms,
+            is_admitted,
+        }))
     }
 
     /// The checksum that the store keeps of the whole object, where it was told when the object was cached.
@@ -121,6 +137,13 @@ impl Cached {
     fn is_admitted(&self) -> io::Result<bool> {
         let fits = self.identity.size <= self.directory.room.capacity()?;
         Ok(fits && *self.is_admitted.get_or_init(|| self.directory.admits()))
+    }
+
+    /// Whether what was written should be made to last. A loss of power costs what was not.
+    fn is_sync_due(&self) -> bool {
+        let (now, last) = (self.now_ms(), self.synced_ms.load(Ordering::Relaxed));
+        let is_due = now >= last + SYNC_EVERY.as_millis() as u64;
+        is_due && self.synced_ms.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     fn is_small(&self) -> bool {
@@ -231,8 +254,9 @@ impl Cached {
 
     /// Has the complete blocks of a range written, some time; or not at all, where the disk is too slow or full.
     /// `crc64` is the checksum that the store keeps of the whole object. Says whether they wait to be written now.
-    pub fn write(self: &Arc<Self>, range: ByteRange, bytes: Bytes, crc64: Option<u64>) -> bool {
-        let write = Write { cached: self.clone(), range, bytes, crc64 };
+    /// `sums` are checksums of blocks, as far as they are known, by where each begins.
+    pub fn write(self: &Arc<Self>, range: ByteRange, bytes: Bytes, crc64: Option<u64>, sums: Vec<(u64, u64)>) -> bool {
+        let write = Write { cached: self.clone(), range, bytes, crc64, sums };
         let is_queued = self.may_write() && self.queue.push(write).is_ok();
         if !is_queued {
             self.directory.metrics.add(Metric::DiskWritesDropped, 1);
@@ -302,7 +326,7 @@ impl Write {
 
     /// Returns the bytes written; `None` where there is no room for them.
     fn put(&self) -> io::Result<Option<u64>> {
-        let Write { cached, range, bytes, crc64 } = self;
+        let Write { cached, range, bytes, crc64, sums } = self;
         if cached.is_small() {
             return self.put_small();
         }
@@ -326,8 +350,8 @@ impl Write {
                 None => cached.take(Held::find_or_make(place, &cached.identity, *crc64)?.map(Arc::new)),
             };
             let Some(held) = held else { return Ok(0) };
-            let written = held.write(*range, (**bytes).as_ref())?;
-            if written > 0 && held.is_whole()? {
+            let written = held.write(*range, (**bytes).as_ref(), sums)?;
+            if written > 0 && (held.is_whole()? || cached.is_sync_due()) {
                 held.sync()?;
             }
             Ok(written)
@@ -342,7 +366,7 @@ impl Write {
 impl Write {
     /// The same for a small object, which is kept as a whole or not at all.
     fn put_small(&self) -> io::Result<Option<u64>> {
-        let Write { cached, range, bytes, crc64 } = self;
+        let Write { cached, range, bytes, crc64, sums: _ } = self;
         let (directory, name) = (&cached.directory, cached.identity.name());
         let is_all = range.len() == cached.identity.size && !range.is_empty();
         let is_condemned = cached.is_condemned.load(Ordering::Relaxed);

@@ -274,7 +274,8 @@ impl Held {
     }
 
     /// Writes the blocks within a range that are not there; `bytes` are all of the range. Returns the bytes written.
-    pub(super) fn write(&self, range: ByteRange, bytes: &[u8]) -> io::Result<u64> {
+    /// `sums` are checksums of blocks, as far as they are known, by where each begins.
+    pub(super) fn write(&self, range: ByteRange, bytes: &[u8], sums: &[(u64, u64)]) -> io::Result<u64> {
         let _turn = self.turn.lock();
         if self.is_dead.load(Ordering::Relaxed) {
             return Ok(0);
@@ -289,8 +290,11 @@ impl Held {
             let bytes = &bytes[(place.start - range.start) as usize..(place.end - range.start) as usize];
             self.data.write(bytes, place.start)?;
             let boot = self.place.boot;
-            let records = bytes.chunks(BLOCK_BYTES as usize).map(|bytes| Record { crc64: crc64(bytes), boot });
-            self.record(first, &records.collect::<Vec<_>>())?;
+            let known = |start| sums.binary_search_by_key(&start, |(at, _)| *at).ok().map(|at| sums[at].1);
+            let blocks = (place.start..).step_by(BLOCK_BYTES as usize).zip(bytes.chunks(BLOCK_BYTES as usize));
+            let sum = |(start, bytes): (u64, &[u8])| known(start).unwrap_or_else(|| crc64(bytes));
+            let records: Vec<Record> = blocks.map(|block| Record { crc64: sum(block), boot }).collect();
+            self.record(first, &records)?;
             written += place.len();
         }
         Ok(written)

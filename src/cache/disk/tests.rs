@@ -42,7 +42,7 @@ impl Daemon {
     /// Has a range written, and waits for that.
     async fn put(&self, cached: &Arc<Cached>, object: &Object, range: ByteRange) {
         let bytes = object.bytes[range.start as usize..range.end as usize].to_vec();
-        cached.write(range, Box::new(bytes), Some(crc64(&object.bytes)));
+        cached.write(range, Box::new(bytes), Some(crc64(&object.bytes)), Vec::new());
         self.drain().await;
     }
 
@@ -263,7 +263,7 @@ async fn a_map_that_speaks_of_other_bytes_than_the_store_is_thrown_away() {
     let daemon = Daemon::on(dir.path());
     let cached = daemon.look(&object).await;
     let wrong = crc64(&object.bytes) ^ 1;
-    cached.write(object.all(), Box::new(object.bytes.clone()), Some(wrong));
+    cached.write(object.all(), Box::new(object.bytes.clone()), Some(wrong), Vec::new());
     daemon.drain().await;
     assert!(cached.whole().await.is_none());
     assert!(read(&cached, object.all()).await.is_none());
@@ -368,7 +368,7 @@ async fn several_daemons_share_a_directory() {
     }
     // Each writes all of it at once.
     for cached in &open {
-        cached.write(object.all(), Box::new(object.bytes.clone()), None);
+        cached.write(object.all(), Box::new(object.bytes.clone()), None, Vec::new());
     }
     for daemon in &daemons {
         daemon.drain().await;
@@ -518,7 +518,7 @@ async fn small_objects_are_kept_many_to_a_file() {
         let object = object(at);
         let cached = daemon.look(&object).await;
         let bytes = object.bytes.clone();
-        cached.write(object.all(), Box::new(bytes), Some(crc64(&object.bytes)));
+        cached.write(object.all(), Box::new(bytes), Some(crc64(&object.bytes)), Vec::new());
         if at % 1000 == 0 {
             daemon.drain().await;
         }
