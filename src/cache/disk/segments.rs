@@ -298,7 +298,7 @@ impl Segments {
         id.map_or(Ok(()), |id| self.forget(slot, id))
     }
 
-    /// Appends an object that is not there. `stores_crc64` is the checksum that the store keeps of it: where the bytes
+    /// Appends an object, unless it is there. `stores_crc64` is the checksum that the store keeps of it: where the bytes
     /// have another, they are not kept. Returns the bytes written.
     pub(super) fn append(&self, name: Name, bytes: &[u8], stores_crc64: Option<u64>) -> io::Result<u64> {
         let crc = crc64(bytes);
@@ -306,6 +306,10 @@ impl Segments {
             return Ok(0);
         }
         let mut own = self.own.lock();
+        // Another thread of this process may have just written it.
+        if self.look_up(name)?.is_some() {
+            return Ok(0);
+        }
         if own.as_ref().is_none_or(|own| !own.has_room()) {
             *own = None;
             *own = Some(self.own()?);
@@ -475,6 +479,7 @@ mod tests {
             segments.append(name(number), &bytes(number), (number % 2 == 0).then(|| crc64(&bytes(number)))).unwrap();
         }
         assert_eq!(segments.append(name(9999), b"wrong", Some(1)).unwrap(), 0);
+        assert_eq!(segments.append(name(7), &bytes(7), None).unwrap(), 0, "it is there");
         let next = open(dir.path());
         assert_eq!((next.count(), segments.count()), (2000, 2000));
         for segments in [&segments, &next] {
