@@ -298,8 +298,8 @@ impl Segments {
         id.map_or(Ok(()), |id| self.forget(slot, id))
     }
 
-    /// Appends an object, unless it is there. `stores_crc64` is the checksum that the store keeps of it: where the bytes
-    /// have another, they are not kept. Returns the bytes written.
+    /// Appends an object, unless it is there. `stores_crc64` is the checksum that the store keeps of it: where the
+    /// bytes have another, they are not kept. Returns the bytes written.
     pub(super) fn append(&self, name: Name, bytes: &[u8], stores_crc64: Option<u64>) -> io::Result<u64> {
         let crc = crc64(bytes);
         if stores_crc64.is_some_and(|expected| expected != crc) {
