@@ -7,6 +7,9 @@
 //! A record carries the boot in which its block was written or last checked. The kernel may read by itself only what
 //! was checked since this boot: what was on its way to the disk when the power failed may have become zeros.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
 use crate::base::ByteRange;
 use crate::base::crc64::crc64;
 
@@ -48,6 +51,13 @@ impl Header {
         bytes.resize(HEADER_BYTES - 8, 0);
         bytes.extend(crc64(&bytes).to_le_bytes());
         Some(bytes)
+    }
+
+    /// That of a map; `None` where it has none that is right.
+    pub(super) fn read(map: &File) -> Option<Header> {
+        let mut bytes = vec![0; HEADER_BYTES];
+        map.read_exact_at(&mut bytes, 0).ok()?;
+        Header::decode(&bytes)
     }
 
     /// `None` where these bytes are no header, or not what was written.

@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::identity::Name;
-use super::map::{HEADER_BYTES, Header};
+use super::map::Header;
 use super::place::{Facts, OBJECTS, Place, SEGMENTS, data_path, map_path};
 use super::segments;
 use crate::base::{ByteSize, Clock};
@@ -288,9 +288,7 @@ impl Room {
 
     fn nonce(&self, name: Name) -> io::Result<Option<u64>> {
         let Some(map) = self.place.find(&map_path(name), OFlags::empty())? else { return Ok(None) };
-        let mut header = vec![0; HEADER_BYTES];
-        let read = map.read_exact_at(&mut header, 0);
-        Ok(read.ok().and_then(|()| Header::decode(&header)).map(|header| header.nonce))
+        Ok(Header::read(&map).map(|header| header.nonce))
     }
 }
 

@@ -5,11 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::OFlags;
-use std::os::unix::fs::FileExt;
 
 use super::held::Held;
 use super::identity::{Identity, Name};
-use super::map::{BLOCK_BYTES, Boot, HEADER_BYTES, Header};
+use super::map::{BLOCK_BYTES, Boot, Header};
 use super::place::{Access, Facts, OBJECTS, Place, SEGMENTS, map_path};
 use super::segments;
 use crate::base::ByteRange;
@@ -97,9 +96,7 @@ fn look(dir: &Path, is_checked: bool) -> io::Result<Survey> {
 
 fn identity(place: &Place, name: Name) -> io::Result<Option<Identity>> {
     let Some(map) = place.find(&map_path(name), OFlags::empty())? else { return Ok(None) };
-    let mut header = vec![0; HEADER_BYTES];
-    let read = map.read_exact_at(&mut header, 0);
-    Ok(read.ok().and_then(|()| Header::decode(&header)).map(|header| header.identity))
+    Ok(Header::read(&map).map(|header| header.identity))
 }
 
 impl Survey {
