@@ -113,6 +113,8 @@ table! {
     DiskHits = "disk_hits", Counter, "parts" => r#"disk_cache_lookups_total{result="hit"}"#;
     /// Parts of files that were not in the disk cache.
     DiskMisses = "disk_misses", Counter, "parts" => r#"disk_cache_lookups_total{result="miss"}"#;
+    /// Parts that were waited for because another daemon with the same cache directory was fetching them.
+    DiskWaits = "disk_waits", Counter, "parts" => "disk_cache_waits_total";
     /// Bytes read from the disk cache.
     DiskReadBytes = "disk_read_bytes", Counter, "bytes" => "disk_cache_read_bytes_total";
     /// Bytes written to the disk cache.

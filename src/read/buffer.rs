@@ -143,11 +143,11 @@ impl Tail {
         Ok(received)
     }
 
-    /// The memory of the first so many bytes, of which none was written yet. Once it is filled,
-    /// [`Tail::filled`] says so.
+    /// The memory of so many bytes behind those written before. Once it is filled, [`Tail::filled`] says so.
     pub(super) fn memory(&mut self, len: usize) -> &mut [u8] {
-        let len = len.min(self.buffer.capacity);
-        let start = self.buffer.start.as_ptr();
+        let len = len.min(self.buffer.capacity - self.written);
+        // SAFETY: no more than the capacity was written.
+        let start = unsafe { self.buffer.start.as_ptr().add(self.written) };
         if matches!(self.buffer.block, Some(Block::Heap(_))) {
             // SAFETY: so many bytes lie within the capacity, and nothing of them was published.
             unsafe { start.write_bytes(0, len) };
@@ -158,9 +158,9 @@ impl Tail {
         unsafe { std::slice::from_raw_parts_mut(start, len) }
     }
 
-    /// The first so many bytes were written to [`Tail::memory`].
+    /// So many bytes more were written to [`Tail::memory`].
     pub(super) fn filled(&mut self, len: usize) {
-        self.written = len.min(self.buffer.capacity);
+        self.written = (self.written + len).min(self.buffer.capacity);
     }
 
     /// Shows readers what has been written.

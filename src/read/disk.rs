@@ -4,12 +4,13 @@
 //! that block is not kept. What has come is kept whatever it was fetched for.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::StreamExt;
 
 use super::budget::{Grant, Priority};
-use super::buffer::Tail;
+use super::buffer::{Buffer, Tail};
 use super::inode::{Coverage, Inode, OnShortage};
 use super::part::{Lost, Origin, Part, Place};
 use super::plan::Fetch;
@@ -20,7 +21,7 @@ use super::why::Why;
 use super::{File, Object, Reader};
 use crate::base::crc64::crc64;
 use crate::base::{ByteRange, ETag};
-use crate::cache::{self, Cached, Disk, Filled, Identity};
+use crate::cache::{self, Cached, Claim, Disk, Filled, Identity, ToKeep};
 use crate::store::Result;
 
 /// A part whose bytes the disk had.
@@ -115,7 +116,7 @@ impl Reader {
         Some(found)
     }
 
-    /// Fills a part from the disk. `None` where the disk does not have all of it, or not at once.
+    /// Fills a part from the disk, which has all of it. `None` where it does not after all, or not at once.
     pub(super) async fn read_from_disk(
         &self,
         inode: &Inode,
@@ -123,15 +124,18 @@ impl Reader {
         cached: &Arc<Cached>,
         grant: &mut Option<Grant>,
     ) -> Option<FromDisk> {
-        if !cached.has(part.range).await {
-            return None;
-        }
-        let (buffer, tail) = self.buffer(inode, part.range, grant.take()?);
+        let grant_of_part = grant.take()?;
+        let is_on_disk = cached.is_complete();
+        let (buffer, tail) = match is_on_disk {
+            true => Buffer::new(part.range.len(), grant_of_part),
+            false => self.buffer(inode, part.range, grant_of_part),
+        };
         let len = part.range.len() as usize;
         match cached.read(part.range, Room { tail, len }).await {
             Filled::Right(Room { mut tail, .. }, crc) => {
                 inode.learn_checksum(cached.crc64());
                 part.attach(buffer);
+                part.is_on_disk.store(is_on_disk, Ordering::Relaxed);
                 tail.filled(len);
                 let crc = crc.unwrap_or_else(|| crc64(tail.bytes()));
                 Some(FromDisk { tail, crc })
@@ -141,6 +145,14 @@ impl Reader {
                 *grant = Some(self.budget.overdraw(capacity_for(part.range.len())));
                 None
             }
+        }
+    }
+
+    /// Reads bytes of a part of which others are there already.
+    pub(super) async fn bytes_from_disk(&self, cached: &Arc<Cached>, range: ByteRange) -> Option<Vec<u8>> {
+        match cached.read(range, vec![0; range.len() as usize]).await {
+            Filled::Right(bytes, _) => Some(bytes),
+            Filled::Not => None,
         }
     }
 
@@ -165,28 +177,32 @@ impl Reader {
     }
 
     /// Has a part that came from the store kept on disk. Says whether it waits to be written now.
-    /// `sums` are checksums of its blocks, as far as they are known, by where each begins.
+    /// `sums` are checksums of its blocks, as far as they are known, by where each begins; `claims` are let go of then.
     pub(super) fn keep_part_on_disk(
         &self,
         inode: &Inode,
         part: &Arc<Part>,
         cached: &Arc<Cached>,
-        sums: &[(u64, u64)],
+        (sums, claims): (&[(u64, u64)], Vec<Claim>),
     ) -> bool {
         let mut is_queued = true;
         let (range, size, crc64) = (part.range, inode.object.size, inode.checksum());
+        let claims = Arc::new(claims);
+        let keep = |range, bytes: cache::Bytes, sums| {
+            cached.write(ToKeep { range, bytes, crc64, sums, claims: claims.clone() })
+        };
         let inner = cache::blocks_within(range, size);
         if !inner.is_empty() {
             let within = (inner.start - range.start) as usize..(inner.end - range.start) as usize;
             let kept = Box::new(Kept { part: part.clone(), within });
-            is_queued = cached.write(inner, kept, crc64, sums.to_vec());
+            is_queued = keep(inner, kept, sums.to_vec());
         }
         for at in [range.start, range.end - 1] {
             let block = cache::block_around(at, size);
             if !inner.contains(block)
                 && let Some(bytes) = inode.gathered(block)
             {
-                is_queued &= cached.write(block, Box::new(bytes), crc64, Vec::new());
+                is_queued &= keep(block, Box::new(bytes), Vec::new());
             }
         }
         is_queued
@@ -229,7 +245,7 @@ impl File {
         for part in &parts {
             self.wait_for_disk(move |disk| disk.wait_for_room(range.len(), DISK_PATIENCE)).await;
             // What came from the store was queued then, unless there was no room; what is there is not written again.
-            while !self.reader.keep_part_on_disk(&self.inode, part, cached, &[]) {
+            while !self.reader.keep_part_on_disk(&self.inode, part, cached, Default::default()) {
                 let has_room = self.wait_for_disk(move |disk| disk.wait_for_room(range.len(), DISK_PATIENCE)).await;
                 if !has_room || !cached.may_write() {
                     return Ok(false);

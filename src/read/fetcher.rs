@@ -16,7 +16,7 @@ use super::inode::{Arrival, FetchOrder, Inode};
 use super::part::{Origin, Part};
 use super::sums::Sums;
 use crate::base::ByteRange;
-use crate::cache::Cached;
+use crate::cache::{Cached, Claim, Course};
 use crate::metrics::Metric;
 use crate::store::{Error, ErrorKind, GetRequest, GetResponse, Priority, Result};
 
@@ -85,8 +85,14 @@ struct Filling {
     sums: Option<Sums>,
     /// The checksum of all of it, where the bytes came from disk.
     known_crc: Option<u64>,
-    /// Where it is to be kept on disk.
+    /// Where it is to be kept on disk, and may be in part.
     cached: Option<Arc<Cached>>,
+    /// Whether the disk is still asked for what is missing.
+    asks_disk: bool,
+    /// Whether any of it came from the store.
+    is_fetched: bool,
+    /// What other daemons leave to this one.
+    claims: Vec<Claim>,
     /// For how long a program has waited for what failed so far.
     failing_for: Duration,
 }
@@ -105,18 +111,14 @@ impl FetchTask {
             sums: None,
             known_crc: None,
             failing_for: Duration::ZERO,
-            cached: None,
+            cached: self.reader.cached(&self.inode).await,
+            asks_disk: true,
+            is_fetched: false,
+            claims: Vec::new(),
         };
         let (mut is_retry, mut doubts) = (false, 0);
-        filling.cached = self.reader.cached(&self.inode).await;
-        if let Some(cached) = filling.cached.clone()
-            && let Some(part) = self.reader.read_from_disk(&self.inode, &self.part, &cached, &mut filling.grant).await
-        {
-            (filling.tail, filling.known_crc, filling.cached) = (Some(part.tail), Some(part.crc), None);
-            return self.finish(filling);
-        }
         loop {
-            let Err(error) = self.transfer(&mut filling).await else { return self.finish(filling) };
+            let Err(error) = self.fill(&mut filling).await else { return self.finish(filling) };
             let Err(error) = self.reconsider(error, &mut doubts).await else { continue };
             self.reader.plan_met(&self.inode.object, error.kind());
             if error.kind() == ErrorKind::Changed {
@@ -162,10 +164,63 @@ impl FetchTask {
         Err(self.inode.error(ErrorKind::Protocol, message))
     }
 
-    /// Fetches what the part lacks.
-    async fn transfer(&self, filling: &mut Filling) -> Result<()> {
+    /// Brings what the part lacks, from wherever it is.
+    async fn fill(&self, filling: &mut Filling) -> Result<()> {
         let range = self.part.range;
-        let want = ByteRange::new(range.start + filling.written(), range.end);
+        loop {
+            let rest = ByteRange::new(range.start + filling.written(), range.end);
+            if rest.is_empty() {
+                return Ok(());
+            }
+            let course = match filling.cached.clone().filter(|_| filling.asks_disk) {
+                Some(cached) => cached.course(rest).await,
+                None => Course::Store(rest, None),
+            };
+            match course {
+                Course::Disk(run) => filling.asks_disk = self.read_from_disk(filling, run).await,
+                Course::Store(want, claim) => {
+                    filling.claims.extend(claim);
+                    self.transfer(filling, want).await?;
+                }
+            }
+        }
+    }
+
+    /// Takes the next bytes of the part from the disk. False where it does not have them after all.
+    async fn read_from_disk(&self, filling: &mut Filling, run: ByteRange) -> bool {
+        let Some(cached) = filling.cached.clone() else { return false };
+        if run == self.part.range {
+            let read = self.reader.read_from_disk(&self.inode, &self.part, &cached, &mut filling.grant).await;
+            let is_there = read.is_some();
+            if let Some(part) = read {
+                (filling.tail, filling.known_crc) = (Some(part.tail), Some(part.crc));
+            }
+            return is_there;
+        }
+        let Some(bytes) = self.reader.bytes_from_disk(&cached, run).await else { return false };
+        self.begin(filling);
+        let Some(tail) = &mut filling.tail else { return false };
+        tail.memory(bytes.len()).copy_from_slice(&bytes);
+        tail.filled(bytes.len());
+        if let Some(sums) = &mut filling.sums {
+            sums.update(&bytes);
+        }
+        true
+    }
+
+    /// Gives the part its memory, which is touched only now, when bytes are about to come.
+    fn begin(&self, filling: &mut Filling) {
+        let Some(grant) = filling.grant.take() else { return };
+        let (buffer, tail) = self.reader.buffer(&self.inode, self.part.range, grant);
+        self.part.attach(buffer);
+        filling.tail = Some(tail);
+        let are_wanted = self.inode.is_verifiable() || filling.cached.is_some();
+        filling.sums = are_wanted.then(|| Sums::new(self.part.range.start, self.inode.object.size));
+    }
+
+    /// Fetches bytes that the part lacks, the next ones.
+    async fn transfer(&self, filling: &mut Filling, want: ByteRange) -> Result<()> {
+        let range = self.part.range;
         let mut flight = self.reader.pipe.begin(self.reader.clock.elapsed());
         let response = self.answer(want, filling.failing_for).await?;
         flight.answered(self.reader.clock.elapsed());
@@ -173,21 +228,14 @@ impl FetchTask {
         if response.range != want {
             return Err(self.inode.error(ErrorKind::Protocol, "the answer has other bytes than those requested"));
         }
-        if filling.tail.is_none() {
-            // The memory is touched only now, when bytes are about to come.
-            let Some(grant) = filling.grant.take() else { return Ok(()) };
-            let (buffer, tail) = self.reader.buffer(&self.inode, range, grant);
-            self.part.attach(buffer);
-            filling.tail = Some(tail);
-            let are_wanted = self.inode.is_verifiable() || filling.cached.is_some();
-            filling.sums = are_wanted.then(|| Sums::new(range.start, self.inode.object.size));
-        }
+        self.begin(filling);
+        filling.is_fetched = true;
         let is_held = filling.sums.is_some() && self.inode.is_verifiable() && self.inode.is_checked_first(&self.part);
         let mut body = response.body;
         while let Some(tail) = &mut filling.tail
-            && tail.written() < range.len()
+            && tail.written() < want.end - range.start
         {
-            let missing = range.len() - tail.written();
+            let missing = want.end - range.start - tail.written();
             let piece = tail.receive(&mut body, missing.min(self.reader.tuning.receive_bytes)).await?;
             if piece.is_empty() {
                 return Err(self.inode.error(ErrorKind::Network, "the answer ended early"));
@@ -249,10 +297,10 @@ impl FetchTask {
             tail.publish();
         }
         self.part.complete();
-        if let Some(cached) = &filling.cached {
+        if let Some(cached) = filling.cached.filter(|_| filling.is_fetched) {
             // A later read keeps what there is no room for now.
             let sums = filling.sums.as_ref().map(Sums::blocks).unwrap_or_default();
-            let _ = self.reader.keep_part_on_disk(&self.inode, &self.part, cached, sums);
+            let _ = self.reader.keep_part_on_disk(&self.inode, &self.part, &cached, (sums, filling.claims));
         }
         if let Some(place) = self.inode.place_of_unread(&self.part) {
             self.reader.lru_parts.put(&self.inode, &self.part, place);

@@ -375,7 +375,9 @@ impl Inode {
         if !self.hands_over(part, range) {
             return Delivery::Keep;
         }
-        if self.is_crumb(part) {
+        // Its memory is the next part's: fresh memory costs more than reading it from disk again would.
+        let is_on_disk = part.is_on_disk.load(Ordering::Relaxed) && self.handles.load(Ordering::Relaxed) <= 1;
+        if is_on_disk || self.is_crumb(part) {
             self.remove(part.range.start, part.id);
             return Delivery::Keep;
         }

@@ -54,6 +54,8 @@ pub(super) struct Part {
     is_touched: AtomicBool,
     /// Whether it was settled what becomes of the part: it is among those that may be given up, or must not come there.
     pub(super) is_placed: AtomicBool,
+    /// Whether the disk has its object as a whole: memory need not keep what was read.
+    pub(super) is_on_disk: AtomicBool,
     /// The checksum of all its bytes, once they are in.
     crc: OnceLock<u64>,
     /// Since when a program waits for it, on the reader's clock.
@@ -113,6 +115,7 @@ impl Part {
             delivered: AtomicU64::new(0),
             is_touched: AtomicBool::new(false),
             is_placed: AtomicBool::new(false),
+            is_on_disk: AtomicBool::new(false),
             crc: OnceLock::new(),
             waited_for_since: OnceLock::new(),
             metrics: metrics.clone(),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::claims::Claim;
 use super::directory::Directory;
 use super::held::{self, Held};
 use super::identity::Identity;
@@ -18,8 +19,6 @@ use super::segments::{self, SMALL_BYTES};
 use crate::base::ByteRange;
 use crate::metrics::Metric;
 
-/// How often it is looked whether another process has begun to cache what was not there.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How often what was written of an object is made to last while it is written.
 const SYNC_EVERY: Duration = Duration::from_secs(5);
 /// What the files of a new object take beside its data, at most, in bytes: the map's header and first records, the rest
@@ -33,17 +32,19 @@ fn with_records(bytes: u64) -> u64 {
 
 /// An object that is open. While this lives it is in use, and no process evicts what is on disk of it.
 pub struct Cached {
-    directory: Arc<Directory>,
+    pub(super) directory: Arc<Directory>,
     queue: Arc<Queue<Write>>,
-    identity: Identity,
+    pub(super) identity: Identity,
     held: Mutex<Option<Arc<Held>>>,
     /// The record of a small object, once it was found.
     record: Mutex<Option<segments::SmallRecord>>,
     is_condemned: AtomicBool,
-    /// When it was last looked for and not found, in milliseconds on the directory's clock.
-    missed_ms: AtomicU64,
+    /// Until when other daemons are not waited for, in milliseconds on the directory's clock.
+    pub(super) alone_until_ms: AtomicU64,
     /// When what was written of it was made to last, in milliseconds on the directory's clock.
     synced_ms: AtomicU64,
+    /// Whether what was to be written last was not.
+    pub(super) is_refused: AtomicBool,
     /// Whether it may push out others; decided when that is first needed.
     is_admitted: OnceLock<bool>,
 }
@@ -57,24 +58,35 @@ pub enum Filled<B> {
     Not,
 }
 
+/// Bytes that are to be kept.
+pub struct ToKeep {
+    /// Which bytes of the object.
+    pub range: ByteRange,
+    /// The bytes of that range.
+    pub bytes: Bytes,
+    /// The checksum that the store keeps of the whole object.
+    pub crc64: Option<u64>,
+    /// Checksums of blocks, as far as they are known, by where each begins.
+    pub sums: Vec<(u64, u64)>,
+    /// Other daemons wait until they are on disk, or do not come there.
+    pub claims: Arc<Vec<Claim>>,
+}
+
 /// Blocks to be written.
 pub(super) struct Write {
     cached: Arc<Cached>,
-    range: ByteRange,
-    bytes: Bytes,
-    crc64: Option<u64>,
-    sums: Vec<(u64, u64)>,
+    keep: ToKeep,
 }
 
 impl Job for Write {
     fn len(&self) -> u64 {
-        self.range.len()
+        self.keep.range.len()
     }
 }
 
 impl fmt::Debug for Write {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Write").field(&self.cached).field(&self.range).finish()
+        f.debug_tuple("Write").field(&self.cached).field(&self.keep.range).finish()
     }
 }
 
@@ -108,12 +120,13 @@ impl Cached {
         };
         let (held, record) = directory.ask(look).await?;
         let now_ms = directory.clock.elapsed().as_millis() as u64;
-        let (missed_ms, synced_ms) = (AtomicU64::new(now_ms), AtomicU64::new(now_ms));
+        let (alone_until_ms, synced_ms) = (AtomicU64::new(0), AtomicU64::new(now_ms));
         let is_admitted = OnceLock::new();
         if held.is_some() {
             let _ = is_admitted.set(true);
         }
-        let (held, record, is_condemned) = (Mutex::new(held), Mutex::new(record), AtomicBool::new(false));
+        let (held, record) = (Mutex::new(held), Mutex::new(record));
+        let [is_condemned, is_refused] = [false; 2].map(AtomicBool::new);
         Some(Arc::new(Cached {
             directory,
             queue,
@@ -121,8 +134,9 @@ impl Cached {
             held,
             record,
             is_condemned,
-            missed_ms,
+            alone_until_ms,
             synced_ms,
+            is_refused,
             is_admitted,
         }))
     }
@@ -146,34 +160,30 @@ impl Cached {
         is_due && self.synced_ms.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    fn is_small(&self) -> bool {
+    pub(super) fn is_small(&self) -> bool {
         self.identity.size < SMALL_BYTES
     }
 
     /// The record of a small object, also if another process has written it since.
-    fn look_for_record(&self) -> io::Result<Option<segments::SmallRecord>> {
+    pub(super) fn look_for_record(&self) -> io::Result<Option<segments::SmallRecord>> {
         if self.is_condemned.load(Ordering::Relaxed) {
             return Ok(None);
         }
         let found = self.directory.segments.find(self.identity.name())?;
-        if found.is_none() {
-            self.missed_ms.store(self.now_ms(), Ordering::Relaxed);
-        }
         *self.record.lock() = found;
         Ok(found)
     }
 
-    fn known(&self) -> Option<Arc<Held>> {
+    pub(super) fn known(&self) -> Option<Arc<Held>> {
         self.held.lock().clone()
     }
 
     /// What is there, also if another process has begun it since.
-    fn look_again(&self) -> io::Result<Option<Arc<Held>>> {
+    pub(super) fn look_again(&self) -> io::Result<Option<Arc<Held>>> {
         if let Some(held) = self.known() {
             return Ok(Some(held));
         }
         let found = Held::find(&self.directory.place, &self.identity)?.map(Arc::new);
-        self.missed_ms.store(self.now_ms(), Ordering::Relaxed);
         Ok(self.take(found))
     }
 
@@ -189,14 +199,6 @@ impl Cached {
         self.directory.clock.elapsed().as_millis() as u64
     }
 
-    /// Whether nothing is known to be there, and it was looked for of late.
-    fn is_absent(&self) -> bool {
-        let looked_at = Duration::from_millis(self.missed_ms.load(Ordering::Relaxed));
-        self.held.lock().is_none()
-            && self.record.lock().is_none()
-            && self.directory.clock.elapsed() < looked_at + LOOK_AGAIN
-    }
-
     /// Whether all bytes of a range are recorded.
     pub async fn is_recorded(self: &Arc<Self>, range: ByteRange) -> bool {
         let cached = self.clone();
@@ -205,13 +207,6 @@ impl Cached {
             false => cached.look_again()?.map_or(Ok(false), |held| held.has(range)),
         };
         self.directory.ask(look).await.unwrap_or(false)
-    }
-
-    /// The same, and counts as a look-up. What was not there a moment ago is not looked for again.
-    pub async fn has(self: &Arc<Self>, range: ByteRange) -> bool {
-        let has = !self.is_absent() && self.is_recorded(range).await;
-        self.directory.metrics.add(if has { Metric::DiskHits } else { Metric::DiskMisses }, 1);
-        has
     }
 
     /// Reads a range into memory that is as long, on a thread that may wait.
@@ -252,11 +247,14 @@ impl Cached {
         }
     }
 
-    /// Has the complete blocks of a range written, some time; or not at all, where the disk is too slow or full.
-    /// `crc64` is the checksum that the store keeps of the whole object. Says whether they wait to be written now.
-    /// `sums` are checksums of blocks, as far as they are known, by where each begins.
-    pub fn write(self: &Arc<Self>, range: ByteRange, bytes: Bytes, crc64: Option<u64>, sums: Vec<(u64, u64)>) -> bool {
-        let write = Write { cached: self.clone(), range, bytes, crc64, sums };
+    /// Has the complete blocks of a range written, some time; or not at all, where the disk is too slow or full. Says
+    /// whether they wait to be written now.
+    pub fn write(self: &Arc<Self>, mut keep: ToKeep) -> bool {
+        if self.queue.bytes() > self.queue.limit_bytes() / 8 {
+            // No reader of another daemon waits for a disk that is slower than the network.
+            keep.claims = Arc::default();
+        }
+        let write = Write { cached: self.clone(), keep };
         let is_queued = self.may_write() && self.queue.push(write).is_ok();
         if !is_queued {
             self.directory.metrics.add(Metric::DiskWritesDropped, 1);
@@ -267,6 +265,11 @@ impl Cached {
     /// Whether the disk takes anything now.
     pub fn may_write(&self) -> bool {
         self.directory.may_write()
+    }
+
+    /// Whether all of it is on disk, as far as is known without a look.
+    pub fn is_complete(&self) -> bool {
+        self.known().is_some_and(|held| held.is_complete())
     }
 
     /// Bytes of it that are on disk.
@@ -318,6 +321,7 @@ impl Write {
             true => directory.judge(|| self.put()).flatten(),
             false => None,
         };
+        self.cached.is_refused.store(written.is_none(), Ordering::Relaxed);
         match written {
             Some(bytes) => directory.metrics.add(Metric::DiskWrittenBytes, bytes),
             None => directory.metrics.add(Metric::DiskWritesDropped, 1),
@@ -326,7 +330,7 @@ impl Write {
 
     /// Returns the bytes written; `None` where there is no room for them.
     fn put(&self) -> io::Result<Option<u64>> {
-        let Write { cached, range, bytes, crc64, sums } = self;
+        let (cached, ToKeep { range, bytes, crc64, sums, claims: _ }) = (&self.cached, &self.keep);
         if cached.is_small() {
             return self.put_small();
         }
@@ -366,7 +370,7 @@ impl Write {
 impl Write {
     /// The same for a small object, which is kept as a whole or not at all.
     fn put_small(&self) -> io::Result<Option<u64>> {
-        let Write { cached, range, bytes, crc64, sums: _ } = self;
+        let (cached, ToKeep { range, bytes, crc64, .. }) = (&self.cached, &self.keep);
         let (directory, name) = (&cached.directory, cached.identity.name());
         let is_all = range.len() == cached.identity.size && !range.is_empty();
         let is_condemned = cached.is_condemned.load(Ordering::Relaxed);

@@ -9,7 +9,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, OFlags, flock};
@@ -31,6 +32,10 @@ pub(super) struct Held {
     data: Direct,
     /// Set once all of it was checked, in this boot, so that no further look is needed.
     is_whole: AtomicBool,
+    /// Whether all of it is there, checked in this boot or not.
+    is_complete: AtomicBool,
+    /// A block that was not there at the last look for one: as long as that is so, no other is looked at.
+    lacked: AtomicU64,
     /// Whether it was removed, so that nothing more is read of it or written.
     is_dead: AtomicBool,
     /// Those who write to it take turns, so that no block is written twice by this process.
@@ -132,8 +137,20 @@ impl Held {
     }
 
     fn new(place: &Arc<Place>, name: Name, header: Header, map: File, data: Direct) -> Held {
-        let (is_whole, is_dead) = (AtomicBool::new(false), AtomicBool::new(false));
-        Held { place: place.clone(), name, header, map, data, is_whole, is_dead, turn: Mutex::new(()) }
+        let [is_whole, is_complete, is_dead] = [false; 3].map(AtomicBool::new);
+        let lacked = AtomicU64::new(blocks_of(header.identity.size).saturating_sub(1));
+        Held {
+            place: place.clone(),
+            name,
+            header,
+            map,
+            data,
+            is_whole,
+            is_complete,
+            lacked,
+            is_dead,
+            turn: Mutex::new(()),
+        }
     }
 
     /// The size of the object, in bytes.
@@ -151,8 +168,13 @@ impl Held {
         super::place::touch(&self.map)
     }
 
+    /// When something was recorded last, on the clock of its file system.
+    pub(super) fn changed(&self) -> Option<SystemTime> {
+        self.map.metadata().and_then(|map| map.modified()).ok()
+    }
+
     /// The records of these blocks.
-    fn records(&self, blocks: std::ops::Range<u64>) -> io::Result<Vec<Option<Record>>> {
+    pub(super) fn records(&self, blocks: std::ops::Range<u64>) -> io::Result<Vec<Option<Record>>> {
         if self.is_dead.load(Ordering::Relaxed) {
             return Ok(blocks.map(|_| None).collect());
         }
@@ -262,6 +284,7 @@ impl Held {
     /// Forgets a block: it is not there any more.
     fn forget(&self, block: u64) -> io::Result<()> {
         self.is_whole.store(false, Ordering::Relaxed);
+        self.is_complete.store(false, Ordering::Relaxed);
         self.map.write_all_at(&[0; RECORD_BYTES as usize], HEADER_BYTES as u64 + block * RECORD_BYTES)
     }
 
@@ -316,11 +339,20 @@ impl Held {
             return Ok(true);
         }
         let (mut end, mut joined, mut joined_bytes, mut is_whole) = (blocks_of(self.size()), 0, 0, true);
-        // From the end: what is being filled in order lacks that, and this is asked after each part of it.
+        // This is asked after each part that is written.
+        let lacked = self.lacked.load(Ordering::Relaxed);
+        if self.records(lacked..(lacked + 1).min(end))?.contains(&None) {
+            return Ok(false);
+        }
+        // From the end, which is what is missing longest of an object that is filled in order.
         while end > 0 {
             let start = end.saturating_sub(LOOKED_AT);
             let records = self.records(start..end)?;
-            let Some(records) = records.into_iter().collect::<Option<Vec<Record>>>() else { return Ok(false) };
+            if let Some(missing) = records.iter().rposition(Option::is_none) {
+                self.lacked.store(start + missing as u64, Ordering::Relaxed);
+                return Ok(false);
+            }
+            let records: Vec<Record> = records.into_iter().flatten().collect();
             let mut sum = 0;
             for (block, record) in (start..end).zip(&records) {
                 sum = combine(sum, record.crc64, block_range(block, self.size()).len());
@@ -334,8 +366,14 @@ impl Held {
             self.discard()?;
             return Ok(false);
         }
+        self.is_complete.store(true, Ordering::Relaxed);
         self.is_whole.store(is_whole, Ordering::Relaxed);
         Ok(is_whole)
+    }
+
+    /// Whether all of it was there at the last look, and nothing has been found wrong since.
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_complete.load(Ordering::Relaxed) && !self.is_dead.load(Ordering::Relaxed)
     }
 
     /// From now on nothing is read of it, and nothing written.

@@ -9,6 +9,8 @@
 //!
 //! | file | what it owns |
 //! |---|---|
+//! | `claims` | which daemon fetches what |
+//! | `course` | where the next bytes come from: disk, store, or another daemon that fetches them |
 //! | `direct` | reading and writing past the page cache |
 //! | `directory` | a directory in use: threads that wait for its disk, and how well that works |
 //! | `duel` | whether what comes new into a full cache is worth what it pushes out |
@@ -24,6 +26,8 @@
 //! | `survey` | what commands show and check of a directory that no mount need use |
 //! | `tier` | all directories of a daemon, and its threads |
 
+mod claims;
+mod course;
 mod direct;
 mod directory;
 mod duel;
@@ -36,12 +40,16 @@ mod queue;
 mod rest;
 mod room;
 mod segments;
+#[cfg(test)]
+mod sharing_tests;
 mod survey;
 #[cfg(test)]
 mod tests;
 mod tier;
 
-pub use entry::{Cached, DiskFile, Filled};
+pub use claims::Claim;
+pub use course::Course;
+pub use entry::{Cached, DiskFile, Filled, ToKeep};
 pub use identity::Identity;
 pub use map::{block_around, blocks_within};
 pub use queue::Bytes;

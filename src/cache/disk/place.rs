@@ -5,6 +5,7 @@
 //!   LOCK                     shared by every daemon that uses it, exclusive for what empties it
 //!   EVICT                    locked by the one that evicts
 //!   USED                     the bytes that are used, as 8 bytes
+//!   CLAIMS                   locked in ranges by those that fetch; has no bytes
 //!   o/ab/NAME.NONCE          data of an object: sparse, exactly as long as the object
 //!   o/ab/NAME.m              its map
 //!   s/                       segments of small objects
@@ -15,6 +16,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustix::fs::{
@@ -23,6 +25,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use super::claims::ClaimFile;
 use super::identity::Name;
 use super::map::Boot;
 use crate::files::Folder;
@@ -54,6 +57,7 @@ pub(super) struct Place {
     /// Threads take turns by the mutex, processes by a lock on the file.
     used: Mutex<File>,
     evict: File,
+    pub(super) claims: Arc<ClaimFile>,
     /// Held for as long as this lives.
     _lock: File,
     pub(super) boot: Boot,
@@ -118,7 +122,8 @@ impl Place {
         make(&root, OBJECTS)?;
         make(&root, SEGMENTS)?;
         let (used, evict) = (create(&root, "USED")?, create(&root, "EVICT")?);
-        Ok(Place { root, path: dir.to_owned(), used: Mutex::new(used), evict, _lock: lock, boot })
+        let claims = ClaimFile::on(create(&root, "CLAIMS")?);
+        Ok(Place { root, path: dir.to_owned(), used: Mutex::new(used), evict, claims, _lock: lock, boot })
     }
 
     /// The directory that the options name.

@@ -78,7 +78,6 @@ impl<J: Job> Queue<J> {
     }
 
     /// Bytes that wait or are being written.
-    #[cfg(test)]
     pub(super) fn bytes(&self) -> u64 {
         self.state.lock().bytes
     }

@@ -11,38 +11,37 @@ use rand::rngs::StdRng;
 use rand::{Rng, RngCore, SeedableRng};
 
 use super::map::{BLOCK_BYTES, Boot, HEADER_BYTES};
-use super::{Cached, Disk, DiskOptions, Filled, Identity, clear, survey, verify};
+use super::{Cached, Course, Disk, DiskOptions, Filled, Identity, ToKeep, clear, survey, verify};
 use crate::base::crc64::crc64;
 use crate::base::{ByteRange, Clock};
 use crate::metrics::{Metric, Metrics};
 
-const LONG: Duration = Duration::from_secs(60);
+pub(super) const LONG: Duration = Duration::from_secs(60);
 
 /// A daemon's tier.
-struct Daemon {
+pub(super) struct Daemon {
     disk: Arc<Disk>,
     metrics: Arc<Metrics>,
 }
 
 impl Daemon {
-    fn with(options: &DiskOptions, boot: &str) -> Daemon {
+    pub(super) fn with(options: &DiskOptions, boot: &str) -> Daemon {
         let metrics = Arc::new(Metrics::default());
         let disk = Disk::in_boot(options, 64 << 20, &metrics, &Clock::system(), Boot::of(boot)).unwrap();
         Daemon { disk, metrics }
     }
 
-    fn on(dir: &Path) -> Daemon {
+    pub(super) fn on(dir: &Path) -> Daemon {
         Daemon::with(&options(dir), "first")
     }
 
-    async fn look(&self, object: &Object) -> Arc<Cached> {
+    pub(super) async fn look(&self, object: &Object) -> Arc<Cached> {
         self.disk.look(object.identity.clone()).await.unwrap()
     }
 
     /// Has a range written, and waits for that.
-    async fn put(&self, cached: &Arc<Cached>, object: &Object, range: ByteRange) {
-        let bytes = object.bytes[range.start as usize..range.end as usize].to_vec();
-        cached.write(range, Box::new(bytes), Some(crc64(&object.bytes)), Vec::new());
+    pub(super) async fn put(&self, cached: &Arc<Cached>, object: &Object, range: ByteRange) {
+        cached.write(ToKeep { crc64: Some(crc64(&object.bytes)), ..object.keep(range) });
         self.drain().await;
     }
 
@@ -52,18 +51,18 @@ impl Daemon {
     }
 
     /// Caches all of an object.
-    async fn fill(&self, object: &Object) -> Arc<Cached> {
+    pub(super) async fn fill(&self, object: &Object) -> Arc<Cached> {
         let cached = self.look(object).await;
         self.put(&cached, object, object.all()).await;
         cached
     }
 
-    fn count(&self, metric: Metric) -> u64 {
+    pub(super) fn count(&self, metric: Metric) -> u64 {
         self.metrics.value(metric)
     }
 }
 
-fn options(dir: &Path) -> DiskOptions {
+pub(super) fn options(dir: &Path) -> DiskOptions {
     DiskOptions {
         dirs: vec![dir.to_owned()],
         free_bytes: Some(1 << 20),
@@ -74,13 +73,13 @@ fn options(dir: &Path) -> DiskOptions {
 }
 
 #[derive(Clone)]
-struct Object {
+pub(super) struct Object {
     identity: Identity,
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Object {
-    fn new(key: &str, size: usize) -> Object {
+    pub(super) fn new(key: &str, size: usize) -> Object {
         let mut bytes = vec![0; size];
         StdRng::seed_from_u64(crc64(key.as_bytes())).fill_bytes(&mut bytes);
         let identity = Identity {
@@ -93,17 +92,28 @@ impl Object {
         Object { identity, bytes }
     }
 
-    fn all(&self) -> ByteRange {
+    pub(super) fn all(&self) -> ByteRange {
         ByteRange::new(0, self.bytes.len() as u64)
     }
 
-    fn at(&self, range: ByteRange) -> &[u8] {
+    /// Bytes of it to be written.
+    pub(super) fn keep(&self, range: ByteRange) -> ToKeep {
+        let bytes = Box::new(self.at(range).to_vec());
+        ToKeep { range, bytes, crc64: None, sums: Vec::new(), claims: Arc::default() }
+    }
+
+    pub(super) fn at(&self, range: ByteRange) -> &[u8] {
         &self.bytes[range.start as usize..range.end as usize]
     }
 }
 
-async fn read(cached: &Arc<Cached>, range: ByteRange) -> Option<Vec<u8>> {
-    if !cached.has(range).await {
+/// Whether all of a range is on disk.
+pub(super) async fn has(cached: &Arc<Cached>, range: ByteRange) -> bool {
+    matches!(cached.course(range).await, Course::Disk(run) if run == range)
+}
+
+pub(super) async fn read(cached: &Arc<Cached>, range: ByteRange) -> Option<Vec<u8>> {
+    if !has(cached, range).await {
         return None;
     }
     match cached.read(range, vec![0; range.len() as usize]).await {
@@ -152,7 +162,7 @@ fn used_at(dir: &Path, object: &Object, seconds_ago: u64) {
 }
 
 /// Fourteen blocks, the last of them short.
-const SIZE: usize = 13 * BLOCK_BYTES as usize + 4097;
+pub(super) const SIZE: usize = 13 * BLOCK_BYTES as usize + 4097;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_written_is_there_for_the_next_daemon() {
@@ -263,7 +273,7 @@ async fn a_map_that_speaks_of_other_bytes_than_the_store_is_thrown_away() {
     let daemon = Daemon::on(dir.path());
     let cached = daemon.look(&object).await;
     let wrong = crc64(&object.bytes) ^ 1;
-    cached.write(object.all(), Box::new(object.bytes.clone()), Some(wrong), Vec::new());
+    cached.write(ToKeep { crc64: Some(wrong), ..object.keep(object.all()) });
     daemon.drain().await;
     assert!(cached.whole().await.is_none());
     assert!(read(&cached, object.all()).await.is_none());
@@ -368,7 +378,7 @@ async fn several_daemons_share_a_directory() {
     }
     // Each writes all of it at once.
     for cached in &open {
-        cached.write(object.all(), Box::new(object.bytes.clone()), None, Vec::new());
+        cached.write(object.keep(object.all()));
     }
     for daemon in &daemons {
         daemon.drain().await;
@@ -386,22 +396,6 @@ async fn several_daemons_share_a_directory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_daemon_begins_to_cache_is_found_by_the_others() {
-    let dir = tempfile::tempdir().unwrap();
-    let object = Object::new("a", SIZE);
-    let (one, other) = (Daemon::on(dir.path()), Daemon::on(dir.path()));
-    let waits = other.look(&object).await;
-    assert!(!waits.has(object.all()).await);
-    one.fill(&object).await;
-    let clock = Clock::system();
-    while !waits.has(object.all()).await {
-        assert!(clock.elapsed() < LONG);
-        tokio::task::yield_now().await;
-    }
-    assert!(read(&waits, object.all()).await.unwrap() == object.bytes);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_vanishes_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let cache = dir.path().join("cache");
@@ -415,7 +409,7 @@ async fn a_directory_that_vanishes_is_left_alone() {
     }
     assert!(daemon.count(Metric::DiskErrors) >= 3);
     assert!(daemon.disk.look(Object::new("b", SIZE).identity).await.is_none(), "it rests");
-    assert!(!before.has(ByteRange::new(0, 1)).await);
+    assert!(!has(&before, ByteRange::new(0, 1)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -502,7 +496,7 @@ async fn objects_are_spread_over_directories_and_a_lost_one_loses_its_share_alon
     let daemon = Daemon::with(&DiskOptions { dirs: dirs[1..].to_vec(), ..all }, "first");
     let mut hits = 0;
     for object in &objects {
-        hits += u64::from(daemon.look(object).await.has(object.all()).await);
+        hits += u64::from(has(&daemon.look(object).await, object.all()).await);
     }
     assert_eq!(hits, held[1] + held[2]);
 }
@@ -517,8 +511,7 @@ async fn small_objects_are_kept_many_to_a_file() {
     for at in 0..count {
         let object = object(at);
         let cached = daemon.look(&object).await;
-        let bytes = object.bytes.clone();
-        cached.write(object.all(), Box::new(bytes), Some(crc64(&object.bytes)), Vec::new());
+        cached.write(ToKeep { crc64: Some(crc64(&object.bytes)), ..object.keep(object.all()) });
         if at % 1000 == 0 {
             daemon.drain().await;
         }
@@ -550,7 +543,7 @@ async fn small_objects_are_kept_many_to_a_file() {
     cached.condemn();
     cached.clone().discard().await;
     assert!(read(&cached, object.all()).await.is_none());
-    assert!(!daemon.look(&object).await.has(object.all()).await);
+    assert!(!has(&daemon.look(&object).await, object.all()).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

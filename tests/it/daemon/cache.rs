@@ -5,8 +5,10 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use ossmount::emulator::Emulator;
+use ossmount::base::ByteSize;
+use ossmount::emulator::{Emulator, Shaping};
 use serde_json::Value;
 
 use crate::conformance::pattern;
@@ -150,6 +152,34 @@ fn mounts_share_a_directory_while_both_live() {
         Tool::bare().run(&["cache", "clear", cache.to_str().unwrap()]).status == Some(0)
     });
     assert_eq!(bench.survey("status")["objects"].as_u64(), Some(0));
+}
+
+#[test]
+fn mounts_that_read_an_object_at_once_fetch_it_once() {
+    let bench = Bench::new();
+    let shaping =
+        Shaping { ttfb: Duration::from_millis(20), total_bandwidth: Some(ByteSize(60_000_000)), ..Shaping::default() };
+    bench.server.set_shaping(shaping);
+    let mounts = [(); 4].map(|()| bench.mount(&[]));
+    std::thread::scope(|scope| mounts.iter().for_each(|mount| drop(scope.spawn(|| bench.read(mount)))));
+    let fetched: u64 = mounts.iter().map(|mount| metric(mount, "bytes_fetched")).sum();
+    assert!(fetched * 100 <= SIZE as u64 * 105, "{fetched} bytes of {SIZE}");
+    mounts.into_iter().for_each(unmount);
+}
+
+#[test]
+fn memory_does_not_keep_what_the_disk_has() {
+    let bench = Bench::new();
+    let first = bench.mount(&[]);
+    bench.read(&first);
+    unmount(first);
+    let second = bench.mount(&["--passthrough", "off"]);
+    bench.read(&second);
+    let held = metric(&second, "buffer_bytes");
+    assert!(held <= SIZE as u64 / 2, "{held} bytes in memory");
+    bench.read(&second);
+    assert_eq!((metric(&second, "get_requests"), metric(&second, "disk_corrupt")), (0, 0));
+    unmount(second);
 }
 
 #[test]
