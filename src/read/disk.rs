@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 
-use super::budget::{Grant, Priority};
+use super::budget::Grant;
 use super::buffer::{Buffer, Tail};
-use super::inode::{Coverage, Inode, OnShortage};
+use super::inode::Inode;
 use super::part::{Lost, Origin, Part, Place};
 use super::plan::Fetch;
 use super::pool::capacity_for;
@@ -269,17 +269,8 @@ impl File {
     /// The complete parts that hold a range.
     async fn fetched_for_disk(&self, range: ByteRange) -> Result<Vec<Arc<Part>>> {
         loop {
-            let mut room = OnShortage::Ask;
-            let (parts, orders) = loop {
-                let way = (Fetch::Exact { reach_bytes: 0 }, Origin::Ahead(Why::AskedFor));
-                match self.inode.cover(range, way, room, &self.reader.budget)? {
-                    Coverage::Parts(parts, orders) => break (parts, orders),
-                    Coverage::Lacking(bytes) => {
-                        self.reader.make_room(bytes, Priority::Demand);
-                        room = OnShortage::Overdraw;
-                    }
-                }
-            };
+            let way = (Fetch::Exact { reach_bytes: 0 }, Origin::Ahead(Why::AskedFor));
+            let (parts, orders) = self.covered(range, way)?;
             orders.into_iter().for_each(|order| self.reader.start(&self.inode, order, None));
             let mut is_lost = false;
             for part in &parts {

@@ -10,7 +10,7 @@ use tracing::Instrument;
 use super::Reader;
 use super::accounting::{Source, WaitingRead};
 use super::budget::Priority;
-use super::inode::{Coverage, Delivery, Inode, OnShortage};
+use super::inode::{Coverage, Delivery, FetchOrder, Inode, OnShortage};
 use super::integrity::Verified;
 use super::object::{Asker, Object};
 use super::options::Prefetch;
@@ -224,17 +224,25 @@ impl File {
         guidance: Guidance,
         source: &mut Source,
     ) -> Result<Vec<Arc<Part>>> {
+        let (parts, orders) = self.covered(read, (plan.fetch, Origin::Demand))?;
+        self.reader.came_late(guidance, &orders);
+        if !orders.is_empty() {
+            *source = Source::Store;
+        }
+        orders.into_iter().for_each(|order| self.reader.start(&self.inode, order, None));
+        Ok(parts)
+    }
+
+    /// The parts that hold a range, and what is to be fetched for them. Memory is found for it in any case.
+    pub(super) fn covered(
+        &self,
+        range: ByteRange,
+        way: (Fetch, Origin),
+    ) -> Result<(Vec<Arc<Part>>, Vec<FetchOrder>)> {
         let mut room = OnShortage::Ask;
         loop {
-            match self.inode.cover(read, (plan.fetch, Origin::Demand), room, &self.reader.budget)? {
-                Coverage::Parts(parts, orders) => {
-                    self.reader.came_late(guidance, &orders);
-                    if !orders.is_empty() {
-                        *source = Source::Store;
-                    }
-                    orders.into_iter().for_each(|order| self.reader.start(&self.inode, order, None));
-                    return Ok(parts);
-                }
+            match self.inode.cover(range, way, room, &self.reader.budget)? {
+                Coverage::Parts(parts, orders) => return Ok((parts, orders)),
                 Coverage::Lacking(bytes) => {
                     self.reader.make_room(bytes, Priority::Demand);
                     room = OnShortage::Overdraw;
