@@ -13,7 +13,7 @@ mod disk;
 mod memory;
 
 pub use disk::{
-    Bytes, Cached, Claim, Course, Disk, DiskFile, DiskOptions, Filled, Identity, Survey, ToKeep, block_around,
+    Bytes, Cached, Claim, Course, Disk, DiskFile, DiskOptions, Filled, Identity, InUse, Survey, ToKeep, block_around,
     blocks_within, clear, survey, verify,
 };
 pub use memory::{Memory, MemoryFile, Rests, Stretch};

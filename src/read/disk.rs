@@ -220,7 +220,7 @@ impl File {
     ///
     /// Fails as a read does.
     pub async fn fetch_to_disk(&self) -> Result<bool> {
-        let Some(cached) = self.reader.cached(&self.inode).await else { return Ok(false) };
+        let Some(cached) = self.cached_for_use().await else { return Ok(false) };
         let (size, step) = (self.inode.object.size, self.inode.max_part_bytes());
         let starts = (0..size).step_by(usize::try_from(step).unwrap_or(usize::MAX));
         let carried = starts.map(|start| self.carry(ByteRange::new(start, (start + step).min(size)), &cached));

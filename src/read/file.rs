@@ -22,7 +22,7 @@ use super::waiter::Waiter;
 use super::whole::Whole;
 use super::why::Why;
 use crate::base::ByteRange;
-use crate::cache::Cached;
+use crate::cache::{Cached, InUse};
 use crate::metrics::Metric;
 use crate::store::Result;
 
@@ -31,7 +31,7 @@ pub struct File {
     pub(super) reader: Arc<Reader>,
     pub(super) inode: Arc<Inode>,
     /// The object in the disk cache, from when it was looked for there.
-    pub(super) cached: OnceLock<Arc<Cached>>,
+    pub(super) on_disk: OnceLock<InUse>,
 }
 
 impl fmt::Debug for File {
@@ -68,7 +68,7 @@ impl Reader {
         if is_planned || inode.prefetch.is(Prefetch::Open) {
             self.pump();
         }
-        File { reader: self.clone(), inode, cached: OnceLock::new() }
+        File { reader: self.clone(), inode, on_disk: OnceLock::new() }
     }
 }
 
@@ -154,13 +154,22 @@ impl File {
     /// Looks for the object in the disk cache, where there is one. Returns it as a file that the kernel can read, if
     /// all of it is there and was checked since this boot. It is not evicted from there as long as this handle lives.
     pub async fn on_disk(&self) -> Option<Arc<Whole>> {
-        let cached = self.reader.cached(&self.inode).await?;
+        let cached = self.cached_for_use().await?;
         let whole = self.reader.whole_on_disk(&self.inode, &cached).await;
-        let _ = self.cached.set(cached);
         if whole.is_some() {
             self.reader.seen_whole(&self.inode.object);
         }
         whole
+    }
+
+    /// The object in the disk cache, which counts as used.
+    pub(super) async fn cached_for_use(&self) -> Option<Arc<Cached>> {
+        let cached = self.reader.cached(&self.inode).await?;
+        if self.on_disk.get().is_none() {
+            // Two at once are two handles for a moment.
+            let _ = self.on_disk.set(cached.open_for().await);
+        }
+        Some(cached)
     }
 
     async fn answer(&self, read: ByteRange, asker: Asker, now: Duration, source: &mut Source) -> Result<Slice> {
@@ -234,11 +243,7 @@ impl File {
     }
 
     /// The parts that hold a range, and what is to be fetched for them. Memory is found for it in any case.
-    pub(super) fn covered(
-        &self,
-        range: ByteRange,
-        way: (Fetch, Origin),
-    ) -> Result<(Vec<Arc<Part>>, Vec<FetchOrder>)> {
+    pub(super) fn covered(&self, range: ByteRange, way: (Fetch, Origin)) -> Result<(Vec<Arc<Part>>, Vec<FetchOrder>)> {
         let mut room = OnShortage::Ask;
         loop {
             match self.inode.cover(range, way, room, &self.reader.budget)? {

@@ -1,10 +1,12 @@
 //! A cache directory in use: where its objects are, how much it may hold, how well its disk works.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
@@ -21,6 +23,8 @@ use crate::metrics::{Metric, Metrics};
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Writing for longer than this is a failure.
 const SLOW_WRITE: Duration = Duration::from_secs(30);
+/// So many decisions are remembered: those of objects that are fetched before they are opened, and never are.
+const DECISIONS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 /// Reads of one directory at a time.
 const READERS: usize = 8;
 
@@ -31,6 +35,8 @@ pub(super) struct Directory {
     pub(super) room: Room,
     pub(super) segments: Segments,
     duel: Mutex<Duel>,
+    /// Whether objects may push out others, of which that was asked last.
+    decisions: Mutex<LruCache<Name, bool>>,
     rest: Mutex<Rest>,
     /// Where reads wait for the disk: not among the threads of the runtime that serves the mount.
     threads: tokio::runtime::Handle,
@@ -48,12 +54,14 @@ impl Directory {
         clock: Clock,
     ) -> Directory {
         let (duel, rest) = (Mutex::new(Duel::new()), Mutex::default());
+        let decisions = Mutex::new(LruCache::new(DECISIONS));
         let segments = Segments::new(place.clone(), clock.clone());
         Directory {
             place,
             room,
             segments,
             duel,
+            decisions,
             rest,
             threads,
             turns: Arc::new(Semaphore::new(READERS)),
@@ -158,9 +166,15 @@ impl Directory {
         Ok(())
     }
 
-    /// Whether a new object may push out what is there.
-    pub(super) fn admits(&self) -> bool {
-        self.duel.lock().admits(rand::random())
+    /// Whether a new object may push out what is there. Decided once for all that is written of it until
+    /// [`Directory::decide_anew`].
+    pub(super) fn admits(&self, name: Name) -> bool {
+        *self.decisions.lock().get_or_insert(name, || self.duel.lock().admits(rand::random()))
+    }
+
+    /// An object is used no more. The next time may have another outcome.
+    pub(super) fn decide_anew(&self, name: Name) {
+        self.decisions.lock().pop(&name);
     }
 
     /// Where an object stands among directories that could hold it, with this weight: it goes to the highest.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -45,8 +45,10 @@ pub struct Cached {
     synced_ms: AtomicU64,
     /// Whether what was to be written last was not.
     pub(super) is_refused: AtomicBool,
-    /// Whether it may push out others; decided when that is first needed.
+    /// Whether it may come into the cache; decided when that is first needed.
     is_admitted: OnceLock<bool>,
+    /// How many handles programs have of it.
+    users: AtomicU32,
 }
 
 /// What became of a read of the disk.
@@ -106,13 +108,11 @@ impl Cached {
     ) -> Option<Arc<Cached>> {
         let wanted = identity.clone();
         let look = move |directory: &Arc<Directory>| {
-            directory.opened(wanted.name(), wanted.size)?;
             if wanted.size < SMALL_BYTES {
                 return Ok((None, directory.segments.find(wanted.name())?));
             }
             let found = Held::find(&directory.place, &wanted)?;
             if let Some(held) = &found {
-                held.touch()?;
                 // What is there and has not the store's checksum goes, before a byte of it is shown.
                 held.is_whole()?;
             }
@@ -138,6 +138,7 @@ impl Cached {
             synced_ms,
             is_refused,
             is_admitted,
+            users: AtomicU32::new(0),
         }))
     }
 
@@ -147,10 +148,31 @@ impl Cached {
         held.or_else(|| self.record.lock().as_ref().and_then(|record| record.stores_crc64()))
     }
 
-    /// Whether it may push out others. What has no room in an empty cache would push out all of them.
+    /// A program has opened it. It counts as used once, however often it is opened until the last has closed it.
+    pub async fn open_for(self: &Arc<Self>) -> InUse {
+        if self.users.fetch_add(1, Ordering::Relaxed) == 0 {
+            let cached = self.clone();
+            let note = move |directory: &Arc<Directory>| {
+                directory.opened(cached.identity.name(), cached.identity.size)?;
+                cached.known().map_or(Ok(()), |held| held.touch())
+            };
+            self.directory.ask(note).await;
+        }
+        InUse(self.clone())
+    }
+
+    /// Whether it may come into the cache; where there is room for it, it may. What has begun to may be completed.
     fn is_admitted(&self) -> io::Result<bool> {
-        let fits = self.identity.size <= self.directory.room.capacity()?;
-        Ok(fits && *self.is_admitted.get_or_init(|| self.directory.admits()))
+        if let Some(known) = self.is_admitted.get() {
+            return Ok(*known);
+        }
+        let (size, room) = (self.identity.size, &self.directory.room);
+        // What has no room in an empty cache would push out all others, and be pushed out by itself.
+        if size > room.capacity()? {
+            return Ok(false);
+        }
+        let pushes_out = room.is_full_for(size)?;
+        Ok(*self.is_admitted.get_or_init(|| !pushes_out || self.directory.admits(self.identity.name())))
     }
 
     /// Whether what was written should be made to last. A loss of power costs what was not.
@@ -342,10 +364,7 @@ impl Write {
         }
         let new_bytes = if known.is_none() { NEW_BYTES } else { 0 };
         let wanted = with_records(lacks) + new_bytes;
-        if room.is_full_for(wanted)? && !cached.is_admitted()? {
-            return Ok(None);
-        }
-        if !room.claim(wanted)? {
+        if !cached.is_admitted()? || !room.claim(wanted)? {
             return Ok(None);
         }
         let write = |known| {
@@ -378,7 +397,7 @@ impl Write {
             return Ok(Some(0));
         }
         let bytes_wanted = range.len() + segments::RECORD_BYTES as u64;
-        if directory.room.is_full_for(bytes_wanted)? && !cached.is_admitted()? || !directory.room.claim(bytes_wanted)? {
+        if !cached.is_admitted()? || !directory.room.claim(bytes_wanted)? {
             return Ok(None);
         }
         let written = directory.segments.append(name, (**bytes).as_ref(), *crc64);
@@ -386,6 +405,18 @@ impl Write {
             directory.room.give_back(bytes_wanted)?;
         }
         written.map(|written| Some(written.min(range.len())))
+    }
+}
+
+/// An object that a program has open.
+#[derive(Debug)]
+pub struct InUse(Arc<Cached>);
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        if self.0.users.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.directory.decide_anew(self.0.identity.name());
+        }
     }
 }
 

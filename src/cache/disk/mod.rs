@@ -49,7 +49,7 @@ mod tier;
 
 pub use claims::Claim;
 pub use course::Course;
-pub use entry::{Cached, DiskFile, Filled, ToKeep};
+pub use entry::{Cached, DiskFile, Filled, InUse, ToKeep};
 pub use identity::Identity;
 pub use map::{block_around, blocks_within};
 pub use queue::Bytes;

@@ -123,9 +123,15 @@ impl Room {
         Ok(self.limits.size_bytes.map_or(usable, |most| most.min(usable)))
     }
 
-    /// Whether something would have to go for so many bytes.
+    /// Whether something would have to go for an object of so many bytes. The twentieth that an eviction leaves free is
+    /// for what was let in by then: it is no room for others, or each that is let in would let in some more.
     pub(super) fn is_full_for(&self, bytes: u64) -> io::Result<bool> {
-        Ok(self.excess(self.place.use_bytes(0)? + bytes)? > 0 || self.short_by(bytes)? > 0)
+        Ok(self.excess(self.place.use_bytes(0)? + self.slack() + bytes)? > 0 || self.short_by(bytes)? > 0)
+    }
+
+    /// What is evicted beyond what is needed, so that it is not for each part anew.
+    fn slack(&self) -> u64 {
+        self.limits.size_bytes.map_or(0, |most| most / 20)
     }
 
     fn has_room(&self, used: u64) -> io::Result<bool> {
@@ -147,10 +153,9 @@ impl Room {
 
     /// Evicts until a twentieth of the limit is free. False where nothing went.
     fn evict_for(&self, used: u64) -> io::Result<bool> {
-        let slack = self.limits.size_bytes.map_or(0, |most| most / 20);
         let wanted = match self.excess(used)? {
             0 => self.short_by(0)?,
-            excess => (excess + slack).max(self.short_by(0)?),
+            excess => (excess + self.slack()).max(self.short_by(0)?),
         };
         Ok(self.evict(wanted)? > 0)
     }
