@@ -13,7 +13,7 @@ use crate::metrics::Metric;
 /// Fewer bytes on disk amid others are fetched with them: a request more costs more than they do.
 const LEAST_RUN: u64 = 2 << 20;
 /// How often it is looked whether another daemon has fetched what is waited for.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// For how long that is waited for while nothing of the object comes to the disk, and for how long in all.
 const PATIENCE: Duration = Duration::from_secs(2);
 const MOST_PATIENCE: Duration = Duration::from_secs(5);
@@ -40,7 +40,7 @@ impl Cached {
     /// Where the first bytes of a range, not empty, come from. Waits for others that fetch them, if they get on.
     pub async fn course(self: &Arc<Self>, range: ByteRange) -> Course {
         let began = self.directory.clock.elapsed();
-        let (mut changed_at, mut changed, mut is_counted) = (began, None, false);
+        let (mut changed_at, mut changed, mut waits) = (began, None, false);
         let course = loop {
             let cached = self.clone();
             let want = match self.directory.ask(move |_| cached.find(range)).await {
@@ -48,25 +48,18 @@ impl Cached {
                 Some(Found::Claimed(want)) => want,
                 None => break Course::Store(range, None),
             };
-            if !is_counted {
-                is_counted = true;
+            if !std::mem::replace(&mut waits, true) {
                 self.directory.metrics.add(Metric::DiskWaits, 1);
             }
-            loop {
-                let now = self.directory.clock.elapsed();
-                let seen = self.known().and_then(|held| held.changed());
-                if seen != changed {
-                    (changed_at, changed) = (now, seen);
-                }
-                let is_in_vain = now > changed_at + PATIENCE || now > began + MOST_PATIENCE;
-                if is_in_vain {
-                    self.alone_until_ms.store((now + ALONE).as_millis() as u64, Ordering::Relaxed);
-                }
-                if is_in_vain || self.claim(want).is_some() {
-                    break;
-                }
-                tokio::time::sleep(LOOK_EVERY).await;
+            let (now, seen) = (self.directory.clock.elapsed(), self.known().and_then(|held| held.changed()));
+            if seen != changed {
+                (changed_at, changed) = (now, seen);
             }
+            if now > changed_at + PATIENCE || now > began + MOST_PATIENCE {
+                self.alone_until_ms.store((now + ALONE).as_millis() as u64, Ordering::Relaxed);
+                break Course::Store(want, None);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
         };
         let metric = if matches!(course, Course::Disk(_)) { Metric::DiskHits } else { Metric::DiskMisses };
         self.directory.metrics.add(metric, 1);

@@ -98,6 +98,31 @@ fn nothing_is_opened_by_path_but_where_a_reason_stands() {
     assert!(idle.iter().all(|place| **place == "src/files/"), "nothing is opened by path there any more: {idle:?}");
 }
 
+/// What the disk cache must not do to files that others may have open, and what says nothing of which bytes are there:
+/// zero pages in the page cache turn holes into data, and what is punched or cut reads as zeros.
+const NOT_ON_DISK: &[&str] = &["SEEK_HOLE", "SEEK_DATA", "FIEMAP", "fallocate(", "ftruncate(", "mmap(", "rename("];
+
+#[test]
+fn the_disk_cache_looks_for_no_holes_and_makes_none_in_files_that_are_in_use() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    sources(&root.join("src/cache/disk"), &mut files);
+    let (mut wrong, mut lengths) = (Vec::new(), Vec::new());
+    for path in files.iter().filter(|path| !is_test(path)) {
+        let shown = path.strip_prefix(root).unwrap().display();
+        let text = fs::read_to_string(path).unwrap();
+        let code = text.lines().take_while(|line| line.trim() != "#[cfg(test)]");
+        for (number, line) in (1..).zip(code).filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            wrong.extend(
+                NOT_ON_DISK.iter().filter(|word| says(line, word)).map(|word| format!("{shown}:{number}: {word}")),
+            );
+            lengths.extend(line.contains("set_len(").then(|| format!("{shown}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(lengths, ["src/cache/disk/held.rs"], "only a file that nobody knows yet is given a length");
+}
+
 #[test]
 fn the_scan_sees_code_and_not_comments_or_tests() {
     let text = "use std::fs;\n// File::open(x)\nlet a = std::fs::read(path);\nLogFile::open(x);\n#[cfg(test)]\nfs::write(a, b);\n";
