@@ -78,7 +78,7 @@ pub struct HttpStore {
     transport: Transport,
     clock: Clock,
     /// `None` where requests go unsigned.
-    signing: Option<(Arc<Signer>, Arc<dyn Provider>)>,
+    signing: Option<Signing>,
     /// Requests go to this cache, signed as if they went to the bucket.
     via: Option<Via>,
 
@@ -296,7 +296,10 @@ impl HttpStore {
     }
 }
 
-fn signing(options: &Options, endpoint: &Endpoint, clock: &Clock) -> Result<Option<(Arc<Signer>, Arc<dyn Provider>)>> {
+/// What signs, and whose keys it signs with.
+type Signing = (Arc<Signer>, Arc<dyn Provider>);
+
+fn signing(options: &Options, endpoint: &Endpoint, clock: &Clock) -> Result<Option<Signing>> {
     let region = endpoint.region.clone();
     let scheme = match (options.sign, options.dialect) {
         (Sign::None, _) => return Ok(None),

@@ -123,10 +123,10 @@ const BUCKET_BYTES: u64 = 16_000_000;
 #[test]
 fn eight_nodes_take_one_copy_out_of_the_bucket_whatever_happens_to_their_caches() {
     const NODES: usize = 8;
-    let mut bench = Bench::new(NODES, Some(WIRE_MBIT), 40 * MIB, "secret");
+    let mut bench = Bench::new(NODES, Some(WIRE_MBIT), 32 * MIB, "secret");
     let total_bandwidth = Some(ByteSize(BUCKET_BYTES));
     bench.server.set_shaping(Shaping { total_bandwidth, ..Shaping::default() });
-    let floor = Duration::from_secs_f64((40 * MIB) as f64 / f64::from(WIRE_MBIT) / 125_000.0);
+    let floor = Duration::from_secs_f64((32 * MIB) as f64 / f64::from(WIRE_MBIT) / 125_000.0);
     let show = |what: &str, (took, share): (Duration, f64)| {
         let wires = took.as_secs_f64() / floor.as_secs_f64();
         eprintln!("{what}: {:.1} s, {wires:.2} of the wires' floor, {share:.3} of the object", took.as_secs_f64());

@@ -86,9 +86,11 @@ struct Pinned {
     /// Whether some of those were wrong: it comes from the bucket alone.
     is_doubted: AtomicBool,
     told: Mutex<BucketFacts>,
-    /// How its slices are shared out among these members, by the number of the block.
-    blocks: Mutex<(Arc<Members>, HashMap<u64, Arc<Block>>)>,
+    blocks: Mutex<Blocks>,
 }
+
+/// How the slices of a version are shared out among these members, by the number of the block.
+type Blocks = (Arc<Members>, HashMap<u64, Arc<Block>>);
 
 /// What the bucket has told of a version, and until when that holds. `None` where it did not confirm that this version
 /// is the current one.
