@@ -17,6 +17,7 @@
 //! | `json` | a JSON object whose keys and values know their line and column |
 //! | `listen` | where figures and health are served |
 //! | `machine` | what the machine has: memory, and the limits of control groups |
+//! | `near` | the options of near caches |
 //! | `print` | `config/default.json`, and the tables of the manual and the README |
 //! | `problem` | a failure before or around a command: one sentence and the exit status |
 //! | `raw` | the values that were given for each option, their places, and their precedence |
@@ -38,6 +39,7 @@ mod foreign_rows;
 mod json;
 mod listen;
 mod machine;
+mod near;
 mod print;
 mod problem;
 mod raw;

@@ -9,6 +9,7 @@ use super::choices::Payer;
 use super::credentials::{self, Asked};
 use super::listen::MetricsListen;
 use super::machine::{Machine, MemoryShares};
+use super::near::resolve_near;
 use super::problem::{Problem, Result};
 use super::raw::Raw;
 use super::run::{ControlSocket, Log, Run};
@@ -68,6 +69,7 @@ pub(super) fn resolve_without_bucket(raw: &Raw, words: Words, machine: Machine) 
 }
 
 fn with_store(raw: &Raw, words: Words, url: &BucketUrl, machine: Machine, store: store::Options) -> Result<Mounting> {
+    let store = store::Options { near: resolve_near(raw)?, ..store };
     let read = resolve_read(raw, machine, store.max_connections)?;
     let fs = resolve_fs(raw, url, machine)?;
     let copy = resolve_copy(raw)?;

@@ -321,6 +321,20 @@ table! {
         "Bytes that stay free on the file system of each cache directory.";
     CacheDirAny = "cache-dir-any", Cache, Switch, Default "off",
         "Use a cache directory also on a network file system, in memory (tmpfs) or on overlayfs.";
+    Near = "near", Cache, List("CACHE"), Unset "none",
+        "Where many nodes share what was fetched: http://HOST:PORT or https://HOST:PORT for each cache of a fleet, \
+         dns:NAME:PORT or dns+https:NAME:PORT for every address of a name, accelerator for the OSS accelerator of the \
+         region, or accelerator:HOST.";
+    NearSlice = "near-slice", Cache, SizeWithin(64 << 10, 64 << 20), Default "2MiB",
+        "The grid on which near caches cut objects: the number in their configuration.";
+    NearMin = "near-min", Cache, Size, Default "1MiB",
+        "Smaller objects come from the bucket.";
+    NearPatience = "near-patience", Cache, Time, Default "2s",
+        "A near cache that sends nothing for so long, while it is waited for, has failed.";
+    NearTokenFile = "near-token-file", Cache, Path, Unset "none",
+        "The file with the token that near caches ask for; read again every minute.";
+    NearCaBundle = "near-ca-bundle", Cache, Path, Unset "the system's",
+        "Trust the certificates in this PEM file for near caches.";
 
     Copy = "copy", Copy, Switch, Unset "on; off with allow-other",
         "Accept requests for server-side copies, which use the keys of the daemon.";

@@ -33,6 +33,7 @@ pub const PAGES: &[ManualPage] = pages![
     "semantics",
     "reading",
     "caching",
+    "near",
     "listing",
     "past",
     "copying",

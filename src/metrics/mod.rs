@@ -133,6 +133,29 @@ table! {
     DiskLimit = "disk_limit_bytes", Gauge, "bytes" => "disk_cache_limit_bytes";
     /// Bytes that are free on the file systems of the disk cache.
     DiskFree = "disk_free_bytes", Gauge, "bytes" => "disk_cache_free_bytes";
+    /// Answers of near caches that had the bytes.
+    NearHits = "near_hits", Counter, "requests" => r#"near_requests_total{result="hit"}"#;
+    /// Answers of near caches that fetched the bytes from the bucket first.
+    NearMisses = "near_misses", Counter, "requests" => r#"near_requests_total{result="miss"}"#;
+    /// Answers of near caches that do not say whether they had the bytes.
+    NearUnknown = "near_unknown", Counter, "requests" => r#"near_requests_total{result="unknown"}"#;
+    /// Requests that near caches did not answer as they should.
+    NearErrors = "near_errors", Counter, "requests" => r#"near_requests_total{result="error"}"#;
+    /// Requests that went to the bucket instead of near caches, because those rest or have sent wrong bytes of the
+    /// object.
+    NearSkipped = "near_skipped", Counter, "requests" => r#"near_requests_total{result="skipped"}"#;
+    /// Bytes received from near caches.
+    NearBytes = "near_bytes", Counter, "bytes" => "near_bytes_total";
+    /// Bytes received from near caches that they fetched from the bucket for this mount.
+    NearMissBytes = "near_miss_bytes", Counter, "bytes" => "near_miss_bytes_total";
+    /// Slices, or rests of slices, that came from the bucket because no near cache sent them.
+    NearFallbacks = "near_fallbacks", Counter, "slices" => "near_fallbacks_total";
+    /// Near caches that served bytes of an object that did not match its checksum.
+    NearCorrupt = "near_corrupt", Counter, "caches" => "near_corrupt_total";
+    /// Near caches that are asked.
+    NearMembersUp = "near_members_up", Gauge, "caches" => r#"near_members{state="up"}"#;
+    /// Near caches that are left out for a while, because they failed.
+    NearMembersOut = "near_members_out", Gauge, "caches" => r#"near_members{state="out"}"#;
     /// Bytes of read buffers in use.
     BufferBytes = "buffer_bytes", Gauge, "bytes" => r#"memory_bytes{consumer="read-buffers"}"#;
     /// Limit of the bytes of read buffers; less than configured while memory is short.

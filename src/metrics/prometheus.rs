@@ -10,6 +10,8 @@ pub const PREFIX: &str = "ossmount_";
 /// What the families with more than one series mean; the others have the meaning of their row.
 const MEANINGS: &[(&str, &str)] = &[
     ("disk_cache_lookups_total", "Look-ups of parts of files in the disk cache, by result."),
+    ("near_requests_total", "Requests to near caches, by result."),
+    ("near_members", "Near caches, by state."),
     ("requests_total", "Requests sent to the store, retries included, by operation."),
     ("retries_total", "Retries, by the cause of the failure before."),
     ("memory_bytes", "Memory in use, by consumer."),

@@ -23,7 +23,7 @@ use super::integrity::WrongBytes;
 use crate::base::ByteRange;
 use crate::base::crc64::{Crc64, combine};
 use crate::metrics::Metric;
-use crate::store::{Error, ErrorKind, GetRequest, Priority, Result};
+use crate::store::{Error, ErrorKind, GetRequest, Priority, Result, Traffic};
 
 /// Objects up to this size, in bytes, are fetched again to find what was wrong.
 const MOST_SEARCHED_BYTES: u64 = 64 << 30;
@@ -56,6 +56,7 @@ impl Reader {
         let ino = inode.object.ino;
         self.metrics.add(Metric::VerifyFailures, 1);
         self.known_good.lock().pop(&ino);
+        self.doubt_source_of(ino);
         let told = self.wrong_bytes.get();
         if let Some(told) = told {
             told.distrust(ino);
@@ -140,6 +141,7 @@ impl Reader {
                 if_match: inode.pin(&self.tags),
                 expected: Some(inode.expected()),
                 priority: Priority::Background,
+                traffic: Traffic::Doubted,
                 failing_for: Duration::ZERO,
             };
             let answer = self.store.get(request).await?;

@@ -14,11 +14,12 @@ use super::budget::Grant;
 use super::buffer::Tail;
 use super::inode::{Arrival, FetchOrder, Inode};
 use super::part::{Origin, Part};
+use super::planner;
 use super::sums::Sums;
 use crate::base::ByteRange;
 use crate::cache::{Cached, Claim, Course};
 use crate::metrics::Metric;
-use crate::store::{Error, ErrorKind, GetRequest, GetResponse, Priority, Result};
+use crate::store::{Error, ErrorKind, GetRequest, GetResponse, Priority, Result, Traffic};
 
 /// So often the fetching of a part looks whether an object that seems to have changed has.
 const MOST_DOUBTS: u32 = 4;
@@ -265,6 +266,10 @@ impl FetchTask {
             Origin::Ahead(_) => Priority::Background,
         };
         let is_whole = want.len() == object.size;
+        let traffic = match self.reader.doubts_source_of(object.ino) {
+            true => Traffic::Doubted,
+            false => planner::traffic(self.part.range, self.part.origin, &self.reader.tuning),
+        };
         GetRequest {
             key: object.key.clone(),
             version: object.version.clone(),
@@ -272,6 +277,7 @@ impl FetchTask {
             if_match: self.inode.pin(&self.reader.tags),
             expected: Some(self.inode.expected()),
             priority,
+            traffic,
             failing_for,
         }
     }

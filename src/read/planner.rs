@@ -2,9 +2,21 @@
 //!
 //! Pure: parts come in as a sequence of ranges, GETs go out as ranges. Two parts never overlap.
 
+use super::part::Origin;
 use super::plan::Fetch;
 use super::tuning::Tuning;
 use crate::base::ByteRange;
+use crate::store::Traffic;
+
+/// Where the bytes of a GET may come from: what is fetched ahead of programs, and what is large, need not come the
+/// shortest way.
+pub(super) fn traffic(want: ByteRange, origin: Origin, tuning: &Tuning) -> Traffic {
+    match origin {
+        Origin::Ahead(_) => Traffic::Bulk,
+        Origin::Demand if want.len() >= tuning.bulk_bytes => Traffic::Bulk,
+        Origin::Demand => Traffic::Exact,
+    }
+}
 
 /// The first stretch of `within` that no part holds. `held` are the ranges of parts in order of their start, from the
 /// last one that starts at or before `within` on.
@@ -63,4 +75,19 @@ fn cut(start: u64, part_bytes: u64, bound: u64) -> u64 {
         end = end.saturating_add(part_bytes);
     }
     if end.saturating_add(part_bytes / 8) >= bound { bound } else { end }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::read::why::Why;
+
+    #[test]
+    fn what_is_fetched_ahead_and_what_is_large_is_bulk() {
+        let tuning = Tuning::default();
+        let (page, part) = (ByteRange::at(0, 4096), ByteRange::at(0, tuning.bulk_bytes));
+        assert_eq!(traffic(page, Origin::Demand, &tuning), Traffic::Exact);
+        assert_eq!(traffic(part, Origin::Demand, &tuning), Traffic::Bulk);
+        assert_eq!(traffic(page, Origin::Ahead(Why::Window), &tuning), Traffic::Bulk);
+    }
 }

@@ -83,6 +83,8 @@ pub struct Reader {
     pub(super) last_corrupt_search_ms: AtomicU64,
     /// Objects that were found good, also when none of their bytes is kept any more.
     pub(super) known_good: Mutex<LruCache<Ino, ()>>,
+    /// Objects of which wrong bytes have come: they come from the bucket alone from then on.
+    doubted: Mutex<LruCache<Ino, ()>>,
 }
 
 /// How many MiB may be on their way to the disk by request: each is in memory meanwhile.
@@ -92,6 +94,9 @@ pub(super) fn to_disk_permits(memory_limit: u64) -> usize {
 
 /// So many objects found good are remembered.
 const KNOWN_GOOD: usize = 1 << 16;
+
+/// So many objects are remembered of which wrong bytes have come.
+const DOUBTED: usize = 1 << 12;
 
 impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -165,6 +170,7 @@ impl Reader {
             last_corrupt_search_ms: AtomicU64::new(0),
             // Not `new`, which would set aside room for all of them.
             known_good: Mutex::new(LruCache::unbounded()),
+            doubted: Mutex::new(LruCache::unbounded()),
         })
     }
 
@@ -223,6 +229,20 @@ impl Reader {
         if known.len() > KNOWN_GOOD {
             known.pop_lru();
         }
+    }
+
+    /// Wrong bytes of an object have come. It comes from the bucket alone from now on.
+    pub(super) fn doubt_source_of(&self, ino: Ino) {
+        let mut doubted = self.doubted.lock();
+        doubted.put(ino, ());
+        if doubted.len() > DOUBTED {
+            doubted.pop_lru();
+        }
+    }
+
+    /// Whether wrong bytes of an object have come.
+    pub(super) fn doubts_source_of(&self, ino: Ino) -> bool {
+        self.doubted.lock().contains(&ino)
     }
 
     /// Milliseconds on a clock of its own.

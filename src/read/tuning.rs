@@ -101,6 +101,9 @@ tuned_numbers! {
     large_request_bytes = 4 * MIB;
     /// The GETs that a large request is cut into, in bytes, unless a window says how.
     large_request_part_bytes = 2 * MIB;
+    /// What a program waits for comes from a near cache, where there is one, from so many bytes on: more than one read
+    /// of the kernel asks for at a random place.
+    bulk_bytes = 256 * KIB;
     /// Objects up to this size, in bytes, come whole with their first read: at 100 MB/s 1 MiB takes 10 ms, and another
     /// GET 20 ms until its first byte.
     small_object_bytes = MIB;

@@ -90,6 +90,12 @@ impl Error {
         Error::new(ErrorKind::Network, format!("the body ended {missing} bytes early"))
     }
 
+    /// Nothing has come for so long.
+    pub(super) fn stalled(limit: Duration) -> Self {
+        let message = format!("nothing arrived for {:.1} s", limit.as_secs_f64());
+        Error::new(ErrorKind::Timeout, message).with_elapsed(limit)
+    }
+
     /// An error of this kind, said in one sentence.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Error(Box::new(Details { kind: Some(kind), message: message.into(), tries: 1, ..Details::default() }))

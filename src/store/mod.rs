@@ -64,7 +64,8 @@ pub use ops::HttpStore;
 pub use options::{Addressing, Dialect, ListVersion, Options, Sign, Timeouts};
 pub use types::{
     BucketEntry, Expected, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest, NULL_VERSION,
-    ObjectKind, ObjectMeta, Pair, Priority, StorageClass, VersionEntry, VersionPage, VersionPlace, VersionsRequest,
+    ObjectKind, ObjectMeta, Pair, Priority, StorageClass, Traffic, VersionEntry, VersionPage, VersionPlace,
+    VersionsRequest,
 };
 
 /// Reading from one bucket. Cheap to share (`Arc<dyn Store>`); every call may be dropped at any await.

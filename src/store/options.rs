@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::credentials::{Known, Source};
 use super::http::{Addresses, Bind, Proxy};
-use super::layers::RetryPolicy;
+use super::layers::{NearOptions, RetryPolicy};
 use crate::base::BucketName;
 
 /// Which protocol the server speaks.
@@ -118,6 +118,8 @@ pub struct Options {
     pub max_connections: usize,
     /// Bytes of objects per second, all GETs together; `None` means as fast as they come.
     pub max_bandwidth: Option<u64>,
+    /// Caches that are asked before the bucket.
+    pub near: Option<NearOptions>,
     /// Time limits of the network.
     pub timeouts: Timeouts,
     /// How failed requests are tried again.
@@ -150,6 +152,7 @@ impl Options {
             known: Known::default(),
             max_connections: 64,
             max_bandwidth: None,
+            near: None,
             timeouts: Timeouts::default(),
             retry: RetryPolicy::default(),
             list_version: ListVersion::Auto,

@@ -26,6 +26,8 @@ pub struct GetRequest {
     pub expected: Option<Expected>,
     /// Who goes first when requests wait for a place.
     pub priority: Priority,
+    /// Where the bytes may come from.
+    pub traffic: Traffic,
     /// For how long these bytes have failed to come already to a program that waits for them: a request that follows
     /// a failed one has what is left of that one's time. Never part of what is sent.
     pub failing_for: Duration,
@@ -50,6 +52,18 @@ pub enum Priority {
     Background,
 }
 
+/// Where the bytes of a GET may come from. Never part of what is sent.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Traffic {
+    /// A few bytes that a program waits for: from the bucket, whose answer is the shortest way.
+    #[default]
+    Exact,
+    /// Many bytes of a version that is pinned: from a near cache, where there is one.
+    Bulk,
+    /// Bytes of an object of which wrong ones have come: from the bucket alone.
+    Doubted,
+}
+
 impl Priority {
     /// Every priority, the most urgent first.
     pub const ALL: [Priority; 2] = [Priority::Demand, Priority::Background];
@@ -65,6 +79,7 @@ impl GetRequest {
             if_match: None,
             expected: None,
             priority: Priority::Demand,
+            traffic: Traffic::Exact,
             failing_for: Duration::ZERO,
         }
     }
@@ -90,6 +105,12 @@ impl GetRequest {
     /// The same request with another urgency.
     pub fn priority(mut self, priority: Priority) -> Self {
         self.priority = priority;
+        self
+    }
+
+    /// The same request, whose bytes may come from there.
+    pub fn traffic(mut self, traffic: Traffic) -> Self {
+        self.traffic = traffic;
         self
     }
 }

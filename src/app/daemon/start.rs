@@ -80,6 +80,7 @@ impl Plan {
         let mut paths: Vec<PathBuf> = [&run.log.file, &run.pid_file, &run.record, &run.replay]
             .into_iter()
             .chain([&self.mounting.store.ca_bundle])
+            .chain(self.mounting.store.near.iter().flat_map(|near| [&near.token_file, &near.ca_bundle]))
             .flatten()
             .cloned()
             .collect();

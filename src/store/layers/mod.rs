@@ -5,8 +5,9 @@
 //! faster than they may, [`Hedge`] sends late requests and asks for crawling bodies a second time,
 //! [`Meter`] counts every try, [`Stall`] ends tries in which nothing arrives, and the innermost store talks to the
 //! network. The order matters: a request that waits out a backoff holds no place in the limiter, and one that waits for
-//! a place is not yet on the clock. [`FaultStore`] injects faults in the place of the network, and
-//! [`QuirkStore`] lists like servers that break the rules.
+//! a place is not yet on the clock. [`Near`], where there are near caches, stands outside of all of these.
+//! [`FaultStore`] injects faults in the place of the network, and [`QuirkStore`] lists like servers that break the
+//! rules.
 //!
 //! | file | what it owns |
 //! |---|---|
@@ -17,6 +18,7 @@
 //! | `hedge` | requests that take far longer than others did, sent a second time |
 //! | `limit` | how many requests may be in flight, and who goes first |
 //! | `meter` | counting tries, times and bytes |
+//! | `near` | the bulk of pinned versions from near caches |
 //! | `patience` | the retry budget: when a failed request is sent again, and when not |
 //! | `quirk` | listings of servers that do not keep the rules, for tests |
 //! | `resume` | resuming bodies where they broke |
@@ -30,6 +32,7 @@ mod fault;
 mod hedge;
 mod limit;
 mod meter;
+mod near;
 mod patience;
 mod quirk;
 mod resume;
@@ -48,6 +51,8 @@ pub use fault::{At, Fault, FaultStore, Operation};
 pub use hedge::Hedge;
 pub use limit::Limit;
 pub use meter::Meter;
+pub(super) use near::{Door, MakeDoor, by_machine};
+pub use near::{Near, NearMember, NearOptions, NearSource};
 pub use patience::RetryPolicy;
 pub use quirk::{EmptyPages, KeyOrder, QuirkStore, Quirks, StartAfter};
 pub use retry::Retry;

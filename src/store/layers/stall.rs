@@ -11,12 +11,12 @@ use tokio::time::{Sleep, sleep, timeout};
 
 use crate::base::Key;
 use crate::store::{
-    Body, Change, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Outcome,
-    Receive, Result, Store, StoreMut, Tags, VersionPage, VersionsRequest,
+    Body, Change, Error, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Outcome, Receive,
+    Result, Store, StoreMut, Tags, VersionPage, VersionsRequest,
 };
 
-/// Fails with [`ErrorKind::Timeout`] when nothing arrives for a while. A body counts only while a caller waits for
-/// its next bytes: a slow reader is no stall.
+/// Fails with [`Timeout`](crate::store::ErrorKind::Timeout) when nothing arrives for a while. A body counts only while
+/// a caller waits for its next bytes: a slow reader is no stall.
 #[derive(Debug)]
 pub struct Stall<S: ?Sized = dyn Store> {
     inner: Arc<S>,
@@ -36,11 +36,7 @@ impl<S: ?Sized> Stall<S> {
 }
 
 async fn within<T>(limit: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
-    timeout(limit, call).await.unwrap_or_else(|_| Err(stalled(limit)))
-}
-
-fn stalled(limit: Duration) -> Error {
-    Error::new(ErrorKind::Timeout, format!("nothing arrived for {:.1} s", limit.as_secs_f64())).with_elapsed(limit)
+    timeout(limit, call).await.unwrap_or_else(|_| Err(Error::stalled(limit)))
 }
 
 /// The same body, ending in an error when its next bytes take too long.
@@ -74,7 +70,7 @@ impl Receive for Watched {
             return Poll::Ready(received);
         }
         ready!(self.timer().poll(cx));
-        Poll::Ready(Err(stalled(self.limit)))
+        Poll::Ready(Err(Error::stalled(self.limit)))
     }
 }
 
@@ -136,9 +132,9 @@ impl<S: StoreMut + ?Sized> StoreMut for Stall<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::PutRequest;
     use crate::store::layers::{At, Fault, FaultStore, Operation};
     use crate::store::memory::MemoryStore;
+    use crate::store::{ErrorKind, PutRequest};
 
     #[tokio::test(start_paused = true)]
     async fn what_does_not_come_ends_in_a_timeout_and_a_slow_reader_does_not() {

@@ -18,6 +18,7 @@
 //! | `symlink` | GetSymlink (OSS) |
 //! | `tagging` | GetObjectTagging |
 //! | `versions` | ListObjectVersions |
+//! | `via` | a member of a fleet of near caches in the place of the bucket |
 
 mod buckets;
 mod copy;
@@ -34,27 +35,36 @@ mod refusal;
 mod symlink;
 mod tagging;
 mod versions;
+mod via;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Method;
 
 use self::refusal::Refusal;
+pub(super) use self::via::{Token, Via};
 use super::credentials::{AgeMeter, Provider, Web};
 use super::dialect::Rules;
 use super::encode::{self, Valueless};
 use super::endpoint::Endpoint;
 use super::http::{HttpRequest, Response, Transport, TransportOptions};
+use super::layers::NearOptions;
 use super::sign::{Payload, Scheme, Signer, Unsigned};
 use super::{
-    Body, Change, Dialect, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ListVersion,
-    ObjectMeta, Options, Outcome, Pair, Result, Sign, Store, StoreMut, Tags, VersionPage, VersionsRequest,
+    Addresses, Body, Change, Dialect, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest,
+    ListVersion, ObjectMeta, Options, Outcome, Pair, Result, Sign, Store, StoreMut, Tags, Timeouts, VersionPage,
+    VersionsRequest,
 };
 use crate::base::{Clock, Key, Timestamp};
 use crate::metrics::Metrics;
+
+/// How long a connection to a near cache may take: it is a few hops away.
+const NEAR_CONNECT: Duration = Duration::from_millis(200);
 
 /// Error bodies are a few hundred bytes; what is longer is no error of a store.
 const MAX_ERROR_BODY: usize = 256 << 10;
@@ -68,7 +78,9 @@ pub struct HttpStore {
     transport: Transport,
     clock: Clock,
     /// `None` where requests go unsigned.
-    signing: Option<(Signer, Arc<dyn Provider>)>,
+    signing: Option<Signing>,
+    /// Requests go to this cache, signed as if they went to the bucket.
+    via: Option<Via>,
 
     /// What the service's clock is ahead of ours, in seconds, as its last refusal told.
     ahead_seconds: AtomicI64,
@@ -103,7 +115,53 @@ impl HttpStore {
             transport,
             clock,
             signing,
+            via: None,
         })
+    }
+
+    /// The same bucket, with the same credentials, through a member of a fleet of near caches: at `address`, where it
+    /// is known. Only GETs of pinned versions may be sent there.
+    pub(super) fn through(
+        &self,
+        via: Via,
+        tls: bool,
+        address: Option<IpAddr>,
+        near: &NearOptions,
+    ) -> Result<HttpStore> {
+        let addresses = match address {
+            Some(address) => Addresses::resolved_by(move |_| Ok(vec![address])),
+            None => Addresses::default(),
+        };
+        let timeouts = Timeouts { connect: NEAR_CONNECT, ..self.options.timeouts };
+        let transport = TransportOptions {
+            tls,
+            ca_bundle: near.ca_bundle.as_deref(),
+            proxy: None,
+            bind: &self.options.bind,
+            addresses: &addresses,
+            timeouts,
+            max_idle: self.options.max_connections,
+            user_agent: &self.options.user_agent,
+        };
+        Ok(HttpStore {
+            options: self.options.clone(),
+            rules: self.rules,
+            endpoint: self.endpoint.clone(),
+            transport: Transport::new(transport, self.clock.clone())?,
+            clock: self.clock.clone(),
+            signing: self.signing.clone(),
+            via: Some(via),
+            ahead_seconds: AtomicI64::new(0),
+            lists_v1: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether the near cache that requests go to gives a sign of life.
+    pub(super) async fn is_alive(&self) -> bool {
+        let Some(via) = &self.via else { return true };
+        let (method, host) = (Method::GET, via.authority.as_str());
+        let ping = HttpRequest { method, host, path_and_query: via::HEALTH, headers: &[], body: Bytes::new() };
+        self.transport.send(ping).await.is_ok_and(|answer| (200..300).contains(&answer.status))
     }
 
     /// Says in these figures how old its credentials are.
@@ -142,7 +200,11 @@ impl HttpStore {
             Of::Bucket => self.endpoint.target(self.options.bucket.as_str(), call.key),
             Of::Service => self.endpoint.service()?,
         };
-        let mut headers = call.headers.clone();
+        // What a cache sets itself is not signed.
+        let (own, mut headers) = match &self.via {
+            Some(_) => via::apart(call.headers.clone()),
+            None => (Vec::new(), call.headers.clone()),
+        };
         if self.options.request_payer {
             headers.push((self.rules.header("request-payer"), "requester".to_owned()));
         }
@@ -166,12 +228,18 @@ impl HttpStore {
             headers.extend(added);
         }
         let began = self.clock.elapsed();
+        let mut path_and_query = self.path_and_query(target.path.clone(), &call.query);
+        if let Some(via) = &self.via {
+            let added;
+            (path_and_query, added) = via.wrap(&target, &path_and_query, own);
+            headers.extend(added);
+        }
         let response = self
             .transport
             .send(HttpRequest {
                 method: call.method.clone(),
-                host: &target.host,
-                path_and_query: &self.path_and_query(target.path.clone(), &call.query),
+                host: self.via.as_ref().map_or(&target.host, |via| &via.authority),
+                path_and_query: &path_and_query,
                 headers: &headers,
                 body: call.body.clone(),
             })
@@ -185,6 +253,7 @@ impl HttpStore {
             "the service has answered"
         );
         if (200..300).contains(&response.status) {
+            self.via.iter().for_each(|via| via.answered(&response.headers, response.length));
             return Ok(response);
         }
         Err(self.refused(response, now).await)
@@ -227,7 +296,10 @@ impl HttpStore {
     }
 }
 
-fn signing(options: &Options, endpoint: &Endpoint, clock: &Clock) -> Result<Option<(Signer, Arc<dyn Provider>)>> {
+/// What signs, and whose keys it signs with.
+type Signing = (Arc<Signer>, Arc<dyn Provider>);
+
+fn signing(options: &Options, endpoint: &Endpoint, clock: &Clock) -> Result<Option<Signing>> {
     let region = endpoint.region.clone();
     let scheme = match (options.sign, options.dialect) {
         (Sign::None, _) => return Ok(None),
@@ -241,7 +313,8 @@ fn signing(options: &Options, endpoint: &Endpoint, clock: &Clock) -> Result<Opti
     let (ca_bundle, user_agent) = (options.ca_bundle.clone(), options.user_agent.clone());
     let (proxy, bind) = (options.proxy.clone(), options.bind.clone());
     let web = Web { ca_bundle, proxy, bind, user_agent, clock: clock.clone() };
-    Ok(options.credentials.known_provider(&options.known, &web).map(|provider| (Signer::new(scheme), provider)))
+    let provider = options.credentials.known_provider(&options.known, &web);
+    Ok(provider.map(|provider| (Arc::new(Signer::new(scheme)), provider)))
 }
 
 /// What a request is sent to.

@@ -4,6 +4,7 @@ mod beside;
 mod bridge;
 mod cache;
 mod hung;
+mod near;
 mod poisonous;
 mod restart;
 mod scarcity;

@@ -88,6 +88,7 @@ pub(super) fn lines(figures: &Value) -> Vec<String> {
             counted(of.metric("verify_failures"), "object")
         ),
     ];
+    lines.extend(near(&of));
     let copies = ["copies_running", "copies_queued", "copies_done", "copies_failed"].map(|name| of.metric(name));
     if let [running, queued, done, failed] = copies
         && copies != [0; 4]
@@ -98,6 +99,23 @@ pub(super) fn lines(figures: &Value) -> Vec<String> {
         lines.extend(of.text(path).map(|finding| format!("{about:<10}{finding}")));
     }
     lines
+}
+
+/// What near caches have done, where there are some: how many bytes of those that came, through caches or not, were
+/// taken out of the bucket for this mount. Over the mounts of a fleet these shares add up to one copy.
+fn near(of: &Figures<'_>) -> Option<String> {
+    let [up, out, near, bucket] =
+        ["near_members_up", "near_members_out", "near_bytes", "bytes_fetched"].map(|name| of.metric(name));
+    if up + out + near == 0 {
+        return None;
+    }
+    let share = (bucket + of.metric("near_miss_bytes")) as f64 / (bucket + near).max(1) as f64;
+    Some(format!(
+        "near      {} from {}, {out} out; {share:.2} of each byte from the bucket, {}",
+        size(near),
+        counted(up, "cache"),
+        counted(of.metric("near_fallbacks"), "fallback"),
+    ))
 }
 
 #[cfg(test)]
@@ -130,9 +148,13 @@ mod tests {
         assert_eq!(lines(&figures), expected);
         figures["trouble"] = "the store does not answer".into();
         figures["metrics"]["copies_done"] = 1.into();
+        for (name, figure) in [("near_members_up", 8), ("near_bytes", 4 << 20), ("near_miss_bytes", 1 << 20)] {
+            figures["metrics"][name] = figure.into();
+        }
         figures["listing"] = json!({"finding": "no order"});
         let lines = lines(&figures);
         assert!(lines[1].starts_with("state     the store does not answer, up"), "{lines:#?}");
-        assert_eq!(lines[8..], ["copies    0 running, 0 queued, 1 done, 0 failed", "listing   no order"]);
+        let near = "near      4.0MiB from 8 caches, 0 out; 0.62 of each byte from the bucket, 0 fallbacks";
+        assert_eq!(lines[8..], [near, "copies    0 running, 0 queued, 1 done, 0 failed", "listing   no order"]);
     }
 }

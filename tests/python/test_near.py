@@ -1,0 +1,106 @@
+"""The samples for fleets of near caches: what they set up is a configuration that nginx takes, and mounts find the fleet.
+
+No cluster is needed: what the images do with the samples is done here.
+"""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+import yaml
+
+from conftest import ROOT
+
+NEAR = ROOT / "packaging/near"
+PORT = "8080"
+
+
+def documents(name: str) -> dict:
+    parts = list(yaml.safe_load_all((NEAR / name).read_text()))
+    assert all(part["apiVersion"] and part["metadata"]["name"] for part in parts)
+    return {part["kind"]: part for part in parts}
+
+
+def daemon_set() -> dict:
+    return documents("kubernetes.yaml")["DaemonSet"]["spec"]["template"]
+
+
+def fluid_worker() -> dict:
+    return documents("fluid.yaml")["CacheRuntimeClass"]["topology"]["worker"]["template"]
+
+
+@pytest.mark.parametrize("template", [daemon_set, fluid_worker])
+def test_nginx_takes_the_configuration_that_the_image_makes(template, tmp_path):
+    spec = template()["spec"]
+    [container] = spec["containers"]
+    variables = {variable["name"]: variable.get("value", "secret") for variable in container["env"]}
+    config = (NEAR / "nginx.conf").read_text()
+    named = set(re.findall(r"\$\{(NEAR_[A-Z]+)\}", config))
+    assert named == {name for name in variables if re.match(variables["NGINX_ENVSUBST_FILTER"], name)}
+    assert variables["NEAR_LISTEN"] == PORT and container["readinessProbe"]["httpGet"]["path"] == "/near/health"
+
+    # Names of the service are not looked up here.
+    variables |= {"NEAR_DIR": str(tmp_path), "NEAR_CONF": str(tmp_path), "NEAR_ENDPOINT": "127.0.0.1:443"}
+    for name in named:
+        config = config.replace("${" + name + "}", variables[name])
+    (tmp_path / "nginx.conf").write_text(config)
+    command = ["nginx", "-t", "-c", str(tmp_path / "nginx.conf"), "-e", "stderr", "-g", f"lock_file {tmp_path}/lock;"]
+    subprocess.run(command, check=True, timeout=60)
+
+
+def test_the_fleet_is_what_the_service_and_the_policy_select():
+    parts = documents("kubernetes.yaml")
+    labels = parts["DaemonSet"]["spec"]["template"]["metadata"]["labels"]
+    assert parts["Service"]["spec"]["selector"] == labels and parts["Service"]["spec"]["clusterIP"] == "None"
+    assert parts["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"] == labels
+    assert parts["NetworkPolicy"]["spec"]["ingress"][0]["ports"] == [{"port": int(PORT)}]
+    kustomization = yaml.safe_load((NEAR / "kustomization.yaml").read_text())
+    [generated] = kustomization["configMapGenerator"]
+    [volume] = [volume for volume in daemon_set()["spec"]["volumes"] if "configMap" in volume]
+    assert volume["configMap"]["name"] == generated["name"]
+    assert all((NEAR / name).exists() for name in kustomization["resources"])
+
+
+def test_fluids_client_mounts_through_the_fleet(binary, tmp_path):
+    parts = documents("fluid.yaml")
+    assert parts["CacheRuntime"]["spec"]["runtimeClassName"] == parts["CacheRuntimeClass"]["metadata"]["name"]
+    mount = parts["Dataset"]["spec"]["mounts"][0]
+    # As Fluid writes it.
+    config = {
+        "mounts": [
+            {
+                "mountPoint": mount["mountPoint"],
+                "options": mount["options"],
+                "encryptOptions": {option["name"]: f"/secrets/{option['name']}" for option in mount["encryptOptions"]},
+            }
+        ],
+        "targetPath": "/runtime-mnt/models",
+        "worker": {"service": {"name": "svc-models-worker"}},
+        "client": {"options": parts["CacheRuntime"]["spec"]["client"]["options"]},
+    }
+    (tmp_path / "runtime.json").write_text(json.dumps(config))
+    (tmp_path / "fluid-client").write_bytes((NEAR / "fluid-client").read_bytes())
+    (tmp_path / "fluid-entrypoint").write_text('#!/bin/sh\ncat "$FLUID_CONFIG"\n')
+    for name in ("fluid-client", "fluid-entrypoint"):
+        (tmp_path / name).chmod(0o755)
+    variables = {"FLUID_RUNTIME_CONFIG_PATH": str(tmp_path / "runtime.json"), "FLUID_DATASET_NAMESPACE": "default"}
+    command = [tmp_path / "fluid-client"]
+    asked = subprocess.run(command, env=os.environ | variables, check=True, capture_output=True, text=True, timeout=30)
+    [request] = json.loads(asked.stdout)["mounts"]
+    options = request["options"]
+    assert options["near"] == f"dns:svc-models-worker.default.svc:{PORT}"
+    assert options["access-key-id"] == "/secrets/access-key-id" and options["region"] == "cn-hangzhou"
+
+    # Every option is one of ossmount's, and right.
+    settings = {name: value for name, value in options.items() if not name.startswith("access-key-")}
+    file = pathlib.Path(tmp_path / "config.json")
+    file.write_text(json.dumps(settings))
+    keys = {"OSS_ACCESS_KEY_ID": "id", "OSS_ACCESS_KEY_SECRET": "secret"}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **keys}
+    command = [binary, "config", "--config", file, request["mountPoint"], "--json"]
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+    assert shown.returncode == 0, shown.stderr
+    assert options["near"] in shown.stdout
