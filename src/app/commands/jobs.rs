@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::ask::Line;
 use super::prefetch;
-use super::progress::{long_time, percent};
+use super::progress::{long_time, percent, progress_words};
 use super::text::{Output, counted, json_line, shown, size};
 use crate::app::args::json_arg;
 use crate::app::daemon::registry;
@@ -89,10 +89,16 @@ fn print(out: &mut Output<'_>, line: &mut Line, is_json: bool, is_one_of_many: b
 /// The jobs of a kind that a mount knows; none where it does without them.
 pub(super) fn of(line: &mut Line, kind: &str) -> Result<Vec<Value>> {
     let mut answer = match line.ask(&json!({"op": format!("{kind}-list")})) {
-        Err(Problem { sentence, .. }) if sentence.ends_with("(EOPNOTSUPP)") => return Ok(Vec::new()),
+        Err(Problem { sentence, .. }) if knows_no_jobs(&sentence) => return Ok(Vec::new()),
         answer => answer?,
     };
     Ok(answer["jobs"].as_array_mut().map(std::mem::take).unwrap_or_default())
+}
+
+/// Whether a mount refuses because it does without such jobs: by its options, or as a daemon that was started before an
+/// upgrade and does not know the request.
+fn knows_no_jobs(refusal: &str) -> bool {
+    refusal.ends_with("(EOPNOTSUPP)") || refusal.starts_with("unknown operation ")
 }
 
 fn told(dir: &Path, kind: &str, job: &Value, is_json: bool, is_one_of_many: bool) -> String {
@@ -117,6 +123,18 @@ pub(super) fn line_of(kind: &str, job: &Value) -> String {
         _ => (of_copy(job), format!("{} -> {}", place(&job["source"]), place(&job["destination"]))),
     };
     format!("{name:<12} {state:<9} {how_far}  {what}")
+}
+
+/// `prefetch:3  25% 1.0GiB of 4.0GiB, 512.0MiB/s, 6s left  llama`: of a job under way, where there is little room.
+pub(super) fn short_line_of(kind: &str, job: &Value) -> String {
+    let took = Duration::from_millis(job["elapsed-ms"].as_u64().unwrap_or_default());
+    match kind {
+        "prefetch" => {
+            let how_far = progress_words(prefetch::bytes(job), took);
+            format!("{kind}:{} {how_far}  {}", job["job"], what_is_prefetched(job))
+        }
+        _ => format!("{kind}:{} {}  {}", job["job"], of_copy(job), place(&job["destination"])),
+    }
 }
 
 fn of_prefetch(job: &Value) -> String {
@@ -174,6 +192,13 @@ mod tests {
     }
 
     #[test]
+    fn daemons_without_such_jobs_have_none_and_other_refusals_are_told() {
+        assert!(knows_no_jobs("unknown operation \"prefetch-list\": the operations are copy, health (EINVAL)"));
+        assert!(knows_no_jobs("copies are disabled on this mount, by copy=off: mount with copy=on (EOPNOTSUPP)"));
+        assert!(!knows_no_jobs("user 7 may not control this mount: only root and its owner, user 0, may (EPERM)"));
+    }
+
+    #[test]
     fn a_line_says_how_far_a_job_is_and_what_it_is_for() {
         let running = json!({
             "job": 3, "state": "running", "to": "disk", "paths": ["llama", "x\u{1b}"], "elapsed-ms": 2000, "files": 2,
@@ -194,6 +219,11 @@ mod tests {
             "destination": {"bucket": "o", "key": ""}, "bytes": {"done": 1, "total": 4},
             "objects": {"done": 1, "total": 2},
         });
+        assert_eq!(
+            short_line_of("prefetch", &running),
+            "prefetch:3  25% 1.0MiB of 4.0MiB, 512.0KiB/s, 6s left  llama x\\u{1b} to disk"
+        );
+        assert_eq!(short_line_of("copy", &copy), "copy:1  25% 1B of 4B, 1 of 2 objects  o/");
         assert_eq!(line_of("copy", &copy), "copy:1       failed     25% 1B of 4B, 1 of 2 objects  b/k -> o/");
     }
 }

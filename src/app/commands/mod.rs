@@ -10,13 +10,14 @@
 //! | `config` | prints the effective options and their sources |
 //! | `demo`, `emulator`, `sample` | a server on this machine, and the bucket that the demo shows |
 //! | `manual` | prints the pages of the manual |
-//! | `generate`, `sections` | manual pages and completions for packages |
+//! | `generate`, `sections`, `completions` | manual pages and completions for packages |
 //! | `ask`, `hung` | sending a request to a live mount, which may not answer |
 //! | `progress`, `text` | how progress, sizes, times and names are shown |
 
 mod ask;
 pub(super) mod cache;
 pub(super) mod cat;
+mod completions;
 pub(super) mod config;
 pub(super) mod control;
 pub(super) mod cp;

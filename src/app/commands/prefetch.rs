@@ -134,11 +134,15 @@ pub(super) fn line_of(answer: &Value, passed: Duration) -> String {
         failed => format!(", {failed} failed"),
     };
     let more = if answer["listing"] == true { " or more" } else { "" };
-    // What was skipped is not waited for.
-    let total = number(answer, "bytes").saturating_sub(number(answer, "bytes-skipped"));
-    let bar = progress_line((number(answer, "bytes-arrived"), total), passed);
+    let bar = progress_line(bytes(answer), passed);
     let of = counted(files.saturating_sub(skipped), "file");
     format!("{bar}, {} of {of}{more}{failed}", number(answer, "files-done"))
+}
+
+/// How many bytes are there, of how many. What was skipped is not waited for.
+pub(super) fn bytes(answer: &Value) -> (u64, u64) {
+    let total = number(answer, "bytes").saturating_sub(number(answer, "bytes-skipped"));
+    (number(answer, "bytes-arrived"), total)
 }
 
 fn number(answer: &Value, name: &str) -> u64 {

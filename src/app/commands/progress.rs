@@ -74,20 +74,17 @@ fn write_to_terminal(text: &str) {
 
 /// `[=====>              ]  25% 1.0GiB of 4.0GiB, 512.0MiB/s, 6s left`.
 pub(super) fn progress_line((done, total): (u64, u64), passed: Duration) -> String {
-    let share = share(done, total);
+    format!("[{}] {}", bar(share(done, total), BAR), progress_words((done, total), passed))
+}
+
+/// ` 25% 1.0GiB of 4.0GiB, 512.0MiB/s, 6s left`.
+pub(super) fn progress_words((done, total): (u64, u64), passed: Duration) -> String {
     let rate = (done as f64 / passed.as_secs_f64().max(1e-3)) as u64;
     let left = match total.saturating_sub(done).checked_div(rate) {
         Some(seconds) if done < total => format!(", {} left", long_time(seconds)),
         _ => String::new(),
     };
-    format!(
-        "[{}] {:3}% {} of {}, {}/s{left}",
-        bar(share, BAR),
-        percent(done, total),
-        size(done),
-        size(total),
-        size(rate)
-    )
+    format!("{:3}% {} of {}, {}/s{left}", percent(done, total), size(done), size(total), size(rate))
 }
 
 /// How much of the whole is done, from 0 to 1. Done may be ahead of what is known: a listing is still on its way.

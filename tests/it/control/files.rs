@@ -108,7 +108,8 @@ fn bytes_of_a_prefetch_are_counted_as_they_come_and_its_job_is_listed() {
     let said = jobs(&["--cancel", "prefetch:1"]).ok().stdout;
     assert!(said.starts_with("prefetch:1   cancelled 0 files of 0B in "), "{said}");
     jobs(&["--cancel", "copy"]).fails(2, &["write prefetch:N or copy:N"]);
-    let all = mount.tool.run(&["jobs"]).ok().stdout;
+    // Of other tests there may be mounts that do not answer.
+    let all = mount.tool.run(&["jobs"]).stdout;
     assert!(all.contains(&format!("{}  prefetch:1   cancelled", mount.target.dir())), "{all}");
 }
 
