@@ -8,7 +8,8 @@ use clap::{ArgMatches, Command};
 
 use super::args::Form;
 use super::commands::{
-    cache, cat, config, control, cp, demo, emulator, generate, log, ls, manual, mount, prefetch, stat, status, umount,
+    cache, cat, config, control, cp, demo, emulator, generate, jobs, log, ls, manual, mount, prefetch, stat, status,
+    umount,
 };
 use super::unknown;
 use crate::config::{BucketUrl, Problem, Result};
@@ -33,6 +34,7 @@ pub fn command() -> Command {
             stat::command(),
             log::command(),
             prefetch::command(),
+            jobs::command(),
             status::command(),
             config::command(),
             control::command(),
@@ -85,6 +87,7 @@ fn dispatch(matches: &ArgMatches) -> Result<()> {
         Some(("stat", matches)) => stat::run(matches),
         Some(("log", matches)) => log::run(matches),
         Some(("prefetch", matches)) => prefetch::run(matches),
+        Some(("jobs", matches)) => jobs::run(matches),
         Some(("status", matches)) => status::run(matches),
         Some(("config", matches)) => config::run(matches),
         Some(("control", matches)) => control::run(matches),

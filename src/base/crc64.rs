@@ -47,6 +47,7 @@ impl Crc64 {
 }
 
 /// Shorter pieces are not worth the combining.
+#[cfg(any(test, target_arch = "x86_64"))]
 const LONG_BYTES: usize = 16 << 10;
 
 /// The checksum of nearly all of a long piece, and the rest of it, where that can be had faster than from the crate.

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::choices::Choice;
+use super::foreign::{self, Spelling};
 use super::json::Place;
 use super::problem::{Problem, Result};
 use super::suggest;
@@ -175,13 +176,17 @@ impl Raw {
     }
 }
 
-/// Those of these names that begin as variables of options do and belong to none, each with a hint at the one that was
-/// meant, which may be empty.
+/// Those of these names that begin as variables of options do and belong to none, each with a phrase about the one that
+/// was meant, or what to write for that option of another client; it may be empty.
 pub fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<(String, String)> {
     let known: Vec<String> = TABLE.iter().map(Row::variable).chain(["OSSMOUNT_CONFIG".to_owned()]).collect();
     let unknown = names.filter(|name| name.starts_with("OSSMOUNT_") && !known.contains(name));
     let hinted = unknown.map(|name| {
-        let hint = suggest::hint(&name, known.iter().map(String::as_str));
+        let option = name.trim_start_matches("OSSMOUNT_");
+        let hint = match foreign::answer(option, Spelling::Names) {
+            answer if answer.is_empty() => suggest::hint(&name, known.iter().map(String::as_str)),
+            answer => answer,
+        };
         (name, hint)
     });
     hinted.collect()
@@ -279,11 +284,13 @@ mod tests {
 
     #[test]
     fn variables_of_no_option_are_found() {
-        let names = ["PATH", "OSSMOUNT_REGION", "OSSMOUNT_REGOIN", "OSSMOUNT_CONFIG", "OSSMOUNT_COLOUR"];
+        let names =
+            ["PATH", "OSSMOUNT_REGION", "OSSMOUNT_REGOIN", "OSSMOUNT_CONFIG", "OSSMOUNT_COLOUR", "OSSMOUNT_READ_ONLY"];
         let found = unknown_variables(names.into_iter().map(str::to_owned));
         let expected = [("OSSMOUNT_REGOIN", "; did you mean \"OSSMOUNT_REGION\"?"), ("OSSMOUNT_COLOUR", "")];
         assert_eq!(found[0], (expected[0].0.to_owned(), expected[0].1.to_owned()));
         assert_eq!(found[1].0, expected[1].0);
-        assert_eq!(found.len(), 2);
+        assert!(found[2].1.contains("; leave it out: mounts are read-only"), "{found:?}");
+        assert_eq!(found.len(), 3);
     }
 }

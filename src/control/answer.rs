@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::VERSION;
+use super::{Destination, VERSION};
 
 /// A request was not done.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -40,15 +40,30 @@ pub struct Prefetching {
     pub job: u64,
     /// The state that the job is in.
     pub state: JobState,
+    /// Where the files are to be.
+    pub to: Destination,
+    /// The first of the paths that were asked for.
+    pub paths: Vec<String>,
+    /// How long it took, or has taken so far.
+    pub elapsed_ms: u64,
     /// What has become of the files it came to, so far.
     #[serde(flatten)]
     pub so_far: Prefetched,
+}
+
+/// All prefetches that are still told about.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct PrefetchJobs {
+    /// Each of them, the oldest first.
+    pub jobs: Vec<Prefetching>,
 }
 
 /// What has become of files to be fetched.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Prefetched {
+    /// Whether more files may be found.
+    pub listing: bool,
     /// Files found so far.
     pub files: u64,
     /// The size of those files, in bytes.
@@ -57,6 +72,8 @@ pub struct Prefetched {
     pub files_done: u64,
     /// The size of those files, in bytes.
     pub bytes_done: u64,
+    /// Bytes of files that are there, complete or not.
+    pub bytes_arrived: u64,
     /// Files that did not fit into the memory.
     pub files_skipped: u64,
     /// The size of those files, in bytes.

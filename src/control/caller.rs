@@ -53,6 +53,7 @@ impl Request {
             Request::CopyStatus(_)
             | Request::CopyList
             | Request::PrefetchStatus(_)
+            | Request::PrefetchList
             | Request::Stat(_)
             | Request::Stats(_)
             | Request::Metrics

@@ -24,7 +24,9 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Dropped, Exposition, Failure, Freshness, Health, JobState, Pinned, Prefetched, Prefetching, Started};
+pub use answer::{
+    Dropped, Exposition, Failure, Freshness, Health, JobState, Pinned, PrefetchJobs, Prefetched, Prefetching, Started,
+};
 pub use caller::{Asker, Effect, Way, may};
 pub use copy::{Copy, Place};
 pub use refusal::{Kind, Refusal};

@@ -1,7 +1,7 @@
 //! Parsing requests.
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Copy, MOST_PATHS, MOST_REQUEST_BYTES, Refusal, VERSION, fields};
@@ -23,6 +23,8 @@ pub enum Request {
     Prefetch(Prefetch),
     /// How far a prefetch is.
     PrefetchStatus(Job),
+    /// Every prefetch that is still told about.
+    PrefetchList,
     /// End a prefetch; what it has fetched stays.
     PrefetchCancel(Job),
     /// Keep a file in memory until it is dropped.
@@ -69,7 +71,7 @@ pub struct Prefetch {
 }
 
 /// Where prefetched files are to be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Destination {
     /// In memory, as far as they fit.
@@ -189,6 +191,7 @@ const OPERATIONS: &[(&str, Reading)] = &[
     ("copy-cancel", |fields| read(fields).map(Request::CopyCancel)),
     ("prefetch", |fields| read(fields).map(Request::Prefetch)),
     ("prefetch-status", |fields| read(fields).map(Request::PrefetchStatus)),
+    ("prefetch-list", |fields| read(fields).map(|Nothing {}| Request::PrefetchList)),
     ("prefetch-cancel", |fields| read(fields).map(Request::PrefetchCancel)),
     ("pin", |fields| read(fields).map(Request::Pin)),
     ("drop", |fields| read(fields).map(Request::Drop)),

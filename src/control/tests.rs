@@ -152,6 +152,7 @@ fn the_effect_of_each_operation_is_the_one_in_the_manual() {
                 r#"{"op":"copy-status","job":1}"#,
                 r#"{"op":"copy-list"}"#,
                 r#"{"op":"prefetch-status","job":1}"#,
+                r#"{"op":"prefetch-list"}"#,
                 r#"{"op":"stat"}"#,
                 r#"{"op":"stats"}"#,
                 r#"{"op":"metrics"}"#,

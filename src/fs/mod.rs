@@ -325,7 +325,7 @@ impl Fs {
         self.control.clone().control_result(caller, size)
     }
 
-    /// Health and figures in one object, without files one by one.
+    /// Health and figures in one object, with files one by one, but without their names.
     pub fn status(&self) -> serde_json::Value {
         self.control.status()
     }

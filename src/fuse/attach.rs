@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
@@ -12,6 +11,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, umount2};
 use nix::unistd::{getegid, geteuid};
+use rustix::fs::{Mode, OFlags};
 
 use super::mountinfo::{self, FS_TYPE};
 use super::{Access, MountError, Options, fusermount};
@@ -224,7 +224,9 @@ impl Point {
 
 /// The root of the file system that is mounted on `dir`, without a request to that file system.
 fn open_root(dir: &Path) -> io::Result<File> {
-    File::options().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW).open(dir)
+    // Not by `custom_flags`: with musl, `O_PATH` is a part of `O_ACCMODE`, which the library leaves out of them.
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(dir, flags, Mode::empty())?.into())
 }
 
 /// What to do with a mount that is in use.

@@ -24,6 +24,7 @@ pub const PAGES: &[ManualPage] = pages![
     "quick-start",
     "commands",
     "options",
+    "json",
     "configuration",
     "credentials",
     "install",

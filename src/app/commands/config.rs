@@ -53,7 +53,7 @@ pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
         false => print(&mut out, &given, &options)?,
     }
     out.flush()?;
-    warn_of_variables();
+    warn_of_variables(Unknown::Any);
     problem.map_or(Ok(()), Err)
 }
 
@@ -95,11 +95,26 @@ fn to_json(option: &Effective) -> Value {
     line
 }
 
-/// A variable that no option has is passed over everywhere, for it may be meant for another version; here it is told.
-fn warn_of_variables() {
+/// A variable that no option has is passed over, for it may be meant for another version, or be made by Kubernetes for
+/// a service of that name; here each is told, and elsewhere those of which it is known what was meant.
+pub(super) fn warn_of_variables(which: Unknown) {
     let names = std::env::vars_os().map(|(name, _)| name).filter_map(|name: OsString| name.into_string().ok());
     for (name, hint) in unknown_variables(names) {
+        let says = match (hint.starts_with(" is an option of"), hint.is_empty()) {
+            (true, _) => format!("{}{hint}", shown(&name)),
+            (false, true) if which == Unknown::Meant => continue,
+            _ => format!("{}: unknown option{hint}", shown(&name)),
+        };
         // There is no other place to say so when stderr is gone.
-        let _ = writeln!(std::io::stderr(), "ossmount: {}: unknown option{hint}", shown(&name));
+        let _ = writeln!(std::io::stderr(), "ossmount: {says}");
     }
+}
+
+/// Which variables that no option has are told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Unknown {
+    /// Every one of them.
+    Any,
+    /// Those of which it is known what was meant.
+    Meant,
 }

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::PathBufValueParser;
 use clap::{Arg, ArgMatches, Command};
-use clap_complete::aot::{Shell, generate_to};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use super::{mount, sections};
+use super::{completions, mount, sections};
 use crate::app::args::Form;
 use crate::config::{self, Group, Problem, Result};
 
@@ -34,10 +33,10 @@ pub(in crate::app) fn run(matches: &ArgMatches, whole: Command) -> Result<()> {
 }
 
 fn write_all(dir: &Path, mut whole: Command) -> std::io::Result<()> {
-    for (shell, name) in [(Shell::Bash, "bash"), (Shell::Zsh, "zsh"), (Shell::Fish, "fish")] {
-        let folder = dir.join(name);
-        fs::create_dir_all(&folder)?;
-        generate_to(shell, &mut whole.clone(), "ossmount", folder)?;
+    for (path, text) in completions::of(&whole) {
+        let path = dir.join(path);
+        fs::create_dir_all(path.parent().unwrap_or(dir))?;
+        fs::write(path, text)?;
     }
     let pages = dir.join("man");
     fs::create_dir_all(&pages)?;

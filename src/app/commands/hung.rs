@@ -154,7 +154,7 @@ unsafe fn ask_and_end(dir: &CStr, buffer: &mut [u8; fuse::IOCTL_BYTES], to: RawF
         let root = libc::open(dir.as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC);
         let done = match root {
             -1 => -1,
-            root => libc::ioctl(root, libc::c_ulong::from(fuse::IOCTL), buffer.as_mut_ptr()),
+            root => libc::ioctl(root, fuse::IOCTL as libc::Ioctl, buffer.as_mut_ptr()),
         };
         let errno = if done < 0 { *libc::__errno_location() } else { 0 };
         let mut bytes = [0; HEAD + fuse::IOCTL_BYTES];

@@ -5,18 +5,19 @@
 //! | `mount`, `umount` | a mount, in the foreground or as a daemon, and its end |
 //! | `ls`, `stat`, `cp`, `cat` | listing, metadata, copies and content of objects, without a mount |
 //! | `log` | the versions of an object or prefix |
-//! | `prefetch`, `status`, `control` | requests to live mounts |
+//! | `prefetch`, `jobs`, `status`, `control` | requests to live mounts |
 //! | `cache` | what a disk cache holds, without a mount |
 //! | `config` | prints the effective options and their sources |
 //! | `demo`, `emulator`, `sample` | a server on this machine, and the bucket that the demo shows |
 //! | `manual` | prints the pages of the manual |
-//! | `generate`, `sections` | manual pages and completions for packages |
+//! | `generate`, `sections`, `completions` | manual pages and completions for packages |
 //! | `ask`, `hung` | sending a request to a live mount, which may not answer |
 //! | `progress`, `text` | how progress, sizes, times and names are shown |
 
 mod ask;
 pub(super) mod cache;
 pub(super) mod cat;
+mod completions;
 pub(super) mod config;
 pub(super) mod control;
 pub(super) mod cp;
@@ -24,6 +25,7 @@ pub(super) mod demo;
 pub(super) mod emulator;
 pub(super) mod generate;
 mod hung;
+pub(super) mod jobs;
 pub(super) mod log;
 pub(super) mod ls;
 pub(super) mod manual;

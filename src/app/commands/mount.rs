@@ -10,6 +10,7 @@ use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 
+use super::config::{Unknown, warn_of_variables};
 use crate::app::args::{Form, config_arg};
 use crate::app::daemon::{
     background::{self, Side},
@@ -95,6 +96,7 @@ pub(in crate::app) fn run(matches: &ArgMatches, form: Form) -> Result<()> {
     if set("fake") {
         return Ok(());
     }
+    warn_of_variables(Unknown::Meant);
     let said = set("verbose").then(|| format!("{} is mounted on {}", plan.source, plan.dir.display()));
     let url = bucket_url(matches)?;
     let reload = |level| Reload::new(sources, url, given.raw, level);

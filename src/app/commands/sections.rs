@@ -43,7 +43,9 @@ const VARIABLES: &[(&str, &str)] = &[OPTIONS, CONFIG, OSS, S3];
 /// The sections of a page.
 pub(super) fn of(page: &str) -> Sections {
     let (files, environment) = match page {
-        "ossmount-umount" | "ossmount-prefetch" | "ossmount-status" | "ossmount-control" => (&[RUNTIME][..], &[][..]),
+        "ossmount-umount" | "ossmount-prefetch" | "ossmount-jobs" | "ossmount-status" | "ossmount-control" => {
+            (&[RUNTIME][..], &[][..])
+        }
         "ossmount-manual" | "ossmount-cache" | "ossmount-emulator" | "ossmount-demo" => (&[][..], &[][..]),
         "ossmount" | "ossmount-mount" | "mount.ossmount" => (&[CONFIGURATION, KEYS, RUNTIME][..], VARIABLES),
         _ => (WITH_OPTIONS, VARIABLES),
@@ -142,6 +144,13 @@ const EXAMPLES: &[(&str, Examples)] = &[
         )],
     ),
     ("ossmount-prefetch", &[("Into memory, and wait:", "ossmount prefetch --wait /mnt/models/llama")]),
+    (
+        "ossmount-jobs",
+        &[
+            ("What is prefetched and copied:", "ossmount jobs /mnt/models"),
+            ("Cancel a prefetch:", "ossmount jobs /mnt/models --cancel prefetch:3"),
+        ],
+    ),
     (
         "ossmount-status",
         &[

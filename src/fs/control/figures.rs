@@ -9,7 +9,7 @@ use super::{Control, Done};
 use crate::base::Ino;
 use crate::control::{self, Health};
 use crate::list::Trust;
-use crate::metrics::{self, Metric, TABLE};
+use crate::metrics::{self, Distribution, Metric, TABLE};
 use crate::read::Held;
 
 /// The most files that are reported one by one.
@@ -95,6 +95,7 @@ impl Control {
             "fetched-per-used": ratio(self.metrics.value(Metric::BytesFetched), self.metrics.value(Metric::BytesUsed)),
         });
         figures.insert("reading".to_owned(), reading);
+        figures.insert("latency".to_owned(), self.latency_figures());
         if let Some(surroundings) = self.surroundings.get() {
             figures.insert("addresses".to_owned(), surroundings.daemon.addresses());
         }
@@ -113,9 +114,31 @@ impl Control {
         // Numbers and texts always have their JSON.
         let mut status = serde_json::to_value(self.health()).unwrap_or_default();
         if let Some(all) = status.as_object_mut() {
-            all.extend(self.figures(control::Stats { files: false }));
+            all.extend(self.figures(control::Stats { files: true }));
         }
+        let files = status.get_mut("files").and_then(Value::as_array_mut);
+        files.into_iter().flatten().filter_map(Value::as_object_mut).for_each(|file| drop(file.remove("key")));
         status
+    }
+
+    /// How often reads and requests were made, and how long they took in all. A request for bytes takes until the
+    /// beginning of its answer.
+    fn latency_figures(&self) -> Value {
+        use Distribution::{AwaitedReadTime, BufferedReadTime, FetchedReadTime, GetTime, HeadTime, ListTime};
+        let kinds = [
+            ("read", &[BufferedReadTime, AwaitedReadTime, FetchedReadTime][..]),
+            ("get", &[GetTime]),
+            ("head", &[HeadTime]),
+            ("list", &[ListTime]),
+        ];
+        let mut figures = Map::new();
+        for (name, distributions) in kinds {
+            let totals = distributions.iter().map(|distribution| self.metrics.total(*distribution));
+            let (count, nanos) = totals.fold((0, 0_u64), |sum, total| (sum.0 + total.0, sum.1.saturating_add(total.1)));
+            figures.insert(format!("{name}-count"), json!(count));
+            figures.insert(format!("{name}-micros"), json!(nanos / 1000));
+        }
+        Value::Object(figures)
     }
 
     /// How much is known, and where directories are too large for that, what follows.

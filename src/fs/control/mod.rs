@@ -14,6 +14,7 @@
 //! | `keep` | pinning and dropping files |
 //! | `paths` | from paths in requests to inodes |
 //! | `prefetch` | prefetches of files and directories |
+//! | `progress` | how far a prefetch is |
 //! | `settings` | options that change while the mount lives |
 
 mod copies;
@@ -22,6 +23,7 @@ mod files;
 mod keep;
 mod paths;
 mod prefetch;
+mod progress;
 mod settings;
 
 use std::fmt;
@@ -242,7 +244,8 @@ impl Control {
             Request::CopyCancel(job) => line(&self.cancel_copy(&job).await?),
             Request::Prefetch(what) => line(&self.begin_prefetch(what, caller.on).await?),
             Request::PrefetchStatus(job) => line(&self.prefetch_status(&job).await?),
-            Request::PrefetchCancel(job) => line(&self.cancel_prefetch(&job)?),
+            Request::PrefetchList => line(&self.prefetch_jobs().await),
+            Request::PrefetchCancel(job) => line(&self.cancel_prefetch(&job).await?),
             Request::Pin(pin) => line(&self.pin(pin.path, caller.on).await?),
             Request::Drop(what) => line(&self.let_go(what.path, caller.on).await?),
             Request::Refresh(what) => line(&self.refresh_now(what, caller.on).await?),

@@ -5,26 +5,23 @@
 //! ahead of readers: more would push out what it fetched first, so files beyond that are skipped, and counted.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::files::FilesBelow;
 use super::paths::Held;
-use super::{Control, Done, MOST_WAIT};
+use super::progress::JobProgress;
+use super::{Control, Done};
 use crate::base::{Ino, Jobs};
-use crate::control::{Destination, Job, JobState, Kind, Prefetch, Prefetched, Prefetching, Refusal};
+use crate::control::{Destination, Job, JobState, Kind, Prefetch, PrefetchJobs, Prefetching, Refusal};
 use crate::fs::failure::report;
 
 /// Files in flight at once. Each takes a few requests, small ones one.
 const AT_ONCE: usize = 32;
-/// So many reasons why files could not be fetched are reported.
-const MOST_FAILURES: usize = 16;
 /// Jobs that go on at once, and those of which the end is remembered.
 const MOST_RUNNING: usize = 16;
 const MOST_ENDED: usize = 64;
@@ -35,45 +32,9 @@ pub(super) struct Prefetches(Mutex<Jobs<LiveJob>>);
 
 #[derive(Debug)]
 struct LiveJob {
+    number: u64,
     progress: Arc<JobProgress>,
     task: Option<AbortHandle>,
-}
-
-/// How far a job is, for itself and for status requests.
-#[derive(Debug)]
-struct JobProgress {
-    so_far: Mutex<Prefetched>,
-    /// Bytes of the files that fitted. Not what was found less what was skipped: those sums stop at what a number
-    /// holds.
-    fitting_bytes: AtomicU64,
-    state: watch::Sender<JobState>,
-}
-
-impl JobProgress {
-    fn change(&self, change: impl FnOnce(&mut Prefetched)) {
-        change(&mut self.so_far.lock());
-    }
-
-    fn failed(&self, why: String) {
-        self.change(|so_far| {
-            so_far.failed += 1;
-            if so_far.failures.len() < MOST_FAILURES {
-                so_far.failures.push(why);
-            }
-        });
-    }
-
-    fn state(&self) -> JobState {
-        *self.state.borrow()
-    }
-
-    fn end(&self, state: JobState) {
-        self.state.send_if_modified(|now| {
-            let is_running = *now == JobState::Running;
-            *now = if is_running { state } else { *now };
-            is_running
-        });
-    }
 }
 
 impl Prefetches {
@@ -87,13 +48,9 @@ impl Prefetches {
         json!({"running": jobs.live(), "ended": jobs.ended()})
     }
 
-    fn enter(&self) -> Done<(u64, Arc<JobProgress>)> {
-        let progress = Arc::new(JobProgress {
-            so_far: Mutex::default(),
-            fitting_bytes: AtomicU64::new(0),
-            state: watch::Sender::new(JobState::Running),
-        });
-        let enter = |_| LiveJob { progress: progress.clone(), task: None };
+    fn enter(&self, progress: JobProgress) -> Done<(u64, Arc<JobProgress>)> {
+        let progress = Arc::new(progress);
+        let enter = |number| LiveJob { number, progress: progress.clone(), task: None };
         let sentence = || format!("{MOST_RUNNING} prefetches are running already: wait for one, or cancel one");
         let job = self.0.lock().enter(enter).ok_or_else(|| Refusal::new(Kind::Busy, sentence()))?;
         Ok((job, progress))
@@ -125,8 +82,8 @@ impl Control {
                 "prefetch: memory-cache=off keeps no file in memory: mount with memory-cache=on",
             ));
         }
-        let (job, progress) = self.prefetches.enter()?;
-        let fetching = fetch_all(self.clone(), (what.paths, what.to), on, (job, progress));
+        let (job, progress) = self.prefetches.enter(JobProgress::new(&what.paths, what.to, self.clock.clone()))?;
+        let fetching = fetch_all(self.clone(), what.paths, on, (job, progress));
         let task = self.runtime.spawn(fetching).abort_handle();
         if let Some(entry) = self.prefetches.0.lock().get_mut(job) {
             entry.task = Some(task);
@@ -138,22 +95,28 @@ impl Control {
     pub(super) async fn prefetch_status(&self, job: &Job) -> Done<Prefetching> {
         let progress = self.prefetches.get(job.job)?;
         if job.wait {
-            let mut state = progress.state.subscribe();
-            // Over in time or not, the answer says how far it is.
-            let _ = tokio::time::timeout(MOST_WAIT, state.wait_for(|state| *state != JobState::Running)).await;
+            progress.ended().await;
         }
-        let so_far = progress.so_far.lock().clone();
-        Ok(Prefetching { job: job.job, state: progress.state(), so_far })
+        Ok(progress.told(job.job, &self.reader).await)
+    }
+
+    /// Every job that is still told about, the oldest first.
+    pub(super) async fn prefetch_jobs(&self) -> PrefetchJobs {
+        let known: Vec<_> = self.prefetches.0.lock().iter().map(|job| (job.number, job.progress.clone())).collect();
+        let mut jobs = Vec::with_capacity(known.len());
+        for (number, progress) in known {
+            jobs.push(progress.told(number, &self.reader).await);
+        }
+        PrefetchJobs { jobs }
     }
 
     /// Ends a job; what it has fetched stays.
-    pub(super) fn cancel_prefetch(&self, job: &Job) -> Done<Prefetching> {
+    pub(super) async fn cancel_prefetch(&self, job: &Job) -> Done<Prefetching> {
         let progress = self.prefetches.get(job.job)?;
         let task = self.prefetches.0.lock().get_mut(job.job).and_then(|entry| entry.task.take());
         task.iter().for_each(AbortHandle::abort);
         self.prefetches.end(job.job, &progress, JobState::Cancelled);
-        let so_far = progress.so_far.lock().clone();
-        Ok(Prefetching { job: job.job, state: progress.state(), so_far })
+        Ok(progress.told(job.job, &self.reader).await)
     }
 }
 
@@ -171,12 +134,7 @@ impl Drop for JobEnd<'_> {
 }
 
 /// Fetches all files below these paths, in their order.
-async fn fetch_all(
-    control: Arc<Control>,
-    (paths, to): (Vec<String>, Destination),
-    on: Ino,
-    (job, progress): (u64, Arc<JobProgress>),
-) {
+async fn fetch_all(control: Arc<Control>, paths: Vec<String>, on: Ino, (job, progress): (u64, Arc<JobProgress>)) {
     let _end = JobEnd { prefetches: &control.prefetches, job, progress: &progress };
     let mut under_way = FuturesUnordered::new();
     for path in paths {
@@ -198,7 +156,7 @@ async fn fetch_all(
         loop {
             match files.next().await {
                 Ok(Some(ino)) => {
-                    under_way.push(fetch_one(&control, ino, to, &progress));
+                    under_way.push(fetch_one(&control, ino, &progress));
                     // Begins now, also where the next file is not known yet.
                     let _ = under_way.next().now_or_never();
                 }
@@ -213,48 +171,31 @@ async fn fetch_all(
             }
         }
     }
+    progress.listed();
     while under_way.next().await.is_some() {}
     control.prefetches.end(job, &progress, JobState::Done);
 }
 
 /// Fetches a file, if it fits into what the job may fill.
-async fn fetch_one(control: &Arc<Control>, ino: Ino, to: Destination, progress: &JobProgress) {
+async fn fetch_one(control: &Arc<Control>, ino: Ino, progress: &JobProgress) {
     let object = match control.object_of(ino).await {
         Ok(object) => object,
         Err(failure) => return progress.failed(failure.of("a file that was listed").sentence),
     };
     let (key, size) = (object.key.clone(), object.size);
-    let room = control.reader.warm_bytes_limit();
-    let more = |bytes: u64| bytes.checked_add(size).filter(|bytes| *bytes <= room);
-    let fits = to == Destination::Disk
-        || progress.fitting_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
-    // Sizes are what a service says they are.
-    progress.change(|so_far| {
-        so_far.files += 1;
-        so_far.bytes = so_far.bytes.saturating_add(size);
-        if !fits {
-            so_far.files_skipped += 1;
-            so_far.bytes_skipped = so_far.bytes_skipped.saturating_add(size);
-        }
-    });
-    if !fits {
+    if !progress.found(size, control.reader.warm_bytes_limit()) {
         return;
     }
-    let file = control.reader.open(object);
-    let fetched = match to {
+    let file = Arc::new(control.reader.open(object.clone()));
+    let _under_way = progress.begins(object, file.clone());
+    let fetched = match progress.to {
         Destination::Memory => file.fetch().await.map(|()| true),
         Destination::Disk => file.fetch_to_disk().await,
     };
     match fetched {
-        Ok(true) => progress.change(|so_far| {
-            so_far.files_done += 1;
-            so_far.bytes_done = so_far.bytes_done.saturating_add(size);
-        }),
+        Ok(true) => progress.fetched(ino, size),
         // The disk is full, or fails.
-        Ok(false) => progress.change(|so_far| {
-            so_far.files_skipped += 1;
-            so_far.bytes_skipped = so_far.bytes_skipped.saturating_add(size);
-        }),
+        Ok(false) => progress.skipped(size),
         Err(error) => {
             progress.failed(report("prefetching", &error).of(key.as_str()).sentence);
         }
@@ -264,6 +205,7 @@ async fn fetch_one(control: &Arc<Control>, ino: Ino, to: Destination, progress: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::Prefetched;
     use crate::fs::tests::Bed;
     use crate::store::ErrorKind;
     use crate::store::layers::Fault;

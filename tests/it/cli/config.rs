@@ -34,6 +34,7 @@ fn every_option_says_what_holds_and_why() {
     let tool = Tool::bare()
         .with("OSSMOUNT_REGION", "cn-beijing")
         .with("OSSMOUNT_REGOIN", "x")
+        .with("OSSMOUNT_READ_ONLY", "1")
         .with("OSS_ACCESS_KEY_ID", "id-of-the-key")
         .with("OSS_ACCESS_KEY_SECRET", "hush");
     let file = write_file(&tool, "{\n  \"part-size\": \"1MiB\",\n  \"region\": \"cn-hangzhou\",\n  \"uid\": 7\n}\n");
@@ -58,6 +59,8 @@ fn every_option_says_what_holds_and_why() {
     assert_eq!(options, TABLE.len());
     assert!(!format!("{ended:?}").contains("hush"));
     assert!(ended.stderr.contains("OSSMOUNT_REGOIN: unknown option; did you mean \"OSSMOUNT_REGION\"?"));
+    assert!(ended.stderr.contains("OSSMOUNT_READ_ONLY is an option of "), "{}", ended.stderr);
+    assert!(ended.stderr.contains("; leave it out: mounts are read-only"), "{}", ended.stderr);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! `ossmount generate`: manual pages that format without a warning, completions that shells can read and that offer
-//! what there is.
+//! what there is: commands, options, values and live mounts.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::process::Command;
 use ossmount::config::TABLE;
 use tempfile::TempDir;
 
-use crate::support::program::{Ended, Tool};
+use crate::support::program::{BINARY, Ended, Target, Tool, server};
 
 fn generated() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -53,16 +53,65 @@ fn manual_pages_format_and_have_every_option() {
 #[test]
 fn shells_read_their_completions() {
     let folder = generated();
-    let bash = folder.path().join("bash/ossmount.bash");
-    run("bash", &["-n"], &bash).ok();
+    run("bash", &["-n"], &folder.path().join("bash/ossmount.bash")).ok();
     run("zsh", &["-n"], &folder.path().join("zsh/_ossmount")).ok();
     run("fish", &["--no-execute"], &folder.path().join("fish/ossmount.fish")).ok();
+}
+
+/// What bash offers for each of these lines, by the function that it was told to ask.
+fn offered_by_bash(tool: &Tool, lines: &[&str]) -> Vec<String> {
+    let folder = generated();
+    let path = format!("{}:{}", Path::new(BINARY).parent().unwrap().display(), std::env::var("PATH").unwrap());
     let script = r#"
-        source "$1"
-        offer() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _ossmount ossmount "${@: -1}" "${@: -2:1}"; echo "${COMPREPLY[@]}"; }
-        offer ossmount um
-        offer ossmount mount --part-s
+        source "$1"; shift
+        ask=$(complete -p ossmount | sed 's/.*-F \([^ ]*\).*/\1/')
+        for line; do
+            read -ra COMP_WORDS <<< "$line"; [[ $line == *' ' ]] && COMP_WORDS+=("")
+            COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMPREPLY=()
+            "$ask" ossmount "${COMP_WORDS[-1]}" "${COMP_WORDS[-2]}"; echo "${COMPREPLY[@]}"
+        done
     "#;
-    let ended = Ended::of(Command::new("bash").args(["-c", script, "bash"]).arg(&bash)).ok();
-    assert_eq!(ended.stdout, "umount\n--part-size\n", "{ended:?}");
+    let mut command = tool.command("bash");
+    command.env("PATH", path).args(["-c", script, "bash"]).arg(folder.path().join("bash/ossmount.bash")).args(lines);
+    Ended::of(&mut command).ok().stdout.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn completions_know_commands_options_and_values() {
+    let lines = [
+        "ossmount um",
+        "ossmount mount --part-s",
+        "ossmount mount --listing ",
+        "ossmount mount --allow-other=o",
+        "ossmount prefetch --to ",
+        "ossmount manual sem",
+    ];
+    let offered = offered_by_bash(&Tool::bare(), &lines);
+    let expected = ["umount", "--part-size", "auto lazy eager", "", "memory disk", "semantics"];
+    for ((line, offered), expected) in lines.iter().zip(&offered).zip(expected) {
+        // Of an option with its value in one word, bash makes three.
+        assert!(offered == expected || expected.is_empty(), "{line}: {offered}");
+    }
+    assert_eq!(offered.len(), lines.len());
+}
+
+#[test]
+fn completions_know_the_live_mounts() {
+    let server = server();
+    let (tool, target) = (Tool::for_server(&server).with("OSSMOUNT_READ_ONLY", "1"), Target::new());
+    let mounted = target.mount(&tool, "oss://bucket", &[]).ok();
+    assert!(mounted.stderr.contains("OSSMOUNT_READ_ONLY is an option of "), "{mounted:?}");
+    let beginning = &target.dir()[..target.dir().len() - 2];
+    let lines: Vec<String> = ["umount", "status", "jobs", "control", "prefetch --no-wait"]
+        .map(|command| format!("ossmount {command} {beginning}"))
+        .to_vec();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    for (line, offered) in lines.iter().zip(offered_by_bash(&tool, &lines)) {
+        // After a flag without a value, paths are offered as they are elsewhere.
+        assert!(offered == target.dir() || line.contains("--no-wait"), "{line}: {offered}");
+    }
+    let folder = generated();
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    assert!(read("zsh/_ossmount").matches(":_ossmount_mounts'").count() >= 4);
+    assert!(read("fish/ossmount.fish").contains("using_subcommand umount\" -f -a \"(ossmount status --dirs"));
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ossmount::metrics::TABLE as MEASURED;
 use serde_json::Value;
 
 use crate::support::program::{Target, Tool, server};
@@ -54,7 +55,7 @@ fn names_are_in_snake_case_and_have_one_type_in_all_commands() {
     std::fs::read(path("large")).unwrap();
     let (file, local) = (path("a.txt"), target.beside("local"));
     let parts = ["--copy-part-size=1MiB", "--copy-threshold=1MiB"];
-    let commands: [&[&str]; 13] = [
+    let commands: [&[&str]; 15] = [
         &["status", "--json"],
         &["status", "--json", target.dir()],
         &["stat", "--json", "oss://bucket/a.txt"],
@@ -68,6 +69,8 @@ fn names_are_in_snake_case_and_have_one_type_in_all_commands() {
         &["cp", "--json", "oss://bucket/large", "oss://other/", parts[0], parts[1]],
         &["cp", "-r", "--json", "oss://bucket/dir", "oss://other/dir"],
         &["cp", "-r", "--json", "oss://bucket/dir", local.to_str().unwrap()],
+        &["prefetch", "--json", "--wait", &path("large")],
+        &["jobs", "--json", target.dir()],
     ];
     let mut found = BTreeMap::new();
     for command in commands {
@@ -79,6 +82,13 @@ fn names_are_in_snake_case_and_have_one_type_in_all_commands() {
         }
     }
     assert!(found.len() > 100, "{}", found.len());
+    let manual = ["json", "monitoring"]
+        .map(|page| std::fs::read_to_string(format!("{}/docs/manual/{page}.md", env!("CARGO_MANIFEST_DIR"))).unwrap());
+    let is_described =
+        |name: &str| manual[0].contains(&format!("`{name}`")) || MEASURED.iter().any(|row| row.name == name);
+    let missing: Vec<&String> = found.keys().filter(|name| !is_described(name)).collect();
+    assert_eq!(missing, [""; 0], "fields that the manual's page on JSON does not have");
+    assert!(manual[1].contains("\n## Figures\n"), "where the page on JSON sends readers for figures");
     for (name, kinds) in &found {
         let is_snake = name.starts_with(|c: char| c.is_ascii_lowercase())
             && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');

@@ -6,7 +6,7 @@ use std::io::Read;
 use serde_json::{Value, json};
 
 use crate::control::{Client, Mount};
-use crate::support::program::until;
+use crate::support::program::{BINARY, Ended, until};
 
 const MIB: usize = 1 << 20;
 
@@ -53,7 +53,7 @@ fn the_command_waits_and_says_what_became_of_it() {
     mount.put("large/b", vec![1; 40 * MIB]);
     let path = |name: &str| mount.target.path(name).to_str().unwrap().to_owned();
     let said = mount.tool.run(&["prefetch", "--wait", &path("a.txt"), &path("dir")]).ok().stdout;
-    assert_eq!(said, "3 files of 17 are in memory\n");
+    assert_eq!(said, "3 files of 17B are in memory\n");
     let said = mount.tool.run(&["prefetch", &path("a.txt")]).ok().stdout;
     assert!(said.starts_with("prefetch ") && said.contains("has started on"), "{said}");
     mount.tool.run(&["prefetch", "--wait", &path("none")]).fails(1, &["1 path could not be fetched", "none: No such"]);
@@ -79,6 +79,60 @@ fn a_prefetch_can_be_cancelled() {
     assert_eq!((&cancelled["state"], &cancelled["files-done"]), (&json!("cancelled"), &json!(0)));
     until("its memory is given back", || held(&mut client) == 0);
     assert_eq!(ended(&mut client, &job)["state"], "cancelled");
+}
+
+#[test]
+fn bytes_of_a_prefetch_are_counted_as_they_come_and_its_job_is_listed() {
+    let mount = Mount::with(&["--max-bandwidth", "8MiB"]);
+    mount.put("big", vec![7; 100 * MIB]);
+    let mut client = mount.client();
+    assert_eq!(client.done(&json!({"op": "prefetch-list"})), json!({"jobs": []}));
+    let job = client.done(&json!({"op": "prefetch", "paths": ["big"]}))["job"].clone();
+    let mut status = json!(null);
+    until("some of it has come", || {
+        status = client.done(&json!({"op": "prefetch-status", "job": job}));
+        status["bytes-arrived"].as_u64().unwrap() > 0
+    });
+    assert!(status["bytes-arrived"].as_u64().unwrap() < 100 * MIB as u64, "{status}");
+    assert_eq!(
+        (&status["files-done"], &status["bytes-done"], &status["paths"]),
+        (&json!(0), &json!(0), &json!(["big"]))
+    );
+    let listed = client.done(&json!({"op": "prefetch-list"}))["jobs"].clone();
+    assert_eq!((&listed[0]["job"], &listed[0]["state"]), (&job, &json!("running")), "{listed}");
+    let jobs = |more: &[&str]| mount.tool.run(&[&["jobs", mount.target.dir()], more].concat());
+    let said = jobs(&[]).ok().stdout;
+    assert!(said.starts_with("prefetch:1   running   [") && said.contains("of 100.0MiB"), "{said}");
+    let json: Value = serde_json::from_str(&jobs(&["--json"]).ok().stdout).unwrap();
+    assert_eq!((&json["kind"], &json["directory"]), (&json!("prefetch"), &json!(mount.target.dir())), "{json}");
+    let said = jobs(&["--cancel", "prefetch:1"]).ok().stdout;
+    assert!(said.starts_with("prefetch:1   cancelled 0 files of 0B in "), "{said}");
+    jobs(&["--cancel", "copy"]).fails(2, &["write prefetch:N or copy:N"]);
+    // Of other tests there may be mounts that do not answer.
+    let all = mount.tool.run(&["jobs"]).stdout;
+    assert!(all.contains(&format!("{}  prefetch:1   cancelled", mount.target.dir())), "{all}");
+}
+
+#[test]
+fn on_a_terminal_a_prefetch_is_waited_for_and_shows_its_progress() {
+    let mount = Mount::with(&["--max-bandwidth", "16MiB"]);
+    mount.put("big", vec![7; 24 * MIB]);
+    let path = mount.target.path("big").to_str().unwrap().to_owned();
+    let on_terminal = |args: &str| {
+        let mut command = mount.tool.command("script");
+        let run = format!("{BINARY} prefetch {args} {path}");
+        Ended::of(command.env("SHELL", "/bin/sh").args(["--quiet", "--return", "--command", &run, "/dev/null"]))
+            .ok()
+            .stdout
+    };
+    let said = on_terminal("--no-wait");
+    assert!(said.starts_with("prefetch 1 has started on"), "{said:?}");
+    let said = on_terminal("");
+    assert!(said.contains("MiB of 24.0MiB, ") && said.contains(" left, 0 of 1 file"), "{said:?}");
+    assert!(said.ends_with("1 file of 24.0MiB is in memory\r\n"), "{said:?}");
+    let said = mount.tool.run(&["prefetch", "--json", "--wait", &path]).ok().stdout;
+    let last: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["state"], &last["bytes_done"]), (&json!("done"), &json!(24 * MIB)), "{said}");
 }
 
 #[test]

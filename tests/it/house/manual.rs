@@ -235,8 +235,8 @@ fn code(text: &str) -> impl Iterator<Item = &str> {
 /// The flags of all commands, as their help shows them.
 fn flags() -> String {
     const COMMANDS: &[&str] = &[
-        "mount", "umount", "ls", "stat", "log", "cp", "prefetch", "status", "config", "control", "cache", "demo",
-        "emulator", "manual",
+        "mount", "umount", "ls", "stat", "log", "cp", "prefetch", "jobs", "status", "config", "control", "cache",
+        "demo", "emulator", "manual",
     ];
     COMMANDS.iter().map(|command| ossmount::app::help_page(command).unwrap()).collect()
 }

@@ -1,6 +1,7 @@
-//! The house itself: its map, its arrows, the circles in its rooms, its form, and the manual that goes with it.
+//! The house itself: its map, its arrows, the circles in its rooms, its form, and the manual and chart that go with it.
 
 mod arrows;
+mod chart;
 mod circles;
 mod figures;
 mod images;

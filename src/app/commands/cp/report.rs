@@ -4,15 +4,12 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use crate::app::commands::{
-    progress::Progress,
+    progress::{Progress, progress_line},
     text::{Output, counted, json_line, shown, size},
 };
 use crate::base::Clock;
 use crate::config::Result;
 use crate::copy::{Objects, Status};
-
-/// Width of the bar, in characters.
-const BAR: usize = 20;
 
 /// Objects that failed are named up to this number.
 const NAMED: usize = 10;
@@ -102,33 +99,6 @@ fn line(status: &Status, passed: Duration) -> String {
     format!("{}, {rest}", progress_line((status.bytes.done, status.bytes.total), passed))
 }
 
-/// `[=====>              ]  25% 1.0GiB of 4.0GiB, 512.0MiB/s, 6s left`.
-pub(super) fn progress_line((done, total): (u64, u64), passed: Duration) -> String {
-    // Done may be ahead of what is known: a listing is still on its way.
-    let share = if total == 0 { 0.0 } else { (done as f64 / total as f64).min(1.0) };
-    let filled = (share * BAR as f64) as usize;
-    let mut bar = "=".repeat(filled);
-    if filled < BAR {
-        bar.push('>');
-    }
-    let rate = (done as f64 / passed.as_secs_f64().max(1e-3)) as u64;
-    let percent = (share * 100.0) as u32;
-    let left = match total.saturating_sub(done).checked_div(rate) {
-        Some(seconds) if done < total => format!(", {} left", long_time(seconds)),
-        _ => String::new(),
-    };
-    format!("[{bar:BAR$}] {percent:3}% {} of {}, {}/s{left}", size(done), size(total), size(rate))
-}
-
-/// Writes whole seconds as in `59s`, `2m05s` and `3h10m`.
-fn long_time(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        _ => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
-    }
-}
-
 fn of_objects(objects: Objects) -> String {
     let Objects { done, skipped, failed, total, listing } = objects;
     let more = if listing { " or more" } else { "" };
@@ -186,7 +156,6 @@ mod tests {
             line(&status((1 << 30, 4 << 30), (16, 64), None), second * 2),
             "[=====>              ]  25% 1.0GiB of 4.0GiB, 512.0MiB/s, 6s left, 16 of 64 parts"
         );
-        assert_eq!([59, 125, 11_400].map(long_time), ["59s", "2m05s", "3h10m"]);
         assert_eq!(
             line(&status((0, 0), (0, 0), None), Duration::ZERO),
             "[>                   ]   0% 0B of 0B, 0B/s, in one request"

@@ -1,17 +1,23 @@
 //! `ossmount status [DIR]`: the live mounts, or the figures of one; on a terminal a view that moves (`live`), of what
-//! `view` makes of them on a `terminal`.
+//! `view` makes of them, drawn by `paint` on a `terminal`.
 //!
 //! | file | what it owns |
 //! |---|---|
 //! | `live` | the live view |
+//! | `look` | looks at the figures of a mount, and what changed between two of them |
+//! | `paint` | lines in colours, bars and curves of characters |
 //! | `summary` | the figures of a mount in a few lines |
 //! | `terminal` | a terminal that belongs to a live view |
-//! | `view` | the text of the live view, computed from two samples of the figures |
+//! | `view` | the lines of the live view, computed from two looks |
+//! | `words` | the figures between two looks in full, for the page that browsers show |
 
 mod live;
+pub(in crate::app) mod look;
+mod paint;
 mod summary;
 mod terminal;
-pub(in crate::app) mod view;
+mod view;
+pub(in crate::app) mod words;
 
 use std::path::{Path, PathBuf};
 
@@ -37,6 +43,14 @@ pub(in crate::app) fn command() -> Command {
                 .help("The mount, or a path in it"),
         )
         .arg(json_arg().help("Print JSON, one object a line, with all figures"))
+        .arg(
+            Arg::new("dirs")
+                .long("dirs")
+                .action(ArgAction::SetTrue)
+                .conflicts_with_all(["dir", "json"])
+                .hide(true)
+                .help("Print the directories of the live mounts, for completions of shells"),
+        )
         .arg(
             Arg::new("all")
                 .long("all")
@@ -72,6 +86,11 @@ pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
         Some(dir) => {
             for line in summary::lines(&figures(dir, Stats { files: false })?) {
                 out.line(&line)?;
+            }
+        }
+        None if matches.get_flag("dirs") => {
+            for found in registry::all() {
+                out.line(&found.entry.dir.to_string_lossy())?;
             }
         }
         None => {

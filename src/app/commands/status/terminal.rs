@@ -70,14 +70,14 @@ impl Terminal {
         }
     }
 
-    /// Shows these lines, as far as they fit.
+    /// Shows these lines, as many as fit; each is to be no wider than the terminal.
     pub(super) fn show(&self, lines: &[String]) -> io::Result<()> {
-        let (columns, rows) = self.size();
+        let (_, rows) = self.size();
         let mut text = String::from("\x1b[H");
         for (index, line) in lines.iter().take(rows).enumerate() {
             // After the last row a line break would scroll.
             let end = if index + 1 < rows { "\x1b[K\n" } else { "\x1b[K" };
-            text.extend(line.chars().take(columns));
+            text.push_str(line);
             text.push_str(end);
         }
         text.push_str("\x1b[J");

@@ -1,16 +1,18 @@
-//! The page for people: what `ossmount status` shows, with the rates of the last minutes as curves.
+//! The page for people: what `ossmount status` shows, with the rates and times of the last minutes as curves.
 //!
 //! It is one document without scripts and without anything from elsewhere, which its headers have browsers enforce.
-//! What it shows is escaped. Names of objects are not shown: a client that reaches the address may read the page, and
-//! need not be allowed to read the mount.
+//! What it shows is escaped. Names of objects are not shown, and no lines of the log, which have them: a client that
+//! reaches the address may read the page, and need not be allowed to read the mount.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use crate::app::commands::status::view::{self, Look};
+use crate::app::commands::status::look::{Between, Look, short_time};
+use crate::app::commands::status::words;
+use crate::app::commands::text::size;
 use crate::base::Clock;
 
 /// What browsers must not do with the page: load anything, run anything, show it within another page.
@@ -48,6 +50,10 @@ impl History {
         let mut looks = self.looks.lock();
         let page = render(&looks, &now);
         if looks.back().is_none_or(|last| now.at.saturating_sub(last.at) >= APART) {
+            // Only those of the latest are compared.
+            if let Some(last) = looks.back_mut().and_then(|last| last.figures.as_object_mut()) {
+                last.remove("files");
+            }
             looks.push_back(now);
             if looks.len() > MOST_LOOKS {
                 looks.pop_front();
@@ -57,16 +63,32 @@ impl History {
     }
 }
 
+/// Files that are shown.
+const MOST_FILES: usize = 10;
+
 /// What a curve shows.
 struct Curve {
     title: &'static str,
-    metric: &'static str,
+    of: Of,
 }
 
-const CURVES: [Curve; 3] = [
-    Curve { title: "read", metric: "bytes_read" },
-    Curve { title: "fetched", metric: "bytes_fetched" },
-    Curve { title: "GET requests", metric: "get_requests" },
+/// Where the values of a curve are in the figures.
+#[derive(Clone, Copy)]
+enum Of {
+    /// How much this metric grows in a second, in bytes.
+    Bytes(&'static str),
+    /// The same for what is counted.
+    Count(&'static str),
+    /// The average of this time.
+    Time(&'static str),
+}
+
+const CURVES: [Curve; 5] = [
+    Curve { title: "read", of: Of::Bytes("bytes_read") },
+    Curve { title: "fetched", of: Of::Bytes("bytes_fetched") },
+    Curve { title: "GET requests", of: Of::Count("get_requests") },
+    Curve { title: "time of a read", of: Of::Time("read") },
+    Curve { title: "time until a GET is answered", of: Of::Time("get") },
 ];
 
 fn render(looks: &VecDeque<Look>, now: &Look) -> String {
@@ -79,84 +101,124 @@ fn render(looks: &VecDeque<Look>, now: &Look) -> String {
     let before = looks.back().filter(|last| now.at > last.at).unwrap_or(now);
     let all: Vec<&Look> = looks.iter().chain([now]).collect();
     let curves: String = CURVES.iter().map(|curve| drawn(curve, &all)).collect();
-    let lines = escaped(&view::figures_alone(before, now).join("\n"));
-    let bars: String = [("read-buffers", "data"), ("names", "names")]
+    let lines = escaped(&words::figures_alone(before, now).join("\n"));
+    let memory = |name: &str| now.number(&format!("/memory/{name}"));
+    let bars: String = [("read-buffers", "memory for data"), ("names", "memory for names")]
         .into_iter()
-        .map(|(name, title)| {
-            bar(title, number(now, &format!("/memory/{name}")), number(now, &format!("/memory/{name}-limit")))
-        })
+        .map(|(name, title)| bar(title, memory(name), memory(&format!("{name}-limit"))))
+        .chain(disk(now))
         .collect();
+    let files = files(before, now);
     format!(
         "<!doctype html>\n<html lang=en><head><meta charset=utf-8>\
          <meta name=viewport content=\"width=device-width\">\
          <meta http-equiv=refresh content={RELOAD_SECONDS}>\
          <title>{source} on {directory} - ossmount</title><style>{STYLE}</style></head>\n\
          <body><h1>{source} on {directory}</h1>\n{state}\n<div class=row>{curves}</div>\n\
-         <div class=row>{bars}</div>\n<pre>{lines}</pre>\n\
+         <div class=row>{bars}</div>\n<pre>{lines}</pre>\n{files}\
          <p class=foot>Loaded again every {RELOAD_SECONDS} s. Figures for Prometheus: <a href=\"metrics\">metrics</a>. \
-         Names of files: <code>ossmount status {directory}</code></p></body></html>\n"
+         Names of files, by their inodes (<code>ls -i</code>): <code>ossmount status {directory}</code></p></body></html>\n"
     )
 }
 
 const STYLE: &str = "body{font:14px system-ui,sans-serif;max-width:70em;margin:2em auto;padding:0 1em;color:#222;\
     background:#fff}h1{font-size:1.3em;overflow-wrap:anywhere}pre{overflow:auto;background:#f4f4f4;padding:1em}\
     .row{display:flex;flex-wrap:wrap;gap:1em}figure{margin:0}figcaption{font-size:.9em}svg{background:#f4f4f4}\
-    .good{color:#070}.bad{color:#b00;font-weight:bold}.foot{color:#666}meter{width:15em}\
+    table{border-spacing:1em .2em}td,th{text-align:right;font-weight:normal}.good{color:#070}.bad{color:#b00;font-weight:bold}.foot{color:#666}meter{width:15em}\
     @media(prefers-color-scheme:dark){body{color:#ddd;background:#111}pre,svg{background:#222}.good{color:#6d6}\
     .bad{color:#f77}.foot{color:#999}a{color:#8bf}}";
 
-fn number(look: &Look, path: &str) -> u64 {
-    look.figures.pointer(path).and_then(Value::as_u64).unwrap_or_default()
-}
-
-/// The rates from one look to the next, per second.
-fn rates(metric: &str, looks: &[&Look]) -> Vec<f64> {
-    let path = format!("/metrics/{metric}");
-    let rate = |pair: &[&Look]| {
-        let seconds = pair[1].at.saturating_sub(pair[0].at).as_secs_f64();
-        let grown = number(pair[1], &path).saturating_sub(number(pair[0], &path)) as f64;
-        if seconds > 0.0 { grown / seconds } else { 0.0 }
+/// The values of a curve from one look to the next; `None` where there is nothing to average.
+fn values(of: Of, looks: &[&Look]) -> Vec<Option<f64>> {
+    let value = |pair: &[&Look]| {
+        let between = Between { before: pair[0], now: pair[1] };
+        match of {
+            Of::Bytes(metric) | Of::Count(metric) => Some(between.rate(metric)),
+            Of::Time(name) => between.milliseconds(name),
+        }
     };
-    looks.windows(2).map(rate).collect()
+    looks.windows(2).map(value).collect()
 }
 
 fn drawn(curve: &Curve, looks: &[&Look]) -> String {
-    let rates = rates(curve.metric, looks);
+    let values = values(curve.of, looks);
     let (width, height) = CURVE;
-    let most = rates.iter().copied().fold(0.0, f64::max);
+    let most = values.iter().flatten().copied().fold(0.0, f64::max);
     let step = width / (MOST_LOOKS - 1) as f64;
-    let points: Vec<String> = rates
+    let points: Vec<String> = values
         .iter()
         .rev()
         .enumerate()
-        .map(|(age, rate)| {
-            let y = if most > 0.0 { height - 2.0 - (height - 4.0) * rate / most } else { height - 2.0 };
-            format!("{:.1},{y:.1}", width - age as f64 * step)
+        .filter_map(|(age, value)| {
+            let share = if most > 0.0 { (*value)? / most } else { (*value)? };
+            Some(format!("{:.1},{:.1}", width - age as f64 * step, height - 2.0 - (height - 4.0) * share))
         })
         .collect();
-    let last = rates.last().copied().unwrap_or_default();
-    let shown = |rate: f64| match curve.metric.starts_with("bytes") {
-        true => format!("{}/s", crate::app::commands::text::size(rate as u64)),
-        false => format!("{rate:.0}/s"),
+    let shown = |value: f64| match curve.of {
+        Of::Bytes(_) => format!("{}/s", size(value as u64)),
+        Of::Count(_) => format!("{value:.0}/s"),
+        Of::Time(_) => short_time(value),
+    };
+    let last = match (values.last().copied().flatten(), curve.of) {
+        (None, Of::Time(_)) => "-".to_owned(),
+        (last, _) => shown(last.unwrap_or_default()),
     };
     format!(
-        "<figure><figcaption>{}: {}, at most {}</figcaption><svg width={width} height={height}>\
+        "<figure><figcaption>{}: {last}, at most {}</figcaption><svg width={width} height={height}>\
          <polyline points=\"{}\" fill=none stroke=#28c stroke-width=1.5 /></svg></figure>",
         curve.title,
-        shown(last),
         shown(most),
         points.join(" ")
     )
 }
 
 fn bar(title: &str, used: u64, limit: u64) -> String {
-    let size = crate::app::commands::text::size;
     format!(
-        "<figure><figcaption>memory for {title}: {} of {}</figcaption><meter max={} value={used}></meter></figure>",
+        "<figure><figcaption>{title}: {} of {}</figcaption><meter max={} value={used}></meter></figure>",
         size(used),
         size(limit),
         limit.max(1)
     )
+}
+
+/// The disk cache, where there is one.
+fn disk(now: &Look) -> Option<String> {
+    let [used, limit, free] = ["used", "limit", "free"].map(|name| now.number(&format!("/metrics/disk_{name}_bytes")));
+    let whole = if limit > 0 { limit } else { used.saturating_add(free) };
+    (whole > 0).then(|| bar("disk cache", used, whole))
+}
+
+/// The files that were read most between the looks, then those of which most is held.
+fn files(before: &Look, now: &Look) -> String {
+    let of = |file: &Value, name: &str| file.get(name).and_then(Value::as_u64).unwrap_or_default();
+    let earlier: HashMap<u64, u64> = before.files().map(|file| (of(file, "inode"), of(file, "read"))).collect();
+    let between = Between { before, now };
+    let mut files: Vec<(u64, &Value)> = now
+        .files()
+        .map(|file| {
+            let read = earlier.get(&of(file, "inode")).map_or(0, |earlier| of(file, "read").saturating_sub(*earlier));
+            (read, file)
+        })
+        .collect();
+    files.sort_by_key(|(read, file)| std::cmp::Reverse((*read, of(file, "held"))));
+    let rows: String = files
+        .iter()
+        .take(MOST_FILES)
+        .map(|(read, file)| {
+            format!(
+                "<tr><td>{}<td>{}/s<td>{}<td>{}<td>{}",
+                of(file, "inode"),
+                size(between.per_second(*read) as u64),
+                size(of(file, "held")),
+                size(of(file, "size")),
+                of(file, "handles")
+            )
+        })
+        .collect();
+    match rows.is_empty() {
+        true => String::new(),
+        false => format!("<table><tr><th>inode<th>read<th>held<th>size<th>open{rows}</table>\n"),
+    }
 }
 
 /// Text of others within the page.
@@ -184,7 +246,10 @@ mod tests {
     fn look(seconds: u64, read: u64) -> Look {
         let figures = json!({
             "source": "oss://b/<script>", "directory": "/mnt/\"x'&", "status": "ok",
-            "metrics": {"bytes_read": read, "reads": read}, "memory": {"read-buffers": 1 << 20, "read-buffers-limit": 4 << 20},
+            "metrics": {"bytes_read": read, "reads": read, "disk_used_bytes": 1 << 20, "disk_free_bytes": 3 << 20},
+            "memory": {"read-buffers": 1 << 20, "read-buffers-limit": 4 << 20},
+            "latency": {"get-count": seconds, "get-micros": 21_000 * seconds},
+            "files": [{"inode": 7, "read": read, "held": 1 << 20, "size": 8 << 20, "handles": 1}],
         });
         Look { at: Duration::from_secs(seconds), figures }
     }
@@ -196,17 +261,26 @@ mod tests {
         for foreign in ["<script", "src=", "http://", "https://", "url(", "@import", "<link"] {
             assert!(!page.contains(foreign), "{foreign} in {page}");
         }
-        assert!(page.contains("memory for data: 1.0MiB of 4.0MiB"), "{page}");
+        for words in [
+            "memory for data: 1.0MiB of 4.0MiB",
+            "disk cache: 1.0MiB of 4.0MiB",
+            "<td>7<td>0B/s<td>1.0MiB<td>8.0MiB<td>1",
+        ] {
+            assert!(page.contains(words), "{words} not in {page}");
+        }
     }
 
     #[test]
     fn rates_are_those_between_looks() {
         let looks = [look(0, 0), look(2, 4 << 20), look(4, 4 << 20), look(5, 5 << 20)];
         let all: Vec<&Look> = looks.iter().collect();
-        assert_eq!(rates("bytes_read", &all), [(2 << 20) as f64, 0.0, (1 << 20) as f64]);
+        assert_eq!(values(Of::Bytes("bytes_read"), &all), [Some((2 << 20) as f64), Some(0.0), Some((1 << 20) as f64)]);
+        assert_eq!(values(Of::Time("read"), &all), [None; 3]);
         let page = render(&looks[..3].iter().cloned().collect(), &looks[3]);
         assert!(page.contains("read: 1.0MiB/s, at most 2.0MiB/s"), "{page}");
-        assert_eq!(page.matches("<polyline").count(), 3);
+        assert!(page.contains("time until a GET is answered: 21ms, at most 21ms"), "{page}");
+        assert!(page.contains("<td>7<td>1.0MiB/s<td>"), "{page}");
+        assert_eq!(page.matches("<polyline").count(), CURVES.len());
     }
 
     #[test]

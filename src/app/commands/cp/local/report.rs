@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 
 use super::object::Fetching;
 use crate::app::commands::{
-    cp::report::progress_line,
-    progress::Progress,
+    progress::{Progress, progress_line},
     text::{Output, counted, shown, size},
 };
 use crate::base::Clock;
