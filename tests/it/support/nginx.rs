@@ -73,7 +73,7 @@ impl Nginx {
             .stderr(log)
             .process_group(0)
             .spawn()
-            .expect("nginx is installed");
+            .expect("nginx is there: tests/run unpacks it to .venv/nginx/usr/sbin, which belongs in PATH");
         let mut nginx = Nginx { child, folder };
         until("nginx listens", || {
             assert!(nginx.child.try_wait().unwrap().is_none(), "{}", nginx.log());
