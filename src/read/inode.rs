@@ -376,8 +376,10 @@ impl Inode {
             return Delivery::Keep;
         }
         // Its memory is the next part's: fresh memory costs more than reading it from disk again would.
-        let is_on_disk = part.is_on_disk.load(Ordering::Relaxed) && self.handles.load(Ordering::Relaxed) <= 1;
-        if is_on_disk || self.is_crumb(part) {
+        let is_spare = part.is_on_disk.load(Ordering::Relaxed)
+            && self.handles.load(Ordering::Relaxed) <= 1
+            && !self.is_pinned.load(Ordering::Relaxed);
+        if is_spare || self.is_crumb(part) {
             self.remove(part.range.start, part.id);
             return Delivery::Keep;
         }

@@ -187,12 +187,14 @@ impl Room {
                 continue;
             };
             match self.remove(victim, used_at)? {
-                Removal::Gone { bytes } => gone_bytes += bytes,
+                Removal::Gone { bytes } => {
+                    gone_bytes += bytes;
+                    self.metrics.add(Metric::DiskEvicted, bytes);
+                }
                 Removal::UsedSince(used_at) => known.victims.push(Reverse((used_at, victim))),
                 Removal::InUse => {}
             }
         }
-        self.metrics.add(Metric::DiskEvicted, gone_bytes);
         Ok(gone_bytes)
     }
 
