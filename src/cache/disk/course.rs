@@ -86,7 +86,7 @@ impl Cached {
     }
 
     /// Which of the blocks that a range touches are on disk.
-    fn there(&self, range: ByteRange) -> std::io::Result<Vec<bool>> {
+    pub(super) fn there(&self, range: ByteRange) -> std::io::Result<Vec<bool>> {
         let blocks = touched(range);
         if self.is_small() {
             return Ok(vec![self.look_for_record()?.is_some(); (blocks.end - blocks.start) as usize]);

@@ -224,10 +224,7 @@ impl Cached {
     /// Whether all bytes of a range are recorded.
     pub async fn is_recorded(self: &Arc<Self>, range: ByteRange) -> bool {
         let cached = self.clone();
-        let look = move |_: &Arc<Directory>| match cached.is_small() {
-            true => Ok(cached.look_for_record()?.is_some()),
-            false => cached.look_again()?.map_or(Ok(false), |held| held.has(range)),
-        };
+        let look = move |_: &Arc<Directory>| Ok(cached.there(range)?.iter().all(|is_there| *is_there));
         self.directory.ask(look).await.unwrap_or(false)
     }
 

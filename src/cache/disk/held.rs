@@ -191,11 +191,6 @@ impl Held {
         self.map.write_all_at(&encoded.collect::<Vec<u8>>(), HEADER_BYTES as u64 + first * RECORD_BYTES)
     }
 
-    /// Whether all bytes of a range are recorded.
-    pub(super) fn has(&self, range: ByteRange) -> io::Result<bool> {
-        Ok(range.is_empty() || self.records(touched(range))?.iter().all(Option::is_some))
-    }
-
     /// How many bytes are recorded.
     pub(super) fn held_bytes(&self) -> io::Result<u64> {
         let records = self.records(0..blocks_of(self.size()))?;

@@ -136,10 +136,8 @@ fn eight_nodes_take_one_copy_out_of_the_bucket_whatever_happens_to_their_caches(
     };
 
     // On a machine that is busy with other things a connection may take too long, which costs a slice.
-    let excused = |targets: &[Target]| {
-        let failed = sum(targets, "near_errors") + sum(targets, "near_fallbacks");
-        (failed * SLICE) as f64 / (32 * MIB) as f64
-    };
+    let of_slices = |count: u64| (count * SLICE) as f64 / (32 * MIB) as f64;
+    let excused = |targets: &[Target]| of_slices(sum(targets, "near_errors") + sum(targets, "near_fallbacks"));
 
     let direct = bench.mounts(&[]);
     assert!(show("direct", bench.load(&direct, nothing)) >= NODES as f64);
@@ -172,7 +170,7 @@ fn eight_nodes_take_one_copy_out_of_the_bucket_whatever_happens_to_their_caches(
         }),
     );
     let fallbacks = sum(&targets, "near_fallbacks");
-    assert!(share <= 1.2 + (fallbacks * SLICE) as f64 / (32 * MIB) as f64, "{share}, {fallbacks}");
+    assert!(share <= 1.2 + of_slices(fallbacks), "{share}, {fallbacks}");
     assert!(sum(&targets, "near_errors") > 0);
     drop(targets);
 
