@@ -378,7 +378,7 @@ impl Write {
         };
         let written = write(known);
         let kept = written.as_ref().map_or(0, |bytes| with_records(*bytes) + new_bytes);
-        room.give_back(wanted.saturating_sub(kept))?;
+        room.settle(wanted, kept.min(wanted))?;
         written.map(Some)
     }
 }
@@ -398,9 +398,8 @@ impl Write {
             return Ok(None);
         }
         let written = directory.segments.append(name, (**bytes).as_ref(), *crc64);
-        if !matches!(written, Ok(1..)) {
-            directory.room.give_back(bytes_wanted)?;
-        }
+        let kept = if matches!(written, Ok(1..)) { bytes_wanted } else { 0 };
+        directory.room.settle(bytes_wanted, kept)?;
         written.map(|written| Some(written.min(range.len())))
     }
 }

@@ -25,6 +25,7 @@
 //! | `segments` | small objects, many to a file |
 //! | `survey` | what commands show and check of a directory that no mount need use |
 //! | `tier` | all directories of a daemon, and its threads |
+//! | `usage` | how many bytes a directory holds, counted by all daemons that share it |
 
 mod claims;
 mod course;
@@ -46,6 +47,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 mod tier;
+mod usage;
 
 pub use claims::Claim;
 pub use course::Course;

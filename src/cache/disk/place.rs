@@ -4,7 +4,8 @@
 //! DIR/ossmount-1/            1 is the format; directories of other formats are left alone
 //!   LOCK                     shared by every daemon that uses it, exclusive for what empties it
 //!   EVICT                    locked by the one that evicts
-//!   USED                     the bytes that are used, as 8 bytes
+//!   USED                     the bytes that are used, as 8 bytes; then those that were claimed
+//!   WRITING                  what each daemon has claimed and not written, 8 bytes each
 //!   CLAIMS                   locked in ranges by those that fetch; has no bytes
 //!   o/ab/NAME.NONCE          data of an object: sparse, exactly as long as the object
 //!   o/ab/NAME.m              its map
@@ -18,7 +19,6 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use rustix::fs::{
     AtFlags, FlockOperation, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, flock, fstatfs,
     fstatvfs, futimens, mkdirat, openat, renameat_with, statat, unlinkat,
@@ -28,6 +28,7 @@ use rustix::io::Errno;
 use super::claims::ClaimFile;
 use super::identity::Name;
 use super::map::Boot;
+use super::usage::{Turn, Usage};
 use crate::files::Folder;
 
 /// The directory of this format.
@@ -54,8 +55,7 @@ const UNFIT: &[(u64, &str)] = &[
 pub(super) struct Place {
     root: Folder,
     path: PathBuf,
-    /// Threads take turns by the mutex, processes by a lock on the file.
-    used: Mutex<File>,
+    pub(super) usage: Usage,
     evict: File,
     pub(super) claims: Arc<ClaimFile>,
     /// Held for as long as this lives.
@@ -121,9 +121,10 @@ impl Place {
         })?;
         make(&root, OBJECTS)?;
         make(&root, SEGMENTS)?;
-        let (used, evict) = (create(&root, "USED")?, create(&root, "EVICT")?);
+        let evict = create(&root, "EVICT")?;
+        let usage = Usage::on(create(&root, "USED")?, create(&root, "WRITING")?);
         let claims = ClaimFile::on(create(&root, "CLAIMS")?);
-        Ok(Place { root, path: dir.to_owned(), used: Mutex::new(used), evict, claims, _lock: lock, boot })
+        Ok(Place { root, path: dir.to_owned(), usage, evict, claims, _lock: lock, boot })
     }
 
     /// The directory that the options name.
@@ -211,23 +212,6 @@ impl Place {
         })
     }
 
-    /// The bytes that are used, changed by this much.
-    pub(super) fn use_bytes(&self, change: i64) -> io::Result<u64> {
-        let used = self.used.lock();
-        flock(&*used, FlockOperation::LockExclusive)?;
-        let _turn = Turn(&used);
-        let mut bytes = [0; 8];
-        let known = match used.read_at(&mut bytes, 0)? {
-            8 => u64::from_le_bytes(bytes),
-            _ => 0,
-        };
-        let now = known.saturating_add_signed(change);
-        if now != known {
-            used.write_all_at(&now.to_le_bytes(), 0)?;
-        }
-        Ok(now)
-    }
-
     /// Takes the turn to evict, until what is returned is dropped; `None` where another process has it.
     pub(super) fn turn_to_evict(&self) -> io::Result<Option<Turn<'_>>> {
         match flock(&self.evict, FlockOperation::NonBlockingLockExclusive) {
@@ -235,17 +219,6 @@ impl Place {
             Err(Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
-    }
-}
-
-/// A lock between processes, until this is dropped. It goes with the process, however that ends.
-#[derive(Debug)]
-pub(super) struct Turn<'a>(&'a File);
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        // It was locked by this process; there is nothing that could be done about a failure.
-        let _ = flock(self.0, FlockOperation::Unlock);
     }
 }
 

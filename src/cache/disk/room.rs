@@ -45,7 +45,7 @@ impl Limits {
 
     /// Fails with a sentence where a directory could not hold anything.
     pub(super) fn check(&self, place: &Place) -> io::Result<()> {
-        let (free, used) = (place.free()?, place.use_bytes(0)?);
+        let (free, used) = (place.free()?, place.usage.used()?);
         let kept = self.free_bytes(free.total_bytes);
         if free.bytes + used > kept {
             return Ok(());
@@ -101,32 +101,36 @@ impl Room {
     }
 
     /// Claims room for bytes that are about to be written, and evicts for it. False where there is none: then they must
-    /// not be written.
+    /// not be written. Where there is, [`Room::settle`] must be told what was.
     pub(super) fn claim(&self, bytes: u64) -> io::Result<bool> {
-        let used = self.place.use_bytes(bytes as i64)?;
-        if self.has_room(used)? || self.evict_for(used)? && self.has_room(self.place.use_bytes(0)?)? {
-            return Ok(true);
+        let used = self.place.usage.claim(bytes)?;
+        let has_room = self.make_room(used);
+        if !matches!(has_room, Ok(true)) {
+            self.settle(bytes, 0)?;
         }
-        self.give_back(bytes)?;
-        Ok(false)
+        has_room
     }
 
-    /// Gives back what was claimed and not written.
-    pub(super) fn give_back(&self, bytes: u64) -> io::Result<()> {
-        self.place.use_bytes(-(bytes as i64)).map(drop)
+    fn make_room(&self, used: u64) -> io::Result<bool> {
+        Ok(self.has_room(used)? || self.evict_for(used)? && self.has_room(self.place.usage.used()?)?)
+    }
+
+    /// Of bytes that were claimed so many were written; the rest is given back.
+    pub(super) fn settle(&self, claimed: u64, written: u64) -> io::Result<()> {
+        self.place.usage.settle(claimed, written)
     }
 
     /// The bytes that objects may take in all, about.
     pub(super) fn capacity(&self) -> io::Result<u64> {
         let free = self.place.free()?;
-        let usable = (self.place.use_bytes(0)? + free.bytes).saturating_sub(self.limits.free_bytes(free.total_bytes));
+        let usable = (self.place.usage.used()? + free.bytes).saturating_sub(self.limits.free_bytes(free.total_bytes));
         Ok(self.limits.size_bytes.map_or(usable, |most| most.min(usable)))
     }
 
     /// Whether something would have to go for an object of so many bytes. The twentieth that an eviction leaves free is
     /// for what was let in by then: it is no room for others, or each that is let in would let in some more.
     pub(super) fn is_full_for(&self, bytes: u64) -> io::Result<bool> {
-        Ok(self.excess(self.place.use_bytes(0)? + self.slack() + bytes)? > 0 || self.short_by(bytes)? > 0)
+        Ok(self.excess(self.place.usage.used()? + self.slack() + bytes)? > 0 || self.short_by(bytes)? > 0)
     }
 
     /// What is evicted beyond what is needed, so that it is not for each part anew.
@@ -162,7 +166,7 @@ impl Room {
 
     /// Evicts where others have filled the file system.
     pub(super) fn relieve(&self) -> io::Result<()> {
-        let (used, short) = (self.place.use_bytes(0)?, self.short_by(0)?);
+        let (used, short) = (self.place.usage.used()?, self.short_by(0)?);
         let wanted = short.max(self.excess(used)?);
         if wanted > 0 && used > 0 {
             self.evict(wanted)?;
@@ -223,7 +227,7 @@ impl Room {
             bytes += self.place.facts(&data)?.map_or(0, |facts| facts.bytes);
             self.place.remove(&data)?;
         }
-        self.place.use_bytes(-(bytes as i64))?;
+        self.place.usage.freed(bytes)?;
         Ok(Removal::Gone { bytes })
     }
 
@@ -233,7 +237,7 @@ impl Room {
     }
 
     fn scan_into(&self, known: &mut Known) -> io::Result<Content> {
-        let before = self.place.use_bytes(0)?;
+        let before = self.place.usage.before()?;
         let now = self.clock.now().seconds;
         let (mut content, mut victims) = (Content::default(), Vec::new());
         for file in self.place.files(SEGMENTS)? {
@@ -264,8 +268,7 @@ impl Room {
                 }
             }
         }
-        let while_scanning = self.place.use_bytes(0)? as i64 - before as i64;
-        self.place.use_bytes(content.bytes as i64 - before as i64 - while_scanning.min(0))?;
+        self.place.usage.correct(content.bytes, before)?;
         known.victims = victims.into();
         known.scanned_at = Some(self.clock.elapsed());
         Ok(content)

@@ -63,8 +63,7 @@ pub fn clear(dir: &Path) -> io::Result<u64> {
         bytes += place.facts(&path)?.map_or(0, |facts| facts.bytes);
         place.remove(&path)?;
     }
-    let used = place.use_bytes(0)?;
-    place.use_bytes(-(used.min(i64::MAX as u64) as i64))?;
+    place.usage.freed(u64::MAX)?;
     Ok(bytes)
 }
 

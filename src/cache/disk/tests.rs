@@ -458,7 +458,7 @@ async fn what_processes_that_ended_left_behind_goes() {
     assert_eq!((content.objects, content.bytes), (1, survey(dir.path()).unwrap().disk_bytes));
     assert!(left.iter().all(|name| !Path::new(name).exists()) && Path::new(&young).exists());
     assert!(read(&daemon.look(&object).await, object.all()).await.is_some(), "what is in order stays");
-    assert_eq!(place.use_bytes(0).unwrap(), content.bytes);
+    assert_eq!(place.usage.used().unwrap(), content.bytes);
 }
 
 #[test]

@@ -201,7 +201,7 @@ fn show(directories: &[Arc<Directory>], limit_bytes: Option<u64>) {
     let sum = |figure: fn(&Directory) -> io::Result<u64>| {
         directories.iter().filter_map(|directory| figure(directory).ok()).sum::<u64>()
     };
-    first.metrics.set(Metric::DiskUsed, sum(|directory| directory.place.use_bytes(0)));
+    first.metrics.set(Metric::DiskUsed, sum(|directory| directory.place.usage.used()));
     first.metrics.set(Metric::DiskFree, sum(|directory| Ok(directory.place.free()?.bytes)));
     first.metrics.set(Metric::DiskLimit, limit_bytes.unwrap_or(0));
 }
