@@ -75,23 +75,40 @@ impl Line {
 
     /// Asks, and waits for the answer. Fails with the mount's own sentence when it was not done.
     pub(super) fn ask(&mut self, request: &Value) -> Result<Value> {
+        self.exchange(request, || false).map_err(|error| no_answer(&self.dir, self.pid, &error)).and_then(judged)
+    }
+
+    /// Asks, and waits for so long, or a few seconds more; `None` where there is no answer by then. The mount goes on
+    /// with what it was asked.
+    pub(super) fn ask_within(&mut self, request: &Value, limit: Duration) -> Option<Result<Value>> {
+        let clock = Clock::system();
+        let ends = clock.elapsed() + limit;
+        match self.exchange(request, || clock.elapsed() >= ends) {
+            Err(error) if hung::is_late(&error) => None,
+            answer => Some(answer.map_err(|error| no_answer(&self.dir, self.pid, &error)).and_then(judged)),
+        }
+    }
+
+    fn exchange(&mut self, request: &Value, had_enough: impl Fn() -> bool) -> io::Result<Value> {
         let request = request.to_string();
         let answer = match &mut self.way {
             Way::Socket { socket, .. } if self.trust == Trust::Foreign => {
                 through_foreign_socket(socket, &request, PATIENCE)
             }
             Way::Socket { socket, entry, owner } => {
-                hung::through_socket(socket, &request, self.pid, || connect(entry, *owner))
+                hung::through_socket(socket, &request, self.pid, had_enough, || connect(entry, *owner))
             }
-            Way::Ioctl => hung::through_ioctl(&self.dir, &request, self.pid),
+            Way::Ioctl => hung::through_ioctl(&self.dir, &request, self.pid, had_enough),
         };
-        let answer = answer.map_err(|error| no_answer(&self.dir, self.pid, &error))?;
-        let value: Value =
-            serde_json::from_str(&answer).map_err(|error| no_answer(&self.dir, self.pid, &io::Error::other(error)))?;
-        match (value.get("error").and_then(Value::as_str), value.get("message").and_then(Value::as_str)) {
-            (Some(error), Some(message)) => Err(Problem::failure(format!("{message} ({error})"))),
-            _ => Ok(value),
-        }
+        serde_json::from_str(&answer?).map_err(io::Error::other)
+    }
+}
+
+/// What was done, or the sentence that says why it was not.
+fn judged(answer: Value) -> Result<Value> {
+    match (answer.get("error").and_then(Value::as_str), answer.get("message").and_then(Value::as_str)) {
+        (Some(error), Some(message)) => Err(Problem::failure(format!("{message} ({error})"))),
+        _ => Ok(answer),
     }
 }
 

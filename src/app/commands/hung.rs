@@ -36,15 +36,16 @@ const PROBE: &str = r#"{"op":"health"}"#;
 const HEAD: usize = size_of::<i32>();
 
 /// Asks on a control socket. Fails with `TimedOut` where the daemon, whose process this is, does not answer any more,
-/// which it is asked on a connection made `anew`.
+/// which it is asked on a connection made `anew`, and where nothing came before the asker has `had_enough`.
 pub(super) fn through_socket(
     socket: &mut BufReader<UnixStream>,
     request: &str,
     pid: Option<u32>,
+    had_enough: impl Fn() -> bool,
     anew: impl Fn() -> Option<UnixStream>,
 ) -> io::Result<String> {
     let answers = |socket| exchange(&mut BufReader::new(socket), PROBE, || false).is_ok();
-    exchange(socket, request, || !is_stopped(pid) && anew().is_some_and(answers))
+    exchange(socket, request, || !had_enough() && !is_stopped(pid) && anew().is_some_and(answers))
 }
 
 /// Sends a request and waits for its answer for as long as the daemon is alive.
@@ -65,11 +66,16 @@ fn exchange(socket: &mut BufReader<UnixStream>, request: &str, is_alive: impl Fn
 }
 
 /// Asks by an ioctl on the root of a mount. Fails with `TimedOut` where the daemon, whose process this is, does not
-/// answer any more.
-pub(super) fn through_ioctl(dir: &Path, request: &str, pid: Option<u32>) -> io::Result<String> {
+/// answer any more, and where nothing came before the asker has `had_enough`.
+pub(super) fn through_ioctl(
+    dir: &Path,
+    request: &str,
+    pid: Option<u32>,
+    had_enough: impl Fn() -> bool,
+) -> io::Result<String> {
     let is_alive = || {
         let asked_anew = || AskingProcess::begin(dir, PROBE)?.answer();
-        !is_stopped(pid) && asked_anew().is_ok_and(|answer| answer.is_some())
+        !had_enough() && !is_stopped(pid) && asked_anew().is_ok_and(|answer| answer.is_some())
     };
     let mut asked = AskingProcess::begin(dir, request)?;
     loop {
@@ -233,7 +239,7 @@ mod tests {
         });
         let anew = || UnixStream::connect(&path).ok();
         let mut socket = BufReader::new(anew().unwrap());
-        assert_eq!(through_socket(&mut socket, "{}", None, anew).unwrap(), "{\"half\":2}\n");
+        assert_eq!(through_socket(&mut socket, "{}", None, || false, anew).unwrap(), "{\"half\":2}\n");
         assert!(daemon.join().unwrap().contains("health"));
     }
 
@@ -245,9 +251,12 @@ mod tests {
         let connect = || UnixStream::connect(&path).ok();
         let mut socket = BufReader::new(connect().unwrap());
         for anew in [true, false] {
-            let error = through_socket(&mut socket, "{}", None, || connect().filter(|_| anew)).unwrap_err();
+            let error = through_socket(&mut socket, "{}", None, || false, || connect().filter(|_| anew)).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         }
+        let not_asked = || panic!("whether it answers does not matter any more");
+        let error = through_socket(&mut socket, "{}", None, || true, not_asked).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[test]

@@ -66,6 +66,22 @@ fn a_live_mount_shows_at_once_what_cp_has_copied() {
     assert_eq!(read("new.txt").as_deref(), Some("beta\n"));
 }
 
+/// A mount of a bucket of that name whose own server is gone: it tries for ten seconds to list each directory.
+#[test]
+fn a_mount_that_cannot_list_does_not_hold_up_cp() {
+    let (_server, tool) = bed();
+    let gone = server();
+    let target = Target::new();
+    target.mount(&Tool::for_server(&gone), "oss://bucket", &["--metadata-ttl", "600s"]).ok();
+    drop(gone);
+    let copy = "oss://bucket/1/2/3/4/5/6/7/8/new.txt";
+    tool.run(&["cp", "oss://bucket/a.txt", copy]).ok();
+    assert_eq!(tool.run(&["ls", copy]).ok().stdout, "new.txt\n");
+    let status = tool.run(&["status", "--json", target.dir()]).ok().stdout;
+    let status: Value = serde_json::from_str(&status).unwrap();
+    assert!(status["metrics"]["retries"].as_u64() > Some(0), "it was told: {status}");
+}
+
 #[test]
 fn cp_speaks_json_and_ends_with_what_came_of_it() {
     let (_server, tool) = bed();
