@@ -32,6 +32,8 @@ pub(super) const SMALL_BYTES: u64 = 1 << 20;
 const SEGMENT_BYTES: u64 = 64 << 20;
 /// The bytes of a record.
 pub(super) const RECORD_BYTES: usize = 64;
+/// Where a record says what kind it is.
+const KIND: usize = 40;
 /// Records are numbered by 16 bits.
 const MOST_RECORDS: u64 = 1 << 16;
 /// So often it is looked what other processes have appended.
@@ -62,16 +64,23 @@ impl SmallRecord {
         bytes[16..24].copy_from_slice(&self.offset.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.len.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.crc64.to_le_bytes());
-        bytes[40] = 1 + u8::from(self.is_stores);
+        bytes[KIND] = 1 + u8::from(self.is_stores);
         let check = crc64(&bytes[..56]);
         bytes[56..].copy_from_slice(&check.to_le_bytes());
         bytes
     }
 
+    /// The tag of the object that a record is of, unless that was forgotten. Whether it is a record is for who decodes
+    /// it: a million of them are looked at when a mount begins.
+    fn tag(bytes: &[u8]) -> Option<u32> {
+        let tag = bytes.get(..4)?.try_into().ok()?;
+        (*bytes.get(KIND)? != 0).then(|| u32::from_le_bytes(tag))
+    }
+
     /// `None` where these are not the bytes of a record.
     fn decode(bytes: &[u8]) -> Option<SmallRecord> {
         let word = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
-        let kind = *bytes.get(40)?;
+        let kind = *bytes.get(KIND)?;
         if !(1..=2).contains(&kind) || word(56)? != crc64(&bytes[..56]) {
             return None;
         }
@@ -242,12 +251,10 @@ impl Segments {
         let end = (first + complete.len() as u64).min(MOST_RECORDS);
         let slots: Vec<Slot> = (first..end)
             .zip(complete)
-            .filter_map(|(at, bytes)| {
-                let tag = tag_of(SmallRecord::decode(bytes)?.name);
-                Some(Slot { tag, segment: number, number: at as u16 })
-            })
+            .filter_map(|(at, bytes)| Some(Slot { tag: SmallRecord::tag(bytes)?, segment: number, number: at as u16 }))
             .collect();
         let mut table = self.table.lock();
+        table.slots.reserve(slots.len(), |slot| hash_of(slot.tag));
         // This process may have appended to it meanwhile.
         let known = std::mem::replace(&mut table.segments[usize::from(number)].seen, 0);
         slots.into_iter().filter(|slot| u64::from(slot.number) >= known).for_each(|slot| table.insert(slot));
