@@ -123,10 +123,12 @@ impl Known<'_> {
             Name::MemoryLimit if is_auto => of_memory(mounting.read.memory_limit, 4, "a quarter"),
             Name::MetadataMemory if is_auto => of_memory(mounting.fs.metadata_bytes, 8, "an eighth"),
             Name::MaxConnections if is_auto => {
-                because(mounting.store.max_connections.to_string(), "64, or list-concurrency where that is more")
+                let most = mounting.store.connections.most();
+                let because_of = format!("at first; up to {most} while more connections bring more");
+                because(mounting.store.connections.first().to_string(), &because_of)
             }
             Name::PrefetchParts if is_auto => {
-                because(mounting.store.max_connections.to_string(), "as many as max-connections")
+                because(mounting.store.connections.first().to_string(), "as many as max-connections")
             }
             Name::Uid if !self.raw.is_given(name) => because(mounting.fs.uid.to_string(), "the user who mounts"),
             Name::Gid if !self.raw.is_given(name) => because(mounting.fs.gid.to_string(), "the user who mounts"),

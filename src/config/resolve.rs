@@ -17,11 +17,8 @@ use super::table::Name;
 use super::url::BucketUrl;
 use super::value::{self, Moment};
 use super::words::Words;
+use crate::store::Connections;
 use crate::{cache, copy, fs, fuse, list, read, store};
-
-/// Requests under way at once when nothing else is said. Past 32 connections of 100 MB/s a machine with two cores
-/// gains little; the rest is room for listings and look-ups beside them.
-const AUTOMATIC_CONNECTIONS: usize = 64;
 
 /// Everything a mount needs, in the terms of each room.
 #[derive(Clone, Debug)]
@@ -70,7 +67,7 @@ pub(super) fn resolve_without_bucket(raw: &Raw, words: Words, machine: Machine) 
 
 fn with_store(raw: &Raw, words: Words, url: &BucketUrl, machine: Machine, store: store::Options) -> Result<Mounting> {
     let store = store::Options { near: resolve_near(raw)?, ..store };
-    let read = resolve_read(raw, machine, store.max_connections)?;
+    let read = resolve_read(raw, machine, store.connections.clone())?;
     let fs = resolve_fs(raw, url, machine)?;
     let copy = resolve_copy(raw)?;
     let fuse = resolve_fuse(raw, words)?;
@@ -111,7 +108,7 @@ fn resolve_way(raw: &Raw, options: &mut store::Options) -> Result<()> {
     options.ca_bundle = raw.path(Name::CaBundle);
     options.proxy = read_each(raw, Name::Proxy, raw.text(Name::Proxy))?.pop();
     options.bind = read_each(raw, Name::Bind, raw.list(Name::Bind))?;
-    options.max_connections = connections(raw)?;
+    options.connections = connections(raw)?;
     options.max_bandwidth = raw.read(Name::MaxBandwidth, value::size)?;
     Ok(())
 }
@@ -273,7 +270,7 @@ fn resolve_memory(raw: &Raw, machine: Machine) -> Result<MemoryShares> {
     Ok(MemoryShares::of(machine.memory, buffers, names))
 }
 
-fn resolve_read(raw: &Raw, machine: Machine, max_connections: usize) -> Result<read::Options> {
+fn resolve_read(raw: &Raw, machine: Machine, connections: Connections) -> Result<read::Options> {
     let part_bytes = raw.required(Name::PartSize, value::size)?;
     let memory_limit = resolve_memory(raw, machine)?.buffers;
     Ok(read::Options {
@@ -281,7 +278,7 @@ fn resolve_read(raw: &Raw, machine: Machine, max_connections: usize) -> Result<r
         prefetch_threshold: raw.required(Name::PrefetchThreshold, value::size)?,
         prefetch_parts: raw.required(Name::PrefetchParts, |text| value::or_word(text, "auto", value::count))?,
         part_bytes,
-        max_connections,
+        connections,
         memory_limit,
         verify: raw.choice(Name::Verify)?,
         memory_cache: raw.choice(Name::MemoryCache)?,
@@ -367,11 +364,11 @@ fn read_each<'a, T: FromStr<Err = String>>(
     texts.into_iter().map(read).collect()
 }
 
-fn connections(raw: &Raw) -> Result<usize> {
+fn connections(raw: &Raw) -> Result<Connections> {
     let given = raw.required(Name::MaxConnections, |text| value::or_word(text, "auto", value::count))?;
     // A listing gets as many as it was given.
     let listing = resolve_list(raw)?.concurrency as usize;
-    Ok(given.unwrap_or(AUTOMATIC_CONNECTIONS.max(listing)))
+    Ok(given.map_or_else(|| Connections::automatic(listing), Connections::fixed))
 }
 
 #[cfg(test)]
@@ -421,7 +418,7 @@ mod tests {
         assert_eq!(bound.store.addressing, store::Addressing::Cname);
         assert_eq!((mounting.fuse.bridge, mounting.fuse.bridge_min_bytes), (fuse::BridgeUse::Auto, 9 << 20));
         let read = &mounting.read;
-        assert_eq!((read.max_connections, read.memory_limit, read.part_bytes), (3, 1 << 30, 2 << 20));
+        assert_eq!((read.connections.most(), read.memory_limit, read.part_bytes), (3, 1 << 30, 2 << 20));
         assert_eq!((read.prefetch_threshold, read.prefetch_parts), (1 << 20, Some(4)));
         assert_eq!(store.max_bandwidth, Some(10 << 20));
         assert_eq!((read.prefetch, read.verify), (read::Prefetch::Open, read::Verify::Off));

@@ -279,7 +279,8 @@ table! {
     PartSize = "part-size", Read, SizeWithin(1 << 20, 1 << 30), Default "8MiB", Live,
         "The largest request for a part of a file, 1MiB to 1GiB. Smaller files are fetched in one request.";
     MaxConnections = "max-connections", Read, CountUpToOrAuto(MOST_CONNECTIONS), Default "auto",
-        "Most requests in flight; auto is 64, or list-concurrency if that is more.";
+        "Most requests in flight. auto is 64, or list-concurrency if that is more, and up to 256 while more requests bring \
+         more bytes.";
     MemoryLimit = "memory-limit", Read, SizeWithinOrAuto(LEAST_MEMORY, MOST_MEMORY), Default "auto", Live,
         "Memory for read buffers of the whole daemon, from 64MiB on. auto is a quarter of the machine's memory or of \
          the cgroup's limit, whichever is smaller, and at least 64MiB where there is room.";

@@ -57,6 +57,8 @@ table! {
     WriteRequests = "write_requests", Counter, "requests" => r#"requests_total{op="write"}"#;
     /// Requests in flight; a GET is in flight until its body has arrived.
     RequestsInFlight = "requests_in_flight", Gauge, "requests" => "requests_in_flight";
+    /// Requests that may be in flight. With `max-connections=auto` more as long as more of them bring more bytes.
+    MaxConnections = "max_connections", Gauge, "requests" => "max_connections";
     /// Retries, for any cause.
     Retries = "retries", Counter, "requests";
     /// Retries after connecting, sending or receiving failed.

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::inode::Inode;
 use super::why::{Again, Queue, Why};
+use crate::store::Connections;
 
 /// Why an object is expected: what was expected for one cause may be withdrawn together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,12 +33,21 @@ pub(super) struct Entry {
     pub(super) guess: Option<Guess>,
 }
 
+/// A place for one GET ahead of a reader. It is free again when this is dropped.
+#[derive(Debug)]
+pub(super) struct GetPlace(Arc<AtomicUsize>);
+
+impl Drop for GetPlace {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// All that waits for a turn to be fetched ahead.
 pub(super) struct Agenda {
-    /// Places for GETs ahead of readers.
-    places: Arc<Semaphore>,
-    /// Places that the less urgent reasons leave to the others.
-    reserved: usize,
+    connections: Connections,
+    /// Places for GETs ahead of readers that are taken.
+    taken: Arc<AtomicUsize>,
     lanes: [Lane; Queue::ALL.len()],
 }
 
@@ -59,21 +68,35 @@ impl Lane {
 }
 
 impl Agenda {
-    /// An empty agenda for a store that is asked for `max_connections` GETs at once.
-    pub(super) fn new(max_connections: usize) -> Self {
-        // The store's limiter keeps one place in eight for demand as well: what starts here never waits there.
-        let places = max_connections - max_connections.div_ceil(8).min(max_connections - 1);
-        Agenda { places: Arc::new(Semaphore::new(places)), reserved: places / 2, lanes: Default::default() }
+    /// An empty agenda for a store that is asked for so many GETs at once.
+    pub(super) fn new(connections: Connections) -> Self {
+        Agenda { connections, taken: Arc::default(), lanes: Default::default() }
     }
 
-    /// A place for one GET, if one is free. It is free again when this is dropped.
-    pub(super) fn place(&self) -> Option<OwnedSemaphorePermit> {
-        self.places.clone().try_acquire_owned().ok()
+    /// GETs that may be in flight now.
+    pub(super) fn connections(&self) -> usize {
+        self.connections.now()
     }
 
-    /// Whether fewer places are free than the less urgent reasons leave to the others.
+    /// Places for GETs ahead of readers. The store's limiter keeps one place in eight for demand as well: what starts
+    /// here never waits there.
+    fn places(&self) -> usize {
+        let connections = self.connections();
+        connections - connections.div_ceil(8).min(connections - 1)
+    }
+
+    /// A place for one GET, if one is free.
+    pub(super) fn place(&self) -> Option<GetPlace> {
+        let places = self.places();
+        let take = |taken: usize| (taken < places).then_some(taken + 1);
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok()?;
+        Some(GetPlace(self.taken.clone()))
+    }
+
+    /// Whether fewer places are free than the less urgent reasons leave to the others, which is half of them.
     pub(super) fn is_scarce(&self) -> bool {
-        self.places.available_permits() < self.reserved
+        let places = self.places();
+        places.saturating_sub(self.taken.load(Ordering::Relaxed)) < places / 2
     }
 
     /// Whether no queue holds anything.

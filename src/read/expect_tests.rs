@@ -11,8 +11,8 @@ use super::why::Queue;
 use super::*;
 use crate::base::{ByteRange, Ino};
 use crate::metrics::Metric;
-use crate::store::ErrorKind;
 use crate::store::layers::Fault;
+use crate::store::{Connections, ErrorKind};
 
 /// As many objects of a size, with their bytes.
 fn objects(bed: &Bed, count: u64, size: u64) -> Vec<(Object, Bytes)> {
@@ -93,7 +93,7 @@ async fn what_is_not_opened_counts_against_further_guesses_for_a_minute() {
 
 #[tokio::test(start_paused = true)]
 async fn guesses_leave_half_of_the_places() {
-    let bed = Bed::new(Options { max_connections: 16, ..Options::default() });
+    let bed = Bed::new(Options { connections: Connections::fixed(16), ..Options::default() });
     expect(&bed, &objects(&bed, 40, 100_000));
     tokio::time::sleep(Duration::from_millis(5)).await;
     assert_eq!(bed.gets().len(), 7);

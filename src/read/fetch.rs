@@ -153,6 +153,11 @@ impl Reader {
             - self.pinned_bytes().min(self.budget.limit_bytes() / self.tuning.pinned_share)
     }
 
+    /// Requests that may be in flight now.
+    pub fn connections(&self) -> usize {
+        self.agenda.connections()
+    }
+
     /// The most that may be kept by pins, in bytes.
     pub fn pinned_bytes_limit(&self) -> u64 {
         self.budget.limit_bytes() / self.tuning.pinned_share

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument;
 
 use super::Reader;
+use super::agenda::GetPlace;
 use super::budget::Grant;
 use super::buffer::Tail;
 use super::inode::{Arrival, FetchOrder, Inode};
@@ -37,7 +37,7 @@ impl Reader {
     }
 
     /// Starts the GET of a part.
-    pub(super) fn start(self: &Arc<Self>, inode: &Arc<Inode>, order: FetchOrder, place: Option<OwnedSemaphorePermit>) {
+    pub(super) fn start(self: &Arc<Self>, inode: &Arc<Inode>, order: FetchOrder, place: Option<GetPlace>) {
         let part = order.part.clone();
         let (object, range) = (&inode.object, part.range);
         let (ino, key, origin) = (object.ino.0, object.key.as_str(), part.origin);

@@ -21,6 +21,8 @@ use self::trace::{Act, Trace, Way};
 use super::*;
 use crate::base::{ByteRange, Clock, Ino, Key, READAHEAD_BYTES, Timestamp};
 use crate::metrics::Metrics;
+use crate::store::layers::Limit;
+use crate::store::{Connections, Store};
 
 /// What a program cost.
 #[derive(Clone, Copy, Debug)]
@@ -177,15 +179,21 @@ fn tuning() -> Tuning {
 }
 
 fn run(trace: Trace) -> Cost {
+    run_on(trace, &Connections::fixed(64), |bucket| bucket)
+}
+
+/// Runs a program against a store that is made of the bucket.
+fn run_on(trace: Trace, connections: &Connections, make: impl FnOnce(Arc<Bucket>) -> Arc<dyn Store>) -> Cost {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let clock = Clock::runtime(Timestamp::from_unix(1_000_000));
         let bucket = Arc::new(Bucket::new(&trace.files));
         // Files in memory would take real memory of the machine's for each trace, and change nothing here.
-        let options = Options { passthrough: Passthrough::Off, ..Options::default() };
+        let connections = connections.clone();
+        let options = Options { passthrough: Passthrough::Off, connections, ..Options::default() };
         let options = Options { memory_limit: trace.memory_limit.unwrap_or(options.memory_limit), ..options };
         let metrics = Arc::new(Metrics::default());
-        let reader = Reader::with(bucket.clone(), options, tuning(), metrics, clock.clone());
+        let reader = Reader::with(make(bucket.clone()), options, tuning(), metrics, clock.clone());
         let (asked_bytes, way) = (asked_bytes(&trace), trace.way);
         let objects: Arc<Vec<Object>> =
             Arc::new(trace.files.iter().enumerate().map(|(index, file)| object(index, file)).collect());
@@ -225,4 +233,21 @@ fn a_trace_counts_each_byte_once() {
     trace.session(0, [ByteRange::new(0, 10), ByteRange::new(5, 20)]);
     trace.session(1, [ByteRange::new(0, 7)]);
     assert_eq!(asked_bytes(&trace.twice()), 27);
+}
+
+/// A reader for whom more connections bring more bytes gets more of them.
+#[test]
+fn connections_are_added_while_they_bring_more() {
+    let cost = |connections: Connections| {
+        let limited = |bucket| {
+            let clock = Clock::runtime(Timestamp::from_unix(1_000_000));
+            Arc::new(Limit::new(bucket, connections.clone(), clock)) as Arc<dyn Store>
+        };
+        let cost = run_on(programs::stream_of_1_gib(), &connections, limited);
+        (cost, connections.now())
+    };
+    let ((few, _), (more, reached)) = (cost(Connections::fixed(4)), cost(Connections::between(4, 16)));
+    println!("4 connections: {} ms; up to 16: {} ms, {reached} at the end", few.ms, more.ms);
+    assert!(reached >= 14 && more.fetched_bytes == few.fetched_bytes, "{reached} {few:?} {more:?}");
+    assert!(few.ms > 3000 && more.ms < few.ms * 6 / 10, "{few:?} {more:?}");
 }

@@ -1,5 +1,7 @@
 //! The options of a mount for this room.
 
+use crate::store::Connections;
+
 /// How the reading of a mount behaves.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -12,7 +14,7 @@ pub struct Options {
     /// Largest GET of a prefetch, in bytes; rounded up to whole MiB. A file that fits is fetched whole.
     pub part_bytes: u64,
     /// GETs in flight at once, those of waiting readers included.
-    pub max_connections: usize,
+    pub connections: Connections,
     /// Bytes of read buffers for the whole daemon: windows, waiting parts, and files kept after reading. Less while
     /// memory is short.
     pub memory_limit: u64,
@@ -31,7 +33,7 @@ impl Default for Options {
             prefetch_threshold: 128 << 10,
             prefetch_parts: None,
             part_bytes: 8 << 20,
-            max_connections: 64,
+            connections: Connections::default(),
             memory_limit: 1 << 30,
             verify: Verify::Crc64,
             memory_cache: MemoryCache::Auto,

@@ -5,10 +5,8 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use super::Reader;
-use super::agenda::Entry;
+use super::agenda::{Entry, GetPlace};
 use super::follow::PlanStep;
 use super::inode::{FetchOrder, Inode, Next, Terms};
 use super::streams::Most;
@@ -73,7 +71,7 @@ impl Reader {
         }
     }
 
-    fn give_turn(self: &Arc<Self>, turn: Turn, place: OwnedSemaphorePermit) -> bool {
+    fn give_turn(self: &Arc<Self>, turn: Turn, place: GetPlace) -> bool {
         let (inode, next) = self.look_at(&turn);
         match next {
             Next::Nothing => {

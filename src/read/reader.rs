@@ -154,7 +154,7 @@ impl Reader {
             metrics,
             runtime: Handle::current(),
             clock,
-            agenda: Agenda::new(options.max_connections.max(1)),
+            agenda: Agenda::new(options.connections.clone()),
             tags: TagUse::new(),
             pipe: Pipe::new(tuning.clone()),
             credit: Credit::new(tuning.clone()),

@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 
 use super::layers::{Bandwidth, Limit, Rate};
 use super::{
-    BucketEntry, Connected, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, HttpStore, ListEntry, ListPage,
-    ListRequest, ObjectKind, ObjectMeta, Options, Result, Store, Tags, VersionPage, VersionsRequest, connect,
+    BucketEntry, Connected, Connections, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, HttpStore, ListEntry,
+    ListPage, ListRequest, ObjectKind, ObjectMeta, Options, Result, Store, Tags, VersionPage, VersionsRequest, connect,
     is_known_host,
 };
 use crate::base::{BucketName, Clock, Key};
@@ -42,12 +42,14 @@ pub fn connect_all(
     clock: Clock,
 ) -> Result<Connected> {
     let max_bandwidth = Rate::new(options.max_bandwidth);
-    let most = options.max_connections;
-    let options = Options { bucket: BucketName::new(NO_BUCKET), max_bandwidth: None, ..options };
+    // How many there may be is found out for all buckets together.
+    let together = options.connections.clone();
+    let connections = Connections::fixed(together.most());
+    let options = Options { bucket: BucketName::new(NO_BUCKET), max_bandwidth: None, connections, ..options };
     let service = connect(options.clone(), metrics.clone(), clock.clone())?;
     let all = Arc::new(AllBuckets::new(options, buckets, metrics, clock.clone()));
-    let paced = Arc::new(Bandwidth::new(all, max_bandwidth.clone(), clock));
-    Ok(service.reading(Arc::new(Limit::new(paced, most)), max_bandwidth))
+    let paced = Arc::new(Bandwidth::new(all, max_bandwidth.clone(), clock.clone()));
+    Ok(service.reading(Arc::new(Limit::new(paced, together, clock)), max_bandwidth))
 }
 
 /// The buckets of an account as one store. See the module's head.

@@ -48,13 +48,10 @@ impl Connected {
 ///
 /// Fails with [`ErrorKind::Invalid`] and one sentence that says what to change.
 pub fn connect(options: Options, metrics: Arc<Metrics>, clock: Clock) -> Result<Connected> {
-    if options.max_connections == 0 {
-        return Err(Error::new(ErrorKind::Invalid, "max-connections is 0; set it to 1 or more"));
-    }
     let max_bandwidth = Rate::new(options.max_bandwidth);
     let layers = LayerOptions {
         retry: options.retry.clone(),
-        max_in_flight: options.max_connections,
+        connections: options.connections.clone(),
         max_bandwidth: max_bandwidth.clone(),
         first_byte: options.timeouts.first_byte,
         stall: options.timeouts.stall,

@@ -9,6 +9,7 @@
 //! | `account` | the buckets of an account as one store |
 //! | `body` | the bytes of an answer, received into memory of the caller |
 //! | `connect` | builds the store of a mount: client and layers |
+//! | `connections` | how many requests may be in flight |
 //! | `copies` | requests and answers of copies and of uploads in parts |
 //! | `credentials` | where access keys come from |
 //! | `dialect` | OSS and S3 |
@@ -28,6 +29,7 @@
 mod account;
 mod body;
 mod connect;
+mod connections;
 mod copies;
 pub mod credentials;
 mod dialect;
@@ -51,6 +53,7 @@ use crate::base::Key;
 pub use account::{AllBuckets, connect_all, list_buckets};
 pub use body::{Body, Receive};
 pub use connect::{Connected, connect};
+pub use connections::Connections;
 pub use copies::{
     CompleteRequest, Copied, CopyPartRequest, CopyRequest, CopySource, ListPartsRequest, Metadata, Overwrite, PartPage,
     Tags, Upload, UploadRequest, UploadedPart,

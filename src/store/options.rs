@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::connections::Connections;
 use super::credentials::{Known, Source};
 use super::http::{Addresses, Bind, Proxy};
 use super::layers::{NearOptions, RetryPolicy};
@@ -114,8 +115,8 @@ pub struct Options {
     pub credentials: Source,
     /// What answers for sources of credentials; clones share it.
     pub known: Known,
-    /// Requests in flight at once, at least 1.
-    pub max_connections: usize,
+    /// Requests in flight at once; clones share it.
+    pub connections: Connections,
     /// Bytes of objects per second, all GETs together; `None` means as fast as they come.
     pub max_bandwidth: Option<u64>,
     /// Caches that are asked before the bucket.
@@ -150,7 +151,7 @@ impl Options {
             addresses: Addresses::default(),
             credentials: Source::Anonymous,
             known: Known::default(),
-            max_connections: 64,
+            connections: Connections::default(),
             max_bandwidth: None,
             near: None,
             timeouts: Timeouts::default(),

@@ -64,7 +64,7 @@ pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
 pub(super) fn print(operand: &Operand, given: &Given, out: &mut Output<'_>) -> Result<Reader> {
     let options = config::resolve_store(&given.raw, &operand.url, &variable)?;
     let at = config::resolve_at(&given.raw)?.map(|moment| moment.before(Clock::system().now()));
-    let (part_bytes, most) = (part_bytes(given), options.max_connections as u64);
+    let (part_bytes, most) = (part_bytes(given), options.connections.now() as u64);
     bulk_runtime()?.block_on(async {
         let (connected, version) = look(options, &operand.url, at, operand.etag.clone()).await?;
         let at_once = (WINDOW_BYTES / part_bytes).clamp(LEAST_AT_ONCE, most.max(LEAST_AT_ONCE));

@@ -35,6 +35,7 @@ impl Control {
         set(Metric::TreeBytes, self.names.bytes());
         set(Metric::TreeBytesLimit, self.options.metadata_bytes);
         set(Metric::LargeDirectories, self.names.large_directories() as u64);
+        set(Metric::MaxConnections, self.reader.connections() as u64);
         set(Metric::PinnedBytes, self.reader.pinned_bytes());
         let passed = self.files.all_passed();
         set(Metric::PassthroughFiles, passed.len() as u64);

@@ -137,6 +137,13 @@ pub(super) fn stream_of_1_gb_a_second() -> Trace {
     trace
 }
 
+/// 1 GiB by `dd bs=1M iflag=direct`.
+pub(super) fn stream_of_1_gib() -> Trace {
+    let mut trace = Trace { way: Way::Direct, ..one("large.bin", 1 << 30) };
+    trace.session(0, in_order(ByteRange::new(0, 1 << 30), MIB));
+    trace
+}
+
 /// 64 MiB in samples of 100 KB by one descriptor.
 pub(super) fn samples_by_one_descriptor() -> Trace {
     let mut trace = one("samples.bin", 64 * MIB);

@@ -9,7 +9,8 @@
 //! program that waits for a byte gets a place.
 //!
 //! A service that throttles gets fewer requests at a time: half as many for each round that it throttled, one more for
-//! each round that it answered, so that the rate settles where the service allows it.
+//! each round that it answered, so that the rate settles where the service allows it. Where the number of connections
+//! is not fixed, there are more places as long as more bring more: see `growth`.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -21,10 +22,11 @@ use parking_lot::Mutex;
 use tokio::io::ReadBuf;
 use tokio::sync::oneshot;
 
-use crate::base::Key;
+use super::growth::Growth;
+use crate::base::{Clock, Key};
 use crate::store::{
-    Body, Change, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Outcome,
-    Priority, Receive, Result, Store, StoreMut, Tags, VersionPage, VersionsRequest,
+    Body, Change, Connections, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest,
+    ObjectMeta, Outcome, Priority, Receive, Result, Store, StoreMut, Tags, VersionPage, VersionsRequest,
 };
 
 /// However a service throttles, so many places stay open.
@@ -38,10 +40,10 @@ pub struct Limit<S: ?Sized = dyn Store> {
 }
 
 impl<S: ?Sized> Limit<S> {
-    /// At most `places` requests at a time, at least one. One place in eight (but never the only one) is kept for
-    /// what a program waits for.
-    pub fn new(inner: Arc<S>, places: usize) -> Self {
-        Limit { inner, gate: Arc::new(Gate::new(places.max(1))) }
+    /// At most as many requests at a time as there are connections. One place in eight (but never the only one) is
+    /// kept for what a program waits for.
+    pub fn new(inner: Arc<S>, connections: Connections, clock: Clock) -> Self {
+        Limit { inner, gate: Arc::new(Gate::new(connections, clock)) }
     }
 
     /// Requests in flight now.
@@ -65,8 +67,8 @@ const CLASSES: usize = Priority::ALL.len();
 
 #[derive(Debug)]
 struct Gate {
-    places: usize,
-
+    connections: Connections,
+    clock: Clock,
     state: Mutex<GateState>,
 }
 
@@ -79,8 +81,16 @@ struct GateState {
     /// How often places were closed.
     round: u64,
     held: [usize; CLASSES],
+    growth: Growth,
     /// First come, first served within a priority. Waiters that gave up are skipped.
     waiters: [VecDeque<oneshot::Sender<Place>>; CLASSES],
+}
+
+impl GateState {
+    /// The open places that are not kept for what a program waits for.
+    fn shared(&self) -> usize {
+        self.open - self.open.div_ceil(8).min(self.open - 1)
+    }
 }
 
 /// A place among the requests in flight, until dropped.
@@ -90,6 +100,8 @@ struct Place {
     priority: Priority,
     /// The round it was given out in.
     round: u64,
+    /// Bytes of an object that came.
+    bytes: u64,
 }
 
 impl Place {
@@ -105,23 +117,54 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.gate.state.lock().held[self.priority as usize] -= 1;
+        self.gate.give_back(self.priority, self.bytes);
         self.gate.serve();
     }
 }
 
 impl Gate {
-    fn new(places: usize) -> Self {
+    fn new(connections: Connections, clock: Clock) -> Self {
         let (held, waiters) = Default::default();
-        let state = GateState { open: places, answered: 0, round: 0, held, waiters };
-        Gate { places, state: Mutex::new(state) }
+        let growth = Growth::new(connections.first(), connections.most());
+        let state = GateState { open: connections.now(), answered: 0, round: 0, held, growth, waiters };
+        Gate { connections, clock, state: Mutex::new(state) }
+    }
+
+    /// A request has ended that brought so many bytes of an object.
+    fn give_back(&self, priority: Priority, bytes: u64) {
+        let mut state = self.state.lock();
+        state.held[priority as usize] -= 1;
+        self.look(&mut state);
+        let places = self.connections.now();
+        // While the service throttles, it is not asked for more.
+        if bytes == 0 || state.open < places || !state.growth.is_possible() {
+            return;
+        }
+        if let Some(places) = state.growth.answered(bytes, places, self.clock.elapsed()) {
+            state.open = self.connections.set(places);
+            tracing::debug!(places, "another number of requests is sent at once");
+        }
+    }
+
+    /// Has the growth know whether all places are taken. Those that are free for a moment between two requests do not
+    /// count.
+    fn look(&self, state: &mut GateState) {
+        if state.growth.is_possible() {
+            let held: usize = state.held.iter().sum();
+            let (others, shared) = (held - state.held[Priority::Demand as usize], state.shared());
+            let is_full = held + state.open / 8 >= state.open || others + shared / 8 >= shared;
+            state.growth.look(is_full, self.clock.elapsed());
+        }
     }
 
     /// The service was busy. All requests of a round meet the same state of it, and close places once.
     fn throttled(&self, round: u64) {
         let mut state = self.state.lock();
         if round == state.round {
-            state.open = (state.open / 2).max(LEAST_OPEN.min(self.places));
+            state.open = (state.open / 2).max(LEAST_OPEN.min(self.connections.first()));
+            let open = state.open;
+            let places = state.growth.throttled(open, self.clock.elapsed());
+            self.connections.set(places);
             state.answered = 0;
             state.round += 1;
             tracing::debug!(open = state.open, "the service throttles: fewer requests are sent at once");
@@ -130,7 +173,7 @@ impl Gate {
 
     fn answered(self: &Arc<Self>) {
         let mut state = self.state.lock();
-        if state.open == self.places {
+        if state.open >= self.connections.now() {
             return;
         }
         state.answered += 1;
@@ -145,8 +188,7 @@ impl Gate {
     fn admits(&self, state: &GateState, priority: Priority) -> bool {
         let held: usize = state.held.iter().sum();
         let others = held - state.held[Priority::Demand as usize];
-        let shared = state.open - state.open.div_ceil(8).min(state.open - 1);
-        held < state.open && (priority == Priority::Demand || others < shared)
+        held < state.open && (priority == Priority::Demand || others < state.shared())
     }
 
     async fn place(self: &Arc<Self>, priority: Priority) -> Result<Place> {
@@ -161,7 +203,7 @@ impl Gate {
     fn serve(self: &Arc<Self>) {
         // A waiter may give up while it is served: its place comes back here and goes to the next.
         while let Some((sender, priority, round)) = self.next_waiter() {
-            drop(sender.send(Place { gate: self.clone(), priority, round }));
+            drop(sender.send(Place { gate: self.clone(), priority, round, bytes: 0 }));
         }
     }
 
@@ -173,6 +215,7 @@ impl Gate {
                 let Some(sender) = state.waiters[priority as usize].pop_front() else { break };
                 if !sender.is_closed() {
                     state.held[priority as usize] += 1;
+                    self.look(&mut state);
                     return Some((sender, priority, state.round));
                 }
             }
@@ -192,7 +235,11 @@ impl Receive for Placed {
     fn poll_receive(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         let before = into.filled().len();
         let received = ready!(self.body.poll_receive(cx, into));
-        self.left = self.left.saturating_sub((into.filled().len() - before) as u64);
+        let came = (into.filled().len() - before) as u64;
+        self.left = self.left.saturating_sub(came);
+        if let Some(place) = &mut self.place {
+            place.bytes += came;
+        }
         if self.left == 0 || received.is_err() {
             self.place = None;
         }
@@ -262,6 +309,10 @@ mod tests {
         Arc::new(bucket)
     }
 
+    fn limit<S: ?Sized>(inner: Arc<S>, places: usize) -> Limit<S> {
+        Limit::new(inner, Connections::fixed(places), Clock::system())
+    }
+
     fn get(key: &str, priority: Priority) -> GetRequest {
         GetRequest::new(Key::new(key)).priority(priority)
     }
@@ -273,7 +324,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_place_is_held_until_the_last_byte_or_the_drop_of_a_body() {
-        let limit = Limit::new(bucket(), 2);
+        let limit = limit(bucket(), 2);
         let mut read = limit.get(get("a", Priority::Demand)).await.unwrap().body;
         let dropped = limit.get(get("b", Priority::Demand)).await.unwrap().body;
         assert_eq!(limit.in_flight(), 2);
@@ -293,7 +344,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn demand_goes_first_and_equals_in_the_order_they_came() {
         let bucket = bucket();
-        let limit = Arc::new(Limit::new(bucket.clone(), 1));
+        let limit = Arc::new(limit(bucket.clone(), 1));
         let held = limit.get(get("a", Priority::Background)).await.unwrap();
         bucket.take_requests();
         let mut tasks = tokio::task::JoinSet::new();
@@ -317,7 +368,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn bodies_fetched_ahead_and_left_standing_do_not_stop_demand() {
-        let limit = Arc::new(Limit::new(bucket(), 8));
+        let limit = Arc::new(limit(bucket(), 8));
         let mut ahead = Vec::new();
         for _ in 0..7 {
             ahead.push(limit.get(get("a", Priority::Background)).await.unwrap());
@@ -337,7 +388,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_gives_up_waiting_leaves_no_gap() {
-        let limit = Arc::new(Limit::new(bucket(), 1));
+        let limit = Arc::new(limit(bucket(), 1));
         let held = limit.get(get("a", Priority::Demand)).await.unwrap();
         let mut tasks = Vec::new();
         for _ in 0..3 {
@@ -358,7 +409,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_service_that_throttles_gets_half_as_many_and_then_more_again() {
         let faults = Arc::new(FaultStore::new(bucket()));
-        let limit = Arc::new(Limit::new(faults.clone(), 16));
+        let limit = Arc::new(limit(faults.clone(), 16));
         let ask = async || limit.get(get("a", Priority::Demand)).await.map(drop);
         let round = futures::future::join_all((0..16).map(|_| limit.gate.place(Priority::Demand))).await;
         for place in round {
@@ -390,7 +441,7 @@ mod tests {
         ];
         let faulty = Arc::new(FaultStore::new(bucket()).randomly(1, faults));
         let meter = Arc::new(Meter::new(faulty, Arc::new(Metrics::default()), Clock::system()));
-        let limit = Arc::new(Limit::new(meter.clone(), 5));
+        let limit = Arc::new(limit(meter.clone(), 5));
         let mut tasks = tokio::task::JoinSet::new();
         for index in 0..200usize {
             let limit = limit.clone();

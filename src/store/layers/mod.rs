@@ -15,6 +15,7 @@
 //! | `crawl` | bodies that fall behind all others, asked for again |
 //! | `crop` | answers that hold more than was asked for |
 //! | `fault` | answers broken on purpose, for tests |
+//! | `growth` | whether more requests at once bring more |
 //! | `hedge` | requests that take far longer than others did, sent a second time |
 //! | `limit` | how many requests may be in flight, and who goes first |
 //! | `meter` | counting tries, times and bytes |
@@ -29,6 +30,7 @@ mod bandwidth;
 mod crawl;
 mod crop;
 mod fault;
+mod growth;
 mod hedge;
 mod limit;
 mod meter;
@@ -44,6 +46,7 @@ use std::time::Duration;
 
 use crate::base::Clock;
 use crate::metrics::Metrics;
+use crate::store::Connections;
 
 pub use bandwidth::{Bandwidth, Rate};
 pub use crop::Crop;
@@ -64,7 +67,7 @@ pub struct LayerOptions {
     /// How failed requests are tried again.
     pub retry: RetryPolicy,
     /// Requests in flight, at most. A GET counts until its body has been read or dropped.
-    pub max_in_flight: usize,
+    pub connections: Connections,
     /// Bytes of bodies per second, at most.
     pub max_bandwidth: Rate,
     /// A try ends when no answer comes for this long.
@@ -78,7 +81,7 @@ impl Default for LayerOptions {
         let limit = Duration::from_secs(20);
         LayerOptions {
             retry: RetryPolicy::default(),
-            max_in_flight: 64,
+            connections: Connections::fixed(64),
             max_bandwidth: Rate::default(),
             first_byte: limit,
             stall: limit,
@@ -101,7 +104,7 @@ pub fn layered<S: ?Sized>(
     let hedge = Arc::new(Hedge::new(meter, metrics.clone(), clock.clone()));
     let paced = Arc::new(Bandwidth::new(hedge, options.max_bandwidth.clone(), clock.clone()));
     let crop = Arc::new(Crop::new(paced, metrics.clone()));
-    let limit = Arc::new(Limit::new(crop, options.max_in_flight));
+    let limit = Arc::new(Limit::new(crop, options.connections.clone(), clock.clone()));
     Arc::new(Retry::new(limit, options.retry.clone(), metrics.clone(), clock.clone()))
 }
 

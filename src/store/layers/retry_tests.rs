@@ -11,7 +11,7 @@ use crate::metrics::Metric;
 use crate::store::layers::patience::delay;
 use crate::store::layers::{At, Fault, FaultStore, LayerOptions, Limit, Meter, Operation, Stall, layered};
 use crate::store::memory::{MemoryStore, Request};
-use crate::store::{Error, ErrorKind};
+use crate::store::{Connections, Error, ErrorKind};
 
 /// A bucket with one object, faults over it, and retries over those.
 struct Bench {
@@ -43,8 +43,13 @@ fn bench_of(
     let (metrics, clock) = (Arc::new(Metrics::default()), Clock::runtime(Timestamp::from_unix(0)));
     let stall = Arc::new(Stall::new(faults.clone(), answer, piece));
     let meter = Arc::new(Meter::new(stall, metrics.clone(), clock.clone()));
-    let retry = Retry::new(Arc::new(Limit::new(meter, places)), RetryPolicy::default(), metrics.clone(), clock.clone())
-        .with_seed(1);
+    let retry = Retry::new(
+        Arc::new(Limit::new(meter, Connections::fixed(places), clock.clone())),
+        RetryPolicy::default(),
+        metrics.clone(),
+        clock.clone(),
+    )
+    .with_seed(1);
     Bench { bucket, faults, retry, metrics, clock }
 }
 
@@ -170,7 +175,12 @@ async fn many_who_wait_for_a_silent_service_wait_no_longer_than_one() {
     let bucket = Arc::new(MemoryStore::new());
     let silent = Arc::new(FaultStore::new(bucket).randomly(1, [(1.0, Fault::Silence)]));
     let (metrics, clock) = (Arc::new(Metrics::default()), Clock::runtime(Timestamp::from_unix(0)));
-    let store = layered(silent, &LayerOptions { max_in_flight: 4, ..LayerOptions::default() }, &metrics, &clock);
+    let store = layered(
+        silent,
+        &LayerOptions { connections: Connections::fixed(4), ..LayerOptions::default() },
+        &metrics,
+        &clock,
+    );
     let reads = (0..64).map(|_| timed(&clock, store.get(whole())));
     for outcome in join_all(reads).await {
         check_given_up_in_time("one of many", outcome);

@@ -102,7 +102,7 @@ impl HttpStore {
             bind: &options.bind,
             addresses: &options.addresses,
             timeouts: options.timeouts,
-            max_idle: options.max_connections,
+            max_idle: options.connections.most(),
             user_agent: &options.user_agent,
         };
         let transport = Transport::new(transport, clock.clone())?;
@@ -140,7 +140,7 @@ impl HttpStore {
             bind: &self.options.bind,
             addresses: &addresses,
             timeouts,
-            max_idle: self.options.max_connections,
+            max_idle: self.options.connections.most(),
             user_agent: &self.options.user_agent,
         };
         Ok(HttpStore {

@@ -9,7 +9,7 @@ use ossmount::emulator::{ACCESS_KEY_ID, ACCESS_KEY_SECRET};
 use ossmount::list::{self, ListScope};
 use ossmount::metrics::Metrics;
 use ossmount::store::credentials::{Credentials, Source};
-use ossmount::store::{self, Dialect};
+use ossmount::store::{self, Connections, Dialect};
 
 use crate::CONCURRENCY;
 use crate::emulator::Error;
@@ -24,7 +24,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Error> {
     options.endpoint = Some(endpoint.clone());
     options.region = Some("cn-hangzhou".to_owned());
     options.credentials = Source::Static(Credentials::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET));
-    options.max_connections = CONCURRENCY;
+    options.connections = Connections::fixed(CONCURRENCY);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let connected = store::connect(options, Arc::new(Metrics::default()), Clock::system())?;

@@ -225,7 +225,7 @@ impl LocalCopy {
     fn fetching(&self, store: Arc<dyn Store>, options: &store::Options) -> Arc<Fetching> {
         Arc::new(Fetching {
             store,
-            places: Arc::new(Semaphore::new(options.max_connections)),
+            places: Arc::new(Semaphore::new(options.connections.now())),
             part_bytes: self.part_bytes,
             done_bytes: AtomicU64::default(),
         })

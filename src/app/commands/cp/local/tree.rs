@@ -50,7 +50,7 @@ pub(super) async fn copied(copy: LocalCopy, options: store::Options, listing: &l
     let mut report = copy.report(to.display().to_string(), (total, counts.clone()), &fetching);
     let below = names::below(&entries, &directory);
     let directories = names::directories(below.iter().copied());
-    let at_once = options.max_connections;
+    let at_once = options.connections.now();
     let brought = futures::stream::iter(entries.iter().zip(&below))
         .map(|(entry, key)| {
             let place = names::place(key, entry.size, &directories, copy.odd_keys);
