@@ -1,13 +1,17 @@
 //! Whether more requests at once bring more bytes: found out by sending more for a moment.
 //!
-//! While all places are taken the rate of bytes is measured, then half as many places are added, and once as many
-//! answers have come, it is measured again. Where it has risen by enough the places stay, and the next trial follows
-//! at once; else they are taken away, and the next trial is put off for twice as long as the one before.
+//! While all places are taken the rate of bytes is measured, then half as many places are added, and after a moment it
+//! is measured again. Where it has risen by enough the places stay, and the next trial follows at once; else they are
+//! taken away, and the next trial is put off for twice as long as the one before.
 
 use std::time::Duration;
 
 /// The shortest time over which a rate is measured.
 const LEAST_TIME: Duration = Duration::from_millis(250);
+/// A rate is measured over so many bytes for each place at least, or a few small objects would tell.
+const LEAST_BYTES: u64 = 128 << 10;
+/// After so long, requests that were added have begun to bring bytes.
+const SETTLED: Duration = Duration::from_millis(500);
 /// All places must have been taken for so much of the time, in percent, or no more are wanted.
 const FULL_PERCENT: u32 = 80;
 /// By how much the rate must rise for places to stay, in percent. Half as many places more could bring 50.
@@ -35,7 +39,7 @@ pub(super) struct Growth {
 enum Step {
     /// The rate with the places that there are is measured.
     Measuring,
-    /// Places were added to so many, which had brought this rate. What comes now was asked for in part before that.
+    /// Places were added to so many, which had brought this rate. What was asked for since then may not come yet.
     Settling { before: Trial },
     /// The rate with more places is measured.
     Trying { before: Trial },
@@ -52,7 +56,6 @@ struct Trial {
 #[derive(Clone, Copy, Debug, Default)]
 struct Interval {
     since: Duration,
-    answers: usize,
     bytes: u64,
     /// The time in which all places were taken.
     full: Duration,
@@ -86,14 +89,15 @@ impl Growth {
         (self.is_full, self.looked_at) = (is_full, now);
     }
 
-    /// An answer of so many bytes has ended. Returns how many places there are to be from now on, where that changes.
-    pub(super) fn answered(&mut self, bytes: u64, places: usize, now: Duration) -> Option<usize> {
-        self.interval.answers += 1;
+    /// So many bytes have come. Returns how many places there are to be from now on, where that changes.
+    pub(super) fn received(&mut self, bytes: u64, places: usize, now: Duration) -> Option<usize> {
         self.interval.bytes += bytes;
         let time = now.saturating_sub(self.interval.since);
-        if time < LEAST_TIME || self.interval.answers < places {
+        let least_time = if matches!(self.step, Step::Settling { .. }) { SETTLED } else { LEAST_TIME };
+        if time < least_time || self.interval.bytes < places as u64 * LEAST_BYTES {
             return None;
         }
+        self.look(self.is_full, now);
         let ended = std::mem::replace(&mut self.interval, Interval { since: now, ..Interval::default() });
         let is_full = ended.full * 100 >= time * FULL_PERCENT;
         let bytes_per_second = ended.bytes as f64 / time.as_secs_f64();
@@ -152,7 +156,7 @@ mod tests {
     }
 
     impl Line {
-        const PART_BYTES: u64 = 8 << 20;
+        const PART_BYTES: u64 = 1 << 20;
 
         fn new(most_bytes_per_second: f64) -> Line {
             let growth = Growth::new(64, 256);
@@ -169,7 +173,7 @@ mod tests {
                 self.now += Duration::from_secs_f64(Line::PART_BYTES as f64 / rate);
                 // For a moment, one is free.
                 self.growth.look(false, self.now);
-                if let Some(places) = self.growth.answered(Line::PART_BYTES, self.places, self.now) {
+                if let Some(places) = self.growth.received(Line::PART_BYTES, self.places, self.now) {
                     self.places = places;
                     self.seen.push(places);
                 }
@@ -209,15 +213,15 @@ mod tests {
     }
 
     #[test]
-    fn a_few_answers_tell_nothing() {
+    fn a_few_bytes_tell_nothing() {
         let (mut growth, mut fixed) = (Growth::new(64, 256), Growth::new(64, 64));
-        let answered = |growth: &mut Growth, at: u64| {
+        let received = |growth: &mut Growth, at: u64| {
             growth.look(true, Duration::from_secs(at));
-            growth.answered(1 << 20, 64, Duration::from_secs(at))
+            growth.received(128 << 10, 64, Duration::from_secs(at))
         };
-        assert!((0..63).all(|at| answered(&mut growth, at).is_none()));
-        assert_eq!(answered(&mut growth, 64), Some(96));
-        assert!((0..1000).all(|at| answered(&mut fixed, at).is_none()));
+        assert!((0..63).all(|at| received(&mut growth, at).is_none()));
+        assert_eq!(received(&mut growth, 63), Some(96));
+        assert!((0..1000).all(|at| received(&mut fixed, at).is_none()));
         assert!(growth.is_possible() && !fixed.is_possible());
     }
 

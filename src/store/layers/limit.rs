@@ -31,6 +31,8 @@ use crate::store::{
 
 /// However a service throttles, so many places stay open.
 const LEAST_OPEN: usize = 2;
+/// The gate is told of bytes that come in such steps.
+const TOLD_BYTES: u64 = 1 << 20;
 
 /// Lets at most so many requests through at a time.
 #[derive(Debug)]
@@ -100,11 +102,26 @@ struct Place {
     priority: Priority,
     /// The round it was given out in.
     round: u64,
-    /// Bytes of an object that came.
+    /// Bytes of an object that came and were not told to the gate.
     bytes: u64,
 }
 
 impl Place {
+    /// Bytes of the object have come.
+    fn received(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        if self.bytes >= TOLD_BYTES {
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        match std::mem::take(&mut self.bytes) {
+            0 => {}
+            bytes => self.gate.received(bytes),
+        }
+    }
+
     /// Passes on what came of the request, and lets the gate learn from it.
     fn answered<T>(&self, result: Result<T>) -> Result<T> {
         match &result {
@@ -117,7 +134,8 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.gate.give_back(self.priority, self.bytes);
+        self.tell();
+        self.gate.give_back(self.priority);
         self.gate.serve();
     }
 }
@@ -130,19 +148,26 @@ impl Gate {
         Gate { connections, clock, state: Mutex::new(state) }
     }
 
-    /// A request has ended that brought so many bytes of an object.
-    fn give_back(&self, priority: Priority, bytes: u64) {
+    /// A request has ended.
+    fn give_back(&self, priority: Priority) {
         let mut state = self.state.lock();
         state.held[priority as usize] -= 1;
         self.look(&mut state);
+    }
+
+    /// Bytes of objects have come.
+    fn received(self: &Arc<Self>, bytes: u64) {
+        let mut state = self.state.lock();
         let places = self.connections.now();
         // While the service throttles, it is not asked for more.
-        if bytes == 0 || state.open < places || !state.growth.is_possible() {
+        if state.open < places || !state.growth.is_possible() {
             return;
         }
-        if let Some(places) = state.growth.answered(bytes, places, self.clock.elapsed()) {
+        if let Some(places) = state.growth.received(bytes, places, self.clock.elapsed()) {
             state.open = self.connections.set(places);
+            drop(state);
             tracing::debug!(places, "another number of requests is sent at once");
+            self.serve();
         }
     }
 
@@ -238,7 +263,7 @@ impl Receive for Placed {
         let came = (into.filled().len() - before) as u64;
         self.left = self.left.saturating_sub(came);
         if let Some(place) = &mut self.place {
-            place.bytes += came;
+            place.received(came);
         }
         if self.left == 0 || received.is_err() {
             self.place = None;
