@@ -9,7 +9,7 @@ use super::choices::Payer;
 use super::credentials::{self, Asked};
 use super::listen::MetricsListen;
 use super::machine::{Machine, MemoryShares};
-use super::near::resolve_near;
+use super::near::{resolve_near, resolve_proven_from};
 use super::problem::{Problem, Result};
 use super::raw::Raw;
 use super::run::{ControlSocket, Log, Run};
@@ -70,7 +70,8 @@ pub(super) fn resolve_without_bucket(raw: &Raw, words: Words, machine: Machine) 
 
 fn with_store(raw: &Raw, words: Words, url: &BucketUrl, machine: Machine, store: store::Options) -> Result<Mounting> {
     let store = store::Options { near: resolve_near(raw)?, ..store };
-    let read = resolve_read(raw, machine, store.max_connections)?;
+    let proven_from = resolve_proven_from(raw, store.near.as_ref(), url.dialect)?;
+    let read = read::Options { proven_from, ..resolve_read(raw, machine, store.max_connections)? };
     let fs = resolve_fs(raw, url, machine)?;
     let copy = resolve_copy(raw)?;
     let fuse = resolve_fuse(raw, words)?;
@@ -286,6 +287,7 @@ fn resolve_read(raw: &Raw, machine: Machine, max_connections: usize) -> Result<r
         verify: raw.choice(Name::Verify)?,
         memory_cache: raw.choice(Name::MemoryCache)?,
         passthrough: raw.choice(Name::Passthrough)?,
+        proven_from: None,
     })
 }
 
