@@ -100,7 +100,7 @@ fn bed(size: u64, memory_limit: u64) -> Bed {
 
 impl Bed {
     /// How much came from the caches since the last time.
-    fn from_caches(&self) -> u64 {
+    fn cached_bytes(&self) -> u64 {
         self.store.from_caches.swap(0, Ordering::Relaxed)
     }
 }
@@ -115,7 +115,7 @@ async fn wrong_bytes_are_fetched_again_before_a_program_sees_one() {
             assert_eq!(file.verified(), Verified::Yes);
         });
         futures::future::join_all(reading).await;
-        assert!(bed.from_caches() >= 16 * MIB);
+        assert!(bed.cached_bytes() >= 16 * MIB);
         assert_eq!(bed.metrics.value(Metric::VerifyFailures), 1);
         assert_eq!(bed.metrics.value(Metric::ReadErrors), 0);
     }
@@ -135,10 +135,10 @@ async fn what_is_fetched_again_after_the_proof_comes_from_the_bucket() {
     let bed = bed(20 * MIB, 1 << 30);
     let file = bed.reader.open(bed.object.clone());
     read_through(&file, &bed.bytes, 1 << 20).await;
-    assert!(bed.from_caches() > 0);
+    assert!(bed.cached_bytes() > 0);
     bed.reader.let_go(bed.object.ino);
     read_through(&file, &bed.bytes, 1 << 20).await;
-    assert_eq!(bed.from_caches(), 0);
+    assert_eq!(bed.cached_bytes(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,13 +149,13 @@ async fn what_cannot_be_proved_comes_from_the_bucket() {
         let file = large.reader.open(large.object.clone());
         read_through(&file, &large.bytes, 1 << 20).await;
     }
-    assert_eq!((large.from_caches(), large.metrics.value(Metric::VerifyFailures)), (0, 0));
+    assert_eq!((large.cached_bytes(), large.metrics.value(Metric::VerifyFailures)), (0, 0));
     // There is nothing to compare it with: what has come is given up.
     let odd = bed(20 * MIB, 1 << 30);
     odd.store.bucket.amend("model", |meta| meta.crc64 = None);
     let file = odd.reader.open(odd.object.clone());
     read_through(&file, &odd.bytes, 1 << 20).await;
-    assert!(odd.from_caches() > 0);
+    assert!(odd.cached_bytes() > 0);
     read_through(&file, &odd.bytes, 1 << 20).await;
-    assert_eq!(odd.from_caches(), 0);
+    assert_eq!(odd.cached_bytes(), 0);
 }
