@@ -92,6 +92,7 @@ choice!(fs::DirectIo { "auto" => Auto, "on" => On, "off" => Off });
 choice!(read::Prefetch { "auto" => Auto, "open" => Open, "off" => Off });
 choice!(read::Verify { "crc64" => Crc64, "off" => Off });
 choice!(read::MemoryCache { "auto" => Auto, "off" => Off });
+choice!(read::NearTrust { "parts" => Parts, "whole" => Whole });
 choice!(read::Passthrough { "auto" => Auto, "off" => Off });
 choice!(fuse::BridgeUse { "auto" => Auto, "on" => On, "off" => Off });
 choice!(LogFormat { "text" => Text, "json" => Json });
@@ -122,6 +123,7 @@ mod tests {
         check::<read::Prefetch>();
         check::<read::Verify>();
         check::<read::MemoryCache>();
+        check::<read::NearTrust>();
         check::<read::Passthrough>();
         check::<fuse::BridgeUse>();
         check::<LogFormat>();

@@ -9,7 +9,7 @@ use super::choices::Payer;
 use super::credentials::{self, Asked};
 use super::listen::MetricsListen;
 use super::machine::{Machine, MemoryShares};
-use super::near::resolve_near;
+use super::near::{resolve_near, resolve_proven_from};
 use super::problem::{Problem, Result};
 use super::raw::Raw;
 use super::run::{ControlSocket, Log, Run};
@@ -67,7 +67,8 @@ pub(super) fn resolve_without_bucket(raw: &Raw, words: Words, machine: Machine) 
 
 fn with_store(raw: &Raw, words: Words, url: &BucketUrl, machine: Machine, store: store::Options) -> Result<Mounting> {
     let store = store::Options { near: resolve_near(raw)?, ..store };
-    let read = resolve_read(raw, machine, store.connections.clone())?;
+    let proven_from = resolve_proven_from(raw, store.near.as_ref(), url.dialect)?;
+    let read = read::Options { proven_from, ..resolve_read(raw, machine, store.connections.clone())? };
     let fs = resolve_fs(raw, url, machine)?;
     let copy = resolve_copy(raw)?;
     let fuse = resolve_fuse(raw, words)?;
@@ -283,6 +284,7 @@ fn resolve_read(raw: &Raw, machine: Machine, connections: Connections) -> Result
         verify: raw.choice(Name::Verify)?,
         memory_cache: raw.choice(Name::MemoryCache)?,
         passthrough: raw.choice(Name::Passthrough)?,
+        proven_from: None,
     })
 }
 

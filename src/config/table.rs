@@ -332,6 +332,9 @@ table! {
         "Smaller objects come from the bucket.";
     NearPatience = "near-patience", Cache, Time, Default "2s",
         "A near cache that sends nothing for so long, while it is waited for, has failed.";
+    NearTrust = "near-trust", Cache, Choice(words::<read::NearTrust>()), Default "parts",
+        "When programs see what comes from near caches: parts as they come, or each file once all of it is in memory and \
+         matches the checksum of the bucket (OSS alone). Files that do not fit then come from the bucket.";
     NearTokenFile = "near-token-file", Cache, Path, Unset "none",
         "The file with the token that near caches ask for; read again every minute.";
     NearCaBundle = "near-ca-bundle", Cache, Path, Unset "the system's",

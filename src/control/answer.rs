@@ -68,13 +68,13 @@ pub struct Prefetched {
     pub files: u64,
     /// The size of those files, in bytes.
     pub bytes: u64,
-    /// Files that are all in memory.
+    /// Files that are all where they are to be.
     pub files_done: u64,
     /// The size of those files, in bytes.
     pub bytes_done: u64,
     /// Bytes of files that are there, complete or not.
     pub bytes_arrived: u64,
-    /// Files that did not fit into the memory.
+    /// Files that did not fit into the memory or on disk, or that are too small for near caches.
     pub files_skipped: u64,
     /// The size of those files, in bytes.
     pub bytes_skipped: u64,

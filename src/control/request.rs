@@ -79,6 +79,8 @@ pub enum Destination {
     Memory,
     /// In the disk cache.
     Disk,
+    /// In the fleet of near caches; their bytes do not come to this node.
+    Near,
 }
 
 /// Which file to keep.

@@ -195,4 +195,13 @@ impl Store for AsOf {
         let version = self.version(key, version.map(str::to_owned)).await?;
         self.inner.tags(key, version.as_deref()).await
     }
+
+    async fn warm(&self, request: GetRequest) -> Result<bool> {
+        let version = self.version(&request.key, request.version.clone()).await?;
+        self.inner.warm(GetRequest { version, ..request }).await
+    }
+
+    fn has_fleet(&self) -> bool {
+        self.inner.has_fleet()
+    }
 }

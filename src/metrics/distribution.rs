@@ -65,6 +65,10 @@ distributions! {
     ListTime = r#"request_duration_seconds{op="list"}"#, Times;
     /// Time of requests that change the bucket.
     WriteTime = r#"request_duration_seconds{op="write"}"#, Times;
+    /// Time from sending a GET to a near cache to the beginning of its answer, which had the bytes.
+    NearHitTime = r#"near_request_duration_seconds{result="hit"}"#, Times;
+    /// The same of an answer whose bytes the near cache had to fetch from the bucket.
+    NearMissTime = r#"near_request_duration_seconds{result="miss"}"#, Times;
 }
 
 /// What is measured, and so the bounds of the buckets.

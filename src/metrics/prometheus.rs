@@ -12,6 +12,10 @@ const MEANINGS: &[(&str, &str)] = &[
     ("disk_cache_lookups_total", "Look-ups of parts of files in the disk cache, by result."),
     ("near_requests_total", "Requests to near caches, by result."),
     ("near_members", "Near caches, by state."),
+    (
+        "near_request_duration_seconds",
+        "Time from sending a GET to a near cache to the beginning of its answer, by result.",
+    ),
     ("requests_total", "Requests sent to the store, retries included, by operation."),
     ("retries_total", "Retries, by the cause of the failure before."),
     ("memory_bytes", "Memory in use, by consumer."),

@@ -162,6 +162,9 @@ impl Reader {
             return None;
         }
         let file = cached.whole().await?;
+        if cached.crc64().is_none() && inode.proof.is_wanted() {
+            return None;
+        }
         if cached.crc64().is_some() {
             self.found_good(&inode.object);
         }

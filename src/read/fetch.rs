@@ -9,6 +9,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use futures::StreamExt;
+
 use super::accounting::Source;
 use super::inode::Inode;
 use super::object::{Held, Object};
@@ -18,7 +20,12 @@ use super::replay::Guidance;
 use super::why::Why;
 use super::{File, MemoryCache, Reader};
 use crate::base::{ByteRange, Ino};
-use crate::store::Result;
+use crate::store::{self, GetRequest, Result, Traffic};
+
+/// So much of an object is asked of a fleet in one request, in bytes, and so many requests at once. The fleet has its
+/// own bounds; these are for telling how far it is.
+const WARMED_AT_ONCE: u64 = 16 << 20;
+const WARMS_AT_ONCE: usize = 16;
 
 /// How an object is fetched that was asked for, as long as this lives.
 struct Asked<'a>(&'a Inode);
@@ -52,6 +59,36 @@ impl File {
             self.reader.lru_parts.put(&self.inode, part, Place::Recent);
         }
         Ok(())
+    }
+
+    /// Has the fleet of near caches fetch all of the object, whose bytes do not come here. False where the object is
+    /// not read through the fleet: it is too small, or cannot be told from other versions.
+    ///
+    /// Fails as a read does, and where no member of the fleet takes a part of it.
+    pub async fn fetch_to_fleet(&self) -> Result<bool> {
+        let object = &self.inode.object;
+        let starts = (0..object.size).step_by(WARMED_AT_ONCE as usize);
+        let warmed = starts.map(|start| async move {
+            let range = ByteRange::new(start, object.size.min(start.saturating_add(WARMED_AT_ONCE)));
+            let request = GetRequest {
+                version: object.version.clone(),
+                range: Some(range),
+                if_match: self.inode.pin(&self.reader.tags),
+                expected: Some(self.inode.expected()),
+                priority: store::Priority::Background,
+                traffic: Traffic::Bulk,
+                ..GetRequest::new(object.key.clone())
+            };
+            let is_there = self.reader.store.warm(request).await?;
+            self.warmed_bytes.fetch_add(range.len(), Ordering::Relaxed);
+            Ok(is_there)
+        });
+        let mut warmed = futures::stream::iter(warmed).buffer_unordered(WARMS_AT_ONCE);
+        let mut is_all = object.size > 0;
+        while let Some(is_there) = warmed.next().await {
+            is_all &= is_there?;
+        }
+        Ok(is_all)
     }
 
     /// Returns when every GET was started that is worth starting ahead of readers.

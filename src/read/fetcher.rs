@@ -268,6 +268,7 @@ impl FetchTask {
         let is_whole = want.len() == object.size;
         let traffic = match self.reader.doubts_source_of(object.ino) {
             true => Traffic::Doubted,
+            false if self.inode.proof.is_settled() => Traffic::Exact,
             false => planner::traffic(self.part.range, self.part.origin, &self.reader.tuning),
         };
         GetRequest {

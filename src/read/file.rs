@@ -1,7 +1,7 @@
 //! An open object: how a read is answered.
 
 use std::fmt;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ pub struct File {
     pub(super) inode: Arc<Inode>,
     /// The object in the disk cache, from when it was looked for there.
     pub(super) on_disk: OnceLock<InUse>,
+    /// How much of it near caches have fetched for this handle, in bytes.
+    pub(super) warmed_bytes: AtomicU64,
 }
 
 impl fmt::Debug for File {
@@ -68,7 +70,7 @@ impl Reader {
         if is_planned || inode.prefetch.is(Prefetch::Open) {
             self.pump();
         }
-        File { reader: self.clone(), inode, on_disk: OnceLock::new() }
+        File { reader: self.clone(), inode, on_disk: OnceLock::new(), warmed_bytes: AtomicU64::new(0) }
     }
 }
 
@@ -138,6 +140,11 @@ impl File {
         self.inode.held().held_bytes
     }
 
+    /// How much of it near caches have fetched for this handle, in bytes.
+    pub fn warmed_bytes(&self) -> u64 {
+        self.warmed_bytes.load(Ordering::Relaxed)
+    }
+
     /// Whether it is a model, by its name.
     pub fn is_model(&self) -> bool {
         self.inode.is_model()
@@ -178,6 +185,9 @@ impl File {
         }
         self.inode.last_read_ms.store(now.as_millis() as u64, Ordering::Relaxed);
         self.reader.record_read(&self.inode.object, read);
+        if self.inode.proof.is_wanted() {
+            self.prove(source).await?;
+        }
         let (plan, guidance) = self.reader.guided(&self.inode, self.inode.observe(read, asker), read);
         if plan.wants_more {
             self.reader.want_whole(&self.inode, Why::Model);

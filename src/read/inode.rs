@@ -36,6 +36,7 @@ use super::part::{Origin, Part, Place};
 use super::plan::{Fetch, Plan};
 use super::planner;
 use super::pool::capacity_for;
+use super::proof::ProofState;
 use super::runs::Answered;
 use super::stream::{Proof, Repeated};
 use super::streams::{Bounds, Streams};
@@ -116,6 +117,8 @@ pub(super) struct Inode {
     pub(super) is_kept_elsewhere: AtomicBool,
     /// Whether some byte was handed out.
     handed_out: AtomicBool,
+    /// Whether bytes are held back until all of it was compared with its checksum.
+    pub(super) proof: ProofState,
     /// Grows, under the lock, when all that has come turns out to be worthless.
     generation: AtomicU64,
     pub(super) failures: Failures,
@@ -227,6 +230,7 @@ impl Inode {
             used_bytes: AtomicU64::new(0),
             is_kept_elsewhere: AtomicBool::new(false),
             handed_out: AtomicBool::new(false),
+            proof: ProofState::of(size, options.proven_from),
             generation: AtomicU64::new(0),
             failures: Failures::default(),
             state: Mutex::new(state),

@@ -52,6 +52,7 @@
 //! | `marks`, `version` | how the open version is recognised: tags, size, time; what happens when they differ |
 //! | `integrity` | checksums of stretches and of the whole |
 //! | `corrupt` | what happens after a checksum did not match |
+//! | `hold`, `proof` | holding bytes back until their object was compared with its checksum; whether that is so |
 
 mod accounting;
 mod agenda;
@@ -77,6 +78,7 @@ mod follow;
 #[cfg(test)]
 mod follow_tests;
 mod heads;
+mod hold;
 mod inode;
 mod integrity;
 #[cfg(test)]
@@ -95,6 +97,9 @@ mod plan;
 mod planner;
 mod pool;
 mod pressure;
+mod proof;
+#[cfg(test)]
+mod proof_tests;
 mod pump;
 mod reader;
 mod reclaim;
@@ -126,7 +131,7 @@ pub use fetch::Pin;
 pub use file::File;
 pub use integrity::{Verified, WrongBytes};
 pub use object::{Held, Object};
-pub use options::{MemoryCache, Options, Passthrough, Prefetch, Verify};
+pub use options::{MemoryCache, NearTrust, Options, Passthrough, Prefetch, Verify};
 pub use pressure::{Alarm, Change, Headroom, Observation};
 pub use reader::Reader;
 pub use slice::Slice;

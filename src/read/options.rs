@@ -24,6 +24,9 @@ pub struct Options {
     pub memory_cache: MemoryCache,
     /// Whether files that are all in memory are left to the kernel to read.
     pub passthrough: Passthrough,
+    /// Objects of so many bytes or more are compared with the store's checksum before a program sees one of them: they
+    /// may come from caches that are not trusted. `None` means none are.
+    pub proven_from: Option<u64>,
 }
 
 impl Default for Options {
@@ -38,6 +41,7 @@ impl Default for Options {
             verify: Verify::Crc64,
             memory_cache: MemoryCache::Auto,
             passthrough: Passthrough::Auto,
+            proven_from: None,
         }
     }
 }
@@ -72,6 +76,16 @@ pub enum MemoryCache {
     Auto,
     /// They are given up at once.
     Off,
+}
+
+/// When programs see bytes that come from near caches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum NearTrust {
+    /// As they come, part by part.
+    #[default]
+    Parts,
+    /// Once all of their object was compared with the store's checksum.
+    Whole,
 }
 
 /// Whether files that are all in memory are left to the kernel to read.

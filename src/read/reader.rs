@@ -205,6 +205,11 @@ impl Reader {
         }
     }
 
+    /// Whether there is a fleet of near caches that objects may be fetched into.
+    pub fn has_fleet(&self) -> bool {
+        self.store.has_fleet()
+    }
+
     /// How much of a version of an object has been compared with the store's checksum.
     pub fn verified(&self, ino: Ino) -> Verified {
         if self.known_good.lock().contains(&ino) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
-use super::layers::{Bandwidth, Limit, Rate};
+use super::layers::{Bandwidth, Limit, NearSource, Rate};
 use super::{
     BucketEntry, Connected, Connections, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, HttpStore, ListEntry,
     ListPage, ListRequest, ObjectKind, ObjectMeta, Options, Result, Store, Tags, VersionPage, VersionsRequest, connect,
@@ -235,6 +235,15 @@ impl Store for AllBuckets {
     async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {
         let (store, key) = self.of_key(key)?;
         store.tags(&key, version).await
+    }
+
+    async fn warm(&self, request: GetRequest) -> Result<bool> {
+        let (store, key) = self.of_key(&request.key)?;
+        store.warm(GetRequest { key, ..request }).await
+    }
+
+    fn has_fleet(&self) -> bool {
+        self.options.near.as_ref().is_some_and(|near| !matches!(near.source, NearSource::Accelerator(_)))
     }
 }
 

@@ -105,4 +105,16 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// The tags of an object, or of a version of it, in the server's order. Fails with [`ErrorKind::Unsupported`] where
     /// objects have none.
     async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags>;
+
+    /// Has the fleet of near caches fetch a range of a pinned version. Its bytes do not come here. False where that
+    /// version is not read through the fleet. Fails with [`ErrorKind::Unsupported`] where there is no fleet.
+    async fn warm(&self, request: GetRequest) -> Result<bool> {
+        let message = "there is no fleet of near caches: mount with near";
+        Err(Error::new(ErrorKind::Unsupported, message).with_key(request.key.to_string()))
+    }
+
+    /// Whether there is a fleet of near caches for [`Store::warm`].
+    fn has_fleet(&self) -> bool {
+        false
+    }
 }

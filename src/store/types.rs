@@ -62,6 +62,11 @@ pub enum Traffic {
     Bulk,
     /// Bytes of an object of which wrong ones have come: from the bucket alone.
     Doubted,
+    /// One byte, for which a near cache fetches a slice of so many.
+    Warming {
+        /// The length of that slice.
+        slice_bytes: u64,
+    },
 }
 
 impl Priority {

@@ -104,3 +104,16 @@ def test_fluids_client_mounts_through_the_fleet(binary, tmp_path):
     shown = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
     assert shown.returncode == 0, shown.stderr
     assert options["near"] in shown.stdout
+
+
+def test_fluids_warming_up_is_a_command_of_the_program(binary):
+    parts = documents("fluid.yaml")
+    data = parts["DataProcess"]["spec"]
+    script = data["processor"]["script"]
+    client = parts["CacheRuntimeClass"]["topology"]["client"]["template"]["spec"]["containers"][0]["image"]
+    assert client == f"{script['image']['repository']}:{script['image']['tag']}"
+    program, *arguments = script["source"].split()
+    assert program == "ossmount" and arguments[-1] == data["dataset"]["mountPath"]
+    asked = subprocess.run([binary, *arguments], capture_output=True, text=True, timeout=30)
+    # There is no mount here, which is another failure than one of the command line.
+    assert asked.returncode == 1 and "mount" in asked.stderr, asked.stderr

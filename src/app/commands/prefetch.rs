@@ -1,4 +1,4 @@
-//! `ossmount prefetch PATH...`: asks live mounts to fetch files and directories.
+//! `ossmount prefetch PATH...`: asks live mounts to fetch files and directories, or to have near caches fetch them.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
@@ -24,7 +24,10 @@ const LONG: Duration = Duration::from_secs(2);
 
 pub(in crate::app) fn command() -> Command {
     Command::new("prefetch")
-        .about("Make a live mount fetch files and directories into memory or its disk cache, in the given order")
+        .about(
+            "Make a live mount fetch files and directories into memory, its disk cache or its near caches, in the given \
+             order",
+        )
         .arg(
             Arg::new("paths")
                 .value_name("PATH")
@@ -51,9 +54,19 @@ pub(in crate::app) fn command() -> Command {
             Arg::new("to")
                 .long("to")
                 .value_name("WHERE")
-                .value_parser(["memory", "disk"])
+                .value_parser(["memory", "disk", "near"])
                 .default_value("memory")
-                .help("Where they are to be: in memory, as far as they fit, or in the disk cache (cache-dir)"),
+                .help(
+                    "Where they are to be: in memory, as far as they fit, in the disk cache (cache-dir), or in the fleet \
+                     of near caches (near), without their bytes coming to this node",
+                ),
+        )
+        .arg(
+            Arg::new("near")
+                .long("near")
+                .action(ArgAction::SetTrue)
+                .conflicts_with("to")
+                .help("The same as --to near"),
         )
         .arg(json_arg().help("Print JSON, one object a line: the progress while waiting, and finally the result"))
 }
@@ -62,7 +75,10 @@ pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
     let has_terminal = io::stdout().is_terminal() && io::stderr().is_terminal();
     let is_waiting = matches.get_flag("wait") || (has_terminal && !matches.get_flag("no-wait"));
     let is_json = matches.get_flag("json");
-    let to = matches.get_one::<String>("to").map_or("memory", String::as_str);
+    let to = match matches.get_flag("near") {
+        true => "near",
+        false => matches.get_one::<String>("to").map_or("memory", String::as_str),
+    };
     let mut jobs: BTreeMap<PathBuf, (Line, Vec<String>)> = BTreeMap::new();
     for path in matches.get_many::<PathBuf>("paths").into_iter().flatten() {
         let mut line = Line::to(path)?;
@@ -156,7 +172,8 @@ fn check(answer: &Value, to: &str) -> Result<()> {
         let first = answer["failures"][0].as_str().unwrap_or("see the log");
         return Err(Problem::failure(format!("{} could not be fetched: {first}", counted(failed, "path"))));
     }
-    if skipped > 0 {
+    // What is too small for near caches is read from the bucket in any case.
+    if skipped > 0 && to != "near" {
         let bytes = ByteSize(number(answer, "bytes-skipped"));
         let cure = match to {
             "disk" => "did not fit on disk: raise cache-size or lower cache-free; the log says if the disk failed",
@@ -179,8 +196,17 @@ fn said(dir: &Path, answer: &Value, to: &str) -> String {
         _ => {
             let (files, bytes) = (number(answer, "files-done"), size(number(answer, "bytes-done")));
             let are = if files == 1 { "is" } else { "are" };
-            let place = if to == "disk" { "on disk" } else { "in memory" };
-            format!("{} of {bytes} {are} {place}", counted(files, "file"))
+            let place = match to {
+                "disk" => "on disk",
+                "near" => "in the near caches",
+                _ => "in memory",
+            };
+            let small = match number(answer, "files-skipped") {
+                0 => String::new(),
+                // Only where they are no failure.
+                small => format!(", and {} too small for them (near-min)", counted(small, "file")),
+            };
+            format!("{} of {bytes} {are} {place}{small}", counted(files, "file"))
         }
     }
 }
@@ -204,6 +230,10 @@ mod tests {
     #[test]
     fn what_is_not_there_is_a_failure() {
         assert!(check(&json!({"state": "done", "files-done": 2}), "memory").is_ok());
+        let warmed = json!({"state": "done", "files-done": 2, "bytes-done": 4 << 20, "files-skipped": 1});
+        assert!(check(&warmed, "near").is_ok());
+        let said = said(Path::new("/m"), &warmed, "near");
+        assert_eq!(said, "2 files of 4.0MiB are in the near caches, and 1 file too small for them (near-min)");
         let cancelled = check(&json!({"state": "cancelled", "job": 3, "files-done": 1}), "memory").unwrap_err();
         assert_eq!(cancelled.sentence, "prefetch 3 was cancelled after 1 file");
     }

@@ -76,6 +76,10 @@ impl Control {
             let sentence = "prefetch: there is no disk cache: mount with cache-dir";
             return Err(Refusal::new(Kind::Off, sentence));
         }
+        if what.to == Destination::Near && !self.reader.has_fleet() {
+            let sentence = "prefetch: there is no fleet of near caches: mount with near, which is not an accelerator";
+            return Err(Refusal::new(Kind::Off, sentence));
+        }
         if what.to == Destination::Memory && !self.reader.keeps_files() {
             return Err(Refusal::new(
                 Kind::Off,
@@ -191,10 +195,11 @@ async fn fetch_one(control: &Arc<Control>, ino: Ino, progress: &JobProgress) {
     let fetched = match progress.to {
         Destination::Memory => file.fetch().await.map(|()| true),
         Destination::Disk => file.fetch_to_disk().await,
+        Destination::Near => file.fetch_to_fleet().await,
     };
     match fetched {
         Ok(true) => progress.fetched(ino, size),
-        // The disk is full, or fails.
+        // The disk is full, or fails; or the fleet does not have such objects.
         Ok(false) => progress.skipped(size),
         Err(error) => {
             progress.failed(report("prefetching", &error).of(key.as_str()).sentence);

@@ -76,7 +76,7 @@ impl JobProgress {
     /// A file was found, which the job fetches where this is true: `room_bytes` bounds what it fetches in all.
     pub(super) fn found(&self, size: u64, room_bytes: u64) -> bool {
         let more = |bytes: u64| bytes.checked_add(size).filter(|bytes| *bytes <= room_bytes);
-        let fits = self.to == Destination::Disk
+        let fits = self.to != Destination::Memory
             || self.fitting_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
         {
             let counts = &mut self.so_far.lock().counts;
@@ -105,7 +105,7 @@ impl JobProgress {
         so_far.counts.bytes_done = so_far.counts.bytes_done.saturating_add(size);
     }
 
-    /// A file does not fit, or the disk did not take it.
+    /// A file does not fit, or the place that it was for did not take it.
     pub(super) fn skipped(&self, size: u64) {
         let counts = &mut self.so_far.lock().counts;
         counts.files_skipped += 1;
@@ -150,6 +150,7 @@ impl JobProgress {
         for (object, file) in under_way {
             let bytes = match self.to {
                 Destination::Memory => file.held_bytes(),
+                Destination::Near => file.warmed_bytes(),
                 Destination::Disk => {
                     let (version, etag) = (object.version.as_deref(), object.etag.as_ref());
                     reader.bytes_on_disk(object.key.as_str(), version, etag, object.size).await.unwrap_or(0)

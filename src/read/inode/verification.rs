@@ -111,6 +111,14 @@ impl Inode {
         Condemned { is_broken, parts: std::mem::take(&mut state.parts).into_values().collect() }
     }
 
+    /// Takes back all that has come, of which nobody says that it is wrong.
+    pub(in crate::read) fn take_back(&self) -> Vec<Arc<Part>> {
+        let mut state = self.state.lock();
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        state.coverage.clear();
+        std::mem::take(&mut state.parts).into_values().collect()
+    }
+
     /// Which parts a read is about to be given: those of this generation.
     pub(in crate::read) fn generation(&self) -> u64 {
         self.generation.load(Ordering::SeqCst)
@@ -159,7 +167,7 @@ impl Inode {
         &self,
         budget: &Arc<Budget>,
     ) -> Result<Option<Vec<Arc<Part>>>, Evidence> {
-        let Some(Some(file)) = self.backing_file.get() else { return Ok(None) };
+        let Some(Some(file)) = self.backing_file.get().filter(|_| !self.proof.is_wanted()) else { return Ok(None) };
         let mut state = self.state.lock();
         if state.broken.is_some() || !state.is_whole(self.object.size) {
             return Ok(None);

@@ -12,7 +12,7 @@ use super::versions::Needs;
 use super::{Call, HttpStore, unfit};
 use crate::base::ETag;
 use crate::store::http::Response;
-use crate::store::{Body, Error, ErrorKind, GetRequest, GetResponse, Receive, Result};
+use crate::store::{Body, Error, ErrorKind, GetRequest, GetResponse, Receive, Result, Traffic};
 
 const OPERATION: &str = "GetObject";
 
@@ -46,6 +46,9 @@ impl HttpStore {
         let mut call = Call::new(OPERATION, Method::GET, Some(request.key.as_str()))
             .query("versionId", request.version.clone())
             .header("if-match", request.if_match.as_ref().map(ETag::quoted));
+        if let Traffic::Warming { slice_bytes } = request.traffic {
+            call.warmed_bytes = Some(slice_bytes);
+        }
         if let Some(range) = request.range {
             if range.is_empty() {
                 return Err(Error::new(ErrorKind::Invalid, "the requested range is empty"));

@@ -253,7 +253,9 @@ impl HttpStore {
             "the service has answered"
         );
         if (200..300).contains(&response.status) {
-            self.via.iter().for_each(|via| via.answered(&response.headers, response.length));
+            let length = call.warmed_bytes.or(response.length);
+            let took = self.clock.elapsed().saturating_sub(began);
+            self.via.iter().for_each(|via| via.answered(&response.headers, length, took));
             return Ok(response);
         }
         Err(self.refused(response, now).await)
@@ -335,11 +337,14 @@ struct Call<'a> {
     query: Vec<Pair>,
     headers: Vec<Pair>,
     body: Bytes,
+    /// How many bytes a near cache fetches for this, where those are not the bytes it sends.
+    warmed_bytes: Option<u64>,
 }
 
 impl<'a> Call<'a> {
     fn new(operation: &'static str, method: Method, key: Option<&'a str>) -> Self {
-        Call { operation, method, of: Of::Bucket, key, query: Vec::new(), headers: Vec::new(), body: Bytes::new() }
+        let (query, headers, body) = (Vec::new(), Vec::new(), Bytes::new());
+        Call { operation, method, of: Of::Bucket, key, query, headers, body, warmed_bytes: None }
     }
 
     /// The same, to the service itself and no bucket of it.

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use crate::base::Clock;
 use crate::files;
-use crate::metrics::{Metric, Metrics};
+use crate::metrics::{Distribution, Metric, Metrics};
 use crate::store::endpoint::Target;
 use crate::store::{Error, ErrorKind, Pair, Result};
 
@@ -115,13 +115,18 @@ impl Via {
         (format!("/near/1/{pin}{path_and_query}"), headers)
     }
 
-    /// Counts what an answer says of itself: whether the member had the bytes, and how many it had to fetch.
-    pub(super) fn answered(&self, headers: &HeaderMap, length: Option<u64>) {
+    /// Counts what an answer that `took` so long to begin says of itself: whether the member had the bytes, and how
+    /// many it had to fetch.
+    pub(super) fn answered(&self, headers: &HeaderMap, length: Option<u64>, took: Duration) {
         let status = headers.get("x-cache-status").and_then(|status| status.to_str().ok());
         match status {
-            Some("HIT" | "STALE" | "UPDATING" | "REVALIDATED") => self.metrics.add(Metric::NearHits, 1),
+            Some("HIT" | "STALE" | "UPDATING" | "REVALIDATED") => {
+                self.metrics.add(Metric::NearHits, 1);
+                self.metrics.took(Distribution::NearHitTime, took);
+            }
             Some(_) => {
                 self.metrics.add(Metric::NearMisses, 1);
+                self.metrics.took(Distribution::NearMissTime, took);
                 self.metrics.add(Metric::NearMissBytes, length.unwrap_or_default());
             }
             None => self.metrics.add(Metric::NearUnknown, 1),

@@ -76,6 +76,19 @@ impl Bench {
         target
     }
 
+    /// Flips a bit in each slice that members hold.
+    fn flip_cached(&self) {
+        let mut flipped = 0;
+        for file in self.members.iter().flat_map(Nginx::cached) {
+            let (file, mut byte) = (fs::File::options().read(true).write(true).open(file).unwrap(), [0]);
+            let middle = file.metadata().unwrap().len() / 2;
+            file.read_exact_at(&mut byte, middle).unwrap();
+            file.write_all_at(&[byte[0] ^ 1], middle).unwrap();
+            flipped += 1;
+        }
+        assert!(flipped as u64 * SLICE >= self.bytes.len() as u64, "{flipped} slices");
+    }
+
     fn mount(&self, node: usize) -> Target {
         self.mount_with(node, &self.near())
     }
@@ -117,6 +130,25 @@ fn sum(targets: &[Target], name: &str) -> u64 {
 }
 
 fn nothing(_: &mut Vec<Nginx>, _: &Emulator) {}
+
+fn seconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64()
+}
+
+/// Waits until the bucket sends, over half a second, nearly as much as it can; which part of that it was.
+fn at_speed_of_bucket(server: &Emulator) -> f64 {
+    let sent = || server.counters().body_bytes as f64;
+    let (mut since, mut before, mut speed) = (Instant::now(), sent(), 0.0);
+    until("the nodes read as fast as without caches", || {
+        if seconds(since) < 0.5 {
+            return false;
+        }
+        speed = (sent() - before) / seconds(since) / BUCKET_BYTES as f64;
+        (since, before) = (Instant::now(), sent());
+        speed > 0.8
+    });
+    speed
+}
 
 /// Bytes of a wire and of the bucket in a second. Small enough for eight daemons on two processors.
 const WIRE_MBIT: u32 = 64;
@@ -182,11 +214,15 @@ fn eight_nodes_take_one_copy_out_of_the_bucket_whatever_happens_to_their_caches(
         bench.load(&targets, |members, server| {
             until("a part was loaded", || half(0.4)(server, size));
             members.iter_mut().for_each(Nginx::kill);
+            let stopped = Instant::now();
+            let speed = at_speed_of_bucket(server);
+            eprintln!("all stopped: {:.1} s until the bucket sends {speed:.2} of all that it can", seconds(stopped));
         }),
     );
     // What members had fetched and not handed on is lost.
     assert!(share <= NODES as f64 + 1.0, "{share}");
     assert_eq!(sum(&targets, "near_members_up") + sum(&targets, "near_members_out"), (NODES * NODES) as u64);
+    assert_eq!((sum(&targets, "read_errors"), sum(&targets, "objects_verified")), (0, NODES as u64));
 }
 
 #[test]
@@ -207,25 +243,41 @@ fn bytes_that_rot_in_a_member_are_never_in_a_verified_object() {
     let target = [bench.mount(0)];
     bench.load(&target, nothing);
     drop(target);
-    let mut flipped = 0;
-    for file in bench.members.iter().flat_map(Nginx::cached) {
-        let (file, mut byte) = (fs::File::options().read(true).write(true).open(file).unwrap(), [0]);
-        let middle = file.metadata().unwrap().len() / 2;
-        file.read_exact_at(&mut byte, middle).unwrap();
-        file.write_all_at(&[byte[0] ^ 1], middle).unwrap();
-        flipped += 1;
-    }
-    assert!(flipped >= 6, "{flipped} slices");
+    bench.flip_cached();
     let second = bench.mount(0);
-    let wrong = fs::read(second.path("model"));
-    assert_eq!(wrong.unwrap_err().raw_os_error(), Some(libc::EIO));
+    bench.server.reset_counters();
+    match fs::read(second.path("model")) {
+        Err(error) => assert_eq!(error.raw_os_error(), Some(libc::EIO)),
+        // All of it came before a program had any.
+        Ok(bytes) => assert!(bytes == bench.bytes),
+    }
     assert_eq!(metric(&second, "verify_failures"), 1);
     // What is read next comes from the bucket, and is right.
-    bench.server.reset_counters();
     read(&second, &bench.bytes);
     assert!(bench.server.counters().body_bytes >= bench.bytes.len() as u64);
     assert_eq!(metric(&second, "near_corrupt"), 2, "both members are struck");
     assert_eq!(metric(&second, "objects_verified"), 1);
+}
+
+#[test]
+fn bytes_that_rot_are_replaced_before_a_program_sees_them_where_files_must_be_proved() {
+    let mut bench = Bench::new(2, None, 52 * MIB, "secret");
+    let target = [bench.mount(0)];
+    bench.load(&target, nothing);
+    drop(target);
+    bench.flip_cached();
+    let mut options = bench.near();
+    options.extend(["--near-trust".to_owned(), "whole".to_owned()]);
+    let proving = bench.mount_with(0, &options);
+    read(&proving, &bench.bytes);
+    assert_eq!((metric(&proving, "verify_failures"), metric(&proving, "near_corrupt")), (1, 2));
+    assert_eq!((metric(&proving, "read_errors"), metric(&proving, "objects_verified")), (0, 1));
+    assert!(metric(&proving, "near_bytes") >= 52 * MIB as u64);
+    // What does not fit into memory is not asked of the members.
+    options.extend(["--memory-limit".to_owned(), "64MiB".to_owned()]);
+    let small = bench.mount_with(1, &options);
+    read(&small, &bench.bytes);
+    assert_eq!((metric(&small, "near_bytes"), metric(&small, "verify_failures")), (0, 0));
 }
 
 #[test]
@@ -289,6 +341,39 @@ fn certificate(folder: &std::path::Path, name: &str, address: IpAddr) -> std::pa
     openssl.arg("-out").arg(&cert).arg("-keyout").arg(&key);
     crate::support::program::Ended::of(&mut openssl).ok();
     cert
+}
+
+#[test]
+fn a_fleet_is_warmed_up_by_one_node_whose_wire_carries_none_of_it() {
+    let mut bench = Bench::new(4, None, 32 * MIB + 5, "secret");
+    bench.server.put("bucket", "small", "less than near-min");
+    let targets = bench.mounts(&bench.near());
+    let fetch = |path: &str, more: &[&str]| {
+        let path = targets[0].path(path);
+        let args = [&["prefetch", "--near"], more, &[path.to_str().unwrap()]].concat();
+        Tool::bare().run(&args)
+    };
+    let told = fetch("", &["--wait"]).ok();
+    assert_eq!(told.stdout, "1 file of 32.0MiB is in the near caches, and 1 file too small for them (near-min)\n");
+    let share = |bench: &Bench| bench.server.counters().body_bytes as f64 / bench.bytes.len() as f64;
+    assert!((0.99..1.02).contains(&share(&bench)), "{}", share(&bench));
+    assert_eq!((metric(&targets[0], "near_bytes"), metric(&targets[0], "prefetched_bytes")), (0, 0));
+    assert_eq!(metric(&targets[0], "near_miss_bytes"), bench.bytes.len() as u64);
+    // Progress, and a second time, which finds it all there.
+    let told = fetch("model", &["--wait", "--json"]).ok();
+    let last: Value = serde_json::from_str(told.stdout.lines().last().unwrap()).unwrap();
+    let figures = ["bytes_arrived", "bytes_done", "files_done"].map(|name| last[name].as_u64().unwrap());
+    assert_eq!(figures, [bench.bytes.len() as u64, bench.bytes.len() as u64, 1], "{last}");
+    assert_eq!((&last["to"], &last["state"]), (&"near".into(), &"done".into()));
+    let (_, share) = bench.load(&targets, nothing);
+    assert!(share < 0.001, "{share}");
+    // Members that are gone, and none at all.
+    bench.members.iter_mut().for_each(Nginx::kill);
+    fetch("model", &["--wait"]).fails(1, &["1 path could not be fetched", "model", "no near cache fetched it"]);
+    let alone = bench.mount_with(0, &[]);
+    let path = alone.path("model");
+    let args = ["prefetch", "--near", path.to_str().unwrap()];
+    Tool::bare().run(&args).fails(1, &["there is no fleet of near caches", "mount with near"]);
 }
 
 #[test]

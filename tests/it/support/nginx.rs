@@ -50,6 +50,7 @@ impl Nginx {
         let endpoint = setup.endpoint.to_string();
         let text = [
             ("LISTEN", listen.as_str()),
+            ("GATE", "127.0.0.1:8079"),
             ("DIR", dir.to_str().unwrap()),
             ("SIZE", "1g"),
             ("SCHEME", "http"),

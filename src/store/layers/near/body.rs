@@ -48,6 +48,8 @@ pub(super) struct Opened {
     pub(super) body: Body,
     /// Who sends them; `None` where that is the bucket.
     pub(super) member: Option<Arc<Member>>,
+    /// Who has begun to, and failed.
+    pub(super) failed: Vec<Arc<Member>>,
 }
 
 impl<S: Store + ?Sized> Assembled<S> {
@@ -143,9 +145,10 @@ impl<S: Store + ?Sized> Assembled<S> {
         self.silence = None;
         let Some(front) = self.asked.front_mut() else { return Err(why) };
         match std::mem::replace(front, AskedSlice::Lost) {
-            AskedSlice::Flowing(Opened { missing, member: Some(member), .. }) => {
+            AskedSlice::Flowing(Opened { missing, member: Some(member), mut failed, .. }) => {
                 self.core.fleet.strike(&member, why.message());
-                let piece = self.ask(missing, vec![member]);
+                failed.push(member);
+                let piece = self.ask(missing, failed);
                 self.asked.pop_front();
                 self.asked.push_front(piece);
                 Ok(())

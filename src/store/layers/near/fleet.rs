@@ -65,6 +65,14 @@ pub(super) struct Fleet {
     /// Whether the log has it that the members cannot be found.
     is_lost: AtomicBool,
     is_resting: AtomicBool,
+    counted: Mutex<Counted>,
+}
+
+/// What a fleet adds to the gauges, which it shares with those of the other buckets of a mount.
+#[derive(Clone, Copy, Default)]
+struct Counted {
+    up: u64,
+    out: u64,
 }
 
 #[derive(Default)]
@@ -128,6 +136,7 @@ impl Fleet {
             first_asked_at: OnceLock::new(),
             is_lost: AtomicBool::new(false),
             is_resting: AtomicBool::new(false),
+            counted: Mutex::default(),
         })
     }
 
@@ -332,9 +341,10 @@ impl Fleet {
     /// Counts who is out, and rests where those are more than half.
     fn count(&self) {
         let members = self.known.lock().members.clone();
+        let mut counted = self.counted.lock();
         let out = members.all.iter().filter(|member| member.standing.lock().is_out()).count();
-        self.metrics.set(Metric::NearMembersOut, out as u64);
-        self.metrics.set(Metric::NearMembersUp, (members.all.len() - out) as u64);
+        self.replace_counted(&mut counted, Counted { up: (members.all.len() - out) as u64, out: out as u64 });
+        drop(counted);
         let rests = out * 2 > members.all.len();
         if self.is_resting.swap(rests, Ordering::Relaxed) != rests {
             match rests {
@@ -347,6 +357,26 @@ impl Fleet {
                 false => tracing::info!(out, of = members.all.len(), "the near caches are used again"),
             }
         }
+    }
+}
+
+impl Fleet {
+    /// Puts this fleet's share of the gauges in the place of what it added before.
+    fn replace_counted(&self, counted: &mut Counted, now: Counted) {
+        let before = std::mem::replace(counted, now);
+        for (metric, before, now) in
+            [(Metric::NearMembersUp, before.up, now.up), (Metric::NearMembersOut, before.out, now.out)]
+        {
+            // Added first, so that the sum never falls below nothing in between.
+            self.metrics.add(metric, now);
+            self.metrics.subtract(metric, before);
+        }
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        self.replace_counted(&mut self.counted.lock(), Counted::default());
     }
 }
 

@@ -15,6 +15,7 @@
 //! | `options` | the options of near caches |
 //! | `route` | which member has which bytes |
 //! | `standing` | whether a member is asked |
+//! | `warm` | having members fetch what they own |
 
 mod body;
 mod fleet;
@@ -25,6 +26,7 @@ mod simulation_tests;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod warm;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -37,7 +39,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lru::LruCache;
 use parking_lot::Mutex;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 use self::body::{Assembled, Opened};
 pub(in crate::store) use self::fleet::{Door, MakeDoor, Resolve, by_machine};
@@ -75,6 +77,8 @@ struct Core<S: ?Sized> {
     min_bytes: u64,
     /// Versions by key, version id and pin.
     pinned: Mutex<LruCache<String, Arc<Pinned>>>,
+    /// For slices that members fetch and nobody reads.
+    warming: Semaphore,
 }
 
 /// One version of an object that is read through caches.
@@ -125,6 +129,7 @@ impl<S: Store + ?Sized> Near<S> {
             slice_bytes: is_fleet.then_some(options.slice_bytes),
             min_bytes: options.min_bytes,
             pinned: Mutex::new(LruCache::new(MOST_PINNED)),
+            warming: warm::turns(),
         }))
     }
 }
@@ -228,6 +233,44 @@ impl<S: Store + ?Sized> Core<S> {
         asked.await.clone()
     }
 
+    /// Asks the owners of a slice that have not `failed` before, one after the other, for what is requested of it.
+    /// Where one refuses, it is for the caller to find out who is right.
+    async fn ask_owners(
+        &self,
+        pinned: &Pinned,
+        request: &GetRequest,
+        slice: ByteRange,
+        failed: &[Arc<Member>],
+    ) -> (Option<(Body, Arc<Member>)>, Option<(Turned, Error)>) {
+        let members = self.fleet.members().await;
+        let size = request.expected.map_or(slice.end, |expected| expected.size);
+        let wanted = request.range.unwrap_or(slice);
+        for mut turned in self.owners(&members, pinned, slice, size).into_iter().flatten() {
+            let member = turned.member.clone();
+            if failed.iter().any(|other| Arc::ptr_eq(other, &member)) {
+                continue;
+            }
+            let answer = self.fleet.ask(&member, request.clone()).await;
+            match answer.and_then(|response| check(request, pinned.known().as_ref(), wanted, response)) {
+                Ok(body) => {
+                    self.fleet.answered(&turned);
+                    turned.is_used();
+                    if self.slice_bytes.is_none() {
+                        self.metrics.add(Metric::NearUnknown, 1);
+                    }
+                    return (Some((body, member)), None);
+                }
+                Err(error) if matches!(error.kind(), ErrorKind::Network | ErrorKind::Timeout) => {
+                    self.fleet.strike(&member, error.message());
+                    turned.is_used();
+                }
+                // What a member refuses, the bucket may refuse too: it is asked before the member is blamed.
+                Err(error) => return (None, Some((turned, error))),
+            }
+        }
+        (None, None)
+    }
+
     /// Opens a slice: at an owner that has not `failed` before, else at the bucket.
     async fn open(
         self: Arc<Self>,
@@ -236,36 +279,10 @@ impl<S: Store + ?Sized> Core<S> {
         slice: ByteRange,
         failed: Vec<Arc<Member>>,
     ) -> Result<Opened> {
-        let members = self.fleet.members().await;
-        let mut suspect: Option<(Turned, Error)> = None;
-        let size = request.expected.map_or(slice.end, |expected| expected.size);
-        let owners = self.owners(&members, &pinned, slice, size);
-        for mut turned in owners.into_iter().flatten() {
-            let member = turned.member.clone();
-            if failed.iter().any(|other| Arc::ptr_eq(other, &member)) {
-                continue;
-            }
-            let answer = self.fleet.ask(&member, request.clone().range(slice)).await;
-            match answer.and_then(|response| check(&request, pinned.known().as_ref(), slice, response)) {
-                Ok(body) => {
-                    self.fleet.answered(&turned);
-                    turned.is_used();
-                    if self.slice_bytes.is_none() {
-                        self.metrics.add(Metric::NearUnknown, 1);
-                    }
-                    note(&pinned.served, &member);
-                    return Ok(Opened { missing: slice, body, member: Some(member) });
-                }
-                Err(error) if matches!(error.kind(), ErrorKind::Network | ErrorKind::Timeout) => {
-                    self.fleet.strike(&member, error.message());
-                    turned.is_used();
-                }
-                Err(error) => {
-                    // What a member refuses, the bucket may refuse too: it is asked before the member is blamed.
-                    suspect = Some((turned, error));
-                    break;
-                }
-            }
+        let (answer, suspect) = self.ask_owners(&pinned, &request.clone().range(slice), slice, &failed).await;
+        if let Some((body, member)) = answer {
+            note(&pinned.served, &member);
+            return Ok(Opened { missing: slice, body, member: Some(member), failed });
         }
         self.metrics.add(Metric::NearFallbacks, 1);
         let response = self.inner.get(request.clone().range(slice).traffic(Traffic::Exact)).await?;
@@ -276,7 +293,7 @@ impl<S: Store + ?Sized> Core<S> {
         if response.range != slice {
             return Err(Error::new(ErrorKind::Protocol, "the answer has other bytes than those requested"));
         }
-        Ok(Opened { missing: slice, body: response.body, member: None })
+        Ok(Opened { missing: slice, body: response.body, member: None, failed })
     }
 }
 
@@ -295,10 +312,10 @@ fn is_of(request: &GetRequest, told: &ObjectMeta) -> bool {
 }
 
 /// The body of a member's answer, if it is what was asked for.
-fn check(request: &GetRequest, facts: Option<&ObjectMeta>, slice: ByteRange, answer: GetResponse) -> Result<Body> {
+fn check(request: &GetRequest, facts: Option<&ObjectMeta>, wanted: ByteRange, answer: GetResponse) -> Result<Body> {
     let crcs = facts.and_then(|facts| facts.crc64).zip(answer.meta.crc64);
     let fits =
-        is_of(request, &answer.meta) && answer.range == slice && crcs.is_none_or(|(ours, theirs)| ours == theirs);
+        is_of(request, &answer.meta) && answer.range == wanted && crcs.is_none_or(|(ours, theirs)| ours == theirs);
     match fits {
         true => Ok(answer.body),
         false => Err(Error::new(ErrorKind::Protocol, "the answer of a near cache is of another version or range")),
@@ -323,7 +340,7 @@ impl<S: Store + ?Sized> Store for Near<S> {
                 }
             }
             Traffic::Bulk => core.metrics.add(Metric::NearSkipped, 1),
-            Traffic::Exact => {}
+            Traffic::Exact | Traffic::Warming { .. } => {}
         }
         let is_pinned = request.if_match.is_some();
         let response = core.inner.get(request).await?;
@@ -351,5 +368,13 @@ impl<S: Store + ?Sized> Store for Near<S> {
 
     async fn tags(&self, key: &Key, version: Option<&str>) -> Result<Tags> {
         self.0.inner.tags(key, version).await
+    }
+
+    async fn warm(&self, request: GetRequest) -> Result<bool> {
+        self.0.warm(&request).await
+    }
+
+    fn has_fleet(&self) -> bool {
+        self.0.slice_bytes.is_some()
     }
 }

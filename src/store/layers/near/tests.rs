@@ -181,6 +181,15 @@ async fn what_a_member_does_not_bring_comes_from_the_other_owner_else_from_the_b
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_owner_of_a_slice_fails_it_once_before_the_bucket_is_asked() {
+    let bed = Bed::new(2);
+    bed.caches.iter().for_each(|cache| cache.faults.set_random([(1.0, Fault::Stall(At::Byte(15_000)))]));
+    bed.reads(0, SLICE).await;
+    assert_eq!(bed.bucket_asked(), [ByteRange::new(30_000, SLICE)]);
+    assert_eq!((bed.count(Metric::NearErrors), bed.count(Metric::NearFallbacks)), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_member_refuses_is_asked_of_the_bucket_and_the_member_is_blamed_only_if_that_has_it() {
     for kind in [ErrorKind::AccessDenied, ErrorKind::NotFound, ErrorKind::Server, ErrorKind::Protocol] {
         let bed = Bed::new(2);
@@ -273,6 +282,67 @@ async fn a_fleet_that_dies_rests_and_is_used_again_when_it_is_back() {
     bed.bucket_asked();
     bed.reads(0, LEN).await;
     assert_eq!(bed.bucket_asked(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fleet_that_is_warmed_up_is_asked_for_the_last_byte_of_each_slice_once() {
+    let bed = Bed::new(4);
+    assert!(bed.near.has_fleet());
+    // The grid decides, not the range.
+    assert!(bed.near.warm(bed.request(ByteRange::new(SLICE / 2, LEN - 1))).await.unwrap());
+    let mut asked: Vec<ByteRange> = bed.asked().into_iter().flatten().collect();
+    asked.sort_by_key(|range| range.start);
+    let slices = route::cut(ByteRange::new(0, LEN), SLICE);
+    assert_eq!(asked, slices.map(|slice| ByteRange::new(slice.end - 1, slice.end)).collect::<Vec<_>>());
+    assert_eq!((bed.bucket_asked(), bed.count(Metric::NearBytes)), (vec![], 0));
+    // One that fails leaves it to the other owners; all of them fail it.
+    for (failing, fault) in [(1, Fault::Error(ErrorKind::Network)), (1, Fault::Stall(At::Byte(0))), (4, Fault::Silence)]
+    {
+        let bed = Bed::new(4);
+        bed.caches[..failing].iter().for_each(|cache| cache.faults.set_random([(1.0, fault.clone())]));
+        let warmed = bed.near.warm(bed.request(ByteRange::new(0, LEN))).await;
+        assert_eq!(warmed.is_ok(), failing < 4, "{fault:?}: {warmed:?}");
+        assert!(bed.count(Metric::NearErrors) > 0 && bed.bucket_asked().is_empty(), "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_fleet_does_not_serve_is_not_fetched_into_it() {
+    let bed = Bed::new(2);
+    let small = bed.request(ByteRange::new(0, 10)).expected(Some(Expected { size: SLICE - 1, last_modified: None }));
+    assert!(!bed.near.warm(small).await.unwrap());
+    assert!(!bed.near.warm(bed.request(ByteRange::new(0, LEN)).if_match(None)).await.unwrap());
+    bed.bucket.put("k", "new");
+    let changed = bed.near.warm(bed.request(ByteRange::new(0, LEN))).await.unwrap_err();
+    assert_eq!(changed.kind(), ErrorKind::Changed);
+    assert_eq!(bed.asked(), [[], []]);
+    let none = bed.bucket.warm(bed.request(ByteRange::new(0, LEN))).await.unwrap_err();
+    assert!(none.message().contains("mount with near") && !bed.bucket.has_fleet(), "{none}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_gauges_are_the_sum_over_the_fleets_of_all_buckets() {
+    let bed = Bed::new(3);
+    bed.reads(0, LEN).await;
+    assert_eq!(bed.count(Metric::NearMembersUp), 3);
+    let caches: Vec<Cache> = (0..2).map(|_| faulty(MemoryStore::new())).collect();
+    let stores = caches.clone();
+    let make = move |member: &NearMember, _: Option<SocketAddr>| -> Result<Door> {
+        Ok(stores[usize::from(member.authority != "a:80")].door())
+    };
+    let source: NearSource = "http://a:80,http://b:80".parse().unwrap();
+    let (options, clock) = (options(source), Clock::runtime(Timestamp::from_unix(0)));
+    let lookup = Box::new(by_machine);
+    let other = Near::new(bed.bucket_faults.clone(), &options, Box::new(make), lookup, bed.metrics.clone(), clock);
+    drop(other.get(bed.request(ByteRange::new(0, SLICE))).await.unwrap());
+    assert_eq!(bed.count(Metric::NearMembersUp), 5);
+    bed.caches.iter().for_each(|cache| cache.faults.set_random([(1.0, Fault::Error(ErrorKind::Network))]));
+    bed.reads(0, LEN).await;
+    let out = bed.count(Metric::NearMembersOut);
+    assert!((2..=3).contains(&out), "of the first fleet alone: {out}");
+    assert_eq!(bed.count(Metric::NearMembersUp), 5 - out);
+    drop(other);
+    assert_eq!(bed.count(Metric::NearMembersUp), 3 - out);
 }
 
 #[tokio::test(start_paused = true)]
@@ -380,4 +450,6 @@ async fn an_accelerator_is_asked_for_ranges_as_they_are() {
     bed.caches[0].faults.once(Operation::Get, Fault::Break(At::Byte(5000)));
     bed.reads(0, LEN).await;
     assert_eq!(bed.bucket_asked().len(), 1);
+    let refused = bed.near.warm(bed.request(ByteRange::new(0, LEN))).await.unwrap_err();
+    assert!(refused.message().contains("accelerator") && !bed.near.has_fleet(), "{refused}");
 }
