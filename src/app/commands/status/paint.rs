@@ -120,7 +120,7 @@ impl Painted {
         let (mut out, mut left) = (String::new(), style.columns);
         for (paint, text) in &self.0 {
             let cut = match within(text, left) {
-                cut if cut.len() < text.len() && *paint == Paint::Plain => whole_parts(text, cut),
+                cut if cut.len() < text.len() && *paint == Paint::Plain => whole_parts(text, cut, out.is_empty()),
                 cut => cut,
             };
             left -= columns_of(cut);
@@ -129,6 +129,7 @@ impl Painted {
                 None => out.push_str(cut),
             }
             if cut.len() < text.len() {
+                out.truncate(out.trim_end_matches(' ').len());
                 break;
             }
         }
@@ -157,11 +158,15 @@ fn within(text: &str, columns: usize) -> &str {
     &text[..end.map_or(text.len(), |(at, _)| at)]
 }
 
-/// What a list that was cut has in full: half a number would be taken for one.
-fn whole_parts<'a>(text: &str, cut: &'a str) -> &'a str {
+/// What a list that was cut has in full: half a number would be taken for one. A line is not left empty.
+fn whole_parts<'a>(text: &str, cut: &'a str, is_first: bool) -> &'a str {
     let is_between = |rest: &str| rest.starts_with([',', ';']) || rest.starts_with("  ");
     let end = cut.char_indices().map(|(at, _)| at).chain([cut.len()]).rfind(|at| is_between(&text[*at..]));
-    end.map_or(cut, |at| &cut[..at])
+    match end {
+        Some(at) => &cut[..at],
+        None if is_first => cut,
+        None => "",
+    }
 }
 
 /// The end of a text, which tells names apart, in so many columns.
@@ -203,7 +208,8 @@ mod tests {
         let expected =
             ["12 files, 3.5MiB; 2 waiting", "12 files, 3.5MiB", "12 files, 3.5MiB", "12 files", "12 files", "12 files"];
         assert_eq!(drawn, expected.map(|rest| format!("read {rest}")));
-        assert_eq!(line.drawn(ScreenStyle { columns: 10, ..BARE }), "read 12 fi");
+        assert_eq!(line.drawn(ScreenStyle { columns: 10, ..BARE }), "read");
+        assert_eq!(Painted::default().plain("12 files").drawn(ScreenStyle { columns: 5, ..BARE }), "12 fi");
     }
 
     #[test]
