@@ -256,7 +256,7 @@ table! {
     Gid = "gid", Names, Id, Unset "the user who mounts",
         "The group of all files and directories.";
     FileMode = "file-mode", Names, Mode, Default "0444",
-        "The permissions of files.";
+        "The permissions of files; 0555 where programs are run from the mount.";
     DirMode = "dir-mode", Names, Mode, Default "0555",
         "The permissions of directories.";
     AllowOther = "allow-other", Names, Switch, Default "off",

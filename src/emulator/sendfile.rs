@@ -11,6 +11,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 
@@ -21,7 +22,8 @@ pub(super) const SHORTEST: u64 = 64 << 10;
 /// The longest stretch that is promised at once.
 pub(super) const LONGEST: usize = 512 << 10;
 
-static STAND_IN: [u8; LONGEST] = [0; LONGEST];
+/// Made when it is first used: in the program's file it would be as large as a twentieth of all code.
+static STAND_IN: LazyLock<Box<[u8]>> = LazyLock::new(|| vec![0; LONGEST].into());
 
 /// The stretches that were promised on a connection and have not gone yet, first to last.
 #[derive(Debug, Default)]

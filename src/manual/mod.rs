@@ -33,6 +33,7 @@ pub const PAGES: &[ManualPage] = pages![
     "kubernetes",
     "semantics",
     "reading",
+    "models",
     "caching",
     "near",
     "listing",

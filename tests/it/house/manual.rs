@@ -190,7 +190,7 @@ macro_rules! pages_with_examples {
     };
 }
 
-pages_with_examples!(caching, commands, migrating, past, quick_start, semantics, writing);
+pages_with_examples!(caching, commands, migrating, models, past, quick_start, semantics, writing);
 
 /// The sources without comments on lines of their own, texts that are written over several lines joined.
 fn sources() -> String {

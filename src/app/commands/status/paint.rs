@@ -119,13 +119,17 @@ impl Painted {
     pub(super) fn drawn(&self, style: ScreenStyle) -> String {
         let (mut out, mut left) = (String::new(), style.columns);
         for (paint, text) in &self.0 {
-            let cut = within(text, left);
+            let cut = match within(text, left) {
+                cut if cut.len() < text.len() && *paint == Paint::Plain => whole_parts(text, cut, out.is_empty()),
+                cut => cut,
+            };
             left -= columns_of(cut);
             match paint.parameters().filter(|_| style.has_colours && !cut.is_empty()) {
                 Some(parameters) => out.push_str(&format!("\x1b[{parameters}m{cut}\x1b[0m")),
                 None => out.push_str(cut),
             }
             if cut.len() < text.len() {
+                out.truncate(out.trim_end_matches(' ').len());
                 break;
             }
         }
@@ -152,6 +156,17 @@ fn within(text: &str, columns: usize) -> &str {
         taken > columns
     });
     &text[..end.map_or(text.len(), |(at, _)| at)]
+}
+
+/// What a list that was cut has in full: half a number would be taken for one. A line is not left empty.
+fn whole_parts<'a>(text: &str, cut: &'a str, is_first: bool) -> &'a str {
+    let is_between = |rest: &str| rest.starts_with([',', ';']) || rest.starts_with("  ");
+    let end = cut.char_indices().map(|(at, _)| at).chain([cut.len()]).rfind(|at| is_between(&text[*at..]));
+    match end {
+        Some(at) => &cut[..at],
+        None if is_first => cut,
+        None => "",
+    }
 }
 
 /// The end of a text, which tells names apart, in so many columns.
@@ -184,6 +199,17 @@ mod tests {
         assert_eq!(line.drawn(ScreenStyle { columns: 80, ..BARE }), "abcdef模型xy");
         assert_eq!([9, 6, 3].map(|columns| end_within("dir/模型.bin", columns)), ["...型.bin", "...bin", ""]);
         assert_eq!(end_within("a.bin", 5), "a.bin");
+    }
+
+    #[test]
+    fn of_lists_that_are_cut_no_part_is_half_there() {
+        let line = Painted::default().with(Paint::Bold, "read ").plain("12 files, 3.5MiB; 2 waiting");
+        let drawn = [32, 31, 21, 20, 14, 13].map(|columns| line.drawn(ScreenStyle { columns, ..BARE }));
+        let expected =
+            ["12 files, 3.5MiB; 2 waiting", "12 files, 3.5MiB", "12 files, 3.5MiB", "12 files", "12 files", "12 files"];
+        assert_eq!(drawn, expected.map(|rest| format!("read {rest}")));
+        assert_eq!(line.drawn(ScreenStyle { columns: 10, ..BARE }), "read");
+        assert_eq!(Painted::default().plain("12 files").drawn(ScreenStyle { columns: 5, ..BARE }), "12 fi");
     }
 
     #[test]

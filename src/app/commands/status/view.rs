@@ -336,12 +336,12 @@ mod tests {
             ok, up 1:02:05, process 7, ossmount 1.0
 
             read     100.0MiB/s            _#  100 reads/s, 50% at once
-            fetched   50.0MiB/s            _#  12 GET/s, 5 in flight, ev
+            fetched   50.0MiB/s            _#  12 GET/s, 5 in flight
             read in       0.2ms             #  1 file open, 3 waiting
-            GET in            -                0 HEAD/s, 0 LIST/s, 0 wri
+            GET in            -                0 HEAD/s, 0 LIST/s
             names             0/s look-ups, - from the cache; 1021 held
             memory  [dddddpp...................] 308.0MiB of 1.1GiB
-                    data 200.0MiB  pinned 100.0MiB  names 8.0MiB  reside
+                    data 200.0MiB  pinned 100.0MiB  names 8.0MiB
             kernel  reads no open file by itself
             errors  none
 
@@ -392,7 +392,7 @@ mod tests {
             names             0/s look-ups, - from the cache; 1021 held
             memory  [ddddddddddpppppp░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░] 308.0MiB of 1.1GiB
                     data 200.0MiB  pinned 100.0MiB  names 8.0MiB  resident 350.0MiB
-            disk    [ccccccccccccccc░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░] 10.0GiB of 40.0GiB, 75% hits;
+            disk    [ccccccccccccccc░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░] 10.0GiB of 40.0GiB, 75% hits
             kernel  reads 1 open file of 8.0MiB by itself, not counted above
             errors  2 reads failed, 9 retries
             job     prefetch:7  25% 1.0MiB of 4.0MiB, 1.0MiB/s, 3s left  m to memory
