@@ -204,7 +204,7 @@ mod tests {
             (Name::Addressing, "virtual <- default: auto, from the endpoint"),
             (Name::MemoryLimit, "2GiB <- default: auto, a quarter of the cgroup's limit of 8GiB"),
             (Name::MetadataMemory, "1GiB <- default: auto, an eighth of the cgroup's limit of 8GiB"),
-            (Name::MaxConnections, "64 <- default: auto, 64, or list-concurrency where that is more"),
+            (Name::MaxConnections, "64 <- default: auto, at first; up to 256 while more connections bring more"),
             (Name::Uid, "7 <- default: the user who mounts"),
             (Name::Verify, "crc64 <- default"),
         ] {

@@ -87,7 +87,7 @@ fn completions_know_commands_options_and_values() {
         "ossmount manual sem",
     ];
     let offered = offered_by_bash(&Tool::bare(), &lines);
-    let expected = ["umount", "--part-size", "auto lazy eager", "", "memory disk", "semantics"];
+    let expected = ["umount", "--part-size", "auto lazy eager", "", "memory disk near", "semantics"];
     for ((line, offered), expected) in lines.iter().zip(&offered).zip(expected) {
         // Of an option with its value in one word, bash makes three.
         assert!(offered == expected || expected.is_empty(), "{line}: {offered}");
