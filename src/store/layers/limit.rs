@@ -321,7 +321,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::base::Clock;
+    use crate::base::Timestamp;
     use crate::metrics::Metrics;
     use crate::store::layers::{At, Fault, FaultStore, Meter, Operation};
     use crate::store::memory::{MemoryStore, Request};
@@ -454,6 +454,31 @@ mod tests {
         }
         assert_eq!(answers, (2..16).sum::<usize>());
         assert_eq!(limit.in_flight(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn places_are_added_while_all_are_taken_and_closed_again_by_a_service_that_throttles() {
+        let (connections, clock) = (Connections::between(4, 16), Clock::runtime(Timestamp::from_unix(0)));
+        let limit = Limit::new(bucket(), connections.clone(), clock);
+        let mut held = futures::future::join_all((0..4).map(|_| limit.gate.place(Priority::Demand))).await;
+        let waits = tokio::spawn({
+            let gate = limit.gate.clone();
+            async move { gate.place(Priority::Demand).await }
+        });
+        settle().await;
+        for _ in 0..26 {
+            assert_eq!((limit.open_places(), limit.waiting()), (4, 1));
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            held[0].as_mut().unwrap().received(TOLD_BYTES);
+            if limit.open_places() > 4 {
+                break;
+            }
+        }
+        assert_eq!((limit.open_places(), connections.now()), (6, 6));
+        held.push(waits.await.unwrap());
+        let busy: Result<()> = Err(Error::new(ErrorKind::Throttled, "busy"));
+        held[0].as_ref().unwrap().answered(busy).unwrap_err();
+        assert_eq!((limit.open_places(), connections.now()), (3, 4));
     }
 
     #[tokio::test(start_paused = true)]
