@@ -78,11 +78,10 @@ impl Agenda {
         self.connections.now()
     }
 
-    /// Places for GETs ahead of readers. The store's limiter keeps one place in eight for demand as well: what starts
-    /// here never waits there.
+    /// Places for GETs ahead of readers: as many as the store's limiter gives them, so that what starts here never
+    /// waits there.
     fn places(&self) -> usize {
-        let connections = self.connections();
-        connections - connections.div_ceil(8).min(connections - 1)
+        Connections::ahead(self.connections())
     }
 
     /// A place for one GET, if one is free.

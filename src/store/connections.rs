@@ -31,6 +31,12 @@ impl Connections {
         Connections(Arc::new(Counts { first, most: most.max(first), now: AtomicUsize::new(first) }))
     }
 
+    /// Of so many requests, those that may be in flight for other things than what a program waits for: one place in
+    /// eight, but never the only one, is kept for that.
+    pub fn ahead(count: usize) -> usize {
+        count - count.div_ceil(8).min(count - 1)
+    }
+
     /// What nobody has said, but at least so many.
     pub fn automatic(least: usize) -> Connections {
         let [first, most] = AUTOMATIC.map(|count| count.max(least));

@@ -1,7 +1,6 @@
 """The Helm chart as it is rendered: mounts alone, and with a fleet of near caches, by one file of values."""
 
 import os
-import re
 import subprocess
 import tarfile
 
@@ -10,6 +9,7 @@ import yaml
 
 from conftest import ROOT
 from gotemplate import Chart
+from near_config import nginx_takes
 
 FOLDER = ROOT / "packaging/helm/ossmount"
 MOUNT = {"name": "models", "url": "oss://my-bucket/models", "options": {"region": "cn-hangzhou", "internal": "on"}}
@@ -81,15 +81,7 @@ def test_nginx_takes_the_configuration_of_the_chart(tmp_path):
     assert config.strip() == (ROOT / "packaging/near/nginx.conf").read_text().strip()
     variables = {variable["name"]: variable.get("value", "secret") for variable in nginx["env"]}
     assert variables["NEAR_HOSTS"] == NEAR["hosts"]
-    named = set(re.findall(r"\$\{(NEAR_[A-Z]+)\}", config))
-    assert named == {name for name in variables if re.match(variables["NGINX_ENVSUBST_FILTER"], name)}
-    # Names of the service are not looked up here.
-    variables |= {"NEAR_DIR": str(tmp_path), "NEAR_CONF": str(tmp_path), "NEAR_ENDPOINT": "127.0.0.1:443"}
-    for name in named:
-        config = config.replace("${" + name + "}", variables[name])
-    (tmp_path / "nginx.conf").write_text(config)
-    command = ["nginx", "-t", "-c", str(tmp_path / "nginx.conf"), "-e", "stderr", "-g", f"lock_file {tmp_path}/lock;"]
-    subprocess.run(command, check=True, timeout=60)
+    nginx_takes(config, variables, tmp_path)
 
 
 def test_the_packed_chart_has_the_configuration_itself(tmp_path):

@@ -6,13 +6,13 @@ No cluster is needed: what the images do with the samples is done here.
 import json
 import os
 import pathlib
-import re
 import subprocess
 
 import pytest
 import yaml
 
 from conftest import ROOT
+from near_config import nginx_takes
 
 NEAR = ROOT / "packaging/near"
 PORT = "8080"
@@ -38,17 +38,9 @@ def test_nginx_takes_the_configuration_that_the_image_makes(template, tmp_path):
     [container] = spec["containers"]
     variables = {variable["name"]: variable.get("value", "secret") for variable in container["env"]}
     config = (NEAR / "nginx.conf").read_text()
-    named = set(re.findall(r"\$\{(NEAR_[A-Z]+)\}", config))
-    assert named == {name for name in variables if re.match(variables["NGINX_ENVSUBST_FILTER"], name)}
     assert variables["NEAR_LISTEN"] == PORT and container["readinessProbe"]["httpGet"]["path"] == "/near/health"
 
-    # Names of the service are not looked up here.
-    variables |= {"NEAR_DIR": str(tmp_path), "NEAR_CONF": str(tmp_path), "NEAR_ENDPOINT": "127.0.0.1:443"}
-    for name in named:
-        config = config.replace("${" + name + "}", variables[name])
-    (tmp_path / "nginx.conf").write_text(config)
-    command = ["nginx", "-t", "-c", str(tmp_path / "nginx.conf"), "-e", "stderr", "-g", f"lock_file {tmp_path}/lock;"]
-    subprocess.run(command, check=True, timeout=60)
+    nginx_takes(config, variables, tmp_path)
 
 
 def test_the_fleet_is_what_the_service_and_the_policy_select():

@@ -91,7 +91,7 @@ struct GateState {
 impl GateState {
     /// The open places that are not kept for what a program waits for.
     fn shared(&self) -> usize {
-        self.open - self.open.div_ceil(8).min(self.open - 1)
+        Connections::ahead(self.open)
     }
 }
 
