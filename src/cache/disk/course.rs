@@ -68,11 +68,12 @@ impl Cached {
 
     /// What is there of a range, and else a claim to it.
     fn find(&self, range: ByteRange) -> std::io::Result<Found> {
-        // Claimed first: what another daemon had claimed is on disk once the claim is had.
+        if let Run::There(run) = first_run(range, &self.there(range)?) {
+            return Ok(Found::Course(Course::Disk(run)));
+        }
+        // Looked at again: what another daemon had claimed is on disk once the claim is had.
         let mut claim = self.claim(range);
-        let there = self.there(range)?;
-        let first = first_run(range, &there);
-        let want = match first {
+        let want = match first_run(range, &self.there(range)?) {
             Run::There(run) => return Ok(Found::Course(Course::Disk(run))),
             Run::Missing(want) => want,
         };

@@ -74,6 +74,30 @@ async fn what_one_daemon_fetches_the_others_wait_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_read_from_disk_leaves_claims_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let object = Object::new("a", LARGE);
+    let (one, other) = (Daemon::on(dir.path()), Daemon::on(dir.path()));
+    let (reads, waits) = (one.look(&object).await, other.look(&object).await);
+    let middle = LARGE as u64 / 2;
+    let (first, second) = (ByteRange::new(0, middle), ByteRange::new(middle, LARGE as u64));
+    reads.write(object.keep(first));
+    let clock = Clock::system();
+    while !has(&reads, first).await {
+        assert!(clock.elapsed() < LONG);
+        tokio::task::yield_now().await;
+    }
+    let (_, claim) = to_fetch(&reads, second).await;
+    let course = reads.course(object.all()).await;
+    assert!(matches!(course, Course::Disk(run) if run == first), "{course:?}");
+    let asked = ask(&waits, second);
+    until_it_waits(&other, 1).await;
+    drop(claim.unwrap());
+    let course = asked.await.unwrap();
+    assert!(matches!(course, Course::Store(want, Some(_)) if want == second), "{course:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_daemon_gives_up_another_fetches() {
     let dir = tempfile::tempdir().unwrap();
     let (large, small) = (Object::new("large", LARGE), Object::new("small", 5000));
