@@ -292,6 +292,11 @@ impl File {
 }
 
 impl Inode {
+    /// Whether all of its bytes come from disk, as far as is known without a look.
+    pub(super) fn is_on_disk(&self) -> bool {
+        self.cached.lock().upgrade().is_some_and(|cached| cached.is_complete())
+    }
+
     /// The bytes of a range that several parts hold; `None` where some are missing.
     fn gathered(&self, range: ByteRange) -> Option<Vec<u8>> {
         let parts = self.complete_parts_of(range)?;

@@ -65,6 +65,8 @@ mod corrupt;
 mod corrupt_tests;
 mod credit;
 mod disk;
+#[cfg(test)]
+mod disk_tests;
 mod expect;
 #[cfg(test)]
 mod expect_tests;

@@ -21,18 +21,22 @@ enum Turn {
 }
 
 impl Reader {
-    /// The largest window that a stream may have now: the inode in question, and those that wait for a turn (it does
-    /// not while it is looked at), share three quarters of the memory; of that, what the network is worth.
-    fn most(&self) -> Most {
+    /// The largest window that a stream of an object may have now: the inode in question, and those that wait for a
+    /// turn (it does not while it is looked at), share three quarters of the memory; of that, what the network is
+    /// worth, or the disk that all of the object comes from.
+    fn most(&self, inode: Option<&Inode>) -> Most {
         let sharers = self.agenda.len(Queue::Readers) as u64 + 1;
         let share_bytes = self.budget.limit_bytes() / 4 * 3 / sharers;
-        let worth_bytes = self.pipe.worth_bytes(self.clock.elapsed()).unwrap_or(self.tuning.unproven_window_bytes);
+        let worth_bytes = match inode.is_some_and(Inode::is_on_disk) {
+            true => self.tuning.disk_window_bytes,
+            false => self.pipe.worth_bytes(self.clock.elapsed()).unwrap_or(self.tuning.unproven_window_bytes),
+        };
         Most { allowed_bytes: share_bytes.min(worth_bytes.max(self.tuning.unproven_window_bytes)), worth_bytes }
     }
 
     /// Gives an object its turns until the windows of its readers are full.
     pub(super) fn want_windows(&self, inode: &Arc<Inode>) {
-        if !inode.seat(Why::Window).is_waiting() && inode.wants_more(self.most()) {
+        if !inode.seat(Why::Window).is_waiting() && inode.wants_more(self.most(Some(inode))) {
             self.agenda.add(Entry { why: Why::Window, inode: inode.clone(), guess: None });
         }
     }
@@ -96,15 +100,15 @@ impl Reader {
 
     fn look_at(&self, turn: &Turn) -> (Arc<Inode>, Next) {
         let (budget, credit, now_ms) = (&self.budget, &self.credit, self.now_ms());
-        let terms = Terms { most: self.most(), budget, credit, now_ms };
+        let terms = |inode: Option<&Inode>| Terms { most: self.most(inode), budget, credit, now_ms };
         match turn {
-            Turn::Step(step) => self.look_at_step(step, &terms),
+            Turn::Step(step) => self.look_at_step(step, &terms(None)),
             Turn::Entry(Entry { inode, guess: Some(guess), .. })
                 if credit.written_off_at_ms(guess.since_ms) <= now_ms =>
             {
                 (inode.clone(), Next::Nothing)
             }
-            Turn::Entry(Entry { why, inode, .. }) => (inode.clone(), inode.next(*why, None, &terms)),
+            Turn::Entry(Entry { why, inode, .. }) => (inode.clone(), inode.next(*why, None, &terms(Some(inode)))),
         }
     }
 

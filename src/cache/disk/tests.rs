@@ -27,7 +27,7 @@ pub(super) struct Daemon {
 impl Daemon {
     pub(super) fn with(options: &DiskOptions, boot: &str) -> Daemon {
         let metrics = Arc::new(Metrics::default());
-        let disk = Disk::in_boot(options, 64 << 20, &metrics, &Clock::system(), Boot::of(boot)).unwrap();
+        let disk = Disk::in_boot_called(boot, options, &metrics).unwrap();
         Daemon { disk, metrics }
     }
 

@@ -106,6 +106,12 @@ impl Disk {
         Disk::in_boot(options, queue_bytes, metrics, clock, Boot::now())
     }
 
+    /// The same with a queue of 64 MiB, in a boot of the machine that is called so.
+    #[cfg(test)]
+    pub(crate) fn in_boot_called(boot: &str, options: &DiskOptions, metrics: &Arc<Metrics>) -> io::Result<Arc<Disk>> {
+        Disk::in_boot(options, 64 << 20, metrics, &Clock::system(), Boot::of(boot))
+    }
+
     /// The same in another boot of the machine, for tests.
     pub(super) fn in_boot(
         options: &DiskOptions,

@@ -1,0 +1,50 @@
+//! Tests of reading what is on disk.
+
+use std::sync::Arc;
+
+use super::tests::{MIB, content};
+use super::*;
+use crate::base::{Clock, Ino, Key};
+use crate::cache::{Disk, DiskOptions};
+use crate::metrics::{Metric, Metrics};
+use crate::store::memory::MemoryStore;
+
+const SIZE: u64 = 200 * MIB;
+const LIMIT: u64 = 256 * MIB;
+
+/// A reader of a bucket, with a disk cache in this directory and in this boot of the machine.
+fn reader(bucket: &Arc<MemoryStore>, dir: &std::path::Path, boot: &str) -> (Arc<Reader>, Arc<Metrics>) {
+    let metrics = Arc::new(Metrics::default());
+    let options = Options { memory_limit: LIMIT, ..Options::default() };
+    let reader = Reader::with_clock(bucket.clone(), options, metrics.clone(), Clock::system());
+    let disk = DiskOptions {
+        dirs: vec![dir.to_owned()],
+        free_bytes: Some(1 << 20),
+        takes_any: true,
+        origin: "s3://host/bucket".to_owned(),
+        ..DiskOptions::default()
+    };
+    reader.keep_on_disk(Disk::in_boot_called(boot, &disk, &metrics).unwrap());
+    (reader, metrics)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_from_disk_takes_little_memory_ahead_of_its_reader() {
+    let (dir, bucket, bytes) = (tempfile::tempdir().unwrap(), Arc::new(MemoryStore::new()), content(SIZE, 5));
+    let etag = bucket.put("model", bytes.clone()).etag;
+    let (key, version, mtime) = (Key::new("model"), None, None);
+    let object = Object { ino: Ino(7), key, version, etag, size: SIZE, mtime, archived: false };
+    let (fills, _) = reader(&bucket, dir.path(), "first");
+    assert!(fills.open(object.clone()).fetch_to_disk().await.unwrap());
+    drop(fills);
+    let (reads, metrics) = reader(&bucket, dir.path(), "second");
+    let file = reads.open(object);
+    let mut most = 0;
+    for at in (0..SIZE).step_by(MIB as usize) {
+        let slice = file.read(at, MIB as usize).await.unwrap();
+        assert!(slice[..] == bytes[at as usize..(at + MIB) as usize], "wrong bytes at {at}");
+        most = most.max(metrics.value(Metric::BufferBytes));
+    }
+    assert_eq!(metrics.value(Metric::GetRequests), 0);
+    assert!(most >= 16 * MIB && most <= 96 * MIB, "{most} bytes in memory");
+}
