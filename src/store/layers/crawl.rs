@@ -137,12 +137,24 @@ struct Window {
     began: Duration,
     bytes: u64,
     waited: Duration,
+    /// When bytes came last.
+    came_at: Option<Duration>,
+}
+
+/// What a body does that brings nothing any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Silent {
+    /// It crawls.
+    Crawls,
+    /// It is left to a time limit of its own, which is short.
+    IsTimed,
 }
 
 /// A body that is asked for again when it crawls.
 pub(super) struct Racing<S: ?Sized> {
     inner: Arc<S>,
     leave: Leave,
+    silent: Silent,
     clock: Clock,
     /// Pinned to the version of the answer.
     request: GetRequest,
@@ -184,7 +196,7 @@ impl<S: Store + ?Sized> Racing<S> {
         response: GetResponse,
         request: GetRequest,
         inner: Arc<S>,
-        leave: Leave,
+        (leave, silent): (Leave, Silent),
         clock: Clock,
     ) -> GetResponse {
         let GetResponse { meta, range, body } = response;
@@ -203,10 +215,11 @@ impl<S: Store + ?Sized> Racing<S> {
             missing: range,
             first: First::Flowing(body),
             second: None,
-            window: Window { began: clock.elapsed(), bytes: 0, waited: Duration::ZERO },
+            window: Window { began: clock.elapsed(), bytes: 0, waited: Duration::ZERO, came_at: None },
             waiting_since: None,
             judgement: None,
             leave,
+            silent,
             clock,
         };
         GetResponse { meta, range, body: Body::new(racing) }
@@ -216,6 +229,7 @@ impl<S: Store + ?Sized> Racing<S> {
     fn received(&mut self, len: u64, now: Duration) {
         self.missing.start += len;
         self.window.bytes += len;
+        self.window.came_at = Some(now);
         if self.missing.is_empty() && len > 0 {
             self.sample(now);
         }
@@ -225,20 +239,22 @@ impl<S: Store + ?Sized> Racing<S> {
     fn sample(&mut self, now: Duration) {
         let Window { began, bytes, .. } = self.window;
         self.leave.speeds.add(Sample { body: self.id, at: now, rate: rate(bytes, now.saturating_sub(began)) });
-        self.window = Window { began: now, bytes: 0, waited: Duration::ZERO };
+        self.window = Window { began: now, bytes: 0, waited: Duration::ZERO, came_at: None };
     }
 
     /// Asks again if the body crawls, and the one that was asked for before it has begun and crawls too; whether it
     /// does.
     fn judge(&mut self, now: Duration) -> bool {
-        let Window { began, bytes, waited } = self.window;
+        let Window { began, bytes, waited, came_at } = self.window;
         let done = rate(bytes, waited);
         let usual = self.leave.speeds.usual(self.id, began, now);
         self.sample(now);
         let crawls = done < FLOOR_RATE && usual.is_some_and(|usual| done.saturating_mul(FAR_BEHIND) < usual);
         // One that has yet to be answered has a time limit of its own.
         let is_asking = matches!(self.second, Some(Second::Asking { .. }));
-        let asks = crawls && !is_asking && self.leave.take();
+        let is_silent = came_at.is_none_or(|at| now.saturating_sub(at) > WINDOW / 2);
+        let is_judged = !is_silent || self.silent == Silent::Crawls;
+        let asks = crawls && is_judged && !is_asking && self.leave.take();
         if asks {
             tracing::debug!(
                 key = self.request.key.as_str(),

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use futures::future::{Either, select};
 use parking_lot::Mutex;
 
-use super::crawl::{Leave, Racing};
+use super::crawl::{Leave, Racing, Silent};
 use crate::base::{Clock, Key};
 use crate::metrics::Metrics;
 use crate::store::{
@@ -141,7 +141,13 @@ impl<S: ?Sized> Hedge<S> {
 impl<S: Store + ?Sized> Store for Hedge<S> {
     async fn get(&self, request: GetRequest) -> Result<GetResponse> {
         let response = self.hedged(&self.gets, request.priority, || self.inner.get(request.clone())).await?;
-        Ok(Racing::over(response, request, self.inner.clone(), self.leave.clone(), self.clock.clone()))
+        Ok(Racing::over(
+            response,
+            request,
+            self.inner.clone(),
+            (self.leave.clone(), Silent::Crawls),
+            self.clock.clone(),
+        ))
     }
 
     async fn head(&self, request: HeadRequest) -> Result<ObjectMeta> {

@@ -1,7 +1,7 @@
 //! Networks of their own for tests: a hub with a bucket, and nodes at the ends of wires. All of it vanishes with the
 //! last program that uses it, however a test ends.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsRawFd;
 use std::process::Command;
@@ -21,6 +21,9 @@ impl Namespace {
             // SAFETY: a plain system call about this thread.
             assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0, "this test needs root");
             run("ip link set lo up");
+            // The same on every machine. BBR is not for wires that drop what they cannot carry: of many connections
+            // over one, some come to a standstill for seconds. Where it may not be chosen, tests only take longer.
+            let _ = fs::write("/proc/sys/net/ipv4/tcp_congestion_control", "reno");
             Namespace(File::open("/proc/thread-self/ns/net").unwrap())
         })
     }

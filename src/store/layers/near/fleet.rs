@@ -319,6 +319,11 @@ impl Fleet {
         self.clock.elapsed()
     }
 
+    /// The fleet's clock.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// A member has failed.
     pub(super) fn strike(&self, member: &Member, why: &str) {
         self.metrics.add(Metric::NearErrors, 1);

@@ -48,6 +48,7 @@ pub use self::options::{NearMember, NearOptions, NearSource};
 use self::route::{BLOCK, Block};
 use crate::base::{ByteRange, Clock, ETag, Key};
 use crate::metrics::{Metric, Metrics};
+use crate::store::layers::crawl::{Leave, Racing, Silent};
 use crate::store::{
     Body, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Result, Store,
     Tags, Traffic, VersionPage, VersionsRequest,
@@ -79,6 +80,8 @@ struct Core<S: ?Sized> {
     pinned: Mutex<LruCache<String, Arc<Pinned>>>,
     /// For slices that members fetch and nobody reads.
     warming: Semaphore,
+    /// For slices that crawl.
+    leave: Leave,
 }
 
 /// One version of an object that is read through caches.
@@ -125,6 +128,7 @@ impl<S: Store + ?Sized> Near<S> {
         Near(Arc::new(Core {
             inner,
             fleet,
+            leave: Leave::new(metrics.clone()),
             metrics,
             slice_bytes: is_fleet.then_some(options.slice_bytes),
             min_bytes: options.min_bytes,
@@ -241,7 +245,7 @@ impl<S: Store + ?Sized> Core<S> {
         request: &GetRequest,
         slice: ByteRange,
         failed: &[Arc<Member>],
-    ) -> (Option<(Body, Arc<Member>)>, Option<(Turned, Error)>) {
+    ) -> (Option<(GetResponse, Arc<Member>)>, Option<(Turned, Error)>) {
         let members = self.fleet.members().await;
         let size = request.expected.map_or(slice.end, |expected| expected.size);
         let wanted = request.range.unwrap_or(slice);
@@ -252,13 +256,13 @@ impl<S: Store + ?Sized> Core<S> {
             }
             let answer = self.fleet.ask(&member, request.clone()).await;
             match answer.and_then(|response| check(request, pinned.known().as_ref(), wanted, response)) {
-                Ok(body) => {
+                Ok(answer) => {
                     self.fleet.answered(&turned);
                     turned.is_used();
                     if self.slice_bytes.is_none() {
                         self.metrics.add(Metric::NearUnknown, 1);
                     }
-                    return (Some((body, member)), None);
+                    return (Some((answer, member)), None);
                 }
                 Err(error) if matches!(error.kind(), ErrorKind::Network | ErrorKind::Timeout) => {
                     self.fleet.strike(&member, error.message());
@@ -280,12 +284,22 @@ impl<S: Store + ?Sized> Core<S> {
         failed: Vec<Arc<Member>>,
     ) -> Result<Opened> {
         let (answer, suspect) = self.ask_owners(&pinned, &request.clone().range(slice), slice, &failed).await;
-        if let Some((body, member)) = answer {
+        let exact = request.range(slice).traffic(Traffic::Exact);
+        if let Some((answer, member)) = answer {
             note(&pinned.served, &member);
-            return Ok(Opened { missing: slice, body, member: Some(member), failed });
+            self.leave.earn();
+            // What a member sends far slower than others do is asked of the bucket too.
+            let answer = Racing::over(
+                answer,
+                exact,
+                self.inner.clone(),
+                (self.leave.clone(), Silent::IsTimed),
+                self.fleet.clock().clone(),
+            );
+            return Ok(Opened { missing: slice, body: answer.body, member: Some(member), failed });
         }
         self.metrics.add(Metric::NearFallbacks, 1);
-        let response = self.inner.get(request.clone().range(slice).traffic(Traffic::Exact)).await?;
+        let response = self.inner.get(exact).await?;
         if let Some((mut turned, error)) = suspect {
             self.fleet.strike(&turned.member, &error.to_string());
             turned.is_used();
@@ -311,13 +325,18 @@ fn is_of(request: &GetRequest, told: &ObjectMeta) -> bool {
     has_tag && request.expected.is_none_or(|expected| expected.size == told.size)
 }
 
-/// The body of a member's answer, if it is what was asked for.
-fn check(request: &GetRequest, facts: Option<&ObjectMeta>, wanted: ByteRange, answer: GetResponse) -> Result<Body> {
+/// A member's answer, if it is what was asked for.
+fn check(
+    request: &GetRequest,
+    facts: Option<&ObjectMeta>,
+    wanted: ByteRange,
+    answer: GetResponse,
+) -> Result<GetResponse> {
     let crcs = facts.and_then(|facts| facts.crc64).zip(answer.meta.crc64);
     let fits =
         is_of(request, &answer.meta) && answer.range == wanted && crcs.is_none_or(|(ours, theirs)| ours == theirs);
     match fits {
-        true => Ok(answer.body),
+        true => Ok(answer),
         false => Err(Error::new(ErrorKind::Protocol, "the answer of a near cache is of another version or range")),
     }
 }

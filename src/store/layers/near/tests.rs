@@ -393,6 +393,29 @@ async fn a_member_that_waits_for_the_bucket_is_waited_for_while_it_gives_signs_o
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_one_member_sends_far_slower_than_others_also_comes_from_the_bucket() {
+    const PAUSE: Duration = Duration::from_millis(900);
+    let slow = Fault::Slow(PAUSE);
+    let bed = Bed::new(3);
+    bed.reads(0, LEN).await;
+    let began = tokio::time::Instant::now();
+    bed.caches[0].faults.set_random([(1.0, slow.clone())]);
+    bed.reads(0, LEN).await;
+    let asked = bed.bucket_asked();
+    let slices = bed.asked()[0].len();
+    assert!(!asked.is_empty() && asked.len() <= slices && asked.iter().all(|rest| rest.len() < SLICE), "{asked:?}");
+    assert_eq!(bed.count(Metric::NearErrors), 0, "it is slow, and answers");
+    // Seven pieces of each slice would take as many pauses.
+    assert!(began.elapsed() < PAUSE * 7 * slices as u32 / 2, "{:?} for {slices} slices", began.elapsed());
+
+    // Where all are slow, the wires are.
+    let bed = Bed::new(3);
+    bed.caches.iter().for_each(|cache| cache.faults.set_random([(1.0, slow.clone())]));
+    bed.reads(0, LEN).await;
+    assert_eq!((bed.bucket_asked(), bed.count(Metric::Hedges)), (vec![], 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_members_of_a_name_are_asked_for_again_and_the_last_ones_kept() {
     let caches: Vec<Cache> = (0..3).map(|_| faulty(MemoryStore::new())).collect();
     let stores = caches.clone();

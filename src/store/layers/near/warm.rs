@@ -54,14 +54,14 @@ impl<S: Store + ?Sized> Core<S> {
         let mut failed: Vec<Arc<Member>> = Vec::new();
         loop {
             let (answer, refusal) = self.ask_owners(pinned, &request, slice, &failed).await;
-            let Some((body, member)) = answer else {
+            let Some((answer, member)) = answer else {
                 let message = match refusal {
                     Some((_, error)) => format!("no near cache fetched it: {}", error.message()),
                     None => "no near cache fetched it: they are out, or do not answer".to_owned(),
                 };
                 return Err(Error::new(ErrorKind::Network, message).with_key(request.key.to_string()));
             };
-            match self.last_byte(body, &member).await {
+            match self.last_byte(answer.body, &member).await {
                 Ok(()) => return Ok(()),
                 Err(error) => {
                     self.fleet.strike(&member, error.message());
