@@ -228,6 +228,40 @@ fn eight_nodes_take_one_copy_out_of_the_bucket_whatever_happens_to_their_caches(
 }
 
 #[test]
+fn members_that_hang_are_left_out_until_they_go_on() {
+    let mut bench = Bench::new(3, None, 24 * MIB, "secret");
+    let mut near = bench.near();
+    near.extend(["--near-patience".to_owned(), "1".to_owned()]);
+    let first = bench.mounts(&near);
+    bench.load(&first, nothing);
+    drop(first);
+
+    let one = bench.mounts(&near);
+    bench.members[1].hang();
+    // The other owners fetch what it had.
+    let (_, share) = bench.load(&one, nothing);
+    assert!(share < 1.0, "{share}");
+    assert!(sum(&one, "near_errors") > 0);
+    drop(one);
+
+    let all = bench.mounts(&near);
+    bench.members.iter().for_each(Nginx::hang);
+    let (_, share) = bench.load(&all, nothing);
+    assert!(share >= 3.0, "{share}");
+    assert_eq!((sum(&all, "read_errors"), sum(&all, "near_bytes"), sum(&all, "objects_verified")), (0, 0, 3));
+    bench.members.iter().for_each(Nginx::go_on);
+    for target in &all {
+        Tool::bare().run(&["control", target.dir(), r#"{"op":"drop","path":"model"}"#]).ok();
+        until("the members are asked again", || {
+            read(target, &bench.bytes);
+            Tool::bare().run(&["control", target.dir(), r#"{"op":"drop","path":"model"}"#]).ok();
+            metric(target, "near_members_out") == 0
+        });
+    }
+    assert!(sum(&all, "near_bytes") > 0);
+}
+
+#[test]
 fn an_overwritten_object_is_never_read_from_what_members_had_before() {
     let mut bench = Bench::new(2, None, 12 * MIB + 77, "");
     let targets = bench.mounts(&bench.near());

@@ -90,9 +90,23 @@ impl Nginx {
 
     /// Kills all of its processes at once.
     pub(crate) fn kill(&mut self) {
-        // SAFETY: no memory is involved; the group is the child's own.
-        unsafe { libc::kill(-(self.child.id() as i32), libc::SIGKILL) };
+        self.signal(libc::SIGKILL);
         let _ = self.child.wait();
+    }
+
+    fn signal(&self, signal: i32) {
+        // SAFETY: no memory is involved; the group is the child's own.
+        unsafe { libc::kill(-(self.child.id() as i32), signal) };
+    }
+
+    /// All its processes stand still: connections are accepted, and nothing is answered.
+    pub(crate) fn hang(&self) {
+        self.signal(libc::SIGSTOP);
+    }
+
+    /// They go on.
+    pub(crate) fn go_on(&self) {
+        self.signal(libc::SIGCONT);
     }
 
     /// The files of its cache.
