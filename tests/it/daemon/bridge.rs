@@ -2,10 +2,14 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::Command;
 
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use ossmount::emulator::{Generator, GeneratorKind, generated_content};
 
 use crate::support::mapping::{map, peek};
+use crate::support::namespace::{in_own_mounts, mount_tmpfs};
 use crate::support::program::{Target, Tool, runs, server, until};
 
 const MIB: usize = 1 << 20;
@@ -74,6 +78,72 @@ fn more_bytes_than_an_image_holds_are_read_right_one_after_the_other_and_beside_
             passthrough_opens(&target) > before
         });
     }
+}
+
+#[test]
+fn overlays_bind_mounts_moved_mounts_and_user_namespaces_show_the_same_bytes() {
+    let (server, target) = (server(), Target::new());
+    let bytes: Vec<u8> = (0..5 * MIB as u32).flat_map(|n| (n | 1).wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    server.put("bucket", "model", bytes.clone());
+    in_own_mounts(|| {
+        let args = ["--bridge", "on", "--allow-other"];
+        target.mount(&Tool::for_server(&server), "oss://bucket", &args).ok();
+        let (folder, mut opens) = (tempfile::tempdir().unwrap(), 0);
+        let place = |name: &str| {
+            let place = folder.path().join(name);
+            std::fs::create_dir(&place).unwrap();
+            place
+        };
+        let mut is_right = |place: &Path| {
+            let file = File::open(place.join("model")).unwrap();
+            assert!(map(&file)[..] == bytes[..], "{place:?}");
+            assert!(std::fs::read(place.join("model")).unwrap() == bytes, "{place:?}");
+            let opened = passthrough_opens(&target);
+            assert!(opened > opens, "{place:?} is read without the bridge");
+            opens = opened;
+        };
+        let upper = place("upper");
+        mount_tmpfs(&upper);
+        let [changes, work] = ["changes", "work"].map(|name| upper.join(name));
+        [&changes, &work].map(|dir| std::fs::create_dir(dir).unwrap());
+        let layers = format!("lowerdir={},upperdir={},workdir={}", target.dir(), changes.display(), work.display());
+        let overlay = place("overlay");
+        mount(Some("overlay"), &overlay, Some("overlay"), MsFlags::empty(), Some(layers.as_str())).unwrap();
+        is_right(&overlay);
+        umount2(&overlay, MntFlags::empty()).unwrap();
+
+        let bound = place("bound");
+        mount(Some(target.dir()), &bound, None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
+        is_right(&bound);
+        let moved = place("moved");
+        mount(Some(&bound), &moved, None::<&str>, MsFlags::MS_MOVE, None::<&str>).unwrap();
+        is_right(&moved);
+        let file = moved.join("model");
+        let read = Command::new("unshare").args(["--user", "--map-root-user", "cat"]).arg(&file).output().unwrap();
+        assert!(read.stdout == bytes, "{}", String::from_utf8_lossy(&read.stderr));
+        umount2(&moved, MntFlags::empty()).unwrap();
+        Tool::bare().run(&["umount", target.dir()]).ok();
+    });
+}
+
+#[test]
+fn files_are_mapped_one_after_the_other_beyond_all_places_that_are_kept() {
+    // By hand: 100,000.
+    let files = std::env::var("OSSMOUNT_BRIDGE_FILES").map_or(1500, |files| files.parse().unwrap());
+    let (server, target) = (server(), Target::new());
+    server.generate("many", Generator::new(GeneratorKind::Flat, files).sized(MIB as u64).seeded(3));
+    let args = ["--bridge", "on", "--bridge-min", "1MiB", "--prefetch", "off"];
+    target.mount(&Tool::for_server(&server), "oss://many", &args).ok();
+    let mut count = 0;
+    for entry in std::fs::read_dir(target.path("")).unwrap() {
+        let entry = entry.unwrap();
+        let at = (count * 4096) % MIB;
+        let file = File::open(entry.path()).unwrap();
+        let expected = generated_content(3, entry.file_name().to_str().unwrap(), at as u64..at as u64 + 4096);
+        assert!(map(&file)[at..at + 4096] == expected[..], "{:?} at {at}", entry.path());
+        count += 1;
+    }
+    assert_eq!((count as u64, passthrough_opens(&target)), (files, files));
 }
 
 #[test]
