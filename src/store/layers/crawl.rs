@@ -31,8 +31,19 @@ pub(super) const SHARE: u32 = 50;
 /// At most so many second tries in a row.
 pub(super) const BURST: u32 = 4;
 
-/// No body crawls that brings this many bytes per second, whatever others do.
-const FLOOR_RATE: u64 = 1 << 20;
+/// Which bodies may be said to crawl.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Bounds {
+    /// None that brings this many bytes per second, whatever others do.
+    pub(super) floor_rate: u64,
+    /// Whether one may that brings nothing any more; else that is left to a time limit.
+    pub(super) is_silence_judged: bool,
+}
+
+impl Bounds {
+    /// Of answers of a service.
+    pub(super) const SERVICE: Bounds = Bounds { floor_rate: 1 << 20, is_silence_judged: true };
+}
 
 /// A body crawls when the median of the others brings more than this many times its bytes.
 const FAR_BEHIND: u64 = 10;
@@ -64,7 +75,12 @@ pub(super) struct Leave {
 impl Leave {
     /// Leave for the requests of one store, with all that may be saved up.
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
-        Leave { speeds: Arc::default(), metrics, credit: Arc::new(Mutex::new(SHARE * BURST)) }
+        Leave { credit: Arc::new(Mutex::new(SHARE * BURST)), ..Leave::unearned(metrics) }
+    }
+
+    /// Leave that is still to be earned.
+    pub(super) fn unearned(metrics: Arc<Metrics>) -> Self {
+        Leave { speeds: Arc::default(), metrics, credit: Arc::default() }
     }
 
     /// Takes leave to send a second try.
@@ -141,20 +157,11 @@ struct Window {
     came_at: Option<Duration>,
 }
 
-/// What a body does that brings nothing any more.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Silent {
-    /// It crawls.
-    Crawls,
-    /// It is left to a time limit of its own, which is short.
-    IsTimed,
-}
-
 /// A body that is asked for again when it crawls.
 pub(super) struct Racing<S: ?Sized> {
     inner: Arc<S>,
     leave: Leave,
-    silent: Silent,
+    bounds: Bounds,
     clock: Clock,
     /// Pinned to the version of the answer.
     request: GetRequest,
@@ -196,7 +203,7 @@ impl<S: Store + ?Sized> Racing<S> {
         response: GetResponse,
         request: GetRequest,
         inner: Arc<S>,
-        (leave, silent): (Leave, Silent),
+        (leave, bounds): (Leave, Bounds),
         clock: Clock,
     ) -> GetResponse {
         let GetResponse { meta, range, body } = response;
@@ -219,7 +226,7 @@ impl<S: Store + ?Sized> Racing<S> {
             waiting_since: None,
             judgement: None,
             leave,
-            silent,
+            bounds,
             clock,
         };
         GetResponse { meta, range, body: Body::new(racing) }
@@ -249,11 +256,12 @@ impl<S: Store + ?Sized> Racing<S> {
         let done = rate(bytes, waited);
         let usual = self.leave.speeds.usual(self.id, began, now);
         self.sample(now);
-        let crawls = done < FLOOR_RATE && usual.is_some_and(|usual| done.saturating_mul(FAR_BEHIND) < usual);
+        let crawls =
+            done < self.bounds.floor_rate && usual.is_some_and(|usual| done.saturating_mul(FAR_BEHIND) < usual);
         // One that has yet to be answered has a time limit of its own.
         let is_asking = matches!(self.second, Some(Second::Asking { .. }));
         let is_silent = came_at.is_none_or(|at| now.saturating_sub(at) > WINDOW / 2);
-        let is_judged = !is_silent || self.silent == Silent::Crawls;
+        let is_judged = !is_silent || self.bounds.is_silence_judged;
         let asks = crawls && is_judged && !is_asking && self.leave.take();
         if asks {
             tracing::debug!(

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use futures::future::{Either, select};
 use parking_lot::Mutex;
 
-use super::crawl::{Leave, Racing, Silent};
+use super::crawl::{Bounds, Leave, Racing};
 use crate::base::{Clock, Key};
 use crate::metrics::Metrics;
 use crate::store::{
@@ -145,7 +145,7 @@ impl<S: Store + ?Sized> Store for Hedge<S> {
             response,
             request,
             self.inner.clone(),
-            (self.leave.clone(), Silent::Crawls),
+            (self.leave.clone(), Bounds::SERVICE),
             self.clock.clone(),
         ))
     }

@@ -48,7 +48,7 @@ pub use self::options::{NearMember, NearOptions, NearSource};
 use self::route::{BLOCK, Block};
 use crate::base::{ByteRange, Clock, ETag, Key};
 use crate::metrics::{Metric, Metrics};
-use crate::store::layers::crawl::{Leave, Racing, Silent};
+use crate::store::layers::crawl::{Bounds, Leave, Racing};
 use crate::store::{
     Body, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListPage, ListRequest, ObjectMeta, Result, Store,
     Tags, Traffic, VersionPage, VersionsRequest,
@@ -63,6 +63,10 @@ const FACTS_HOLD: Duration = Duration::from_secs(10);
 
 /// The longest entity tag or version id that stands in a URL.
 const MOST_PIN_BYTES: usize = 200;
+
+/// Which bodies of members crawl: those that take longer than 16 s for a slice of 2 MiB. While members fetch, each of
+/// many brings little. What brings nothing any more is left to the patience.
+const CRAWLS: Bounds = Bounds { floor_rate: 128 << 10, is_silence_judged: false };
 
 /// Reads the bulk of pinned versions from near caches. Stands outside of [`Retry`](super::Retry), so that a cache that
 /// fails costs no retries of the bucket.
@@ -128,7 +132,7 @@ impl<S: Store + ?Sized> Near<S> {
         Near(Arc::new(Core {
             inner,
             fleet,
-            leave: Leave::new(metrics.clone()),
+            leave: Leave::unearned(metrics.clone()),
             metrics,
             slice_bytes: is_fleet.then_some(options.slice_bytes),
             min_bytes: options.min_bytes,
@@ -293,7 +297,7 @@ impl<S: Store + ?Sized> Core<S> {
                 answer,
                 exact,
                 self.inner.clone(),
-                (self.leave.clone(), Silent::IsTimed),
+                (self.leave.clone(), CRAWLS),
                 self.fleet.clock().clone(),
             );
             return Ok(Opened { missing: slice, body: answer.body, member: Some(member), failed });

@@ -397,7 +397,11 @@ async fn what_one_member_sends_far_slower_than_others_also_comes_from_the_bucket
     const PAUSE: Duration = Duration::from_millis(900);
     let slow = Fault::Slow(PAUSE);
     let bed = Bed::new(3);
-    bed.reads(0, LEN).await;
+    // One slice in fifty may be asked for twice.
+    for _ in 0..25 {
+        bed.reads(0, LEN).await;
+    }
+    bed.asked();
     let began = tokio::time::Instant::now();
     bed.caches[0].faults.set_random([(1.0, slow.clone())]);
     bed.reads(0, LEN).await;
@@ -406,7 +410,7 @@ async fn what_one_member_sends_far_slower_than_others_also_comes_from_the_bucket
     assert!(!asked.is_empty() && asked.len() <= slices && asked.iter().all(|rest| rest.len() < SLICE), "{asked:?}");
     assert_eq!(bed.count(Metric::NearErrors), 0, "it is slow, and answers");
     // Seven pieces of each slice would take as many pauses.
-    assert!(began.elapsed() < PAUSE * 7 * slices as u32 / 2, "{:?} for {slices} slices", began.elapsed());
+    assert!(began.elapsed() < PAUSE * 7 * slices as u32 * 2 / 3, "{:?} for {slices} slices", began.elapsed());
 
     // Where all are slow, the wires are.
     let bed = Bed::new(3);
