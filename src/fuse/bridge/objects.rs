@@ -95,17 +95,8 @@ impl<P> Objects<P> {
             state.open.insert(ino, slot);
             return Some(Begun { slot, given_up: Vec::new() });
         }
-        let (mut given_up, slot) = (Vec::new(), state.next?);
-        let place = loop {
-            match state.space.take(bytes) {
-                Some(place) => break place,
-                None => {
-                    let (_, oldest) = state.closed.pop_lru()?;
-                    given_up.push(oldest);
-                    state.forget(oldest);
-                }
-            }
-        };
+        let slot = state.next?;
+        let (place, given_up) = state.make_place(bytes)?;
         state.next = slot.next();
         let source = Arc::downgrade(source);
         let object = Object { place, bytes, source, is_wrong: false, refused: Stretches::default() };
@@ -182,6 +173,21 @@ impl<P> State<P> {
     fn around(&mut self, address: u64) -> Option<&mut Object<P>> {
         let (_, slot) = self.by_start.range(..=address).next_back()?;
         self.objects.get_mut(slot)
+    }
+
+    /// A place for so many bytes, and the objects, closed first, that were given up for it. Gives up none where all
+    /// that are closed are not enough.
+    fn make_place(&mut self, bytes: u64) -> Option<(ByteRange, Vec<Slot>)> {
+        if let Some(place) = self.space.take(bytes) {
+            return Some((place, Vec::new()));
+        }
+        let mut space = self.space.clone();
+        let is_enough =
+            |slot: &Slot| self.objects.get(slot).is_some_and(|object| Stretches::fits(space.put(object.place), bytes));
+        let count = 1 + self.closed.iter().rev().map(|(_, slot)| slot).position(is_enough)?;
+        let given_up: Vec<Slot> = (0..count).filter_map(|_| self.closed.pop_lru()).map(|(_, slot)| slot).collect();
+        given_up.iter().for_each(|slot| self.forget(*slot));
+        Some((self.space.take(bytes)?, given_up))
     }
 
     fn forget(&mut self, slot: Slot) {
@@ -267,6 +273,13 @@ mod tests {
         assert_ne!(third.slot, slots[1]);
         assert_eq!(objects.inode(slots[0]), None);
         assert_eq!(objects.begin(Ino(4), 5 * MIB, &source), None, "what is open stays");
+        let fourth = objects.begin(Ino(4), MIB, &source).unwrap().slot;
+        objects.end(Ino(4));
+        assert_eq!(objects.begin(Ino(7), 5 * MIB, &source), None, "the fourth would not make place enough");
+        assert_eq!(objects.slot(Ino(4)), Some(fourth), "so it stays");
+        assert_eq!(objects.begin(Ino(8), 2 * MIB, &source).unwrap().given_up, [fourth]);
+        objects.end(Ino(8));
+        objects.is_wrong(Ino(8));
         // Two are remembered, and no more.
         objects.end(Ino(3));
         let small: Vec<_> = (5..=6).map(|ino| objects.begin(Ino(ino), MIB, &source).unwrap().slot).collect();

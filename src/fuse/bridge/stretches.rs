@@ -8,7 +8,7 @@ use crate::base::ByteRange;
 const ALIGNMENT: u64 = 1 << 20;
 
 /// Stretches by their starts. No two of them touch.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stretches(BTreeMap<u64, u64>);
 
 impl Stretches {
@@ -24,7 +24,7 @@ impl Stretches {
 
     /// Takes out the first stretch that is long enough, as objects are aligned; `None` where there is none.
     pub(super) fn take(&mut self, bytes: u64) -> Option<ByteRange> {
-        let len = bytes.max(1).checked_next_multiple_of(ALIGNMENT)?;
+        let len = aligned(bytes)?;
         let (&start, &end) = self.0.iter().find(|(start, end)| *end - *start >= len)?;
         self.0.remove(&start);
         if start + len < end {
@@ -33,8 +33,13 @@ impl Stretches {
         Some(ByteRange::at(start, len))
     }
 
-    /// Puts in a stretch of which no byte is in it.
-    pub(super) fn put(&mut self, new: ByteRange) {
+    /// Whether an object of so many bytes fits into a stretch.
+    pub(super) fn fits(stretch: ByteRange, bytes: u64) -> bool {
+        aligned(bytes).is_some_and(|len| stretch.len() >= len)
+    }
+
+    /// Puts in a stretch of which no byte is in it. Returns the one that it is a part of then.
+    pub(super) fn put(&mut self, new: ByteRange) -> ByteRange {
         let ByteRange { mut start, mut end } = new;
         if let Some((&before, &its_end)) = self.0.range(..start).next_back()
             && its_end == start
@@ -45,7 +50,13 @@ impl Stretches {
             end = after;
         }
         self.0.insert(start, end);
+        ByteRange::new(start, end)
     }
+}
+
+/// What an object of so many bytes takes; `None` where no number is so large.
+fn aligned(bytes: u64) -> Option<u64> {
+    bytes.max(1).checked_next_multiple_of(ALIGNMENT)
 }
 
 #[cfg(test)]
@@ -62,7 +73,9 @@ mod tests {
             let (mut space, mut taken) = (Stretches::of(WHOLE), Vec::<ByteRange>::new());
             for (bytes, which) in steps {
                 if which % 3 == 0 && !taken.is_empty() {
-                    space.put(taken.swap_remove(usize::from(which) % taken.len()));
+                    let old = taken.swap_remove(usize::from(which) % taken.len());
+                    let all = space.put(old);
+                    prop_assert!(all.start <= old.start && old.end <= all.end && space.0.get(&all.start) == Some(&all.end));
                 } else if let Some(new) = space.take(bytes) {
                     prop_assert!(new.len() >= bytes && new.start.is_multiple_of(ALIGNMENT));
                     prop_assert!(new.start >= WHOLE.start && new.end <= WHOLE.end);
@@ -74,7 +87,9 @@ mod tests {
                     prop_assert!((WHOLE.len() - used) / holes < bytes.max(1).next_multiple_of(ALIGNMENT));
                 }
             }
-            taken.into_iter().for_each(|range| space.put(range));
+            for range in taken {
+                space.put(range);
+            }
             prop_assert_eq!(space, Stretches::of(WHOLE));
         }
     }

@@ -21,7 +21,7 @@ use tokio::io::ReadBuf;
 use tokio::time::{Sleep, sleep};
 
 use super::resume::rest_of;
-use crate::base::{ByteRange, Clock};
+use crate::base::{ByteRange, Clock, Key};
 use crate::metrics::{Metric, Metrics};
 use crate::store::{Body, Error, Expected, GetRequest, GetResponse, ObjectMeta, Receive, Result, Store};
 
@@ -38,18 +38,18 @@ pub(super) struct Bounds {
     pub(super) floor_rate: u64,
     /// Whether one may that brings nothing any more; else that is left to a time limit.
     pub(super) is_silence_judged: bool,
+    /// How long a body is waited for before it is judged, and from one judgement to the next.
+    pub(super) window: Duration,
 }
 
 impl Bounds {
     /// Of answers of a service.
-    pub(super) const SERVICE: Bounds = Bounds { floor_rate: 1 << 20, is_silence_judged: true };
+    pub(super) const SERVICE: Bounds =
+        Bounds { floor_rate: 1 << 20, is_silence_judged: true, window: Duration::from_secs(2) };
 }
 
 /// A body crawls when the median of the others brings more than this many times its bytes.
 const FAR_BEHIND: u64 = 10;
-
-/// How long a body is waited for before it is judged, and from one judgement to the next.
-const WINDOW: Duration = Duration::from_secs(2);
 
 /// What came sooner than this is taken to have needed so long: it lay ready with the head of the answer.
 const LEAST_TIME: Duration = Duration::from_millis(50);
@@ -157,15 +157,16 @@ struct Window {
     came_at: Option<Duration>,
 }
 
+/// Asks for bytes of an object once more.
+pub(super) type AskAgain = Box<dyn Fn(ByteRange) -> BoxFuture<'static, Result<Body>> + Send>;
+
 /// A body that is asked for again when it crawls.
-pub(super) struct Racing<S: ?Sized> {
-    inner: Arc<S>,
+pub(super) struct Racing {
+    again: AskAgain,
     leave: Leave,
     bounds: Bounds,
     clock: Clock,
-    /// Pinned to the version of the answer.
-    request: GetRequest,
-    meta: ObjectMeta,
+    key: Key,
     id: u64,
 
     missing: ByteRange,
@@ -197,12 +198,27 @@ enum Second {
     },
 }
 
-impl<S: Store + ?Sized> Racing<S> {
-    /// Watches over the body of an answer to this request.
+/// Asks a store again for bytes of the version of an answer.
+pub(super) fn asks_again<S: Store + ?Sized>(request: GetRequest, meta: &ObjectMeta, inner: Arc<S>) -> AskAgain {
+    let expected = Expected { size: meta.size, last_modified: meta.last_modified };
+    let request = GetRequest {
+        if_match: request.if_match.clone().or(meta.etag.clone()),
+        expected: request.expected.or(Some(expected)),
+        ..request
+    };
+    let meta = meta.clone();
+    Box::new(move |missing| {
+        let (inner, request, meta) = (inner.clone(), request.clone(), meta.clone());
+        Box::pin(async move { rest_of(&*inner, &request, &meta, missing).await })
+    })
+}
+
+impl Racing {
+    /// Watches over the body of an answer about an object.
     pub(super) fn over(
         response: GetResponse,
-        request: GetRequest,
-        inner: Arc<S>,
+        key: Key,
+        again: AskAgain,
         (leave, bounds): (Leave, Bounds),
         clock: Clock,
     ) -> GetResponse {
@@ -211,13 +227,8 @@ impl<S: Store + ?Sized> Racing<S> {
             return GetResponse { meta, range, body };
         }
         let racing = Racing {
-            inner,
-            request: GetRequest {
-                if_match: request.if_match.clone().or(meta.etag.clone()),
-                expected: request.expected.or(Some(Expected { size: meta.size, last_modified: meta.last_modified })),
-                ..request
-            },
-            meta: meta.clone(),
+            again,
+            key,
             id: leave.speeds.next_body.fetch_add(1, Ordering::Relaxed),
             missing: range,
             first: First::Flowing(body),
@@ -260,20 +271,18 @@ impl<S: Store + ?Sized> Racing<S> {
             done < self.bounds.floor_rate && usual.is_some_and(|usual| done.saturating_mul(FAR_BEHIND) < usual);
         // One that has yet to be answered has a time limit of its own.
         let is_asking = matches!(self.second, Some(Second::Asking { .. }));
-        let is_silent = came_at.is_none_or(|at| now.saturating_sub(at) > WINDOW / 2);
+        let is_silent = came_at.is_none_or(|at| now.saturating_sub(at) > self.bounds.window / 2);
         let is_judged = !is_silent || self.bounds.is_silence_judged;
         let asks = crawls && is_judged && !is_asking && self.leave.take();
         if asks {
             tracing::debug!(
-                key = self.request.key.as_str(),
+                key = self.key.as_str(),
                 bytes_per_second = done,
                 usual,
                 "a response body is much slower than others; its missing bytes are requested again"
             );
-            let (inner, request, meta) = (self.inner.clone(), self.request.clone(), self.meta.clone());
-            let missing = self.missing;
-            let answer = Box::pin(async move { rest_of(&*inner, &request, &meta, missing).await });
-            self.second = Some(Second::Asking { from: missing.start, answer });
+            let answer = (self.again)(self.missing);
+            self.second = Some(Second::Asking { from: self.missing.start, answer });
         }
         asks
     }
@@ -331,7 +340,7 @@ impl<S: Store + ?Sized> Racing<S> {
     /// Waits for the next judgement; ready when there is another body to be polled.
     fn poll_judgement(&mut self, cx: &mut Context<'_>, now: Duration) -> Poll<()> {
         loop {
-            let left = WINDOW.saturating_sub(self.window.waited);
+            let left = self.bounds.window.saturating_sub(self.window.waited);
             ready!(self.judgement.get_or_insert_with(|| Box::pin(sleep(left))).as_mut().poll(cx));
             self.judgement = None;
             if left.is_zero() && self.judge(now) {
@@ -353,7 +362,7 @@ fn skip(body: &mut Body, left: u64, cx: &mut Context<'_>) -> Poll<Result<u64>> {
     }
 }
 
-impl<S: Store + ?Sized> Receive for Racing<S> {
+impl Receive for Racing {
     fn poll_receive(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         let this = &mut *self;
         let now = this.clock.elapsed();

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use futures::future::{Either, select};
 use parking_lot::Mutex;
 
-use super::crawl::{Bounds, Leave, Racing};
+use super::crawl::{Bounds, Leave, Racing, asks_again};
 use crate::base::{Clock, Key};
 use crate::metrics::Metrics;
 use crate::store::{
@@ -141,13 +141,8 @@ impl<S: ?Sized> Hedge<S> {
 impl<S: Store + ?Sized> Store for Hedge<S> {
     async fn get(&self, request: GetRequest) -> Result<GetResponse> {
         let response = self.hedged(&self.gets, request.priority, || self.inner.get(request.clone())).await?;
-        Ok(Racing::over(
-            response,
-            request,
-            self.inner.clone(),
-            (self.leave.clone(), Bounds::SERVICE),
-            self.clock.clone(),
-        ))
+        let (key, again) = (request.key.clone(), asks_again(request, &response.meta, self.inner.clone()));
+        Ok(Racing::over(response, key, again, (self.leave.clone(), Bounds::SERVICE), self.clock.clone()))
     }
 
     async fn head(&self, request: HeadRequest) -> Result<ObjectMeta> {

@@ -105,7 +105,9 @@ fn overlays_bind_mounts_moved_mounts_and_user_namespaces_show_the_same_bytes() {
         let upper = place("upper");
         mount_tmpfs(&upper);
         let [changes, work] = ["changes", "work"].map(|name| upper.join(name));
-        [&changes, &work].map(|dir| std::fs::create_dir(dir).unwrap());
+        for dir in [&changes, &work] {
+            std::fs::create_dir(dir).unwrap();
+        }
         let layers = format!("lowerdir={},upperdir={},workdir={}", target.dir(), changes.display(), work.display());
         let overlay = place("overlay");
         mount(Some("overlay"), &overlay, Some("overlay"), MsFlags::empty(), Some(layers.as_str())).unwrap();

@@ -90,7 +90,7 @@ impl<S: Store + ?Sized> Assembled<S> {
     }
 
     fn ask(&self, slice: ByteRange, failed: Vec<Arc<Member>>) -> AskedSlice {
-        AskedSlice::Asking(Box::pin(self.core.clone().open(self.pinned.clone(), self.request.clone(), slice, failed)))
+        AskedSlice::Asking(self.core.clone().open(self.pinned.clone(), self.request.clone(), slice, failed))
     }
 
     /// The next bytes of the slice in front; how many came, at least one.

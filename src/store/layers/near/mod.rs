@@ -37,6 +37,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::sync::{OnceCell, Semaphore};
@@ -64,9 +65,10 @@ const FACTS_HOLD: Duration = Duration::from_secs(10);
 /// The longest entity tag or version id that stands in a URL.
 const MOST_PIN_BYTES: usize = 200;
 
-/// Which bodies of members crawl: those that take longer than 16 s for a slice of 2 MiB. While members fetch, each of
-/// many brings little. What brings nothing any more is left to the patience.
-const CRAWLS: Bounds = Bounds { floor_rate: 128 << 10, is_silence_judged: false };
+/// Which bodies of members crawl: those that take longer than 16 s for a slice of 2 MiB. While members fetch, and where
+/// many connections share a wire that drops what it cannot carry, one may bring little for some seconds. What brings
+/// nothing any more is left to the patience.
+const CRAWLS: Bounds = Bounds { floor_rate: 128 << 10, is_silence_judged: false, window: Duration::from_secs(10) };
 
 /// Reads the bulk of pinned versions from near caches. Stands outside of [`Retry`](super::Retry), so that a cache that
 /// fails costs no retries of the bucket.
@@ -280,38 +282,49 @@ impl<S: Store + ?Sized> Core<S> {
     }
 
     /// Opens a slice: at an owner that has not `failed` before, else at the bucket.
-    async fn open(
+    fn open(
         self: Arc<Self>,
         pinned: Arc<Pinned>,
         request: GetRequest,
         slice: ByteRange,
         failed: Vec<Arc<Member>>,
-    ) -> Result<Opened> {
-        let (answer, suspect) = self.ask_owners(&pinned, &request.clone().range(slice), slice, &failed).await;
-        let exact = request.range(slice).traffic(Traffic::Exact);
-        if let Some((answer, member)) = answer {
-            note(&pinned.served, &member);
-            self.leave.earn();
-            // What a member sends far slower than others do is asked of the bucket too.
-            let answer = Racing::over(
-                answer,
-                exact,
-                self.inner.clone(),
-                (self.leave.clone(), CRAWLS),
-                self.fleet.clock().clone(),
-            );
-            return Ok(Opened { missing: slice, body: answer.body, member: Some(member), failed });
-        }
-        self.metrics.add(Metric::NearFallbacks, 1);
-        let response = self.inner.get(exact).await?;
-        if let Some((mut turned, error)) = suspect {
-            self.fleet.strike(&turned.member, &error.to_string());
-            turned.is_used();
-        }
-        if response.range != slice {
-            return Err(Error::new(ErrorKind::Protocol, "the answer has other bytes than those requested"));
-        }
-        Ok(Opened { missing: slice, body: response.body, member: None, failed })
+    ) -> BoxFuture<'static, Result<Opened>> {
+        Box::pin(async move {
+            let (answer, suspect) = self.ask_owners(&pinned, &request.clone().range(slice), slice, &failed).await;
+            if let Some((answer, member)) = answer {
+                note(&pinned.served, &member);
+                let answer = self.watched(answer, &pinned, request, (&member, &failed));
+                return Ok(Opened { missing: slice, body: answer.body, member: Some(member), failed });
+            }
+            self.metrics.add(Metric::NearFallbacks, 1);
+            let response = self.inner.get(request.range(slice).traffic(Traffic::Exact)).await?;
+            if let Some((mut turned, error)) = suspect {
+                self.fleet.strike(&turned.member, &error.to_string());
+                turned.is_used();
+            }
+            if response.range != slice {
+                return Err(Error::new(ErrorKind::Protocol, "the answer has other bytes than those requested"));
+            }
+            Ok(Opened { missing: slice, body: response.body, member: None, failed })
+        })
+    }
+
+    /// An answer of a member of which, where it crawls, the rest is asked of those who come after it.
+    fn watched(
+        self: &Arc<Self>,
+        answer: GetResponse,
+        pinned: &Arc<Pinned>,
+        request: GetRequest,
+        (member, failed): (&Arc<Member>, &[Arc<Member>]),
+    ) -> GetResponse {
+        self.leave.earn();
+        let (core, pinned, key) = (self.clone(), pinned.clone(), request.key.clone());
+        let passed_over: Vec<Arc<Member>> = failed.iter().chain([member]).cloned().collect();
+        let again = move |missing| -> BoxFuture<'static, Result<Body>> {
+            let opened = core.clone().open(pinned.clone(), request.clone(), missing, passed_over.clone());
+            Box::pin(async { Ok(opened.await?.body) })
+        };
+        Racing::over(answer, key, Box::new(again), (self.leave.clone(), CRAWLS), self.fleet.clock().clone())
     }
 }
 
