@@ -274,7 +274,8 @@ mod tests {
         let _listener = UnixListener::bind(&socket).unwrap();
         let (pid, user) = (std::process::id(), Uid::effective().as_raw());
         let connects = |pid, owner| {
-            let entry = Entry { pid, dir: "/m".into(), source: "oss://b".into(), socket: Some(socket.clone()) };
+            let entry =
+                Entry { pid, dir: "/m".into(), source: "oss://b".into(), socket: Some(socket.clone()), device: None };
             connect(&entry, owner).is_some()
         };
         assert!(connects(pid, user));

@@ -84,6 +84,11 @@ pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
         let mut line = Line::to(path)?;
         // Resolving links asks the mount, and would wait without end for a daemon that does not answer.
         line.ask(&json!({"op": "health"}))?;
+        if let Err(error) = path.symlink_metadata()
+            && error.kind() == io::ErrorKind::NotFound
+        {
+            return Err(Problem::failure(format!("{}: no such file or directory", path.display())));
+        }
         let below = below(&line.dir, path)?;
         jobs.entry(line.dir.clone()).or_insert((line, Vec::new())).1.push(below);
     }

@@ -60,10 +60,10 @@ pub(in crate::app) async fn reach_all(
     (goes_on, metrics, clock): (bool, &Arc<Metrics>, &Clock),
 ) -> Result<Connected> {
     options.timeouts.first_byte = options.timeouts.first_byte.min(FIRST_BYTE);
-    let listed = tokio::time::timeout(PATIENCE, store::list_buckets(&options, clock)).await;
+    let listed = listed(&options, clock).await?;
     let wanted = |name: &String| BucketEntry { name: name.clone(), ..BucketEntry::default() };
     let buckets = match listed {
-        Ok(Ok(mut buckets)) => {
+        Ok(mut buckets) => {
             buckets.retain(|bucket| only.is_empty() || only.contains(&bucket.name));
             let missing: Vec<&String> =
                 only.iter().filter(|name| buckets.iter().all(|bucket| bucket.name != **name)).collect();
@@ -71,14 +71,13 @@ pub(in crate::app) async fn reach_all(
             buckets
         }
         // Who may read some buckets need not be allowed to list all.
-        Ok(Err(error)) if !only.is_empty() && (goes_on || error.kind() == ErrorKind::AccessDenied) => {
+        Err(error) if !only.is_empty() && (goes_on || error.kind() == ErrorKind::AccessDenied) => {
             tracing::warn!(
                 "the buckets cannot be listed: {error}; those that are named are taken to be where region says"
             );
             only.iter().map(wanted).collect()
         }
-        Ok(Err(error)) => return Err(explain_account(&error)),
-        Err(_) => return Err(Problem::failure(format!("the buckets were not listed within {} s", PATIENCE.as_secs()))),
+        Err(error) => return Err(explain_account(&error, ", or name them with --bucket")),
     };
     if buckets.is_empty() {
         return Err(Problem::failure("the credentials list no bucket: name some with --bucket"));
@@ -90,13 +89,25 @@ pub(in crate::app) async fn reach_all(
     })
 }
 
-/// Why the buckets of an account cannot be listed, with what to do.
-fn explain_account(error: &Error) -> Problem {
+/// The buckets that the credentials may list.
+pub(in crate::app) async fn buckets(mut options: store::Options, clock: &Clock) -> Result<Vec<BucketEntry>> {
+    options.timeouts.first_byte = options.timeouts.first_byte.min(FIRST_BYTE);
+    listed(&options, clock).await?.map_err(|error| explain_account(&error, ""))
+}
+
+/// The answer of the service, unless it takes too long.
+async fn listed(options: &store::Options, clock: &Clock) -> Result<store::Result<Vec<BucketEntry>>> {
+    let late = |_| Problem::failure(format!("the buckets were not listed within {} s", PATIENCE.as_secs()));
+    tokio::time::timeout(PATIENCE, store::list_buckets(options, clock)).await.map_err(late)
+}
+
+/// Why the buckets of an account cannot be listed, with what to do, and what else there is to do.
+fn explain_account(error: &Error, or_else: &str) -> Problem {
     match error.kind() {
         ErrorKind::Invalid if error.status().is_none() => Problem::usage(error.message()),
         ErrorKind::AccessDenied if error.code() == Some("AccessDenied") => Problem::failure(format!(
             "the buckets cannot be listed: {error}; allow this key to list them (oss:ListBuckets, or \
-             s3:ListAllMyBuckets), or name them with --bucket"
+             s3:ListAllMyBuckets){or_else}"
         )),
         _ => Problem::failure(format!("the buckets cannot be listed: {error}")),
     }

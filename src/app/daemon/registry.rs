@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::variable;
 use crate::files::Folder;
-use crate::fuse::Mount;
+use crate::fuse::{self, Mount};
 
 /// How often a lock is tried while waiting for a daemon to end.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -47,6 +47,17 @@ pub(in crate::app) struct Entry {
     /// Where it takes control requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::app) socket: Option<PathBuf>,
+    /// The number of its file system, as in [`Mount::device`]; absent where the daemon could not find it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::app) device: Option<(u32, u32)>,
+}
+
+impl Entry {
+    /// Whether it is of this row of the kernel's table. A directory alone does not tell: the daemon of an earlier mount
+    /// there lives on while another name space has that mount.
+    fn is_of(&self, mount: &Mount) -> bool {
+        self.dir == mount.dir && self.device.is_none_or(|device| device == mount.device)
+    }
 }
 
 /// A daemon's own entry. The file goes with this; the lock stays until the process is gone.
@@ -60,7 +71,9 @@ impl Registration {
     /// Enters this process's mount.
     pub(super) fn enter(dir: &Path, source: &str, socket: Option<&Path>) -> io::Result<Registration> {
         let socket = socket.map(Path::to_owned);
-        let entry = Entry { pid: std::process::id(), dir: dir.to_owned(), source: source.to_owned(), socket };
+        let mount = fuse::mounts().ok().and_then(|mounts| mounts.into_iter().rfind(|mount| mount.dir == dir));
+        let device = mount.map(|mount| mount.device);
+        let entry = Entry { pid: std::process::id(), dir: dir.to_owned(), source: source.to_owned(), socket, device };
         Self::enter_in(own_folder()?, &entry)
     }
 
@@ -148,7 +161,9 @@ impl Found {
 pub(in crate::app) fn find(mount: &Mount) -> Option<Found> {
     let folders = folders();
     let of_owner = folders.iter().filter(|(owner, _)| mount.owner == Some(*owner));
-    of_owner.flat_map(|(owner, folder)| live_in(folder, *owner)).find(|found| found.entry.dir == mount.dir)
+    let mut live: Vec<_> = of_owner.flat_map(|(owner, folder)| live_in(folder, *owner)).collect();
+    live.retain(|found| found.entry.is_of(mount));
+    live.into_iter().max_by_key(|found| found.entry.device)
 }
 
 /// All live daemons that this user may control, by their directories. Those of other users are as they say, and may be
@@ -259,8 +274,13 @@ mod tests {
     #[test]
     fn a_daemon_is_found_while_it_lives() {
         let folder = tempfile::tempdir().unwrap();
-        let entry =
-            Entry { pid: std::process::id(), dir: "/mnt/a b".into(), source: "oss://b/ü".into(), socket: None };
+        let entry = Entry {
+            pid: std::process::id(),
+            dir: "/mnt/a b".into(),
+            source: "oss://b/ü".into(),
+            socket: None,
+            device: None,
+        };
         fs::write(folder.path().join("4294967295.json"), "left by a daemon that was killed").unwrap();
         let mut registration = Registration::enter_in(own(folder.path()), &entry).unwrap();
         let found = find_in(folder.path(), "/mnt/a b").unwrap();
@@ -292,9 +312,26 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_is_of_the_mount_on_its_directory_that_has_its_number() {
+        let entry = |device| Entry { pid: 78, dir: "/mnt".into(), source: "oss://b".into(), socket: None, device };
+        let mount = |dir: &str| Mount {
+            id: 1,
+            device: (0, 7),
+            dir: dir.into(),
+            fs_type: fuse::FS_TYPE.to_owned(),
+            source: String::new(),
+            owner: None,
+        };
+        for (device, is_of) in [(Some((0, 7)), true), (Some((0, 6)), false), (None, true)] {
+            assert_eq!(entry(device).is_of(&mount("/mnt")), is_of, "{device:?}");
+            assert!(!entry(device).is_of(&mount("/other")), "{device:?}");
+        }
+    }
+
+    #[test]
     fn leftovers_are_no_daemons() {
         let folder = tempfile::tempdir().unwrap();
-        let entry = Entry { pid: 78, dir: "/mnt".into(), source: "oss://b".into(), socket: None };
+        let entry = Entry { pid: 78, dir: "/mnt".into(), source: "oss://b".into(), socket: None, device: None };
         fs::write(folder.path().join("78.json"), serde_json::to_string(&entry).unwrap()).unwrap();
         fs::write(folder.path().join("79.json"), "half a li").unwrap();
         assert!(find_in(folder.path(), "/mnt").is_none());
@@ -308,7 +345,7 @@ mod tests {
         let folder = scratch.path().join(STRANGER.to_string()).join("ossmount");
         fs::create_dir_all(&folder).unwrap();
         let entry = |dir: &str| {
-            let entry = Entry { pid: 78, dir: dir.into(), source: "oss://b".into(), socket: None };
+            let entry = Entry { pid: 78, dir: dir.into(), source: "oss://b".into(), socket: None, device: None };
             serde_json::to_string(&entry).unwrap()
         };
         for (name, text) in [("78.json", entry("/dead")), ("79.json", entry("/live")), ("80.json", "x".repeat(20_000))]

@@ -55,13 +55,14 @@ fn names_are_in_snake_case_and_have_one_type_in_all_commands() {
     std::fs::read(path("large")).unwrap();
     let (file, local) = (path("a.txt"), target.beside("local"));
     let parts = ["--copy-part-size=1MiB", "--copy-threshold=1MiB"];
-    let commands: [&[&str]; 15] = [
+    let commands: [&[&str]; 16] = [
         &["status", "--json"],
         &["status", "--json", target.dir()],
         &["stat", "--json", "oss://bucket/a.txt"],
         &["stat", "--json", "s3://bucket/dir"],
         &["stat", "--json", &file],
         &["ls", "--json", "oss://bucket"],
+        &["ls", "--json", "oss://"],
         &["ls", "--json", target.dir()],
         &["ls", "-r", "--summary", "--json", "oss://bucket"],
         &["log", "--json", "oss://bucket/a.txt"],

@@ -109,15 +109,21 @@ fn a_file_that_exists_is_replaced_only_when_that_is_asked_for() {
 fn what_cannot_be_copied_is_told() {
     let bed = Bed::new();
     bed.cp("oss://bucket/none", "x", &[]).fails(1, &["object oss://bucket/none does not exist"]);
-    bed.cp("oss://bucket/dir", "x", &[]).fails(1, &["oss://bucket/dir is a directory", "with -r"]);
-    bed.cp("oss://bucket/dir/", "x", &[]).fails(2, &["is a directory", "with -r"]);
+    bed.cp("oss://bucket/dir", "x", &[]).fails(1, &["oss://bucket/dir is a directory", "cp -r"]);
+    bed.cp("oss://bucket/dir/", "x", &[]).fails(2, &["is a directory", "cp -r"]);
     bed.cp("oss://nowhere/a", "x", &[]).fails(1, &["bucket \"nowhere\" does not exist"]);
     bed.cp("oss://bucket/none", "x", &["-r"]).fails(1, &["no object exists below oss://bucket/none/"]);
     bed.cp("oss://bucket/a.txt", "x", &["-r"]).fails(1, &["oss://bucket/a.txt is an object: copy it without -r"]);
     bed.cp("oss://bucket/a.txt", "x", &["--storage-class=IA"]).fails(2, &["--storage-class is for copies within"]);
     bed.cp("oss://bucket/a.txt", "x", &["--if-match=0123"]).fails(1, &["does not have the requested entity tag"]);
+    bed.cp("oss://bucket/dir/", "", &[]).fails(2, &["oss://bucket/dir/ is a directory", "cp -r"]);
     bed.cp(&bed.path("x"), "y", &[]).fails(1, &["is not a path in a live ossmount mount"]);
     assert_eq!(files(bed.scratch.path()), []);
+    fs::write(bed.path("x"), "mine").unwrap();
+    for to in [bed.path("y").as_str(), "oss://bucket/y"] {
+        let ended = bed.tool.run(&["cp", &bed.path("x"), to]);
+        ended.fails(2, &["is on this machine", "uploads nothing", "oss://bucket/key"]);
+    }
 }
 
 /// A command that is ended leaves what has come, and the next one asks for the rest alone.

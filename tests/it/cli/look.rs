@@ -27,6 +27,27 @@ fn ls_shows_a_directory_or_everything_below() {
 }
 
 #[test]
+fn ls_without_a_bucket_lists_the_buckets() {
+    let server = server();
+    server.create_bucket("data-2");
+    let tool = Tool::for_server(&server);
+    for url in ["oss://", "s3://"] {
+        assert_eq!(tool.run(&["ls", url]).ok().stdout, "bucket\ndata-2\n");
+        let long = tool.run(&["ls", "-l", url]).ok().stdout;
+        let fields: Vec<Vec<_>> = long.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!([fields[0][2], fields[1][2]], ["bucket", "data-2"], "{long}");
+        assert!(fields[0][0].ends_with('Z'), "{long}");
+        let json = tool.run(&["ls", "--json", url]).ok().stdout;
+        let bucket: Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+        assert_eq!((&bucket["bucket"], &bucket["created"]), (&"bucket".into(), &fields[0][0].into()), "{json}");
+    }
+    let other = Tool::bare();
+    other
+        .run(&["ls", "oss://", "--credentials", "anonymous", "--endpoint", &server.endpoint()])
+        .fails(1, &["cannot be listed"]);
+}
+
+#[test]
 fn ls_tells_sizes_and_times_and_speaks_json() {
     let server = server();
     let tool = Tool::for_server(&server);

@@ -1,7 +1,8 @@
 //! Mounts by the binary: ready when it returns, found, served, ended.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ossmount::base::{Clock, Timestamp};
@@ -30,6 +31,39 @@ fn it_returns_when_the_mount_answers_and_umount_waits_for_the_end() {
         assert!(!target.is_mounted() && target.daemon().is_none());
     }
     tool.run(&["umount", target.dir()]).fails(1, &["is not a mount of ossmount"]);
+}
+
+/// The daemon of an earlier mount lives on while another name space, such as a container's, has a copy of that mount.
+#[test]
+fn a_mount_where_another_lives_on_elsewhere_is_asked_and_ended_itself() {
+    let server = server();
+    let tool = Tool::for_server(&server);
+    let target = Target::new();
+    target.mount(&tool, "oss://bucket", &[]).ok();
+    let earlier = target.daemon().unwrap();
+    let mut elsewhere = Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "sh", "-c", "echo ready; read -r line"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ready = String::new();
+    BufReader::new(elsewhere.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    assert_eq!(ready, "ready\n", "this test needs root");
+    tool.run(&["umount", "--lazy", target.dir()]).ok();
+    target.mount(&tool, "oss://bucket/dir", &[]).ok();
+    assert!(runs(earlier));
+
+    let status = tool.run(&["status", "--json", target.dir()]).ok().stdout;
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["source"], "oss://bucket/dir", "{status}");
+    let later = u32::try_from(status["pid"].as_u64().unwrap()).unwrap();
+    assert_ne!(later, earlier);
+    tool.run(&["umount", target.dir()]).ok();
+    assert!(!runs(later) && runs(earlier));
+    drop(elsewhere.stdin.take());
+    elsewhere.wait().unwrap();
+    until("the earlier daemon has ended", || !runs(earlier));
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn the_command_waits_and_says_what_became_of_it() {
     assert_eq!(said, "3 files of 17B are in memory\n");
     let said = mount.tool.run(&["prefetch", &path("a.txt")]).ok().stdout;
     assert!(said.starts_with("prefetch ") && said.contains("has started on"), "{said}");
-    mount.tool.run(&["prefetch", "--wait", &path("none")]).fails(1, &["1 path could not be fetched", "none: No such"]);
+    mount.tool.run(&["prefetch", "--wait", &path("none")]).fails(1, &["none: no such file or directory"]);
     mount.tool.run(&["prefetch", "/etc/passwd"]).fails(1, &["not under a live ossmount mount"]);
     mount.tool.run(&["prefetch", "--wait", &path("large")]).fails(1, &["1 file of 40MiB did not fit", "memory-limit"]);
 }

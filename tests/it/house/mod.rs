@@ -1,6 +1,8 @@
-//! The house itself: its map, its arrows, the circles in its rooms, its form, and the manual and chart that go with it.
+//! The house itself: its map, its arrows, the circles in its rooms, its form, and the manual, package and chart that go
+//! with it.
 
 mod arrows;
+mod cargo;
 mod chart;
 mod circles;
 mod figures;

@@ -71,6 +71,7 @@ pub(in crate::app) fn command() -> Command {
 
 pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
     let given = sources::gather(matches, Caller::Person)?;
+    local::refuse_local_source(matches)?;
     if let Some(to) = local::destination(matches) {
         args::refuse_for_local(matches)?;
         let source = args::local_source(matches)?;

@@ -2,10 +2,12 @@
 //!
 //! | file | what it owns |
 //! |---|---|
+//! | `buckets` | lists the buckets of an account |
 //! | `lines` | the lines of a listing |
 //! | `from_mount` | lists what a live mount shows |
 //! | `sums` | the sums of a listing, by storage class |
 
+mod buckets;
 mod from_mount;
 mod lines;
 mod sums;
@@ -39,12 +41,9 @@ pub(in crate::app) fn command() -> Command {
     Command::new("ls")
         .about("List the objects of a bucket, below a prefix, or below a path of a live mount")
         .disable_help_flag(true)
-        .arg(
-            Arg::new("url")
-                .value_name("URL-or-PATH")
-                .required(true)
-                .help("oss://BUCKET[/PREFIX], s3://BUCKET[/PREFIX], or a path in a live mount"),
-        )
+        .arg(Arg::new("url").value_name("URL-or-PATH").required(true).help(
+            "oss://BUCKET[/PREFIX], s3://BUCKET[/PREFIX], or a path in a live mount; oss:// alone lists the buckets",
+        ))
         .arg(flag("recursive").short('r').help("List everything below the prefix, not only its direct entries"))
         .arg(flag("long").short('l').help("Show sizes, times and storage classes"))
         .arg(flag("human-readable").short('h').help("Show sizes as in 1.5GiB, with -l and --summary"))
@@ -79,7 +78,10 @@ pub(in crate::app) fn run(matches: &ArgMatches) -> Result<()> {
         let with_facts = is_summary || style != Style::Names;
         return list_mounted(Mounted::open(Path::new(url), is_recursive, with_facts)?, show);
     }
-    let url: BucketUrl = url.parse()?;
+    let url = BucketUrl::parse_mount(url)?;
+    if url.is_account() {
+        return buckets::run(matches, &url, style);
+    }
     let given = sources::gather(matches, Caller::Person)?;
     let store = config::resolve_store(&given.raw, &url, &variable)?;
     let listing = config::resolve_list(&given.raw)?;

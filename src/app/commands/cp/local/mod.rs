@@ -70,6 +70,20 @@ pub(super) fn destination(matches: &ArgMatches) -> Option<PathBuf> {
     (!is_url && !is_in_mount(path)).then(|| path.clone())
 }
 
+/// Fails for a source on this machine, which is what a copy into the bucket would begin with.
+pub(super) fn refuse_local_source(matches: &ArgMatches) -> Result<()> {
+    let Some(path) = matches.get_one::<PathBuf>("src") else { return Ok(()) };
+    let is_url = path.to_str().is_some_and(BucketUrl::is_url);
+    if is_url || path.symlink_metadata().is_err() || is_in_mount(path) {
+        return Ok(());
+    }
+    Err(Problem::usage(format!(
+        "{} is on this machine, and ossmount uploads nothing: SRC is a URL such as oss://bucket/key, or a path in a \
+         live mount",
+        path.display()
+    )))
+}
+
 /// Whether what exists of a path lies in a mount of this program.
 fn is_in_mount(path: &Path) -> bool {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -116,6 +130,7 @@ pub(in crate::app::commands) fn part_bytes(given: &Given) -> u64 {
 
 /// Copies one object to a file.
 async fn copied(copy: LocalCopy, options: store::Options, to: &Path) -> Result<()> {
+    refuse_directory(&copy.url)?;
     let (root, name) = target(&copy, to)?;
     let (connected, version) = look(options.clone(), &copy.url, copy.at, copy.etag.clone()).await?;
     let fetching = copy.fetching(reach::viewed(&connected, copy.at), &options);
@@ -165,10 +180,8 @@ pub(in crate::app::commands) async fn look(
     etag: Option<crate::base::ETag>,
 ) -> Result<(Connected, ObjectVersion)> {
     let (metrics, clock) = (Arc::new(Metrics::default()), Clock::system());
+    refuse_directory(url)?;
     let (key, version) = url.key_and_version();
-    if key.is_empty() || key.ends_with('/') {
-        return Err(Problem::usage(format!("{url} is a directory: copy what is below it with -r")));
-    }
     if at.is_some() {
         reach::reach(options.clone(), (key, at), &metrics, &clock).await?;
     }
@@ -195,6 +208,20 @@ pub(in crate::app::commands) async fn look(
     Ok((reach::connect(options, &metrics, &clock)?, version))
 }
 
+/// Fails for a URL that cannot be that of an object.
+fn refuse_directory(url: &BucketUrl) -> Result<()> {
+    let (key, _) = url.key_and_version();
+    match key.is_empty() || key.ends_with('/') {
+        true => Err(Problem::usage(is_a_directory(url))),
+        false => Ok(()),
+    }
+}
+
+/// For commands that bring one object.
+fn is_a_directory(url: &BucketUrl) -> String {
+    format!("{url} is a directory: name an object, or copy all below it with cp -r")
+}
+
 /// Why an object cannot be looked at. The answer to a HEAD has no body that tells a missing bucket from a missing key.
 async fn refused(connected: &Connected, url: &BucketUrl, at: Option<Timestamp>, error: &store::Error) -> Problem {
     let (bucket, endpoint) = (url.bucket.as_str(), connected.endpoint.as_str());
@@ -202,7 +229,7 @@ async fn refused(connected: &Connected, url: &BucketUrl, at: Option<Timestamp>, 
         ErrorKind::NotFound => {
             let below = crate::list::any_below(&*reach::viewed(connected, at), &url.directory()).await;
             match below {
-                Ok(true) => Problem::failure(format!("{url} is a directory: copy what is below it with -r")),
+                Ok(true) => Problem::failure(is_a_directory(url)),
                 Err(error) if error.kind() == ErrorKind::NoSuchBucket => reach::explain(&error, bucket, endpoint),
                 _ => Problem::failure(format!("object {url} does not exist")),
             }
