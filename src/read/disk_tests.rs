@@ -46,5 +46,5 @@ async fn what_comes_from_disk_takes_little_memory_ahead_of_its_reader() {
         most = most.max(metrics.value(Metric::BufferBytes));
     }
     assert_eq!(metrics.value(Metric::GetRequests), 0);
-    assert!(most >= 16 * MIB && most <= 96 * MIB, "{most} bytes in memory");
+    assert!((16 * MIB..=96 * MIB).contains(&most), "{most} bytes in memory");
 }

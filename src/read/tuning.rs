@@ -163,8 +163,8 @@ tuned_numbers! {
     /// No window is larger, in bytes, before the network has shown that it holds more: more in flight than it holds
     /// only delays what is wanted next.
     unproven_window_bytes = 256 * MIB;
-    /// No window of an object that is on disk is larger, in bytes: what 6 GB/s bring in 10 ms. Each byte of it is memory
-    /// that is touched for the first time, for as much processor time as the comparison with its checksum takes.
+    /// No window of an object that is on disk is larger, in bytes: what 6 GB/s bring in 10 ms. Its memory is touched
+    /// for the first time, for as much processor time as the comparison with its checksum takes.
     disk_window_bytes = 64 * MIB;
     /// The longest GET of those that a program may turn out to wait for, in bytes: it takes 40 ms at 100 MB/s.
     short_part_bytes = 4 * MIB;

@@ -314,12 +314,12 @@ impl Fleet {
         }
     }
 
-    /// Now, on the fleet's clock.
+    /// The time, on the fleet's clock.
     pub(super) fn now(&self) -> Duration {
         self.clock.elapsed()
     }
 
-    /// The fleet's clock.
+    /// The clock that all times of the fleet are of.
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
     }
