@@ -1,11 +1,10 @@
 //! How reads are counted: by where their bytes were, how long they took, how large they were.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::inode::Inode;
 use super::{Reader, Slice};
-use crate::metrics::{Distribution, Metric, Metrics};
+use crate::metrics::{Distribution, Metric};
 use crate::store::Result;
 
 /// Where the bytes of a read were when it came.
@@ -21,26 +20,26 @@ pub(super) enum Source {
 
 /// A read that waits, until dropped.
 pub(super) struct WaitingRead<'a> {
-    metrics: &'a Arc<Metrics>,
-    of_object: &'a AtomicUsize,
+    reader: &'a Reader,
+    inode: &'a Inode,
 }
 
 impl<'a> WaitingRead<'a> {
-    /// Begins to wait: the bytes are not all in buffers. `of_object` counts the reads of the object that wait.
-    pub(super) fn begin(metrics: &'a Arc<Metrics>, of_object: &'a AtomicUsize, source: &mut Source) -> Self {
+    /// Begins to wait: the bytes are not all in buffers.
+    pub(super) fn begin(reader: &'a Reader, inode: &'a Inode, source: &mut Source) -> Self {
         if *source == Source::Buffer {
             *source = Source::UnderWay;
         }
-        metrics.add(Metric::ReadsWaiting, 1);
-        of_object.fetch_add(1, Ordering::Relaxed);
-        WaitingRead { metrics, of_object }
+        reader.metrics.add(Metric::ReadsWaiting, 1);
+        reader.right_of_way.wait_begins(&inode.waits);
+        WaitingRead { reader, inode }
     }
 }
 
 impl Drop for WaitingRead<'_> {
     fn drop(&mut self) {
-        self.metrics.subtract(Metric::ReadsWaiting, 1);
-        self.of_object.fetch_sub(1, Ordering::Relaxed);
+        self.reader.metrics.subtract(Metric::ReadsWaiting, 1);
+        self.reader.right_of_way.wait_ends(&self.inode.waits);
     }
 }
 

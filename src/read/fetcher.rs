@@ -15,6 +15,7 @@ use super::buffer::Tail;
 use super::inode::{Arrival, FetchOrder, Inode};
 use super::part::{Origin, Part};
 use super::planner;
+use super::right_of_way::{Passage, WaySeat};
 use super::sums::Sums;
 use crate::base::ByteRange;
 use crate::cache::{Cached, Claim, Course};
@@ -44,8 +45,7 @@ impl Reader {
         let span = tracing::debug_span!("fetch", ino, key, ?range, ?origin);
         let fetch = FetchTask { reader: self.clone(), inode: inode.clone(), part: order.part };
         let fetching = async move {
-            fetch.run(order.grant).await;
-            drop(place);
+            fetch.run(order.grant, place).await;
             if fetch.inode.fetches_few_at_once() {
                 fetch.reader.want_windows(&fetch.inode);
             }
@@ -96,6 +96,8 @@ struct Filling {
     claims: Vec<Claim>,
     /// For how long a program has waited for what failed so far.
     failing_for: Duration,
+    /// Its place among the GETs ahead of readers, until it gives that back.
+    place: Option<GetPlace>,
 }
 
 impl Filling {
@@ -105,7 +107,7 @@ impl Filling {
 }
 
 impl FetchTask {
-    async fn run(&self, grant: Grant) {
+    async fn run(&self, grant: Grant, place: Option<GetPlace>) {
         let mut filling = Filling {
             grant: Some(grant),
             tail: None,
@@ -116,6 +118,7 @@ impl FetchTask {
             asks_disk: true,
             is_fetched: false,
             claims: Vec::new(),
+            place,
         };
         let (mut is_retry, mut doubts) = (false, 0);
         loop {
@@ -219,9 +222,45 @@ impl FetchTask {
         filling.sums = are_wanted.then(|| Sums::new(self.part.range.start, self.inode.object.size));
     }
 
-    /// Fetches bytes that the part lacks, the next ones.
+    /// Fetches bytes that the part lacks, the next ones, in one GET unless it has to give way for long.
     async fn transfer(&self, filling: &mut Filling, want: ByteRange) -> Result<()> {
-        let range = self.part.range;
+        let (mut waiting, mut rest) = (None, want);
+        while !rest.is_empty() {
+            if self.gives_way() {
+                self.give_way(None, &mut waiting).await;
+            }
+            self.receive(filling, rest, &mut waiting).await?;
+            rest.start = self.part.range.start + filling.written();
+        }
+        Ok(())
+    }
+
+    /// Whether others, which programs wait for, are to be received first.
+    fn gives_way(&self) -> bool {
+        self.reader.right_of_way.passes_over(&self.part, &self.inode.waits)
+    }
+
+    async fn give_way<'a>(&'a self, leaves_after: Option<Duration>, waiting: &mut Option<WaySeat<'a>>) -> Passage {
+        let (way, best) = (&self.reader.right_of_way, self.reader.pipe.rate());
+        way.turn(&self.part, leaves_after, waiting, best, || self.gives_way()).await
+    }
+
+    /// How long it stands still before it gives its connection back.
+    fn leaves_after(&self) -> Duration {
+        let tuning = &self.reader.tuning;
+        let is_scarce = self.reader.agenda.is_scarce();
+        Duration::from_millis(if is_scarce { tuning.way_leave_scarce_ms } else { tuning.way_leave_ms })
+    }
+
+    /// Receives the answer to one GET, to its end unless it has to give way for long.
+    async fn receive<'a>(
+        &'a self,
+        filling: &mut Filling,
+        want: ByteRange,
+        waiting: &mut Option<WaySeat<'a>>,
+    ) -> Result<()> {
+        let (range, way) = (self.part.range, &self.reader.right_of_way);
+        let mut began = way.now();
         let mut flight = self.reader.pipe.begin(self.reader.clock.elapsed());
         let response = self.answer(want, filling.failing_for).await?;
         flight.answered(self.reader.clock.elapsed());
@@ -236,11 +275,18 @@ impl FetchTask {
         while let Some(tail) = &mut filling.tail
             && tail.written() < want.end - range.start
         {
+            let gives_way = self.gives_way();
+            if gives_way && self.give_way(Some(self.leaves_after()), waiting).await == Passage::Leave {
+                // Other daemons need not wait for it either.
+                (filling.place, filling.claims) = (None, Vec::new());
+                return Ok(());
+            }
             let missing = want.end - range.start - tail.written();
             let piece = tail.receive(&mut body, missing.min(self.reader.tuning.receive_bytes)).await?;
             if piece.is_empty() {
                 return Err(self.inode.error(ErrorKind::Network, "the answer ended early"));
             }
+            way.received(piece.len() as u64, std::mem::replace(&mut began, way.now()), gives_way);
             flight.received(piece.len() as u64);
             self.inode.fetched_bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
             if self.part.is_ahead() {

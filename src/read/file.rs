@@ -201,8 +201,11 @@ impl File {
             self.reader.want_windows(&self.inode);
             self.reader.pump();
             let is_ready = parts.iter().all(|part| part.has(read));
-            parts.iter().filter(|part| !part.has(read)).for_each(|part| part.waited_for(now));
-            let _waiting = (!is_ready).then(|| WaitingRead::begin(&self.reader.metrics, &self.inode.waiting, source));
+            for part in parts.iter().filter(|part| !part.has(read)) {
+                part.waited_for(now);
+                part.call();
+            }
+            let _waiting = (!is_ready).then(|| WaitingRead::begin(&self.reader, &self.inode, source));
             let arrived = arrive(&parts, read).await;
             if !is_ready {
                 self.inode.last_read_ms.store(self.reader.now_ms(), Ordering::Relaxed);

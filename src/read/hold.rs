@@ -14,7 +14,7 @@ impl File {
     /// Returns when bytes of the object may be handed out. Fails as a read does.
     pub(super) async fn prove(&self, source: &mut Source) -> Result<()> {
         let (reader, inode) = (&self.reader, &self.inode);
-        let _waiting = WaitingRead::begin(&reader.metrics, &inode.waiting, source);
+        let _waiting = WaitingRead::begin(reader, inode, source);
         let _turn = inode.proof.turn.lock().await;
         if !inode.proof.is_wanted() {
             return Ok(());

@@ -37,6 +37,7 @@ use super::plan::{Fetch, Plan};
 use super::planner;
 use super::pool::capacity_for;
 use super::proof::ProofState;
+use super::right_of_way::Waits;
 use super::runs::Answered;
 use super::stream::{Proof, Repeated};
 use super::streams::{Bounds, Streams};
@@ -107,7 +108,7 @@ pub(super) struct Inode {
     /// When a read last began or had its bytes, in milliseconds on the reader's clock.
     pub(super) last_read_ms: AtomicU64,
     /// Reads that wait for bytes.
-    pub(super) waiting: AtomicUsize,
+    pub(super) waits: Waits,
     /// Bytes that programs have read of it.
     pub(super) read_bytes: AtomicU64,
     /// Bytes of it that were received, and those of them that programs have read, each counted once.
@@ -224,7 +225,7 @@ impl Inode {
             is_pinned: AtomicBool::new(false),
             is_guided: AtomicBool::new(false),
             last_read_ms: AtomicU64::new(0),
-            waiting: AtomicUsize::new(0),
+            waits: Waits::default(),
             read_bytes: AtomicU64::new(0),
             fetched_bytes: AtomicU64::new(0),
             used_bytes: AtomicU64::new(0),

@@ -30,6 +30,7 @@
 //! | `why` | the reasons to fetch early, in one table; goals and seats |
 //! | `agenda` | the queues for them, and the places they share |
 //! | `pump` | whose turn it is |
+//! | `right_of_way` | what is received in the background gives way to what programs wait for |
 //! | `expect`, `credit` | objects that will probably be opened; how many bytes may be spent on such guesses |
 //! | `trace`, `recorder` | a recorded load as text; how it is recorded |
 //! | `replay`, `follow` | the position in a recorded load; prefetching along it |
@@ -86,6 +87,8 @@ mod integrity;
 #[cfg(test)]
 mod judge_tests;
 mod layout;
+#[cfg(test)]
+mod line_tests;
 mod look_ups;
 mod marks;
 mod mode;
@@ -107,6 +110,9 @@ mod reader;
 mod reclaim;
 mod recorder;
 mod replay;
+mod right_of_way;
+#[cfg(test)]
+mod right_of_way_tests;
 mod runs;
 mod shortage;
 mod slice;

@@ -13,6 +13,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::task::AbortHandle;
 
 use super::buffer::Buffer;
@@ -60,6 +62,9 @@ pub(super) struct Part {
     crc: OnceLock<u64>,
     /// Since when a program waits for it, on the reader's clock.
     waited_for_since: OnceLock<Duration>,
+    /// Whether a program has come to wait for it, and what rings then.
+    is_called: AtomicBool,
+    call: Notify,
     /// Where bytes are counted that programs read, and those fetched ahead that none has read when they go.
     metrics: Arc<Metrics>,
     progress: Mutex<Progress>,
@@ -118,6 +123,8 @@ impl Part {
             is_on_disk: AtomicBool::new(false),
             crc: OnceLock::new(),
             waited_for_since: OnceLock::new(),
+            is_called: AtomicBool::new(false),
+            call: Notify::new(),
             metrics: metrics.clone(),
             progress: Mutex::new(progress),
         })
@@ -137,6 +144,23 @@ impl Part {
     /// A program waits for it from now on.
     pub(super) fn waited_for(&self, now: Duration) {
         self.waited_for_since.get_or_init(|| now);
+    }
+
+    /// A read waits for it from now on: its GET gives way no longer.
+    pub(super) fn call(&self) {
+        if !self.is_called.swap(true, Ordering::Relaxed) {
+            self.call.notify_one();
+        }
+    }
+
+    /// Whether a read has come to wait for it.
+    pub(super) fn is_called(&self) -> bool {
+        self.is_called.load(Ordering::Relaxed)
+    }
+
+    /// Returns when a read comes to wait for it.
+    pub(super) fn called(&self) -> Notified<'_> {
+        self.call.notified()
     }
 
     /// For how long a program has waited for it.

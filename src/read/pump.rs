@@ -69,6 +69,7 @@ impl Reader {
     /// The next turn out of a queue, unless what waits there leaves the places to others while they are scarce.
     fn take_turn(&self, queue: Queue, is_scarce: bool) -> Option<Turn> {
         match queue.share() {
+            _ if queue != Queue::Readers && self.right_of_way.is_closed() => None,
             Share::Half if is_scarce => None,
             _ if queue != Queue::Steps => self.agenda.take(queue).map(Turn::Entry),
             _ => self.next_step().filter(|step| step.is_proven || !is_scarce).map(Turn::Step),

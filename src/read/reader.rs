@@ -27,6 +27,7 @@ use super::pressure::Pressure;
 use super::reclaim::LruParts;
 use super::recorder::Recorder;
 use super::replay::Replay;
+use super::right_of_way::RightOfWay;
 use super::tuning::Tuning;
 use crate::base::{Clock, Ino};
 use crate::cache::{Disk, Memory};
@@ -60,6 +61,7 @@ pub struct Reader {
     pub(super) agenda: Agenda,
     pub(super) tags: TagUse,
     pub(super) pipe: Pipe,
+    pub(super) right_of_way: RightOfWay,
     /// The account of what is fetched before it is opened.
     pub(super) credit: Credit,
     pub(super) lru_parts: LruParts,
@@ -157,6 +159,7 @@ impl Reader {
             agenda: Agenda::new(options.connections.clone()),
             tags: TagUse::new(),
             pipe: Pipe::new(tuning.clone()),
+            right_of_way: RightOfWay::new(tuning.clone()),
             credit: Credit::new(tuning.clone()),
             options,
             tuning,

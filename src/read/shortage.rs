@@ -69,7 +69,7 @@ impl Reader {
         let inodes: Vec<Arc<Inode>> = self.inodes.lock().values().cloned().collect();
         for inode in inodes {
             let pause_ms = now.saturating_sub(inode.last_read_ms.load(Ordering::Relaxed));
-            let is_quiet = pause_ms > self.tuning.quiet_ms && inode.waiting.load(Ordering::Relaxed) == 0;
+            let is_quiet = pause_ms > self.tuning.quiet_ms && inode.waits.count() == 0;
             for part in inode.give_up(if is_quiet { 0 } else { self.tuning.quiet_reads }) {
                 self.lru_parts.put(&inode, &part, Place::Coldest);
             }

@@ -173,7 +173,11 @@ impl Streams {
         if stream.is_promised() {
             return window_bytes;
         }
-        window_bytes.min(self.runs.bound(stream, &self.bounds.tuning).saturating_sub(stream.position()))
+        // Who comes to a model in the middle and goes on from one tensor to the next may stop at the end of each.
+        let is_in_model = !self.tensors.are_unknown() && stream.start() > self.bounds.tuning.head_bytes;
+        let tensors_bytes = if is_in_model { stream.seen() / 2 } else { u64::MAX };
+        let run_bytes = self.runs.bound(stream, &self.bounds.tuning).saturating_sub(stream.position());
+        window_bytes.min(run_bytes).min(tensors_bytes)
     }
 
     /// How many bytes to fetch from the start of a read while there is no window.
@@ -189,12 +193,18 @@ impl Streams {
     }
 
     /// Whether what the kernel reads around a page fault is better refused: where programs jump about in an object and
-    /// want little at each place. Not where its tensors are known, which say better what will be wanted.
+    /// want little at each place. Where its tensors are known they say better what will be wanted: refused is what the
+    /// kernel reads on behind one of them, if it lies where the program does not come.
     pub(super) fn refuses(&mut self, read: ByteRange, asker: Asker) -> bool {
-        if self.come_whole() || !self.tensors.are_unknown() {
+        if self.come_whole() {
             return false;
         }
         let tuning = &self.bounds.tuning;
+        if !self.tensors.are_unknown() {
+            let goes_on = self.streams.iter().any(|stream| stream.position() == read.start);
+            let is_vain = goes_on && read.len() == asker.read_ahead_bytes() && self.tensors.skip(read, tuning);
+            return is_vain && self.arounds.refuse_behind(read);
+        }
         // What it reads on behind a run, too, if none of those before was gone on with there.
         let is_behind = |stream: &&mut Stream| {
             stream.position() == read.start && self.runs.have_all_ended_before(read, stream, tuning)

@@ -103,8 +103,8 @@ impl Tensors {
         let wanted = if jumps && self.are_read_whole(tuning) { self.wanted(read) } else { None };
         let promised = wanted.and_then(|(place, page)| self.promise(place, page, read, tuning));
         if read.start == self.trail.end && read.end - self.trail.start <= tuning.tensor_entered_bytes {
-            // The kernel has read on.
-            self.trail.end = read.end;
+            // The kernel has read on. It is refused that where programs skip what lies there.
+            self.trail.end = if self.skip(read, tuning) { self.trail.end } else { read.end };
         } else if !jumps {
             self.touched(read.start - (read.start / 4).min(READAHEAD_BYTES), tuning);
         }
@@ -284,12 +284,34 @@ impl Tensors {
             };
             return Forecast::Rest { halves: halves.min(2 * tuning.sweep_growth), from };
         }
+        // A whole readahead behind a tensor is refused.
+        let trail_bytes = match self.trail_bytes() {
+            long if self.are_short && long > READAHEAD_BYTES => long - READAHEAD_BYTES,
+            short => short,
+        };
         let tensor = |ahead| {
             let SeenTensor { range, .. } = self.tensors.get(usize::try_from(self.steps.ahead(ahead)?).ok()?)?;
-            let end = range.end.saturating_add(self.trail_bytes());
+            let end = range.end.saturating_add(trail_bytes);
             Some(ByteRange::new(range.start.saturating_sub(self.lead_bytes), end))
         };
         Forecast::Tensors((1..=self.steps.foreseeable(16)).map_while(tensor).collect())
+    }
+
+    /// Whether a read lies where a program that takes short tensors at equal distances does not come: in none that it
+    /// has begun, and in none that is foretold.
+    pub(super) fn skip(&self, read: ByteRange, tuning: &Tuning) -> bool {
+        if !self.are_short || !self.are_regular(tuning) || self.steps.step().abs() == 1 || !self.are_read_whole(tuning)
+        {
+            return false;
+        }
+        let first = self.tensors.partition_point(|tensor| tensor.range.end <= read.start);
+        let behind = self.tensors.partition_point(|tensor| tensor.range.start < read.end);
+        let is_left_out = |place: u64| {
+            let tensor = &self.tensors[place as usize];
+            !tensor.is_wanted && !tensor.is_begun
+        };
+        let next = self.steps.ahead(1);
+        (first as u64..behind as u64).all(|place| is_left_out(place) && next != Some(place))
     }
 
     /// The first stretch from `from` on, in an object of `size` bytes, that lies in no tensor that was read whole. It
@@ -440,6 +462,25 @@ mod tests {
         let next = |place: u64| ByteRange::new((1 + place) * MIB - MIB / 2, (2 + place) * MIB + MIB / 2);
         assert_eq!(tensors.forecast(&tuning), Forecast::Tensors([24, 32, 40].map(next).to_vec()));
         assert_eq!(tensors.end_of_fetch(5 * MIB), 5 * MIB + MIB / 2, "and no more");
+    }
+
+    #[test]
+    fn what_lies_between_tensors_at_equal_distances_is_left_out() {
+        let tuning = Tuning::default();
+        let skipped = |places: [u64; 3]| {
+            let mut tensors = Tensors::default();
+            tensors.learn((0..100).map(|place| ByteRange::at((1 + place) * MIB, MIB)).collect(), &tuning);
+            for place in places {
+                let around = ByteRange::at((1 + place) * MIB - MIB / 2, MIB);
+                tensors.observe(around, true, &tuning);
+                tensors.observe(ByteRange::at(around.end, MIB), false, &tuning);
+            }
+            let is_skipped = |place: &u64| tensors.skip(ByteRange::at((1 + place) * MIB + MIB / 2, MIB), &tuning);
+            (16..26).filter(is_skipped).collect::<Vec<_>>()
+        };
+        assert_eq!(skipped([0, 8, 16]), [17, 18, 19, 20, 21, 22, 25], "not 16, which is read, nor 24, which is next");
+        assert_eq!(skipped([0, 1, 2]), [0; 0]);
+        assert_eq!(skipped([0, 8, 40]), [0; 0], "these are at no equal distances");
     }
 
     #[test]

@@ -208,6 +208,36 @@ tuned_numbers! {
     /// GETs shorter than this, in bytes, show nothing: their lives are all delay.
     pipe_least_get_bytes = MIB;
 
+    // ---- who gives way on the line (`right_of_way`) ----
+
+    /// Where each GET brings so much in a second, in bytes, none gives way: the 28 that a program gets beside as many
+    /// others then bring nearly half a gigabyte.
+    way_wide_bytes_per_second = 16 * MIB;
+    /// The background stands still for so long, in milliseconds, to see whether that helps the programs that wait, and
+    /// is let through for as long to see what comes then. Four times as long where little comes.
+    way_try_ms = 300;
+    /// Of that, what comes in the first so many milliseconds does not count: buffers of connections fill and empty.
+    way_settle_ms = 100;
+    /// So many bytes must have come for that to tell something.
+    way_sample_bytes = 128 * KIB;
+    /// Where so many bytes have come, that is enough, however soon: on a wide line the background need not stand still
+    /// for long.
+    way_wide_bytes = 4 * MIB;
+    /// Standing still helps where so much more comes for each second that programs wait, in percent.
+    way_gain_percent = 25;
+    /// What was found holds for so long at first, in milliseconds, and for twice as long each time that it is found
+    /// again, up to 16 times.
+    way_hold_ms = 4000;
+    /// What gives way gets this part of what programs that wait get, as divisor.
+    way_share = 8;
+    /// And so much in a second at least, in bytes, so that no server gives up on it.
+    way_least_bytes_per_second = 256 * KIB;
+    /// A GET that has stood still for so long, in milliseconds, gives its connection and its place back. Its server has
+    /// sent what fits into the buffers of a connection in vain then, some 100 KiB.
+    way_leave_ms = 500;
+    /// The same while fewer than half of the places for GETs ahead of readers are free.
+    way_leave_scarce_ms = 100;
+
     // ---- recorded loads (`replay`) ----
 
     /// The window of a plan that has proved nothing, in bytes: what 2 GB/s bring in 30 ms. Each byte that is used adds

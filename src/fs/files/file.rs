@@ -107,7 +107,7 @@ impl Files {
             return (None, None);
         }
         let (program, pages) = (opener.program(), self.pages.lock().of(ino, size));
-        let is_wanted = self.wants_pages(ino, key, file, &pages, program.as_ref());
+        let is_wanted = self.wants_pages(key, file, &pages, program.as_ref());
         let watched = self.watch_for_habits(ino, program.clone(), is_wanted, opener);
         let is_direct = watched.as_ref().is_some_and(Watched::is_direct);
         (watched, Some(Paging::new(pages, program, is_direct)))
@@ -137,29 +137,22 @@ impl Files {
     }
 
     /// Whether a big file should go through the page cache whatever the habits of the program are.
-    fn wants_pages(&self, ino: Ino, key: &str, file: &read::File, pages: &PageUse, program: Option<&Program>) -> bool {
+    fn wants_pages(&self, key: &str, file: &read::File, pages: &PageUse, program: Option<&Program>) -> bool {
         if self.options.keep_page_cache == KeepPageCache::Off {
             return false;
         }
         let memories = Memories { held_bytes: file.held_bytes(), free_bytes: self.reader.free_memory() };
         let is_wanted = self.pages.lock().want(pages, program, memories);
-        is_wanted || self.fills_page_cache(ino, key, file, program)
+        is_wanted || !pages.is_lost() && self.is_for_page_cache(key, file)
     }
 
-    /// Whether the program reads several shards at once of a model that the page cache can hold and our memory cannot.
-    fn fills_page_cache(&self, ino: Ino, key: &str, file: &read::File, program: Option<&Program>) -> bool {
+    /// Whether it is a model, of one or more shards, that the page cache can hold and our memory cannot.
+    fn is_for_page_cache(&self, key: &str, file: &read::File) -> bool {
         let name = key.rsplit_once('/').map_or(key, |(_, name)| name);
         let shards = Numbered::parse(name).and_then(|numbered| numbered.total).unwrap_or(1);
         let model_bytes = shards.saturating_mul(file.size());
         let is_held_elsewhere = model_bytes <= self.reader.memory_limit() / 4 * 3;
-        if program.is_none() || !file.is_model() || is_held_elsewhere || model_bytes > self.reader.free_memory() {
-            return false;
-        }
-        let is_other = |other: &Arc<OpenFile>| {
-            let paging = other.paging.as_ref().filter(|_| other.ino != ino);
-            paging.is_some_and(|paging| paging.program.as_ref() == program)
-        };
-        self.open.read().values().any(is_other)
+        file.is_model() && !is_held_elsewhere && model_bytes <= self.reader.free_memory()
     }
 
     /// Does what [`crate::fs::Fs::read`] says.

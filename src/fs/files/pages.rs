@@ -10,8 +10,8 @@
 //! - where it was read past the page cache, is opened again, and is no longer in our memory: the next time costs
 //!   nothing then;
 //! - for programs that have opened or mapped again what they, or others, had read past it so;
-//! - for programs that read several shards at once of a model that our memory cannot hold, as those do that fill the
-//!   page cache before the model is mapped. Others read so as well, as copies by many threads do, and pay those 40 %.
+//! - where it is a model, or a shard of one, that our memory cannot hold and the page cache can: what a loader has
+//!   read of it is often mapped then. Copies of such models pay those 40 %.
 //!
 //! No file does that is larger than what memory is free, or that the page cache has lost three times.
 
@@ -81,7 +81,7 @@ impl PageUse {
     }
 
     /// Whether the page cache has lost it so often that it will hardly keep it.
-    fn is_lost(&self) -> bool {
+    pub(super) fn is_lost(&self) -> bool {
         self.paged_bytes() >= MOST_FILLS * self.size + self.size / 4
     }
 

@@ -66,6 +66,9 @@ recorded! {
     model_adapters "model-adapters" of 96 tensors of 4 MiB,
     model_small_whole "model-small-whole" of 200 tensors of 1 MiB,
     model_small_every_8th "model-small-every-8th" of 200 tensors of 1 MiB,
+    model_first_half_by_numpy "model-first-half-by-numpy" of 48 tensors of 8 MiB,
+    model_4_of_48_by_numpy "model-4-of-48-by-numpy" of 48 tensors of 8 MiB,
+    model_small_every_8th_by_numpy "model-small-every-8th-by-numpy" of 200 tensors of 1 MiB,
     gguf "gguf",
 }
 

@@ -11,7 +11,7 @@ use ossmount::base::{BucketName, Clock};
 use ossmount::fs::{self, Fs};
 use ossmount::fuse::{self, Mounted, Place, Target};
 use ossmount::metrics::Metrics;
-use ossmount::read::{self, Reader};
+use ossmount::read::{self, Headroom, Observation, Reader};
 use ossmount::store::Store;
 use tempfile::TempDir;
 
@@ -27,6 +27,8 @@ pub(crate) struct Recipe {
     pub(crate) fuse: fuse::Options,
     /// The clock that freshness goes by.
     pub(crate) clock: Clock,
+    /// What memory the daemon has found free, in bytes; 0 while it has not looked.
+    pub(crate) free_bytes: u64,
 }
 
 impl Default for Recipe {
@@ -37,6 +39,7 @@ impl Default for Recipe {
             read: read::Options::default(),
             fuse: fuse::Options::default(),
             clock: Clock::system(),
+            free_bytes: 0,
         }
     }
 }
@@ -45,7 +48,12 @@ impl Recipe {
     /// Mounts.
     pub(crate) fn make(self, store: Arc<dyn Store>) -> Bed {
         let kitchen = Kitchen::new();
-        let (fs, metrics) = kitchen.fs(store, self.fs, self.read, self.clock);
+        let (reader, metrics) = kitchen.reader(store.clone(), self.read);
+        let limits = vec![Headroom { limit_bytes: 2 * self.free_bytes, free_bytes: self.free_bytes }];
+        if self.free_bytes > 0 {
+            reader.observe_memory(&Observation { limits, ..Observation::default() });
+        }
+        let fs = kitchen.fs_over(store, reader, self.fs, (metrics.clone(), self.clock));
         let dir = tempfile::tempdir().unwrap();
         let target = Target { source: self.source, place: Place::Directory(dir.path().to_owned()) };
         let mounted = kitchen.mount(fs, target, self.fuse).unwrap_or_else(|error| panic!("cannot mount: {error}"));
@@ -74,10 +82,25 @@ impl Kitchen {
         read: read::Options,
         clock: Clock,
     ) -> (Arc<Fs>, Arc<Metrics>) {
+        let (reader, metrics) = self.reader(store.clone(), read);
+        (self.fs_over(store, reader, options, (metrics.clone(), clock)), metrics)
+    }
+
+    fn reader(&self, store: Arc<dyn Store>, options: read::Options) -> (Arc<Reader>, Arc<Metrics>) {
         let _inside = self.runtime.enter();
         let metrics = Arc::new(Metrics::default());
-        let reader = Reader::new(store.clone(), read, metrics.clone());
-        (Fs::new(store, reader, options, metrics.clone(), clock), metrics)
+        (Reader::new(store, options, metrics.clone()), metrics)
+    }
+
+    fn fs_over(
+        &self,
+        store: Arc<dyn Store>,
+        reader: Arc<Reader>,
+        options: fs::Options,
+        (metrics, clock): (Arc<Metrics>, Clock),
+    ) -> Arc<Fs> {
+        let _inside = self.runtime.enter();
+        Fs::new(store, reader, options, metrics, clock)
     }
 
     /// Mounts it.
