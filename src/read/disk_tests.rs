@@ -39,6 +39,7 @@ async fn what_comes_from_disk_takes_little_memory_ahead_of_its_reader() {
     drop(fills);
     let (reads, metrics) = reader(&bucket, dir.path(), "second");
     let file = reads.open(object);
+    assert!(file.on_disk().await.is_none(), "it was checked in another boot");
     let mut most = 0;
     for at in (0..SIZE).step_by(MIB as usize) {
         let slice = file.read(at, MIB as usize).await.unwrap();
