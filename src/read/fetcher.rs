@@ -286,7 +286,8 @@ impl FetchTask {
             if piece.is_empty() {
                 return Err(self.inode.error(ErrorKind::Network, "the answer ended early"));
             }
-            way.received(piece.len() as u64, std::mem::replace(&mut began, way.now()), gives_way);
+            let since = std::mem::replace(&mut began, way.now());
+            way.received(&self.part, piece.len() as u64, since, gives_way);
             flight.received(piece.len() as u64);
             self.inode.fetched_bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
             if self.part.is_ahead() {

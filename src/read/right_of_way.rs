@@ -200,11 +200,15 @@ impl RightOfWay {
         self.clock.elapsed()
     }
 
-    /// A GET, which gives way or does not, has received bytes, which took it the time since `began`.
-    pub(super) fn received(&self, bytes: u64, began: Duration, gives_way: bool) {
+    /// The GET of a part, which gives way or does not, has received bytes, which took it the time since `began`.
+    pub(super) fn received(&self, part: &Part, bytes: u64, began: Duration, gives_way: bool) {
         let now = self.clock.elapsed();
         if !self.is_tried.load(Ordering::Relaxed) {
-            return self.received_as_usual(bytes, now.saturating_sub(began));
+            // The time of short ones is all delay, and says nothing of the line.
+            if part.range.len() >= self.tuning.pipe_least_get_bytes {
+                self.received_as_usual(bytes, now.saturating_sub(began));
+            }
+            return;
         }
         let mut way = self.state.lock();
         if gives_way {
@@ -469,8 +473,8 @@ impl Trial {
             return;
         }
         if is_closed && sample.bytes < least_bytes {
-            // The program that waits wants so little that the background costs it little.
-            return self.know(false, now);
+            // The program wants so little that the background costs it little, unless it has waited all the time.
+            return self.know(sample.waited * 2 >= tried, now);
         }
         // It does not come back at once where programs have taken its places, and then nothing can be compared.
         if !is_closed && self.is_kept_closed && sample.beside_bytes < sample.bytes / LEAST_BESIDE {
