@@ -23,10 +23,15 @@ fn passthrough_opens(target: &Target) -> u64 {
     status(target)["metrics"]["passthrough_opens"].as_u64().unwrap()
 }
 
+/// So many words, none of them zero, as bytes.
+fn words(count: u32) -> Vec<u8> {
+    (0..count).flat_map(|n| (n | 1).wrapping_mul(2_654_435_761).to_le_bytes()).collect()
+}
+
 #[test]
 fn readers_of_a_daemon_that_is_killed_see_errors_and_no_zeros() {
     let (server, target) = (server(), Target::new());
-    let bytes: Vec<u8> = (0..10 * MIB as u32).flat_map(|n| (n | 1).wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let bytes = words(10 * MIB as u32);
     server.put("bucket", "model", bytes.clone());
     target.mount(&Tool::for_server(&server), "oss://bucket", &["--bridge", "on", "--prefetch", "off"]).ok();
     let file = File::open(target.path("model")).unwrap();
@@ -83,7 +88,7 @@ fn more_bytes_than_an_image_holds_are_read_right_one_after_the_other_and_beside_
 #[test]
 fn overlays_bind_mounts_moved_mounts_and_user_namespaces_show_the_same_bytes() {
     let (server, target) = (server(), Target::new());
-    let bytes: Vec<u8> = (0..5 * MIB as u32).flat_map(|n| (n | 1).wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let bytes = words(5 * MIB as u32);
     server.put("bucket", "model", bytes.clone());
     in_own_mounts(|| {
         let args = ["--bridge", "on", "--allow-other"];

@@ -251,7 +251,6 @@ fn members_that_hang_are_left_out_until_they_go_on() {
     assert_eq!((sum(&all, "read_errors"), sum(&all, "near_bytes"), sum(&all, "objects_verified")), (0, 0, 3));
     bench.members.iter().for_each(Nginx::go_on);
     for target in &all {
-        Tool::bare().run(&["control", target.dir(), r#"{"op":"drop","path":"model"}"#]).ok();
         until("the members are asked again", || {
             read(target, &bench.bytes);
             Tool::bare().run(&["control", target.dir(), r#"{"op":"drop","path":"model"}"#]).ok();
