@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
@@ -23,6 +24,9 @@ const MOST_CLIENTS: usize = 64;
 
 /// Before it is tried again to take clients, where that failed: for lack of descriptors, most likely.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long what a client still sends is taken in after the last answer to it.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// An open door. Dropping it takes the socket away.
 pub(super) struct Door {
@@ -58,7 +62,7 @@ async fn take_clients(listener: UnixListener, file_system: Arc<Fs>) {
         match listener.accept().await {
             Ok((client, _)) => match places.clone().try_acquire_owned() {
                 Ok(place) => drop(tokio::spawn(serve(client, file_system.clone(), place))),
-                Err(_) => send_away(client).await,
+                Err(_) => drop(tokio::spawn(send_away(client))),
             },
             Err(error) => {
                 tracing::warn!(%error, "the control socket cannot accept a connection");
@@ -68,11 +72,28 @@ async fn take_clients(listener: UnixListener, file_system: Arc<Fs>) {
     }
 }
 
-async fn send_away(mut client: UnixStream) {
+async fn send_away(client: UnixStream) {
     let sentence = format!("the control socket already has {MOST_CLIENTS} clients: try again later");
     let answer = Answered::refused(&Refusal::new(Kind::Busy, sentence));
-    // There is room for it in a new socket, so that sending never waits; a client that has left needs none.
-    let _ = tokio::time::timeout(PAUSE, client.write_all(format!("{}\n", answer.json).as_bytes())).await;
+    let (read, write) = client.into_split();
+    // A client that has left needs no answer.
+    let _ = answer_last(&answer, read, write).await;
+}
+
+/// Sends this answer, after which no request is taken.
+///
+/// Until the client closes its end, or [`LINGER`] is over, what it sends is read and thrown away: it finds the answer
+/// when it has sent its request, where a socket closed at once would have failed the sending.
+async fn answer_last(answer: &Answered, mut read: impl AsyncRead + Unpin, mut write: OwnedWriteHalf) -> io::Result<()> {
+    let last = async {
+        write.write_all(format!("{}\n", answer.json).as_bytes()).await?;
+        write.shutdown().await?;
+        tokio::io::copy(&mut read, &mut tokio::io::sink()).await
+    };
+    match tokio::time::timeout(LINGER, last).await {
+        Ok(sent) => sent.map(drop),
+        Err(_) => Ok(()),
+    }
 }
 
 async fn serve(client: UnixStream, file_system: Arc<Fs>, _place: OwnedSemaphorePermit) {
@@ -93,17 +114,12 @@ async fn answer_lines(client: UnixStream, file_system: Arc<Fs>) -> io::Result<()
         if line.is_empty() {
             return Ok(());
         }
-        let is_too_long = line.len() > MOST_REQUEST_BYTES + 1;
-        let answered = match is_too_long {
-            true => Answered::refused(&Refusal::invalid(format!(
-                "a request has at most {MOST_REQUEST_BYTES} bytes in one line"
-            ))),
-            false => file_system.clone().control(caller, line.trim_ascii_end().to_vec()).await,
-        };
-        write.write_all(format!("{}\n", answered.json).as_bytes()).await?;
-        if is_too_long {
+        if line.len() > MOST_REQUEST_BYTES + 1 {
+            let sentence = format!("a request has at most {MOST_REQUEST_BYTES} bytes in one line");
             // Where the next request begins is not known.
-            return Ok(());
+            return answer_last(&Answered::refused(&Refusal::invalid(sentence)), read, write).await;
         }
+        let answered = file_system.clone().control(caller, line.trim_ascii_end().to_vec()).await;
+        write.write_all(format!("{}\n", answered.json).as_bytes()).await?;
     }
 }
