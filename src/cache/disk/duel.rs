@@ -9,6 +9,7 @@
 use lru::LruCache;
 
 use super::identity::Name;
+use super::opens::Open;
 
 /// One in so many is taken in where few are.
 const ONE_IN: u64 = 16;
@@ -70,7 +71,7 @@ pub(super) struct Duel {
     /// How far the first rule is ahead of the second, in bytes of hits.
     lead: i64,
     /// Of the names those count whose last so many bits are 0.
-    skipped_bits: u32,
+    skipped_bits: u8,
 }
 
 impl Duel {
@@ -78,8 +79,17 @@ impl Duel {
         Duel { shadows: [Shadow::new(Rule::All), Shadow::new(Rule::Few)], lead: 0, skipped_bits: 0 }
     }
 
+    /// What to write down of an object of so many bytes that is opened; `None` where its name does not count.
+    pub(super) fn counted(&self, name: Name, bytes: u64) -> Option<Open> {
+        counts(name, self.skipped_bits).then_some(Open { name, bytes, skipped_bits: self.skipped_bits })
+    }
+
     /// An object is opened, in a cache of this many bytes. `draw` is a random number.
-    pub(super) fn open(&mut self, name: Name, bytes: u64, capacity: u64, draw: u64) {
+    pub(super) fn open(&mut self, open: Open, capacity: u64, draw: u64) {
+        if open.skipped_bits > self.skipped_bits {
+            self.skip(open.skipped_bits);
+        }
+        let Open { name, bytes, .. } = open;
         if !counts(name, self.skipped_bits) {
             return;
         }
@@ -93,11 +103,15 @@ impl Duel {
             _ => {}
         }
         if self.shadows.iter().any(|shadow| shadow.names.len() > MOST_NAMES) {
-            self.skipped_bits += 1;
-            let skipped_bits = self.skipped_bits;
-            self.shadows.iter_mut().for_each(|shadow| shadow.thin_out(|name| counts(name, skipped_bits)));
-            self.lead /= 2;
+            self.skip(self.skipped_bits + 1);
         }
+    }
+
+    /// From now on names count only where so many of their last bits are 0.
+    fn skip(&mut self, bits: u8) {
+        self.lead >>= bits - self.skipped_bits;
+        self.skipped_bits = bits;
+        self.shadows.iter_mut().for_each(|shadow| shadow.thin_out(|name| counts(name, bits)));
     }
 
     /// Whether a new object should come into a full cache. `draw` is a random number.
@@ -112,8 +126,8 @@ impl Duel {
     }
 }
 
-fn counts(name: Name, skipped_bits: u32) -> bool {
-    name.0.trailing_zeros() >= skipped_bits
+fn counts(name: Name, skipped_bits: u8) -> bool {
+    name.0.trailing_zeros() >= u32::from(skipped_bits)
 }
 
 #[cfg(test)]
@@ -146,7 +160,9 @@ mod tests {
                 // As names are: a hash.
                 let name =
                     Name(u128::from(*name).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).rotate_left(64));
-                self.duel.open(name, BYTES, self.capacity as u64 * BYTES, self.random.random());
+                if let Some(open) = self.duel.counted(name, BYTES) {
+                    self.duel.open(open, self.capacity as u64 * BYTES, self.random.random());
+                }
                 if self.held.get(&name).is_some() {
                     hits += 1;
                 } else if self.held.len() < self.capacity {
@@ -207,8 +223,8 @@ mod tests {
     #[test]
     fn an_object_larger_than_the_cache_pushes_nothing_out() {
         let mut duel = Duel::new();
-        duel.open(Name(1), 10, 100, 0);
-        duel.open(Name(2), 1000, 100, 0);
+        duel.open(duel.counted(Name(1), 10).unwrap(), 100, 0);
+        duel.open(duel.counted(Name(2), 1000).unwrap(), 100, 0);
         assert_eq!(duel.shadows.each_ref().map(|shadow| shadow.bytes), [10, 10]);
     }
 

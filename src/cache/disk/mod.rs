@@ -18,6 +18,7 @@
 //! | `held` | one object on disk: which blocks are there, reading and writing them |
 //! | `identity` | what makes bytes what they are, and their name |
 //! | `map` | which blocks of an object are there, as it stands on disk |
+//! | `opens` | which objects were opened of late, by all daemons that share a directory |
 //! | `place` | a cache directory: its files, and what all daemons that share it agree on |
 //! | `queue` | what waits to be written |
 //! | `rest` | when a directory is left alone, and when it is tried again |
@@ -36,6 +37,7 @@ mod entry;
 mod held;
 mod identity;
 mod map;
+mod opens;
 mod place;
 mod queue;
 mod rest;

@@ -7,6 +7,7 @@
 //!   USED                     the bytes that are used, as 8 bytes; then those that were claimed
 //!   WRITING                  what each daemon has claimed and not written, 8 bytes each
 //!   CLAIMS                   locked in ranges by those that fetch; has no bytes
+//!   OPENS                    which objects were opened of late, 32 bytes each, 4 MiB at most
 //!   o/ab/NAME.NONCE          data of an object: sparse, exactly as long as the object
 //!   o/ab/NAME.m              its map
 //!   s/                       segments of small objects
@@ -28,6 +29,7 @@ use rustix::io::Errno;
 use super::claims::ClaimFile;
 use super::identity::Name;
 use super::map::Boot;
+use super::opens::Opens;
 use super::usage::{Turn, Usage};
 use crate::files::Folder;
 
@@ -58,6 +60,7 @@ pub(super) struct Place {
     pub(super) usage: Usage,
     evict: File,
     pub(super) claims: Arc<ClaimFile>,
+    pub(super) opens: Opens,
     /// Held for as long as this lives.
     _lock: File,
     pub(super) boot: Boot,
@@ -124,7 +127,8 @@ impl Place {
         let evict = create(&root, "EVICT")?;
         let usage = Usage::on(create(&root, "USED")?, create(&root, "WRITING")?);
         let claims = ClaimFile::on(create(&root, "CLAIMS")?);
-        Ok(Place { root, path: dir.to_owned(), usage, evict, claims, _lock: lock, boot })
+        let opens = Opens::on(create(&root, "OPENS")?);
+        Ok(Place { root, path: dir.to_owned(), usage, evict, claims, opens, _lock: lock, boot })
     }
 
     /// The directory that the options name.

@@ -63,6 +63,7 @@ pub fn clear(dir: &Path) -> io::Result<u64> {
         bytes += place.facts(&path)?.map_or(0, |facts| facts.bytes);
         place.remove(&path)?;
     }
+    place.opens.clear()?;
     place.usage.freed(u64::MAX)?;
     Ok(bytes)
 }
