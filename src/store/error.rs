@@ -1,6 +1,7 @@
 //! Errors of requests to a store.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -183,6 +184,12 @@ impl Error {
             innermost = next;
         }
         Some(innermost.to_string())
+    }
+
+    /// Whether it is that nobody has accepted a connection within the time for that, nor refused it.
+    pub(super) fn is_unanswered(&self) -> bool {
+        let source = self.0.source.as_deref().and_then(|source| source.downcast_ref::<io::Error>());
+        self.kind() == ErrorKind::Network && source.is_some_and(|source| source.kind() == io::ErrorKind::TimedOut)
     }
 
     /// How many tries were made.

@@ -31,6 +31,8 @@ pub enum Fault {
     Throttle(Duration),
     /// No answer comes, ever.
     Silence,
+    /// Nobody accepts a connection.
+    Unanswered,
     /// The answer comes, but only after this long.
     Late(Duration),
     /// The body breaks with a network error after so many bytes.
@@ -154,6 +156,10 @@ impl<S: ?Sized> FaultStore<S> {
                 .with_status(503)
                 .with_retry_after(*wait)),
             Some(Fault::Silence) => std::future::pending().await,
+            Some(Fault::Unanswered) => {
+                let source = std::io::Error::from(std::io::ErrorKind::TimedOut);
+                Err(Error::new(ErrorKind::Network, "nobody answers").with_source(Some(source.into())))
+            }
             Some(Fault::Late(wait)) => {
                 sleep(*wait).await;
                 call.await

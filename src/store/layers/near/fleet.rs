@@ -30,6 +30,9 @@ const FIRST_ASK: Duration = Duration::from_secs(2);
 /// A request that is not answered after so many times the patience has failed, also where its member answers others.
 const MOST_PATIENCE: u32 = 15;
 
+/// After a member that sends did not accept a connection, another one is asked for so much later.
+const CONNECT_AGAIN: Duration = Duration::from_millis(50);
+
 /// Finds the addresses of a name.
 pub(in crate::store) type Resolve =
     dyn Fn(String, u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync;
@@ -97,7 +100,7 @@ pub(super) struct Member {
     pub(super) name: String,
     door: Door,
     standing: Mutex<MemberStanding>,
-    /// When it last sent anything, in milliseconds on the clock.
+    /// When it last sent anything, in milliseconds on the clock; 0 where it never has.
     heard_ms: AtomicU64,
 }
 
@@ -253,25 +256,39 @@ impl Fleet {
     }
 
     /// Asks a member. A failure is for the caller to judge.
+    ///
+    /// A member that sends is not gone where it does not accept one more connection in time: on a wire that is full,
+    /// what asks for one is dropped as easily as all else, and TCP itself asks again after a second only.
     pub(super) async fn ask(&self, member: &Member, request: GetRequest) -> Result<GetResponse> {
+        let began = self.clock.elapsed();
+        loop {
+            match self.ask_once(member, request.clone()).await {
+                Err(error) if error.is_unanswered() && self.is_sending(member, began) => sleep(CONNECT_AGAIN).await,
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Whether a member has sent something within the patience, which is not over since `began`.
+    fn is_sending(&self, member: &Member, began: Duration) -> bool {
+        let now = self.clock.elapsed();
+        let heard = Duration::from_millis(member.heard_ms.load(Ordering::Relaxed));
+        now.saturating_sub(began) < self.patience && !heard.is_zero() && now.saturating_sub(heard) < self.patience
+    }
+
+    async fn ask_once(&self, member: &Member, request: GetRequest) -> Result<GetResponse> {
         let began = self.clock.elapsed();
         let mut asking = member.door.store.get(request);
         loop {
             tokio::select! {
                 biased;
-                answer = &mut asking => {
-                    self.heard(member);
-                    return answer;
-                }
+                answer = &mut asking => return self.answered_with(member, answer),
                 () = sleep(self.patience) => {}
             }
             let is_silent = self.is_silent(member, began);
             tokio::select! {
                 biased;
-                answer = &mut asking => {
-                    self.heard(member);
-                    return answer;
-                }
+                answer = &mut asking => return self.answered_with(member, answer),
                 is_silent = is_silent => if is_silent {
                     return Err(silent(self.clock.elapsed().saturating_sub(began)));
                 }
@@ -279,9 +296,17 @@ impl Fleet {
         }
     }
 
+    fn answered_with(&self, member: &Member, answer: Result<GetResponse>) -> Result<GetResponse> {
+        let is_lost = |error: &Error| matches!(error.kind(), ErrorKind::Network | ErrorKind::Timeout);
+        if !answer.as_ref().is_err_and(is_lost) {
+            self.heard(member);
+        }
+        answer
+    }
+
     /// The member has sent something.
     pub(super) fn heard(&self, member: &Member) {
-        member.heard_ms.store(self.clock.elapsed().as_millis() as u64, Ordering::Relaxed);
+        member.heard_ms.store((self.clock.elapsed().as_millis() as u64).max(1), Ordering::Relaxed);
     }
 
     /// Whether what was waited for since `began`, for longer than the patience, will not come: the member sends nothing

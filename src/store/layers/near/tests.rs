@@ -379,6 +379,28 @@ async fn a_member_that_serves_others_is_busy_and_not_silent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_member_that_sends_is_asked_for_a_connection_again_and_one_that_does_not_is_not() {
+    let bed = Bed::new(1);
+    let unanswered = |times| (0..times).for_each(|_| bed.caches[0].faults.once(Operation::Get, Fault::Unanswered));
+    unanswered(1);
+    bed.reads(0, SLICE).await;
+    assert_eq!((bed.count(Metric::NearErrors), bed.bucket_asked().len()), (1, 1), "it has never sent anything");
+    bed.reads(0, SLICE).await;
+    unanswered(5);
+    bed.reads(0, SLICE).await;
+    assert_eq!((bed.count(Metric::NearErrors), bed.bucket_asked().len()), (1, 0));
+    // One that has gone since is not waited for longer than the patience.
+    bed.caches[0].faults.set_random([(1.0, Fault::Unanswered)]);
+    let began = tokio::time::Instant::now();
+    bed.reads(0, SLICE).await;
+    assert_eq!((bed.count(Metric::NearErrors), bed.bucket_asked().len()), (2, 1));
+    assert!((PATIENCE..PATIENCE + Duration::from_millis(100)).contains(&began.elapsed()), "{:?}", began.elapsed());
+    let began = tokio::time::Instant::now();
+    bed.reads(0, SLICE).await;
+    assert_eq!((bed.count(Metric::NearErrors), bed.bucket_asked().len(), began.elapsed()), (3, 1, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_member_that_waits_for_the_bucket_is_waited_for_while_it_gives_signs_of_life() {
     let bed = Bed::new(1);
     bed.caches[0].is_alive.store(true, Ordering::Relaxed);
