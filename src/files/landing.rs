@@ -86,16 +86,17 @@ impl Landing {
         open(&self.folder, &self.record)
     }
 
-    /// Gives the file its size, and the blocks for it where the file system can.
-    pub fn reserve(&self, bytes: u64) -> io::Result<()> {
-        match bytes {
-            0 => self.file.set_len(0),
-            bytes => match fallocate(&self.file, FallocateFlags::empty(), 0, bytes) {
-                Ok(()) => self.file.set_len(bytes),
+    /// What gives the file its size, and the blocks for it where the file system can. In memory (tmpfs) that takes a
+    /// second for each 8 GB: it may be done while bytes are written.
+    pub fn reserving(&self, bytes: u64) -> io::Result<impl FnOnce() -> io::Result<()> + Send + use<>> {
+        let file = self.file.try_clone()?;
+        Ok(move || match bytes {
+            0 => file.set_len(0),
+            bytes => match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
                 Err(Errno::NOSPC) => Err(Errno::NOSPC.into()),
-                Err(_) => self.file.set_len(bytes),
+                Ok(()) | Err(_) => file.set_len(bytes),
             },
-        }
+        })
     }
 
     /// Gives the file its name, and this time of its last change.
@@ -169,7 +170,7 @@ mod tests {
 
     fn received(tree: &Beneath, path: &str, existing: Existing) -> io::Result<()> {
         let landing = tree.land(path, "1")?;
-        landing.reserve(3)?;
+        landing.reserving(3)?()?;
         landing.file().write_all(b"new")?;
         landing.put(existing, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_709_210_096)))
     }

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::conformance::pattern;
 use crate::copy::bench::MIB;
+use crate::support::namespace::{in_own_mounts, limit_tmpfs, mount_tmpfs};
 use crate::support::program::{Ended, Target, Tool, server, until};
 
 const PARTS: &str = "--part-size=1MiB";
@@ -65,7 +66,7 @@ fn files(folder: &Path) -> Vec<(String, u64)> {
 fn an_object_becomes_a_file_with_its_name_its_bytes_and_its_time() {
     let bed = Bed::new();
     let said = bed.cp("oss://bucket/dir/b.txt", "", &[]).ok();
-    assert_eq!(said.stdout, format!("oss://bucket/dir/b.txt -> {}: 5B\n", bed.path("")));
+    assert_eq!(said.stdout, format!("oss://bucket/dir/b.txt -> {}: 5B\n", bed.path("b.txt")));
     bed.cp("s3://bucket/a.txt", "renamed", &[]).ok();
     bed.cp("oss://bucket/a.txt", "made/", &[]).ok();
     bed.cp("oss://bucket/big", "big", &[PARTS]).ok();
@@ -124,6 +125,20 @@ fn what_cannot_be_copied_is_told() {
         let ended = bed.tool.run(&["cp", &bed.path("x"), to]);
         ended.fails(2, &["is on this machine", "uploads nothing", "oss://bucket/key"]);
     }
+}
+
+#[test]
+fn a_copy_that_found_no_room_is_told_so_and_is_whole_once_there_is_some() {
+    let bed = Bed::new();
+    in_own_mounts(|| {
+        mount_tmpfs(bed.scratch.path());
+        limit_tmpfs(bed.scratch.path(), 4);
+        bed.cp("oss://bucket/big", "big", &[PARTS]).fails(1, &["the file cannot be written: No space left on device"]);
+        assert!(!bed.scratch.path().join("big").exists());
+        limit_tmpfs(bed.scratch.path(), 32);
+        bed.cp("oss://bucket/big", "big", &[PARTS]).ok();
+        assert!(bed.read("big") == pattern(11 * MIB));
+    });
 }
 
 /// A command that is ended leaves what has come, and the next one asks for the rest alone.
@@ -222,6 +237,10 @@ fn a_prefix_becomes_a_tree_that_is_never_left() {
     bed.server.put("bucket", "t/a", "newer data");
     let refused = bed.cp("oss://bucket/t/", "all", &["-r", "--odd-keys=escape", "--skip-existing"]);
     assert!(refused.stderr.contains("t/a: a exists and is another version: --force replaces it"), "{refused:?}");
+    fs::create_dir(bed.path("whole")).unwrap();
+    fs::write(bed.path("whole/a.txt"), "mine").unwrap();
+    let refused = bed.cp("oss://bucket/", "whole", &["-r"]);
+    assert!(refused.stderr.starts_with("ossmount: a.txt exists: --force replaces it\n"), "{refused:?}");
 }
 
 #[test]

@@ -34,6 +34,12 @@ pub(crate) fn mount_tmpfs(dir: &Path) {
     mount(Some("cover"), dir, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
 }
 
+/// Gives a tmpfs room for so many MiB.
+pub(crate) fn limit_tmpfs(dir: &Path, mib: usize) {
+    let size = format!("size={mib}m");
+    mount(None::<&str>, dir, None::<&str>, MsFlags::MS_REMOUNT, Some(size.as_str())).unwrap();
+}
+
 /// As [`in_own_mounts`], in a namespace in which every user may open `/dev/fuse` and mount by fusermount3, whatever
 /// mode the machine's device has and even where `/dev` is read-only. The device lies on a tmpfs of its own, since the
 /// machine's directory for temporary files may be mounted `nodev`.

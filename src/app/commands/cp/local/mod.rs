@@ -131,19 +131,19 @@ pub(in crate::app::commands) fn part_bytes(given: &Given) -> u64 {
 /// Copies one object to a file.
 async fn copied(copy: LocalCopy, options: store::Options, to: &Path) -> Result<()> {
     refuse_directory(&copy.url)?;
-    let (root, name) = target(&copy, to)?;
+    let (root, name, file) = target(&copy, to)?;
     let (connected, version) = look(options.clone(), &copy.url, copy.at, copy.etag.clone()).await?;
     let fetching = copy.fetching(reach::viewed(&connected, copy.at), &options);
     let counts = Arc::new(Counts { total: 1, ..Counts::default() });
-    let mut report = copy.report(to.display().to_string(), (version.size, counts.clone()), &fetching);
+    let mut report = copy.report(file.display().to_string(), (version.size, counts.clone()), &fetching);
     let key = version.key.as_str().to_owned();
     let brought = report.during(copy.bring(&fetching, Arc::new(version), (&root, &name), &counts)).await?;
     let failures = brought.err().map(|problem| NotCopied { key, problem });
     report.end(failures.as_slice())
 }
 
-/// The folder and the name that an object is copied to. A folder that is named as one is made.
-fn target(copy: &LocalCopy, to: &Path) -> Result<(Beneath, String)> {
+/// The folder that an object is copied to, its name there, and both as a path. A folder that is named as one is made.
+fn target(copy: &LocalCopy, to: &Path) -> Result<(Beneath, String, PathBuf)> {
     let fail = |why: &str| Problem::failure(format!("{}: {why}", to.display()));
     let (key, _) = copy.url.key_and_version();
     let is_directory = to.is_dir() || to.as_os_str().as_encoded_bytes().ends_with(b"/");
@@ -152,12 +152,14 @@ fn target(copy: &LocalCopy, to: &Path) -> Result<(Beneath, String)> {
         let names = name_path(name, NameRole::File, copy.odd_keys).ok_or_else(|| {
             Problem::failure(format!("{name:?} cannot be the name of a file: name one, or use --odd-keys=escape"))
         })?;
-        return Ok((opened(to)?, names.join("/")));
+        let name = names.join("/");
+        return Ok((opened(to)?, name.clone(), to.join(name)));
     }
     let name = to.file_name().ok_or_else(|| fail("is not the name of a file"))?;
     let name = name.to_str().ok_or_else(|| fail("the name is not UTF-8"))?;
     let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Ok((Beneath::open(parent).map_err(|error| not_opened(parent, &error))?, name.to_owned()))
+    let folder = Beneath::open(parent).map_err(|error| not_opened(parent, &error))?;
+    Ok((folder, name.to_owned(), to.to_owned()))
 }
 
 /// A folder to copy into, which is made where the one above it is there.

@@ -58,7 +58,7 @@ pub(super) async fn fetch(fetching: &Arc<Fetching>, wanted: &Arc<ObjectVersion>,
     if wanted.size > fetching.part_bytes && wanted.etag.is_some() {
         parts = parts.resumed(landing.record().map_err(local)?, landing.file()).map_err(local)?;
     }
-    landing.reserve(wanted.size).map_err(local)?;
+    let reserving = tokio::task::spawn_blocking(landing.reserving(wanted.size).map_err(local)?);
     fetching.done_bytes.fetch_add(parts.done_bytes(), Ordering::Relaxed);
     let (parts, file) = (Arc::new(parts), Arc::new(landing.file().try_clone().map_err(local)?));
     let mut missing = parts.missing();
@@ -87,6 +87,7 @@ pub(super) async fn fetch(fetching: &Arc<Fetching>, wanted: &Arc<ObjectVersion>,
     while let Some(ended) = tasks.join_next().await {
         stored = settle(ended)?.or(stored);
     }
+    reserving.await.map_err(|error| Problem::failure(error.to_string()))?.map_err(local)?;
     let checksum = parts.checksum().ok_or_else(|| Problem::failure("not all of the object came"))?;
     match stored.filter(|stored| *stored != checksum) {
         None => Ok(checksum),

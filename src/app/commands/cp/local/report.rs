@@ -113,7 +113,10 @@ impl LocalReport {
             for failure in failures.iter().take(NAMED).filter(|_| self.counts.total != 1) {
                 let (key, why) = (shown(&failure.key), shown(&failure.problem.sentence));
                 // There is no other place to say so when stderr is gone.
-                let _ = writeln!(std::io::stderr(), "ossmount: {key}: {why}");
+                let _ = match why.starts_with(&format!("{key} ")) {
+                    true => writeln!(std::io::stderr(), "ossmount: {why}"),
+                    false => writeln!(std::io::stderr(), "ossmount: {key}: {why}"),
+                };
             }
             if failures.is_empty() || self.counts.total != 1 {
                 let objects =
