@@ -56,6 +56,21 @@ def test_the_fleet_is_what_the_service_and_the_policy_select():
     assert all((NEAR / name).exists() for name in kustomization["resources"])
 
 
+def test_fluids_objects_have_no_fields_but_those_of_its_api():
+    """Of the API of June 2026: Kubernetes would drop others without a word, or refuse them."""
+    parts = documents("fluid.yaml")
+    for component in parts["CacheRuntimeClass"]["topology"].values():
+        assert component.keys() <= {"dependencies", "executionEntries", "options", "service", "template"}
+        assert component["dependencies"].keys() <= {"extraResources", "secretMount"}
+    script = parts["DataProcess"]["spec"]["processor"]["script"]
+    assert all(isinstance(script[name], str) for name in ("image", "imageTag", "source"))
+    # Fluid reads the options of a master that the class does not have, unless it is disabled.
+    assert "master" in parts["CacheRuntimeClass"]["topology"] or parts["CacheRuntime"]["spec"]["master"]["disabled"]
+    # The keys of the bucket are mounted into workers by default.
+    secrets = {name: part["dependencies"]["secretMount"]["enabled"] for name, part in parts["CacheRuntimeClass"]["topology"].items()}
+    assert secrets == {"worker": False, "client": True}
+
+
 def test_fluids_client_mounts_through_the_fleet(binary, tmp_path):
     parts = documents("fluid.yaml")
     assert parts["CacheRuntime"]["spec"]["runtimeClassName"] == parts["CacheRuntimeClass"]["metadata"]["name"]
@@ -103,7 +118,7 @@ def test_fluids_warming_up_is_a_command_of_the_program(binary):
     data = parts["DataProcess"]["spec"]
     script = data["processor"]["script"]
     client = parts["CacheRuntimeClass"]["topology"]["client"]["template"]["spec"]["containers"][0]["image"]
-    assert client == f"{script['image']['repository']}:{script['image']['tag']}"
+    assert client == f"{script['image']}:{script['imageTag']}"
     program, *arguments = script["source"].split()
     assert program == "ossmount" and arguments[-1] == data["dataset"]["mountPath"]
     asked = subprocess.run([binary, *arguments], capture_output=True, text=True, timeout=30)
