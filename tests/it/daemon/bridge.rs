@@ -1,5 +1,6 @@
 //! The bridge of a daemon of its own: what is left when that dies, more bytes than an image has, and where there is none.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -55,6 +56,48 @@ fn readers_of_a_daemon_that_is_killed_see_errors_and_no_zeros() {
     }
     assert!(peek(&map, 30 * MIB, 4096).is_err());
     assert!(file.read_at(&mut [0], 30 * MIB as u64).is_err());
+}
+
+/// The EROFS mounts of this machine, attached anywhere or not: the kernel has a directory for each.
+fn images() -> BTreeSet<String> {
+    let all = std::fs::read_dir("/sys/fs/erofs").unwrap().map(|entry| entry.unwrap().file_name());
+    all.map(|name| name.into_string().unwrap()).filter(|name| name != "features").collect()
+}
+
+#[test]
+fn a_daemon_leaves_no_detached_mount_behind_however_it_ends() {
+    let (server, target) = (server(), Target::new());
+    server.put("bucket", "model", words(5 * MIB as u32));
+    let kill = |daemon: u32| {
+        // SAFETY: no memory is involved.
+        assert_eq!(unsafe { libc::kill(daemon as i32, libc::SIGKILL) }, 0);
+    };
+    for ends_by in ["umount", "a kill", "a kill while a file is mapped", "a lazy umount while a file is mapped"] {
+        let before = images();
+        target.mount(&Tool::for_server(&server), "oss://bucket", &["--bridge", "on"]).ok();
+        let file = File::open(target.path("model")).unwrap();
+        assert_eq!(passthrough_opens(&target), 1);
+        let mapped = ends_by.ends_with("mapped").then(|| map(&file));
+        drop(file);
+        // Those of other tests may be among them, and end with these.
+        let mut made: BTreeSet<String> = images().difference(&before).cloned().collect();
+        assert!(!made.is_empty(), "{ends_by}: there is none to begin with");
+        let daemon = target.daemon().unwrap();
+        match ends_by {
+            "umount" => drop(Tool::bare().run(&["umount", target.dir()]).ok()),
+            "a lazy umount while a file is mapped" => drop(Tool::bare().run(&["umount", "--lazy", target.dir()]).ok()),
+            _ => {
+                kill(daemon);
+                umount2(target.dir(), MntFlags::MNT_DETACH).unwrap();
+            }
+        }
+        drop(mapped);
+        until(ends_by, || {
+            let there = images();
+            made.retain(|image| there.contains(image));
+            made.is_empty() && !runs(daemon)
+        });
+    }
 }
 
 #[test]
