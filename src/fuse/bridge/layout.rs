@@ -7,8 +7,9 @@
 //! |---|---|
 //! | 0 | the superblock |
 //! | 4 KiB | the root directory's inode, which is empty: inodes are opened by handles |
-//! | 1 GiB | the bytes of objects: block addresses have 32 bits, which ends this at 16 TiB |
-//! | 16 TiB | inodes, one in each block, so that no block is in the kernel's cache before its inode is known |
+//! | 1 GiB | inodes, one in each block, so that no block is in the kernel's cache before its inode is known |
+//! | 512 GiB | the bytes of objects: block addresses have 32 bits, which ends this at 16 TiB |
+//! | 16 TiB | further inodes, for kernels that read them there: Linux 6.12 takes such a block for another |
 
 use crate::base::ByteRange;
 
@@ -16,16 +17,23 @@ use crate::base::ByteRange;
 pub(super) const BLOCK_BYTES: u64 = 4096;
 
 /// Where the bytes of objects lie. The last block is left out: its number means that there is none.
-pub(super) const DATA: ByteRange = ByteRange { start: 1 << 30, end: (u32::MAX as u64) * BLOCK_BYTES };
+pub(super) const DATA: ByteRange = ByteRange { start: FIRST_INODES.end, end: (u32::MAX as u64) * BLOCK_BYTES };
 
-/// Where the inodes begin.
-const INODES: u64 = 1 << 44;
+/// Where the first inodes lie.
+const FIRST_INODES: ByteRange = ByteRange { start: 1 << 30, end: 1 << 39 };
+
+/// Where the further inodes lie.
+const FURTHER_INODES: ByteRange = ByteRange { start: 1 << 44, end: IMAGE_BYTES };
 
 /// The size of the image, in bytes: that of a file which is nearly all holes.
 pub(super) const IMAGE_BYTES: u64 = 1 << 60;
 
-/// How many inodes there may ever be: at a million a second they last for centuries.
-const INODE_COUNT: u64 = (IMAGE_BYTES - INODES) / BLOCK_BYTES;
+/// How many inodes there may ever be where only the first ones can be read: a hundred new files a second use them up in
+/// two weeks.
+pub(super) const FIRST_COUNT: u64 = (FIRST_INODES.end - FIRST_INODES.start) / BLOCK_BYTES;
+
+/// How many there may ever be elsewhere: at a million a second they last for centuries.
+pub(super) const COUNT: u64 = FIRST_COUNT + (FURTHER_INODES.end - FURTHER_INODES.start) / BLOCK_BYTES;
 
 /// The distance of numbers of inodes, in bytes.
 const NID_BYTES: u64 = 32;
@@ -44,12 +52,11 @@ pub(super) struct Slot(pub(super) u64);
 impl Slot {
     /// The number by which EROFS knows the inode.
     pub(super) fn nid(self) -> u64 {
-        (INODES + self.0 * BLOCK_BYTES) / NID_BYTES
-    }
-
-    /// The slot after this one; `None` after the last.
-    pub(super) fn next(self) -> Option<Slot> {
-        Some(Slot(self.0 + 1)).filter(|slot| slot.0 < INODE_COUNT)
+        let address = match self.0.checked_sub(FIRST_COUNT) {
+            None => FIRST_INODES.start + self.0 * BLOCK_BYTES,
+            Some(further) => FURTHER_INODES.start + further * BLOCK_BYTES,
+        };
+        address / NID_BYTES
     }
 }
 
@@ -72,16 +79,21 @@ pub(super) fn region(range: ByteRange) -> Region {
         _ if range.is_empty() || !range.start.is_multiple_of(BLOCK_BYTES) || !range.end.is_multiple_of(BLOCK_BYTES) => {
             Region::Nowhere
         }
-        _ if range.end <= DATA.start => Region::Head,
-        _ if range.start >= DATA.start && range.end <= DATA.end => Region::Data,
-        _ if range.start >= INODES && range.end <= IMAGE_BYTES => {
-            Region::Inodes { first: Slot((range.start - INODES) / BLOCK_BYTES), count: range.len() / BLOCK_BYTES }
-        }
+        _ if range.end <= FIRST_INODES.start => Region::Head,
+        _ if FIRST_INODES.contains(range) => inodes(range, FIRST_INODES, 0),
+        _ if DATA.contains(range) => Region::Data,
+        _ if FURTHER_INODES.contains(range) => inodes(range, FURTHER_INODES, FIRST_COUNT),
         _ => Region::Nowhere,
     }
 }
 
-/// The first blocks of the image, up to where objects begin.
+/// A part of a stretch of inodes whose first is this one.
+fn inodes(range: ByteRange, stretch: ByteRange, first: u64) -> Region {
+    let first = Slot(first + (range.start - stretch.start) / BLOCK_BYTES);
+    Region::Inodes { first, count: range.len() / BLOCK_BYTES }
+}
+
+/// The first blocks of the image, up to where inodes begin.
 pub(super) fn head(range: ByteRange) -> Vec<u8> {
     let mut bytes = vec![0; range.len() as usize];
     let mut put = |at: u64, block: [u8; BLOCK_BYTES as usize]| {
@@ -134,13 +146,17 @@ mod tests {
     fn ranges_are_told_apart() {
         let at = |start, len| region(ByteRange::at(start, len));
         assert_eq!(at(0, 4096), Region::Head);
-        assert_eq!(at(DATA.start - 4096, 4096), Region::Head);
+        assert_eq!(at(FIRST_INODES.start - 4096, 4096), Region::Head);
+        assert_eq!(at(FIRST_INODES.start - 4096, 8192), Region::Nowhere);
+        assert_eq!(at(FIRST_INODES.start + 4096, 8192), Region::Inodes { first: Slot(1), count: 2 });
+        assert_eq!(at(DATA.start - 4096, 4096), Region::Inodes { first: Slot(FIRST_COUNT - 1), count: 1 });
         assert_eq!(at(DATA.start - 4096, 8192), Region::Nowhere);
         assert_eq!(at(DATA.start, 1 << 20), Region::Data);
         assert_eq!(at(DATA.end - 4096, 4096), Region::Data);
         assert_eq!(at(DATA.end, 4096), Region::Nowhere);
-        assert_eq!(at(INODES, 8192), Region::Inodes { first: Slot(0), count: 2 });
-        assert_eq!(at(IMAGE_BYTES - 4096, 4096), Region::Inodes { first: Slot(INODE_COUNT - 1), count: 1 });
+        assert_eq!(at(FURTHER_INODES.start - 4096, 8192), Region::Nowhere);
+        assert_eq!(at(FURTHER_INODES.start, 8192), Region::Inodes { first: Slot(FIRST_COUNT), count: 2 });
+        assert_eq!(at(IMAGE_BYTES - 4096, 4096), Region::Inodes { first: Slot(COUNT - 1), count: 1 });
         for (start, len) in [(IMAGE_BYTES, 4096), (0, 0), (DATA.start, 100), (DATA.start + 1, 4096)] {
             assert_eq!(at(start, len), Region::Nowhere, "{start} {len}");
         }
@@ -172,11 +188,11 @@ mod tests {
 
     #[test]
     fn a_slot_is_found_where_its_number_says() {
-        for slot in [Slot(0), Slot(1), Slot(INODE_COUNT - 1)] {
+        for slot in [0, 1, FIRST_COUNT - 1, FIRST_COUNT, COUNT - 1].map(Slot) {
             let at = ByteRange::at(slot.nid() * NID_BYTES, BLOCK_BYTES);
             assert_eq!(region(at), Region::Inodes { first: slot, count: 1 });
         }
-        assert_eq!(Slot(0).next(), Some(Slot(1)));
-        assert_eq!(Slot(INODE_COUNT - 1).next(), None);
+        // Within what 32 bits address.
+        assert!(Slot(FIRST_COUNT - 1).nid() * NID_BYTES < DATA.end && Slot(FIRST_COUNT).nid() * NID_BYTES > DATA.end);
     }
 }

@@ -52,8 +52,7 @@ pub(super) struct Bridge {
 impl Bridge {
     /// Makes it, and says why where it cannot be. Blocks for some milliseconds.
     pub(super) fn start(answers: Answers, threads: usize, read_ahead_kib: u32) -> Result<Arc<Bridge>, String> {
-        probe::fault()?;
-        let objects = Arc::new(Objects::new());
+        let objects = Arc::new(Objects::new(probe::inode_count()?));
         let read_ahead = Arc::new(ReadAhead::default());
         let content = Served { objects: objects.clone(), answers, read_ahead: read_ahead.clone() };
         let before = erofs_devices();

@@ -24,8 +24,10 @@ pub(super) struct Objects<P> {
 #[derive(Debug)]
 struct State<P> {
     space: Stretches,
-    /// The next that was never used.
-    next: Option<Slot>,
+    /// The first that was never used.
+    next: Slot,
+    /// How many there may ever be.
+    slot_count: u64,
     open: HashMap<Ino, Slot>,
     closed: LruCache<Ino, Slot>,
     objects: HashMap<Slot, Object<P>>,
@@ -68,16 +70,17 @@ pub(super) struct Piece<P> {
 }
 
 impl<P> Objects<P> {
-    /// An image without any objects.
-    pub(super) fn new() -> Self {
-        Objects::remembering(REMEMBERED, layout::DATA)
+    /// An image without any objects, which may ever have so many inodes.
+    pub(super) fn new(slot_count: u64) -> Self {
+        Objects::remembering(REMEMBERED, layout::DATA, slot_count)
     }
 
-    fn remembering(count: NonZeroUsize, whole: ByteRange) -> Self {
+    fn remembering(count: NonZeroUsize, whole: ByteRange, slot_count: u64) -> Self {
         Objects {
             state: Mutex::new(State {
                 space: Stretches::of(whole),
-                next: Some(Slot(0)),
+                next: Slot(0),
+                slot_count,
                 open: HashMap::new(),
                 // Bounded by hand, so that what goes is seen.
                 closed: LruCache::new(count),
@@ -95,9 +98,9 @@ impl<P> Objects<P> {
             state.open.insert(ino, slot);
             return Some(Begun { slot, given_up: Vec::new() });
         }
-        let slot = state.next?;
+        let slot = Some(state.next).filter(|slot| slot.0 < state.slot_count)?;
         let (place, given_up) = state.make_place(bytes)?;
-        state.next = slot.next();
+        state.next = Slot(slot.0 + 1);
         let source = Arc::downgrade(source);
         let object = Object { place, bytes, source, is_wrong: false, refused: Stretches::default() };
         state.objects.insert(slot, object);
@@ -206,7 +209,18 @@ mod tests {
     const START: u64 = 1 << 30;
 
     fn objects(remembered: usize, mib: u64) -> Objects<()> {
-        Objects::remembering(NonZeroUsize::new(remembered).unwrap(), ByteRange::at(START, mib * MIB))
+        Objects::remembering(NonZeroUsize::new(remembered).unwrap(), ByteRange::at(START, mib * MIB), layout::COUNT)
+    }
+
+    #[test]
+    fn no_inode_is_used_twice_and_there_is_no_place_once_all_were() {
+        let (objects, source) = (Objects::<()>::new(2), Arc::new(()));
+        for (ino, slot) in [(1, Slot(0)), (2, Slot(1))] {
+            assert_eq!(objects.begin(Ino(ino), MIB, &source).unwrap().slot, slot);
+            objects.end(Ino(ino));
+        }
+        assert_eq!(objects.begin(Ino(3), MIB, &source), None);
+        assert_eq!(objects.begin(Ino(1), MIB, &source).unwrap().slot, Slot(0), "what has a place keeps it");
     }
 
     #[test]

@@ -12,12 +12,16 @@ use std::os::unix::fs::FileExt;
 use fuser::{Errno, ReplyData};
 
 use super::image::{Content, Erofs};
-use super::layout::{DATA, Slot};
+use super::layout::{COUNT, DATA, FIRST_COUNT, Slot};
 use super::mounts;
 use crate::base::ByteRange;
 
 /// The first versions of each series that are trusted, and of all later series.
 const TRUSTED: [(u32, u32, u32); 3] = [(6, 12, 90), (6, 18, 30), (7, 0, 0)];
+
+/// Since this version the numbers of blocks of metadata have more than 32 bits, so that further inodes can be read.
+/// Older ones would find another block, and complain in the kernel's log.
+const READS_FURTHER: (u32, u32, u32) = (6, 15, 0);
 
 /// The size of each file of the trial: several pages, fewer than one request holds.
 const FILE_BYTES: u64 = 64 << 10;
@@ -32,46 +36,57 @@ enum Way {
 
 const WAYS: [Way; 3] = [Way::InFull, Way::WithAnError, Way::ByHalf];
 
-/// Why there is no bridge on this machine.
-pub(super) fn fault() -> Result<(), String> {
+/// How many inodes an image may have on this machine. Says why where there is to be no bridge.
+pub(super) fn inode_count() -> Result<u64, String> {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let release = release.trim();
-    if !is_trusted(release) {
+    let version = version(release);
+    if !is_trusted(version) {
         return Err(format!(
             "Linux {release} may lack mends of EROFS that it takes (6.12.90, 6.18.30, or 7.0 and later have them)"
         ));
     }
-    try_out().map_err(|error| format!("this kernel cannot mount EROFS on a file of FUSE ({error})"))?
+    let tried = try_out(version >= READS_FURTHER);
+    tried.map_err(|error| format!("this kernel cannot mount EROFS on a file of FUSE ({error})"))?
 }
 
-/// Whether a release has both mends.
-fn is_trusted(release: &str) -> bool {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse::<u32>().unwrap_or(0));
+fn version(release: &str) -> (u32, u32, u32) {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
     let mut next = || numbers.next().unwrap_or(0);
-    let (major, minor, patch) = (next(), next(), next());
-    let later = TRUSTED.last().is_some_and(|last| (major, minor, patch) >= *last);
-    later || TRUSTED.iter().any(|trusted| (major, minor) == (trusted.0, trusted.1) && patch >= trusted.2)
+    (next(), next(), next())
 }
 
-/// Reads files whose answers come in full, fail, and are short, through an image of their own.
-fn try_out() -> io::Result<Result<(), String>> {
+/// Whether a version has both mends.
+fn is_trusted(version: (u32, u32, u32)) -> bool {
+    let is_later = TRUSTED.last().is_some_and(|last| version >= *last);
+    let is_of = |series: &(u32, u32, u32)| (version.0, version.1) == (series.0, series.1) && version.2 >= series.2;
+    is_later || TRUSTED.iter().any(is_of)
+}
+
+/// Reads files whose answers come in full, fail, and are short, through an image of their own, and where it is asked
+/// for, one of the further inodes. Returns how many inodes an image may have.
+fn try_out(goes_further: bool) -> io::Result<Result<u64, String>> {
     let erofs = Erofs::serve(Trial, 1)?;
-    for (number, way) in WAYS.iter().enumerate() {
-        let file = File::from(mounts::open_inode(&erofs.root, Slot(number as u64).nid())?);
+    let read = |slot: Slot| {
+        let file = File::from(mounts::open_inode(&erofs.root, slot.nid())?);
         let mut bytes = vec![0; FILE_BYTES as usize];
-        let read = file.read_exact_at(&mut bytes, 0);
-        match (way, read) {
+        Ok::<_, io::Error>(file.read_exact_at(&mut bytes, 0).map(|()| bytes))
+    };
+    let whole = pattern(ByteRange::new(0, FILE_BYTES));
+    for (number, way) in WAYS.iter().enumerate() {
+        match (way, read(Slot(number as u64))?) {
             (Way::InFull, Err(error)) => return Err(error),
-            (Way::InFull, Ok(())) if bytes != pattern(ByteRange::new(0, FILE_BYTES)) => {
+            (Way::InFull, Ok(bytes)) if bytes != whole => {
                 return Ok(Err("this kernel shows other bytes of EROFS than it was given".to_owned()));
             }
-            (Way::WithAnError | Way::ByHalf, Ok(())) => {
+            (Way::WithAnError | Way::ByHalf, Ok(_)) => {
                 return Ok(Err(format!("this kernel shows bytes of EROFS that it was never given ({way:?})")));
             }
             _ => {}
         }
     }
-    Ok(Ok(()))
+    let reads_further = goes_further && matches!(read(Slot(FIRST_COUNT)), Ok(Ok(bytes)) if bytes == whole);
+    Ok(Ok(if reads_further { COUNT } else { FIRST_COUNT }))
 }
 
 fn pattern(range: ByteRange) -> Vec<u8> {
@@ -82,7 +97,9 @@ struct Trial;
 
 impl Content for Trial {
     fn inode(&self, slot: Slot) -> Option<(u64, u64)> {
-        ((slot.0 as usize) < WAYS.len()).then_some((DATA.start + slot.0 * FILE_BYTES, FILE_BYTES))
+        // The first of the further inodes is that of the first file, too.
+        let number = if slot.0 == FIRST_COUNT { 0 } else { slot.0 };
+        ((number as usize) < WAYS.len()).then_some((DATA.start + number * FILE_BYTES, FILE_BYTES))
     }
 
     fn read(&self, range: ByteRange, reply: ReplyData) {
@@ -103,17 +120,19 @@ mod tests {
     #[test]
     fn kernels_without_the_mends_are_not_trusted() {
         for release in ["6.12.90", "6.12.117-amd64", "6.18.44-fc-v782", "7.0.0", "7.1.3-arch1", "8.0.0-rc1"] {
-            assert!(is_trusted(release), "{release}");
+            assert!(is_trusted(version(release)), "{release}");
         }
         for release in ["5.10.0", "6.1.170", "6.12.89", "6.13.12", "6.18.2", "6.19.0", "", "linux"] {
-            assert!(!is_trusted(release), "{release}");
+            assert!(!is_trusted(version(release)), "{release}");
         }
     }
 
     #[test]
     fn this_kernel_answers_the_trial() {
-        if let Err(error) = try_out().expect("the tests run as root on a kernel with EROFS") {
-            panic!("{error}");
-        }
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+        let reads_further = version(&release) >= READS_FURTHER;
+        let count = try_out(true).expect("the tests run as root on a kernel with EROFS");
+        assert_eq!(count, Ok(if reads_further { COUNT } else { FIRST_COUNT }));
+        assert_eq!(try_out(false).unwrap(), Ok(FIRST_COUNT));
     }
 }
