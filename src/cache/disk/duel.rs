@@ -232,10 +232,10 @@ mod tests {
     #[test]
     fn one_that_hears_of_opens_passes_over_the_names_that_were_passed_over_then() {
         let open = |name, skipped_bits| Open { name: Name(name), bytes: 1, skipped_bits };
-        let mut duel = Duel::new();
+        let mut duel = Duel { lead: 24, ..Duel::new() };
         duel.open(open(0b0110, 0), 1 << 10, 1);
         duel.open(open(0b1000, 3), 1 << 10, 1);
-        assert_eq!((duel.skipped_bits, duel.shadows[0].names.len()), (3, 1));
+        assert_eq!((duel.skipped_bits, duel.shadows[0].names.len(), duel.lead), (3, 1, 3));
         duel.open(open(0b0110, 0), 1 << 10, 1);
         assert_eq!((duel.skipped_bits, duel.shadows[0].names.len()), (3, 1));
         assert_eq!(duel.counted(Name(0b0100), 1), None);

@@ -197,6 +197,33 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_does_not_begin_as_it_should_is_begun_anew() {
+        let file = tempfile::tempfile().unwrap();
+        let garbled = |at: usize, checked: bool| {
+            let mut head = [0; RECORD_BYTES];
+            file.read_exact_at(&mut head, 0).unwrap();
+            head[at] ^= 1;
+            if checked {
+                let check = crc64(&head[..24]);
+                head[24..].copy_from_slice(&check.to_le_bytes());
+            }
+            file.write_all_at(&head, 0).unwrap();
+        };
+        let wrongs: [&dyn Fn(); 4] =
+            [&|| garbled(0, true), &|| garbled(9, false), &|| set_base(&file, MOST_EVER).unwrap(), &|| {
+                file.set_len(RECORD_BYTES as u64 - 1).unwrap()
+            }];
+        for (number, wrong) in wrongs.iter().enumerate() {
+            beside(&file, 100).note(open(1)).unwrap();
+            beside(&file, 100).note(open(2)).unwrap();
+            wrong();
+            assert_eq!(beside(&file, 100).note(open(3)).unwrap(), [open(3)], "{number}");
+            assert_eq!(beside(&file, 100).note(open(4)).unwrap(), [open(3), open(4)], "{number}");
+            file.set_len(0).unwrap();
+        }
+    }
+
+    #[test]
     fn what_is_not_what_was_written_counts_for_nothing() {
         let file = tempfile::tempfile().unwrap();
         let written: Vec<Open> = (0..20).map(open).collect();
