@@ -13,15 +13,14 @@ use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, flock};
 
 use super::identity::Name;
-use super::place::read_up_to;
 use super::usage::Turn;
 use crate::base::crc64::crc64;
 
-/// The bytes of what the file begins with, and of each open after it.
+/// The bytes of the head of the file, and of each open after it.
 const RECORD_BYTES: usize = 32;
 /// So many opens the file has at most; then the older half goes. The younger half is at least two epochs over twice as
 /// many objects as a duel remembers.
-const MOST_OPENS: u64 = 1 << 17;
+const MOST_OPENS: u64 = 1 << 18;
 /// More are never written down.
 const MOST_EVER: u64 = 1 << 60;
 const MAGIC: &[u8; 8] = b"OSSOPEN1";
@@ -54,28 +53,62 @@ impl Opens {
         let (file, known) = &mut *self.known.lock();
         flock(&*file, FlockOperation::LockExclusive)?;
         let _turn = Turn(file);
-        let mut base = begin(file)?;
-        let mut count = (file.metadata()?.len() / RECORD_BYTES as u64).saturating_sub(1);
-        if count >= self.most {
-            let kept = self.most / 2;
-            drop_older(file, base, count, kept)?;
-            (base, count) = (base + count - kept, kept);
+        let mut head = Head::read(file, self.most)?;
+        if head.count == self.most {
+            head = head.without_older(file, self.most / 2)?;
         }
+        let Head { base, count } = head;
         // What was dropped before it was seen is missed, and so is all where the file was begun anew.
         let first = known.checked_sub(base).filter(|first| *first <= count).unwrap_or(0);
-        let mut bytes = vec![0; (count - first) as usize * RECORD_BYTES];
-        let len = read_up_to(file, &mut bytes, offset(first))?;
-        let records = bytes[..len].chunks_exact(RECORD_BYTES).zip(base + first..);
+        let bytes = records(file, first, count)?;
+        let records = bytes.chunks_exact(RECORD_BYTES).zip(base + first..);
         let mut opens: Vec<Open> = records.filter_map(|(record, number)| decode(record, number)).collect();
         file.write_all_at(&encode(open, base + count), offset(count))?;
+        Head { base, count: count + 1 }.write(file)?;
         *known = base + count + 1;
         opens.push(open);
         Ok(opens)
     }
 
-    /// Forgets all opens.
+    /// Forgets all opens, those of other daemons too.
     pub(super) fn clear(&self) -> io::Result<()> {
-        self.known.lock().0.set_len(0)
+        Head::default().write(&self.known.lock().0)
+    }
+}
+
+/// What the file begins with.
+#[derive(Clone, Copy, Default)]
+struct Head {
+    /// How many opens were dropped.
+    base: u64,
+    /// How many the file has.
+    count: u64,
+}
+
+impl Head {
+    /// That of a file with at most so many opens; of an empty one where it has none that is right.
+    fn read(file: &File, most: u64) -> io::Result<Head> {
+        let bytes = read(file, 0, RECORD_BYTES)?;
+        let head = Head { base: word(&bytes, 8), count: word(&bytes, 16) };
+        let is_right = bytes[..8] == *MAGIC && word(&bytes, 24) == crc64(&bytes[..24]);
+        Ok(if is_right && head.base < MOST_EVER && head.count <= most { head } else { Head::default() })
+    }
+
+    fn write(self, file: &File) -> io::Result<()> {
+        let mut bytes = [0; RECORD_BYTES];
+        bytes[..8].copy_from_slice(MAGIC);
+        bytes[8..16].copy_from_slice(&self.base.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.count.to_le_bytes());
+        let check = crc64(&bytes[..24]);
+        bytes[24..].copy_from_slice(&check.to_le_bytes());
+        file.write_all_at(&bytes, 0)
+    }
+
+    /// Drops all but so many of the last opens. A process that ends meanwhile leaves opens where they do not fit.
+    fn without_older(self, file: &File, kept: u64) -> io::Result<Head> {
+        let dropped = self.count - kept;
+        file.write_all_at(&records(file, dropped, self.count)?, offset(0))?;
+        Ok(Head { base: self.base + dropped, count: kept })
     }
 }
 
@@ -84,35 +117,18 @@ fn offset(index: u64) -> u64 {
     (index + 1) * RECORD_BYTES as u64
 }
 
-/// How many opens were dropped from the file. Where it has no right beginning, it is begun anew.
-fn begin(file: &File) -> io::Result<u64> {
-    let mut bytes = [0; RECORD_BYTES];
-    let len = read_up_to(file, &mut bytes, 0)?;
-    let base = word(&bytes, 8);
-    if len == RECORD_BYTES && bytes[..8] == *MAGIC && word(&bytes, 24) == crc64(&bytes[..24]) && base < MOST_EVER {
-        return Ok(base);
+/// The opens from one up to another.
+fn records(file: &File, first: u64, end: u64) -> io::Result<Vec<u8>> {
+    read(file, offset(first), (end - first) as usize * RECORD_BYTES)
+}
+
+/// So many bytes of the file; past its end they are zeros, which nothing fits.
+fn read(file: &File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; len];
+    match file.read_exact_at(&mut bytes, offset) {
+        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
+        _ => Ok(bytes),
     }
-    file.set_len(0)?;
-    set_base(file, 0)?;
-    Ok(0)
-}
-
-fn set_base(file: &File, base: u64) -> io::Result<()> {
-    let mut bytes = [0; RECORD_BYTES];
-    bytes[..8].copy_from_slice(MAGIC);
-    bytes[8..16].copy_from_slice(&base.to_le_bytes());
-    let check = crc64(&bytes[..24]);
-    bytes[24..].copy_from_slice(&check.to_le_bytes());
-    file.write_all_at(&bytes, 0)
-}
-
-/// Drops all but so many of the last opens. A process that ends meanwhile leaves opens where they do not fit.
-fn drop_older(file: &File, base: u64, count: u64, kept: u64) -> io::Result<()> {
-    let mut bytes = vec![0; kept as usize * RECORD_BYTES];
-    let len = read_up_to(file, &mut bytes, offset(count - kept))?;
-    file.write_all_at(&bytes[..len], offset(0))?;
-    set_base(file, base + count - kept)?;
-    file.set_len(offset(kept))
 }
 
 /// `number` counts all opens that were ever written down: a record fits only where it belongs.
@@ -136,7 +152,10 @@ fn decode(bytes: &[u8], number: u64) -> Option<Open> {
 }
 
 fn check(record: &[u8], number: u64) -> u64 {
-    crc64(&[&record[..24], &number.to_le_bytes()].concat())
+    let mut bytes = [0; RECORD_BYTES];
+    bytes[..24].copy_from_slice(&record[..24]);
+    bytes[24..].copy_from_slice(&number.to_le_bytes());
+    crc64(&bytes)
 }
 
 fn word(bytes: &[u8], at: usize) -> u64 {
@@ -183,13 +202,11 @@ mod tests {
         for number in 1..=9 {
             first.note(open(number)).unwrap();
         }
-        assert_eq!(file.metadata().unwrap().len(), offset(10));
         assert_eq!(first.note(open(10)).unwrap(), [open(10)]);
-        assert_eq!(file.metadata().unwrap().len(), offset(6));
         assert_eq!(late.note(open(11)).unwrap(), [5, 6, 7, 8, 9, 10, 11].map(open));
         for number in 12..200 {
             assert_eq!(first.note(open(number)).unwrap().last(), Some(&open(number)));
-            assert!(file.metadata().unwrap().len() <= offset(10));
+            assert_eq!(file.metadata().unwrap().len(), offset(10), "it has its ten, and no more");
         }
         let last = late.note(open(200)).unwrap();
         let numbers = 201 - last.len() as u64..=200;
@@ -197,11 +214,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_does_not_begin_as_it_should_is_begun_anew() {
+    fn a_file_whose_head_is_not_right_is_begun_anew() {
         let file = tempfile::tempfile().unwrap();
         let garbled = |at: usize, checked: bool| {
-            let mut head = [0; RECORD_BYTES];
-            file.read_exact_at(&mut head, 0).unwrap();
+            let mut head = read(&file, 0, RECORD_BYTES).unwrap();
             head[at] ^= 1;
             if checked {
                 let check = crc64(&head[..24]);
@@ -209,8 +225,9 @@ mod tests {
             }
             file.write_all_at(&head, 0).unwrap();
         };
-        let wrongs: [&dyn Fn(); 4] =
-            [&|| garbled(0, true), &|| garbled(9, false), &|| set_base(&file, MOST_EVER).unwrap(), &|| {
+        let head = |base, count| Head { base, count }.write(&file).unwrap();
+        let wrongs: [&dyn Fn(); 5] =
+            [&|| garbled(0, true), &|| garbled(9, false), &|| head(MOST_EVER, 2), &|| head(0, 101), &|| {
                 file.set_len(RECORD_BYTES as u64 - 1).unwrap()
             }];
         for (number, wrong) in wrongs.iter().enumerate() {
@@ -219,8 +236,10 @@ mod tests {
             wrong();
             assert_eq!(beside(&file, 100).note(open(3)).unwrap(), [open(3)], "{number}");
             assert_eq!(beside(&file, 100).note(open(4)).unwrap(), [open(3), open(4)], "{number}");
-            file.set_len(0).unwrap();
+            beside(&file, 100).clear().unwrap();
         }
+        head(MOST_EVER - 1, 100);
+        assert_eq!(beside(&file, 100).note(open(5)).unwrap(), [open(5)], "it is full of what does not fit");
     }
 
     #[test]

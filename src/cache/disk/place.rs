@@ -7,7 +7,7 @@
 //!   USED                     the bytes that are used, as 8 bytes; then those that were claimed
 //!   WRITING                  what each daemon has claimed and not written, 8 bytes each
 //!   CLAIMS                   locked in ranges by those that fetch; has no bytes
-//!   OPENS                    which objects were opened of late, 32 bytes each, 4 MiB at most
+//!   OPENS                    which objects were opened of late, 32 bytes each, 8 MiB at most
 //!   o/ab/NAME.NONCE          data of an object: sparse, exactly as long as the object
 //!   o/ab/NAME.m              its map
 //!   s/                       segments of small objects
