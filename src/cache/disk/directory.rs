@@ -161,10 +161,10 @@ impl Directory {
 
     /// An object of so many bytes is opened.
     pub(super) fn opened(&self, name: Name, bytes: u64) -> io::Result<()> {
-        let capacity = self.room.capacity()?;
         let Some(open) = self.duel.lock().counted(name, bytes) else { return Ok(()) };
         // Where it cannot be written down, this daemon goes by what it sees itself.
         let opens = self.place.opens.note(open).unwrap_or_else(|_| vec![open]);
+        let capacity = self.room.capacity()?;
         let mut duel = self.duel.lock();
         for open in opens {
             duel.open(open, capacity, rand::random());

@@ -18,7 +18,8 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use super::direct::Direct;
 use super::identity::{Identity, Name};
 use super::map::{BLOCK_BYTES, HEADER_BYTES, Header, RECORD_BYTES, Record, block_range, blocks_of, touched, within};
-use super::place::{Place, data_path, map_path, read_up_to};
+use super::place::{Place, data_path, map_path};
+use super::words::read_up_to;
 use crate::base::ByteRange;
 use crate::base::crc64::{combine, crc64};
 

@@ -14,6 +14,7 @@ use crate::base::ByteRange;
 use crate::base::crc64::crc64;
 
 use super::identity::Identity;
+use super::words::word;
 
 /// The bytes of a block; the last one of an object may be shorter.
 pub(super) const BLOCK_BYTES: u64 = 128 << 10;
@@ -71,10 +72,6 @@ impl Header {
         let crc64 = (word(content, 16)? == 1).then_some(word(content, 24)?);
         Some(Header { nonce: word(content, 8)?, identity, crc64 })
     }
-}
-
-fn word(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }
 
 /// The boot of this machine, as records know it; never 0.

@@ -27,6 +27,7 @@
 //! | `survey` | what commands show and check of a directory that no mount need use |
 //! | `tier` | all directories of a daemon, and its threads |
 //! | `usage` | how many bytes a directory holds, counted by all daemons that share it |
+//! | `words` | bytes and numbers of files, as they lie there |
 
 mod claims;
 mod course;
@@ -50,6 +51,7 @@ mod survey;
 mod tests;
 mod tier;
 mod usage;
+mod words;
 
 pub use claims::Claim;
 pub use course::Course;

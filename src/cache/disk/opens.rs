@@ -14,6 +14,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::identity::Name;
 use super::usage::Turn;
+use super::words::{read_up_to, word};
 use crate::base::crc64::crc64;
 
 /// The bytes of the head of the file, and of each open after it.
@@ -89,9 +90,12 @@ impl Head {
     /// That of a file with at most so many opens; of an empty one where it has none that is right.
     fn read(file: &File, most: u64) -> io::Result<Head> {
         let bytes = read(file, 0, RECORD_BYTES)?;
-        let head = Head { base: word(&bytes, 8), count: word(&bytes, 16) };
-        let is_right = bytes[..8] == *MAGIC && word(&bytes, 24) == crc64(&bytes[..24]);
-        Ok(if is_right && head.base < MOST_EVER && head.count <= most { head } else { Head::default() })
+        Ok(Head::decode(&bytes).filter(|head| head.base < MOST_EVER && head.count <= most).unwrap_or_default())
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Head> {
+        let is_right = bytes.starts_with(MAGIC) && word(bytes, 24)? == crc64(&bytes[..24]);
+        is_right.then_some(Head { base: word(bytes, 8)?, count: word(bytes, 16)? })
     }
 
     fn write(self, file: &File) -> io::Result<()> {
@@ -125,10 +129,8 @@ fn records(file: &File, first: u64, end: u64) -> io::Result<Vec<u8>> {
 /// So many bytes of the file; past its end they are zeros, which nothing fits.
 fn read(file: &File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; len];
-    match file.read_exact_at(&mut bytes, offset) {
-        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
-        _ => Ok(bytes),
-    }
+    read_up_to(file, &mut bytes, offset)?;
+    Ok(bytes)
 }
 
 /// `number` counts all opens that were ever written down: a record fits only where it belongs.
@@ -145,10 +147,9 @@ fn encode(open: Open, number: u64) -> [u8; RECORD_BYTES] {
 
 /// `None` where it is not what was written there.
 fn decode(bytes: &[u8], number: u64) -> Option<Open> {
-    let (low, high) = (word(bytes, 0), word(bytes, 8));
-    let name = Name(u128::from(high) << 64 | u128::from(low));
-    let open = Open { name, bytes: word(bytes, 16) & (u64::MAX >> 8), skipped_bits: bytes[23] };
-    (word(bytes, 24) == check(bytes, number) && u32::from(open.skipped_bits) < u64::BITS).then_some(open)
+    let name = Name(u128::from(word(bytes, 8)?) << 64 | u128::from(word(bytes, 0)?));
+    let open = Open { name, bytes: word(bytes, 16)? & (u64::MAX >> 8), skipped_bits: bytes[23] };
+    (word(bytes, 24)? == check(bytes, number) && u32::from(open.skipped_bits) < u64::BITS).then_some(open)
 }
 
 fn check(record: &[u8], number: u64) -> u64 {
@@ -156,10 +157,6 @@ fn check(record: &[u8], number: u64) -> u64 {
     bytes[..24].copy_from_slice(&record[..24]);
     bytes[24..].copy_from_slice(&number.to_le_bytes());
     crc64(&bytes)
-}
-
-fn word(bytes: &[u8], at: usize) -> u64 {
-    bytes[at..at + 8].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]

@@ -16,7 +16,6 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -256,20 +255,6 @@ pub(super) fn touch(file: &File) -> io::Result<()> {
     let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT as _ };
     let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW as _ };
     Ok(futimens(file, &Timestamps { last_access: omit, last_modification: now })?)
-}
-
-/// Reads as much as the file has. Returns how much that was.
-pub(super) fn read_up_to(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut done = 0;
-    while done < into.len() {
-        match file.read_at(&mut into[done..], offset + done as u64) {
-            Ok(0) => break,
-            Ok(len) => done += len,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(done)
 }
 
 /// The path of an object's map, and the beginning of the path of its data.

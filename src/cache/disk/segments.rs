@@ -246,7 +246,7 @@ impl Segments {
         }
         let Some(records) = self.place.find(&records_path(id), OFlags::empty())? else { return Ok(()) };
         let mut bytes = vec![0; (facts.len - first * RECORD_BYTES as u64) as usize];
-        let read = super::place::read_up_to(&records, &mut bytes, first * RECORD_BYTES as u64)?;
+        let read = super::words::read_up_to(&records, &mut bytes, first * RECORD_BYTES as u64)?;
         let complete = bytes[..read].chunks_exact(RECORD_BYTES);
         let end = (first + complete.len() as u64).min(MOST_RECORDS);
         let slots: Vec<Slot> = (first..end)
@@ -418,7 +418,7 @@ pub(super) fn count(place: &Place, id: u64, is_checked: bool) -> io::Result<(u64
     let Some(records) = place.find(&records_path(id), OFlags::empty())? else { return Ok((0, 0, 0)) };
     let data = place.find(&data_path(id), OFlags::empty())?;
     let mut all = vec![0; records.metadata()?.len() as usize];
-    let read = super::place::read_up_to(&records, &mut all, 0)?;
+    let read = super::words::read_up_to(&records, &mut all, 0)?;
     let mut memory = Vec::new();
     for (number, record) in (0..).zip(all[..read].chunks_exact(RECORD_BYTES)) {
         let Some(record) = SmallRecord::decode(record) else { continue };

@@ -11,7 +11,7 @@ use ossmount::emulator::{Generator, GeneratorKind, generated_content};
 
 use crate::support::mapping::{map, peek};
 use crate::support::namespace::{in_own_mounts, mount_tmpfs};
-use crate::support::program::{Target, Tool, runs, server, until};
+use crate::support::program::{Target, Tool, kill, runs, server, until};
 
 const MIB: usize = 1 << 20;
 const TIB: u64 = 1 << 40;
@@ -41,8 +41,7 @@ fn readers_of_a_daemon_that_is_killed_see_errors_and_no_zeros() {
     let map = map(&file);
     assert!(peek(&map, 0, MIB).unwrap() == bytes[..MIB]);
     let daemon = target.daemon().unwrap();
-    // SAFETY: no memory is involved.
-    assert_eq!(unsafe { libc::kill(daemon as i32, libc::SIGKILL) }, 0);
+    kill(daemon, libc::SIGKILL);
     until("the daemon is gone", || !runs(daemon));
     assert!(peek(&map, 0, MIB).unwrap() == bytes[..MIB], "what was read stays");
     for at in (0..bytes.len() - MIB).step_by(MIB) {
@@ -69,10 +68,6 @@ fn images() -> BTreeSet<String> {
 fn a_daemon_leaves_no_detached_mount_behind_however_it_ends() {
     let (server, target) = (server(), Target::new());
     server.put("bucket", "model", words(5 * MIB as u32));
-    let kill = |daemon: u32| {
-        // SAFETY: no memory is involved.
-        assert_eq!(unsafe { libc::kill(daemon as i32, libc::SIGKILL) }, 0);
-    };
     for ends_by in ["umount", "a kill", "a kill while a file is mapped", "a lazy umount while a file is mapped"] {
         let before = images();
         target.mount(&Tool::for_server(&server), "oss://bucket", &["--bridge", "on"]).ok();
@@ -88,7 +83,7 @@ fn a_daemon_leaves_no_detached_mount_behind_however_it_ends() {
             "umount" => drop(Tool::bare().run(&["umount", target.dir()]).ok()),
             "a lazy umount while a file is mapped" => drop(Tool::bare().run(&["umount", "--lazy", target.dir()]).ok()),
             _ => {
-                kill(daemon);
+                kill(daemon, libc::SIGKILL);
                 umount2(target.dir(), MntFlags::MNT_DETACH).unwrap();
             }
         }

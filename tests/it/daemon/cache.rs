@@ -12,7 +12,7 @@ use ossmount::emulator::{Emulator, Shaping};
 use serde_json::Value;
 
 use crate::conformance::pattern;
-use crate::support::program::{Target, Tool, runs, server, until};
+use crate::support::program::{Target, Tool, kill, runs, server, until};
 
 const MIB: usize = 1 << 20;
 const SIZE: usize = 24 * MIB + 4321;
@@ -123,8 +123,7 @@ fn what_a_daemon_that_was_killed_had_written_is_there() {
     file.read_exact_at(&mut vec![0; 9 * MIB], 0).unwrap();
     until("something is written", || metric(&first, "disk_written_bytes") > 0);
     let daemon = first.daemon().unwrap();
-    // SAFETY: no memory is involved.
-    assert_eq!(unsafe { libc::kill(daemon as i32, libc::SIGKILL) }, 0);
+    kill(daemon, libc::SIGKILL);
     until("the daemon is gone", || !runs(daemon));
     drop((file, first));
     let found = bench.survey("verify");

@@ -17,7 +17,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use ossmount::emulator::{Emulator, Operation, Shaping};
 
 use crate::support::namespace::with_open_fuse_device;
-use crate::support::program::{BINARY, Ended, Running, Target, Tool, copy_binary, runs, server, until};
+use crate::support::program::{BINARY, Ended, Running, Target, Tool, copy_binary, kill, runs, server, until};
 
 const BIG: usize = 20 << 20;
 
@@ -31,11 +31,6 @@ fn stocked() -> Emulator {
     server.put("bucket", "big", bytes());
     (0..300).for_each(|n| server.put("bucket", &format!("many/{n}"), format!("{n}")));
     server
-}
-
-fn kill(pid: u32, signal: i32) {
-    // SAFETY: no memory is involved.
-    assert_eq!(unsafe { libc::kill(pid as i32, signal) }, 0);
 }
 
 /// A mount whose daemon is started again when it dies.

@@ -245,6 +245,12 @@ impl Drop for Target {
     }
 }
 
+/// Sends a process this signal, which must be there.
+pub(crate) fn kill(pid: u32, signal: i32) {
+    // SAFETY: no memory is involved.
+    assert_eq!(unsafe { libc::kill(pid as i32, signal) }, 0);
+}
+
 /// Whether a process of this number runs the binary.
 pub(crate) fn runs(pid: u32) -> bool {
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();

@@ -272,8 +272,13 @@ impl Fleet {
     /// Whether a member has sent something within the patience, which is not over since `began`.
     fn is_sending(&self, member: &Member, began: Duration) -> bool {
         let now = self.clock.elapsed();
+        now.saturating_sub(began) < self.patience && self.was_heard(member, now)
+    }
+
+    /// Whether a member has sent something within the patience.
+    fn was_heard(&self, member: &Member, now: Duration) -> bool {
         let heard = Duration::from_millis(member.heard_ms.load(Ordering::Relaxed));
-        now.saturating_sub(began) < self.patience && !heard.is_zero() && now.saturating_sub(heard) < self.patience
+        !heard.is_zero() && now.saturating_sub(heard) < self.patience
     }
 
     async fn ask_once(&self, member: &Member, request: GetRequest) -> Result<GetResponse> {
@@ -313,11 +318,10 @@ impl Fleet {
     /// to any request of this mount and gives no sign of life, or has had far longer than it needs.
     pub(super) async fn is_silent(&self, member: &Member, began: Duration) -> bool {
         let now = self.clock.elapsed();
-        let heard = Duration::from_millis(member.heard_ms.load(Ordering::Relaxed));
         if now.saturating_sub(began) >= self.patience * MOST_PATIENCE {
             return true;
         }
-        if now.saturating_sub(heard) < self.patience {
+        if self.was_heard(member, now) {
             return false;
         }
         let Some(ping) = &member.door.ping else { return true };
