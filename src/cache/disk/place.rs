@@ -38,6 +38,8 @@ const FORMAT: &str = "ossmount-1";
 pub(super) const OBJECTS: &str = "o";
 /// Where segments of small objects lie in it.
 pub(super) const SEGMENTS: &str = "s";
+/// Which objects were opened of late.
+pub(super) const OPENS: &str = "OPENS";
 const OURS: Mode = Mode::from_raw_mode(0o600);
 
 /// File systems on which a cache is refused unless it is asked for, by the number that statfs(2) tells.
@@ -126,7 +128,7 @@ impl Place {
         let evict = create(&root, "EVICT")?;
         let usage = Usage::on(create(&root, "USED")?, create(&root, "WRITING")?);
         let claims = ClaimFile::on(create(&root, "CLAIMS")?);
-        let opens = Opens::on(create(&root, "OPENS")?);
+        let opens = Opens::on(create(&root, OPENS)?);
         Ok(Place { root, path: dir.to_owned(), usage, evict, claims, opens, _lock: lock, boot })
     }
 

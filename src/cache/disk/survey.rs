@@ -9,7 +9,7 @@ use rustix::fs::OFlags;
 use super::held::Held;
 use super::identity::{Identity, Name};
 use super::map::{BLOCK_BYTES, Boot, Header};
-use super::place::{Access, Facts, OBJECTS, Place, SEGMENTS, map_path};
+use super::place::{Access, Facts, OBJECTS, OPENS, Place, SEGMENTS, map_path};
 use super::segments;
 use crate::base::ByteRange;
 
@@ -63,7 +63,8 @@ pub fn clear(dir: &Path) -> io::Result<u64> {
         bytes += place.facts(&path)?.map_or(0, |facts| facts.bytes);
         place.remove(&path)?;
     }
-    place.opens.clear()?;
+    // No daemon has it open, and the next one makes it anew.
+    place.remove(OPENS)?;
     place.usage.freed(u64::MAX)?;
     Ok(bytes)
 }

@@ -146,7 +146,10 @@ fn clear_at_the_end(dir: &Path) -> u64 {
     let clock = Clock::system();
     loop {
         match clear(dir) {
-            Ok(bytes) => return bytes,
+            Ok(bytes) => {
+                assert!(!dir.join("ossmount-1/OPENS").exists(), "names of what was opened are left");
+                return bytes;
+            }
             Err(error) => assert!(clock.elapsed() < LONG, "{error}"),
         }
         std::thread::yield_now();
