@@ -136,34 +136,36 @@ fn seconds(since: Instant) -> f64 {
 }
 
 /// Waits until the bucket sends, over half a second, nearly as much as it can; which part of that it was.
-fn at_speed_of_bucket(server: &Emulator) -> f64 {
+fn at_speed_of_bucket(server: &Emulator, bytes_per_second: u64) -> f64 {
     let sent = || server.counters().body_bytes as f64;
     let (mut since, mut before, mut speed) = (Instant::now(), sent(), 0.0);
     until("the nodes read as fast as without caches", || {
         if seconds(since) < 0.5 {
             return false;
         }
-        speed = (sent() - before) / seconds(since) / BUCKET_BYTES as f64;
+        speed = (sent() - before) / seconds(since) / bytes_per_second as f64;
         (since, before) = (Instant::now(), sent());
         speed > 0.8
     });
     speed
 }
 
-/// Bytes of a wire and of the bucket in a second. Small enough for eight daemons on two processors.
-const WIRE_MBIT: u32 = 64;
-const BUCKET_BYTES: u64 = 16_000_000;
+/// A number that is given by hand for a longer run, else this one.
+fn by_hand(variable: &str, number: u32) -> u32 {
+    std::env::var(variable).map_or(number, |given| given.parse().unwrap())
+}
 
 #[test]
 fn eight_nodes_take_one_copy_out_of_the_bucket_whatever_happens_to_their_caches() {
     const NODES: usize = 8;
-    // How much of the time of a larger load is its beginning, can be seen by hand.
-    let mib = std::env::var("OSSMOUNT_NEAR_MIB").map_or(32, |mib| mib.parse().unwrap());
-    let mut bench = Bench::new(NODES, Some(WIRE_MBIT), mib * MIB, "secret");
+    // Small and slow enough for eight daemons on two processors. The bucket has as much as two wires carry.
+    let (mib, wire_mbit) = (by_hand("OSSMOUNT_NEAR_MIB", 32), by_hand("OSSMOUNT_NEAR_MBIT", 64));
+    let wire_bytes = u64::from(wire_mbit) * 125_000;
+    let mut bench = Bench::new(NODES, Some(wire_mbit), mib as usize * MIB, "secret");
     let size = bench.bytes.len();
-    let total_bandwidth = Some(ByteSize(BUCKET_BYTES));
+    let total_bandwidth = Some(ByteSize(2 * wire_bytes));
     bench.server.set_shaping(Shaping { total_bandwidth, ..Shaping::default() });
-    let floor = Duration::from_secs_f64(size as f64 / f64::from(WIRE_MBIT) / 125_000.0);
+    let floor = Duration::from_secs_f64(size as f64 / wire_bytes as f64);
     let show = |what: &str, (took, share): (Duration, f64)| {
         let wires = took.as_secs_f64() / floor.as_secs_f64();
         eprintln!("{what}: {:.1} s, {wires:.2} of the wires' floor, {share:.3} of the object", took.as_secs_f64());
@@ -217,7 +219,7 @@ fn eight_nodes_take_one_copy_out_of_the_bucket_whatever_happens_to_their_caches(
             until("a part was loaded", || half(0.4)(server, size));
             members.iter_mut().for_each(Nginx::kill);
             let stopped = Instant::now();
-            let speed = at_speed_of_bucket(server);
+            let speed = at_speed_of_bucket(server, 2 * wire_bytes);
             eprintln!("all stopped: {:.1} s until the bucket sends {speed:.2} of all that it can", seconds(stopped));
         }),
     );
