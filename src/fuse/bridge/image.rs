@@ -7,6 +7,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -45,7 +46,9 @@ pub(super) trait Content: Send + Sync + 'static {
 pub(super) struct Erofs {
     /// The root directory. The mounts, and the threads that serve them, are there as long as it, or a file of it, is
     /// open.
-    pub(super) root: OwnedFd,
+    pub(super) root: ManuallyDrop<OwnedFd>,
+    /// The kernel's number of the mount of the image.
+    connection: u32,
 }
 
 impl Erofs {
@@ -63,7 +66,21 @@ impl Erofs {
             }
         })?;
         let image = mounts::open_at(&mount, NAME, OFlags::empty())?;
-        Ok(Erofs { root: mounts::erofs(&image)? })
+        let root = ManuallyDrop::new(mounts::erofs(&image)?);
+        Ok(Erofs { root, connection: mounts::connection(&image)? })
+    }
+}
+
+impl Drop for Erofs {
+    /// The end of EROFS waits, and cannot be killed, until the kernel has an answer to everything that it has begun to
+    /// read, for whomever. A process that ends meanwhile would give none. So all of it fails first; nobody has a file
+    /// open any more. Where that cannot be, the mounts end with the process, of which the kernel closes the device first.
+    fn drop(&mut self) {
+        match mounts::abort(self.connection) {
+            // SAFETY: it is not used after this.
+            Ok(()) => unsafe { ManuallyDrop::drop(&mut self.root) },
+            Err(error) => tracing::warn!(%error, "the mounts of the bridge stay until this process ends"),
+        }
     }
 }
 

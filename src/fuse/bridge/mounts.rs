@@ -1,10 +1,10 @@
 //! Mounts without a place in the tree of names: a FUSE device, and EROFS on a file. They are gone with the process.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{Mode, OFlags, fstat, minor, openat};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
 };
@@ -39,6 +39,21 @@ pub(super) fn erofs(image: &OwnedFd) -> io::Result<OwnedFd> {
     fsconfig_create(context)?;
     let mount = fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, ATTRIBUTES)?;
     open_at(&mount, ".", OFlags::DIRECTORY)
+}
+
+/// The kernel's number of the FUSE mount that a file is of.
+pub(super) fn connection(file: &OwnedFd) -> io::Result<u32> {
+    Ok(minor(fstat(file)?.st_dev))
+}
+
+/// Ends a FUSE mount's connection: all that the kernel waits for there fails, now and later.
+pub(super) fn abort(connection: u32) -> io::Result<()> {
+    let context = fsopen("fusectl", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_create(context.as_fd())?;
+    let connections = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
+    let name = format!("{connection}/abort");
+    let abort = openat(&connections, name, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    File::from(abort).write_all(b"1")
 }
 
 /// Opens a file of a mount for reading.

@@ -5,9 +5,11 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
+use memmap2::Advice;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use ossmount::emulator::{Generator, GeneratorKind, generated_content};
+use ossmount::emulator::{Fault, FaultKind, Generator, GeneratorKind, Operation, generated_content};
 
 use crate::support::mapping::{map, peek};
 use crate::support::namespace::{in_own_mounts, mount_tmpfs};
@@ -93,6 +95,48 @@ fn a_daemon_leaves_no_detached_mount_behind_however_it_ends() {
             made.retain(|image| there.contains(image));
             made.is_empty() && !runs(daemon)
         });
+    }
+}
+
+/// How many files of the image a daemon has open: they have no name below its root.
+fn open_files(daemon: u32) -> usize {
+    let open = std::fs::read_dir(format!("/proc/{daemon}/fd")).unwrap();
+    let links = open.filter_map(|file| std::fs::read_link(file.unwrap().path()).ok());
+    links.filter(|link| link.as_os_str() == "/").count()
+}
+
+/// What the kernel reads ahead for nobody holds pages that the end of the mount waits for: no answer must be needed.
+#[test]
+fn a_daemon_ends_while_the_kernel_waits_for_its_answers() {
+    let (server, target) = (server(), Target::new());
+    server.put("bucket", "model", words(5 * MIB as u32));
+    for ends_by_a_kill in [false, true] {
+        let before = images();
+        let args = ["--bridge", "on", "--prefetch", "off", "--drain-timeout", "100ms"];
+        target.mount(&Tool::for_server(&server), "oss://bucket", &args).ok();
+        let daemon = target.daemon().unwrap();
+        let unused = open_files(daemon);
+        let map = map(&File::open(target.path("model")).unwrap());
+        assert!(open_files(daemon) > unused);
+        let stall = FaultKind::StallBeforeHeaders(Duration::from_secs(600));
+        server.set_faults(vec![Fault::always(stall).on(Operation::GetObject)]);
+        let asked = || server.counters().of(Operation::GetObject);
+        let seen = asked();
+        map.advise(Advice::WillNeed).unwrap();
+        until("the kernel reads ahead", || asked() > seen);
+        drop(map);
+        until("the daemon has seen the end of the mapping", || open_files(daemon) == unused);
+        let made: BTreeSet<String> = images().difference(&before).cloned().collect();
+        assert!(!made.is_empty());
+        match ends_by_a_kill {
+            true => {
+                kill(daemon, libc::SIGKILL);
+                umount2(target.dir(), MntFlags::MNT_DETACH).unwrap();
+            }
+            false => drop(Tool::bare().run(&["umount", target.dir()]).ok()),
+        }
+        until("the daemon is gone, with its mounts", || !runs(daemon) && images().is_disjoint(&made));
+        server.set_faults(Vec::new());
     }
 }
 
