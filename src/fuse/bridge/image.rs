@@ -74,7 +74,7 @@ impl Erofs {
 impl Drop for Erofs {
     /// The end of EROFS waits, and cannot be killed, until the kernel has an answer to everything that it has begun to
     /// read, for whomever. A process that ends meanwhile would give none. So all of it fails first; nobody has a file
-    /// open any more. Where that cannot be, the mounts end with the process, of which the kernel closes the device first.
+    /// open any more. Where that cannot be, the mounts end with the process, whose device the kernel closes first.
     fn drop(&mut self) {
         match mounts::abort(self.connection) {
             // SAFETY: it is not used after this.
