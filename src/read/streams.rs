@@ -202,7 +202,8 @@ impl Streams {
         let tuning = &self.bounds.tuning;
         if !self.tensors.are_unknown() {
             let goes_on = self.streams.iter().any(|stream| stream.position() == read.start);
-            let is_vain = goes_on && read.len() == asker.read_ahead_bytes() && self.tensors.skip(read, tuning);
+            let is_readahead = read.len() + PAGE_BYTES >= asker.read_ahead_bytes();
+            let is_vain = goes_on && is_readahead && self.tensors.skip(read, tuning);
             return is_vain && self.arounds.refuse_behind(read);
         }
         // What it reads on behind a run, too, if none of those before was gone on with there.

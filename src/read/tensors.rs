@@ -286,7 +286,7 @@ impl Tensors {
         }
         // A whole readahead behind a tensor is refused.
         let trail_bytes = match self.trail_bytes() {
-            long if self.are_short && long > READAHEAD_BYTES => long - READAHEAD_BYTES,
+            long if long > READAHEAD_BYTES => long - READAHEAD_BYTES,
             short => short,
         };
         let tensor = |ahead| {
@@ -297,11 +297,10 @@ impl Tensors {
         Forecast::Tensors((1..=self.steps.foreseeable(16)).map_while(tensor).collect())
     }
 
-    /// Whether a read lies where a program that takes short tensors at equal distances does not come: in none that it
-    /// has begun, and in none that is foretold.
+    /// Whether a read lies where a program that takes tensors at equal distances does not come: in none that it has
+    /// begun, and in none that is foretold.
     pub(super) fn skip(&self, read: ByteRange, tuning: &Tuning) -> bool {
-        if !self.are_short || !self.are_regular(tuning) || self.steps.step().abs() == 1 || !self.are_read_whole(tuning)
-        {
+        if !self.are_regular(tuning) || self.steps.step().abs() == 1 || !self.are_read_whole(tuning) {
             return false;
         }
         let first = self.tensors.partition_point(|tensor| tensor.range.end <= read.start);
@@ -467,20 +466,28 @@ mod tests {
     #[test]
     fn what_lies_between_tensors_at_equal_distances_is_left_out() {
         let tuning = Tuning::default();
-        let skipped = |places: [u64; 3]| {
+        // Of so many MiB each.
+        let skipped = |mib: u64, places: [u64; 3]| {
             let mut tensors = Tensors::default();
-            tensors.learn((0..100).map(|place| ByteRange::at((1 + place) * MIB, MIB)).collect(), &tuning);
+            let start = |place: u64| (1 + mib * place) * MIB;
+            tensors.learn((0..100).map(|place| ByteRange::at(start(place), mib * MIB)).collect(), &tuning);
             for place in places {
-                let around = ByteRange::at((1 + place) * MIB - MIB / 2, MIB);
+                let around = ByteRange::at(start(place) - MIB / 2, MIB);
                 tensors.observe(around, true, &tuning);
-                tensors.observe(ByteRange::at(around.end, MIB), false, &tuning);
+                let ahead = (0..mib).map(|ahead| ByteRange::at(around.end + ahead * MIB, MIB));
+                ahead.for_each(|read| drop(tensors.observe(read, false, &tuning)));
             }
-            let is_skipped = |place: &u64| tensors.skip(ByteRange::at((1 + place) * MIB + MIB / 2, MIB), &tuning);
+            let is_skipped = |place: &u64| tensors.skip(ByteRange::at(start(*place) + MIB / 2, MIB), &tuning);
             (16..26).filter(is_skipped).collect::<Vec<_>>()
         };
-        assert_eq!(skipped([0, 8, 16]), [17, 18, 19, 20, 21, 22, 25], "not 16, which is read, nor 24, which is next");
-        assert_eq!(skipped([0, 1, 2]), [0; 0]);
-        assert_eq!(skipped([0, 8, 40]), [0; 0], "these are at no equal distances");
+        assert_eq!(
+            skipped(1, [0, 8, 16]),
+            [17, 18, 19, 20, 21, 22, 25],
+            "not 16, which is read, nor 24, which is next"
+        );
+        assert_eq!(skipped(4, [0, 8, 16]), [17, 18, 19, 20, 21, 22, 23, 25]);
+        assert_eq!(skipped(4, [0, 1, 2]), [0; 0]);
+        assert_eq!(skipped(1, [0, 8, 40]), [0; 0], "these are at no equal distances");
     }
 
     #[test]
