@@ -208,6 +208,25 @@ mod tests {
     }
 
     #[test]
+    fn behind_tensors_at_equal_distances_a_whole_readahead_is_refused() {
+        for (len, refused) in [(MIB, true), (MIB - PAGE_BYTES, true), (MIB - 2 * PAGE_BYTES, false), (MIB / 2, false)] {
+            let mut mapped = Mapped::new();
+            let tensor = |place: u64| ByteRange::at((1 + 4 * place) * MIB, 4 * MIB);
+            mapped.0.learn((0..96).map(tensor).collect());
+            for place in [0, 8, 16] {
+                for ahead in 0..4 {
+                    let read = ByteRange::at(tensor(place).start + ahead * MIB, MIB);
+                    assert!(!mapped.0.refuses(read, KERNEL), "{read:?} is of the tensor");
+                    mapped.0.observe(read, Repeated::No, KERNEL, Answered::Yes);
+                }
+            }
+            let behind = ByteRange::at(tensor(16).end, len);
+            assert_eq!(mapped.0.refuses(behind, KERNEL), refused, "{len} bytes");
+            assert!(!mapped.0.refuses(ByteRange::at(tensor(24).start, len), KERNEL), "it comes next");
+        }
+    }
+
+    #[test]
     fn what_goes_on_is_not_refused() {
         let mut mapped = Mapped::new();
         // Ever more of them at each place.

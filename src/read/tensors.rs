@@ -286,7 +286,7 @@ impl Tensors {
         }
         // A whole readahead behind a tensor is refused.
         let trail_bytes = match self.trail_bytes() {
-            long if long > READAHEAD_BYTES => long - READAHEAD_BYTES,
+            long if long >= READAHEAD_BYTES => long - READAHEAD_BYTES,
             short => short,
         };
         let tensor = |ahead| {
@@ -461,6 +461,23 @@ mod tests {
         let next = |place: u64| ByteRange::new((1 + place) * MIB - MIB / 2, (2 + place) * MIB + MIB / 2);
         assert_eq!(tensors.forecast(&tuning), Forecast::Tensors([24, 32, 40].map(next).to_vec()));
         assert_eq!(tensors.end_of_fetch(5 * MIB), 5 * MIB + MIB / 2, "and no more");
+    }
+
+    #[test]
+    fn what_is_refused_behind_a_tensor_is_not_fetched() {
+        let tuning = Tuning::default();
+        let range = |place: u64| ByteRange::at((1 + 4 * place) * MIB, 4 * MIB);
+        for (behind_bytes, fetched_bytes) in [(MIB / 2, MIB / 2), (MIB, 0), (3 * MIB / 2, MIB / 2)] {
+            let mut tensors = Tensors::default();
+            tensors.learn((0..100).map(range).collect(), &tuning);
+            for place in [0, 8, 16] {
+                tensors.observe(range(place), true, &tuning);
+                let last = ByteRange::new(range(place).end - PAGE_BYTES, range(place).end + behind_bytes);
+                tensors.observe(last, false, &tuning);
+            }
+            let next = |place: u64| ByteRange::new(range(place).start, range(place).end + fetched_bytes);
+            assert_eq!(tensors.forecast(&tuning), Forecast::Tensors([24, 32, 40].map(next).to_vec()), "{behind_bytes}");
+        }
     }
 
     #[test]
