@@ -491,8 +491,9 @@ mod tests {
             for place in places {
                 let around = ByteRange::at(start(place) - MIB / 2, MIB);
                 tensors.observe(around, true, &tuning);
-                let ahead = (0..mib).map(|ahead| ByteRange::at(around.end + ahead * MIB, MIB));
-                ahead.for_each(|read| drop(tensors.observe(read, false, &tuning)));
+                for ahead in 0..mib {
+                    tensors.observe(ByteRange::at(around.end + ahead * MIB, MIB), false, &tuning);
+                }
             }
             let is_skipped = |place: &u64| tensors.skip(ByteRange::at(start(*place) + MIB / 2, MIB), &tuning);
             (16..26).filter(is_skipped).collect::<Vec<_>>()
