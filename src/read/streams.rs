@@ -202,6 +202,7 @@ impl Streams {
         let tuning = &self.bounds.tuning;
         if !self.tensors.are_unknown() {
             let goes_on = self.streams.iter().any(|stream| stream.position() == read.start);
+            // A page of it may have come with the read before.
             let is_readahead = read.len() + PAGE_BYTES >= asker.read_ahead_bytes();
             let is_vain = goes_on && is_readahead && self.tensors.skip(read, tuning);
             return is_vain && self.arounds.refuse_behind(read);

@@ -5,6 +5,7 @@ however it ends. The program is target/debug/ossmount, or OSSMOUNT_TEST_BINARY.
 """
 
 import argparse
+import json
 import os
 import random
 import re
@@ -74,6 +75,9 @@ class Served:
         run("umount", "-l", self.mounted, check=False)
         # Its parent has ended, and this is the first process of the name space.
         os.waitpid(pid, 0)
+
+    def metrics(self):
+        return json.loads(run(BINARY, "status", "--json", self.mounted).stdout)["metrics"]
 
     def log(self):
         return (self.folder / "log").read_text()

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags, fstat, minor, openat};
 use rustix::mount::{
@@ -15,29 +15,36 @@ const ATTRIBUTES: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_RDONLY
     .union(MountAttrFlags::MOUNT_ATTR_NODEV)
     .union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
 
+/// A mount of this kind, once it is configured.
+fn mount(
+    kind: &str,
+    attributes: MountAttrFlags,
+    configure: impl FnOnce(BorrowedFd<'_>) -> rustix::io::Result<()>,
+) -> io::Result<OwnedFd> {
+    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    configure(context.as_fd())?;
+    fsconfig_create(context.as_fd())?;
+    Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
+}
+
 /// A FUSE mount, and the device that serves it.
 pub(super) fn fuse() -> io::Result<(OwnedFd, OwnedFd)> {
     let device = OwnedFd::from(File::options().read(true).write(true).open("/dev/fuse")?);
-    let context = fsopen("fuse", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    let context = context.as_fd();
-    fsconfig_set_string(context, "fd", device.as_raw_fd().to_string())?;
-    for (name, value) in [("rootmode", "40000"), ("user_id", "0"), ("group_id", "0"), ("source", "ossmount-bridge")] {
-        fsconfig_set_string(context, name, value)?;
-    }
-    fsconfig_create(context)?;
-    let mount = fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, ATTRIBUTES)?;
+    let mount = mount("fuse", ATTRIBUTES, |context| {
+        fsconfig_set_string(context, "fd", device.as_raw_fd().to_string())?;
+        let settings = [("rootmode", "40000"), ("user_id", "0"), ("group_id", "0"), ("source", "ossmount-bridge")];
+        settings.into_iter().try_for_each(|(name, value)| fsconfig_set_string(context, name, value))
+    })?;
     Ok((mount, device))
 }
 
 /// EROFS on a file, read past that file's page cache: its root directory.
 pub(super) fn erofs(image: &OwnedFd) -> io::Result<OwnedFd> {
-    let context = fsopen("erofs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    let context = context.as_fd();
-    fsconfig_set_string(context, "source", format!("/proc/self/fd/{}", image.as_raw_fd()))?;
-    fsconfig_set_flag(context, "directio")?;
-    fsconfig_set_flag(context, "ro")?;
-    fsconfig_create(context)?;
-    let mount = fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, ATTRIBUTES)?;
+    let mount = mount("erofs", ATTRIBUTES, |context| {
+        fsconfig_set_string(context, "source", format!("/proc/self/fd/{}", image.as_raw_fd()))?;
+        fsconfig_set_flag(context, "directio")?;
+        fsconfig_set_flag(context, "ro")
+    })?;
     open_at(&mount, ".", OFlags::DIRECTORY)
 }
 
@@ -48,9 +55,7 @@ pub(super) fn connection(file: &OwnedFd) -> io::Result<u32> {
 
 /// Ends a FUSE mount's connection: all that the kernel waits for there fails, now and later.
 pub(super) fn abort(connection: u32) -> io::Result<()> {
-    let context = fsopen("fusectl", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    fsconfig_create(context.as_fd())?;
-    let connections = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
+    let connections = mount("fusectl", MountAttrFlags::empty(), |_| Ok(()))?;
     let name = format!("{connection}/abort");
     let abort = openat(&connections, name, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
     File::from(abort).write_all(b"1")

@@ -13,7 +13,7 @@ use ossmount::emulator::{Fault, FaultKind, Generator, GeneratorKind, Operation, 
 
 use crate::support::mapping::{map, peek};
 use crate::support::namespace::{in_own_mounts, mount_tmpfs};
-use crate::support::program::{Target, Tool, kill, runs, server, until};
+use crate::support::program::{Target, Tool, by_hand, kill, runs, server, until};
 
 const MIB: usize = 1 << 20;
 const TIB: u64 = 1 << 40;
@@ -219,7 +219,7 @@ fn overlays_bind_mounts_moved_mounts_and_user_namespaces_show_the_same_bytes() {
 #[test]
 fn files_are_mapped_one_after_the_other_beyond_all_places_that_are_kept() {
     // By hand: 100,000.
-    let files = std::env::var("OSSMOUNT_BRIDGE_FILES").map_or(1500, |files| files.parse().unwrap());
+    let files = by_hand("OSSMOUNT_BRIDGE_FILES", 1500);
     let (server, target) = (server(), Target::new());
     server.generate("many", Generator::new(GeneratorKind::Flat, files).sized(MIB as u64).seeded(3));
     let args = ["--bridge", "on", "--bridge-min", "1MiB", "--prefetch", "off"];

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::conformance::pattern;
 use crate::support::network::Network;
 use crate::support::nginx::{Nginx, PORT, Setup, list};
-use crate::support::program::{Target, Tool, until};
+use crate::support::program::{Target, Tool, by_hand, until};
 
 const MIB: usize = 1 << 20;
 /// The default of `near-slice`.
@@ -150,18 +150,13 @@ fn at_speed_of_bucket(server: &Emulator, bytes_per_second: u64) -> f64 {
     speed
 }
 
-/// A number that is given by hand for a longer run, else this one.
-fn by_hand(variable: &str, number: u32) -> u32 {
-    std::env::var(variable).map_or(number, |given| given.parse().unwrap())
-}
-
 #[test]
 fn eight_nodes_take_one_copy_out_of_the_bucket_whatever_happens_to_their_caches() {
     const NODES: usize = 8;
     // Small and slow enough for eight daemons on two processors. The bucket has as much as two wires carry.
-    let (mib, wire_mbit) = (by_hand("OSSMOUNT_NEAR_MIB", 32), by_hand("OSSMOUNT_NEAR_MBIT", 64));
+    let (mib, wire_mbit) = (by_hand("OSSMOUNT_NEAR_MIB", 32), by_hand("OSSMOUNT_NEAR_MBIT", 64_u32));
     let wire_bytes = u64::from(wire_mbit) * 125_000;
-    let mut bench = Bench::new(NODES, Some(wire_mbit), mib as usize * MIB, "secret");
+    let mut bench = Bench::new(NODES, Some(wire_mbit), mib * MIB, "secret");
     let size = bench.bytes.len();
     let total_bandwidth = Some(ByteSize(2 * wire_bytes));
     bench.server.set_shaping(Shaping { total_bandwidth, ..Shaping::default() });

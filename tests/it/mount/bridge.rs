@@ -24,7 +24,7 @@ use crate::conformance::pattern;
 use crate::support;
 use crate::support::bed::{Bed, Recipe};
 use crate::support::mapping::{map, peek};
-use crate::support::program::until;
+use crate::support::program::{by_hand, until};
 
 const MIB: usize = 1 << 20;
 const SIZE: usize = 40 * MIB + 4321;
@@ -239,9 +239,8 @@ fn readers_go_on_after_a_lazy_unmount() {
 
 #[test]
 fn many_readers_in_all_ways_read_right() {
-    // Bytes that are compared in all; more by the environment, for a long run.
-    let compared = std::env::var("OSSMOUNT_BRIDGE_STRESS_GB").ok().and_then(|text| text.parse::<u64>().ok());
-    let enough = compared.unwrap_or(2) * 1_000_000_000;
+    // Bytes that are compared in all.
+    let enough = by_hand("OSSMOUNT_BRIDGE_STRESS_GB", 2_u64) * 1_000_000_000;
     let (memory, bytes) = (MemoryStore::new(), pattern(SIZE));
     for number in 0..4 {
         memory.put(format!("model-{number}"), bytes.slice(number * 1000..));

@@ -4,9 +4,11 @@
 //! machine leaks in. [`Target`] is a directory that is unmounted, and its daemon ended, when the test is over.
 
 use std::ffi::OsStr;
+use std::fmt::Debug;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use ossmount::emulator::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Emulator, Options};
@@ -256,6 +258,11 @@ pub(crate) fn runs(pid: u32) -> bool {
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     name.trim() == "ossmount" && !state.contains(") Z ")
+}
+
+/// A number that is given by hand, in a variable, for a longer run; else this one.
+pub(crate) fn by_hand<T: FromStr<Err: Debug>>(variable: &str, number: T) -> T {
+    std::env::var(variable).map_or(number, |given| given.parse().unwrap())
 }
 
 /// Waits until something is so.
