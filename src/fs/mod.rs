@@ -73,6 +73,7 @@ use crate::store::Store;
 use crate::tree;
 
 pub use crate::control::{Asker, Way};
+pub use crate::read::Batch;
 pub use crate::tree::Depth;
 
 /// The result of an operation.

@@ -106,7 +106,7 @@ impl Arounds {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::object::Asker;
+    use super::super::object::{Asker, Batch};
     use super::super::plan::{Fetch, Plan};
     use super::super::runs::Answered;
     use super::super::stream::{Proof, Repeated};
@@ -116,7 +116,10 @@ mod tests {
 
     const KIB: u64 = 1 << 10;
     const MIB: u64 = 1 << 20;
-    const KERNEL: Asker = Asker::PageCache { read_ahead_bytes: MIB };
+    /// The kernel asks for this at once.
+    fn kernel(read: ByteRange) -> Asker {
+        Asker::PageCache(Batch::whole(read, MIB))
+    }
 
     /// A mapped file of 1 GiB that the kernel asks for.
     struct Mapped(Streams);
@@ -136,25 +139,26 @@ mod tests {
         /// A page fault. The fetch for the page alone where the read around it was refused.
         fn fault(&mut self, at: u64) -> Option<Fetch> {
             let around = ByteRange::at(at - MIB / 2, MIB);
-            if self.0.refuses(around, KERNEL) {
+            if self.0.refuses(around, kernel(around)) {
                 return Some(self.page(at).fetch);
             }
-            self.0.observe(around, Repeated::No, KERNEL, Answered::Yes);
+            self.0.observe(around, Repeated::No, kernel(around), Answered::Yes);
             None
         }
 
         /// What the kernel reads on behind a fault; whether it is answered.
         fn reads_on(&mut self, at: u64) -> bool {
             let read = ByteRange::at(at - MIB / 2, MIB);
-            let is_answered = !self.0.refuses(read, KERNEL);
+            let is_answered = !self.0.refuses(read, kernel(read));
             if is_answered {
-                self.0.observe(read, Repeated::No, KERNEL, Answered::Yes);
+                self.0.observe(read, Repeated::No, kernel(read), Answered::Yes);
             }
             is_answered
         }
 
         fn page(&mut self, at: u64) -> Plan {
-            self.0.observe(ByteRange::at(at, PAGE_BYTES), Repeated::No, KERNEL, Answered::Yes)
+            let page = ByteRange::at(at, PAGE_BYTES);
+            self.0.observe(page, Repeated::No, kernel(page), Answered::Yes)
         }
 
         /// A row of 16 KiB; whether the read around it was refused.
@@ -195,16 +199,19 @@ mod tests {
             mapped.row(at);
         }
         let around = ByteRange::at(9 * MIB, MIB);
+        let program = |_| Asker::Program;
         for (read, asker, refused, about) in [
-            (around, Asker::Program, false, "a program gets what it asks for"),
-            (ByteRange::at(9 * MIB, 2 * MIB), KERNEL, false, "it is more than the readahead"),
-            (ByteRange::at(9 * MIB, 128 * KIB), KERNEL, false, "nothing is gained by it"),
-            (ByteRange::at(9 * MIB, 256 * KIB), KERNEL, true, "what is left of a region"),
-            (around, KERNEL, true, "a read around a page"),
+            (around, program as fn(_) -> _, false, "a program gets what it asks for"),
+            (ByteRange::at(9 * MIB, 2 * MIB), kernel, false, "it is more than the readahead"),
+            (ByteRange::at(9 * MIB, 128 * KIB), kernel, false, "nothing is gained by it"),
+            (ByteRange::at(9 * MIB, 256 * KIB), kernel, true, "what is left of a region"),
+            (around, kernel, true, "a read around a page"),
         ] {
+            let asker = asker(read);
             assert_eq!(asker.may_read_around(read) && mapped.0.refuses(read, asker), refused, "{about}");
         }
-        assert!(!KERNEL.may_read_around(ByteRange::at(0, PAGE_BYTES)), "a single page");
+        let page = ByteRange::at(0, PAGE_BYTES);
+        assert!(!kernel(page).may_read_around(page), "a single page");
     }
 
     #[test]
@@ -216,13 +223,14 @@ mod tests {
             for place in [0, 8, 16] {
                 for ahead in 0..4 {
                     let read = ByteRange::at(tensor(place).start + ahead * MIB, MIB);
-                    assert!(!mapped.0.refuses(read, KERNEL), "{read:?} is of the tensor");
-                    mapped.0.observe(read, Repeated::No, KERNEL, Answered::Yes);
+                    assert!(!mapped.0.refuses(read, kernel(read)), "{read:?} is of the tensor");
+                    mapped.0.observe(read, Repeated::No, kernel(read), Answered::Yes);
                 }
             }
             let behind = ByteRange::at(tensor(16).end, len);
-            assert_eq!(mapped.0.refuses(behind, KERNEL), refused, "{len} bytes");
-            assert!(!mapped.0.refuses(ByteRange::at(tensor(24).start, len), KERNEL), "it comes next");
+            assert_eq!(mapped.0.refuses(behind, kernel(behind)), refused, "{len} bytes");
+            let next = ByteRange::at(tensor(24).start, len);
+            assert!(!mapped.0.refuses(next, kernel(next)), "it comes next");
         }
     }
 

@@ -12,7 +12,7 @@ use super::accounting::{Source, WaitingRead};
 use super::budget::Priority;
 use super::inode::{Coverage, Delivery, FetchOrder, Inode, OnShortage};
 use super::integrity::Verified;
-use super::object::{Asker, Object};
+use super::object::{Asker, Batch, Object};
 use super::options::Prefetch;
 use super::part::{Lost, Origin, Part, Place};
 use super::plan::{Fetch, Plan};
@@ -86,17 +86,29 @@ impl File {
     }
 
     /// The same for the kernel's page cache, which reads so many bytes ahead of programs and around page faults. `None`
-    /// where it is to be refused, because the pages that it wants are better asked for one by one: the kernel does so
-    /// after an error, and no program sees that. Never refuses a single page.
+    /// where it is to be refused.
     pub async fn read_pages(&self, offset: u64, len: usize, read_ahead_bytes: u64) -> Result<Option<Slice>> {
-        let (read, asker) = (self.range(offset, len), Asker::PageCache { read_ahead_bytes });
-        let span = self.span(offset, len);
-        if self.inode.refuses(read, asker) {
-            span.in_scope(|| tracing::trace!("refused"));
+        let read = self.range(offset, len);
+        let batch = Batch::whole(read, read_ahead_bytes);
+        if self.refuses(read, batch) { Ok(None) } else { self.read_of(batch, read).await.map(Some) }
+    }
+
+    /// Reads a range within the object, a part of what the kernel asks for at once for its page cache.
+    pub async fn read_of(&self, batch: Batch, read: ByteRange) -> Result<Slice> {
+        let span = self.span(read.start, read.len() as usize);
+        self.counted_read(read, Asker::PageCache(batch)).instrument(span).await
+    }
+
+    /// Whether what the kernel asks for at once, of which this range within the object is the first part, is to be
+    /// refused, because the pages that it wants are better asked for one by one: it does so after an error, and no
+    /// program sees that. Never refuses a single page.
+    pub fn refuses(&self, read: ByteRange, batch: Batch) -> bool {
+        let is_refused = self.inode.refuses(read, Asker::PageCache(batch));
+        if is_refused {
+            self.span(read.start, read.len() as usize).in_scope(|| tracing::trace!("refused"));
             self.reader.metrics.add(Metric::RefusedReadArounds, 1);
-            return Ok(None);
         }
-        self.counted_read(read, asker).instrument(span).await.map(Some)
+        is_refused
     }
 
     fn span(&self, offset: u64, len: usize) -> tracing::Span {

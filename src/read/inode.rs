@@ -30,7 +30,7 @@ use super::layout::Format;
 use super::look_ups::LookUps;
 use super::marks::Marks;
 use super::mode::Mode;
-use super::object::{Asker, Object};
+use super::object::{Asker, Object, Portion};
 use super::options::{MemoryCache, Options, Prefetch, Verify};
 use super::part::{Origin, Part, Place};
 use super::plan::{Fetch, Plan};
@@ -274,6 +274,8 @@ impl Inode {
 
     /// Whether the kernel is refused what it reads around a page fault, so that it asks for the page alone.
     pub(super) fn refuses(&self, read: ByteRange, asker: Asker) -> bool {
+        let Portion::First(likely) = asker.portion(read) else { return false };
+        let read = likely.intersect(ByteRange::new(0, self.object.size));
         if self.prefetch.is(Prefetch::Off) || !asker.may_read_around(read) {
             return false;
         }

@@ -138,7 +138,7 @@ pub use agenda::Cause;
 pub use fetch::Pin;
 pub use file::File;
 pub use integrity::{Verified, WrongBytes};
-pub use object::{Held, Object};
+pub use object::{Batch, Held, Object};
 pub use options::{MemoryCache, NearTrust, Options, Passthrough, Prefetch, Verify};
 pub use pressure::{Alarm, Change, Headroom, Observation};
 pub use reader::Reader;

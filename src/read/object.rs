@@ -10,8 +10,51 @@ pub(super) const LEAST_AROUND_BYTES: u64 = 256 << 10;
 pub(super) enum Asker {
     /// A program, past the page cache: it wants all that it asks for.
     Program,
-    /// The kernel, for its page cache. It reads so many bytes ahead of programs, and around page faults.
-    PageCache { read_ahead_bytes: u64 },
+    /// The kernel, for its page cache.
+    PageCache(Batch),
+}
+
+/// What the kernel asks for at once for its page cache, ahead of a program or around a page fault. A read may be a part
+/// of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Batch {
+    /// The most that a batch has, in bytes: how much the kernel reads ahead. 0 where that is not known, or where the
+    /// kernel is not to be refused.
+    pub most_bytes: u64,
+    /// What was asked for in this batch so far, with the read in question.
+    pub so_far: ByteRange,
+    /// Whether more is likely to follow.
+    pub goes_on: bool,
+    /// How long those were that came before, in bytes; `None` where none is known.
+    pub usual_bytes: Option<u64>,
+}
+
+impl Batch {
+    /// A read that is a whole batch.
+    pub fn whole(read: ByteRange, most_bytes: u64) -> Self {
+        Batch { most_bytes, so_far: read, goes_on: false, usual_bytes: None }
+    }
+
+    /// Whether a read goes on with a batch that another one has begun.
+    fn is_begun_before(&self, read: ByteRange) -> bool {
+        self.so_far != read
+    }
+
+    /// How much is to be fetched with a read of it, in bytes: up to where such batches end, and where that is not known
+    /// or passed, as much again as was asked for before.
+    fn reach_bytes(&self, read: ByteRange) -> u64 {
+        let end = match self.usual_bytes {
+            Some(bytes) if self.goes_on && bytes > self.so_far.len() => self.so_far.start.saturating_add(bytes),
+            _ => (read.end + read.start - self.so_far.start).min(self.so_far.start.saturating_add(self.most_bytes)),
+        };
+        end.max(read.end) - read.start
+    }
+
+    /// The batch that begins with a read, as long as it is likely to become.
+    fn likely(&self, read: ByteRange) -> ByteRange {
+        let likely_bytes = self.usual_bytes.unwrap_or(self.most_bytes);
+        if self.goes_on { ByteRange::at(read.start, likely_bytes.max(read.len())) } else { read }
+    }
 }
 
 impl Asker {
@@ -19,7 +62,24 @@ impl Asker {
     pub(super) fn read_ahead_bytes(self) -> u64 {
         match self {
             Asker::Program => 0,
-            Asker::PageCache { read_ahead_bytes } => read_ahead_bytes,
+            Asker::PageCache(batch) => batch.most_bytes,
+        }
+    }
+
+    /// How much is to be fetched with a read, in bytes, so that what is asked for with it is not fetched by itself.
+    pub(super) fn reach_bytes(self, read: ByteRange) -> u64 {
+        match self {
+            Asker::PageCache(batch) => batch.reach_bytes(read),
+            Asker::Program => read.len(),
+        }
+    }
+
+    /// What is asked for at once, as far as can be told when this read of it comes, and whether it is the first one.
+    pub(super) fn portion(self, read: ByteRange) -> Portion {
+        match self {
+            Asker::PageCache(batch) if batch.is_begun_before(read) => Portion::Further(batch.so_far),
+            Asker::PageCache(batch) => Portion::First(batch.likely(read)),
+            Asker::Program => Portion::First(read),
         }
     }
 
@@ -28,6 +88,15 @@ impl Asker {
     pub(super) fn may_read_around(self, read: ByteRange) -> bool {
         (LEAST_AROUND_BYTES..=self.read_ahead_bytes()).contains(&read.len())
     }
+}
+
+/// What a read is of what is asked for at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Portion {
+    /// The first of it, which will hardly be more than this.
+    First(ByteRange),
+    /// A further part, with which it has become this. It shows nothing of a program that was not seen before.
+    Further(ByteRange),
 }
 
 /// One version of an object, as the tree knows it when a file is opened.

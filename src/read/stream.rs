@@ -62,6 +62,13 @@ pub(super) enum Repeated {
     No,
 }
 
+/// Whether a read is another one or a further part of the latest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Counts {
+    AsAnother,
+    AsTheSame,
+}
+
 /// Whether a read carried a stream on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Course {
@@ -114,9 +121,9 @@ impl Stream {
         }
     }
 
-    /// Takes in a read that [`Stream::distance`] accepted. Bytes that are `repeated` prove nothing where they do not
-    /// lead on.
-    pub(super) fn follow(&mut self, read: ByteRange, repeated: Repeated, tuning: &Tuning) -> Course {
+    /// Takes in a read that [`Stream::distance`] accepted, which may be a further part of the latest one. Bytes that
+    /// are `repeated` prove nothing where they do not lead on.
+    pub(super) fn follow(&mut self, read: ByteRange, repeated: Repeated, counts: Counts, tuning: &Tuning) -> Course {
         if repeated == Repeated::Yes && read.end <= self.position {
             return Course::Sequential;
         }
@@ -126,7 +133,7 @@ impl Stream {
         self.frontier = self.frontier.max(self.position);
         // Nor do they where that was not seen.
         let seen = (self.seen + read.len()).min(self.position - self.start);
-        self.reads += u64::from(seen > self.seen);
+        self.reads += u64::from(seen > self.seen && counts == Counts::AsAnother);
         self.seen = seen;
         let lap = self.position - self.lap_start;
         self.lap_seen = (self.lap_seen + read.len()).min(lap);
@@ -221,10 +228,11 @@ impl Stream {
 
     /// How many bytes to fetch from the start of a read of `len` bytes while there is no window: what was asked for,
     /// some more at the head of an object (where headers lie, and a GET of 128 KiB costs no more time than one of 4;
-    /// more where a stream may begin), and twice the run where small reads follow each other.
-    pub(super) fn reach_bytes(&self, len: u64, tuning: &Tuning) -> u64 {
+    /// more where a stream may begin, as after a read that will likely be so long), and twice the run where small reads
+    /// follow each other.
+    pub(super) fn reach_bytes(&self, len: u64, likely_bytes: u64, tuning: &Tuning) -> u64 {
         match (self.reads, self.start) {
-            (1, 0) if self.seen >= self.proof.run_bytes.max(1) => len.max(tuning.head_guess_bytes),
+            (1, 0) if likely_bytes >= self.proof.run_bytes.max(1) => len.max(tuning.head_guess_bytes),
             (1, 0) => len.max(tuning.head_fetch_bytes),
             (1, _) => len,
             _ => len.max(self.seen.min(GRAIN_BYTES)),
@@ -247,6 +255,11 @@ impl Stream {
     pub(super) fn follows_on(&mut self, read: ByteRange, may_be_readahead: bool, is_readahead: bool) {
         self.follows_from = (may_be_readahead && read.start > self.start).then_some(read.start);
         self.is_readahead = is_readahead;
+    }
+
+    /// The same read has become longer, and is a whole readahead now, or is not.
+    pub(super) fn follows_further(&mut self, is_readahead: bool) {
+        self.is_readahead = is_readahead && self.follows_from.is_some();
     }
 
     /// Where what the kernel has read ahead begins that no program has touched, if that is known.
@@ -303,7 +316,11 @@ mod tests {
             for index in 1..40 {
                 let read = ByteRange::at(index * len, len);
                 assert_eq!(stream.distance(read, tuning), Some(0), "{len} bytes");
-                assert_eq!(stream.follow(read, Repeated::No, tuning), Course::Sequential, "{len} bytes");
+                assert_eq!(
+                    stream.follow(read, Repeated::No, Counts::AsAnother, tuning),
+                    Course::Sequential,
+                    "{len} bytes"
+                );
                 // Two requests that overtook each other are still of the stream.
                 assert!(stream.distance(ByteRange::at((index - 1) * len, len), tuning).is_some(), "{len} bytes");
             }
@@ -319,12 +336,12 @@ mod tests {
             let mut stream = Stream::new(within(&reads[0]), Proof { run_bytes: proof, opening_bytes: proof, middle_bytes: proof });
             for read in reads.iter().map(within) {
                 if stream.distance(read, tuning).is_some() {
-                    stream.follow(read, Repeated::No, tuning);
+                    stream.follow(read, Repeated::No, Counts::AsAnother, tuning);
                 }
                 let window = stream.window_bytes(tuning);
                 prop_assert!(Stream::part_bytes(window, 8 * MIB, tuning) <= 8 * MIB);
                 prop_assert!(stream.surroundings(tuning).end == stream.frontier);
-                prop_assert!(stream.reach_bytes(read.len(), tuning) >= read.len());
+                prop_assert!(stream.reach_bytes(read.len(), read.len(), tuning) >= read.len());
             }
         }
     }

@@ -7,11 +7,11 @@
 use std::sync::Arc;
 
 use super::around::{Around, Arounds};
-use super::object::Asker;
+use super::object::{Asker, Portion};
 use super::plan::{Fetch, Plan};
 use super::runs::{Answered, Runs};
-use super::stream::{GRAIN_BYTES, Proof, Repeated, Stream};
-use super::tensors::{Forecast, Tensors};
+use super::stream::{Counts, GRAIN_BYTES, Proof, Repeated, Stream};
+use super::tensors::{Approach, Forecast, Tensors};
 use super::tuning::Tuning;
 use crate::base::{ByteRange, PAGE_BYTES};
 
@@ -97,7 +97,11 @@ impl Streams {
         self.tensors.learn(tensors, &self.bounds.tuning);
         // What was read before the header was understood.
         for stream in &self.streams {
-            self.tensors.observe(ByteRange::new(stream.start(), stream.position()), false, &self.bounds.tuning);
+            self.tensors.observe(
+                ByteRange::new(stream.start(), stream.position()),
+                Approach::GoesOn,
+                &self.bounds.tuning,
+            );
         }
     }
 
@@ -116,45 +120,54 @@ impl Streams {
         self.reads += 1;
         let was_refused = self.arounds.asked(read, &self.bounds.tuning);
         let tuning = &*self.bounds.tuning;
-        let jumps = self.streams.iter().all(|stream| stream.position() != read.start);
-        let promised = self.tensors.observe(read, jumps, tuning);
+        let portion = asker.portion(read);
+        let approach = match portion {
+            Portion::Further(_) => Approach::Joins,
+            Portion::First(_) if self.streams.iter().any(|stream| stream.position() == read.start) => Approach::GoesOn,
+            Portion::First(likely) => Approach::Jumps(likely.intersect(ByteRange::new(0, self.bounds.size))),
+        };
+        let promised = self.tensors.observe(read, approach, tuning);
         let distance = |(i, stream): (usize, &Stream)| stream.distance(read, tuning).map(|distance| (distance, i));
         // A read that comes for a tensor begins a stream there.
         let closest = self.streams.iter().enumerate().filter_map(distance).min().filter(|_| promised.is_none());
         // Tensors are copied from behind as often as not, and are known to be wanted whole.
-        let is_behind = |stream: &Stream| stream.start() == read.end && self.tensors.are_unknown();
+        let may_be_behind = self.tensors.are_unknown() && approach != Approach::Joins;
+        let is_behind = |stream: &Stream| stream.start() == read.end && may_be_behind;
         let is_next = closest.is_some_and(|(distance, _)| distance == 0);
         let back = self.streams.iter().position(is_behind).filter(|_| !is_next);
         let (index, abandoned) = match back.or(closest.map(|(_, index)| index)) {
-            Some(index) => (index, self.follow(index, read, repeated)),
+            Some(index) => (index, self.follow(index, read, repeated, approach)),
+            // What came before of it was refused.
+            None if approach == Approach::Joins => {
+                return Plan { fetch: Fetch::Exact { reach_bytes: 0 }, abandoned: None, wants_more: false };
+            }
             None => self.begin(read, asker, answered),
         };
         let ahead_bytes = asker.read_ahead_bytes();
         // The kernel asks for nothing behind it where that is in its cache, or where the object ends.
         let is_held = |stream: &Stream| (stream.start()..stream.position()).contains(&read.end);
         let is_last = read.end >= self.bounds.size || self.streams.iter().any(is_held);
-        let is_readahead = is_next && ahead_bytes == read.len() && !is_last;
         let stream = &mut self.streams[index];
         stream.used = self.reads;
-        stream.follows_on(read, is_next && ahead_bytes > 0, is_readahead);
-        stream.goes_back(back.is_some());
+        match portion {
+            Portion::Further(so_far) => stream.follows_further(ahead_bytes == so_far.len() && !is_last),
+            Portion::First(_) => {
+                let is_readahead = is_next && ahead_bytes == read.len() && !is_last;
+                stream.follows_on(read, is_next && ahead_bytes > 0, is_readahead);
+                stream.goes_back(back.is_some());
+            }
+        }
         stream.return_if_left();
         if let Some(tensor) = promised {
-            let end = self.tensors.end_of_fetch(tensor.end);
-            // Where its last page was asked for, another read has come to the rest of it before.
-            let is_in_it = |stream: &&mut Stream| (tensor.start + 1..tensor.end).contains(&stream.position());
-            let reader = self.streams.iter_mut().filter(is_in_it).min_by_key(|stream| stream.position());
-            if let Some(reader) = reader {
-                reader.promise(end.min(self.bounds.size));
-            }
+            self.promise(tensor, index, portion);
         }
         let stream = &self.streams[index];
         let fetch = match self.window_bytes(stream) {
             _ if self.come_whole() => Fetch::Whole,
             0 if stream.is_backward() => {
-                Fetch::Back { reach_bytes: stream.reach_bytes(read.len(), &self.bounds.tuning) }
+                Fetch::Back { reach_bytes: stream.reach_bytes(read.len(), read.len(), &self.bounds.tuning) }
             }
-            0 => Fetch::Exact { reach_bytes: self.reach_bytes(stream, read, was_refused) },
+            0 => Fetch::Exact { reach_bytes: self.reach_bytes(stream, read, asker, was_refused) },
             _ if self.bounds.size <= self.bounds.part_bytes => Fetch::Whole,
             _ if stream.is_promised() && self.tensors.are_short() => Fetch::Until { end: stream.promised() },
             window_bytes => {
@@ -164,6 +177,21 @@ impl Streams {
         };
         let abandoned = abandoned.filter(|range| !range.is_empty());
         Plan { fetch, abandoned, wants_more: self.tensors.are_more_wanted(&self.bounds.tuning) }
+    }
+
+    /// The rest of a tensor is wanted: by the reader that is in it, or comes to it with what it asks for now.
+    fn promise(&mut self, tensor: ByteRange, index: usize, portion: Portion) {
+        let end = self.tensors.end_of_fetch(tensor.end).min(self.bounds.size);
+        // Where its last page was asked for, another read has come to the rest of it before.
+        let comes_to = |at: usize, stream: &Stream| match portion {
+            Portion::First(likely) if at == index => stream.position().max(likely.end),
+            _ => stream.position(),
+        };
+        let readers = self.streams.iter().enumerate().map(|(at, stream)| (comes_to(at, stream), at));
+        let reader = readers.filter(|(position, _)| (tensor.start + 1..tensor.end).contains(position)).min();
+        if let Some((_, reader)) = reader {
+            self.streams[reader].promise(end);
+        }
     }
 
     /// How many bytes past the position of a stream are worth having, as runs in the object are; 0 while nothing is
@@ -181,9 +209,12 @@ impl Streams {
     }
 
     /// How many bytes to fetch from the start of a read while there is no window.
-    fn reach_bytes(&self, stream: &Stream, read: ByteRange, was_refused: bool) -> u64 {
+    fn reach_bytes(&self, stream: &Stream, read: ByteRange, asker: Asker, was_refused: bool) -> u64 {
         let tuning = &self.bounds.tuning;
-        let reach_bytes = stream.reach_bytes(read.len(), tuning);
+        let reach_bytes = match asker.portion(read) {
+            Portion::Further(_) => return asker.reach_bytes(read),
+            Portion::First(likely) => stream.reach_bytes(asker.reach_bytes(read), likely.len(), tuning),
+        };
         if was_refused && stream.seen() == read.len() {
             let likely_bytes = self.runs.likely_bytes(tuning).unwrap_or(tuning.around_guess_bytes);
             return reach_bytes.max(likely_bytes.min(GRAIN_BYTES));
@@ -242,10 +273,11 @@ impl Streams {
         Some(ByteRange::new(end.saturating_sub(PAGE_BYTES).max(stream.start()), end))
     }
 
-    fn follow(&mut self, index: usize, read: ByteRange, repeated: Repeated) -> Option<ByteRange> {
+    fn follow(&mut self, index: usize, read: ByteRange, repeated: Repeated, approach: Approach) -> Option<ByteRange> {
         let ahead = self.streams[index].ahead();
         self.runs.goes_on(&self.streams[index]);
-        match self.streams[index].follow(read, repeated, &self.bounds.tuning) {
+        let counts = if approach == Approach::Joins { Counts::AsTheSame } else { Counts::AsAnother };
+        match self.streams[index].follow(read, repeated, counts, &self.bounds.tuning) {
             super::stream::Course::Sequential => None,
             super::stream::Course::Random => Some(ahead),
         }

@@ -72,6 +72,17 @@ impl SeenTensor {
     }
 }
 
+/// How a read has come to its place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Approach {
+    /// It begins where no other has ended. It, and what is asked for with it, will hardly be more than this.
+    Jumps(ByteRange),
+    /// It begins where another has ended.
+    GoesOn,
+    /// It is a further part of one that was seen.
+    Joins,
+}
+
 /// Which page of a tensor a read has come for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Page {
@@ -94,18 +105,22 @@ impl Tensors {
         self.tensors.is_empty()
     }
 
-    /// Takes in a read, which `jumps` where it does not begin where another one has ended. Where a reader comes for a
-    /// tensor, says which.
-    pub(super) fn observe(&mut self, read: ByteRange, jumps: bool, tuning: &Tuning) -> Option<ByteRange> {
+    /// Takes in a read. Where a reader comes for a tensor, says which.
+    pub(super) fn observe(&mut self, read: ByteRange, approach: Approach, tuning: &Tuning) -> Option<ByteRange> {
         for (range, bytes) in &mut self.open {
             *bytes += range.intersect(read).len();
         }
-        let wanted = if jumps && self.are_read_whole(tuning) { self.wanted(read) } else { None };
-        let promised = wanted.and_then(|(place, page)| self.promise(place, page, read, tuning));
+        let promised = match approach {
+            Approach::Jumps(all) if self.are_read_whole(tuning) => {
+                self.wanted(all).and_then(|(place, page)| self.promise(place, page, all, tuning))
+            }
+            _ => None,
+        };
         if read.start == self.trail.end && read.end - self.trail.start <= tuning.tensor_entered_bytes {
             // The kernel has read on. It is refused that where programs skip what lies there.
-            self.trail.end = if self.skip(read, tuning) { self.trail.end } else { read.end };
-        } else if !jumps {
+            let is_refused = approach != Approach::Joins && self.skip(read, tuning);
+            self.trail.end = if is_refused { self.trail.end } else { read.end };
+        } else if approach == Approach::GoesOn {
             self.touched(read.start - (read.start / 4).min(READAHEAD_BYTES), tuning);
         }
         let first = self.tensors.partition_point(|tensor| tensor.range.end <= read.start);
@@ -360,15 +375,20 @@ mod tests {
         tensors
     }
 
+    /// A read that begins where no other has ended; which tensor it has come for.
+    fn jump(tensors: &mut Tensors, read: ByteRange) -> Option<ByteRange> {
+        tensors.observe(read, Approach::Jumps(read), &Tuning::default())
+    }
+
     /// Where the tensor ends that this read has come for, in MiB.
     fn read(tensors: &mut Tensors, mib: u64) -> Option<u64> {
-        tensors.observe(ByteRange::at(mib * MIB, MIB), true, &Tuning::default()).map(|tensor| tensor.end / MIB)
+        jump(tensors, ByteRange::at(mib * MIB, MIB)).map(|tensor| tensor.end / MIB)
     }
 
     /// The same for a fault on the last page before this place, or the first one behind it.
     fn fault(tensors: &mut Tensors, mib: u64) -> Option<u64> {
         let around = ByteRange::at(mib * MIB - MIB / 2, MIB);
-        tensors.observe(around, true, &Tuning::default()).map(|tensor| tensor.end / MIB)
+        jump(tensors, around).map(|tensor| tensor.end / MIB)
     }
 
     #[test]
@@ -376,7 +396,7 @@ mod tests {
         let mut tensors = tensors();
         assert_eq!([0, 31, 32, 45, 99].map(|mib| read(&mut tensors, mib)), [None, Some(41), None, None, None]);
         assert!(!tensors.are_more_wanted(&Tuning::default()));
-        assert_eq!(Tensors::default().observe(ByteRange::at(0, MIB), true, &Tuning::default()), None);
+        assert_eq!(jump(&mut Tensors::default(), ByteRange::at(0, MIB)), None);
     }
 
     #[test]
@@ -415,7 +435,7 @@ mod tests {
             let mut tensors = Tensors::default();
             tensors.learn((0..100).map(range).collect(), &tuning);
             for place in places {
-                tensors.observe(range(*place), true, &tuning);
+                jump(&mut tensors, range(*place));
             }
             match tensors.forecast(&tuning) {
                 Forecast::Nothing => "-".to_owned(),
@@ -455,8 +475,8 @@ mod tests {
         for place in [0, 8, 16] {
             // A page fault, and what the kernel reads on: half of both neighbours comes, too.
             let around = ByteRange::at((1 + place) * MIB - MIB / 2, MIB);
-            tensors.observe(around, true, &tuning);
-            tensors.observe(ByteRange::at(around.end, MIB), false, &tuning);
+            jump(&mut tensors, around);
+            tensors.observe(ByteRange::at(around.end, MIB), Approach::GoesOn, &tuning);
         }
         let next = |place: u64| ByteRange::new((1 + place) * MIB - MIB / 2, (2 + place) * MIB + MIB / 2);
         assert_eq!(tensors.forecast(&tuning), Forecast::Tensors([24, 32, 40].map(next).to_vec()));
@@ -471,9 +491,9 @@ mod tests {
             let mut tensors = Tensors::default();
             tensors.learn((0..100).map(range).collect(), &tuning);
             for place in [0, 8, 16] {
-                tensors.observe(range(place), true, &tuning);
+                jump(&mut tensors, range(place));
                 let last = ByteRange::new(range(place).end - PAGE_BYTES, range(place).end + behind_bytes);
-                tensors.observe(last, false, &tuning);
+                tensors.observe(last, Approach::GoesOn, &tuning);
             }
             let next = |place: u64| ByteRange::new(range(place).start, range(place).end + fetched_bytes);
             assert_eq!(tensors.forecast(&tuning), Forecast::Tensors([24, 32, 40].map(next).to_vec()), "{behind_bytes}");
@@ -490,9 +510,9 @@ mod tests {
             tensors.learn((0..100).map(|place| ByteRange::at(start(place), mib * MIB)).collect(), &tuning);
             for place in places {
                 let around = ByteRange::at(start(place) - MIB / 2, MIB);
-                tensors.observe(around, true, &tuning);
+                jump(&mut tensors, around);
                 for ahead in 0..mib {
-                    tensors.observe(ByteRange::at(around.end + ahead * MIB, MIB), false, &tuning);
+                    tensors.observe(ByteRange::at(around.end + ahead * MIB, MIB), Approach::GoesOn, &tuning);
                 }
             }
             let is_skipped = |place: &u64| tensors.skip(ByteRange::at(start(*place) + MIB / 2, MIB), &tuning);

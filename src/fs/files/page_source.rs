@@ -11,7 +11,7 @@ use super::open_file::OpenFile;
 use super::{Failure, Files};
 use crate::base::{ByteRange, Ino};
 use crate::fs::Result;
-use crate::read;
+use crate::read::{self, Batch};
 
 /// The bytes of an open file, for as long as this lives: also after the handle that it was made for is closed.
 pub struct Pages {
@@ -39,21 +39,21 @@ impl Pages {
         self.open.file.is_kept_elsewhere();
     }
 
-    /// Reads a range that lies within the file, in full. The kernel reads so many bytes ahead of programs and around
-    /// page faults; `None` where it is to be refused, so that it asks for single pages, which are never refused.
-    pub fn read(
-        self: Arc<Self>,
-        range: ByteRange,
-        read_ahead_bytes: u64,
-    ) -> impl Future<Output = Result<Option<read::Slice>>> + use<> {
+    /// Whether the kernel is to be refused what it asks for at once, of which this range is the first part, so that it
+    /// asks for single pages, which are never refused.
+    pub fn refuses(&self, range: ByteRange, batch: Batch) -> bool {
+        self.open.file.refuses(range, batch)
+    }
+
+    /// Reads a range that lies within the file, in full: a part of what the kernel asks for at once.
+    pub fn read(self: Arc<Self>, range: ByteRange, batch: Batch) -> impl Future<Output = Result<read::Slice>> + use<> {
         let read = async move {
             let Pages { files, open } = &*self;
             if open.changed.load(Ordering::Relaxed) {
                 return Err(Failure::ESTALE);
             }
             files.takes_in(open, range.len(), true);
-            let read = open.file.read_pages(range.start, range.len() as usize, read_ahead_bytes);
-            read.await.map_err(|error| files.failed(open, &error))
+            open.file.read_of(batch, range).await.map_err(|error| files.failed(open, &error))
         };
         read.err_into()
     }

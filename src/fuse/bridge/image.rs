@@ -37,8 +37,9 @@ pub(super) trait Content: Send + Sync + 'static {
     /// Where the bytes of an inode lie, and how many there are.
     fn inode(&self, slot: Slot) -> Option<(u64, u64)>;
 
-    /// Answers a read of objects' bytes, in full or with an error.
-    fn read(&self, range: ByteRange, reply: ReplyData);
+    /// Answers a read of objects' bytes, in full or with an error. The kernel has a number for the thread that asks,
+    /// or 0.
+    fn read(&self, range: ByteRange, thread: u32, reply: ReplyData);
 }
 
 /// An image with EROFS on it.
@@ -127,7 +128,7 @@ impl<C: Content> Filesystem for Image<C> {
 
     fn read(
         &self,
-        _: &fuser::Request,
+        request: &fuser::Request,
         _: INodeNo,
         _: FileHandle,
         offset: u64,
@@ -139,7 +140,7 @@ impl<C: Content> Filesystem for Image<C> {
         let range = ByteRange::new(offset, offset.saturating_add(size.into()));
         match layout::region(range) {
             Region::Head => reply.data(&layout::head(range)),
-            Region::Data => self.content.read(range, reply),
+            Region::Data => self.content.read(range, request.pid(), reply),
             Region::Inodes { first, count } => match self.inodes(first, count) {
                 Some(blocks) => reply.data(&blocks),
                 None => reply.error(Errno::EIO),

@@ -11,6 +11,7 @@
 //!
 //! | file | what it owns |
 //! |---|---|
+//! | `batches` | what the kernel asks for at once, put together of its pieces |
 //! | `image` | the session that serves the image, and EROFS on it |
 //! | `layout` | where what lies in the image, and the blocks of metadata |
 //! | `mounts` | mounts without a place in the tree of names |
@@ -18,6 +19,7 @@
 //! | `probe` | whether this kernel can be trusted with it |
 //! | `stretches` | sets of stretches: what of the image is free, what of an object was refused |
 
+mod batches;
 mod image;
 mod layout;
 mod mounts;
@@ -33,13 +35,14 @@ use std::sync::Arc;
 use fuser::{Errno, ReplyData};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
+use self::batches::Decider;
 use self::image::{Content, Erofs};
 use self::layout::Slot;
 use self::objects::{Objects, Piece};
 use super::answer::{Answers, Request};
 use super::caller::{Caller, Sight};
 use super::read_ahead::ReadAhead;
-use crate::base::{ByteRange, Ino};
+use crate::base::{ByteRange, Ino, PAGE_BYTES};
 use crate::fs::Pages;
 
 /// An image with EROFS on it, and the objects in it.
@@ -151,28 +154,39 @@ impl Content for Served {
         self.objects.inode(slot)
     }
 
-    fn read(&self, range: ByteRange, reply: ReplyData) {
-        let (start, objects) = (range.start, self.objects.clone());
-        let Some(Piece { source, range, padding, may_be_refused }) = self.objects.at(range) else {
+    fn read(&self, range: ByteRange, thread: u32, reply: ReplyData) {
+        let start = range.start;
+        let piece = self.objects.at(range, thread, self.read_ahead.bytes());
+        let Some(Piece { source, range, padding, batch, decider }) = piece else {
             return reply.error(Errno::EIO);
         };
+        // The engine is to know of the first piece before others, which wait for that.
+        let (is_refused, _first) = match decider {
+            Some(Decider::First(first)) if source.refuses(range, batch) => {
+                first.refuse();
+                (true, None)
+            }
+            Some(Decider::First(first)) => (false, Some(first)),
+            Some(Decider::Later(verdict)) => (*verdict.wait(), None),
+            None => (false, None),
+        };
+        // A single page may be what a program waits for, and its error would be the program's.
+        if is_refused && range.len() > PAGE_BYTES {
+            // The kernel asks once more for what a program waits for, and for no more.
+            self.objects.refuse(start, range);
+            return reply.error(Errno::EIO);
+        }
         // The kernel lets a program that is killed go without an answer.
         let caller = Caller::new(0, Sight::None);
         let request = Request { op: "bridge read", ino: source.ino(), caller, again: None };
-        let read_ahead_bytes = if may_be_refused { self.read_ahead.bytes() } else { 0 };
-        let read = source.read(range, read_ahead_bytes);
+        let read = source.read(range, batch);
         self.answers.answer(request, read, move |result| match result {
-            Ok(Some(slice)) if slice.len() as u64 != range.len() => {
+            Ok(slice) if slice.len() as u64 != range.len() => {
                 tracing::error!(?range, bytes = slice.len(), "a read of the bridge brought too few bytes: EIO");
                 reply.error(Errno::EIO);
             }
-            Ok(Some(slice)) if padding == 0 => reply.data(&slice),
-            Ok(Some(slice)) => reply.data(&[&slice[..], &vec![0; padding as usize]].concat()),
-            // The kernel asks once more for what a program waits for, and for no more.
-            Ok(None) => {
-                objects.refuse(start, range);
-                reply.error(Errno::EIO);
-            }
+            Ok(slice) if padding == 0 => reply.data(&slice),
+            Ok(slice) => reply.data(&[&slice[..], &vec![0; padding as usize]].concat()),
             Err(_) => reply.error(Errno::EIO),
         });
     }

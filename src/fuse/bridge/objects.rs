@@ -7,9 +7,11 @@ use std::sync::{Arc, Weak};
 use lru::LruCache;
 use parking_lot::Mutex;
 
+use super::batches::{Batches, Decider};
 use super::layout::{self, Slot};
 use super::stretches::Stretches;
 use crate::base::{ByteRange, Ino};
+use crate::fs::Batch;
 
 /// How many objects keep their places, and so their pages in the kernel, after they were closed. The kernel gives the
 /// pages up by itself when memory is wanted; an entry here takes some 300 bytes.
@@ -47,6 +49,7 @@ struct Object<P> {
     /// Where the kernel was refused, within the object. Pages that it did not get so may stay in its cache unread, and
     /// large ones of them are asked for as a whole, once: a second refusal would be an error for a program.
     refused: Stretches,
+    batches: Batches,
 }
 
 /// The place of an object that is open from now on.
@@ -65,8 +68,10 @@ pub(super) struct Piece<P> {
     pub(super) range: ByteRange,
     /// How many zeros follow, up to the end of a block.
     pub(super) padding: u64,
-    /// Whether the kernel may be refused, because no part of it was refused before.
-    pub(super) may_be_refused: bool,
+    /// What of it the kernel asks for at once.
+    pub(super) batch: Batch,
+    /// Who decides whether that is refused; nobody where a part of the piece was refused before, and must not be again.
+    pub(super) decider: Option<Decider>,
 }
 
 impl<P> Objects<P> {
@@ -102,7 +107,14 @@ impl<P> Objects<P> {
         let (place, given_up) = state.make_place(bytes)?;
         state.next = Slot(slot.0 + 1);
         let source = Arc::downgrade(source);
-        let object = Object { place, bytes, source, is_wrong: false, refused: Stretches::default() };
+        let object = Object {
+            place,
+            bytes,
+            source,
+            is_wrong: false,
+            refused: Stretches::default(),
+            batches: Batches::default(),
+        };
         state.objects.insert(slot, object);
         state.by_start.insert(place.start, slot);
         state.open.insert(ino, slot);
@@ -146,8 +158,9 @@ impl<P> Objects<P> {
         self.state.lock().objects.get(&slot).map(|object| (object.place.start, object.bytes))
     }
 
-    /// What lies in a range of the image that is a part of one open object.
-    pub(super) fn at(&self, range: ByteRange) -> Option<Piece<P>> {
+    /// What lies in a range of the image that is a part of one open object, and that a thread asks for. The kernel asks
+    /// for so many bytes at once at most.
+    pub(super) fn at(&self, range: ByteRange, thread: u32, most_bytes: u64) -> Option<Piece<P>> {
         let mut state = self.state.lock();
         let object = state.around(range.start)?;
         let (start, end) = (range.start - object.place.start, range.end - object.place.start);
@@ -156,8 +169,14 @@ impl<P> Objects<P> {
         }
         let bytes = object.bytes.min(end);
         let range = ByteRange::new(start, bytes);
-        let may_be_refused = !object.refused.has_some(range);
-        Some(Piece { source: object.source.upgrade()?, range, padding: end - bytes, may_be_refused })
+        let source = object.source.upgrade()?;
+        let (batch, decider) = if object.refused.has_some(range) {
+            (Batch::whole(range, 0), None)
+        } else {
+            let (batch, decider) = object.batches.take_in(thread, range, most_bytes);
+            (batch, Some(decider))
+        };
+        Some(Piece { source, range, padding: end - bytes, batch, decider })
     }
 
     /// The kernel is refused a piece that starts here in the image.
@@ -212,6 +231,10 @@ mod tests {
         Objects::remembering(NonZeroUsize::new(remembered).unwrap(), ByteRange::at(START, mib * MIB), layout::COUNT)
     }
 
+    fn read<P>(objects: &Objects<P>, start: u64, len: u64) -> Option<Piece<P>> {
+        objects.at(ByteRange::at(start, len), 1, MIB)
+    }
+
     #[test]
     fn no_inode_is_used_twice_and_there_is_no_place_once_all_were() {
         let (objects, source) = (Objects::<()>::new(2), Arc::new(()));
@@ -231,26 +254,26 @@ mod tests {
         let (address, bytes) = objects.inode(second).unwrap();
         assert_eq!(bytes, 4096);
         let at = |start, len| {
-            let piece = objects.at(ByteRange::at(start, len)).unwrap();
+            let piece = read(&objects, start, len).unwrap();
             (piece.range, piece.padding)
         };
         assert_eq!(at(address, 4096), (ByteRange::new(0, 4096), 0));
         let (address, _) = objects.inode(first).unwrap();
         assert_eq!(at(address + 4 * MIB, MIB + 4096), (ByteRange::new(4 * MIB, 5 * MIB + 1), 4095));
         // Past its last block, although the place is longer; and where nothing is.
-        assert!(objects.at(ByteRange::at(address + 5 * MIB + 4096, 4096)).is_none());
-        assert!(objects.at(ByteRange::at(address + 5 * MIB, 8192)).is_none());
-        assert!(objects.at(ByteRange::at(START + 60 * MIB, 4096)).is_none());
-        assert!(objects.at(ByteRange::at(START - 4096, 4096)).is_none());
+        assert!(read(&objects, address + 5 * MIB + 4096, 4096).is_none());
+        assert!(read(&objects, address + 5 * MIB, 8192).is_none());
+        assert!(read(&objects, START + 60 * MIB, 4096).is_none());
+        assert!(read(&objects, START - 4096, 4096).is_none());
         drop(source);
-        assert!(objects.at(ByteRange::at(address, 4096)).is_none(), "it is closed");
+        assert!(read(&objects, address, 4096).is_none(), "it is closed");
     }
 
     #[test]
     fn the_kernel_is_refused_nothing_twice_also_after_the_object_was_closed() {
         let (objects, source) = (objects(4, 64), Arc::new(()));
         objects.begin(Ino(1), 16 * MIB, &source).unwrap();
-        let may = |start, len| objects.at(ByteRange::at(START + start, len)).unwrap().may_be_refused;
+        let may = |start, len| read(&objects, START + start, len).unwrap().decider.is_some();
         assert!(may(4 * MIB, MIB));
         objects.refuse(START + 4 * MIB, ByteRange::at(4 * MIB, MIB));
         assert!(!may(4 * MIB, MIB) && !may(3 * MIB, 2 * MIB) && !may(5 * MIB - 4096, 8192));
@@ -270,7 +293,7 @@ mod tests {
         let again = Arc::new(());
         assert_eq!(objects.begin(Ino(1), MIB, &again), Some(begun));
         drop(source);
-        assert!(objects.at(ByteRange::at(START, 4096)).is_some());
+        assert!(read(&objects, START, 4096).is_some());
         assert_eq!(objects.slot(Ino(1)), Some(Slot(0)));
         assert_eq!(objects.slot(Ino(2)), None);
     }
@@ -308,7 +331,7 @@ mod tests {
         let first = objects.begin(Ino(1), MIB, &source).unwrap().slot;
         objects.is_wrong(Ino(1));
         assert!(objects.is_open_and_wrong(Ino(1)));
-        assert!(objects.at(ByteRange::at(START, 4096)).is_some(), "its readers go on");
+        assert!(read(&objects, START, 4096).is_some(), "its readers go on");
         assert_eq!(objects.end(Ino(1)), Some(first));
         let second = objects.begin(Ino(1), MIB, &source).unwrap().slot;
         assert_ne!(second, first);

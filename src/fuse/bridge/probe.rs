@@ -102,7 +102,7 @@ impl Content for Trial {
         ((number as usize) < WAYS.len()).then_some((DATA.start + number * FILE_BYTES, FILE_BYTES))
     }
 
-    fn read(&self, range: ByteRange, reply: ReplyData) {
+    fn read(&self, range: ByteRange, _: u32, reply: ReplyData) {
         let at = range.start - DATA.start;
         let bytes = pattern(ByteRange::at(at % FILE_BYTES, range.len()));
         match WAYS.get((at / FILE_BYTES) as usize) {

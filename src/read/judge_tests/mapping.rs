@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::trace::{Act, PAGE};
+use super::trace::{Act, PAGE, Way};
 use crate::base::{ByteRange, Clock, READAHEAD_BYTES, Timestamp};
 use crate::read::{File, Options, Passthrough, Prefetch, Reader, Tuning};
 
@@ -21,54 +21,50 @@ pub(super) struct Mapping {
 
 impl Mapping {
     /// A program reads these bytes in order.
-    pub(super) async fn touch(&mut self, file: &Arc<File>, size: u64, bytes: ByteRange) {
+    pub(super) async fn touch(&mut self, file: &Arc<File>, size: u64, bytes: ByteRange, way: Way) {
         for page in bytes.start / PAGE..bytes.end.div_ceil(PAGE) {
             if !self.pages.contains_key(&page) {
-                self.read_around(file, size, page).await;
+                self.read_around(file, size, page, way).await;
             }
             if self.marks.remove(&page) {
                 let next = (page..).find(|page| !self.pages.contains_key(page)).unwrap();
                 // The program does not wait for it; here it does.
-                self.read_absent(file, size, next).await;
+                self.read_absent(file, size, next, way).await;
             }
             if !self.pages[&page] {
                 let read = ByteRange::at(page * PAGE, PAGE).intersect(ByteRange::new(0, size));
-                assert!(self.read(file, read).await, "a single page is never refused");
+                assert!(self.read(file, read, way).await, "a single page is never refused");
                 self.pages.insert(page, true);
             }
         }
     }
 
-    async fn read_around(&mut self, file: &Arc<File>, size: u64, page: u64) {
+    async fn read_around(&mut self, file: &Arc<File>, size: u64, page: u64, way: Way) {
         let around = READAHEAD_BYTES / PAGE;
         let first = page.saturating_sub(around / 2);
         let mark = first + around - around / 4;
         if !self.pages.contains_key(&mark) {
             self.marks.insert(mark);
         }
-        self.read_absent(file, size, first).await;
+        self.read_absent(file, size, first, way).await;
     }
 
     /// Asks for what is not there of as much as the readahead.
-    async fn read_absent(&mut self, file: &Arc<File>, size: u64, first: u64) {
+    async fn read_absent(&mut self, file: &Arc<File>, size: u64, first: u64, way: Way) {
         let mut at = first;
         let end = (first + READAHEAD_BYTES / PAGE).min(size.div_ceil(PAGE));
         while at < end {
             let Some(start) = (at..end).find(|page| !self.pages.contains_key(page)) else { return };
             at = (start..end).find(|page| self.pages.contains_key(page)).unwrap_or(end);
             let read = ByteRange::new(start * PAGE, (at * PAGE).min(size));
-            let has_come = self.read(file, read).await;
+            let has_come = self.read(file, read, way).await;
             self.pages.extend((start..at).map(|page| (page, has_come)));
         }
     }
 
-    async fn read(&mut self, file: &Arc<File>, read: ByteRange) -> bool {
+    async fn read(&mut self, file: &Arc<File>, read: ByteRange, way: Way) -> bool {
         self.requests.push(read);
-        let slice = file.read_pages(read.start, read.len() as usize, READAHEAD_BYTES).await.unwrap();
-        slice.is_some_and(|slice| {
-            assert_eq!(slice.len() as u64, read.len());
-            true
-        })
+        super::read(file.clone(), read, way).await
     }
 }
 
@@ -89,7 +85,7 @@ fn the_kernel_has_asked_for_the_same() {
         let mut mapping = Mapping::default();
         for act in &trace.threads[0] {
             if let Act::Touch(_, bytes) = act {
-                mapping.touch(&file, trace.files[0].size, *bytes).await;
+                mapping.touch(&file, trace.files[0].size, *bytes, Way::PageCache).await;
             }
         }
         mapping.requests

@@ -50,6 +50,8 @@ impl Act {
 pub(super) enum Way {
     #[default]
     PageCache,
+    /// The bridge: what the kernel reads at once comes in pieces.
+    Bridge,
     /// The program itself.
     Direct,
 }
