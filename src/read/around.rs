@@ -193,6 +193,56 @@ mod tests {
     }
 
     #[test]
+    fn one_place_of_five_may_be_beside_another() {
+        for (longer, refused) in [(&[1][..], true), (&[1, 3], false)] {
+            let mut mapped = Mapped::new();
+            for (number, at) in (0..6).zip(places()) {
+                assert_eq!(mapped.fault(at), None, "{number}");
+                // The third shows that the second was touched.
+                for step in (1..3).filter(|_| longer.contains(&number)) {
+                    assert_eq!(mapped.fault(at + step * MIB), None);
+                }
+            }
+            assert_eq!(mapped.fault(places().nth(6).unwrap()).is_some(), refused, "{longer:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_in_pieces_is_seen_as_one_read_in_whatever_order_they_come() {
+        const PIECE: u64 = 64 * KIB;
+        let mut mapped = Mapped::new();
+        for (number, at) in (0..).zip(places().take(9)) {
+            let around = ByteRange::at(at - MIB / 2, MIB);
+            // The first that comes is the first or the second of them, the last any other.
+            let late = 2 + number % 14;
+            let order = [number % 2, 1 - number % 2].into_iter().chain((2..16).filter(|i| *i != late)).chain([late]);
+            let mut so_far: Option<ByteRange> = None;
+            let mut fetches = Vec::new();
+            for index in order {
+                let piece = ByteRange::at(around.start + index * PIECE, PIECE);
+                let before = so_far.unwrap_or(piece);
+                let hull = ByteRange::new(before.start.min(piece.start), before.end.max(piece.end));
+                let batch = Batch { most_bytes: MIB, so_far: hull, goes_on: hull.len() < MIB, usual_bytes: None };
+                let likely = ByteRange::at(piece.start, MIB);
+                if so_far.is_none() && mapped.0.refuses(likely, Asker::PageCache(batch)) {
+                    break;
+                }
+                so_far = Some(hull);
+                fetches.push(mapped.0.observe(piece, Repeated::No, Asker::PageCache(batch), Answered::Yes).fetch);
+            }
+            assert_eq!(so_far.is_some(), number < 5, "{number}");
+            assert!(fetches.iter().all(|fetch| matches!(fetch, Fetch::Exact { reach_bytes: ..=MIB })), "{fetches:?}");
+        }
+        // The rest of what was refused shows nothing.
+        let streams = mapped.0.len();
+        let rest = ByteRange::at(900 * MIB, PAGE_BYTES);
+        let so_far = ByteRange::new(rest.start - MIB / 2, rest.end);
+        let batch = Batch { most_bytes: MIB, so_far, goes_on: false, usual_bytes: None };
+        let plan = mapped.0.observe(rest, Repeated::No, Asker::PageCache(batch), Answered::Yes);
+        assert_eq!((plan.fetch, mapped.0.len()), (Fetch::Exact { reach_bytes: 0 }, streams));
+    }
+
+    #[test]
     fn no_other_read_is_refused() {
         let mut mapped = Mapped::new();
         for at in places().take(8) {

@@ -48,6 +48,7 @@ const ROWS: &[Row] = &[
     Row(programs::look_ups_in_a_huge_file, "look-ups in a huge file", 48, 2, 1009),
     Row(programs::rows_by_pread, "rows by pread", 64, 11, 1345),
     Row(programs::rows_by_mapping, "rows by mapping", 63, 65, 1376),
+    Row(programs::rows_close_by_mapping, "rows by mapping, close", 64, 65, 1397),
     Row(programs::rows_then_all, "rows by mapping, then all", 133, 754, 760),
     Row(programs::faiss, "faiss, 64 rows", 69, 15, 1451),
     Row(programs::shuffled_ranges, "shuffled ranges by mapping", 248, 2685, 1207),
@@ -96,6 +97,7 @@ const ROWS: &[Row] = &[
 const BRIDGE_ROWS: &[Row] = &[
     Row(programs::lmdb, "lmdb, 200 look-ups", 110, 1270, 1702),
     Row(programs::rows_by_mapping, "rows by mapping", 109, 67, 1376),
+    Row(programs::rows_close_by_mapping, "rows by mapping, close", 103, 66, 1397),
     Row(programs::rows_then_all, "rows by mapping, then all", 147, 755, 776),
     Row(programs::faiss, "faiss, 64 rows", 69, 15, 1451),
     Row(programs::shuffled_ranges, "shuffled ranges by mapping", 249, 2685, 1228),

@@ -128,10 +128,12 @@ impl Runs {
         lengths.get(lengths.len() * 3 / 4).copied().filter(|_| lengths.len() as u64 >= tuning.runs_alike)
     }
 
-    /// How many of the latest runs were so long, in bytes, if none was longer.
+    /// How many of the latest runs were so long, in bytes, if at most a quarter as many were longer.
     pub(super) fn have_ended_at(&self, len: u64) -> u64 {
-        let is_longer = self.left.iter().any(|run| run.range.len() > len);
-        if is_longer { 0 } else { self.left.iter().filter(|run| run.range.len() == len).count() as u64 }
+        let count =
+            |is: fn(&u64, &u64) -> bool| self.left.iter().filter(|run| is(&run.range.len(), &len)).count() as u64;
+        let (longer, alike) = (count(u64::gt), count(u64::eq));
+        if 4 * longer > alike { 0 } else { alike }
     }
 
     /// How long runs are, in bytes: the shortest and the longest of the latest ones. `None` while too few are known.

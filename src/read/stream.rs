@@ -282,6 +282,11 @@ impl Stream {
         self.reads == 1 && self.seen >= LEAST_AROUND_BYTES
     }
 
+    /// Whether its run overlaps a range, or lies beside it.
+    pub(super) fn has_touched(&self, range: ByteRange) -> bool {
+        self.start <= range.end && range.start <= self.position
+    }
+
     /// One past the furthest byte asked for.
     pub(super) fn position(&self) -> u64 {
         self.position

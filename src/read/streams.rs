@@ -127,9 +127,12 @@ impl Streams {
             Portion::First(likely) => Approach::Jumps(likely.intersect(ByteRange::new(0, self.bounds.size))),
         };
         let promised = self.tensors.observe(read, approach, tuning);
-        let distance = |(i, stream): (usize, &Stream)| stream.distance(read, tuning).map(|distance| (distance, i));
+        let closest = match portion {
+            Portion::First(_) => self.closest(read),
+            Portion::Further(so_far) => self.in_which(so_far).map(|index| (0, index)),
+        };
         // A read that comes for a tensor begins a stream there.
-        let closest = self.streams.iter().enumerate().filter_map(distance).min().filter(|_| promised.is_none());
+        let closest = closest.filter(|_| promised.is_none());
         // Tensors are copied from behind as often as not, and are known to be wanted whole.
         let may_be_behind = self.tensors.are_unknown() && approach != Approach::Joins;
         let is_behind = |stream: &Stream| stream.start() == read.end && may_be_behind;
@@ -192,6 +195,18 @@ impl Streams {
         if let Some((_, reader)) = reader {
             self.streams[reader].promise(end);
         }
+    }
+
+    /// The stream that expects a read the closest to where it is: how far from it, in bytes, and which.
+    fn closest(&self, read: ByteRange) -> Option<(u64, usize)> {
+        let distance = |(i, stream): (usize, &Stream)| Some((stream.distance(read, &self.bounds.tuning)?, i));
+        self.streams.iter().enumerate().filter_map(distance).min()
+    }
+
+    /// The latest stream with other portions of what is asked for at once, which come in any order.
+    fn in_which(&self, so_far: ByteRange) -> Option<usize> {
+        let streams = self.streams.iter().enumerate().filter(|(_, stream)| stream.has_touched(so_far));
+        streams.max_by_key(|(_, stream)| stream.used).map(|(index, _)| index)
     }
 
     /// How many bytes past the position of a stream are worth having, as runs in the object are; 0 while nothing is

@@ -105,6 +105,19 @@ pub(super) fn shuffled_ranges() -> Trace {
     trace
 }
 
+/// Rows of 16 KiB anywhere in a mapped file: some are so close to others that one might have read on to them.
+pub(super) fn rows_close_by_mapping() -> Trace {
+    let (size, mut dice) = (128 * MIB, dice());
+    let mut trace = one("rows.bin", size);
+    trace.act(Act::Open(0));
+    for _ in 0..64 {
+        let row = ByteRange::at(dice.random_range(0..size / PAGE - 4) * PAGE, 4 * PAGE);
+        trace.act(Act::Touch(0, row));
+    }
+    trace.act(Act::Close(0));
+    trace
+}
+
 /// Four threads on one descriptor, each in a quarter of a file of 1 GiB: 64 MiB of it, then they are done.
 pub(super) fn quarters() -> Trace {
     let thread = |quarter: u64| {
