@@ -48,6 +48,8 @@ pub(super) struct Erofs {
     /// The root directory. The mounts, and the threads that serve them, are there as long as it, or a file of it, is
     /// open.
     pub(super) root: ManuallyDrop<OwnedFd>,
+    /// The kernel's name of the device by which it reads ahead, where that is known.
+    pub(super) device: Option<String>,
     /// The kernel's number of the mount of the image.
     connection: u32,
 }
@@ -67,8 +69,8 @@ impl Erofs {
             }
         })?;
         let image = mounts::open_at(&mount, NAME, OFlags::empty())?;
-        let root = ManuallyDrop::new(mounts::erofs(&image)?);
-        Ok(Erofs { root, connection: mounts::connection(&image)? })
+        let (root, device) = mounts::erofs(&image)?;
+        Ok(Erofs { root: ManuallyDrop::new(root), device, connection: mounts::connection(&image)? })
     }
 }
 

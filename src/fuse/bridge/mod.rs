@@ -27,7 +27,6 @@ mod objects;
 mod probe;
 mod stretches;
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -58,13 +57,10 @@ impl Bridge {
         let objects = Arc::new(Objects::new(probe::inode_count()?));
         let read_ahead = Arc::new(ReadAhead::default());
         let content = Served { objects: objects.clone(), answers, read_ahead: read_ahead.clone() };
-        let before = erofs_devices();
         let erofs = Erofs::serve(content, threads).map_err(|error| format!("EROFS cannot be mounted ({error})"))?;
-        let new: Vec<_> = erofs_devices().into_iter().filter(|name| !before.contains(name)).collect();
-        match &new[..] {
-            [name] => read_ahead.widen_device(name, read_ahead_kib),
-            // Another process has mounted EROFS at the same time.
-            _ => tracing::debug!(?new, "the bridge's readahead is left as it is"),
+        match &erofs.device {
+            Some(name) => read_ahead.widen_device(name, read_ahead_kib),
+            None => tracing::debug!("the bridge's readahead is left as it is: which device is its own is not known"),
         }
         Ok(Arc::new(Bridge { objects, erofs }))
     }
@@ -133,13 +129,6 @@ impl Drop for Presence {
             self.bridge.drop_pages_of(slot);
         }
     }
-}
-
-/// The kernel's names of the devices by which EROFS reads ahead.
-fn erofs_devices() -> Vec<String> {
-    let Ok(devices) = fs::read_dir("/sys/class/bdi") else { return Vec::new() };
-    let names = devices.filter_map(|device| device.ok()?.file_name().into_string().ok());
-    names.filter(|name| name.starts_with("erofs-")).collect()
 }
 
 /// The content of the image.

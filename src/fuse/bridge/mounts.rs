@@ -1,10 +1,13 @@
 //! Mounts without a place in the tree of names: a FUSE device, and EROFS on a file. They are gone with the process.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::thread;
+use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags, fstat, minor, openat};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, minor, openat};
+use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
 };
@@ -38,14 +41,46 @@ pub(super) fn fuse() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((mount, device))
 }
 
-/// EROFS on a file, read past that file's page cache: its root directory.
-pub(super) fn erofs(image: &OwnedFd) -> io::Result<OwnedFd> {
+/// EROFS on a file, read past that file's page cache: its root directory, and the kernel's name of the device by which
+/// it reads ahead, where that is known.
+pub(super) fn erofs(image: &OwnedFd) -> io::Result<(OwnedFd, Option<String>)> {
+    // Among the devices that two processes have made each would not know its own.
+    let _turn = turn();
+    let before = devices();
     let mount = mount("erofs", ATTRIBUTES, |context| {
         fsconfig_set_string(context, "source", format!("/proc/self/fd/{}", image.as_raw_fd()))?;
         fsconfig_set_flag(context, "directio")?;
         fsconfig_set_flag(context, "ro")
     })?;
-    open_at(&mount, ".", OFlags::DIRECTORY)
+    let mut new = devices().into_iter().filter(|name| !before.contains(name));
+    let device = new.next().filter(|_| new.next().is_none());
+    Ok((open_at(&mount, ".", OFlags::DIRECTORY)?, device))
+}
+
+/// Where the kernel's names are of the devices by which it reads ahead.
+const DEVICES: &str = "/sys/class/bdi";
+
+/// How long is waited for other processes that look for their own device.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// For as long as it is open, no other bridge mounts EROFS. Anyone may hold the lock, so it is not waited for long.
+fn turn() -> Option<File> {
+    let devices = File::open(DEVICES).ok()?;
+    for _ in 0..PATIENCE.as_millis() {
+        match flock(&devices, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Some(devices),
+            Err(Errno::WOULDBLOCK) => thread::sleep(Duration::from_millis(1)),
+            Err(_) => break,
+        }
+    }
+    None
+}
+
+/// The kernel's names of the devices by which EROFS reads ahead.
+fn devices() -> Vec<String> {
+    let Ok(devices) = fs::read_dir(DEVICES) else { return Vec::new() };
+    let names = devices.filter_map(|device| device.ok()?.file_name().into_string().ok());
+    names.filter(|name| name.starts_with("erofs-")).collect()
 }
 
 /// The kernel's number of the FUSE mount that a file is of.

@@ -98,6 +98,29 @@ fn a_daemon_leaves_no_detached_mount_behind_however_it_ends() {
     }
 }
 
+/// How much the kernel reads ahead on each EROFS, in KiB. Those of other tests are among them.
+fn read_aheads() -> Vec<String> {
+    let devices = std::fs::read_dir("/sys/class/bdi").unwrap().map(|device| device.unwrap());
+    let of_erofs = devices.filter(|device| device.file_name().as_encoded_bytes().starts_with(b"erofs-"));
+    of_erofs.filter_map(|device| std::fs::read_to_string(device.path().join("read_ahead_kb")).ok()).collect()
+}
+
+#[test]
+fn daemons_that_start_at_the_same_time_each_widen_what_is_read_ahead_for_them() {
+    let server = server();
+    server.put("bucket", "model", words(5 * MIB as u32));
+    let targets: Vec<Target> = (0..8).map(|_| Target::new()).collect();
+    std::thread::scope(|scope| {
+        for target in &targets {
+            scope.spawn(|| target.mount(&Tool::for_server(&server), "oss://bucket", &["--bridge", "on"]).ok());
+        }
+    });
+    until("all read as much ahead", || {
+        let kib = read_aheads();
+        kib.len() >= targets.len() && kib.iter().all(|kib| kib.trim() == "1024")
+    });
+}
+
 /// How many files of the image a daemon has open: they have no name below its root.
 fn open_files(daemon: u32) -> usize {
     let open = std::fs::read_dir(format!("/proc/{daemon}/fd")).unwrap();
