@@ -45,7 +45,10 @@ impl Batch {
     fn reach_bytes(&self, read: ByteRange) -> u64 {
         let end = match self.usual_bytes {
             Some(bytes) if self.goes_on && bytes > self.so_far.len() => self.so_far.start.saturating_add(bytes),
-            _ => (read.end + read.start - self.so_far.start).min(self.so_far.start.saturating_add(self.most_bytes)),
+            _ => {
+                let before_bytes = read.start.saturating_sub(self.so_far.start);
+                read.end.saturating_add(before_bytes).min(self.so_far.start.saturating_add(self.most_bytes))
+            }
         };
         end.max(read.end) - read.start
     }

@@ -282,9 +282,9 @@ impl Stream {
         self.reads == 1 && self.seen >= LEAST_AROUND_BYTES
     }
 
-    /// Whether its run overlaps a range, or lies beside it.
-    pub(super) fn has_touched(&self, range: ByteRange) -> bool {
-        self.start <= range.end && range.start <= self.position
+    /// Whether its run overlaps a range.
+    pub(super) fn overlaps(&self, range: ByteRange) -> bool {
+        self.start < range.end && range.start < self.position
     }
 
     /// One past the furthest byte asked for.

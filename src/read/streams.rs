@@ -205,7 +205,7 @@ impl Streams {
 
     /// The latest stream with other portions of what is asked for at once, which come in any order.
     fn in_which(&self, so_far: ByteRange) -> Option<usize> {
-        let streams = self.streams.iter().enumerate().filter(|(_, stream)| stream.has_touched(so_far));
+        let streams = self.streams.iter().enumerate().filter(|(_, stream)| stream.overlaps(so_far));
         streams.max_by_key(|(_, stream)| stream.used).map(|(index, _)| index)
     }
 

@@ -125,6 +125,7 @@ impl<P> Objects<P> {
     pub(super) fn end(&self, ino: Ino) -> Option<Slot> {
         let mut state = self.state.lock();
         let slot = state.open.remove(&ino)?;
+        state.objects.get_mut(&slot)?.batches = Batches::default();
         let gone = if state.objects.get(&slot)?.is_wrong { slot } else { state.closed.push(ino, slot)?.1 };
         state.forget(gone);
         Some(gone)
@@ -283,6 +284,21 @@ mod tests {
         objects.end(Ino(1));
         objects.begin(Ino(1), 16 * MIB, &source).unwrap();
         assert!(!may(4 * MIB, MIB));
+    }
+
+    #[test]
+    fn nothing_is_kept_of_what_was_asked_for_once_an_object_is_closed() {
+        let (objects, source) = (objects(4, 64), Arc::new(()));
+        let goes_on = |start| match read(&objects, START + start, MIB / 4).unwrap().decider {
+            Some(Decider::Later(_)) => true,
+            Some(Decider::First(_)) => false,
+            None => panic!("nothing was refused"),
+        };
+        objects.begin(Ino(1), 16 * MIB, &source).unwrap();
+        assert!(!goes_on(0) && goes_on(MIB / 4));
+        objects.end(Ino(1));
+        objects.begin(Ino(1), 16 * MIB, &source).unwrap();
+        assert!(!goes_on(MIB / 2));
     }
 
     #[test]
