@@ -17,7 +17,7 @@
 //! | `mounts` | mounts without a place in the tree of names |
 //! | `objects` | which objects lie where |
 //! | `probe` | whether this kernel can be trusted with it |
-//! | `stretches` | sets of stretches: what of the image is free, what of an object was refused |
+//! | `stretches` | sets of stretches: what of the image is free, what of an object had no answer |
 
 mod batches;
 mod image;
@@ -162,9 +162,14 @@ impl Content for Served {
         // A single page may be what a program waits for, and its error would be the program's.
         if is_refused && range.len() > PAGE_BYTES {
             // The kernel asks once more for what a program waits for, and for no more.
-            self.objects.refuse(start, range);
+            self.objects.answers_not(start, range);
             return reply.error(Errno::EIO);
         }
+        let objects = self.objects.clone();
+        let fail = move |reply: ReplyData| {
+            objects.answers_not(start, range);
+            reply.error(Errno::EIO);
+        };
         // The kernel lets a program that is killed go without an answer.
         let caller = Caller::new(0, Sight::None);
         let request = Request { op: "bridge read", ino: source.ino(), caller, again: None };
@@ -172,11 +177,11 @@ impl Content for Served {
         self.answers.answer(request, read, move |result| match result {
             Ok(slice) if slice.len() as u64 != range.len() => {
                 tracing::error!(?range, bytes = slice.len(), "a read of the bridge brought too few bytes: EIO");
-                reply.error(Errno::EIO);
+                fail(reply);
             }
             Ok(slice) if padding == 0 => reply.data(&slice),
             Ok(slice) => reply.data(&[&slice[..], &vec![0; padding as usize]].concat()),
-            Err(_) => reply.error(Errno::EIO),
+            Err(_) => fail(reply),
         });
     }
 }

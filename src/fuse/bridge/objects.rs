@@ -46,9 +46,9 @@ struct Object<P> {
     source: Weak<P>,
     /// The kernel may hold wrong pages of it: it gets another slot at its next open.
     is_wrong: bool,
-    /// Where the kernel was refused, within the object. Pages that it did not get so may stay in its cache unread, and
-    /// large ones of them are asked for as a whole, once: a second refusal would be an error for a program.
-    refused: Stretches,
+    /// Where the kernel got no answer, within the object. Pages that it did not get may stay in its cache unread, and
+    /// large ones of them are asked for as a whole, by a program that waits: to be refused then would be its error.
+    unanswered: Stretches,
     batches: Batches,
 }
 
@@ -70,7 +70,7 @@ pub(super) struct Piece<P> {
     pub(super) padding: u64,
     /// What of it the kernel asks for at once.
     pub(super) batch: Batch,
-    /// Who decides whether that is refused; nobody where a part of the piece was refused before, and must not be again.
+    /// Who decides whether that is refused; nobody where a part of the piece had no answer before, and must have one.
     pub(super) decider: Option<Decider>,
 }
 
@@ -112,7 +112,7 @@ impl<P> Objects<P> {
             bytes,
             source,
             is_wrong: false,
-            refused: Stretches::default(),
+            unanswered: Stretches::default(),
             batches: Batches::default(),
         };
         state.objects.insert(slot, object);
@@ -170,8 +170,11 @@ impl<P> Objects<P> {
         }
         let bytes = object.bytes.min(end);
         let range = ByteRange::new(start, bytes);
-        let source = object.source.upgrade()?;
-        let (batch, decider) = if object.refused.has_some(range) {
+        let Some(source) = object.source.upgrade() else {
+            object.unanswered.add(range);
+            return None;
+        };
+        let (batch, decider) = if object.unanswered.has_some(range) {
             (Batch::whole(range, 0), None)
         } else {
             let (batch, decider) = object.batches.take_in(thread, range, most_bytes);
@@ -180,13 +183,10 @@ impl<P> Objects<P> {
         Some(Piece { source, range, padding: end - bytes, batch, decider })
     }
 
-    /// The kernel is refused a piece that starts here in the image.
-    pub(super) fn refuse(&self, start: u64, piece: ByteRange) {
-        let mut state = self.state.lock();
-        if let Some(object) = state.around(start)
-            && !object.refused.has_some(piece)
-        {
-            object.refused.put(piece);
+    /// The kernel gets no answer to a piece that starts here in the image: it must get one when it asks again.
+    pub(super) fn answers_not(&self, start: u64, piece: ByteRange) {
+        if let Some(object) = self.state.lock().around(start) {
+            object.unanswered.add(piece);
         }
     }
 }
@@ -276,14 +276,22 @@ mod tests {
         objects.begin(Ino(1), 16 * MIB, &source).unwrap();
         let may = |start, len| read(&objects, START + start, len).unwrap().decider.is_some();
         assert!(may(4 * MIB, MIB));
-        objects.refuse(START + 4 * MIB, ByteRange::at(4 * MIB, MIB));
+        objects.answers_not(START + 4 * MIB, ByteRange::at(4 * MIB, MIB));
         assert!(!may(4 * MIB, MIB) && !may(3 * MIB, 2 * MIB) && !may(5 * MIB - 4096, 8192));
         assert!(may(3 * MIB, MIB) && may(5 * MIB, MIB));
         // Two threads, of which each was refused: the second was asked for before the first was answered.
-        objects.refuse(START + 4 * MIB, ByteRange::at(4 * MIB, MIB));
+        objects.answers_not(START + 9 * MIB / 2, ByteRange::at(9 * MIB / 2, MIB));
+        assert!(!may(5 * MIB, MIB / 4) && may(11 * MIB / 2, MIB / 4));
         objects.end(Ino(1));
         objects.begin(Ino(1), 16 * MIB, &source).unwrap();
         assert!(!may(4 * MIB, MIB));
+        // What is asked for while it is closed has no answer either.
+        objects.end(Ino(1));
+        drop(source);
+        assert!(read(&objects, START + 8 * MIB, MIB).is_none());
+        let again = Arc::new(());
+        objects.begin(Ino(1), 16 * MIB, &again).unwrap();
+        assert!(!may(8 * MIB, MIB) && may(10 * MIB, MIB));
     }
 
     #[test]

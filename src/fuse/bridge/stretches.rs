@@ -1,4 +1,4 @@
-//! Sets of stretches: those of the image that no object takes, and those of an object that the kernel was refused.
+//! Sets of stretches: those of the image that no object takes, and those of an object that had no answer.
 
 use std::collections::BTreeMap;
 
@@ -36,6 +36,18 @@ impl Stretches {
     /// Whether an object of so many bytes fits into a stretch.
     pub(super) fn fits(stretch: ByteRange, bytes: u64) -> bool {
         aligned(bytes).is_some_and(|len| stretch.len() >= len)
+    }
+
+    /// Puts in a stretch of which some bytes may be in it.
+    pub(super) fn add(&mut self, new: ByteRange) {
+        let ByteRange { mut start, mut end } = new;
+        while let Some((&its_start, &its_end)) =
+            self.0.range(..end).next_back().filter(|(_, its_end)| **its_end > start)
+        {
+            self.0.remove(&its_start);
+            (start, end) = (start.min(its_start), end.max(its_end));
+        }
+        self.put(ByteRange::new(start, end));
     }
 
     /// Puts in a stretch of which no byte is in it. Returns the one that it is a part of then.
@@ -91,6 +103,22 @@ mod tests {
                 space.put(range);
             }
             prop_assert_eq!(space, Stretches::of(WHOLE));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_added_is_in_and_nothing_else_whatever_was_in(added in prop::collection::vec((0_u64..60, 1_u64..9), 1..20)) {
+            let (mut set, mut bytes) = (Stretches::default(), [false; 70]);
+            for (start, len) in added {
+                set.add(ByteRange::at(start, len));
+                bytes[start as usize..(start + len) as usize].fill(true);
+                for (byte, is_in) in (0..).zip(bytes) {
+                    prop_assert_eq!(set.has_some(ByteRange::at(byte, 1)), is_in, "{} after {} {}", byte, start, len);
+                }
+                let parts = bytes.windows(2).filter(|pair| !pair[0] && pair[1]).count() + usize::from(bytes[0]);
+                prop_assert_eq!(set.0.len(), parts);
+            }
         }
     }
 
