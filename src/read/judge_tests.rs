@@ -195,8 +195,8 @@ async fn run_thread(reader: Arc<Reader>, objects: Arc<Vec<Object>>, acts: Vec<Ac
                 }
             }
             Act::Touch(file, range) => {
-                let mapping = mappings.entry(file).or_default();
-                mapping.touch(&open(&handles, file), objects[file].size, range, way).await;
+                let mapping = mappings.entry(file).or_insert_with(|| Mapping::by(way));
+                mapping.touch(&open(&handles, file), objects[file].size, range).await;
             }
             Act::Close(file) => drop(handles.get_mut(&file).unwrap().pop()),
             Act::Work(time) => tokio::time::sleep(time).await,

@@ -62,11 +62,15 @@ pub(super) enum Repeated {
     No,
 }
 
-/// Whether a read is another one or a further part of the latest.
+/// How a read has come to its place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Counts {
-    AsAnother,
-    AsTheSame,
+pub(super) enum Approach {
+    /// It begins where no other has ended. It, and what is asked for with it, will hardly be more than this.
+    Jumps(ByteRange),
+    /// It begins where another has ended.
+    GoesOn,
+    /// It is a further part of one that was seen.
+    Joins,
 }
 
 /// Whether a read carried a stream on.
@@ -123,7 +127,13 @@ impl Stream {
 
     /// Takes in a read that [`Stream::distance`] accepted, which may be a further part of the latest one. Bytes that
     /// are `repeated` prove nothing where they do not lead on.
-    pub(super) fn follow(&mut self, read: ByteRange, repeated: Repeated, counts: Counts, tuning: &Tuning) -> Course {
+    pub(super) fn follow(
+        &mut self,
+        read: ByteRange,
+        repeated: Repeated,
+        approach: Approach,
+        tuning: &Tuning,
+    ) -> Course {
         if repeated == Repeated::Yes && read.end <= self.position {
             return Course::Sequential;
         }
@@ -133,7 +143,7 @@ impl Stream {
         self.frontier = self.frontier.max(self.position);
         // Nor do they where that was not seen.
         let seen = (self.seen + read.len()).min(self.position - self.start);
-        self.reads += u64::from(seen > self.seen && counts == Counts::AsAnother);
+        self.reads += u64::from(seen > self.seen && approach != Approach::Joins);
         self.seen = seen;
         let lap = self.position - self.lap_start;
         self.lap_seen = (self.lap_seen + read.len()).min(lap);
@@ -322,7 +332,7 @@ mod tests {
                 let read = ByteRange::at(index * len, len);
                 assert_eq!(stream.distance(read, tuning), Some(0), "{len} bytes");
                 assert_eq!(
-                    stream.follow(read, Repeated::No, Counts::AsAnother, tuning),
+                    stream.follow(read, Repeated::No, Approach::GoesOn, tuning),
                     Course::Sequential,
                     "{len} bytes"
                 );
@@ -341,7 +351,7 @@ mod tests {
             let mut stream = Stream::new(within(&reads[0]), Proof { run_bytes: proof, opening_bytes: proof, middle_bytes: proof });
             for read in reads.iter().map(within) {
                 if stream.distance(read, tuning).is_some() {
-                    stream.follow(read, Repeated::No, Counts::AsAnother, tuning);
+                    stream.follow(read, Repeated::No, Approach::GoesOn, tuning);
                 }
                 let window = stream.window_bytes(tuning);
                 prop_assert!(Stream::part_bytes(window, 8 * MIB, tuning) <= 8 * MIB);

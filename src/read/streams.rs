@@ -10,8 +10,8 @@ use super::around::{Around, Arounds};
 use super::object::{Asker, Portion};
 use super::plan::{Fetch, Plan};
 use super::runs::{Answered, Runs};
-use super::stream::{Counts, GRAIN_BYTES, Proof, Repeated, Stream};
-use super::tensors::{Approach, Forecast, Tensors};
+use super::stream::{Approach, GRAIN_BYTES, Proof, Repeated, Stream};
+use super::tensors::{Forecast, Tensors};
 use super::tuning::Tuning;
 use crate::base::{ByteRange, PAGE_BYTES};
 
@@ -291,8 +291,7 @@ impl Streams {
     fn follow(&mut self, index: usize, read: ByteRange, repeated: Repeated, approach: Approach) -> Option<ByteRange> {
         let ahead = self.streams[index].ahead();
         self.runs.goes_on(&self.streams[index]);
-        let counts = if approach == Approach::Joins { Counts::AsTheSame } else { Counts::AsAnother };
-        match self.streams[index].follow(read, repeated, counts, &self.bounds.tuning) {
+        match self.streams[index].follow(read, repeated, approach, &self.bounds.tuning) {
             super::stream::Course::Sequential => None,
             super::stream::Course::Random => Some(ahead),
         }

@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 
 use super::steps::{Distance, Steps};
-use super::stream::GRAIN_BYTES;
+use super::stream::{Approach, GRAIN_BYTES};
 use super::tuning::Tuning;
 use crate::base::{ByteRange, PAGE_BYTES, READAHEAD_BYTES};
 
@@ -70,17 +70,6 @@ impl SeenTensor {
     fn is_partly_read(&self) -> bool {
         (1..self.range.len()).contains(&self.read_bytes)
     }
-}
-
-/// How a read has come to its place.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Approach {
-    /// It begins where no other has ended. It, and what is asked for with it, will hardly be more than this.
-    Jumps(ByteRange),
-    /// It begins where another has ended.
-    GoesOn,
-    /// It is a further part of one that was seen.
-    Joins,
 }
 
 /// Which page of a tensor a read has come for.

@@ -159,17 +159,16 @@ impl Content for Served {
             Some(Decider::Later(verdict)) => (*verdict.wait(), None),
             None => (false, None),
         };
-        // A single page may be what a program waits for, and its error would be the program's.
-        if is_refused && range.len() > PAGE_BYTES {
-            // The kernel asks once more for what a program waits for, and for no more.
-            self.objects.answers_not(start, range);
-            return reply.error(Errno::EIO);
-        }
         let objects = self.objects.clone();
         let fail = move |reply: ReplyData| {
             objects.answers_not(start, range);
             reply.error(Errno::EIO);
         };
+        // A single page may be what a program waits for, and its error would be the program's.
+        if is_refused && range.len() > PAGE_BYTES {
+            // The kernel asks once more for what a program waits for, and for no more.
+            return fail(reply);
+        }
         // The kernel lets a program that is killed go without an answer.
         let caller = Caller::new(0, Sight::None);
         let request = Request { op: "bridge read", ino: source.ino(), caller, again: None };

@@ -17,54 +17,61 @@ pub(super) struct Mapping {
     marks: HashSet<u64>,
     /// What the kernel has asked for.
     requests: Vec<ByteRange>,
+    /// By which way it asks.
+    way: Way,
 }
 
 impl Mapping {
+    /// Nothing of the file was asked for yet.
+    pub(super) fn by(way: Way) -> Self {
+        Mapping { way, ..Mapping::default() }
+    }
+
     /// A program reads these bytes in order.
-    pub(super) async fn touch(&mut self, file: &Arc<File>, size: u64, bytes: ByteRange, way: Way) {
+    pub(super) async fn touch(&mut self, file: &Arc<File>, size: u64, bytes: ByteRange) {
         for page in bytes.start / PAGE..bytes.end.div_ceil(PAGE) {
             if !self.pages.contains_key(&page) {
-                self.read_around(file, size, page, way).await;
+                self.read_around(file, size, page).await;
             }
             if self.marks.remove(&page) {
                 let next = (page..).find(|page| !self.pages.contains_key(page)).unwrap();
                 // The program does not wait for it; here it does.
-                self.read_absent(file, size, next, way).await;
+                self.read_absent(file, size, next).await;
             }
             if !self.pages[&page] {
                 let read = ByteRange::at(page * PAGE, PAGE).intersect(ByteRange::new(0, size));
-                assert!(self.read(file, read, way).await, "a single page is never refused");
+                assert!(self.read(file, read).await, "a single page is never refused");
                 self.pages.insert(page, true);
             }
         }
     }
 
-    async fn read_around(&mut self, file: &Arc<File>, size: u64, page: u64, way: Way) {
+    async fn read_around(&mut self, file: &Arc<File>, size: u64, page: u64) {
         let around = READAHEAD_BYTES / PAGE;
         let first = page.saturating_sub(around / 2);
         let mark = first + around - around / 4;
         if !self.pages.contains_key(&mark) {
             self.marks.insert(mark);
         }
-        self.read_absent(file, size, first, way).await;
+        self.read_absent(file, size, first).await;
     }
 
     /// Asks for what is not there of as much as the readahead.
-    async fn read_absent(&mut self, file: &Arc<File>, size: u64, first: u64, way: Way) {
+    async fn read_absent(&mut self, file: &Arc<File>, size: u64, first: u64) {
         let mut at = first;
         let end = (first + READAHEAD_BYTES / PAGE).min(size.div_ceil(PAGE));
         while at < end {
             let Some(start) = (at..end).find(|page| !self.pages.contains_key(page)) else { return };
             at = (start..end).find(|page| self.pages.contains_key(page)).unwrap_or(end);
             let read = ByteRange::new(start * PAGE, (at * PAGE).min(size));
-            let has_come = self.read(file, read, way).await;
+            let has_come = self.read(file, read).await;
             self.pages.extend((start..at).map(|page| (page, has_come)));
         }
     }
 
-    async fn read(&mut self, file: &Arc<File>, read: ByteRange, way: Way) -> bool {
+    async fn read(&mut self, file: &Arc<File>, read: ByteRange) -> bool {
         self.requests.push(read);
-        super::read(file.clone(), read, way).await
+        super::read(file.clone(), read, self.way).await
     }
 }
 
@@ -85,7 +92,7 @@ fn the_kernel_has_asked_for_the_same() {
         let mut mapping = Mapping::default();
         for act in &trace.threads[0] {
             if let Act::Touch(_, bytes) = act {
-                mapping.touch(&file, trace.files[0].size, *bytes, Way::PageCache).await;
+                mapping.touch(&file, trace.files[0].size, *bytes).await;
             }
         }
         mapping.requests
