@@ -213,6 +213,11 @@ impl File {
             self.reader.want_windows(&self.inode);
             self.reader.pump();
             let is_ready = parts.iter().all(|part| part.has(read));
+            if is_ready {
+                self.inode.pace.lock().found(self.reader.clock.elapsed(), read.len(), &self.reader.tuning);
+            } else {
+                self.inode.pace.lock().waits();
+            }
             for part in parts.iter().filter(|part| !part.has(read)) {
                 part.waited_for(now);
                 part.call();
@@ -221,6 +226,7 @@ impl File {
             let arrived = arrive(&parts, read).await;
             if !is_ready {
                 self.inode.last_read_ms.store(self.reader.now_ms(), Ordering::Relaxed);
+                self.inode.pace.lock().waited(self.reader.clock.elapsed(), read.len());
             }
             match arrived {
                 Ok(()) if self.inode.hand_out(generation) => {

@@ -32,6 +32,7 @@ use super::marks::Marks;
 use super::mode::Mode;
 use super::object::{Asker, Object, Portion};
 use super::options::{MemoryCache, Options, Prefetch, Verify};
+use super::pace::Pace;
 use super::part::{Origin, Part, Place};
 use super::plan::{Fetch, Plan};
 use super::planner;
@@ -109,6 +110,8 @@ pub(super) struct Inode {
     pub(super) last_read_ms: AtomicU64,
     /// Reads that wait for bytes.
     pub(super) waits: Waits,
+    /// How fast they use what is there.
+    pub(super) pace: Mutex<Pace>,
     /// Bytes that programs have read of it.
     pub(super) read_bytes: AtomicU64,
     /// Bytes of it that were received, and those of them that programs have read, each counted once.
@@ -187,7 +190,6 @@ impl Inode {
             small_bytes,
             tuning: tuning.clone(),
         };
-        let may_be_swept = object.size <= options.memory_limit / 2;
         let state = State {
             parts: BTreeMap::new(),
             streams: Streams::new(bounds),
@@ -215,7 +217,7 @@ impl Inode {
             verify: options.verify,
             keep: options.memory_cache,
             format,
-            may_be_swept,
+            may_be_swept: size <= options.memory_limit / 2,
             backing_file: OnceLock::new(),
             whole: Mutex::default(),
             cached: Mutex::default(),
@@ -226,6 +228,7 @@ impl Inode {
             is_guided: AtomicBool::new(false),
             last_read_ms: AtomicU64::new(0),
             waits: Waits::default(),
+            pace: Mutex::default(),
             read_bytes: AtomicU64::new(0),
             fetched_bytes: AtomicU64::new(0),
             used_bytes: AtomicU64::new(0),

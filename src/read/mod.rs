@@ -43,6 +43,7 @@
 //! | `failures` | recent errors, so that a read repeated by the kernel fails at once |
 //! | `accounting` | how reads are counted |
 //! | `pipe` | the measured throughput and latency of the network, which bound windows |
+//! | `pace` | how fast programs use what is there, which bounds windows as well |
 //! | `buffer`, `pool` | memory that bytes arrive in; blocks kept for the next buffers |
 //! | `budget` | the memory limit, and who may fill how much of it |
 //! | `reclaim`, `shortage` | the parts that may be evicted, in order; when they are |
@@ -96,6 +97,7 @@ mod mode;
 mod model_tests;
 mod object;
 mod options;
+mod pace;
 mod part;
 mod pipe;
 mod plan;

@@ -98,6 +98,11 @@ impl Pipe {
         (rate > 0).then_some(rate)
     }
 
+    /// How long a GET of so many bytes takes that has the network to itself; `None` while that is not known.
+    pub(super) fn get_time(&self, bytes: u64) -> Option<Duration> {
+        self.shown.lock().get_time(bytes)
+    }
+
     /// So many bytes are worth having ahead of a reader; `None` while too little is known.
     pub(super) fn worth_bytes(&self, now: Duration) -> Option<u64> {
         let mut shown = self.shown.lock();
@@ -180,13 +185,17 @@ impl Shown {
         self.gain.unwrap_or(tuning.pipe_first_gain)
     }
 
+    fn get_time(&self, bytes: u64) -> Option<Duration> {
+        let Alone { wait, per_mib } = self.alone?;
+        Some(wait + per_mib.mul_f64(bytes as f64 / (1 << 20) as f64))
+    }
+
     fn worth(&self, tuning: &Tuning) -> Option<u64> {
-        let alone = self.alone?;
+        let life = self.get_time(self.get_bytes)?;
         let seen_for = self.last.saturating_sub(self.first);
         if self.gets < tuning.pipe_first_gets || seen_for < Duration::from_millis(tuning.pipe_first_ms) {
             return None;
         }
-        let life = alone.wait + alone.per_mib.mul_f64(self.get_bytes as f64 / (1 << 20) as f64);
         let held = u128::from(self.rate()) * life.as_nanos() / 1_000_000_000;
         let worth = held * u128::from(self.gain(tuning)) / 8;
         Some(u64::try_from(worth).unwrap_or(u64::MAX).max(tuning.pipe_least_bytes))

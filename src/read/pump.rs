@@ -31,7 +31,14 @@ impl Reader {
             true => self.tuning.disk_window_bytes,
             false => self.pipe.worth_bytes(self.clock.elapsed()).unwrap_or(self.tuning.unproven_window_bytes),
         };
-        Most { allowed_bytes: share_bytes.min(worth_bytes.max(self.tuning.unproven_window_bytes)), worth_bytes }
+        let allowed_bytes = share_bytes.min(worth_bytes.max(self.tuning.unproven_window_bytes));
+        let used_bytes = inode.and_then(|inode| self.worth_by_pace(inode));
+        Most { allowed_bytes, worth_bytes: used_bytes.map_or(worth_bytes, |used_bytes| worth_bytes.min(used_bytes)) }
+    }
+
+    /// What is worth having ahead of the readers of an object as they use it, in bytes.
+    fn worth_by_pace(&self, inode: &Inode) -> Option<u64> {
+        inode.pace.lock().worth_bytes(self.pipe.get_time(self.tuning.moderate_part_bytes)?, &self.tuning)
     }
 
     /// Gives an object its turns until the windows of its readers are full.

@@ -280,6 +280,11 @@ impl Streams {
         true
     }
 
+    /// Where the latest reader has come to.
+    pub(super) fn latest_position(&self) -> u64 {
+        self.streams.iter().max_by_key(|stream| stream.used).map_or(0, Stream::position)
+    }
+
     /// What the latest reader must have been told before it leaves what the kernel reads ahead of it alone: the end of
     /// what lies before that.
     pub(super) fn before_untouched(&self) -> Option<ByteRange> {

@@ -96,8 +96,10 @@ impl Inode {
         }
         let candidate = match why.row().queue {
             // Objects that are read share what is fetched of all of them: windows first, one part each.
-            Queue::Readers => self.in_window(&mut state, terms.most).or_else(|| self.toward_whole(&mut state)),
-            Queue::Wholes => self.toward_whole(&mut state),
+            Queue::Readers => {
+                self.in_window(&mut state, terms.most).or_else(|| self.toward_whole(&mut state, terms.most))
+            }
+            Queue::Wholes => self.toward_whole(&mut state, terms.most),
             Queue::Steps => within.and_then(|within| self.in_stretch(&state, why, within)),
             Queue::Guesses => self.before_open(&state, why),
         };
@@ -173,7 +175,7 @@ impl Inode {
     }
 
     /// The next part of an object of which all is wanted.
-    fn toward_whole(&self, state: &mut State) -> Option<Candidate> {
+    fn toward_whole(&self, state: &mut State, most: Most) -> Option<Candidate> {
         for (why, from) in state.goals.whole_on_its_way() {
             let forecast = (why == Why::Model).then(|| state.streams.forecast());
             if let Some(Forecast::Tensors(tensors)) = &forecast {
@@ -196,15 +198,21 @@ impl Inode {
                 continue;
             }
             // Readers that go on from the middle of a model may come to what lies before it later.
-            let first = match forecast {
-                Some(Forecast::InOrder { from } | Forecast::Rest { from, .. }) => from,
-                _ => 0,
+            let (first, end) = match forecast {
+                // It may end anywhere.
+                Some(Forecast::InOrder { from }) => {
+                    let position = state.streams.latest_position().max(from);
+                    (from, position.saturating_add(most.worth_bytes))
+                }
+                Some(Forecast::Rest { from, .. }) => (from, u64::MAX),
+                _ => (0, u64::MAX),
             };
             let next = match why {
                 Why::Model => state.unread_part_from(from.max(first), part_bytes),
                 _ => state.part_from(from, self.object.size, part_bytes),
             };
             match next {
+                Some(range) if range.start >= end => continue,
                 Some(range) => return Some(Candidate { keeps_goal: first > 0, ..Candidate::new(why, range) }),
                 None if first > 0 => continue,
                 None => state.goals.set(why, Goal::Reached),

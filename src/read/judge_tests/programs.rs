@@ -72,6 +72,25 @@ recorded! {
     gguf "gguf",
 }
 
+/// What a program works on each MiB, at a gigabyte in a second.
+const AT_1_GB_A_SECOND: Duration = Duration::from_millis(1);
+
+pub(super) fn first_half_at_500_mb_a_second() -> Trace {
+    model_first_half_by_numpy().working(2 * AT_1_GB_A_SECOND)
+}
+
+pub(super) fn first_half_at_1_gb_a_second() -> Trace {
+    model_first_half_by_numpy().working(AT_1_GB_A_SECOND)
+}
+
+pub(super) fn whole_at_1_gb_a_second() -> Trace {
+    model_whole().working(AT_1_GB_A_SECOND)
+}
+
+pub(super) fn copy_at_2_gb_a_second() -> Trace {
+    copy_of_a_model().working(AT_1_GB_A_SECOND / 2)
+}
+
 /// A key-value store in a file that dwarfs the memory: 48 look-ups by `pread`.
 pub(super) fn look_ups_in_a_huge_file() -> Trace {
     let (size, mut dice) = (64 << 30, dice());

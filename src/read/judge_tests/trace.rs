@@ -88,6 +88,22 @@ impl Trace {
         reads.into_iter().for_each(|read| self.act(Act::Read(file, read)));
     }
 
+    /// The same program where each MiB that was read takes so long to be worked on.
+    pub(super) fn working(mut self, per_mib: Duration) -> Self {
+        // Simulated time goes by in milliseconds.
+        let mut due = Duration::ZERO;
+        let mut work = |act: Act| {
+            if let Act::Read(_, range) | Act::End(_, range) = act {
+                due += per_mib.mul_f64(range.len() as f64 / MIB as f64);
+            }
+            let time = Duration::from_millis(due.as_millis() as u64);
+            due -= time;
+            [Some(act), Some(Act::Work(time)).filter(|_| !time.is_zero())].into_iter().flatten()
+        };
+        self.threads.iter_mut().for_each(|acts| *acts = std::mem::take(acts).into_iter().flat_map(&mut work).collect());
+        self
+    }
+
     /// The same program once more, after the first time.
     pub(super) fn twice(mut self) -> Self {
         self.threads.iter_mut().for_each(|acts| acts.extend_from_within(..));
