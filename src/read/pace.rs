@@ -17,7 +17,7 @@ pub(super) struct Pace {
     stretch: Option<(Duration, u64)>,
     /// Bytes per second: of the beginning of a stretch, while there was no complete one.
     first: Option<u64>,
-    /// The best of all stretches.
+    /// The best of the latest stretches: each one before counts for an eighth less.
     best: Option<u64>,
 }
 
@@ -36,7 +36,7 @@ impl Pace {
         if handed_bytes < tuning.pace_stretch_bytes {
             self.first = self.first.max(Some(rate));
         } else {
-            self.best = self.best.max(Some(rate));
+            self.best = self.best.map(|best| best - best / 8).max(Some(rate));
             self.stretch = Some((now, bytes));
         }
     }
@@ -101,13 +101,15 @@ mod tests {
     }
 
     #[test]
-    fn the_best_stretch_counts() {
+    fn the_best_of_the_latest_stretches_counts() {
         let mut pace = Pace::default();
         let at = read(&mut pace, Duration::ZERO, SLOW, 16);
-        let at = read(&mut pace, at, FAST, 24);
+        let at = read(&mut pace, at, FAST, 17);
         assert_eq!(worth_mib(&pace), Some(236));
-        read(&mut pace, at, SLOW, 16);
-        assert_eq!(worth_mib(&pace), Some(236), "a pause of the program");
+        let at = read(&mut pace, at, SLOW, 8);
+        assert_eq!(worth_mib(&pace), Some(206), "a pause of the program");
+        read(&mut pace, at, SLOW, 80);
+        assert_eq!(worth_mib(&pace), Some(64), "it has become slow");
     }
 
     #[test]
