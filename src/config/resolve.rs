@@ -352,6 +352,8 @@ fn resolve_fuse(raw: &Raw, words: Words) -> Result<fuse::Options> {
         noexec: words.noexec,
         bridge: raw.choice(Name::Bridge)?,
         bridge_min_bytes: raw.required(Name::BridgeMin, value::size)?,
+        read_ahead_kib: (raw.required(Name::KernelReadAhead, value::size)? >> 10) as u32,
+        max_request_bytes: raw.required(Name::KernelMaxRequest, value::size)?,
         ..fuse::Options::default()
     })
 }
@@ -406,7 +408,8 @@ mod tests {
         let words = "endpoint=http://h:1,region=r,addressing=path,sign=v1,request-payer=requester,\
                      max-connections=3,memory-limit=1GiB,part-size=2MiB,prefetch=open,verify=off,log-format=json,\
                      drain-timeout=500ms,memory-cache=off,passthrough=off,prefetch-threshold=1MiB,prefetch-parts=4,\
-                     max-bandwidth=10MiB,record=/r,replay=p,bridge=auto,bridge-min=9MiB";
+                     max-bandwidth=10MiB,record=/r,replay=p,bridge=auto,bridge-min=9MiB,\
+                     kernel-read-ahead=4MiB,kernel-max-request=2MiB";
         let mounting = resolved("oss://b", words).unwrap();
         let store = &mounting.store;
         assert_eq!((store.endpoint.as_deref(), store.region.as_deref()), (Some("http://h:1"), Some("r")));
@@ -419,6 +422,7 @@ mod tests {
         let bound = resolved("oss://b", "endpoint=https://data.example.com,region=r,addressing=cname").unwrap();
         assert_eq!(bound.store.addressing, store::Addressing::Cname);
         assert_eq!((mounting.fuse.bridge, mounting.fuse.bridge_min_bytes), (fuse::BridgeUse::Auto, 9 << 20));
+        assert_eq!((mounting.fuse.read_ahead_kib, mounting.fuse.max_request_bytes), (4096, 2 << 20));
         let read = &mounting.read;
         assert_eq!((read.connections.most(), read.memory_limit, read.part_bytes), (3, 1 << 30, 2 << 20));
         assert_eq!((read.prefetch_threshold, read.prefetch_parts), (1 << 20, Some(4)));

@@ -312,6 +312,12 @@ table! {
          that were seen to read in pieces of 64 KiB and more.";
     KeepPageCache = "keep-page-cache", Cache, Switch, Default "on",
         "Keep a file's pages in the kernel's page cache from one open to the next while its entity tag is the same.";
+    KernelReadAhead = "kernel-read-ahead", Cache, SizeWithin(128 << 10, 64 << 20), Default "1MiB",
+        "How much the kernel reads ahead of programs into the page cache, and around page faults, 128KiB to 64MiB. \
+         Needs root; without it the kernel's 128KiB stay.";
+    KernelMaxRequest = "kernel-max-request", Cache, SizeWithin(1 << 20, 16 << 20), Default "1MiB",
+        "The largest request that the kernel may send, 1MiB to 16MiB. More than fs.fuse.max_pages_limit allows raises \
+         that limit, for all FUSE mounts of the machine and until it restarts. Needs root and Linux 6.13.";
     CacheDir = "cache-dir", Cache, List("DIR"), Unset "none",
         "A directory on a local disk where what was fetched is kept, for the next process, mount and boot. Several \
          mounts can use it at the same time. May be given several times, for several disks; a path has no spaces or \

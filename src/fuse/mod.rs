@@ -35,6 +35,7 @@
 //! | `place` | the directory or descriptor to mount on |
 //! | `read_ahead` | how much the kernel reads ahead |
 //! | `reply` | answers in the kernel's terms |
+//! | `request_limit` | how long the kernel's requests may be |
 //! | `resume_session` | continuing the session of an earlier daemon |
 //! | `session` | a live mount |
 
@@ -55,6 +56,7 @@ mod passthrough;
 mod place;
 mod read_ahead;
 mod reply;
+mod request_limit;
 mod resume_session;
 mod session;
 

@@ -49,6 +49,8 @@ pub struct Options {
     /// Readahead of the mount in KiB where the page cache is used, set through sysfs as root; 0 leaves the kernel's
     /// 128.
     pub read_ahead_kib: u32,
+    /// Raise the kernel's limit of one request to so many bytes, as root, for all FUSE mounts of the machine.
+    pub max_request_bytes: u64,
     /// Whether the kernel reads large files through the bridge.
     pub bridge: BridgeUse,
     /// Files of at least so many bytes are read so. Below some 8 MiB an open costs more than it gains.
@@ -70,6 +72,7 @@ impl Default for Options {
             threads: 0,
             max_background: 64,
             read_ahead_kib: (READAHEAD_BYTES >> 10) as u32,
+            max_request_bytes: 1 << 20,
             bridge: BridgeUse::Off,
             bridge_min_bytes: 16 << 20,
             answer_limit: Duration::from_secs(600),

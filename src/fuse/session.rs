@@ -20,7 +20,7 @@ use super::caller::{self, Sight};
 use super::ops::Kernel;
 use super::read_ahead::ReadAhead;
 use super::resume_session::{self, Spot, Terms};
-use super::{Access, BridgeUse, Kept, MountError, Notifier, Options, Place, Target};
+use super::{Access, BridgeUse, Kept, MountError, Notifier, Options, Place, Target, request_limit};
 use crate::fs::{Fs, StillOpen};
 
 /// How long dropping a mount waits for its threads. Files that programs hold open keep them, lawfully.
@@ -32,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// mount. Blocks for some milliseconds.
 pub fn mount(fs: Arc<Fs>, target: Target, options: Options, runtime: Handle) -> Result<Mounted, MountError> {
     let in_flight = Arc::new(InFlight::default());
+    // Before the mount is there, which is held to what the limit is then.
+    request_limit::raise(options.max_request_bytes);
     let bridge = bridge(&fs, &runtime, &in_flight, &options)?;
     let Connection { device, point, pid_namespace, terms, open } = Connection::to(target, &options)?;
     let sight = Sight::of_mount_in(pid_namespace.as_deref());

@@ -87,11 +87,15 @@ fn options_reach_the_kernel() {
 
 #[test]
 fn the_readahead_is_wide() {
-    let bed = Bed::over(store());
-    let mount = fuse::mounts().unwrap().into_iter().find(|mount| mount.dir == bed.root()).unwrap();
-    let (major, minor) = mount.device;
-    let set = fs::read_to_string(format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb")).unwrap();
-    assert_eq!(set.trim(), "1024");
+    let read_ahead_kib = |bed: &Bed| {
+        let mount = fuse::mounts().unwrap().into_iter().find(|mount| mount.dir == bed.root()).unwrap();
+        let (major, minor) = mount.device;
+        fs::read_to_string(format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb")).unwrap().trim().to_owned()
+    };
+    assert_eq!(read_ahead_kib(&Bed::over(store())), "1024");
+    let mut recipe = Recipe::default();
+    recipe.fuse.read_ahead_kib = 4096;
+    assert_eq!(read_ahead_kib(&recipe.make(store())), "4096");
 }
 
 #[test]
