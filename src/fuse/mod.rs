@@ -29,6 +29,8 @@
 //! | `mountinfo` | the kernel's table of mounts, as `/proc/thread-self/mountinfo` tells it |
 //! | `namespaces` | whether a caller lives in the daemon's own namespaces |
 //! | `notify` | telling the kernel what to drop, from a thread of its own |
+//! | `open_answer` | how an open is answered |
+//! | `opener` | what can be seen of a process that opens a file |
 //! | `ops` | decoding requests of the kernel |
 //! | `options` | how to mount and serve |
 //! | `passthrough` | which files the kernel reads by itself |
@@ -49,6 +51,8 @@ mod lease;
 mod mountinfo;
 mod namespaces;
 mod notify;
+mod open_answer;
+mod opener;
 mod ops;
 mod options;
 mod passthrough;

@@ -21,15 +21,15 @@ use fuser::{
 use super::answer::{Again, Answers, Request};
 use super::bridge::Bridge;
 use super::caller::{Caller as Thread, Sight};
+use super::open_answer::OpenAnswer;
+use super::opener::Process;
 use super::passthrough::{Passing, Registered, Registry};
 use super::read_ahead::ReadAhead;
-use super::reply::{DirectMmap, GENERATION, attributes, errno, fill, nothing, open_flags, passed_flags};
+use super::reply::{DirectMmap, GENERATION, attributes, errno, fill, nothing};
 use super::resume_session::{self, Terms};
 use super::{Options, control, namespaces};
 use crate::base::{ByteRange, Ino};
-use crate::fs::{
-    Asker, Caller, DirHandle, Entry, Errno, Extent, FileHandle, Fs, Opener, Program, ReadCalls, StillOpen, XattrReply,
-};
+use crate::fs::{Asker, Caller, DirHandle, Entry, Errno, Extent, FileHandle, Fs, StillOpen, XattrReply};
 
 /// What of the kernel's abilities is used, where it has them. Left out on purpose: remote locks (flock then works
 /// locally), automatic invalidation of pages (an inode number's bytes never change), and asking for attributes only
@@ -160,22 +160,6 @@ impl Kernel {
     }
 }
 
-/// A process, by one of its threads. There is nothing to see of those in a name space that we do not see into.
-struct Process(u32);
-
-impl Opener for Process {
-    fn program(&self) -> Option<Program> {
-        let name = std::fs::read(format!("/proc/{}/comm", self.0)).ok()?;
-        Some(name.into())
-    }
-
-    fn calls(&self) -> Option<ReadCalls> {
-        let text = std::fs::read_to_string(format!("/proc/{}/io", self.0)).ok()?;
-        let count = |name| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
-        Some(ReadCalls { calls: count("syscr:")?, bytes: count("rchar:")? })
-    }
-}
-
 /// Set in the number of a request that the kernel has sent again.
 const SENT_AGAIN: u64 = 1 << 63;
 
@@ -251,30 +235,16 @@ impl Filesystem for Kernel {
         if let Some(handle) = self.never_told(caller) {
             self.close(Ino(ino.0), FileHandle(handle));
         }
-        let (mmap, passing, pid, number) = (self.direct_mmap, self.passing.clone(), caller.pid(), number(caller));
-        let (fs, registry) = (self.fs(), self.registry(ino));
-        let open = self.fs().open(Ino(ino.0), flags.0, Process(pid));
+        let answer = OpenAnswer {
+            registry: self.registry(ino),
+            passing: self.passing.clone(),
+            mmap: self.direct_mmap,
+            flags: flags.0,
+            number: number(caller),
+        };
+        let open = self.fs().open(Ino(ino.0), flags.0, Process(caller.pid()));
         self.answers.answer(self.request("open", ino, caller), open, move |result| match result {
-            Ok(opened) => {
-                let handle = Fh(opened.handle.0);
-                fs.asked(handle.0, number);
-                let register = |backing: &_| registry.register(backing, opened.page_cache, &reply);
-                match passing.opening(Ino(ino.0), flags.0, opened.backing, register) {
-                    Ok(Some(id)) => {
-                        fs.passed(opened.handle, id.number);
-                        // SAFETY: the number is registered until `id` is dropped, and goes back to it below.
-                        let backing = unsafe { reply.wrap_backing(id.number) };
-                        let flags = passed_flags(opened.page_cache, id.is_bridged());
-                        reply.opened_passthrough(handle, flags, &backing);
-                        backing.into_raw();
-                    }
-                    Err(error) => {
-                        fs.release(opened.handle);
-                        reply.error(errno(error));
-                    }
-                    Ok(None) => reply.opened(handle, open_flags(opened.page_cache, mmap)),
-                }
-            }
+            Ok(opened) => answer.give(opened, reply),
             Err(error) => reply.error(errno(error)),
         });
     }

@@ -1,0 +1,45 @@
+//! How an open is answered: whether the kernel reads the file by itself, or asks us for the bytes, and in which way.
+
+use std::sync::Arc;
+
+use fuser::{FileHandle, ReplyOpen};
+
+use super::passthrough::{Passing, Registry};
+use super::reply::{DirectMmap, errno, open_flags, passed_flags};
+use crate::fs::Opened;
+
+/// What the answer to an open is made from.
+pub(super) struct OpenAnswer {
+    pub(super) registry: Registry,
+    pub(super) passing: Arc<Passing>,
+    pub(super) mmap: DirectMmap,
+    /// As of open(2).
+    pub(super) flags: i32,
+    /// The number of the request.
+    pub(super) number: u64,
+}
+
+impl OpenAnswer {
+    /// Answers with a file that is open now. Where the kernel's rules do not allow that, it is closed again.
+    pub(super) fn give(self, opened: Opened, reply: ReplyOpen) {
+        let (registry, handle) = (&self.registry, FileHandle(opened.handle.0));
+        let fs = &registry.fs;
+        fs.asked(handle.0, self.number);
+        let register = |backing: &_| registry.register(backing, opened.page_cache, &reply);
+        match self.passing.opening(registry.ino, self.flags, opened.backing, register) {
+            Ok(Some(id)) => {
+                fs.passed(opened.handle, id.number);
+                // SAFETY: the number is registered until `id` is dropped, and goes back to it below.
+                let backing = unsafe { reply.wrap_backing(id.number) };
+                let flags = passed_flags(opened.page_cache, id.is_bridged());
+                reply.opened_passthrough(handle, flags, &backing);
+                backing.into_raw();
+            }
+            Err(error) => {
+                fs.release(opened.handle);
+                reply.error(errno(error));
+            }
+            Ok(None) => reply.opened(handle, open_flags(opened.page_cache, self.mmap)),
+        }
+    }
+}
