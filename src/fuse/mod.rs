@@ -18,6 +18,7 @@
 //!
 //! | file | what it owns |
 //! |---|---|
+//! | `advice` | advice of programs on files that the kernel reads through the bridge |
 //! | `answer` | how an operation becomes an answer: at once, or later from the runtime |
 //! | `attach` | attaching the device to a directory, and detaching just that mount again |
 //! | `bridge` | large files read by the kernel from an EROFS image that the daemon serves |
@@ -40,6 +41,7 @@
 //! | `resume_session` | continuing the session of an earlier daemon |
 //! | `session` | a live mount |
 
+mod advice;
 mod answer;
 mod attach;
 mod bridge;

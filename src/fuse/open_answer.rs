@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use fuser::{FileHandle, ReplyOpen};
+use fuser::{FileHandle, FopenFlags, ReplyOpen};
 
+use super::advice::Advised;
 use super::passthrough::{Passing, Registry};
 use super::reply::{DirectMmap, errno, open_flags, passed_flags};
 use crate::fs::Opened;
@@ -12,6 +13,7 @@ use crate::fs::Opened;
 pub(super) struct OpenAnswer {
     pub(super) registry: Registry,
     pub(super) passing: Arc<Passing>,
+    pub(super) advised: Arc<Advised>,
     pub(super) mmap: DirectMmap,
     /// As of open(2).
     pub(super) flags: i32,
@@ -31,7 +33,11 @@ impl OpenAnswer {
                 fs.passed(opened.handle, id.number);
                 // SAFETY: the number is registered until `id` is dropped, and goes back to it below.
                 let backing = unsafe { reply.wrap_backing(id.number) };
-                let flags = passed_flags(opened.page_cache, id.is_bridged());
+                let bridged = id.bridged();
+                let flags = passed_flags(opened.page_cache, bridged.is_some());
+                if let Some(file) = bridged.filter(|_| !flags.contains(FopenFlags::FOPEN_DIRECT_IO)) {
+                    self.advised.opening(opened.handle, file);
+                }
                 reply.opened_passthrough(handle, flags, &backing);
                 backing.into_raw();
             }

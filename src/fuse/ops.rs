@@ -18,6 +18,7 @@ use fuser::{
     ReplyIoctl, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, TimeOrNow, WriteFlags,
 };
 
+use super::advice::{self, Advised};
 use super::answer::{Again, Answers, Request};
 use super::bridge::Bridge;
 use super::caller::{Caller as Thread, Sight};
@@ -62,6 +63,7 @@ pub(super) struct Kernel {
     /// Set by the handshake, before the first request.
     direct_mmap: DirectMmap,
     passing: Arc<Passing>,
+    advised: Arc<Advised>,
     bridge: Option<Arc<Bridge>>,
     bridge_min_bytes: u64,
 }
@@ -92,6 +94,7 @@ impl Kernel {
             read_ahead,
             direct_mmap: DirectMmap::Refused,
             passing: Arc::new(passing),
+            advised: Arc::default(),
             bridge,
             bridge_min_bytes: options.bridge_min_bytes,
         }
@@ -147,6 +150,7 @@ impl Kernel {
     }
 
     fn close(&self, ino: Ino, handle: FileHandle) {
+        self.advised.closed(handle);
         self.passing.closed(ino);
         self.fs.release(handle);
     }
@@ -238,6 +242,7 @@ impl Filesystem for Kernel {
         let answer = OpenAnswer {
             registry: self.registry(ino),
             passing: self.passing.clone(),
+            advised: self.advised.clone(),
             mmap: self.direct_mmap,
             flags: flags.0,
             number: number(caller),
@@ -270,6 +275,11 @@ impl Filesystem for Kernel {
         let is_for_pages = flags.0 & libc::O_DIRECT == 0;
         if is_for_pages {
             request.caller = Thread::of_pages(caller.pid(), self.sight);
+        }
+        if let Some(file) = self.advised.of(FileHandle(handle.0)) {
+            let read_ahead = advice::read_ahead(file, range);
+            // Whoever reads the visible file later asks for its pages again.
+            return self.answers.answer(request, read_ahead, |_| reply.error(errno(Errno::EIO)));
         }
         // Reads past the page cache name the table of files that their program has.
         let read_ahead_bytes = match owner {

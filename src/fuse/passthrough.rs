@@ -245,9 +245,9 @@ impl Registered {
         Registered { number, device: device.clone(), bridged }
     }
 
-    /// Whether the kernel asks for the file's bytes through the bridge.
-    pub(super) fn is_bridged(&self) -> bool {
-        self.bridged.is_some()
+    /// The file of EROFS, where the kernel asks for the bytes through the bridge.
+    pub(super) fn bridged(&self) -> Option<Arc<OwnedFd>> {
+        self.bridged.as_ref().map(InUse::file)
     }
 }
 

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use memmap2::Advice;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use ossmount::emulator::{Fault, FaultKind, Generator, GeneratorKind, Operation, generated_content};
 
@@ -133,22 +134,26 @@ fn open_files(daemon: u32) -> usize {
 fn a_daemon_ends_while_the_kernel_waits_for_its_answers() {
     let (server, target) = (server(), Target::new());
     server.put("bucket", "model", words(5 * MIB as u32));
-    for ends_by_a_kill in [false, true] {
+    for (ends_by_a_kill, is_open) in [(false, false), (true, false), (false, true), (true, true)] {
         let before = images();
         let args = ["--bridge", "on", "--prefetch", "off", "--drain-timeout", "100ms"];
         target.mount(&Tool::for_server(&server), "oss://bucket", &args).ok();
         let daemon = target.daemon().unwrap();
         let unused = open_files(daemon);
-        let map = map(&File::open(target.path("model")).unwrap());
+        let file = File::open(target.path("model")).unwrap();
         assert!(open_files(daemon) > unused);
         let stall = FaultKind::StallBeforeHeaders(Duration::from_secs(600));
         server.set_faults(vec![Fault::always(stall).on(Operation::GetObject)]);
         let asked = || server.counters().of(Operation::GetObject);
         let seen = asked();
-        map.advise(Advice::WillNeed).unwrap();
+        let (map, file) = (map(&file), Some(file).filter(|_| is_open));
+        match &file {
+            Some(file) => posix_fadvise(file, 0, MIB as i64, PosixFadviseAdvice::POSIX_FADV_WILLNEED).unwrap(),
+            None => map.advise(Advice::WillNeed).unwrap(),
+        }
         until("the kernel reads ahead", || asked() > seen);
-        drop(map);
-        until("the daemon has seen the end of the mapping", || open_files(daemon) == unused);
+        drop((map, file));
+        until("the daemon has seen the end of its use", || open_files(daemon) == unused);
         let made: BTreeSet<String> = images().difference(&before).cloned().collect();
         assert!(!made.is_empty());
         match ends_by_a_kill {

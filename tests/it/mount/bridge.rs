@@ -2,6 +2,8 @@
 //! fails.
 
 use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use memmap2::{Advice, Mmap, UncheckedAdvice};
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use ossmount::base::Clock;
 use ossmount::fs::{DirectIo, Ttl};
 use ossmount::fuse::BridgeUse;
@@ -23,7 +26,7 @@ use rand::{Rng, SeedableRng};
 use crate::conformance::pattern;
 use crate::support;
 use crate::support::bed::{Bed, Recipe};
-use crate::support::mapping::{map, peek};
+use crate::support::mapping::{map, peek, resident};
 use crate::support::program::{by_hand, until};
 
 const MIB: usize = 1 << 20;
@@ -145,6 +148,79 @@ fn a_store_that_fails_is_an_error_and_never_zeros() {
         assert!(began.elapsed() < Duration::from_secs(60), "it does not heal");
     }
     assert!(map[..] == bytes[..], "the file differs");
+}
+
+/// Has the kernel read ahead what a program says that it will want.
+fn will_need(file: &File, at: usize, len: usize) {
+    posix_fadvise(file, at as i64, len as i64, PosixFadviseAdvice::POSIX_FADV_WILLNEED).unwrap();
+}
+
+fn read_ahead(file: &File, at: usize, len: usize) {
+    // SAFETY: the descriptor is open, and no memory is involved.
+    assert_eq!(unsafe { libc::readahead(file.as_raw_fd(), at as i64, len) }, 0, "{}", io::Error::last_os_error());
+}
+
+#[test]
+fn what_a_program_says_that_it_will_want_comes_once_and_where_it_is_read() {
+    let (memory, bytes) = (MemoryStore::new(), pattern(SIZE));
+    memory.put("model", bytes.clone());
+    let received = Arc::new(Metrics::default());
+    let mut recipe = recipe();
+    recipe.read.prefetch = Prefetch::Off;
+    let bed = recipe.make(layered(Arc::new(memory), &LayerOptions::default(), &received, &Clock::system()));
+    let file = File::open(bed.path("model")).unwrap();
+    let map = map(&file);
+    assert_eq!(passed(&bed), 1);
+    // The kernel reads ahead for no longer than a read-ahead is, by either call.
+    let tail = SIZE / 4096 * 4096;
+    let ranges = [(8 * MIB, MIB), (9 * MIB, MIB), (30 * MIB, MIB), (20 * MIB + 12_288, 4096), (tail, SIZE - tail)];
+    for (number, (at, len)) in ranges.into_iter().enumerate() {
+        let advise = if number % 2 == 0 { will_need } else { read_ahead };
+        advise(&file, at, len);
+        until("the pages are there", || resident(&map, at, len) == len.div_ceil(4096));
+    }
+    let wanted: usize = ranges.iter().map(|(_, len)| len).sum();
+    let figures = || {
+        let fetched = received.value(Metric::BytesFetched);
+        (fetched, bed.metrics().value(Metric::BytesRead))
+    };
+    assert_eq!(figures(), (wanted as u64, wanted as u64), "each byte has come once");
+    for (at, len) in ranges {
+        assert!(map[at..at + len] == bytes[at..at + len], "the mapping differs at {at}");
+        let mut piece = vec![0; len];
+        file.read_exact_at(&mut piece, at as u64).unwrap();
+        assert!(piece == bytes[at..at + len], "{len} bytes at {at} differ");
+    }
+    assert_eq!(figures(), (wanted as u64, wanted as u64), "nothing was asked for again");
+    assert!(map[..] == bytes[..], "the file differs");
+}
+
+#[test]
+fn pages_that_were_advised_in_vain_are_read_right_without_the_bridge() {
+    let (bed, bytes) = bed();
+    let file = File::open(bed.path("model")).unwrap();
+    assert_eq!(passed(&bed), 1);
+    let bridged = map(&file);
+    for at in [0, 7 * MIB, 30 * MIB] {
+        will_need(&file, at, MIB);
+        until("the pages are there", || resident(&bridged, at, MIB) == MIB / 4096);
+    }
+    drop((bridged, file));
+    let direct = || File::options().read(true).custom_flags(libc::O_DIRECT).open(bed.path("model")).ok();
+    let mut opens = None;
+    until("it is open past the bridge", || {
+        let (first, before) = (direct(), passed(&bed));
+        let opened = File::open(bed.path("model")).unwrap();
+        opens = Some((first, opened)).filter(|_| passed(&bed) == before);
+        opens.is_some()
+    });
+    let (_first, plain) = opens.unwrap();
+    let mut piece = vec![0; MIB];
+    for at in [0, 7 * MIB, 30 * MIB] {
+        plain.read_exact_at(&mut piece, at as u64).unwrap();
+        assert!(piece == bytes[at..at + MIB], "the file differs at {at}");
+    }
+    assert!(map(&plain)[..] == bytes[..], "the file differs");
 }
 
 #[test]
@@ -278,7 +354,7 @@ fn many_readers_in_all_ways_read_right() {
 fn read_in_some_way(file: &File, expected: &Bytes, dice: &mut StdRng) -> u64 {
     let map = map(file);
     if dice.random_bool(0.3) {
-        nix::fcntl::posix_fadvise(file, 0, 0, nix::fcntl::PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
+        posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
     }
     let advice = [Advice::Normal, Advice::Random, Advice::Sequential, Advice::WillNeed];
     map.advise(advice[dice.random_range(0..advice.len())]).unwrap();
