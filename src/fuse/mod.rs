@@ -12,7 +12,8 @@
 //! 4. Telling the kernel to forget, without ever blocking a thread that must answer: [`Notifier`].
 //! 5. Control requests on a mount that is read-only: `control`, an ioctl; whether the caller is in the namespaces of
 //!    the daemon: `namespaces`.
-//! 6. A daemon that is restarted under a live mount, unnoticed by programs: `resume_session`.
+//! 6. Opens with O_DIRECT of files that the kernel reads by itself from where there are no direct reads: `twin`.
+//! 7. A daemon that is restarted under a live mount, unnoticed by programs: `resume_session`.
 //!
 //! `fs` answers the requests; nothing here knows buckets or keys.
 //!
@@ -40,6 +41,7 @@
 //! | `reply` | answers in the kernel's terms |
 //! | `resume_session` | continuing the session of an earlier daemon |
 //! | `session` | a live mount |
+//! | `twin` | second inodes of objects read through the bridge, for opens with O_DIRECT |
 
 mod advice;
 mod answer;
@@ -63,6 +65,7 @@ mod read_ahead;
 mod reply;
 mod resume_session;
 mod session;
+mod twin;
 
 pub use attach::{Laziness, answers, discard, unmount};
 pub use control::{IOCTL, IOCTL_BYTES};

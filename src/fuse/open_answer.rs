@@ -7,7 +7,8 @@ use fuser::{FileHandle, FopenFlags, ReplyOpen};
 use super::advice::Advised;
 use super::passthrough::{Passing, Registry};
 use super::reply::{DirectMmap, errno, open_flags, passed_flags};
-use crate::fs::Opened;
+use super::twin::Attempt;
+use crate::fs::{Opened, PageCache};
 
 /// What the answer to an open is made from.
 pub(super) struct OpenAnswer {
@@ -15,8 +16,7 @@ pub(super) struct OpenAnswer {
     pub(super) passing: Arc<Passing>,
     pub(super) advised: Arc<Advised>,
     pub(super) mmap: DirectMmap,
-    /// As of open(2).
-    pub(super) flags: i32,
+    pub(super) attempt: Attempt,
     /// The number of the request.
     pub(super) number: u64,
 }
@@ -25,10 +25,11 @@ impl OpenAnswer {
     /// Answers with a file that is open now. Where the kernel's rules do not allow that, it is closed again.
     pub(super) fn give(self, opened: Opened, reply: ReplyOpen) {
         let (registry, handle) = (&self.registry, FileHandle(opened.handle.0));
+        let is_twin = registry.node.is_twin();
         let fs = &registry.fs;
         fs.asked(handle.0, self.number);
         let register = |backing: &_| registry.register(backing, opened.page_cache, &reply);
-        match self.passing.opening(registry.ino, self.flags, opened.backing, register) {
+        match self.passing.opening(registry.node, self.attempt, opened.backing.filter(|_| !is_twin), register) {
             Ok(Some(id)) => {
                 fs.passed(opened.handle, id.number);
                 // SAFETY: the number is registered until `id` is dropped, and goes back to it below.
@@ -45,6 +46,8 @@ impl OpenAnswer {
                 fs.release(opened.handle);
                 reply.error(errno(error));
             }
+            // The other inode is the one for the page cache.
+            Ok(None) if is_twin => reply.opened(handle, open_flags(PageCache::BypassAndDrop, self.mmap)),
             Ok(None) => reply.opened(handle, open_flags(opened.page_cache, self.mmap)),
         }
     }

@@ -12,10 +12,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fuser::{
-    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno as Code, FileHandle as Fh, Filesystem, FopenFlags, INodeNo,
-    InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags,
-    ReplyAttr, ReplyBmap, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry,
-    ReplyIoctl, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, TimeOrNow, WriteFlags,
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno as Code, FileAttr, FileHandle as Fh, Filesystem, FopenFlags,
+    INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier,
+    RenameFlags, ReplyAttr, ReplyBmap, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
+    ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, TimeOrNow,
+    WriteFlags,
 };
 
 use super::advice::{self, Advised};
@@ -28,6 +29,7 @@ use super::passthrough::{Passing, Registered, Registry};
 use super::read_ahead::ReadAhead;
 use super::reply::{DirectMmap, GENERATION, attributes, errno, fill, nothing};
 use super::resume_session::{self, Terms};
+use super::twin::{Attempt, Node, Twins};
 use super::{Options, control, namespaces};
 use crate::base::{ByteRange, Ino};
 use crate::fs::{Asker, Caller, DirHandle, Entry, Errno, Extent, FileHandle, Fs, StillOpen, XattrReply};
@@ -104,8 +106,13 @@ impl Kernel {
         self.fs.clone()
     }
 
+    /// The twins that the kernel knows.
+    pub(super) fn twins(&self) -> Arc<Twins> {
+        self.passing.twins.clone()
+    }
+
     fn request(&self, op: &'static str, ino: INodeNo, caller: &fuser::Request) -> Request {
-        let ino = Ino(ino.0);
+        let ino = object(ino);
         let again = || Again { number: number(caller), key: self.fs.key(ino), what: String::new(), read: None };
         let again = is_again(caller).then(|| Arc::new(again()));
         Request { op, ino, caller: Thread::new(caller.pid(), self.sight), again }
@@ -113,7 +120,7 @@ impl Kernel {
 
     /// What makes a file known to the kernel, which is to read it by itself.
     fn registry(&self, ino: INodeNo) -> Registry {
-        Registry { fs: self.fs(), ino: Ino(ino.0), device: self.device.clone(), bridge: self.bridge.clone() }
+        Registry { fs: self.fs(), node: Node::of(ino), device: self.device.clone(), bridge: self.bridge.clone() }
     }
 
     /// Where the kernel can read files by itself, it may.
@@ -149,9 +156,9 @@ impl Kernel {
         is_again(caller).then(|| self.fs.never_told(number(caller))).flatten()
     }
 
-    fn close(&self, ino: Ino, handle: FileHandle) {
+    fn close(&self, node: Node, handle: FileHandle) {
         self.advised.closed(handle);
-        self.passing.closed(ino);
+        self.passing.closed(node);
         self.fs.release(handle);
     }
 
@@ -176,10 +183,15 @@ fn number(request: &fuser::Request) -> u64 {
     u64::from(request.unique()) & !SENT_AGAIN
 }
 
+/// The object that the kernel knows by this number.
+fn object(number: INodeNo) -> Ino {
+    Node::of(number).ino()
+}
+
 /// Who makes a control request, and on what.
 fn asking(request: &fuser::Request, ino: INodeNo) -> Caller {
     let asker = Asker { uid: request.uid(), way: namespaces::way(request.pid()) };
-    Caller { asker, on: Ino(ino.0) }
+    Caller { asker, on: object(ino) }
 }
 
 impl Filesystem for Kernel {
@@ -199,10 +211,17 @@ impl Filesystem for Kernel {
     }
 
     fn lookup(&self, caller: &fuser::Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        let lookup = self.fs().lookup(Ino(parent.0), name.as_bytes().to_vec());
+        let lookup = self.fs().lookup(object(parent), name.as_bytes().to_vec());
         let request = self.request("lookup", parent, caller).with(|| format!("name {name:?}"));
-        self.answers.answer(request, lookup, |result| match result {
-            Ok(Entry::Found(attr)) => reply.entry(&attr.ttl, &attributes(&attr), GENERATION),
+        let (twins, parent, thread) = (self.twins(), Node::of(parent), caller.pid());
+        self.answers.answer(request, lookup, move |result| match result {
+            Ok(Entry::Found(attr)) => {
+                let node = twins.look_up(parent, attr.ino, thread);
+                let shown = FileAttr { ino: node.number(), ..attributes(&attr) };
+                // The number of a twin is for the kernel alone: it asks for attributes before it shows them.
+                let ttl = if node.is_twin() { Duration::ZERO } else { attr.ttl };
+                reply.entry(&ttl, &shown, GENERATION);
+            }
             Ok(Entry::Missing(Duration::ZERO)) => reply.error(Code::ENOENT),
             Ok(Entry::Missing(ttl)) => reply.entry_with_ttls(&Duration::ZERO, &ttl, &nothing(), GENERATION),
             Err(error) => reply.error(errno(error)),
@@ -210,13 +229,16 @@ impl Filesystem for Kernel {
     }
 
     fn forget(&self, caller: &fuser::Request, ino: INodeNo, count: u64) {
-        self.answers.at_once(self.request("forget", ino, caller), || self.fs.forget(Ino(ino.0), count));
+        self.answers.at_once(self.request("forget", ino, caller), || {
+            self.passing.twins.forget(Node::of(ino), count);
+            self.fs.forget(object(ino), count);
+        });
     }
 
     fn getattr(&self, caller: &fuser::Request, ino: INodeNo, _: Option<Fh>, reply: ReplyAttr) {
         self.answers.answer(
             self.request("getattr", ino, caller),
-            self.fs().getattr(Ino(ino.0)),
+            self.fs().getattr(object(ino)),
             |result| match result {
                 Ok(attr) => reply.attr(&attr.ttl, &attributes(&attr)),
                 Err(error) => reply.error(errno(error)),
@@ -225,29 +247,27 @@ impl Filesystem for Kernel {
     }
 
     fn readlink(&self, caller: &fuser::Request, ino: INodeNo, reply: ReplyData) {
-        self.answers.answer(
-            self.request("readlink", ino, caller),
-            self.fs().readlink(Ino(ino.0)),
-            |result| match result {
+        self.answers.answer(self.request("readlink", ino, caller), self.fs().readlink(object(ino)), |result| {
+            match result {
                 Ok(target) => reply.data(&target),
                 Err(error) => reply.error(errno(error)),
-            },
-        );
+            }
+        });
     }
 
     fn open(&self, caller: &fuser::Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         if let Some(handle) = self.never_told(caller) {
-            self.close(Ino(ino.0), FileHandle(handle));
+            self.close(Node::of(ino), FileHandle(handle));
         }
         let answer = OpenAnswer {
             registry: self.registry(ino),
             passing: self.passing.clone(),
             advised: self.advised.clone(),
             mmap: self.direct_mmap,
-            flags: flags.0,
+            attempt: Attempt { flags: flags.0, thread: caller.pid() },
             number: number(caller),
         };
-        let open = self.fs().open(Ino(ino.0), flags.0, Process(caller.pid()));
+        let open = self.fs().open(object(ino), flags.0, Process(caller.pid()));
         self.answers.answer(self.request("open", ino, caller), open, move |result| match result {
             Ok(opened) => answer.give(opened, reply),
             Err(error) => reply.error(errno(error)),
@@ -306,7 +326,7 @@ impl Filesystem for Kernel {
         _: bool,
         reply: ReplyEmpty,
     ) {
-        self.answers.at_once(self.request("release", ino, caller), || self.close(Ino(ino.0), FileHandle(handle.0)));
+        self.answers.at_once(self.request("release", ino, caller), || self.close(Node::of(ino), FileHandle(handle.0)));
         reply.ok();
     }
 
@@ -315,7 +335,7 @@ impl Filesystem for Kernel {
             self.fs.releasedir(DirHandle(handle));
         }
         let (fs, number) = (self.fs(), number(caller));
-        self.answers.answer(self.request("opendir", ino, caller), self.fs().opendir(Ino(ino.0)), move |result| {
+        self.answers.answer(self.request("opendir", ino, caller), self.fs().opendir(object(ino)), move |result| {
             match result {
                 Ok(handle) => {
                     fs.asked(handle.0, number);
@@ -393,12 +413,12 @@ impl Filesystem for Kernel {
             let result = self.fs().control_result(asker, size);
             return self.answers.answer(request, result, |result| Kernel::xattr(reply, result));
         }
-        let value = self.fs().getxattr(Ino(ino.0), name.as_bytes().to_vec(), size);
+        let value = self.fs().getxattr(object(ino), name.as_bytes().to_vec(), size);
         self.answers.answer(request, value, |result| Kernel::xattr(reply, result));
     }
 
     fn listxattr(&self, caller: &fuser::Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        let names = self.fs().listxattr(Ino(ino.0), size);
+        let names = self.fs().listxattr(object(ino), size);
         self.answers.answer(self.request("listxattr", ino, caller), names, |result| Kernel::xattr(reply, result));
     }
 
