@@ -31,10 +31,13 @@ impl OpenAnswer {
         let register = |backing: &_| registry.register(backing, opened.page_cache, &reply);
         match self.passing.opening(registry.node, self.attempt, opened.backing.filter(|_| !is_twin), register) {
             Ok(Some(id)) => {
-                fs.passed(opened.handle, id.number);
-                // SAFETY: the number is registered until `id` is dropped, and goes back to it below.
-                let backing = unsafe { reply.wrap_backing(id.number) };
-                let bridged = id.bridged();
+                let (number, bridged) = (id.number, id.bridged());
+                // The table keeps it while the handle is open. Kept here, it might outlast that, and be registered a
+                // second time where the file is opened again.
+                drop(id);
+                fs.passed(opened.handle, number);
+                // SAFETY: the number is registered while the handle is open, and goes back below.
+                let backing = unsafe { reply.wrap_backing(number) };
                 let flags = passed_flags(opened.page_cache, bridged.is_some());
                 if let Some(file) = bridged.filter(|_| !flags.contains(FopenFlags::FOPEN_DIRECT_IO)) {
                     self.advised.opening(opened.handle, file);
