@@ -12,12 +12,14 @@
 //! 4. Telling the kernel to forget, without ever blocking a thread that must answer: [`Notifier`].
 //! 5. Control requests on a mount that is read-only: `control`, an ioctl; whether the caller is in the namespaces of
 //!    the daemon: `namespaces`.
-//! 6. A daemon that is restarted under a live mount, unnoticed by programs: `resume_session`.
+//! 6. Opens with O_DIRECT of files that the kernel reads by itself from where there are no direct reads: `twin`.
+//! 7. A daemon that is restarted under a live mount, unnoticed by programs: `resume_session`.
 //!
 //! `fs` answers the requests; nothing here knows buckets or keys.
 //!
 //! | file | what it owns |
 //! |---|---|
+//! | `advice` | advice of programs on files that the kernel reads through the bridge |
 //! | `answer` | how an operation becomes an answer: at once, or later from the runtime |
 //! | `attach` | attaching the device to a directory, and detaching just that mount again |
 //! | `bridge` | large files read by the kernel from an EROFS image that the daemon serves |
@@ -29,6 +31,8 @@
 //! | `mountinfo` | the kernel's table of mounts, as `/proc/thread-self/mountinfo` tells it |
 //! | `namespaces` | whether a caller lives in the daemon's own namespaces |
 //! | `notify` | telling the kernel what to drop, from a thread of its own |
+//! | `open_answer` | how an open is answered |
+//! | `opener` | what can be seen of a process that opens a file |
 //! | `ops` | decoding requests of the kernel |
 //! | `options` | how to mount and serve |
 //! | `passthrough` | which files the kernel reads by itself |
@@ -38,7 +42,9 @@
 //! | `request_limit` | how long the kernel's requests may be |
 //! | `resume_session` | continuing the session of an earlier daemon |
 //! | `session` | a live mount |
+//! | `twin` | second inodes of objects read through the bridge, for opens with O_DIRECT |
 
+mod advice;
 mod answer;
 mod attach;
 mod bridge;
@@ -50,6 +56,8 @@ mod lease;
 mod mountinfo;
 mod namespaces;
 mod notify;
+mod open_answer;
+mod opener;
 mod ops;
 mod options;
 mod passthrough;
@@ -59,6 +67,7 @@ mod reply;
 mod request_limit;
 mod resume_session;
 mod session;
+mod twin;
 
 pub use attach::{Laziness, answers, discard, unmount};
 pub use control::{IOCTL, IOCTL_BYTES};

@@ -19,6 +19,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 use super::bridge::Bridge;
+use super::twin::{Node, Twins};
 use crate::base::Ino;
 use crate::fs;
 
@@ -72,15 +73,19 @@ struct Queue {
 }
 
 impl Notifier {
-    /// Starts the threads that tell `kernel`, and the bridge of pages.
-    pub(super) fn start(kernel: fuser::Notifier, bridge: Option<Arc<Bridge>>) -> io::Result<Arc<Notifier>> {
+    /// Starts the threads that tell `kernel`, of an inode and of its twin, and the bridge of pages.
+    pub(super) fn start(
+        kernel: fuser::Notifier,
+        bridge: Option<Arc<Bridge>>,
+        twins: Arc<Twins>,
+    ) -> io::Result<Arc<Notifier>> {
         Self::start_with(move |memory| {
             match (memory, &bridge) {
                 (Memory::Pages(ino), Some(bridge)) => bridge.drop_pages(*ino),
                 (Memory::WrongPages(ino), Some(bridge)) => bridge.drop_wrong_pages(*ino),
                 _ => {}
             }
-            tell(&kernel, memory)
+            tell(&kernel, memory, &twins)
         })
     }
 
@@ -200,14 +205,23 @@ impl fs::Notifier for Notifier {
     }
 }
 
-fn tell(kernel: &fuser::Notifier, memory: &Memory) -> Told {
-    let told = match memory {
-        Memory::Entry { parent, name } => kernel.inval_entry(INodeNo(parent.0), OsStr::from_bytes(name)),
-        // A negative offset leaves the pages alone.
-        Memory::Attributes(ino) => kernel.inval_inode(INodeNo(ino.0), -1, 0),
-        // All from the first byte on.
-        Memory::Pages(ino) | Memory::WrongPages(ino) => kernel.inval_inode(INodeNo(ino.0), 0, 0),
+fn tell(kernel: &fuser::Notifier, memory: &Memory, twins: &Twins) -> Told {
+    let inode = |ino: Ino, offset| {
+        let nodes = [Some(Node::original(ino)), twins.known(ino)].into_iter().flatten();
+        // Each is told, also where another could not be.
+        let told: Vec<_> = nodes.map(|node| heard(memory, kernel.inval_inode(node.number(), offset, 0))).collect();
+        if told.contains(&Told::No) { Told::No } else { Told::Yes }
     };
+    match memory {
+        Memory::Entry { parent, name } => heard(memory, kernel.inval_entry(INodeNo(parent.0), OsStr::from_bytes(name))),
+        // A negative offset leaves the pages alone.
+        Memory::Attributes(ino) => inode(*ino, -1),
+        // All from the first byte on.
+        Memory::Pages(ino) | Memory::WrongPages(ino) => inode(*ino, 0),
+    }
+}
+
+fn heard(memory: &Memory, told: io::Result<()>) -> Told {
     match told {
         Ok(()) => Told::Yes,
         Err(error) => {

@@ -12,24 +12,27 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fuser::{
-    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno as Code, FileHandle as Fh, Filesystem, FopenFlags, INodeNo,
-    InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags,
-    ReplyAttr, ReplyBmap, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry,
-    ReplyIoctl, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, TimeOrNow, WriteFlags,
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno as Code, FileAttr, FileHandle as Fh, Filesystem, FopenFlags,
+    INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier,
+    RenameFlags, ReplyAttr, ReplyBmap, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
+    ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, TimeOrNow,
+    WriteFlags,
 };
 
+use super::advice::{self, Advised};
 use super::answer::{Again, Answers, Request};
 use super::bridge::Bridge;
 use super::caller::{Caller as Thread, Sight};
+use super::open_answer::OpenAnswer;
+use super::opener::Process;
 use super::passthrough::{Passing, Registered, Registry};
 use super::read_ahead::ReadAhead;
-use super::reply::{DirectMmap, GENERATION, attributes, errno, fill, nothing, open_flags, passed_flags};
+use super::reply::{DirectMmap, GENERATION, attributes, errno, fill, nothing};
 use super::resume_session::{self, Terms};
+use super::twin::{Attempt, Node, Twins};
 use super::{Options, control, namespaces};
 use crate::base::{ByteRange, Ino};
-use crate::fs::{
-    Asker, Caller, DirHandle, Entry, Errno, Extent, FileHandle, Fs, Opener, Program, ReadCalls, StillOpen, XattrReply,
-};
+use crate::fs::{Asker, Caller, DirHandle, Entry, Errno, Extent, FileHandle, Fs, StillOpen, XattrReply};
 
 /// What of the kernel's abilities is used, where it has them. Left out on purpose: remote locks (flock then works
 /// locally), automatic invalidation of pages (an inode number's bytes never change), and asking for attributes only
@@ -62,6 +65,7 @@ pub(super) struct Kernel {
     /// Set by the handshake, before the first request.
     direct_mmap: DirectMmap,
     passing: Arc<Passing>,
+    advised: Arc<Advised>,
     bridge: Option<Arc<Bridge>>,
     bridge_min_bytes: u64,
 }
@@ -92,6 +96,7 @@ impl Kernel {
             read_ahead,
             direct_mmap: DirectMmap::Refused,
             passing: Arc::new(passing),
+            advised: Arc::default(),
             bridge,
             bridge_min_bytes: options.bridge_min_bytes,
         }
@@ -101,8 +106,13 @@ impl Kernel {
         self.fs.clone()
     }
 
+    /// The twins that the kernel knows.
+    pub(super) fn twins(&self) -> Arc<Twins> {
+        self.passing.twins.clone()
+    }
+
     fn request(&self, op: &'static str, ino: INodeNo, caller: &fuser::Request) -> Request {
-        let ino = Ino(ino.0);
+        let ino = object(ino);
         let again = || Again { number: number(caller), key: self.fs.key(ino), what: String::new(), read: None };
         let again = is_again(caller).then(|| Arc::new(again()));
         Request { op, ino, caller: Thread::new(caller.pid(), self.sight), again }
@@ -110,7 +120,7 @@ impl Kernel {
 
     /// What makes a file known to the kernel, which is to read it by itself.
     fn registry(&self, ino: INodeNo) -> Registry {
-        Registry { fs: self.fs(), ino: Ino(ino.0), device: self.device.clone(), bridge: self.bridge.clone() }
+        Registry { fs: self.fs(), node: Node::of(ino), device: self.device.clone(), bridge: self.bridge.clone() }
     }
 
     /// Where the kernel can read files by itself, it may.
@@ -146,8 +156,9 @@ impl Kernel {
         is_again(caller).then(|| self.fs.never_told(number(caller))).flatten()
     }
 
-    fn close(&self, ino: Ino, handle: FileHandle) {
-        self.passing.closed(ino);
+    fn close(&self, node: Node, handle: FileHandle) {
+        self.advised.closed(handle);
+        self.passing.closed(node);
         self.fs.release(handle);
     }
 
@@ -157,22 +168,6 @@ impl Kernel {
             Ok(XattrReply::Data(data)) => reply.data(&data),
             Err(error) => reply.error(errno(error)),
         }
-    }
-}
-
-/// A process, by one of its threads. There is nothing to see of those in a name space that we do not see into.
-struct Process(u32);
-
-impl Opener for Process {
-    fn program(&self) -> Option<Program> {
-        let name = std::fs::read(format!("/proc/{}/comm", self.0)).ok()?;
-        Some(name.into())
-    }
-
-    fn calls(&self) -> Option<ReadCalls> {
-        let text = std::fs::read_to_string(format!("/proc/{}/io", self.0)).ok()?;
-        let count = |name| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
-        Some(ReadCalls { calls: count("syscr:")?, bytes: count("rchar:")? })
     }
 }
 
@@ -188,10 +183,15 @@ fn number(request: &fuser::Request) -> u64 {
     u64::from(request.unique()) & !SENT_AGAIN
 }
 
+/// The object that the kernel knows by this number.
+fn object(number: INodeNo) -> Ino {
+    Node::of(number).ino()
+}
+
 /// Who makes a control request, and on what.
 fn asking(request: &fuser::Request, ino: INodeNo) -> Caller {
     let asker = Asker { uid: request.uid(), way: namespaces::way(request.pid()) };
-    Caller { asker, on: Ino(ino.0) }
+    Caller { asker, on: object(ino) }
 }
 
 impl Filesystem for Kernel {
@@ -211,10 +211,17 @@ impl Filesystem for Kernel {
     }
 
     fn lookup(&self, caller: &fuser::Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        let lookup = self.fs().lookup(Ino(parent.0), name.as_bytes().to_vec());
+        let lookup = self.fs().lookup(object(parent), name.as_bytes().to_vec());
         let request = self.request("lookup", parent, caller).with(|| format!("name {name:?}"));
-        self.answers.answer(request, lookup, |result| match result {
-            Ok(Entry::Found(attr)) => reply.entry(&attr.ttl, &attributes(&attr), GENERATION),
+        let (twins, parent, thread) = (self.twins(), Node::of(parent), caller.pid());
+        self.answers.answer(request, lookup, move |result| match result {
+            Ok(Entry::Found(attr)) => {
+                let node = twins.look_up(parent, attr.ino, thread);
+                let shown = FileAttr { ino: node.number(), ..attributes(&attr) };
+                // The number of a twin is for the kernel alone: it asks for attributes before it shows them.
+                let ttl = if node.is_twin() { Duration::ZERO } else { attr.ttl };
+                reply.entry(&ttl, &shown, GENERATION);
+            }
             Ok(Entry::Missing(Duration::ZERO)) => reply.error(Code::ENOENT),
             Ok(Entry::Missing(ttl)) => reply.entry_with_ttls(&Duration::ZERO, &ttl, &nothing(), GENERATION),
             Err(error) => reply.error(errno(error)),
@@ -222,13 +229,16 @@ impl Filesystem for Kernel {
     }
 
     fn forget(&self, caller: &fuser::Request, ino: INodeNo, count: u64) {
-        self.answers.at_once(self.request("forget", ino, caller), || self.fs.forget(Ino(ino.0), count));
+        self.answers.at_once(self.request("forget", ino, caller), || {
+            self.passing.twins.forget(Node::of(ino), count);
+            self.fs.forget(object(ino), count);
+        });
     }
 
     fn getattr(&self, caller: &fuser::Request, ino: INodeNo, _: Option<Fh>, reply: ReplyAttr) {
         self.answers.answer(
             self.request("getattr", ino, caller),
-            self.fs().getattr(Ino(ino.0)),
+            self.fs().getattr(object(ino)),
             |result| match result {
                 Ok(attr) => reply.attr(&attr.ttl, &attributes(&attr)),
                 Err(error) => reply.error(errno(error)),
@@ -237,44 +247,29 @@ impl Filesystem for Kernel {
     }
 
     fn readlink(&self, caller: &fuser::Request, ino: INodeNo, reply: ReplyData) {
-        self.answers.answer(
-            self.request("readlink", ino, caller),
-            self.fs().readlink(Ino(ino.0)),
-            |result| match result {
+        self.answers.answer(self.request("readlink", ino, caller), self.fs().readlink(object(ino)), |result| {
+            match result {
                 Ok(target) => reply.data(&target),
                 Err(error) => reply.error(errno(error)),
-            },
-        );
+            }
+        });
     }
 
     fn open(&self, caller: &fuser::Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         if let Some(handle) = self.never_told(caller) {
-            self.close(Ino(ino.0), FileHandle(handle));
+            self.close(Node::of(ino), FileHandle(handle));
         }
-        let (mmap, passing, pid, number) = (self.direct_mmap, self.passing.clone(), caller.pid(), number(caller));
-        let (fs, registry) = (self.fs(), self.registry(ino));
-        let open = self.fs().open(Ino(ino.0), flags.0, Process(pid));
+        let answer = OpenAnswer {
+            registry: self.registry(ino),
+            passing: self.passing.clone(),
+            advised: self.advised.clone(),
+            mmap: self.direct_mmap,
+            attempt: Attempt { flags: flags.0, thread: caller.pid() },
+            number: number(caller),
+        };
+        let open = self.fs().open(object(ino), flags.0, Process(caller.pid()));
         self.answers.answer(self.request("open", ino, caller), open, move |result| match result {
-            Ok(opened) => {
-                let handle = Fh(opened.handle.0);
-                fs.asked(handle.0, number);
-                let register = |backing: &_| registry.register(backing, opened.page_cache, &reply);
-                match passing.opening(Ino(ino.0), flags.0, opened.backing, register) {
-                    Ok(Some(id)) => {
-                        fs.passed(opened.handle, id.number);
-                        // SAFETY: the number is registered until `id` is dropped, and goes back to it below.
-                        let backing = unsafe { reply.wrap_backing(id.number) };
-                        let flags = passed_flags(opened.page_cache, id.is_bridged());
-                        reply.opened_passthrough(handle, flags, &backing);
-                        backing.into_raw();
-                    }
-                    Err(error) => {
-                        fs.release(opened.handle);
-                        reply.error(errno(error));
-                    }
-                    Ok(None) => reply.opened(handle, open_flags(opened.page_cache, mmap)),
-                }
-            }
+            Ok(opened) => answer.give(opened, reply),
             Err(error) => reply.error(errno(error)),
         });
     }
@@ -301,6 +296,11 @@ impl Filesystem for Kernel {
         if is_for_pages {
             request.caller = Thread::of_pages(caller.pid(), self.sight);
         }
+        if let Some(file) = self.advised.of(FileHandle(handle.0)) {
+            let read_ahead = advice::read_ahead(file, range);
+            // Whoever reads the visible file later asks for its pages again.
+            return self.answers.answer(request, read_ahead, |_| reply.error(errno(Errno::EIO)));
+        }
         // Reads past the page cache name the table of files that their program has.
         let read_ahead_bytes = match owner {
             None if is_for_pages => self.read_ahead.bytes(),
@@ -326,7 +326,7 @@ impl Filesystem for Kernel {
         _: bool,
         reply: ReplyEmpty,
     ) {
-        self.answers.at_once(self.request("release", ino, caller), || self.close(Ino(ino.0), FileHandle(handle.0)));
+        self.answers.at_once(self.request("release", ino, caller), || self.close(Node::of(ino), FileHandle(handle.0)));
         reply.ok();
     }
 
@@ -335,7 +335,7 @@ impl Filesystem for Kernel {
             self.fs.releasedir(DirHandle(handle));
         }
         let (fs, number) = (self.fs(), number(caller));
-        self.answers.answer(self.request("opendir", ino, caller), self.fs().opendir(Ino(ino.0)), move |result| {
+        self.answers.answer(self.request("opendir", ino, caller), self.fs().opendir(object(ino)), move |result| {
             match result {
                 Ok(handle) => {
                     fs.asked(handle.0, number);
@@ -413,12 +413,12 @@ impl Filesystem for Kernel {
             let result = self.fs().control_result(asker, size);
             return self.answers.answer(request, result, |result| Kernel::xattr(reply, result));
         }
-        let value = self.fs().getxattr(Ino(ino.0), name.as_bytes().to_vec(), size);
+        let value = self.fs().getxattr(object(ino), name.as_bytes().to_vec(), size);
         self.answers.answer(request, value, |result| Kernel::xattr(reply, result));
     }
 
     fn listxattr(&self, caller: &fuser::Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        let names = self.fs().listxattr(Ino(ino.0), size);
+        let names = self.fs().listxattr(object(ino), size);
         self.answers.answer(self.request("listxattr", ino, caller), names, |result| Kernel::xattr(reply, result));
     }
 

@@ -3,8 +3,8 @@
 //! The kernel's rules, by inode (each breach fails an open with EIO): while it reads a file by itself, every open must
 //! let it do so, from the same backing file; and it must not begin to while a descriptor is open in another way:
 //! through the page cache, or past it and mapped, of which we hear nothing. So all open handles of an inode are of one
-//! kind, and the first of them decides. What is closed here was closed in the kernel before, so that counts are never
-//! too low.
+//! kind, and the first of them decides; what cannot be of that kind is opened by another inode, the twin (`twin`). What
+//! is closed here was closed in the kernel before, so that counts are never too low.
 //!
 //! A mapping outlives the handles: the kernel closes the file when the program does, and goes on to read the backing
 //! file for the mapping. So a backing file whose last handle was closed is kept until it is not mapped either.
@@ -22,7 +22,8 @@ use parking_lot::Mutex;
 
 use super::bridge::{Bridge, InUse};
 use super::lease;
-use crate::base::Ino;
+use super::twin::{Attempt, Node, Twins};
+use crate::base::{Clock, Ino};
 use crate::fs::{Backing, Errno, Fs, PageCache};
 
 /// The kind of an inode's open handles, and how many there are.
@@ -39,13 +40,15 @@ struct Open<Id, File> {
 pub(super) struct Passing<Id = Registered, File = Backing> {
     /// Whether the kernel may be offered files. It says that it can before it is known whether we are allowed to.
     is_offered: AtomicBool,
+    /// Which inodes cannot be opened as programs wish. Locked after the state, where both are.
+    pub(super) twins: Arc<Twins>,
     state: Mutex<Inodes<Id, File>>,
 }
 
 #[derive(Debug)]
 struct Inodes<Id, File> {
     /// Those with open handles, and those without that are mapped.
-    inodes: HashMap<Ino, Open<Id, File>>,
+    inodes: HashMap<Node, Open<Id, File>>,
     /// Whether a thread looks after those that are mapped.
     is_watched: bool,
 }
@@ -56,11 +59,20 @@ const LOOKS: [Duration; 2] = [Duration::from_millis(5), Duration::from_secs(1)];
 
 /// What the kernel knows a backing file by.
 pub(super) trait Known<File> {
-    /// Whether a handle with these flags of open(2) may be added to those that read the file so; else the errno.
-    fn admits(&self, flags: i32) -> Result<(), Errno>;
+    /// Whether a handle with these flags of open(2) may be added to those that read the file so.
+    fn admits(&self, flags: i32) -> Result<(), Refusal>;
 
     /// Whether programs see the file although no handle is open.
     fn is_mapped(&self, file: Option<&File>) -> bool;
+}
+
+/// Why a handle is not added to others.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) enum Refusal {
+    /// Only the twin can be opened so.
+    Twin,
+    /// No inode can be.
+    Errno(Errno),
 }
 
 /// Why a backing file could not be made known to the kernel.
@@ -82,7 +94,8 @@ impl<Id: Known<File>, File> Open<Id, File> {
 impl<Id: Known<File> + Send + Sync + 'static, File: Send + 'static> Passing<Id, File> {
     pub(super) fn new() -> Self {
         let state = Inodes { inodes: HashMap::new(), is_watched: false };
-        Passing { is_offered: AtomicBool::new(false), state: Mutex::new(state) }
+        let twins = Arc::new(Twins::new(Clock::system()));
+        Passing { is_offered: AtomicBool::new(false), twins, state: Mutex::new(state) }
     }
 
     /// Says that the kernel can read files by itself.
@@ -90,29 +103,34 @@ impl<Id: Known<File> + Send + Sync + 'static, File: Send + 'static> Passing<Id, 
         self.is_offered.store(true, Ordering::Relaxed);
     }
 
-    /// A handle is about to be opened with these flags of open(2), and is to be answered so: `None` means that the
-    /// kernel shall ask for bytes. `backing` is the file it could read; `register` makes the file known to it. Where it
-    /// fails the handle does not count as open.
+    /// A handle is about to be opened, and is to be answered so: `None` means that the kernel shall ask for bytes.
+    /// `backing` is the file it could read; `register` makes the file known to it. Where it fails the handle does not
+    /// count as open.
     pub(super) fn opening(
         &self,
-        ino: Ino,
-        flags: i32,
+        node: Node,
+        attempt: Attempt,
         backing: Option<File>,
         register: impl FnOnce(&File) -> Result<Id, Unknown>,
     ) -> Result<Option<Arc<Id>>, Errno> {
         let inodes = &mut self.state.lock().inodes;
-        if let Some(open) = inodes.get_mut(&ino) {
+        if let Some(open) = inodes.get_mut(&node) {
             let id = open.passed.as_ref().map(|(id, _)| id.clone());
-            id.as_ref().map_or(Ok(()), |id| id.admits(flags))?;
+            id.as_ref().map_or(Ok(()), |id| id.admits(attempt.flags)).map_err(|refusal| match refusal {
+                Refusal::Twin => self.twins.wish(node.ino(), attempt),
+                Refusal::Errno(errno) => errno,
+            })?;
+            self.twins.opened(node.ino(), attempt);
             open.handles += 1;
             return Ok(id);
         }
+        self.twins.opened(node.ino(), attempt);
         let passed = backing.filter(|_| self.is_offered.load(Ordering::Relaxed)).and_then(|backing| {
-            let id = register(&backing).inspect_err(|unknown| self.refused(ino, unknown)).ok()?;
+            let id = register(&backing).inspect_err(|unknown| self.refused(node.ino(), unknown)).ok()?;
             Some((Arc::new(id), Some(backing)))
         });
         let id = passed.as_ref().map(|(id, _)| id.clone());
-        inodes.insert(ino, Open { handles: 1, passed });
+        inodes.insert(node, Open { handles: 1, passed });
         Ok(id)
     }
 
@@ -121,13 +139,13 @@ impl<Id: Known<File> + Send + Sync + 'static, File: Send + 'static> Passing<Id, 
     pub(super) fn is_open(&self, ino: Ino, id: impl FnOnce() -> Option<Id>) {
         let inodes = &mut self.state.lock().inodes;
         let first = || Open { handles: 0, passed: id().map(|id| (Arc::new(id), None)) };
-        inodes.entry(ino).or_insert_with(first).handles += 1;
+        inodes.entry(Node::original(ino)).or_insert_with(first).handles += 1;
     }
 
     /// A handle was closed.
-    pub(super) fn closed(self: &Arc<Self>, ino: Ino) {
+    pub(super) fn closed(self: &Arc<Self>, node: Node) {
         let mut state = self.state.lock();
-        let Some(open) = state.inodes.get_mut(&ino) else { return };
+        let Some(open) = state.inodes.get_mut(&node) else { return };
         open.handles -= 1;
         if open.handles > 0 {
             return;
@@ -135,7 +153,7 @@ impl<Id: Known<File> + Send + Sync + 'static, File: Send + 'static> Passing<Id, 
         if open.is_mapped() {
             return self.watch(&mut state);
         }
-        let gone = state.inodes.remove(&ino);
+        let gone = state.inodes.remove(&node);
         // Freed without the lock.
         drop(state);
         drop(gone);
@@ -190,7 +208,7 @@ impl<Id: Known<File> + Send + Sync + 'static, File: Send + 'static> Passing<Id, 
 /// Makes files known to the kernel, of one inode.
 pub(super) struct Registry {
     pub(super) fs: Arc<Fs>,
-    pub(super) ino: Ino,
+    pub(super) node: Node,
     pub(super) device: Arc<OwnedFd>,
     pub(super) bridge: Option<Arc<Bridge>>,
 }
@@ -210,7 +228,7 @@ impl Registry {
             }
             Backing::Pages(pages) => {
                 let bridge = self.bridge.as_ref().ok_or_else(|| Unknown::This(io::ErrorKind::Unsupported.into()))?;
-                let in_use = bridge.open(self.ino, pages).map_err(Unknown::This)?;
+                let in_use = bridge.open(self.node.ino(), pages).map_err(Unknown::This)?;
                 let id =
                     reply.open_backing(&in_use).inspect_err(|error| self.gives_up(error)).map_err(Unknown::This)?;
                 if page_cache == PageCache::Keep {
@@ -245,18 +263,18 @@ impl Registered {
         Registered { number, device: device.clone(), bridged }
     }
 
-    /// Whether the kernel asks for the file's bytes through the bridge.
-    pub(super) fn is_bridged(&self) -> bool {
-        self.bridged.is_some()
+    /// The file of EROFS, where the kernel asks for the bytes through the bridge.
+    pub(super) fn bridged(&self) -> Option<Arc<OwnedFd>> {
+        self.bridged.as_ref().map(InUse::file)
     }
 }
 
 impl Known<Backing> for Registered {
-    fn admits(&self, flags: i32) -> Result<(), Errno> {
+    fn admits(&self, flags: i32) -> Result<(), Refusal> {
         match &self.bridged {
-            // EROFS on a file reads through the page cache only. Programs that get this error try without the flag.
-            Some(_) if flags & libc::O_DIRECT != 0 => Err(Errno::EINVAL),
-            Some(in_use) if in_use.is_wrong() => Err(Errno::EIO),
+            // EROFS on a file reads through the page cache only.
+            Some(_) if flags & libc::O_DIRECT != 0 => Err(Refusal::Twin),
+            Some(in_use) if in_use.is_wrong() => Err(Refusal::Errno(Errno::EIO)),
             _ => Ok(()),
         }
     }
@@ -288,10 +306,14 @@ mod tests {
 
     const INO: Ino = Ino(1);
 
+    fn attempt(flags: i32) -> Attempt {
+        Attempt { flags, thread: 1 }
+    }
+
     impl Known<Arc<()>> for u32 {
         /// Odd ones admit no flags.
-        fn admits(&self, flags: i32) -> Result<(), Errno> {
-            if self % 2 == 1 && flags != 0 { Err(Errno::EINVAL) } else { Ok(()) }
+        fn admits(&self, flags: i32) -> Result<(), Refusal> {
+            if self % 2 == 1 && flags != 0 { Err(Refusal::Twin) } else { Ok(()) }
         }
 
         /// It is for as long as more than the test and the table hold it.
@@ -307,7 +329,7 @@ mod tests {
     }
 
     fn open(passing: &Arc<Passing<u32, Arc<()>>>, file: Option<&Arc<()>>, id: u32) -> Option<u32> {
-        passing.opening(INO, 0, file.cloned(), |_| Ok(id)).unwrap().map(|id| *id)
+        passing.opening(Node::original(INO), attempt(0), file.cloned(), |_| Ok(id)).unwrap().map(|id| *id)
     }
 
     #[test]
@@ -317,10 +339,10 @@ mod tests {
         // Also where there is none to offer any more, or another.
         assert_eq!(open(&passing, None, 6), Some(5));
         assert_eq!(open(&passing, Some(&Arc::new(())), 7), Some(5));
-        passing.closed(INO);
-        passing.closed(INO);
+        passing.closed(Node::original(INO));
+        passing.closed(Node::original(INO));
         assert_eq!(Arc::strong_count(&file), 2);
-        passing.closed(INO);
+        passing.closed(Node::original(INO));
         assert_eq!(Arc::strong_count(&file), 1, "its bytes may go");
         assert_eq!(open(&passing, Some(&file), 8), Some(8));
     }
@@ -331,10 +353,10 @@ mod tests {
         passing.is_open(INO, || Some(9));
         passing.is_open(INO, || unreachable!("it is known"));
         assert_eq!(open(&passing, Some(&file), 5), Some(9));
-        (0..3).for_each(|_| passing.closed(INO));
+        (0..3).for_each(|_| passing.closed(Node::original(INO)));
         passing.is_open(INO, || None);
         assert_eq!(open(&passing, Some(&file), 5), None);
-        (0..2).for_each(|_| passing.closed(INO));
+        (0..2).for_each(|_| passing.closed(Node::original(INO)));
         assert_eq!(open(&passing, Some(&file), 5), Some(5));
     }
 
@@ -343,10 +365,10 @@ mod tests {
         let (passing, file) = (passing(), Arc::new(()));
         assert_eq!(open(&passing, None, 1), None);
         assert_eq!(open(&passing, Some(&file), 2), None);
-        passing.closed(INO);
+        passing.closed(Node::original(INO));
         assert_eq!(open(&passing, Some(&file), 3), None);
-        passing.closed(INO);
-        passing.closed(INO);
+        passing.closed(Node::original(INO));
+        passing.closed(Node::original(INO));
         assert_eq!(open(&passing, Some(&file), 4), Some(4));
         assert_eq!(passing.state.lock().inodes.len(), 1);
     }
@@ -358,10 +380,10 @@ mod tests {
         assert_eq!(open(&never, Some(&file), 1), None);
         let passing = passing();
         let refused = |_: &Arc<()>| Err(Unknown::Any(io::Error::from_raw_os_error(libc::EPERM)));
-        assert_eq!(passing.opening(INO, 0, Some(file.clone()), refused), Ok(None));
-        passing.closed(INO);
+        assert_eq!(passing.opening(Node::original(INO), attempt(0), Some(file.clone()), refused), Ok(None));
+        passing.closed(Node::original(INO));
         assert_eq!(open(&passing, Some(&file), 2), None);
-        passing.closed(INO);
+        passing.closed(Node::original(INO));
         assert!(passing.state.lock().inodes.is_empty() && Arc::strong_count(&file) == 1);
     }
 
@@ -369,8 +391,8 @@ mod tests {
     fn a_file_that_cannot_be_read_so_says_nothing_of_others() {
         let (passing, file) = (passing(), Arc::new(()));
         let refused = |_: &Arc<()>| Err(Unknown::This(io::Error::from_raw_os_error(libc::EFBIG)));
-        assert_eq!(passing.opening(INO, 0, Some(file.clone()), refused), Ok(None));
-        passing.closed(INO);
+        assert_eq!(passing.opening(Node::original(INO), attempt(0), Some(file.clone()), refused), Ok(None));
+        passing.closed(Node::original(INO));
         assert_eq!(open(&passing, Some(&file), 2), Some(2));
     }
 
@@ -378,9 +400,11 @@ mod tests {
     fn a_handle_that_is_not_admitted_is_not_counted() {
         let (passing, file) = (passing(), Arc::new(()));
         assert_eq!(open(&passing, Some(&file), 5), Some(5));
-        let with_flags = || passing.opening(INO, libc::O_DIRECT, None, |_| unreachable!("it is known"));
+        let with_flags =
+            || passing.opening(Node::original(INO), attempt(libc::O_DIRECT), None, |_| unreachable!("it is known"));
+        assert_eq!(with_flags(), Err(Errno::ESTALE));
         assert_eq!(with_flags(), Err(Errno::EINVAL));
-        passing.closed(INO);
+        passing.closed(Node::original(INO));
         assert!(passing.state.lock().inodes.is_empty());
         // The first is asked before: it is offered no file that it could not read.
         assert_eq!(open(&passing, Some(&file), 6), Some(6));
@@ -388,16 +412,36 @@ mod tests {
     }
 
     #[test]
+    fn a_twin_is_opened_beside_for_as_long_as_the_inode_is_of_another_kind() {
+        let (passing, file, (inode, twin)) = (passing(), Arc::new(()), (Node::original(INO), Node::twin(INO)));
+        assert_eq!(open(&passing, Some(&file), 5), Some(5));
+        let direct = |node| passing.opening(node, attempt(libc::O_DIRECT), None, |_| unreachable!("there is none"));
+        let look_up = || passing.twins.look_up(Node::original(Ino(8)), INO, 1);
+        assert_eq!((direct(inode), look_up()), (Err(Errno::ESTALE), twin));
+        assert_eq!((direct(twin), look_up()), (Ok(None), inode));
+        passing.closed(twin);
+        assert_eq!(open(&passing, None, 6), Some(5), "the inode is of its kind still");
+        assert_eq!(direct(inode), Err(Errno::ESTALE));
+        let mapping = file.clone();
+        (0..2).for_each(|_| passing.closed(inode));
+        assert_eq!(look_up(), twin, "it is mapped");
+        drop(mapping);
+        assert!(!passing.has_mapped());
+        assert_eq!(direct(inode), Ok(None));
+        assert_eq!(look_up(), inode);
+    }
+
+    #[test]
     fn a_file_that_is_mapped_is_kept_after_its_last_close() {
         let (passing, file) = (passing(), Arc::new(()));
         assert_eq!(open(&passing, Some(&file), 4), Some(4));
         let mapping = file.clone();
-        passing.closed(INO);
+        passing.closed(Node::original(INO));
         assert!(passing.has_mapped());
         assert_eq!(Arc::strong_count(&file), 3);
         // Opened again, it is the same, and closed again, it is still mapped.
         assert_eq!(open(&passing, None, 6), Some(4));
-        passing.closed(INO);
+        passing.closed(Node::original(INO));
         assert!(passing.has_mapped());
         drop(mapping);
         assert!(!passing.has_mapped());
@@ -409,7 +453,7 @@ mod tests {
         let (passing, file) = (passing(), Arc::new(()));
         open(&passing, Some(&file), 4);
         let mapping = file.clone();
-        passing.closed(INO);
+        passing.closed(Node::original(INO));
         drop(mapping);
         let began = std::time::Instant::now();
         while Arc::strong_count(&file) > 1 {

@@ -41,7 +41,7 @@ pub fn mount(fs: Arc<Fs>, target: Target, options: Options, runtime: Handle) -> 
     let answers = Answers::new(runtime, options.answer_limit, in_flight.clone(), fs.suspects().clone());
     let device = Arc::new(device);
     let kernel = Kernel::new(fs.clone(), device.clone(), &open, answers, sight, bridge.clone(), &options);
-    let read_ahead = kernel.read_ahead.clone();
+    let (read_ahead, twins) = (kernel.read_ahead.clone(), kernel.twins());
     // The kernel lets in all but the owner unless told; between the others only the crate can tell.
     let acl = if options.access == Access::OwnerAndRoot { SessionACL::RootAndOwner } else { SessionACL::All };
     let config = config(&options, fs.ledger().is_none());
@@ -56,7 +56,7 @@ pub fn mount(fs: Arc<Fs>, target: Target, options: Options, runtime: Handle) -> 
             resume_session::ask_again(&device)?;
         }
         let ended = serve(session)?;
-        Ok((Notifier::start(kernel, bridge)?, ended))
+        Ok((Notifier::start(kernel, bridge, twins)?, ended))
     });
     let device = fs.ledger().is_some().then_some(device);
     let (notifier, ended) = match started {

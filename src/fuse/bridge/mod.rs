@@ -71,7 +71,7 @@ impl Bridge {
         let begun = self.objects.begin(ino, pages.size(), pages).ok_or_else(no_room)?;
         let presence = Presence { bridge: self.clone(), ino };
         begun.given_up.into_iter().for_each(|slot| self.drop_pages_of(slot));
-        Ok(InUse { file: mounts::open_inode(&self.erofs.root, begun.slot.nid())?, presence })
+        Ok(InUse { file: Arc::new(mounts::open_inode(&self.erofs.root, begun.slot.nid())?), presence })
     }
 
     /// Drops the kernel's pages of an object, all but those that programs have mapped.
@@ -99,11 +99,16 @@ impl Bridge {
 /// An object that the kernel reads through the bridge.
 #[derive(Debug)]
 pub(super) struct InUse {
-    file: OwnedFd,
+    file: Arc<OwnedFd>,
     presence: Presence,
 }
 
 impl InUse {
+    /// The file of EROFS. It may be open for longer than the object is in use: then its reads fail.
+    pub(super) fn file(&self) -> Arc<OwnedFd> {
+        self.file.clone()
+    }
+
     /// Whether the kernel may hold wrong pages of it, which an open would show.
     pub(super) fn is_wrong(&self) -> bool {
         self.presence.bridge.objects.is_open_and_wrong(self.presence.ino)

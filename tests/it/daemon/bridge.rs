@@ -2,18 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
-use std::process::Command;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use memmap2::Advice;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use ossmount::emulator::{Fault, FaultKind, Generator, GeneratorKind, Operation, generated_content};
 
 use crate::support::mapping::{map, peek};
 use crate::support::namespace::{in_own_mounts, mount_tmpfs};
-use crate::support::program::{Target, Tool, by_hand, kill, runs, server, until};
+use crate::support::program::{BINARY, Target, Tool, by_hand, kill, runs, server, until};
 
 const MIB: usize = 1 << 20;
 const TIB: u64 = 1 << 40;
@@ -133,22 +136,26 @@ fn open_files(daemon: u32) -> usize {
 fn a_daemon_ends_while_the_kernel_waits_for_its_answers() {
     let (server, target) = (server(), Target::new());
     server.put("bucket", "model", words(5 * MIB as u32));
-    for ends_by_a_kill in [false, true] {
+    for (ends_by_a_kill, is_open) in [(false, false), (true, false), (false, true), (true, true)] {
         let before = images();
         let args = ["--bridge", "on", "--prefetch", "off", "--drain-timeout", "100ms"];
         target.mount(&Tool::for_server(&server), "oss://bucket", &args).ok();
         let daemon = target.daemon().unwrap();
         let unused = open_files(daemon);
-        let map = map(&File::open(target.path("model")).unwrap());
+        let file = File::open(target.path("model")).unwrap();
         assert!(open_files(daemon) > unused);
         let stall = FaultKind::StallBeforeHeaders(Duration::from_secs(600));
         server.set_faults(vec![Fault::always(stall).on(Operation::GetObject)]);
         let asked = || server.counters().of(Operation::GetObject);
         let seen = asked();
-        map.advise(Advice::WillNeed).unwrap();
+        let (map, file) = (map(&file), Some(file).filter(|_| is_open));
+        match &file {
+            Some(file) => posix_fadvise(file, 0, MIB as i64, PosixFadviseAdvice::POSIX_FADV_WILLNEED).unwrap(),
+            None => map.advise(Advice::WillNeed).unwrap(),
+        }
         until("the kernel reads ahead", || asked() > seen);
-        drop(map);
-        until("the daemon has seen the end of the mapping", || open_files(daemon) == unused);
+        drop((map, file));
+        until("the daemon has seen the end of its use", || open_files(daemon) == unused);
         let made: BTreeSet<String> = images().difference(&before).cloned().collect();
         assert!(!made.is_empty());
         match ends_by_a_kill {
@@ -191,6 +198,20 @@ fn more_bytes_than_an_image_holds_are_read_right_one_after_the_other_and_beside_
     }
 }
 
+/// Mounts an overlay on a mount, in this folder.
+fn overlay_on(lower: &str, folder: &Path) -> PathBuf {
+    let [upper, overlay] = ["upper", "overlay"].map(|name| folder.join(name));
+    let [changes, work] = ["changes", "work"].map(|name| upper.join(name));
+    std::fs::create_dir(&upper).unwrap();
+    mount_tmpfs(&upper);
+    for dir in [&changes, &work, &overlay] {
+        std::fs::create_dir(dir).unwrap();
+    }
+    let layers = format!("lowerdir={lower},upperdir={},workdir={}", changes.display(), work.display());
+    mount(Some("overlay"), &overlay, Some("overlay"), MsFlags::empty(), Some(layers.as_str())).unwrap();
+    overlay
+}
+
 #[test]
 fn overlays_bind_mounts_moved_mounts_and_user_namespaces_show_the_same_bytes() {
     let (server, target) = (server(), Target::new());
@@ -213,15 +234,7 @@ fn overlays_bind_mounts_moved_mounts_and_user_namespaces_show_the_same_bytes() {
             assert!(opened > opens, "{place:?} is read without the bridge");
             opens = opened;
         };
-        let upper = place("upper");
-        mount_tmpfs(&upper);
-        let [changes, work] = ["changes", "work"].map(|name| upper.join(name));
-        for dir in [&changes, &work] {
-            std::fs::create_dir(dir).unwrap();
-        }
-        let layers = format!("lowerdir={},upperdir={},workdir={}", target.dir(), changes.display(), work.display());
-        let overlay = place("overlay");
-        mount(Some("overlay"), &overlay, Some("overlay"), MsFlags::empty(), Some(layers.as_str())).unwrap();
+        let overlay = overlay_on(target.dir(), folder.path());
         is_right(&overlay);
         umount2(&overlay, MntFlags::empty()).unwrap();
 
@@ -237,6 +250,105 @@ fn overlays_bind_mounts_moved_mounts_and_user_namespaces_show_the_same_bytes() {
         umount2(&moved, MntFlags::empty()).unwrap();
         Tool::bare().run(&["umount", target.dir()]).ok();
     });
+}
+
+/// Opens a file for direct reads.
+fn direct(path: impl AsRef<Path>) -> io::Result<File> {
+    File::options().read(true).custom_flags(libc::O_DIRECT).open(path)
+}
+
+#[test]
+fn overlays_and_bind_mounts_of_a_file_have_no_direct_reads_beside_the_bridge() {
+    let (server, target) = (server(), Target::new());
+    let bytes = words(5 * MIB as u32);
+    server.put("bucket", "model", bytes.clone());
+    in_own_mounts(|| {
+        // Each open looks the name up.
+        let args = ["--bridge", "on", "--metadata-ttl", "0"];
+        target.mount(&Tool::for_server(&server), "oss://bucket", &args).ok();
+        let folder = tempfile::tempdir().unwrap();
+        let overlay = overlay_on(target.dir(), folder.path()).join("model");
+        let is_right = |file: File| {
+            let mut piece = vec![0; MIB];
+            file.read_exact_at(&mut piece, 9 * MIB as u64).unwrap();
+            assert!(piece == bytes[9 * MIB..10 * MIB]);
+        };
+        let bound = folder.path().join("bound");
+        File::create(&bound).unwrap();
+        mount(Some(&target.path("model")), &bound, None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
+        let map = map(&File::open(&overlay).unwrap());
+        for _ in 0..2 {
+            for refused in [&overlay, &bound] {
+                assert_eq!(direct(refused).unwrap_err().raw_os_error(), Some(libc::EINVAL), "{refused:?}");
+                is_right(File::open(refused).unwrap());
+            }
+            let beside = direct(target.path("model")).unwrap();
+            let before = passthrough_opens(&target);
+            is_right(File::open(&overlay).unwrap());
+            assert_eq!(passthrough_opens(&target), before + 1, "it is read through the bridge");
+            is_right(beside);
+        }
+        assert!(map[..] == bytes[..], "the mapping differs");
+        drop(map);
+        until("it is mapped no more", || direct(&overlay).map(is_right).is_ok());
+        umount2(&bound, MntFlags::empty()).unwrap();
+        umount2(&folder.path().join("overlay"), MntFlags::empty()).unwrap();
+        Tool::bare().run(&["umount", target.dir()]).ok();
+    });
+}
+
+#[test]
+fn programs_with_direct_reads_run_beside_one_that_maps_the_file() {
+    let (server, target) = (server(), Target::new());
+    let bytes = words(5 * MIB as u32);
+    server.put("bucket", "model", bytes.clone());
+    target.mount(&Tool::for_server(&server), "oss://bucket", &["--bridge", "on"]).ok();
+    let map = map(&File::open(target.path("model")).unwrap());
+    let source = format!("if={}", target.path("model").display());
+    let programs: Vec<_> = (0..3)
+        .map(|_| {
+            let mut dd = Command::new("dd");
+            dd.args([&source, "iflag=direct", "bs=1M", "status=none"]).stdout(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for program in programs {
+        let ended = program.wait_with_output().unwrap();
+        assert!(ended.status.success() && ended.stdout == bytes);
+    }
+    assert_eq!(passthrough_opens(&target), 1);
+    assert!(map[..] == bytes[..], "the mapping differs");
+}
+
+/// Threads that the daemon cannot tell from one another.
+#[test]
+fn programs_of_another_pid_namespace_have_direct_reads_beside_the_bridge() {
+    let (server, target) = (server(), Target::new());
+    let bytes = words(5 * MIB as u32);
+    server.put("bucket", "model", bytes.clone());
+    let mut daemon = Tool::for_server(&server).command("unshare");
+    daemon.args(["--pid", "--fork", "--kill-child", BINARY, "mount", "oss://bucket", target.dir()]);
+    let mut daemon = daemon.args(["--foreground", "--bridge", "on"]).spawn().unwrap();
+    until("it is mounted", || target.is_mounted() && target.path("model").exists());
+    let file = File::open(target.path("model")).unwrap();
+    let map = map(&file);
+    std::thread::scope(|scope| {
+        for thread in 0..3 {
+            let (path, bytes) = (target.path("model"), &bytes);
+            scope.spawn(move || {
+                for at in (thread * MIB..bytes.len() - MIB).step_by(4 * MIB) {
+                    let mut piece = vec![0; MIB];
+                    direct(&path).unwrap().read_exact_at(&mut piece, at as u64).unwrap();
+                    assert!(piece == bytes[at..at + MIB], "{at}");
+                }
+            });
+        }
+    });
+    let without_a_name = direct(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    assert_eq!(without_a_name.unwrap_err().raw_os_error(), Some(libc::ESTALE));
+    assert!(map[..] == bytes[..], "the mapping differs");
+    drop((map, file));
+    Tool::bare().run(&["umount", target.dir()]).ok();
+    assert!(daemon.wait().unwrap().success());
 }
 
 #[test]

@@ -2,13 +2,17 @@
 //! fails.
 
 use std::fs::File;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirEntryExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use memmap2::{Advice, Mmap, UncheckedAdvice};
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use ossmount::base::Clock;
 use ossmount::fs::{DirectIo, Ttl};
 use ossmount::fuse::BridgeUse;
@@ -20,10 +24,11 @@ use ossmount::store::memory::MemoryStore;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use super::handles::{handle_of, open_by_handle};
 use crate::conformance::pattern;
 use crate::support;
 use crate::support::bed::{Bed, Recipe};
-use crate::support::mapping::{map, peek};
+use crate::support::mapping::{map, peek, resident};
 use crate::support::program::{by_hand, until};
 
 const MIB: usize = 1 << 20;
@@ -147,33 +152,229 @@ fn a_store_that_fails_is_an_error_and_never_zeros() {
     assert!(map[..] == bytes[..], "the file differs");
 }
 
+/// Has the kernel read ahead what a program says that it will want.
+fn will_need(file: &File, at: usize, len: usize) {
+    posix_fadvise(file, at as i64, len as i64, PosixFadviseAdvice::POSIX_FADV_WILLNEED).unwrap();
+}
+
+fn read_ahead(file: &File, at: usize, len: usize) {
+    // SAFETY: the descriptor is open, and no memory is involved.
+    assert_eq!(unsafe { libc::readahead(file.as_raw_fd(), at as i64, len) }, 0, "{}", io::Error::last_os_error());
+}
+
 #[test]
-fn direct_reads_have_the_file_alone_or_are_refused() {
-    let (bed, bytes) = bed();
-    let direct = || File::options().read(true).custom_flags(libc::O_DIRECT).open(bed.path("model"));
-    let is_right = |file: &File| {
-        let mut piece = vec![0; MIB];
-        file.read_exact_at(&mut piece, 9 * MIB as u64).unwrap();
-        assert!(piece == bytes[9 * MIB..10 * MIB]);
+fn what_a_program_says_that_it_will_want_comes_once_and_where_it_is_read() {
+    let (memory, bytes) = (MemoryStore::new(), pattern(SIZE));
+    memory.put("model", bytes.clone());
+    let received = Arc::new(Metrics::default());
+    let mut recipe = recipe();
+    recipe.read.prefetch = Prefetch::Off;
+    let bed = recipe.make(layered(Arc::new(memory), &LayerOptions::default(), &received, &Clock::system()));
+    let file = File::open(bed.path("model")).unwrap();
+    let map = map(&file);
+    assert_eq!(passed(&bed), 1);
+    // The kernel reads ahead for no longer than a read-ahead is, by either call.
+    let tail = SIZE / 4096 * 4096;
+    let ranges = [(8 * MIB, MIB), (9 * MIB, MIB), (30 * MIB, MIB), (20 * MIB + 12_288, 4096), (tail, SIZE - tail)];
+    for (number, (at, len)) in ranges.into_iter().enumerate() {
+        let advise = if number % 2 == 0 { will_need } else { read_ahead };
+        advise(&file, at, len);
+        until("the pages are there", || resident(&map, at, len) == len.div_ceil(4096));
+    }
+    let wanted: usize = ranges.iter().map(|(_, len)| len).sum();
+    let figures = || {
+        let fetched = received.value(Metric::BytesFetched);
+        (fetched, bed.metrics().value(Metric::BytesRead))
     };
-    let first = direct().unwrap();
-    is_right(&first);
+    assert_eq!(figures(), (wanted as u64, wanted as u64), "each byte has come once");
+    for (at, len) in ranges {
+        assert!(map[at..at + len] == bytes[at..at + len], "the mapping differs at {at}");
+        let mut piece = vec![0; len];
+        file.read_exact_at(&mut piece, at as u64).unwrap();
+        assert!(piece == bytes[at..at + len], "{len} bytes at {at} differ");
+    }
+    assert_eq!(figures(), (wanted as u64, wanted as u64), "nothing was asked for again");
+    assert!(map[..] == bytes[..], "the file differs");
+}
+
+#[test]
+fn pages_that_were_advised_in_vain_are_read_right_without_the_bridge() {
+    let (bed, bytes) = bed();
+    let file = File::open(bed.path("model")).unwrap();
+    assert_eq!(passed(&bed), 1);
+    let bridged = map(&file);
+    for at in [0, 7 * MIB, 30 * MIB] {
+        will_need(&file, at, MIB);
+        until("the pages are there", || resident(&bridged, at, MIB) == MIB / 4096);
+    }
+    drop((bridged, file));
+    let mut opens = None;
+    until("it is open past the bridge", || {
+        let (first, before) = (direct(&bed.path("model")).unwrap(), passed(&bed));
+        let opened = File::open(bed.path("model")).unwrap();
+        opens = Some((first, opened)).filter(|_| passed(&bed) == before);
+        opens.is_some()
+    });
+    let (_first, plain) = opens.unwrap();
+    let mut piece = vec![0; MIB];
+    for at in [0, 7 * MIB, 30 * MIB] {
+        plain.read_exact_at(&mut piece, at as u64).unwrap();
+        assert!(piece == bytes[at..at + MIB], "the file differs at {at}");
+    }
+    assert!(map(&plain)[..] == bytes[..], "the file differs");
+}
+
+fn open_with(path: &Path, flags: i32) -> io::Result<File> {
+    File::options().read(true).custom_flags(flags).open(path)
+}
+
+/// Opens a file for direct reads.
+fn direct(path: &Path) -> io::Result<File> {
+    open_with(path, libc::O_DIRECT)
+}
+
+fn is_right(file: &File, bytes: &Bytes, at: usize) {
+    let mut piece = vec![0; MIB];
+    file.read_exact_at(&mut piece, at as u64).unwrap();
+    assert!(piece == bytes[at..at + MIB], "the file differs at {at}");
+}
+
+/// As the symbolic link to an open file.
+fn link_to(file: &File) -> PathBuf {
+    format!("/proc/self/fd/{}", file.as_raw_fd()).into()
+}
+
+#[test]
+fn direct_reads_go_beside_the_bridge_and_show_the_same_file() {
+    let (bed, bytes) = bed();
+    let path = bed.path("model");
+    let numbers = |file: &File| {
+        let listed = std::fs::read_dir(bed.path("")).unwrap().map(|entry| entry.unwrap().ino());
+        let mut numbers = vec![file.metadata().unwrap().ino(), std::fs::metadata(&path).unwrap().ino()];
+        numbers.extend(listed);
+        numbers.dedup();
+        numbers
+    };
+    let file = File::open(&path).unwrap();
+    let (map, number) = (map(&file), numbers(&file));
+    assert_eq!((passed(&bed), number.len()), (1, 1));
+    let beside = direct(&path).unwrap();
+    is_right(&beside, &bytes, 9 * MIB);
+    assert_eq!(beside.metadata().unwrap().len(), SIZE as u64);
+    assert_eq!(beside.read_at(&mut [0; 512], SIZE as u64).unwrap(), 0);
+    assert_eq!((numbers(&beside), numbers(&file)), (number.clone(), number.clone()), "programs see one file");
+    assert!(support::mapping::map(&beside)[..] == bytes[..], "its mapping differs");
+    assert_eq!(passed(&bed), 1);
+    // Meanwhile all others go on as before, and another direct open finds its way.
+    let through = File::open(&path).unwrap();
+    assert_eq!(passed(&bed), 2, "it is read through the bridge");
+    is_right(&through, &bytes, 20 * MIB);
+    let second = direct(&path).unwrap();
+    is_right(&second, &bytes, 30 * MIB);
+    drop((second, through, file));
+    // Closed, the file is still mapped through the bridge.
+    is_right(&direct(&path).unwrap(), &bytes, 0);
+    assert!(map[..] == bytes[..], "the mapping differs");
+    is_right(&beside, &bytes, 39 * MIB);
+    assert_eq!(numbers(&beside), number);
+}
+
+#[test]
+fn direct_opens_that_look_up_no_name_are_refused_beside_the_bridge() {
+    let (bed, bytes) = bed();
+    let path = bed.path("model");
+    let refused = |opened: io::Result<File>| {
+        let error = opened.unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EINVAL), "{error}");
+    };
+    let (file, root) = (File::open(&path).unwrap(), File::open(bed.root()).unwrap());
+    let mut handle = handle_of(&path);
+    for _ in 0..2 {
+        refused(direct(&link_to(&file)));
+        refused(open_by_handle(&root, &mut handle, libc::O_DIRECT));
+        refused(open_with(&path, libc::O_DIRECT | libc::O_NOATIME));
+    }
+    is_right(&open_by_handle(&root, &mut handle, 0).unwrap(), &bytes, MIB);
+    let beside = direct(&path).unwrap();
+    // What leads to a file that is open for direct reads leads past the bridge, in any way.
+    for flags in [libc::O_DIRECT, 0] {
+        let before = passed(&bed);
+        let again = open_with(&link_to(&beside), flags).unwrap();
+        is_right(&again, &bytes, 9 * MIB);
+        assert!(map(&again)[..] == bytes[..], "its mapping differs");
+        assert_eq!(passed(&bed), before);
+    }
+    let mut handle = handle_of(&link_to(&beside));
+    drop(beside);
+    // The name leads through the bridge again, and the kernel forgets the other inode.
+    assert_eq!(std::fs::metadata(&path).unwrap().ino(), file.metadata().unwrap().ino());
+    std::fs::write("/proc/sys/vm/drop_caches", "2").unwrap();
+    let by_handle = open_by_handle(&root, &mut handle, libc::O_DIRECT).unwrap();
+    is_right(&by_handle, &bytes, 9 * MIB);
+    assert_eq!(by_handle.metadata().unwrap().ino(), file.metadata().unwrap().ino());
+}
+
+#[test]
+fn threads_open_a_file_for_direct_reads_at_the_same_time_while_it_is_mapped() {
+    let (bed, bytes) = bed();
+    let path = bed.path("model");
+    let map = map(&File::open(&path).unwrap());
+    let before = passed(&bed);
+    let (threads, rounds) = (4, 25);
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let (path, bytes) = (&path, &bytes);
+            scope.spawn(move || {
+                for round in 0..rounds {
+                    let at = (thread * 7 + round) % 38 * MIB;
+                    is_right(&direct(path).unwrap(), bytes, at);
+                    is_right(&File::open(path).unwrap(), bytes, at);
+                }
+            });
+        }
+    });
+    assert_eq!(passed(&bed) - before, (threads * rounds) as u64, "the others are read through the bridge");
+    assert!(map[..] == bytes[..], "the mapping differs");
+}
+
+#[test]
+fn a_file_that_is_open_for_direct_reads_first_is_read_without_the_bridge() {
+    let (bed, bytes) = bed();
+    let first = direct(&bed.path("model")).unwrap();
+    is_right(&first, &bytes, 9 * MIB);
     let beside = File::open(bed.path("model")).unwrap();
-    is_right(&beside);
+    is_right(&beside, &bytes, 9 * MIB);
     assert_eq!(passed(&bed), 0, "all are as the first is");
     drop((first, beside));
     // The kernel closes in the background.
-    let began = Instant::now();
-    let bridged = loop {
-        let opened = File::open(bed.path("model")).unwrap();
-        if passed(&bed) > 0 {
-            break opened;
-        }
-        assert!(began.elapsed() < Duration::from_secs(60), "the file stays open");
-    };
-    assert_eq!(direct().unwrap_err().raw_os_error(), Some(libc::EINVAL));
-    is_right(&bridged);
-    is_right(&File::open(bed.path("model")).unwrap());
+    until("it is read through the bridge", || {
+        is_right(&File::open(bed.path("model")).unwrap(), &bytes, 9 * MIB);
+        passed(&bed) > 0
+    });
+}
+
+#[test]
+fn a_wrong_bit_is_dropped_from_all_that_direct_readers_have_mapped() {
+    let (memory, bytes) = (MemoryStore::new(), pattern(SIZE));
+    memory.put("model", bytes.clone());
+    let store = Arc::new(FaultStore::new(Arc::new(memory)));
+    let mut recipe = recipe();
+    recipe.read.prefetch = Prefetch::Off;
+    let bed = recipe.make(store.clone());
+    let (_through, wrong) = (File::open(bed.path("model")).unwrap(), 7 * MIB);
+    let beside = direct(&bed.path("model")).unwrap();
+    let map = map(&beside);
+    store.flip_once(wrong as u64);
+    assert_eq!(peek(&map, wrong, 1).unwrap(), [bytes[wrong] ^ 1], "it cannot be known yet");
+    // Read to its end, it is.
+    let mut at = 0;
+    while at < SIZE && peek(&map, at, 4096.min(SIZE - at)).is_ok() {
+        at += 4096;
+    }
+    assert!(at < SIZE && at > wrong, "the file was read although it is wrong");
+    until("it was found", || bed.metrics().value(Metric::VerifyFailures) == 1);
+    until("it is dropped", || resident(&map, wrong, 4096) == 0);
+    assert!(!peek(&map, wrong, 1).is_ok_and(|byte| byte == [bytes[wrong] ^ 1]), "it is shown");
 }
 
 #[test]
@@ -278,7 +479,10 @@ fn many_readers_in_all_ways_read_right() {
 fn read_in_some_way(file: &File, expected: &Bytes, dice: &mut StdRng) -> u64 {
     let map = map(file);
     if dice.random_bool(0.3) {
-        nix::fcntl::posix_fadvise(file, 0, 0, nix::fcntl::PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
+        posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
+    }
+    if dice.random_bool(0.3) {
+        will_need(file, dice.random_range(0..expected.len()), 4 * MIB);
     }
     let advice = [Advice::Normal, Advice::Random, Advice::Sequential, Advice::WillNeed];
     map.advise(advice[dice.random_range(0..advice.len())]).unwrap();

@@ -15,27 +15,28 @@ use crate::support::bed::Bed;
 
 /// A handle.
 #[repr(C)]
-struct Handle {
+pub(super) struct Handle {
     bytes: u32,
     kind: i32,
     data: [u8; 128],
 }
 
-fn handle_of(path: &Path) -> Handle {
+pub(super) fn handle_of(path: &Path) -> Handle {
     let path = CString::new(path.as_os_str().as_bytes()).unwrap();
     let (mut handle, mut mount_id) = (Handle { bytes: 128, kind: 0, data: [0; 128] }, 0_i32);
+    let (at, flags) = (libc::AT_FDCWD, libc::AT_SYMLINK_FOLLOW);
     // SAFETY: the path ends with a NUL, and the handle has the room that it says it has.
     let done = unsafe {
-        libc::syscall(libc::SYS_name_to_handle_at, libc::AT_FDCWD, path.as_ptr(), &raw mut handle, &raw mut mount_id, 0)
+        libc::syscall(libc::SYS_name_to_handle_at, at, path.as_ptr(), &raw mut handle, &raw mut mount_id, flags)
     };
     assert_eq!(done, 0, "{}", io::Error::last_os_error());
     handle
 }
 
-fn open_by_handle(root: &File, handle: &mut Handle) -> io::Result<File> {
+pub(super) fn open_by_handle(root: &File, handle: &mut Handle, flags: i32) -> io::Result<File> {
     // SAFETY: the handle is one that the kernel has filled in; the descriptor that comes back is new.
     unsafe {
-        let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+        let flags = libc::O_RDONLY | libc::O_CLOEXEC | flags;
         match libc::syscall(libc::SYS_open_by_handle_at, root.as_raw_fd(), &raw mut *handle, flags) {
             -1 => Err(io::Error::last_os_error()),
             number => Ok(File::from_raw_fd(number as i32)),
@@ -55,13 +56,13 @@ fn handles_are_good_when_the_kernel_has_forgotten_the_inode() {
     // Inodes and names that are not in use.
     fs::write("/proc/sys/vm/drop_caches", "2").unwrap();
     let mut text = String::new();
-    io::Read::read_to_string(&mut open_by_handle(&root, &mut file).unwrap(), &mut text).unwrap();
+    io::Read::read_to_string(&mut open_by_handle(&root, &mut file, 0).unwrap(), &mut text).unwrap();
     assert_eq!(text, "content");
     // The way up, which the kernel asks for too.
     fs::write("/proc/sys/vm/drop_caches", "2").unwrap();
-    let folder = open_by_handle(&root, &mut folder).unwrap();
+    let folder = open_by_handle(&root, &mut folder, 0).unwrap();
     assert!(folder.metadata().unwrap().is_dir());
     assert!(bed.metrics().value(Metric::Lookups) >= known + 2, "the kernel had forgotten both, and asked");
     file.data[0] ^= 1;
-    assert_eq!(open_by_handle(&root, &mut file).unwrap_err().raw_os_error(), Some(libc::ESTALE));
+    assert_eq!(open_by_handle(&root, &mut file, 0).unwrap_err().raw_os_error(), Some(libc::ESTALE));
 }
