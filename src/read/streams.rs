@@ -218,7 +218,7 @@ impl Streams {
         }
         // Who comes to a model in the middle and goes on from one tensor to the next may stop at the end of each.
         let is_in_model = !self.tensors.are_unknown() && stream.start() > self.bounds.tuning.head_bytes;
-        let tensors_bytes = if is_in_model { stream.seen() / 2 } else { u64::MAX };
+        let tensors_bytes = if is_in_model { stream.seen() / 4 } else { u64::MAX };
         let run_bytes = self.runs.bound(stream, &self.bounds.tuning).saturating_sub(stream.position());
         window_bytes.min(run_bytes).min(tensors_bytes)
     }

@@ -208,6 +208,17 @@ fn model(key: &str, count: u64, tensor_bytes: u64) -> (TraceFile, Vec<ByteRange>
     (TraceFile { key: key.to_owned(), size: data + count * tensor_bytes, head }, places)
 }
 
+/// The second half of a model, each tensor from its beginning to its end.
+pub(super) fn model_second_half() -> Trace {
+    let (file, tensors) = model("model.safetensors", 48, 8 * MIB);
+    let mut trace = Trace::new(vec![file]);
+    trace.act(Act::Open(0));
+    trace.act(Act::Read(0, ByteRange::new(0, MIB)));
+    tensors[24..].iter().for_each(|tensor| trace.act(Act::Touch(0, *tensor)));
+    trace.act(Act::Close(0));
+    trace
+}
+
 /// Eight ranks of tensor parallelism: each takes its rows of each tensor.
 pub(super) fn ranks_by_rows() -> Trace {
     let (file, tensors) = model("model.safetensors", 24, 8 * MIB);
