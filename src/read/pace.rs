@@ -15,7 +15,7 @@ use crate::base::READAHEAD_BYTES;
 pub(super) struct Pace {
     /// Since when no read has waited, and the bytes that were handed out since.
     stretch: Option<(Duration, u64)>,
-    /// Bytes per second: of the beginning of a stretch, while there was no complete one.
+    /// Bytes per second: of the beginning of a stretch, which counts while there was no complete one.
     first: Option<u64>,
     /// The best of the latest stretches: each one before counts for an eighth less.
     best: Option<u64>,
@@ -27,7 +27,7 @@ impl Pace {
     pub(super) fn found(&mut self, now: Duration, bytes: u64, tuning: &Tuning) {
         let (since, handed_bytes) = self.stretch.unwrap_or((now, 0));
         self.stretch = Some((since, handed_bytes.saturating_add(bytes)));
-        if handed_bytes < tuning.pace_first_bytes || self.best.is_some() && handed_bytes < tuning.pace_stretch_bytes {
+        if handed_bytes < tuning.pace_first_bytes {
             return;
         }
         let used_bytes = u128::from(handed_bytes.saturating_sub(READAHEAD_BYTES));
