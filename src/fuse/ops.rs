@@ -296,7 +296,8 @@ impl Filesystem for Kernel {
         if is_for_pages {
             request.caller = Thread::of_pages(caller.pid(), self.sight);
         }
-        if let Some(file) = self.advised.of(FileHandle(handle.0)) {
+        let advised = self.bridge.as_ref().and_then(|_| self.advised.of(FileHandle(handle.0)));
+        if let Some(file) = advised {
             let read_ahead = advice::read_ahead(file, range);
             // Whoever reads the visible file later asks for its pages again.
             return self.answers.answer(request, read_ahead, |_| reply.error(errno(Errno::EIO)));

@@ -305,6 +305,7 @@ mod tests {
     use super::*;
 
     const INO: Ino = Ino(1);
+    const NODE: Node = Node::original(INO);
 
     fn attempt(flags: i32) -> Attempt {
         Attempt { flags, thread: 1 }
@@ -329,7 +330,7 @@ mod tests {
     }
 
     fn open(passing: &Arc<Passing<u32, Arc<()>>>, file: Option<&Arc<()>>, id: u32) -> Option<u32> {
-        passing.opening(Node::original(INO), attempt(0), file.cloned(), |_| Ok(id)).unwrap().map(|id| *id)
+        passing.opening(NODE, attempt(0), file.cloned(), |_| Ok(id)).unwrap().map(|id| *id)
     }
 
     #[test]
@@ -339,10 +340,10 @@ mod tests {
         // Also where there is none to offer any more, or another.
         assert_eq!(open(&passing, None, 6), Some(5));
         assert_eq!(open(&passing, Some(&Arc::new(())), 7), Some(5));
-        passing.closed(Node::original(INO));
-        passing.closed(Node::original(INO));
+        passing.closed(NODE);
+        passing.closed(NODE);
         assert_eq!(Arc::strong_count(&file), 2);
-        passing.closed(Node::original(INO));
+        passing.closed(NODE);
         assert_eq!(Arc::strong_count(&file), 1, "its bytes may go");
         assert_eq!(open(&passing, Some(&file), 8), Some(8));
     }
@@ -353,10 +354,10 @@ mod tests {
         passing.is_open(INO, || Some(9));
         passing.is_open(INO, || unreachable!("it is known"));
         assert_eq!(open(&passing, Some(&file), 5), Some(9));
-        (0..3).for_each(|_| passing.closed(Node::original(INO)));
+        (0..3).for_each(|_| passing.closed(NODE));
         passing.is_open(INO, || None);
         assert_eq!(open(&passing, Some(&file), 5), None);
-        (0..2).for_each(|_| passing.closed(Node::original(INO)));
+        (0..2).for_each(|_| passing.closed(NODE));
         assert_eq!(open(&passing, Some(&file), 5), Some(5));
     }
 
@@ -365,10 +366,10 @@ mod tests {
         let (passing, file) = (passing(), Arc::new(()));
         assert_eq!(open(&passing, None, 1), None);
         assert_eq!(open(&passing, Some(&file), 2), None);
-        passing.closed(Node::original(INO));
+        passing.closed(NODE);
         assert_eq!(open(&passing, Some(&file), 3), None);
-        passing.closed(Node::original(INO));
-        passing.closed(Node::original(INO));
+        passing.closed(NODE);
+        passing.closed(NODE);
         assert_eq!(open(&passing, Some(&file), 4), Some(4));
         assert_eq!(passing.state.lock().inodes.len(), 1);
     }
@@ -380,10 +381,10 @@ mod tests {
         assert_eq!(open(&never, Some(&file), 1), None);
         let passing = passing();
         let refused = |_: &Arc<()>| Err(Unknown::Any(io::Error::from_raw_os_error(libc::EPERM)));
-        assert_eq!(passing.opening(Node::original(INO), attempt(0), Some(file.clone()), refused), Ok(None));
-        passing.closed(Node::original(INO));
+        assert_eq!(passing.opening(NODE, attempt(0), Some(file.clone()), refused), Ok(None));
+        passing.closed(NODE);
         assert_eq!(open(&passing, Some(&file), 2), None);
-        passing.closed(Node::original(INO));
+        passing.closed(NODE);
         assert!(passing.state.lock().inodes.is_empty() && Arc::strong_count(&file) == 1);
     }
 
@@ -391,8 +392,8 @@ mod tests {
     fn a_file_that_cannot_be_read_so_says_nothing_of_others() {
         let (passing, file) = (passing(), Arc::new(()));
         let refused = |_: &Arc<()>| Err(Unknown::This(io::Error::from_raw_os_error(libc::EFBIG)));
-        assert_eq!(passing.opening(Node::original(INO), attempt(0), Some(file.clone()), refused), Ok(None));
-        passing.closed(Node::original(INO));
+        assert_eq!(passing.opening(NODE, attempt(0), Some(file.clone()), refused), Ok(None));
+        passing.closed(NODE);
         assert_eq!(open(&passing, Some(&file), 2), Some(2));
     }
 
@@ -400,11 +401,10 @@ mod tests {
     fn a_handle_that_is_not_admitted_is_not_counted() {
         let (passing, file) = (passing(), Arc::new(()));
         assert_eq!(open(&passing, Some(&file), 5), Some(5));
-        let with_flags =
-            || passing.opening(Node::original(INO), attempt(libc::O_DIRECT), None, |_| unreachable!("it is known"));
+        let with_flags = || passing.opening(NODE, attempt(libc::O_DIRECT), None, |_| unreachable!("it is known"));
         assert_eq!(with_flags(), Err(Errno::ESTALE));
         assert_eq!(with_flags(), Err(Errno::EINVAL));
-        passing.closed(Node::original(INO));
+        passing.closed(NODE);
         assert!(passing.state.lock().inodes.is_empty());
         // The first is asked before: it is offered no file that it could not read.
         assert_eq!(open(&passing, Some(&file), 6), Some(6));
@@ -413,22 +413,22 @@ mod tests {
 
     #[test]
     fn a_twin_is_opened_beside_for_as_long_as_the_inode_is_of_another_kind() {
-        let (passing, file, (inode, twin)) = (passing(), Arc::new(()), (Node::original(INO), Node::twin(INO)));
+        let (passing, file, twin) = (passing(), Arc::new(()), Node::twin(INO));
         assert_eq!(open(&passing, Some(&file), 5), Some(5));
         let direct = |node| passing.opening(node, attempt(libc::O_DIRECT), None, |_| unreachable!("there is none"));
         let look_up = || passing.twins.look_up(Node::original(Ino(8)), INO, 1);
-        assert_eq!((direct(inode), look_up()), (Err(Errno::ESTALE), twin));
-        assert_eq!((direct(twin), look_up()), (Ok(None), inode));
+        assert_eq!((direct(NODE), look_up()), (Err(Errno::ESTALE), twin));
+        assert_eq!((direct(twin), look_up()), (Ok(None), NODE));
         passing.closed(twin);
         assert_eq!(open(&passing, None, 6), Some(5), "the inode is of its kind still");
-        assert_eq!(direct(inode), Err(Errno::ESTALE));
+        assert_eq!(direct(NODE), Err(Errno::ESTALE));
         let mapping = file.clone();
-        (0..2).for_each(|_| passing.closed(inode));
+        (0..2).for_each(|_| passing.closed(NODE));
         assert_eq!(look_up(), twin, "it is mapped");
         drop(mapping);
         assert!(!passing.has_mapped());
-        assert_eq!(direct(inode), Ok(None));
-        assert_eq!(look_up(), inode);
+        assert_eq!(direct(NODE), Ok(None));
+        assert_eq!(look_up(), NODE);
     }
 
     #[test]
@@ -436,12 +436,12 @@ mod tests {
         let (passing, file) = (passing(), Arc::new(()));
         assert_eq!(open(&passing, Some(&file), 4), Some(4));
         let mapping = file.clone();
-        passing.closed(Node::original(INO));
+        passing.closed(NODE);
         assert!(passing.has_mapped());
         assert_eq!(Arc::strong_count(&file), 3);
         // Opened again, it is the same, and closed again, it is still mapped.
         assert_eq!(open(&passing, None, 6), Some(4));
-        passing.closed(Node::original(INO));
+        passing.closed(NODE);
         assert!(passing.has_mapped());
         drop(mapping);
         assert!(!passing.has_mapped());
@@ -453,7 +453,7 @@ mod tests {
         let (passing, file) = (passing(), Arc::new(()));
         open(&passing, Some(&file), 4);
         let mapping = file.clone();
-        passing.closed(Node::original(INO));
+        passing.closed(NODE);
         drop(mapping);
         let began = std::time::Instant::now();
         while Arc::strong_count(&file) > 1 {

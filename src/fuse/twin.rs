@@ -42,7 +42,7 @@ impl Node {
     }
 
     /// The inode that an object is read through unless a program wishes otherwise.
-    pub(super) fn original(ino: Ino) -> Node {
+    pub(super) const fn original(ino: Ino) -> Node {
         Node(ino.0)
     }
 

@@ -98,16 +98,12 @@ impl Pipe {
         (rate > 0).then_some(rate)
     }
 
-    /// How long a GET of so many bytes takes that has the network to itself; `None` while that is not known.
-    pub(super) fn get_time(&self, bytes: u64) -> Option<Duration> {
-        self.shown.lock().get_time(bytes)
-    }
-
-    /// So many bytes are worth having ahead of a reader; `None` while too little is known.
-    pub(super) fn worth_bytes(&self, now: Duration) -> Option<u64> {
+    /// How many bytes are worth having ahead of a reader, and how long a GET of a moderate part takes that has the
+    /// network to itself; `None` while too little is known.
+    pub(super) fn worth_bytes_and_get_time(&self, now: Duration) -> (Option<u64>, Option<Duration>) {
         let mut shown = self.shown.lock();
         shown.pass(now, &self.has_waited, &self.tuning);
-        shown.worth(&self.tuning)
+        (shown.worth(&self.tuning), shown.get_time(self.tuning.moderate_part_bytes))
     }
 }
 
@@ -266,7 +262,7 @@ mod tests {
         }
 
         fn window(&self) -> u64 {
-            match self.pipe.worth_bytes(self.now()) {
+            match self.pipe.worth_bytes_and_get_time(self.now()).0 {
                 Some(worth) if self.is_bound => worth.min(ALLOWED_BYTES),
                 _ => ALLOWED_BYTES,
             }
@@ -400,11 +396,11 @@ mod tests {
         let pipe = Pipe::default();
         let mut network = network(&pipe, 20, 100, 600, 10_000);
         network.run(1);
-        assert_eq!(pipe.worth_bytes(Duration::from_secs(1)), None);
+        assert_eq!(pipe.worth_bytes_and_get_time(Duration::from_secs(1)).0, None);
         network.run(1);
-        assert!(pipe.worth_bytes(Duration::from_secs(2)).is_some());
-        assert!(pipe.worth_bytes(Duration::from_secs(60)).is_some());
-        assert_eq!(pipe.worth_bytes(Duration::from_secs(63)), None, "what was seen is forgotten");
+        assert!(pipe.worth_bytes_and_get_time(Duration::from_secs(2)).0.is_some());
+        assert!(pipe.worth_bytes_and_get_time(Duration::from_secs(60)).0.is_some());
+        assert_eq!(pipe.worth_bytes_and_get_time(Duration::from_secs(63)).0, None, "what was seen is forgotten");
     }
 
     #[test]
@@ -418,7 +414,7 @@ mod tests {
             pipe.begin(now).ended(4 * MIB, now);
             drop(pipe.begin(now));
         }
-        assert_eq!(pipe.worth_bytes(Duration::from_secs(10)), None);
+        assert_eq!(pipe.worth_bytes_and_get_time(Duration::from_secs(10)).0, None);
         assert_eq!(pipe.in_flight.load(Ordering::Relaxed), 0);
     }
 }

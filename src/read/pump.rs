@@ -23,22 +23,23 @@ enum Turn {
 impl Reader {
     /// The largest window that a stream of an object may have now: the inode in question, and those that wait for a
     /// turn (it does not while it is looked at), share three quarters of the memory; of that, what the network is
-    /// worth, or the disk that all of the object comes from.
+    /// worth and the object's readers use, or the disk that all of the object comes from.
     fn most(&self, inode: Option<&Inode>) -> Most {
         let sharers = self.agenda.len(Queue::Readers) as u64 + 1;
         let share_bytes = self.budget.limit_bytes() / 4 * 3 / sharers;
-        let worth_bytes = match inode.is_some_and(Inode::is_on_disk) {
-            true => self.tuning.disk_window_bytes,
-            false => self.pipe.worth_bytes(self.clock.elapsed()).unwrap_or(self.tuning.unproven_window_bytes),
+        let (brought_bytes, used_bytes) = match inode {
+            Some(inode) if inode.is_on_disk() => (self.tuning.disk_window_bytes, None),
+            _ => {
+                let (worth_bytes, get_time) = self.pipe.worth_bytes_and_get_time(self.clock.elapsed());
+                let used_bytes = |(inode, time): (&Inode, _)| inode.pace.lock().worth_bytes(time, &self.tuning);
+                let worth_bytes = worth_bytes.unwrap_or(self.tuning.unproven_window_bytes);
+                (worth_bytes, inode.zip(get_time).and_then(used_bytes))
+            }
         };
-        let allowed_bytes = share_bytes.min(worth_bytes.max(self.tuning.unproven_window_bytes));
-        let used_bytes = inode.and_then(|inode| self.worth_by_pace(inode));
-        Most { allowed_bytes, worth_bytes: used_bytes.map_or(worth_bytes, |used_bytes| worth_bytes.min(used_bytes)) }
-    }
-
-    /// What is worth having ahead of the readers of an object as they use it, in bytes.
-    fn worth_by_pace(&self, inode: &Inode) -> Option<u64> {
-        inode.pace.lock().worth_bytes(self.pipe.get_time(self.tuning.moderate_part_bytes)?, &self.tuning)
+        Most {
+            allowed_bytes: share_bytes.min(brought_bytes.max(self.tuning.unproven_window_bytes)),
+            worth_bytes: brought_bytes.min(used_bytes.unwrap_or(u64::MAX)),
+        }
     }
 
     /// Gives an object its turns until the windows of its readers are full.

@@ -353,26 +353,37 @@ fn a_file_that_is_open_for_direct_reads_first_is_read_without_the_bridge() {
     });
 }
 
-#[test]
-fn a_wrong_bit_is_dropped_from_all_that_direct_readers_have_mapped() {
+/// A mount with the bridge, over one file of a store that can fail.
+fn bed_with_faults() -> (Bed, Bytes, Arc<FaultStore<MemoryStore>>) {
     let (memory, bytes) = (MemoryStore::new(), pattern(SIZE));
     memory.put("model", bytes.clone());
     let store = Arc::new(FaultStore::new(Arc::new(memory)));
     let mut recipe = recipe();
     recipe.read.prefetch = Prefetch::Off;
     let bed = recipe.make(store.clone());
-    let (_through, wrong) = (File::open(bed.path("model")).unwrap(), 7 * MIB);
-    let beside = direct(&bed.path("model")).unwrap();
-    let map = map(&beside);
+    (bed, bytes, store)
+}
+
+/// Reads a mapping in which one bit comes wrong until the daemon has found that.
+fn find_wrong_bit((bed, bytes, store): (&Bed, &Bytes, &FaultStore<MemoryStore>), map: &Mmap, wrong: usize) {
     store.flip_once(wrong as u64);
-    assert_eq!(peek(&map, wrong, 1).unwrap(), [bytes[wrong] ^ 1], "it cannot be known yet");
+    assert_eq!(peek(map, wrong, 1).unwrap(), [bytes[wrong] ^ 1], "it cannot be known yet");
     // Read to its end, it is.
     let mut at = 0;
-    while at < SIZE && peek(&map, at, 4096.min(SIZE - at)).is_ok() {
+    while at < SIZE && peek(map, at, 4096.min(SIZE - at)).is_ok() {
         at += 4096;
     }
     assert!(at < SIZE && at > wrong, "the file was read although it is wrong");
     until("it was found", || bed.metrics().value(Metric::VerifyFailures) == 1);
+}
+
+#[test]
+fn a_wrong_bit_is_dropped_from_all_that_direct_readers_have_mapped() {
+    let (bed, bytes, store) = bed_with_faults();
+    let (_through, wrong) = (File::open(bed.path("model")).unwrap(), 7 * MIB);
+    let beside = direct(&bed.path("model")).unwrap();
+    let map = map(&beside);
+    find_wrong_bit((&bed, &bytes, &store), &map, wrong);
     until("it is dropped", || resident(&map, wrong, 4096) == 0);
     assert!(!peek(&map, wrong, 1).is_ok_and(|byte| byte == [bytes[wrong] ^ 1]), "it is shown");
 }
@@ -400,23 +411,10 @@ fn an_object_that_is_replaced_fails_for_its_readers_and_is_new_for_others() {
 
 #[test]
 fn a_wrong_bit_is_shown_to_no_later_open() {
-    let (memory, bytes) = (MemoryStore::new(), pattern(SIZE));
-    memory.put("model", bytes.clone());
-    let store = Arc::new(FaultStore::new(Arc::new(memory)));
-    let mut recipe = recipe();
-    recipe.read.prefetch = Prefetch::Off;
-    let bed = recipe.make(store.clone());
+    let (bed, bytes, store) = bed_with_faults();
     let (file, wrong) = (File::open(bed.path("model")).unwrap(), 7 * MIB);
     let map = map(&file);
-    store.flip_once(wrong as u64);
-    assert_eq!(peek(&map, wrong, 1).unwrap(), [bytes[wrong] ^ 1], "it cannot be known yet");
-    // Read to its end, it is.
-    let mut at = 0;
-    while at < SIZE && peek(&map, at, 4096.min(SIZE - at)).is_ok() {
-        at += 4096;
-    }
-    assert!(at < SIZE && at > wrong, "the file was read although it is wrong");
-    until("it was found", || bed.metrics().value(Metric::VerifyFailures) == 1);
+    find_wrong_bit((&bed, &bytes, &store), &map, wrong);
     // The old mapping still shows its page, so that nobody else may share it.
     until("opens are refused", || {
         let opened = File::open(bed.path("model"));
