@@ -94,7 +94,7 @@ choice!(read::Verify { "crc64" => Crc64, "off" => Off });
 choice!(read::MemoryCache { "auto" => Auto, "off" => Off });
 choice!(read::NearTrust { "parts" => Parts, "whole" => Whole });
 choice!(read::Passthrough { "auto" => Auto, "off" => Off });
-choice!(fuse::BridgeUse { "auto" => Auto, "on" => On, "off" => Off });
+choice!(fuse::BridgeUse { "auto" => Auto, "on" => On, "loop" => Loop, "off" => Off });
 choice!(LogFormat { "text" => Text, "json" => Json });
 
 #[cfg(test)]

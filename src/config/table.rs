@@ -303,8 +303,9 @@ table! {
          Linux 6.9.";
     Bridge = "bridge", Cache, Choice(words::<fuse::BridgeUse>()), Default "off",
         "Let the kernel read large files from an EROFS image that the daemon serves, so that mapped files are read at \
-         nearly the speed of local ones, in large pages of its page cache. Requires root and Linux 6.12.90, 6.18.30, \
-         or 7.0 or later. auto uses it where it works, on fails to mount where it does not.";
+         nearly the speed of local ones, in large pages of its page cache. Requires root and Linux 6.9. auto uses it \
+         where it works, on fails to mount where it does not, loop is on with a loop device also where none is \
+         needed.";
     BridgeMin = "bridge-min", Cache, SizeWithin(1 << 20, MOST_MEMORY), Default "16MiB",
         "Files of at least this size are read through the bridge.";
     DirectIo = "direct-io", Cache, Choice(words::<fs::DirectIo>()), Default "auto",

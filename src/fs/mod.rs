@@ -277,9 +277,9 @@ impl Fs {
     }
 
     /// The kernel can read files of at least so many bytes from pages of another file system, which asks for their
-    /// bytes: opens offer them so from now on.
-    pub fn offer_pages(&self, least_bytes: u64) {
-        self.files.offer_pages(least_bytes);
+    /// bytes: opens offer them so from now on. `words` are what `status` shows of it.
+    pub fn offer_pages(&self, least_bytes: u64, words: &'static str) {
+        self.files.offer_pages(least_bytes, words);
     }
 
     /// It cannot, for this reason, which `status` shows.

@@ -95,7 +95,7 @@ impl fmt::Display for MountError {
                 dir.display()
             ),
             Refused(dir, error) => write!(f, "the kernel refused to mount on {}: {error}", dir.display()),
-            NoBridge(why) => write!(f, "bridge=on is not possible: {why}; use bridge=auto or bridge=off"),
+            NoBridge(why) => write!(f, "the bridge is not possible: {why}; use bridge=auto or bridge=off"),
             NotADevice(what) => write!(f, "{what} is not an open FUSE device: pass a descriptor of /dev/fuse"),
             Handshake(error) => write!(f, "the kernel's FUSE handshake failed: {error}"),
             Lost(error) => write!(f, "the mount of the previous daemon cannot be continued: {error}"),

@@ -131,7 +131,7 @@ impl Kernel {
             self.passing.offer();
         }
         match &self.bridge {
-            Some(_) if can => self.fs.offer_pages(self.bridge_min_bytes),
+            Some(bridge) if can => self.fs.offer_pages(self.bridge_min_bytes, bridge.in_words()),
             Some(_) => {
                 tracing::warn!("this kernel lacks passthrough of FUSE: the bridge is not used");
                 self.fs.withhold_pages("this kernel lacks passthrough of FUSE".to_owned());

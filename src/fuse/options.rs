@@ -24,6 +24,8 @@ pub enum BridgeUse {
     Auto,
     /// It does, or the mount fails.
     On,
+    /// The same, by a loop device also where EROFS could read a file.
+    Loop,
     /// It never reads them so.
     #[default]
     Off,

@@ -92,11 +92,11 @@ fn bridge(
     let answers = Answers::new(runtime.clone(), options.answer_limit, in_flight.clone(), fs.suspects().clone());
     let started = match fs.ledger() {
         Some(_) => Err("the mount is to outlive its daemon, and the pages of the bridge would not".to_owned()),
-        None => Bridge::start(answers, options.thread_count(), options.read_ahead_kib),
+        None => Bridge::start(answers, options.thread_count(), options.read_ahead_kib, options.bridge),
     };
     match started {
         Ok(bridge) => Ok(Some(bridge)),
-        Err(why) if options.bridge == BridgeUse::On => Err(MountError::NoBridge(why)),
+        Err(why) if options.bridge != BridgeUse::Auto => Err(MountError::NoBridge(why)),
         Err(why) => {
             tracing::info!(why, "large files are not read through the bridge");
             fs.withhold_pages(why);

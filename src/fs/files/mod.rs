@@ -69,6 +69,8 @@ pub(super) struct Files {
     distrusted: Distrusted,
     /// Files of at least so many bytes are read through pages of another file system.
     least_pages_bytes: AtomicU64,
+    /// How they are, for people.
+    pages_words: OnceLock<&'static str>,
     /// Why no files are read so.
     no_pages: OnceLock<String>,
 }
@@ -89,6 +91,7 @@ impl Files {
             successors: Mutex::new(Successors::new(tuning.clone())),
             distrusted: Distrusted::default(),
             least_pages_bytes: AtomicU64::new(u64::MAX),
+            pages_words: OnceLock::new(),
             no_pages: OnceLock::new(),
             tuning,
         })
@@ -105,7 +108,8 @@ impl Files {
     }
 
     /// Does what [`super::Fs::offer_pages`] says.
-    pub(super) fn offer_pages(&self, least_bytes: u64) {
+    pub(super) fn offer_pages(&self, least_bytes: u64, words: &'static str) {
+        self.pages_words.get_or_init(|| words);
         self.least_pages_bytes.store(least_bytes, Ordering::Relaxed);
     }
 
@@ -119,7 +123,7 @@ impl Files {
     pub(super) fn pages_in_words(&self) -> &str {
         match self.least_pages_bytes.load(Ordering::Relaxed) {
             u64::MAX => self.no_pages.get().map_or("off", String::as_str),
-            _ => "on",
+            _ => self.pages_words.get().copied().unwrap_or_default(),
         }
     }
 

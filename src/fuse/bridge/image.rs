@@ -19,7 +19,7 @@ use fuser::{
 use rustix::fs::OFlags;
 
 use super::layout::{self, IMAGE_BYTES, Region, Slot};
-use super::mounts;
+use super::mounts::{self, Source};
 use crate::base::ByteRange;
 
 const NAME: &str = "image";
@@ -56,7 +56,7 @@ pub(super) struct Erofs {
 
 impl Erofs {
     /// Makes the mounts, and serves the image on so many threads.
-    pub(super) fn serve(content: impl Content, threads: usize) -> io::Result<Erofs> {
+    pub(super) fn serve(content: impl Content, threads: usize, source: Source) -> io::Result<Erofs> {
         let (mount, device) = mounts::fuse()?;
         let mut config = Config::default();
         config.n_threads = Some(threads);
@@ -69,7 +69,7 @@ impl Erofs {
             }
         })?;
         let image = mounts::open_at(&mount, NAME, OFlags::empty())?;
-        let (root, device) = mounts::erofs(&image)?;
+        let (root, device) = mounts::erofs(&image, source)?;
         Ok(Erofs { root: ManuallyDrop::new(root), device, connection: mounts::connection(&image)? })
     }
 }

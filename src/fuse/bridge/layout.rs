@@ -10,6 +10,7 @@
 //! | 1 GiB | inodes, one in each block, so that no block is in the kernel's cache before its inode is known |
 //! | 512 GiB | the bytes of objects: block addresses have 32 bits, which ends this at 16 TiB |
 //! | 16 TiB | further inodes, for kernels that read them there: Linux 6.12 takes such a block for another |
+//! | 1 EiB - 1 GiB | nothing: programs that look at every block device read its last blocks |
 
 use crate::base::ByteRange;
 
@@ -23,7 +24,7 @@ pub(super) const DATA: ByteRange = ByteRange { start: FIRST_INODES.end, end: (u3
 const FIRST_INODES: ByteRange = ByteRange { start: 1 << 30, end: 1 << 39 };
 
 /// Where the further inodes lie.
-const FURTHER_INODES: ByteRange = ByteRange { start: 1 << 44, end: IMAGE_BYTES };
+const FURTHER_INODES: ByteRange = ByteRange { start: 1 << 44, end: IMAGE_BYTES - (1 << 30) };
 
 /// The size of the image, in bytes: that of a file which is nearly all holes.
 pub(super) const IMAGE_BYTES: u64 = 1 << 60;
@@ -63,7 +64,7 @@ impl Slot {
 /// What a read of the image is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Region {
-    /// The superblock, the root directory, and nothing else.
+    /// The superblock, the root directory, and blocks that hold nothing.
     Head,
     /// The bytes of objects.
     Data,
@@ -80,6 +81,7 @@ pub(super) fn region(range: ByteRange) -> Region {
             Region::Nowhere
         }
         _ if range.end <= FIRST_INODES.start => Region::Head,
+        _ if range.start >= FURTHER_INODES.end && range.end <= IMAGE_BYTES => Region::Head,
         _ if FIRST_INODES.contains(range) => inodes(range, FIRST_INODES, 0),
         _ if DATA.contains(range) => Region::Data,
         _ if FURTHER_INODES.contains(range) => inodes(range, FURTHER_INODES, FIRST_COUNT),
@@ -93,7 +95,7 @@ fn inodes(range: ByteRange, stretch: ByteRange, first: u64) -> Region {
     Region::Inodes { first, count: range.len() / BLOCK_BYTES }
 }
 
-/// The first blocks of the image, up to where inodes begin.
+/// Blocks before those of inodes, or behind all of them.
 pub(super) fn head(range: ByteRange) -> Vec<u8> {
     let mut bytes = vec![0; range.len() as usize];
     let mut put = |at: u64, block: [u8; BLOCK_BYTES as usize]| {
@@ -156,7 +158,11 @@ mod tests {
         assert_eq!(at(DATA.end, 4096), Region::Nowhere);
         assert_eq!(at(FURTHER_INODES.start - 4096, 8192), Region::Nowhere);
         assert_eq!(at(FURTHER_INODES.start, 8192), Region::Inodes { first: Slot(FIRST_COUNT), count: 2 });
-        assert_eq!(at(IMAGE_BYTES - 4096, 4096), Region::Inodes { first: Slot(COUNT - 1), count: 1 });
+        assert_eq!(at(FURTHER_INODES.end - 4096, 4096), Region::Inodes { first: Slot(COUNT - 1), count: 1 });
+        assert_eq!(at(FURTHER_INODES.end - 4096, 8192), Region::Nowhere);
+        assert_eq!(at(FURTHER_INODES.end, 4096), Region::Head);
+        assert_eq!(at(IMAGE_BYTES - 4096, 4096), Region::Head);
+        assert_eq!(at(IMAGE_BYTES - 4096, 8192), Region::Nowhere);
         for (start, len) in [(IMAGE_BYTES, 4096), (0, 0), (DATA.start, 100), (DATA.start + 1, 4096)] {
             assert_eq!(at(start, len), Region::Nowhere, "{start} {len}");
         }
@@ -172,6 +178,7 @@ mod tests {
         let mode = u16::from_le_bytes([inode[4], inode[5]]);
         assert_eq!(u32::from(mode) & libc::S_IFMT, libc::S_IFDIR);
         assert!(head[8192..].iter().all(|byte| *byte == 0));
+        assert_eq!(super::head(ByteRange::at(IMAGE_BYTES - 4096, 4096)), [0; 4096]);
         // A part of it is the same part.
         assert_eq!(super::head(ByteRange::at(BLOCK_BYTES, BLOCK_BYTES)), head[4096..8192]);
     }

@@ -14,6 +14,7 @@
 //! | `batches` | what the kernel asks for at once, put together of its pieces |
 //! | `image` | the session that serves the image, and EROFS on it |
 //! | `layout` | where what lies in the image, and the blocks of metadata |
+//! | `loop_device` | the image as a block device, for kernels whose EROFS takes no file |
 //! | `mounts` | mounts without a place in the tree of names |
 //! | `objects` | which objects lie where |
 //! | `probe` | whether this kernel can be trusted with it |
@@ -22,6 +23,7 @@
 mod batches;
 mod image;
 mod layout;
+mod loop_device;
 mod mounts;
 mod objects;
 mod probe;
@@ -37,32 +39,55 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use self::batches::Decider;
 use self::image::{Content, Erofs};
 use self::layout::Slot;
+use self::mounts::Source;
 use self::objects::{Objects, Piece};
+use self::probe::Support;
 use super::answer::{Answers, Request};
 use super::caller::{Caller, Sight};
+use super::options::BridgeUse;
 use super::read_ahead::ReadAhead;
 use crate::base::{ByteRange, Ino, PAGE_BYTES};
-use crate::fs::Pages;
+use crate::fs::{Batch, Pages};
 
 /// An image with EROFS on it, and the objects in it.
 #[derive(Debug)]
 pub(super) struct Bridge {
     objects: Arc<Objects<Pages>>,
     erofs: Erofs,
+    source: Source,
 }
 
 impl Bridge {
-    /// Makes it, and says why where it cannot be. Blocks for some milliseconds.
-    pub(super) fn start(answers: Answers, threads: usize, read_ahead_kib: u32) -> Result<Arc<Bridge>, String> {
-        let objects = Arc::new(Objects::new(probe::inode_count()?));
+    /// Makes it, by a loop device alone if that is asked for, and says why where it cannot be. Blocks for some milliseconds.
+    pub(super) fn start(
+        answers: Answers,
+        threads: usize,
+        read_ahead_kib: u32,
+        wanted: BridgeUse,
+    ) -> Result<Arc<Bridge>, String> {
+        let sources: &[Source] = match wanted {
+            BridgeUse::Loop => &[Source::LoopDevice],
+            BridgeUse::Auto | BridgeUse::On | BridgeUse::Off => &[Source::File, Source::LoopDevice],
+        };
+        let Support { source, inode_count } = probe::support(sources)?;
+        let objects = Arc::new(Objects::new(inode_count));
         let read_ahead = Arc::new(ReadAhead::default());
-        let content = Served { objects: objects.clone(), answers, read_ahead: read_ahead.clone() };
-        let erofs = Erofs::serve(content, threads).map_err(|error| format!("EROFS cannot be mounted ({error})"))?;
+        let content = Served { objects: objects.clone(), answers, read_ahead: read_ahead.clone(), source };
+        let erofs =
+            Erofs::serve(content, threads, source).map_err(|error| format!("EROFS cannot be mounted ({error})"))?;
         match &erofs.device {
             Some(name) => read_ahead.widen_device(name, read_ahead_kib),
             None => tracing::debug!("the bridge's readahead is left as it is: which device is its own is not known"),
         }
-        Ok(Arc::new(Bridge { objects, erofs }))
+        Ok(Arc::new(Bridge { objects, erofs, source }))
+    }
+
+    /// That it is there, and how the kernel reads the image, in words.
+    pub(super) fn in_words(&self) -> &'static str {
+        match self.source {
+            Source::File => "on",
+            Source::LoopDevice => "on, by a loop device",
+        }
     }
 
     /// Opens an object that no descriptor is open of, for as long as what is returned lives.
@@ -141,6 +166,15 @@ struct Served {
     objects: Arc<Objects<Pages>>,
     answers: Answers,
     read_ahead: Arc<ReadAhead>,
+    source: Source,
+}
+
+impl Served {
+    /// Whether a batch is refused. A block device makes an error of each of its pieces known to the kernel's log, and
+    /// asks from threads of its own, so that pieces of several batches cannot be told apart.
+    fn refuses(&self, pages: &Pages, piece: ByteRange, batch: Batch) -> bool {
+        self.source == Source::File && pages.refuses(piece, batch)
+    }
 }
 
 impl Content for Served {
@@ -156,7 +190,7 @@ impl Content for Served {
         };
         // The engine is to know of the first piece before others, which wait for that.
         let (is_refused, _first) = match decider {
-            Some(Decider::First(first)) if source.refuses(range, batch) => {
+            Some(Decider::First(first)) if self.refuses(&source, range, batch) => {
                 first.refuse();
                 (true, None)
             }

@@ -1,4 +1,5 @@
-//! Mounts without a place in the tree of names: a FUSE device, and EROFS on a file. They are gone with the process.
+//! Mounts without a place in the tree of names: a FUSE device, and EROFS on a file or a loop device. They are gone with
+//! the process.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -11,6 +12,8 @@ use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
 };
+
+use super::loop_device::LoopDevice;
 
 /// What of a mount these never need.
 const ATTRIBUTES: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_RDONLY
@@ -41,9 +44,34 @@ pub(super) fn fuse() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((mount, device))
 }
 
+/// How EROFS reads an image.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Source {
+    /// The image is a file to it.
+    File,
+    /// It is a block device: a loop device on that file.
+    LoopDevice,
+}
+
 /// EROFS on a file, read past that file's page cache: its root directory, and the kernel's name of the device by which
 /// it reads ahead, where that is known.
-pub(super) fn erofs(image: &OwnedFd) -> io::Result<(OwnedFd, Option<String>)> {
+pub(super) fn erofs(image: &OwnedFd, source: Source) -> io::Result<(OwnedFd, Option<String>)> {
+    match source {
+        Source::File => erofs_on_file(image),
+        Source::LoopDevice => erofs_on_loop_device(image),
+    }
+}
+
+fn erofs_on_loop_device(image: &OwnedFd) -> io::Result<(OwnedFd, Option<String>)> {
+    let device = LoopDevice::on(image)?;
+    let mount = mount("erofs", ATTRIBUTES, |context| {
+        fsconfig_set_string(context, "source", device.path())?;
+        fsconfig_set_flag(context, "ro")
+    })?;
+    Ok((open_at(&mount, ".", OFlags::DIRECTORY)?, Some(device.name())))
+}
+
+fn erofs_on_file(image: &OwnedFd) -> io::Result<(OwnedFd, Option<String>)> {
     // Among the devices that two processes have made each would not know its own.
     let _turn = turn();
     let before = devices();

@@ -13,7 +13,7 @@ use fuser::{Errno, ReplyData};
 
 use super::image::{Content, Erofs};
 use super::layout::{COUNT, DATA, FIRST_COUNT, Slot};
-use super::mounts;
+use super::mounts::{self, Source};
 use crate::base::ByteRange;
 
 /// The first versions of each series that are trusted, and of all later series.
@@ -36,18 +36,54 @@ enum Way {
 
 const WAYS: [Way; 3] = [Way::InFull, Way::WithAnError, Way::ByHalf];
 
-/// How many inodes an image may have on this machine. Says why where there is to be no bridge.
-pub(super) fn inode_count() -> Result<u64, String> {
+/// Before this version the kernel passes no files of FUSE through, to whatever source.
+const PASSES_THROUGH: (u32, u32, u32) = (6, 9, 0);
+
+/// What this machine allows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Support {
+    /// How EROFS reads an image.
+    pub(super) source: Source,
+    /// How many inodes an image may have.
+    pub(super) inode_count: u64,
+}
+
+/// What works on this machine: the first of these sources that does. Says why where none does.
+pub(super) fn support(sources: &[Source]) -> Result<Support, String> {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let release = release.trim();
+    support_of(release.trim(), sources)
+}
+
+/// The same, as if this kernel were of that release.
+fn support_of(release: &str, sources: &[Source]) -> Result<Support, String> {
+    let mut reasons = Vec::new();
+    for source in sources {
+        match tried(*source, release) {
+            Ok(inode_count) => return Ok(Support { source: *source, inode_count }),
+            Err(why) => reasons.push(why),
+        }
+    }
+    Err(reasons.join("; "))
+}
+
+/// How many inodes an image may have that EROFS reads in this way, on the kernel of this release. Says why where it
+/// cannot be.
+fn tried(source: Source, release: &str) -> Result<u64, String> {
     let version = version(release);
-    if !is_trusted(version) {
+    if source == Source::File && !is_trusted(version) {
         return Err(format!(
-            "Linux {release} may lack mends of EROFS that it takes (6.12.90, 6.18.30, or 7.0 and later have them)"
+            "Linux {release} may lack mends of EROFS on files (6.12.90, 6.18.30, or 7.0 and later have them)"
         ));
     }
-    let tried = try_out(version >= READS_FURTHER);
-    tried.map_err(|error| format!("this kernel cannot mount EROFS on a file of FUSE ({error})"))?
+    if version < PASSES_THROUGH {
+        return Err(format!("Linux {release} passes no file of FUSE through (6.9 and later do)"));
+    }
+    let words = match source {
+        Source::File => "a file of FUSE",
+        Source::LoopDevice => "a loop device of FUSE",
+    };
+    let tried = try_out(source, version >= READS_FURTHER);
+    tried.map_err(|error| format!("this kernel cannot mount EROFS on {words} ({error})"))?
 }
 
 fn version(release: &str) -> (u32, u32, u32) {
@@ -65,8 +101,8 @@ fn is_trusted(version: (u32, u32, u32)) -> bool {
 
 /// Reads files whose answers come in full, fail, and are short, through an image of their own, and where it is asked
 /// for, one of the further inodes. Returns how many inodes an image may have.
-fn try_out(goes_further: bool) -> io::Result<Result<u64, String>> {
-    let erofs = Erofs::serve(Trial, 1)?;
+fn try_out(source: Source, goes_further: bool) -> io::Result<Result<u64, String>> {
+    let erofs = Erofs::serve(Trial, 1, source)?;
     let read = |slot: Slot| {
         let file = File::from(mounts::open_inode(&erofs.root, slot.nid())?);
         let mut bytes = vec![0; FILE_BYTES as usize];
@@ -79,6 +115,8 @@ fn try_out(goes_further: bool) -> io::Result<Result<u64, String>> {
             (Way::InFull, Ok(bytes)) if bytes != whole => {
                 return Ok(Err("this kernel shows other bytes of EROFS than it was given".to_owned()));
             }
+            // A block device asks for the rest of a short answer until it has all of it.
+            (Way::ByHalf, Ok(bytes)) if source == Source::LoopDevice && bytes == whole => {}
             (Way::WithAnError | Way::ByHalf, Ok(_)) => {
                 return Ok(Err(format!("this kernel shows bytes of EROFS that it was never given ({way:?})")));
             }
@@ -128,11 +166,25 @@ mod tests {
     }
 
     #[test]
+    fn a_loop_device_serves_kernels_that_are_not_trusted_with_files() {
+        let both = &[Source::File, Source::LoopDevice];
+        let source = |release| support_of(release, both).map(|support| support.source);
+        assert_eq!(source("6.18.44"), Ok(Source::File));
+        assert_eq!(source("6.9.0"), Ok(Source::LoopDevice));
+        let further = |release| support_of(release, both).unwrap().inode_count > FIRST_COUNT;
+        assert!(!further("6.12.1") && further("6.18.0"));
+        let why = support_of("6.8.12", both).unwrap_err();
+        assert!(why.starts_with("Linux 6.8.12 may lack") && why.ends_with("(6.9 and later do)"), "{why}");
+    }
+
+    #[test]
     fn this_kernel_answers_the_trial() {
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
         let reads_further = version(&release) >= READS_FURTHER;
-        let count = try_out(true).expect("the tests run as root on a kernel with EROFS");
-        assert_eq!(count, Ok(if reads_further { COUNT } else { FIRST_COUNT }));
-        assert_eq!(try_out(false).unwrap(), Ok(FIRST_COUNT));
+        for source in [Source::File, Source::LoopDevice] {
+            let count = try_out(source, true).expect("the tests run as root on a kernel with EROFS");
+            assert_eq!(count, Ok(if reads_further { COUNT } else { FIRST_COUNT }), "{source:?}");
+            assert_eq!(try_out(source, false).unwrap(), Ok(FIRST_COUNT), "{source:?}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -12,14 +12,27 @@ use std::time::Duration;
 use memmap2::Advice;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::{major, minor};
 use ossmount::emulator::{Fault, FaultKind, Generator, GeneratorKind, Operation, generated_content};
 
+use crate::support::bridges::{also_by_loop_device, word};
 use crate::support::mapping::{map, peek};
 use crate::support::namespace::{in_own_mounts, mount_tmpfs};
 use crate::support::program::{BINARY, Target, Tool, by_hand, kill, runs, server, until};
 
 const MIB: usize = 1 << 20;
 const TIB: u64 = 1 << 40;
+
+also_by_loop_device! {
+    readers_of_a_daemon_that_is_killed_see_errors_and_no_zeros
+    a_daemon_leaves_no_detached_mount_behind_however_it_ends
+    a_daemon_ends_while_the_kernel_waits_for_its_answers
+    more_bytes_than_an_image_holds_are_read_right_one_after_the_other_and_beside_each_other
+    overlays_bind_mounts_moved_mounts_and_user_namespaces_show_the_same_bytes
+    programs_with_direct_reads_run_beside_one_that_maps_the_file
+    files_are_mapped_one_after_the_other_beyond_all_places_that_are_kept
+    a_mount_that_outlives_its_daemon_has_no_bridge
+}
 
 fn status(target: &Target) -> serde_json::Value {
     serde_json::from_str(&Tool::bare().run(&["status", "--json", target.dir()]).ok().stdout).unwrap()
@@ -39,10 +52,11 @@ fn readers_of_a_daemon_that_is_killed_see_errors_and_no_zeros() {
     let (server, target) = (server(), Target::new());
     let bytes = words(10 * MIB as u32);
     server.put("bucket", "model", bytes.clone());
-    target.mount(&Tool::for_server(&server), "oss://bucket", &["--bridge", "on", "--prefetch", "off"]).ok();
+    target.mount(&Tool::for_server(&server), "oss://bucket", &["--bridge", word(), "--prefetch", "off"]).ok();
     let file = File::open(target.path("model")).unwrap();
     assert_eq!(passthrough_opens(&target), 1);
-    assert_eq!(status(&target)["reading"]["bridge"], "on");
+    let expected = if word() == "loop" { "on, by a loop device" } else { "on" };
+    assert_eq!(status(&target)["reading"]["bridge"], expected);
     let map = map(&file);
     assert!(peek(&map, 0, MIB).unwrap() == bytes[..MIB]);
     let daemon = target.daemon().unwrap();
@@ -69,21 +83,32 @@ fn images() -> BTreeSet<String> {
     all.map(|name| name.into_string().unwrap()).filter(|name| name != "features").collect()
 }
 
+/// Those that a daemon has made, if these were there before. The names of loop devices are used again: which one is
+/// its own, the directory shows that it holds open.
+fn made_by(daemon: u32, before: &BTreeSet<String>) -> BTreeSet<String> {
+    if word() == "on" {
+        return images().difference(before).cloned().collect();
+    }
+    let open = std::fs::read_dir(format!("/proc/{daemon}/fd")).unwrap().map(|file| file.unwrap().path());
+    let devices = open.filter_map(|file| Some(std::fs::metadata(file).ok()?.dev()));
+    devices.filter(|device| major(*device) == 7).map(|device| format!("loop{}", minor(device))).collect()
+}
+
 #[test]
 fn a_daemon_leaves_no_detached_mount_behind_however_it_ends() {
     let (server, target) = (server(), Target::new());
     server.put("bucket", "model", words(5 * MIB as u32));
     for ends_by in ["umount", "a kill", "a kill while a file is mapped", "a lazy umount while a file is mapped"] {
         let before = images();
-        target.mount(&Tool::for_server(&server), "oss://bucket", &["--bridge", "on"]).ok();
+        target.mount(&Tool::for_server(&server), "oss://bucket", &["--bridge", word()]).ok();
         let file = File::open(target.path("model")).unwrap();
         assert_eq!(passthrough_opens(&target), 1);
         let mapped = ends_by.ends_with("mapped").then(|| map(&file));
         drop(file);
-        // Those of other tests may be among them, and end with these.
-        let mut made: BTreeSet<String> = images().difference(&before).cloned().collect();
-        assert!(!made.is_empty(), "{ends_by}: there is none to begin with");
         let daemon = target.daemon().unwrap();
+        // Those of other tests may be among them, and end with these.
+        let mut made = made_by(daemon, &before);
+        assert!(!made.is_empty(), "{ends_by}: there is none to begin with");
         match ends_by {
             "umount" => drop(Tool::bare().run(&["umount", target.dir()]).ok()),
             "a lazy umount while a file is mapped" => drop(Tool::bare().run(&["umount", "--lazy", target.dir()]).ok()),
@@ -115,7 +140,7 @@ fn daemons_that_start_at_the_same_time_each_widen_what_is_read_ahead_for_them() 
     let targets: Vec<Target> = (0..8).map(|_| Target::new()).collect();
     std::thread::scope(|scope| {
         for target in &targets {
-            scope.spawn(|| target.mount(&Tool::for_server(&server), "oss://bucket", &["--bridge", "on"]).ok());
+            scope.spawn(|| target.mount(&Tool::for_server(&server), "oss://bucket", &["--bridge", word()]).ok());
         }
     });
     until("all read as much ahead", || {
@@ -138,7 +163,7 @@ fn a_daemon_ends_while_the_kernel_waits_for_its_answers() {
     server.put("bucket", "model", words(5 * MIB as u32));
     for (ends_by_a_kill, is_open) in [(false, false), (true, false), (false, true), (true, true)] {
         let before = images();
-        let args = ["--bridge", "on", "--prefetch", "off", "--drain-timeout", "100ms"];
+        let args = ["--bridge", word(), "--prefetch", "off", "--drain-timeout", "100ms"];
         target.mount(&Tool::for_server(&server), "oss://bucket", &args).ok();
         let daemon = target.daemon().unwrap();
         let unused = open_files(daemon);
@@ -156,7 +181,7 @@ fn a_daemon_ends_while_the_kernel_waits_for_its_answers() {
         until("the kernel reads ahead", || asked() > seen);
         drop((map, file));
         until("the daemon has seen the end of its use", || open_files(daemon) == unused);
-        let made: BTreeSet<String> = images().difference(&before).cloned().collect();
+        let made = made_by(daemon, &before);
         assert!(!made.is_empty());
         match ends_by_a_kill {
             true => {
@@ -174,7 +199,7 @@ fn a_daemon_ends_while_the_kernel_waits_for_its_answers() {
 fn more_bytes_than_an_image_holds_are_read_right_one_after_the_other_and_beside_each_other() {
     let (server, target) = (server(), Target::new());
     server.generate("huge", Generator::new(GeneratorKind::Shards, 12).sized(3 * TIB).seeded(9));
-    target.mount(&Tool::for_server(&server), "oss://huge", &["--bridge", "on", "--prefetch", "off"]).ok();
+    target.mount(&Tool::for_server(&server), "oss://huge", &["--bridge", word(), "--prefetch", "off"]).ok();
     let key = |number: usize| format!("model-{number:05}-of-00012.safetensors");
     let is_right = |file: &File, number: usize| {
         for at in [0, 5 * MIB as u64 + 12_288, TIB + 4096, 3 * TIB - 8192] {
@@ -218,7 +243,7 @@ fn overlays_bind_mounts_moved_mounts_and_user_namespaces_show_the_same_bytes() {
     let bytes = words(5 * MIB as u32);
     server.put("bucket", "model", bytes.clone());
     in_own_mounts(|| {
-        let args = ["--bridge", "on", "--allow-other"];
+        let args = ["--bridge", word(), "--allow-other"];
         target.mount(&Tool::for_server(&server), "oss://bucket", &args).ok();
         let (folder, mut opens) = (tempfile::tempdir().unwrap(), 0);
         let place = |name: &str| {
@@ -264,7 +289,7 @@ fn overlays_and_bind_mounts_of_a_file_have_no_direct_reads_beside_the_bridge() {
     server.put("bucket", "model", bytes.clone());
     in_own_mounts(|| {
         // Each open looks the name up.
-        let args = ["--bridge", "on", "--metadata-ttl", "0"];
+        let args = ["--bridge", word(), "--metadata-ttl", "0"];
         target.mount(&Tool::for_server(&server), "oss://bucket", &args).ok();
         let folder = tempfile::tempdir().unwrap();
         let overlay = overlay_on(target.dir(), folder.path()).join("model");
@@ -302,7 +327,7 @@ fn programs_with_direct_reads_run_beside_one_that_maps_the_file() {
     let (server, target) = (server(), Target::new());
     let bytes = words(5 * MIB as u32);
     server.put("bucket", "model", bytes.clone());
-    target.mount(&Tool::for_server(&server), "oss://bucket", &["--bridge", "on"]).ok();
+    target.mount(&Tool::for_server(&server), "oss://bucket", &["--bridge", word()]).ok();
     let map = map(&File::open(target.path("model")).unwrap());
     let source = format!("if={}", target.path("model").display());
     let programs: Vec<_> = (0..3)
@@ -327,7 +352,7 @@ fn programs_of_another_pid_namespace_have_direct_reads_beside_the_bridge() {
     server.put("bucket", "model", bytes.clone());
     let mut daemon = Tool::for_server(&server).command("unshare");
     daemon.args(["--pid", "--fork", "--kill-child", BINARY, "mount", "oss://bucket", target.dir()]);
-    let mut daemon = daemon.args(["--foreground", "--bridge", "on"]).spawn().unwrap();
+    let mut daemon = daemon.args(["--foreground", "--bridge", word()]).spawn().unwrap();
     until("it is mounted", || target.is_mounted() && target.path("model").exists());
     let file = File::open(target.path("model")).unwrap();
     let map = map(&file);
@@ -357,7 +382,7 @@ fn files_are_mapped_one_after_the_other_beyond_all_places_that_are_kept() {
     let files = by_hand("OSSMOUNT_BRIDGE_FILES", 1500);
     let (server, target) = (server(), Target::new());
     server.generate("many", Generator::new(GeneratorKind::Flat, files).sized(MIB as u64).seeded(3));
-    let args = ["--bridge", "on", "--bridge-min", "1MiB", "--prefetch", "off"];
+    let args = ["--bridge", word(), "--bridge-min", "1MiB", "--prefetch", "off"];
     target.mount(&Tool::for_server(&server), "oss://many", &args).ok();
     let mut count = 0;
     for entry in std::fs::read_dir(target.path("")).unwrap() {
@@ -376,8 +401,8 @@ fn a_mount_that_outlives_its_daemon_has_no_bridge() {
     let (server, target) = (server(), Target::new());
     server.put("bucket", "model", vec![7; 20 * MIB]);
     let tool = Tool::for_server(&server);
-    let words = ["bridge=on is not possible", "outlive its daemon", "bridge=off"];
-    target.mount(&tool, "oss://bucket", &["--supervise", "--bridge", "on"]).fails(1, &words);
+    let words = ["the bridge is not possible", "outlive its daemon", "bridge=off"];
+    target.mount(&tool, "oss://bucket", &["--supervise", "--bridge", word()]).fails(1, &words);
     assert!(!target.is_mounted());
     let log = target.beside("log");
     let args = ["--supervise", "--bridge", "auto", "--log-file", log.to_str().unwrap()];

@@ -1,6 +1,7 @@
 //! What the tests stand on: mounts, programs, servers, namespaces.
 
 pub(crate) mod bed;
+pub(crate) mod bridges;
 pub(crate) mod gate;
 pub(crate) mod mapping;
 pub(crate) mod namespace;
