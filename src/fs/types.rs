@@ -89,6 +89,8 @@ pub struct Opened {
     pub page_cache: PageCache,
     /// Where it can read them by itself, if it can.
     pub backing: Option<Backing>,
+    /// How much the kernel is to read ahead of it at least, in bytes; 0 is what it reads ahead of most files.
+    pub read_ahead_bytes: u64,
 }
 
 /// One entry of a directory.

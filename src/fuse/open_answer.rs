@@ -6,15 +6,17 @@ use fuser::{FileHandle, FopenFlags, ReplyOpen};
 
 use super::advice::Advised;
 use super::passthrough::{Passing, Registry};
+use super::read_ahead::ReadAhead;
 use super::reply::{DirectMmap, errno, open_flags, passed_flags};
 use super::twin::Attempt;
-use crate::fs::{Opened, PageCache};
+use crate::fs::{self, Opened, PageCache};
 
 /// What the answer to an open is made from.
 pub(super) struct OpenAnswer {
     pub(super) registry: Registry,
     pub(super) passing: Arc<Passing>,
     pub(super) advised: Arc<Advised>,
+    pub(super) read_ahead: Arc<ReadAhead>,
     pub(super) mmap: DirectMmap,
     pub(super) attempt: Attempt,
     /// The number of the request.
@@ -22,8 +24,18 @@ pub(super) struct OpenAnswer {
 }
 
 impl OpenAnswer {
-    /// Answers with a file that is open now. Where the kernel's rules do not allow that, it is closed again.
-    pub(super) fn give(self, opened: Opened, reply: ReplyOpen) {
+    /// Answers with a file that is open now, or why it is not. Where the kernel's rules do not allow the one, it is
+    /// closed again.
+    pub(super) fn give(self, result: fs::Result<Opened>, reply: ReplyOpen) {
+        match result {
+            Ok(opened) => self.give_file(opened, reply),
+            Err(error) => reply.error(errno(error)),
+        }
+    }
+
+    fn give_file(self, opened: Opened, reply: ReplyOpen) {
+        // The kernel looks when it has the answer.
+        let _turn = self.read_ahead.suit(opened.read_ahead_bytes);
         let (registry, handle) = (&self.registry, FileHandle(opened.handle.0));
         let is_twin = registry.node.is_twin();
         let fs = &registry.fs;

@@ -263,15 +263,14 @@ impl Filesystem for Kernel {
             registry: self.registry(ino),
             passing: self.passing.clone(),
             advised: self.advised.clone(),
+            read_ahead: self.read_ahead.clone(),
             mmap: self.direct_mmap,
             attempt: Attempt { flags: flags.0, thread: caller.pid() },
             number: number(caller),
         };
         let open = self.fs().open(object(ino), flags.0, Process(caller.pid()));
-        self.answers.answer(self.request("open", ino, caller), open, move |result| match result {
-            Ok(opened) => answer.give(opened, reply),
-            Err(error) => reply.error(errno(error)),
-        });
+        let give = move |result| answer.give(result, reply);
+        self.answers.answer(self.request("open", ino, caller), open, give);
     }
 
     fn read(

@@ -22,6 +22,8 @@ pub(super) struct OpenFile {
     pub(super) changed: AtomicBool,
     /// The kernel reads it by itself.
     pub(super) is_passed: AtomicBool,
+    /// How much the kernel reads ahead of it at least, in bytes.
+    pub(super) read_ahead_bytes: u64,
     /// Bytes that were asked for.
     asked_bytes: AtomicU64,
 }
@@ -33,8 +35,13 @@ impl OpenFile {
     }
 
     pub(super) fn new(ino: Ino, size: u64, file: read::File, watched: Option<Watched>, paging: Option<Paging>) -> Self {
-        let (changed, is_passed, asked_bytes) = Default::default();
-        OpenFile { ino, size, file, watched, paging, changed, is_passed, asked_bytes }
+        let (changed, is_passed, read_ahead_bytes, asked_bytes) = Default::default();
+        OpenFile { ino, size, file, watched, paging, changed, is_passed, read_ahead_bytes, asked_bytes }
+    }
+
+    /// The same, of which the kernel reads so many bytes ahead at least.
+    pub(super) fn read_ahead(self, read_ahead_bytes: u64) -> Self {
+        OpenFile { read_ahead_bytes, ..self }
     }
 
     /// Takes in a read; true once, when by it the file has been read in earnest and the next one is near: any of a

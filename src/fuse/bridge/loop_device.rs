@@ -14,9 +14,6 @@ use super::layout::BLOCK_BYTES;
 /// How often another process may take the device that was found free.
 const MAX_TRIES: u32 = 64;
 
-/// The longest request of a device, in KiB: as long as one of FUSE, so that none of its requests is a rest of another.
-const MAX_REQUEST_KIB: u32 = 1024;
-
 /// The kernel's number of loop devices (`Documentation/admin-guide/devices.txt`).
 const LOOP_MAJOR: u32 = 7;
 
@@ -59,8 +56,6 @@ impl LoopDevice {
         if device.info()?.lo_flags & LO_FLAGS_DIRECT_IO as u32 == 0 {
             return Err(io::Error::other("its reads of a file of FUSE would go through the page cache"));
         }
-        // A shorter or longer one works all the same.
-        let _ = std::fs::write(format!("/sys/block/loop{number}/queue/max_sectors_kb"), MAX_REQUEST_KIB.to_string());
         Ok(device)
     }
 

@@ -58,7 +58,8 @@ pub(super) struct Bridge {
 }
 
 impl Bridge {
-    /// Makes it, by a loop device alone if that is asked for, and says why where it cannot be. Blocks for some milliseconds.
+    /// Makes it, by a loop device alone if that is asked for, and says why where it cannot be. Blocks for some
+    /// milliseconds.
     pub(super) fn start(
         answers: Answers,
         threads: usize,

@@ -51,7 +51,8 @@ recorded! {
     webdataset "webdataset",
     small_parquets "small-parquets",
     duckdb "duckdb",
-    hdf5 "hdf5",
+    hdf5_by_page_cache "hdf5",
+    hdf5_by_bridge "hdf5-by-bridge",
     geotiff "geotiff",
     ffmpeg "ffmpeg",
     zarr "zarr",
@@ -70,6 +71,10 @@ recorded! {
     model_4_of_48_by_numpy "model-4-of-48-by-numpy" of 48 tensors of 8 MiB,
     model_small_every_8th_by_numpy "model-small-every-8th-by-numpy" of 200 tensors of 1 MiB,
     gguf "gguf",
+}
+
+pub(super) fn hdf5() -> Trace {
+    Trace { way: Way::ChunksByPageCache, ..hdf5_by_page_cache() }
 }
 
 /// What a program works on each MiB, at a gigabyte in a second.

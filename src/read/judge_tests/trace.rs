@@ -50,6 +50,8 @@ impl Act {
 pub(super) enum Way {
     #[default]
     PageCache,
+    /// The page cache, of files of which more is read ahead.
+    ChunksByPageCache,
     /// The bridge: what the kernel reads at once comes in pieces.
     Bridge,
     /// The program itself.

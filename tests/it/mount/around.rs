@@ -7,7 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use memmap2::{Advice, Mmap};
 use ossmount::base::Clock;
+use ossmount::fs::DirectIo;
 use ossmount::metrics::{Metric, Metrics};
+use ossmount::read::Prefetch;
 use ossmount::store::layers::{LayerOptions, layered};
 use ossmount::store::memory::MemoryStore;
 use rand::rngs::StdRng;
@@ -99,5 +101,37 @@ fn advice_is_no_error_where_reads_are_refused() {
         let at = (20 + 18 * number) * MIB;
         rows.map.advise_range(*advice, at, 8 * MIB).unwrap_or_else(|error| panic!("{advice:?}: {error}"));
         assert!(rows.map[at..at + 8 * MIB] == rows.bytes[at..at + 8 * MIB], "{advice:?}");
+    }
+}
+
+/// Bytes that the store sends for a read of 3 MiB in one piece, within a file of this name, while another was opened
+/// before.
+fn fetched_for_a_chunk_of(name: &str, opened_before: &str) -> usize {
+    let (store, bytes) = (MemoryStore::new(), pattern(SIZE));
+    store.put(name, bytes.clone());
+    store.put(opened_before, bytes.clone());
+    let received = Arc::new(Metrics::default());
+    let store = layered(Arc::new(store), &LayerOptions::default(), &received, &Clock::system());
+    let mut recipe = Recipe::default();
+    recipe.read.prefetch = Prefetch::Off;
+    recipe.fs.direct_io = DirectIo::Off;
+    let bed = recipe.make(store);
+    let _other = File::open(bed.path(opened_before)).unwrap();
+    let (file, mut chunk) = (File::open(bed.path(name)).unwrap(), vec![0; 3 * MIB]);
+    file.read_exact_at(&mut chunk, 40 * MIB as u64 + 100).unwrap();
+    assert!(chunk == bytes[40 * MIB + 100..43 * MIB + 100], "{name} differs");
+    received.value(Metric::BytesFetched) as usize
+}
+
+#[test]
+fn a_chunk_of_hdf5_costs_what_it_holds() {
+    for name in ["a.h5", "a.HDF5", "a.b.nc"] {
+        let fetched = fetched_for_a_chunk_of(name, "model.bin");
+        assert!((3 * MIB..=3 * MIB + 4096).contains(&fetched), "{name}: {fetched} bytes were fetched");
+    }
+    // Of other files the kernel reads on behind what it takes for a stream.
+    for name in ["h5", "a.h5.bin"] {
+        let fetched = fetched_for_a_chunk_of(name, "a.h5");
+        assert!(fetched > 3 * MIB + MIB / 2, "{name}: {fetched} bytes were fetched");
     }
 }
