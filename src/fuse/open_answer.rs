@@ -34,8 +34,6 @@ impl OpenAnswer {
     }
 
     fn give_file(self, opened: Opened, reply: ReplyOpen) {
-        // The kernel looks when it has the answer.
-        let _turn = self.read_ahead.suit(opened.read_ahead_bytes);
         let (registry, handle) = (&self.registry, FileHandle(opened.handle.0));
         let is_twin = registry.node.is_twin();
         let fs = &registry.fs;
@@ -61,9 +59,13 @@ impl OpenAnswer {
                 fs.release(opened.handle);
                 reply.error(errno(error));
             }
-            // The other inode is the one for the page cache.
-            Ok(None) if is_twin => reply.opened(handle, open_flags(PageCache::BypassAndDrop, self.mmap)),
-            Ok(None) => reply.opened(handle, open_flags(opened.page_cache, self.mmap)),
+            Ok(None) => {
+                // The other inode is the one for the page cache.
+                let page_cache = if is_twin { PageCache::BypassAndDrop } else { opened.page_cache };
+                // The kernel looks when it has the answer.
+                let _turn = self.read_ahead.suit(opened.read_ahead_bytes);
+                reply.opened(handle, open_flags(page_cache, self.mmap));
+            }
         }
     }
 }

@@ -69,7 +69,7 @@ pub(super) struct Files {
     distrusted: Distrusted,
     /// Files of at least so many bytes are read through pages of another file system.
     least_pages_bytes: AtomicU64,
-    /// How they are, for people.
+    /// How they are read so, in words.
     pages_words: OnceLock<&'static str>,
     /// Why no files are read so.
     no_pages: OnceLock<String>,

@@ -73,6 +73,7 @@ impl LoopDevice {
     pub(super) fn path(&self) -> String {
         format!("/dev/loop{}", self.number)
     }
+
     /// The kernel's name of the device by which it reads ahead there.
     pub(super) fn name(&self) -> String {
         format!("{LOOP_MAJOR}:{}", self.number)
