@@ -32,7 +32,7 @@ pub use clock::{Clock, Timestamp};
 pub use foreign::{Foreign, escape_json, escape_text};
 pub use hash::fnv1a;
 pub use jobs::Jobs;
-pub use kernel::{PAGE_BYTES, READAHEAD_BYTES};
+pub use kernel::{CHUNKS_READAHEAD_BYTES, PAGE_BYTES, READAHEAD_BYTES};
 pub use key::{BucketName, ETag, Ino, Key};
 pub use range::ByteRange;
 pub use size::{ByteSize, ParseSizeError};

@@ -34,11 +34,8 @@ impl ReadAhead {
     }
 
     fn widen_in(&self, path: &Path, kib: u32) {
-        if kib > 0 {
-            match std::fs::write(path, kib.to_string()) {
-                Ok(()) => drop(self.path.set(path.to_owned())),
-                Err(error) => tracing::debug!(?path, %error, "the kernel's read-ahead cannot be set"),
-            }
+        if kib > 0 && set(path, kib.into()) {
+            let _ = self.path.set(path.to_owned());
         }
         let is = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u64>().ok());
         self.bytes.store(is.unwrap_or(0) << 10, Ordering::Relaxed);
@@ -59,14 +56,17 @@ impl ReadAhead {
         let path = self.path.get()?;
         self.ever.store(true, Ordering::Release);
         let mut set_bytes = self.set_bytes.lock();
-        if *set_bytes != at_least_bytes {
-            match std::fs::write(path, (self.bytes().max(at_least_bytes) >> 10).to_string()) {
-                Ok(()) => *set_bytes = at_least_bytes,
-                Err(error) => tracing::debug!(?path, %error, "the kernel's read-ahead cannot be set"),
-            }
+        if *set_bytes != at_least_bytes && set(path, self.bytes().max(at_least_bytes) >> 10) {
+            *set_bytes = at_least_bytes;
         }
         Some(set_bytes)
     }
+}
+
+/// Says whether it could be set.
+fn set(path: &Path, kib: u64) -> bool {
+    let written = std::fs::write(path, kib.to_string());
+    written.inspect_err(|error| tracing::debug!(?path, %error, "the kernel's read-ahead cannot be set")).is_ok()
 }
 
 #[cfg(test)]

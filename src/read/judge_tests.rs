@@ -19,7 +19,7 @@ use self::bucket::{Bucket, tag};
 use self::mapping::Mapping;
 use self::trace::{Act, Trace, Way};
 use super::*;
-use crate::base::{ByteRange, Clock, Ino, Key, PAGE_BYTES, READAHEAD_BYTES, Timestamp};
+use crate::base::{ByteRange, CHUNKS_READAHEAD_BYTES, Clock, Ino, Key, PAGE_BYTES, READAHEAD_BYTES, Timestamp};
 use crate::metrics::Metrics;
 use crate::store::layers::Limit;
 use crate::store::{Connections, Store};
@@ -132,7 +132,7 @@ type Handles = HashMap<usize, Vec<Arc<File>>>;
 async fn read(file: Arc<File>, range: ByteRange, way: Way) -> bool {
     let read_ahead_bytes = match way {
         Way::PageCache => READAHEAD_BYTES,
-        Way::ChunksByPageCache => 4 * READAHEAD_BYTES + PAGE_BYTES,
+        Way::ChunksByPageCache => CHUNKS_READAHEAD_BYTES,
         Way::Bridge => return read_in_pieces(&file, range).await,
         Way::Direct => 0,
     };

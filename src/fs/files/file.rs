@@ -9,20 +9,12 @@ use super::open_file::OpenFile;
 use super::page_source::Pages;
 use super::pages::{Memories, PageUse, Paging};
 use super::{Failure, Files, Tried, report, report_archived, report_of_version};
-use crate::base::{Ino, Key, PAGE_BYTES};
+use crate::base::{CHUNKS_READAHEAD_BYTES, Ino, Key};
 use crate::fs::{Backing, DIRECT_IO_BYTES, DirectIo, FileHandle, KeepPageCache, Opened, PageCache, Ttl};
 use crate::metrics::Metric;
 use crate::read;
 use crate::store::{Error, ErrorKind, StorageClass};
 use crate::tree::{self, Renewed, Shape};
-
-/// How much is read ahead of a file with chunks, in bytes.
-///
-/// A read in one piece that is longer than the read-ahead is a stream to the kernel, which reads on behind it, and goes
-/// on to; a shorter one at some other place is read as it is. So this is more than most chunks are long, and a page for
-/// those that begin within one. Of two chunks of HDF5 of 1 MiB 4.3 MB are fetched where 1 MiB is read ahead 6.4; of two
-/// of 4 MiB 10.6 and 32.6, in half the time.
-const CHUNKS_READ_AHEAD_BYTES: u64 = (4 << 20) + PAGE_BYTES;
 
 /// Whether a file of this name is HDF5, or of a format that is stored in it: single-cell data, NetCDF.
 fn has_chunks(key: &str) -> bool {
@@ -72,7 +64,7 @@ impl Files {
         let handle = FileHandle(self.lives.next_handle());
         let (watched, paging) = self.watch(ino, size, &key, &file, opener);
         let page_cache = self.page_cache(ino, watched.as_ref());
-        let read_ahead_bytes = if has_chunks(&key) { CHUNKS_READ_AHEAD_BYTES } else { 0 };
+        let read_ahead_bytes = if has_chunks(&key) { CHUNKS_READAHEAD_BYTES } else { 0 };
         let open = Arc::new(OpenFile::new(ino, size, file, watched, paging).read_ahead(read_ahead_bytes));
         let backing = match whole {
             Some(whole) => Some(Backing::Whole(whole)),
