@@ -14,6 +14,7 @@
 //! | `range` | half-open byte ranges |
 //! | `size` | sizes as people write them |
 //! | `span` | ranges of keys |
+//! | `stretches` | sets of bytes |
 //! | `tuning` | how the tuned numbers of a room are declared |
 
 mod clock;
@@ -26,6 +27,7 @@ mod key;
 mod range;
 mod size;
 mod span;
+mod stretches;
 mod tuning;
 
 pub use clock::{Clock, Timestamp};
@@ -37,4 +39,5 @@ pub use key::{BucketName, ETag, Ino, Key};
 pub use range::ByteRange;
 pub use size::{ByteSize, ParseSizeError};
 pub use span::{KeySpan, after, behind};
+pub use stretches::Stretches;
 pub(crate) use tuning::tuned_numbers;

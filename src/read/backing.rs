@@ -25,7 +25,7 @@ impl Reader {
     }
 
     fn backing_file<'a>(&self, inode: &'a Inode) -> Option<&'a Arc<MemoryFile>> {
-        let memory = self.memory.as_ref().filter(|_| !inode.is_kept_elsewhere.load(Ordering::Relaxed))?;
+        let memory = self.memory.as_ref().filter(|_| !inode.kernel_copy.is_there.load(Ordering::Relaxed))?;
         let size = inode.object.size;
         // What takes more would be held at the cost of all else, or be given up before it is whole.
         if !(self.tuning.backing_file_least_bytes..=self.budget.limit_bytes() / 2).contains(&size) {

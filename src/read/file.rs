@@ -134,7 +134,12 @@ impl File {
     /// The kernel keeps what is read of this object for as long as there is memory: what was handed out is the first to
     /// go here, and there is no file of it for the kernel to read.
     pub fn is_kept_elsewhere(&self) {
-        self.inode.is_kept_elsewhere.store(true, Ordering::Relaxed);
+        self.inode.kernel_copy.is_there.store(true, Ordering::Relaxed);
+    }
+
+    /// What is handed out of this object for the kernel's page cache is not kept here, until it is asked for once more.
+    pub fn needs_no_copy(&self) {
+        self.inode.kernel_copy.suffices.store(true, Ordering::Relaxed);
     }
 
     /// How much of the object has been compared with the store's checksum.
@@ -233,7 +238,7 @@ impl File {
                     if *source != Source::Buffer && matches!(plan.fetch, Fetch::Exact { .. }) {
                         self.looked_up(read, now);
                     }
-                    return Ok(self.deliver(&parts, read));
+                    return Ok(self.deliver(&parts, read, asker));
                 }
                 // Some of what had come was found to be wrong since: asked for again, or this read fails.
                 Ok(()) => {}
@@ -287,13 +292,13 @@ impl File {
         }
     }
 
-    fn deliver(&self, parts: &[Arc<Part>], read: ByteRange) -> Slice {
+    fn deliver(&self, parts: &[Arc<Part>], read: ByteRange, asker: Asker) -> Slice {
         let slice = Slice::new(parts, read);
         let place = self.inode.place_of_read();
         self.inode.read_bytes.fetch_add(read.len(), Ordering::Relaxed);
         self.reader.header_parse(&self.inode);
         for part in parts {
-            if self.inode.delivered(part, read.intersect(part.range)) == Delivery::MayGo {
+            if self.inode.delivered(part, read.intersect(part.range), asker) == Delivery::MayGo {
                 self.reader.lru_parts.put(&self.inode, part, place);
             } else if part.is_placed.load(Ordering::Relaxed) {
                 self.reader.lru_parts.touch(part);

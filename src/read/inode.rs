@@ -8,6 +8,7 @@
 
 mod ahead;
 mod by_name;
+mod delivery;
 mod verification;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 pub(super) use ahead::{Next, Terms};
+pub(super) use delivery::{Delivery, KernelCopy};
 pub(super) use verification::{Arrival, Evidence};
 
 use super::budget::{Budget, Grant, Priority};
@@ -33,7 +35,7 @@ use super::mode::Mode;
 use super::object::{Asker, Object, Portion};
 use super::options::{MemoryCache, Options, Prefetch, Verify};
 use super::pace::Pace;
-use super::part::{Origin, Part, Place};
+use super::part::{Origin, Part};
 use super::plan::{Fetch, Plan};
 use super::planner;
 use super::pool::capacity_for;
@@ -45,7 +47,7 @@ use super::streams::{Bounds, Streams};
 use super::tuning::Tuning;
 use super::whole::Whole;
 use super::why::{Goal, Goals, ROWS, Seat, Why};
-use crate::base::ByteRange;
+use crate::base::{ByteRange, Stretches};
 use crate::cache::{Cached, MemoryFile};
 use crate::store::{Error, ErrorKind, Expected, Result};
 
@@ -117,8 +119,8 @@ pub(super) struct Inode {
     /// Bytes of it that were received, and those of them that programs have read, each counted once.
     pub(super) fetched_bytes: AtomicU64,
     pub(super) used_bytes: AtomicU64,
-    /// Whether the kernel keeps what is read of it.
-    pub(super) is_kept_elsewhere: AtomicBool,
+    /// What the kernel keeps of it.
+    pub(super) kernel_copy: KernelCopy,
     /// Whether some byte was handed out.
     handed_out: AtomicBool,
     /// Whether bytes are held back until all of it was compared with its checksum.
@@ -142,6 +144,8 @@ enum HeaderParse {
 struct State {
     /// By start; no two overlap.
     parts: BTreeMap<u64, Arc<Part>>,
+    /// What the kernel has in its page cache and is not held here any more. No part overlaps it.
+    passed_on: Stretches,
     streams: Streams,
     /// What is fetched ahead, and how far that has come. Of windows the streams know.
     goals: Goals,
@@ -190,23 +194,7 @@ impl Inode {
             small_bytes,
             tuning: tuning.clone(),
         };
-        let state = State {
-            parts: BTreeMap::new(),
-            streams: Streams::new(bounds),
-            goals: Goals::default(),
-            asked: 0,
-            header_parse: if format.is_some() { HeaderParse::Needs(8) } else { HeaderParse::Done },
-            look_ups: LookUps::default(),
-            asked_bytes: 0,
-            swept_bytes: 0,
-            marks: Marks::new(&object),
-            crc64: None,
-            coverage: Checksums::default(),
-            good: Checksums::default(),
-            verified: false,
-            refetched: false,
-            broken: None,
-        };
+        let state = State::new(&object, Streams::new(bounds), format.is_some());
         Arc::new(Inode {
             object,
             tuning,
@@ -232,7 +220,7 @@ impl Inode {
             read_bytes: AtomicU64::new(0),
             fetched_bytes: AtomicU64::new(0),
             used_bytes: AtomicU64::new(0),
-            is_kept_elsewhere: AtomicBool::new(false),
+            kernel_copy: KernelCopy::default(),
             handed_out: AtomicBool::new(false),
             proof: ProofState::of(size, options.proven_from),
             generation: AtomicU64::new(0),
@@ -328,6 +316,10 @@ impl Inode {
                 parts.push(part);
                 continue;
             }
+            if state.passed_on.remove_around(at) {
+                // It has lost it, or others want it.
+                self.kernel_copy.suffices.store(false, Ordering::Relaxed);
+            }
             let hole = state.hole_around(at, self.object.size);
             let gap = ByteRange::new(at, read.end.min(hole.end));
             let want = planner::demanded(gap, hole, fetch, &self.tuning);
@@ -371,62 +363,6 @@ impl Inode {
     /// Why no read can succeed any more.
     pub(super) fn broken(&self) -> Option<Error> {
         self.state.lock().broken.clone()
-    }
-
-    /// Notes that bytes of a part are used. True the first time that all are.
-    pub(super) fn hands_over(&self, part: &Part, range: ByteRange) -> bool {
-        let (is_all, used_bytes) = part.deliver(range);
-        self.used_bytes.fetch_add(used_bytes, Ordering::Relaxed);
-        is_all
-    }
-
-    /// Notes that bytes of a part were handed out. Says what to do with the part then.
-    pub(super) fn delivered(&self, part: &Arc<Part>, range: ByteRange) -> Delivery {
-        if !self.hands_over(part, range) {
-            return Delivery::Keep;
-        }
-        // Its memory is the next part's: fresh memory costs more than reading it from disk again would.
-        let is_spare = part.is_on_disk.load(Ordering::Relaxed)
-            && self.handles.load(Ordering::Relaxed) <= 1
-            && !self.is_pinned.load(Ordering::Relaxed);
-        if is_spare || self.is_crumb(part) {
-            self.remove(part.range.start, part.id);
-            return Delivery::Keep;
-        }
-        Delivery::MayGo
-    }
-
-    /// Where a part stands that was read to its end.
-    pub(super) fn place_of_read(&self) -> Place {
-        if self.is_kept_elsewhere.load(Ordering::Relaxed) { Place::Coldest } else { Place::Recent }
-    }
-
-    /// Whether a part is forgotten once it was handed out.
-    fn is_crumb(&self, part: &Part) -> bool {
-        part.origin == Origin::Demand
-            && part.range.len() < self.tuning.crumb_bytes
-            && (self.prefetch.is(Prefetch::Off) || !self.state.lock().streams.come_whole())
-    }
-
-    /// Where a part stands among those that may be given up, if it was fetched ahead, has just completed, and has no
-    /// reader: the object is to be opened yet, or the reader has gone elsewhere.
-    pub(super) fn place_of_unread(&self, part: &Part) -> Option<Place> {
-        let state = self.state.lock();
-        let is_guess = part.is_ahead() && !part.is_touched() && !part.was_waited_for();
-        let is_closed = self.handles.load(Ordering::Relaxed) == 0;
-        let is_needed = if is_guess { is_planned(&state.goals, part) } else { is_closed };
-        if is_needed {
-            return Some(Place::Recent);
-        }
-        if part.origin == Origin::Ahead(Why::LookUps) {
-            // No reader is on its way to it: it may be wanted next, or last.
-            return Some(Place::Recent);
-        }
-        let is_awaited = state.goals.want_whole() || state.streams.covers(part.range);
-        if !is_guess || is_awaited && !is_closed {
-            return None;
-        }
-        Some(if state.goals.of(Why::Expected) == Goal::None { Place::Coldest } else { Place::Recent })
     }
 
     /// Parts that were fetched ahead in this range, untouched and now in no window: they may be given up. Those still
@@ -544,16 +480,29 @@ pub(super) struct Closed {
     pub(super) asked_bytes: u64,
 }
 
-/// What to do with a part after bytes of it were handed out.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Delivery {
-    /// Nothing: there is more to hand out, or it is gone.
-    Keep,
-    /// Every byte was handed out: it may be given up when memory is wanted.
-    MayGo,
-}
-
 impl State {
+    /// Of an object of which nothing is held.
+    fn new(object: &Object, streams: Streams, is_model: bool) -> Self {
+        State {
+            parts: BTreeMap::new(),
+            passed_on: Stretches::default(),
+            streams,
+            goals: Goals::default(),
+            asked: 0,
+            header_parse: if is_model { HeaderParse::Needs(8) } else { HeaderParse::Done },
+            look_ups: LookUps::default(),
+            asked_bytes: 0,
+            swept_bytes: 0,
+            marks: Marks::new(object),
+            crc64: None,
+            coverage: Checksums::default(),
+            good: Checksums::default(),
+            verified: false,
+            refetched: false,
+            broken: None,
+        }
+    }
+
     fn insert(&mut self, range: ByteRange, origin: Origin, grant: Grant) -> FetchOrder {
         let part = Part::new(range, origin, grant.budget().metrics());
         self.parts.insert(range.start, part.clone());
@@ -562,13 +511,17 @@ impl State {
 
     /// Whether all bytes of a read are held or on their way.
     fn is_held(&self, read: ByteRange) -> bool {
-        self.first_hole(read.start, read.end).is_none()
+        self.first_hole(read.start, read.end).is_none() && !self.passed_on.has_some(read)
     }
 
-    /// Whether all bytes of a read are held and were handed out before.
+    /// Whether all bytes of a read are held, by the kernel if not here, and were handed out before.
     fn was_handed_out(&self, read: ByteRange) -> bool {
         let mut at = read.start;
         while at < read.end {
+            if let Some(stretch) = self.passed_on.around(at) {
+                at = stretch.end;
+                continue;
+            }
             let Some((_, part)) = self.parts.range(..=at).next_back() else { return false };
             if part.range.end <= at || !part.was_handed_out(read.intersect(part.range)) {
                 return false;
@@ -597,17 +550,23 @@ impl State {
         parts.filter(|part| part.is_ahead() && part.is_running()).count()
     }
 
-    /// What no part holds around an offset that no part holds.
+    /// What neither a part nor the kernel holds around an offset that neither holds.
     fn hole_around(&self, at: u64, size: u64) -> ByteRange {
         let start = self.parts.range(..=at).next_back().map_or(0, |(_, part)| part.range.end);
         let end = self.parts.range(at..).next().map_or(size, |(&start, _)| start);
-        ByteRange::new(start, end)
+        ByteRange::new(start, end).intersect(self.passed_on.hole_around(at))
     }
 
-    /// The first stretch at or after `from` that no part holds.
-    fn first_hole(&self, from: u64, size: u64) -> Option<ByteRange> {
-        let before = self.parts.range(..=from).next_back();
-        let held = before.into_iter().chain(self.parts.range(from + 1..)).map(|(_, part)| part.range);
-        planner::first_gap(ByteRange::new(from.min(size), size), held)
+    /// The first stretch at or after `from` that neither a part nor the kernel holds.
+    fn first_hole(&self, mut from: u64, size: u64) -> Option<ByteRange> {
+        loop {
+            let before = self.parts.range(..=from).next_back();
+            let held = before.into_iter().chain(self.parts.range(from + 1..)).map(|(_, part)| part.range);
+            let hole = planner::first_gap(ByteRange::new(from.min(size), size), held)?;
+            let Some(passed_on) = self.passed_on.around(hole.start) else {
+                return Some(hole.intersect(self.passed_on.hole_around(hole.start)));
+            };
+            from = passed_on.end;
+        }
     }
 }

@@ -7,6 +7,7 @@
 
 mod bucket;
 mod mapping;
+mod page_cache;
 mod programs;
 mod trace;
 
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use self::bucket::{Bucket, tag};
 use self::mapping::Mapping;
+use self::page_cache::PageCache;
 use self::trace::{Act, Trace, Way};
 use super::*;
 use crate::base::{ByteRange, CHUNKS_READAHEAD_BYTES, Clock, Ino, Key, PAGE_BYTES, READAHEAD_BYTES, Timestamp};
@@ -107,10 +109,10 @@ const BRIDGE_ROWS: &[Row] = &[
     Row(programs::faiss, "faiss, 64 rows", 69, 15, 1451),
     Row(programs::shuffled_ranges, "shuffled ranges by mapping", 249, 2685, 1228),
     Row(programs::cat, "stream, 128 KiB reads", 114, 2685, 153),
-    Row(programs::model_headers, "16 headers of models", 32, 169, 496),
+    Row(programs::model_headers, "16 headers of models", 32, 169, 432),
     Row(programs::hdf5_by_bridge, "two chunks of HDF5", 9, 65, 189),
     Row(programs::geotiff, "a window of a GeoTIFF", 26, 208, 289),
-    Row(programs::torch_load_partial, "partial torch.load, twice", 190, 1342, 479),
+    Row(programs::torch_load_partial, "partial torch.load, twice", 179, 1369, 503),
     Row(programs::model_whole, "model, whole", 224, 4027, 289),
     Row(programs::model_shuffled, "model, another order", 216, 4027, 372),
     Row(programs::model_every_8th, "model, every 8th", 59, 666, 223),
@@ -171,7 +173,7 @@ async fn read_in_pieces(file: &Arc<File>, range: ByteRange) -> bool {
     !is_refused
 }
 
-async fn run_thread(reader: Arc<Reader>, objects: Arc<Vec<Object>>, acts: Vec<Act>, way: Way) {
+async fn run_thread(reader: Arc<Reader>, objects: Arc<Vec<Object>>, acts: Vec<Act>, cached: Arc<PageCache>, way: Way) {
     let (mut handles, mut begun) = (Handles::new(), HashMap::new());
     let mut mappings: HashMap<usize, Mapping> = HashMap::new();
     let (mut known, mut is_new) = (HashSet::new(), false);
@@ -179,19 +181,44 @@ async fn run_thread(reader: Arc<Reader>, objects: Arc<Vec<Object>>, acts: Vec<Ac
     // Where a readahead was touched, the kernel has read on behind it.
     let all = acts.iter().filter_map(Act::read).map(|(file, range)| (file, range.start)).collect::<HashSet<_>>();
     let refused = |file: usize, range: ByteRange| assert!(!all.contains(&(file, range.end)), "{range:?} was wanted");
-    for act in acts {
+    for mut act in acts {
+        if let Act::Read(file, range) | Act::Begin(file, range) = &mut act
+            && way == Way::Bridge
+        {
+            let asked = cached.asks_for(*file, *range);
+            if asked.is_empty() {
+                cached.wait(*file, *range).await;
+            }
+            *range = asked;
+        }
         match act {
+            // The kernel has it.
+            Act::Read(_, range) | Act::Begin(_, range) if range.is_empty() => {}
             Act::Open(file) => {
                 is_new = known.insert(file);
-                handles.entry(file).or_default().push(Arc::new(reader.open(objects[file].clone())));
+                let opened = reader.open(objects[file].clone());
+                if way == Way::Bridge {
+                    opened.is_kept_elsewhere();
+                    opened.needs_no_copy();
+                }
+                handles.entry(file).or_default().push(Arc::new(opened));
             }
             Act::Begin(file, range) => {
-                begun.insert((file, range.start), tokio::spawn(read(open(&handles, file), range, way)));
+                let (read, cached) = (read(open(&handles, file), range, way), cached.clone());
+                let comes = async move {
+                    let is_answered = read.await;
+                    cached.came(file, range);
+                    is_answered
+                };
+                begun.insert((file, range.end), tokio::spawn(comes));
                 // It comes to the engine before the program goes on.
                 tokio::task::yield_now().await;
             }
             Act::End(file, range) => {
-                if !begun.remove(&(file, range.start)).unwrap().await.unwrap() {
+                // Where the kernel has asked for all of it before, nothing was begun.
+                if let Some(begun) = begun.remove(&(file, range.end))
+                    && !begun.await.unwrap()
+                {
                     refused(file, range);
                 }
             }
@@ -199,6 +226,7 @@ async fn run_thread(reader: Arc<Reader>, objects: Arc<Vec<Object>>, acts: Vec<Ac
                 if !read(open(&handles, file), range, way).await {
                     refused(file, range);
                 }
+                cached.came(file, range);
             }
             Act::Touch(file, range) => {
                 let mapping = mappings.entry(file).or_insert_with(|| Mapping::by(way));
@@ -268,8 +296,9 @@ fn run_on(trace: Trace, connections: &Connections, make: impl FnOnce(Arc<Bucket>
         let (asked_bytes, way) = (asked_bytes(&trace), trace.way);
         let objects: Arc<Vec<Object>> =
             Arc::new(trace.files.iter().enumerate().map(|(index, file)| object(index, file)).collect());
-        let threads =
-            trace.threads.into_iter().map(|acts| tokio::spawn(run_thread(reader.clone(), objects.clone(), acts, way)));
+        let cached = Arc::<PageCache>::default();
+        let run = |acts| tokio::spawn(run_thread(reader.clone(), objects.clone(), acts, cached.clone(), way));
+        let threads = trace.threads.into_iter().map(run);
         futures::future::try_join_all(threads.collect::<Vec<_>>()).await.unwrap();
         let ms = clock.elapsed().as_millis() as u64;
         // What is still on its way comes.

@@ -98,6 +98,8 @@ mod model_tests;
 mod object;
 mod options;
 mod pace;
+#[cfg(test)]
+mod page_cache_tests;
 mod part;
 mod pipe;
 mod plan;

@@ -19,7 +19,7 @@ use tokio::task::AbortHandle;
 
 use super::buffer::Buffer;
 use super::why::Why;
-use crate::base::ByteRange;
+use crate::base::{ByteRange, Stretches};
 use crate::cache::MemoryFile;
 use crate::metrics::{Metric, Metrics};
 use crate::store::Error;
@@ -53,6 +53,8 @@ pub(super) struct Part {
     buffer: OnceLock<Arc<Buffer>>,
     /// One bit for each 64th of the range whose last byte was handed out.
     delivered: AtomicU64,
+    /// What the kernel has of it in its page cache, where that is to be known.
+    passed_on: Mutex<Stretches>,
     is_touched: AtomicBool,
     /// Whether it was settled what becomes of the part: it is among those that may be given up, or must not come there.
     pub(super) is_placed: AtomicBool,
@@ -118,6 +120,7 @@ impl Part {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             buffer: OnceLock::new(),
             delivered: AtomicU64::new(0),
+            passed_on: Mutex::new(Stretches::default()),
             is_touched: AtomicBool::new(false),
             is_placed: AtomicBool::new(false),
             is_on_disk: AtomicBool::new(false),
@@ -320,6 +323,13 @@ impl Part {
             self.metrics.add(Metric::BytesUsed, used_bytes);
         }
         (before != all && before | grains == all, used_bytes)
+    }
+
+    /// The kernel's page cache has these bytes, given as offsets in the object. Says whether it has all of the part.
+    pub(super) fn passes_on(&self, range: ByteRange) -> bool {
+        let mut passed_on = self.passed_on.lock();
+        passed_on.add(range);
+        passed_on.around(self.range.start).is_some_and(|stretch| stretch.contains(self.range))
     }
 
     /// The bytes of these grains.

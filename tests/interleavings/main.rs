@@ -12,6 +12,10 @@ extern crate self as parking_lot;
 mod range;
 
 #[allow(dead_code, unreachable_pub)]
+#[path = "../../src/base/stretches.rs"]
+mod stretches;
+
+#[allow(dead_code, unreachable_pub)]
 #[path = "../../src/read/part.rs"]
 mod part;
 
@@ -41,6 +45,7 @@ impl<T> Mutex<T> {
 
 mod base {
     pub(crate) use crate::range::ByteRange;
+    pub(crate) use crate::stretches::Stretches;
 }
 
 mod cache {

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use futures::TryFutureExt;
 
 use super::open_file::OpenFile;
+use super::pages::Paging;
 use super::{Failure, Files};
 use crate::base::{ByteRange, Ino};
 use crate::fs::Result;
@@ -34,9 +35,13 @@ impl Pages {
         self.open.size
     }
 
-    /// The kernel keeps what is read of the file for as long as there is memory, so that we need not.
+    /// The kernel keeps what is read of the file for as long as there is memory, so that we need not, unless it was
+    /// seen to lose it.
     pub fn are_kept(&self) {
         self.open.file.is_kept_elsewhere();
+        if !self.open.paging.as_ref().is_some_and(Paging::was_lost) {
+            self.open.file.needs_no_copy();
+        }
     }
 
     /// Whether the kernel is to be refused what it asks for at once, of which this range is the first part, so that it

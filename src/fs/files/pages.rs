@@ -169,6 +169,11 @@ impl Paging {
         Paging { file, program, is_direct }
     }
 
+    /// Whether the page cache has asked for some of the file again.
+    pub(super) fn was_lost(&self) -> bool {
+        self.file.paged_bytes() > self.file.size + self.file.size / 4
+    }
+
     /// Takes in a read, by a program or for pages. Says of which file this was the first sign that it is mapped past
     /// the page cache.
     pub(super) fn read(&self, len: u64, is_for_pages: bool) -> Option<&PageUse> {
@@ -250,6 +255,20 @@ mod tests {
         assert!(!wants_after(SIZE / 2), "it had lost half of it");
         assert!(wants_after(SIZE / 2) && wants_after(SIZE), "it has it again");
         assert!(!wants_after(SIZE / 2) && !wants_after(SIZE / 2), "it does not keep it");
+    }
+
+    #[test]
+    fn what_the_page_cache_asks_for_again_was_lost() {
+        let mut bed = Bed::new();
+        let mut was_lost_after = |bytes| {
+            let open = bed.open(1, "loader", false);
+            bed.read(&open, bytes, true);
+            open.was_lost()
+        };
+        assert_eq!([SIZE, SIZE / 4, MIB, MIB].map(&mut was_lost_after), [false, false, true, true]);
+        let other = bed.open(2, "loader", false);
+        bed.read(&other, 3 * SIZE, false);
+        assert!(!other.was_lost(), "it was read past the page cache");
     }
 
     #[test]

@@ -18,7 +18,6 @@
 //! | `mounts` | mounts without a place in the tree of names |
 //! | `objects` | which objects lie where |
 //! | `probe` | whether this kernel can be trusted with it |
-//! | `stretches` | sets of stretches: what of the image is free, what of an object had no answer |
 
 mod batches;
 mod image;
@@ -27,7 +26,6 @@ mod loop_device;
 mod mounts;
 mod objects;
 mod probe;
-mod stretches;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -9,13 +9,15 @@ use parking_lot::Mutex;
 
 use super::batches::{Batches, Decider};
 use super::layout::{self, Slot};
-use super::stretches::Stretches;
-use crate::base::{ByteRange, Ino};
+use crate::base::{ByteRange, Ino, Stretches};
 use crate::fs::Batch;
 
 /// How many objects keep their places, and so their pages in the kernel, after they were closed. The kernel gives the
 /// pages up by itself when memory is wanted; an entry here takes some 300 bytes.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1 << 16).expect("it is not zero");
+
+/// Objects begin at multiples of this, so that the kernel's readahead, which is aligned in a file, is so in the image.
+const ALIGNMENT: u64 = 1 << 20;
 
 /// The objects of an image. `P` is where their bytes come from.
 #[derive(Debug)]
@@ -201,12 +203,14 @@ impl<P> State<P> {
     /// A place for so many bytes, and the objects, closed first, that were given up for it. Gives up none where all
     /// that are closed are not enough.
     fn make_place(&mut self, bytes: u64) -> Option<(ByteRange, Vec<Slot>)> {
+        // No number is so large.
+        let bytes = bytes.max(1).checked_next_multiple_of(ALIGNMENT)?;
         if let Some(place) = self.space.take(bytes) {
             return Some((place, Vec::new()));
         }
         let mut space = self.space.clone();
         let is_enough =
-            |slot: &Slot| self.objects.get(slot).is_some_and(|object| Stretches::fits(space.put(object.place), bytes));
+            |slot: &Slot| self.objects.get(slot).is_some_and(|object| space.put(object.place).len() >= bytes);
         let count = 1 + self.closed.iter().rev().map(|(_, slot)| slot).position(is_enough)?;
         let given_up: Vec<Slot> = (0..count).filter_map(|_| self.closed.pop_lru()).map(|(_, slot)| slot).collect();
         given_up.iter().for_each(|slot| self.forget(*slot));

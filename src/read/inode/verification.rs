@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Inode, State};
-use crate::base::ByteRange;
 use crate::base::crc64::combine;
+use crate::base::{ByteRange, Stretches};
 use crate::read::Verify;
 use crate::read::budget::Budget;
 use crate::read::buffer::Buffer;
@@ -108,6 +108,7 @@ impl Inode {
         (state.refetched, state.verified) = (true, false);
         state.coverage.clear();
         state.good.clear();
+        state.passed_on = Stretches::default();
         Condemned { is_broken, parts: std::mem::take(&mut state.parts).into_values().collect() }
     }
 
@@ -116,6 +117,7 @@ impl Inode {
         let mut state = self.state.lock();
         self.generation.fetch_add(1, Ordering::SeqCst);
         state.coverage.clear();
+        state.passed_on = Stretches::default();
         std::mem::take(&mut state.parts).into_values().collect()
     }
 

@@ -54,6 +54,7 @@ also_by_loop_device! {
     every_way_of_reading_is_right
     what_programs_read_in_large_pieces_is_asked_of_the_daemon_and_mapped_through_the_bridge
     rows_of_a_file_that_is_mapped_and_closed_are_right
+    what_the_page_cache_has_takes_no_memory_of_the_daemon
     a_store_that_fails_is_an_error_and_never_zeros
     what_a_program_says_that_it_will_want_comes_once_and_where_it_is_read
     pages_that_were_advised_in_vain_are_read_right_without_the_bridge
@@ -136,6 +137,25 @@ fn rows_of_a_file_that_is_mapped_and_closed_are_right() {
     // Another has the same pages, and leaves the first its own.
     assert!(support::mapping::map(&File::open(bed.path("model")).unwrap())[..] == bytes[..], "the file differs");
     assert!(map[..] == bytes[..], "the file differs");
+}
+
+#[test]
+fn what_the_page_cache_has_takes_no_memory_of_the_daemon() {
+    let (memory, bytes) = (MemoryStore::new(), pattern(SIZE));
+    memory.put("model", bytes.clone());
+    let received = Arc::new(Metrics::default());
+    let store = layered(Arc::new(memory), &LayerOptions::default(), &received, &Clock::system());
+    let bed = recipe().make(store);
+    for _ in 0..3 {
+        let file = File::open(bed.path("model")).unwrap();
+        assert!(map(&file)[..] == bytes[..], "the file differs");
+        let mut copy = vec![0; SIZE];
+        file.read_exact_at(&mut copy, 0).unwrap();
+        assert!(copy == bytes, "the copy differs");
+        assert_eq!(received.value(Metric::BytesFetched), SIZE as u64, "each byte comes once");
+        until("nothing is held", || bed.metrics().value(Metric::BufferBytes) == 0);
+    }
+    assert_eq!(passed(&bed), 3);
 }
 
 #[test]
