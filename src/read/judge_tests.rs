@@ -110,7 +110,6 @@ const BRIDGE_ROWS: &[Row] = &[
     Row(programs::shuffled_ranges, "shuffled ranges by mapping", 249, 2685, 1228),
     Row(programs::cat, "stream, 128 KiB reads", 114, 2685, 153),
     Row(programs::model_headers, "16 headers of models", 32, 169, 432),
-    Row(programs::hdf5_by_bridge, "two chunks of HDF5", 9, 65, 189),
     Row(programs::geotiff, "a window of a GeoTIFF", 26, 208, 289),
     Row(programs::torch_load_partial, "partial torch.load, twice", 179, 1369, 503),
     Row(programs::model_whole, "model, whole", 224, 4027, 289),

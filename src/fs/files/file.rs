@@ -68,7 +68,8 @@ impl Files {
         let open = Arc::new(OpenFile::new(ino, size, file, watched, paging).read_ahead(read_ahead_bytes));
         let backing = match whole {
             Some(whole) => Some(Backing::Whole(whole)),
-            None if self.may_be_pages(size, flags, page_cache) => {
+            // What the bridge reads ahead is one number for all files.
+            None if read_ahead_bytes == 0 && self.may_be_pages(size, flags, page_cache) => {
                 Some(Backing::Pages(Pages::new(self.clone(), open.clone())))
             }
             None => None,

@@ -39,7 +39,7 @@ impl Pages {
     /// seen to lose it.
     pub fn are_kept(&self) {
         self.open.file.is_kept_elsewhere();
-        if !self.open.paging.as_ref().is_some_and(Paging::was_lost) {
+        if self.open.paging.as_ref().is_none_or(Paging::passes_on) {
             self.open.file.needs_no_copy();
         }
     }

@@ -7,6 +7,7 @@
 //!
 //! - while another descriptor does, and where it holds the file or a mapping has used it: a second way would make a
 //!   second copy, and a mapping drop the first;
+//! - where it was read by the bridge, so that the page cache alone has what was read;
 //! - where it was read past the page cache, is opened again, and is no longer in our memory: the next time costs
 //!   nothing then;
 //! - for programs that have opened or mapped again what they, or others, had read past it so;
@@ -58,6 +59,8 @@ pub(super) struct PageUse {
     direct_reader: Mutex<Option<Program>>,
     /// Whether a mapping was seen that was made past it.
     is_mapped: AtomicBool,
+    /// Whether our memory does not keep what the page cache has asked for.
+    is_passed_on: AtomicBool,
     /// Descriptors through the page cache.
     open: AtomicUsize,
 }
@@ -85,6 +88,13 @@ impl PageUse {
         self.paged_bytes() >= MOST_FILLS * self.size + self.size / 4
     }
 
+    /// Whether the page cache alone holds what is worth being read there: it is not in our memory.
+    fn is_held_there_alone(&self, memories: Memories) -> bool {
+        let paged_bytes = self.paged_bytes();
+        let is_passed_on = self.is_passed_on.load(Ordering::Relaxed) && !self.is_lost();
+        is_passed_on && paged_bytes >= self.size / 16 && memories.held_bytes < paged_bytes / 2
+    }
+
     fn paged_bytes(&self) -> u64 {
         self.paged_bytes.load(Ordering::Relaxed)
     }
@@ -109,6 +119,7 @@ impl PageUses {
                 direct_bytes: AtomicU64::new(0),
                 direct_reader: Mutex::default(),
                 is_mapped: AtomicBool::new(false),
+                is_passed_on: AtomicBool::new(false),
                 open: AtomicUsize::new(0),
             })
         };
@@ -118,6 +129,9 @@ impl PageUses {
     /// Whether a file that this program opens should go through the page cache, whatever its habits are.
     pub(super) fn want(&mut self, file: &PageUse, program: Option<&Program>, memories: Memories) -> bool {
         if file.open.load(Ordering::Relaxed) > 0 || file.is_mapped.load(Ordering::Relaxed) || file.is_held() {
+            return true;
+        }
+        if file.is_held_there_alone(memories) {
             return true;
         }
         if file.is_lost() || file.size > memories.free_bytes {
@@ -169,9 +183,12 @@ impl Paging {
         Paging { file, program, is_direct }
     }
 
-    /// Whether the page cache has asked for some of the file again.
-    pub(super) fn was_lost(&self) -> bool {
-        self.file.paged_bytes() > self.file.size + self.file.size / 4
+    /// What the page cache takes in is not to be kept in our memory as well. Says whether that is so: not where the
+    /// page cache has asked for some of the file again.
+    pub(super) fn passes_on(&self) -> bool {
+        let was_lost = self.file.paged_bytes() > self.file.size + self.file.size / 4;
+        self.file.is_passed_on.store(!was_lost, Ordering::Relaxed);
+        !was_lost
     }
 
     /// Takes in a read, by a program or for pages. Says of which file this was the first sign that it is mapped past
@@ -263,12 +280,30 @@ mod tests {
         let mut was_lost_after = |bytes| {
             let open = bed.open(1, "loader", false);
             bed.read(&open, bytes, true);
-            open.was_lost()
+            !open.passes_on()
         };
         assert_eq!([SIZE, SIZE / 4, MIB, MIB].map(&mut was_lost_after), [false, false, true, true]);
         let other = bed.open(2, "loader", false);
         bed.read(&other, 3 * SIZE, false);
-        assert!(!other.was_lost(), "it was read past the page cache");
+        assert!(other.passes_on(), "it was read past the page cache");
+    }
+
+    #[test]
+    fn what_the_page_cache_alone_has_is_read_there() {
+        let mut bed = Bed::new();
+        for (ino, passes_on, read_bytes, held_bytes, expected) in [
+            (1, true, SIZE / 8, 0, true),
+            (2, true, SIZE / 8, SIZE / 16, false),
+            (3, true, SIZE / 8, SIZE / 16 - MIB, true),
+            (4, true, SIZE / 20, 0, false),
+            (5, false, SIZE / 8, 0, false),
+        ] {
+            let open = bed.open(ino, "loader", false);
+            assert!(!passes_on || open.passes_on());
+            bed.read(&open, read_bytes, true);
+            drop(open);
+            assert_eq!(bed.wants(ino, "other", Memories { held_bytes, ..ROOM }), expected, "{ino}");
+        }
     }
 
     #[test]

@@ -52,7 +52,6 @@ recorded! {
     small_parquets "small-parquets",
     duckdb "duckdb",
     hdf5_by_page_cache "hdf5",
-    hdf5_by_bridge "hdf5-by-bridge",
     geotiff "geotiff",
     ffmpeg "ffmpeg",
     zarr "zarr",

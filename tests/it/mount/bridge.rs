@@ -88,6 +88,15 @@ fn a_mapped_file_is_right_to_its_last_byte() {
 }
 
 #[test]
+fn files_whose_read_ahead_is_their_own_are_read_without_the_bridge() {
+    let (store, bytes) = (MemoryStore::new(), pattern(SIZE));
+    store.put("climate.h5", bytes.clone());
+    let bed = recipe().make(Arc::new(store));
+    assert!(map(&File::open(bed.path("climate.h5")).unwrap())[..] == bytes[..], "the file differs");
+    assert_eq!(passed(&bed), 0);
+}
+
+#[test]
 fn every_way_of_reading_is_right() {
     let (bed, bytes) = bed();
     let file = File::open(bed.path("model")).unwrap();
