@@ -14,6 +14,11 @@ impl Stretches {
         Stretches(BTreeMap::from([(whole.start, whole.end)]))
     }
 
+    /// How many stretches there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether some byte of a range is in it.
     pub fn has_some(&self, range: ByteRange) -> bool {
         self.0.range(..range.end).next_back().is_some_and(|(_, &end)| end > range.start)
@@ -138,11 +143,11 @@ mod tests {
                     }
                 }
                 let parts = bytes.windows(2).filter(|pair| !pair[0] && pair[1]).count() + usize::from(bytes[0]);
-                prop_assert_eq!(set.0.len(), parts);
+                prop_assert_eq!(set.count(), parts);
             }
-            let (gone, count) = (set.around(removed), set.0.len());
+            let (gone, count) = (set.around(removed), set.count());
             prop_assert_eq!(set.remove_around(removed), gone.is_some());
-            prop_assert_eq!(set.0.len() + usize::from(gone.is_some()), count);
+            prop_assert_eq!(set.count() + usize::from(gone.is_some()), count);
             prop_assert!(gone.is_none_or(|gone| !set.has_some(gone)));
         }
     }

@@ -70,7 +70,7 @@ const ROWS: &[Row] = &[
     Row(programs::webdataset, "webdataset, twice", 75, 734, 211),
     Row(programs::small_parquets, "50 small parquets", 97, 100, 2111),
     Row(programs::duckdb, "duckdb, twice", 18, 163, 85),
-    Row(programs::hdf5, "two chunks of HDF5", 7, 33, 127),
+    Row(programs::hdf5, "two chunks of HDF5", 7, 23, 127),
     Row(programs::geotiff, "a window of a GeoTIFF", 19, 199, 288),
     Row(programs::ffmpeg, "a film", 33, 339, 86),
     Row(programs::zarr, "chunks of zarr", 65, 336, 397),

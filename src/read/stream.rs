@@ -24,6 +24,10 @@ pub(super) struct Stream {
     /// Bytes asked for since the run began.
     seen: u64,
     reads: u64,
+    /// How long its latest read was, and whether it is the rest of one that was much longer, which the kernel cuts
+    /// where it is longer than a request may be.
+    latest_bytes: u64,
+    is_rest: bool,
     /// So many of its latest reads ended where it began until then.
     steps_back: u64,
     /// Where the present lap began, and the bytes asked for in it.
@@ -91,6 +95,8 @@ impl Stream {
             position: read.end,
             seen: read.len(),
             reads: 1,
+            latest_bytes: read.len(),
+            is_rest: false,
             steps_back: 0,
             lap_start: read.start,
             lap_seen: read.len(),
@@ -137,6 +143,8 @@ impl Stream {
         if repeated == Repeated::Yes && read.end <= self.position {
             return Course::Sequential;
         }
+        self.is_rest = approach == Approach::GoesOn && read.len() <= self.latest_bytes / 16;
+        self.latest_bytes = read.len();
         self.start = self.start.min(read.start);
         self.lap_start = self.lap_start.min(read.start);
         self.position = self.position.max(read.end);
@@ -239,12 +247,13 @@ impl Stream {
     /// How many bytes to fetch from the start of a read of `len` bytes while there is no window: what was asked for,
     /// some more at the head of an object (where headers lie, and a GET of 128 KiB costs no more time than one of 4;
     /// more where a stream may begin, as after a read that will likely be so long), and twice the run where small reads
-    /// follow each other.
+    /// follow each other, but not behind the rest of a longer one.
     pub(super) fn reach_bytes(&self, len: u64, likely_bytes: u64, tuning: &Tuning) -> u64 {
         match (self.reads, self.start) {
             (1, 0) if likely_bytes >= self.proof.run_bytes.max(1) => len.max(tuning.head_guess_bytes),
             (1, 0) => len.max(tuning.head_fetch_bytes),
             (1, _) => len,
+            _ if self.is_rest => len,
             _ => len.max(self.seen.min(GRAIN_BYTES)),
         }
     }
@@ -340,6 +349,29 @@ mod tests {
                 assert!(stream.distance(ByteRange::at((index - 1) * len, len), tuning).is_some(), "{len} bytes");
             }
             assert_eq!((stream.is_proven(tuning), stream.position()), (40 * len >= 128 * KIB, 40 * len), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn the_rest_of_a_longer_read_brings_nothing_behind_it() {
+        let tuning = &Tuning::default();
+        let reach = |reads: &[(u64, u64, Approach)]| {
+            let mut stream = Stream::new(ByteRange::at(100 * MIB, MIB), PROOF);
+            for (at, len, approach) in reads {
+                stream.follow(ByteRange::at(100 * MIB + at, *len), Repeated::No, *approach, tuning);
+            }
+            stream.reach_bytes(4 * KIB, 4 * KIB, tuning)
+        };
+        let jumps = Approach::Jumps(ByteRange::at(101 * MIB, 4 * KIB));
+        for (reads, expected) in [
+            // The kernel asks for so much at once at most.
+            (&[(MIB, 4 * KIB, Approach::GoesOn)][..], 4 * KIB),
+            (&[(MIB, 64 * KIB, Approach::GoesOn)], 4 * KIB),
+            (&[(MIB, 68 * KIB, Approach::GoesOn)], MIB),
+            (&[(MIB, 4 * KIB, jumps)], MIB),
+            (&[(MIB, 4 * KIB, Approach::GoesOn), (MIB + 4 * KIB, 4 * KIB, Approach::GoesOn)], MIB),
+        ] {
+            assert_eq!(reach(reads), expected, "{reads:?}");
         }
     }
 

@@ -4,11 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{HeaderParse, Inode, is_planned};
-use crate::base::ByteRange;
+use crate::base::{ByteRange, Stretches};
 use crate::read::Prefetch;
 use crate::read::object::Asker;
 use crate::read::part::{Origin, Part, Place};
 use crate::read::why::{Goal, Why};
+
+/// So many stretches of what the kernel has in its page cache are remembered of an object, 48 bytes each. Where more
+/// lie apart, as with look-ups in a large file, all are forgotten: what is fetched around the next one may be there.
+const MOST_PASSED_ON: usize = 1024;
 
 /// What the kernel keeps of what is read of an object.
 #[derive(Debug, Default)]
@@ -69,7 +73,7 @@ impl Inode {
         let goes = is_known && matches!(state.header_parse, HeaderParse::Done);
         if goes {
             state.parts.remove(&part.range.start);
-            state.passed_on.add(part.range);
+            remember(&mut state.passed_on, part.range);
         }
         goes
     }
@@ -100,5 +104,31 @@ impl Inode {
             return None;
         }
         Some(if state.goals.of(Why::Expected) == Goal::None { Place::Coldest } else { Place::Recent })
+    }
+}
+
+/// The kernel has this range, too.
+fn remember(passed_on: &mut Stretches, range: ByteRange) {
+    if passed_on.count() >= MOST_PASSED_ON {
+        *passed_on = Stretches::default();
+    }
+    passed_on.add(range);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_apart_takes_little_memory() {
+        let mut passed_on = Stretches::default();
+        for place in 0..10_000 {
+            let range = ByteRange::at(place << 20, 128 << 10);
+            remember(&mut passed_on, range);
+            assert!(passed_on.has_some(range) && passed_on.count() <= MOST_PASSED_ON);
+        }
+        let mut in_order = Stretches::default();
+        (0..10_000).for_each(|place| remember(&mut in_order, ByteRange::at(place << 20, 1 << 20)));
+        assert_eq!(in_order, Stretches::of(ByteRange::new(0, 10_000 << 20)));
     }
 }
