@@ -143,7 +143,7 @@ impl Stream {
         if repeated == Repeated::Yes && read.end <= self.position {
             return Course::Sequential;
         }
-        self.is_rest = approach == Approach::GoesOn && read.len() <= self.latest_bytes / 16;
+        self.is_rest = approach == Approach::GoesOn && read.len() <= self.latest_bytes / tuning.rest_share;
         self.latest_bytes = read.len();
         self.start = self.start.min(read.start);
         self.lap_start = self.lap_start.min(read.start);

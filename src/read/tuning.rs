@@ -54,6 +54,9 @@ tuned_numbers! {
     /// Where the kernel reads ahead of a program, a run in the middle earns a window when so many times its readahead
     /// was asked for: two of it and a half may be what the kernel reads behind the last byte that the program wanted.
     readaheads_of_run = 4;
+    /// A read that goes on from a longer one and is at most this part of that, as divisor, is its rest. Chosen, not
+    /// measured: what the kernel cuts off is a page or two.
+    rest_share = 16;
     /// So many of the latest runs must have been what the kernel reads around one page fault and no more, before it is
     /// refused that: as many threads may have come to their places and not gone on yet. Chosen, not measured.
     around_jumps = 4;
