@@ -24,6 +24,11 @@ impl Stretches {
         self.0.range(..range.end).next_back().is_some_and(|(_, &end)| end > range.start)
     }
 
+    /// Whether every byte of a range is in it.
+    pub fn has_all(&self, range: ByteRange) -> bool {
+        self.around(range.start).is_some_and(|stretch| stretch.contains(range))
+    }
+
     /// The stretch that a byte lies in, if it is in the set.
     pub fn around(&self, at: u64) -> Option<ByteRange> {
         let (&start, &end) = self.0.range(..=at).next_back()?;
@@ -167,6 +172,8 @@ mod tests {
             (40, 50, false),
         ] {
             assert_eq!(set.has_some(ByteRange::new(start, end)), is_in, "{start} {end}");
+            let has_all = is_in && [(12, 13)].contains(&(start, end));
+            assert_eq!(set.has_all(ByteRange::new(start, end)), has_all, "{start} {end}");
         }
         set.put(ByteRange::new(20, 30));
         assert_eq!(set, Stretches::of(ByteRange::new(10, 40)));

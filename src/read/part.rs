@@ -329,7 +329,7 @@ impl Part {
     pub(super) fn passes_on(&self, range: ByteRange) -> bool {
         let mut passed_on = self.passed_on.lock();
         passed_on.add(range);
-        passed_on.around(self.range.start).is_some_and(|stretch| stretch.contains(self.range))
+        passed_on.has_all(self.range)
     }
 
     /// The bytes of these grains.

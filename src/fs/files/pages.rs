@@ -128,10 +128,8 @@ impl PageUses {
 
     /// Whether a file that this program opens should go through the page cache, whatever its habits are.
     pub(super) fn want(&mut self, file: &PageUse, program: Option<&Program>, memories: Memories) -> bool {
-        if file.open.load(Ordering::Relaxed) > 0 || file.is_mapped.load(Ordering::Relaxed) || file.is_held() {
-            return true;
-        }
-        if file.is_held_there_alone(memories) {
+        let is_used_there = file.open.load(Ordering::Relaxed) > 0 || file.is_mapped.load(Ordering::Relaxed);
+        if is_used_there || file.is_held() || file.is_held_there_alone(memories) {
             return true;
         }
         if file.is_lost() || file.size > memories.free_bytes {

@@ -34,8 +34,7 @@ impl PageCache {
     pub(super) async fn wait(&self, file: usize, range: ByteRange) {
         loop {
             let comes = self.comes.notified();
-            let stretch = self.files.lock().entry(file).or_default()[1].around(range.start);
-            if stretch.is_some_and(|stretch| stretch.contains(range)) {
+            if self.files.lock().entry(file).or_default()[1].has_all(range) {
                 return;
             }
             comes.await;
