@@ -280,9 +280,14 @@ impl Streams {
         true
     }
 
-    /// Where the latest reader has come to.
-    pub(super) fn latest_position(&self) -> u64 {
-        self.streams.iter().max_by_key(|stream| stream.used).map_or(0, Stream::position)
+    /// Up to where tensors are fetched in order, from `from` on: so far ahead of the latest reader as is worth it, and
+    /// as what was read allows.
+    pub(super) fn end_in_order(&self, from: u64, worth_bytes: u64) -> u64 {
+        let tuning = &*self.bounds.tuning;
+        let latest = self.streams.iter().max_by_key(|stream| stream.used);
+        let position = latest.map_or(0, Stream::position).max(from);
+        let most = position.saturating_add(position / tuning.in_order_share).max(tuning.in_order_bytes);
+        position.saturating_add(worth_bytes).min(most)
     }
 
     /// What the latest reader must have been told before it leaves what the kernel reads ahead of it alone: the end of

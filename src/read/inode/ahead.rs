@@ -200,10 +200,7 @@ impl Inode {
             // Readers that go on from the middle of a model may come to what lies before it later.
             let (first, end) = match forecast {
                 // It may end anywhere.
-                Some(Forecast::InOrder { from }) => {
-                    let position = state.streams.latest_position().max(from);
-                    (from, position.saturating_add(most.worth_bytes))
-                }
+                Some(Forecast::InOrder { from }) => (from, state.streams.end_in_order(from, most.worth_bytes)),
                 Some(Forecast::Rest { from, .. }) => (from, u64::MAX),
                 _ => (0, u64::MAX),
             };

@@ -87,6 +87,14 @@ pub(super) fn first_half_at_1_gb_a_second() -> Trace {
     model_first_half_by_numpy().working(AT_1_GB_A_SECOND)
 }
 
+pub(super) fn first_half_at_4_gb_a_second() -> Trace {
+    model_first_half_by_numpy().working(AT_1_GB_A_SECOND / 4)
+}
+
+pub(super) fn whole_at_4_gb_a_second() -> Trace {
+    model_whole().working(AT_1_GB_A_SECOND / 4)
+}
+
 pub(super) fn whole_at_1_gb_a_second() -> Trace {
     model_whole().working(AT_1_GB_A_SECOND)
 }
