@@ -301,11 +301,11 @@ table! {
     Passthrough = "passthrough", Cache, Choice(words::<read::Passthrough>()), Default "auto",
         "Let the kernel read files of 16 MiB and more directly, once they are completely in memory. Needs root and \
          Linux 6.9.";
-    Bridge = "bridge", Cache, Choice(words::<fuse::BridgeUse>()), Default "off",
+    Bridge = "bridge", Cache, Choice(words::<fuse::BridgeUse>()), Default "auto",
         "Let the kernel read large files from an EROFS image that the daemon serves, so that mapped files are read at \
          nearly the speed of local ones, in large pages of its page cache. Requires root and Linux 6.9. auto uses it \
-         where it works, on fails to mount where it does not, loop is on with a loop device also where none is \
-         needed.";
+         where it works without a loop device, on takes one where it must and fails to mount where it does not work, \
+         loop is on with a loop device also where none is needed.";
     BridgeMin = "bridge-min", Cache, SizeWithin(1 << 20, MOST_MEMORY), Default "16MiB",
         "Files of at least this size are read through the bridge.";
     DirectIo = "direct-io", Cache, Choice(words::<fs::DirectIo>()), Default "auto",

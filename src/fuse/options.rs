@@ -20,14 +20,14 @@ pub enum Access {
 /// Whether the kernel reads large files through the bridge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum BridgeUse {
-    /// Where this kernel and the rights of the daemon allow it.
+    /// Where this kernel and the rights of the daemon allow it without a loop device.
+    #[default]
     Auto,
-    /// It does, or the mount fails.
+    /// It does, by a loop device if need be, or the mount fails.
     On,
     /// The same, by a loop device also where EROFS could read a file.
     Loop,
     /// It never reads them so.
-    #[default]
     Off,
 }
 
@@ -75,7 +75,7 @@ impl Default for Options {
             max_background: 64,
             read_ahead_kib: (READAHEAD_BYTES >> 10) as u32,
             max_request_bytes: 1 << 20,
-            bridge: BridgeUse::Off,
+            bridge: BridgeUse::Auto,
             bridge_min_bytes: 16 << 20,
             answer_limit: Duration::from_secs(600),
             fusermount: PathBuf::from("fusermount3"),

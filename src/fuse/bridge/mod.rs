@@ -56,7 +56,7 @@ pub(super) struct Bridge {
 }
 
 impl Bridge {
-    /// Makes it, by a loop device alone if that is asked for, and says why where it cannot be. Blocks for some
+    /// Makes it, by a loop device only if that is asked for, and says why where it cannot be. Blocks for some
     /// milliseconds.
     pub(super) fn start(
         answers: Answers,
@@ -64,11 +64,7 @@ impl Bridge {
         read_ahead_kib: u32,
         wanted: BridgeUse,
     ) -> Result<Arc<Bridge>, String> {
-        let sources: &[Source] = match wanted {
-            BridgeUse::Loop => &[Source::LoopDevice],
-            BridgeUse::Auto | BridgeUse::On | BridgeUse::Off => &[Source::File, Source::LoopDevice],
-        };
-        let Support { source, inode_count } = probe::support(sources)?;
+        let Support { source, inode_count } = probe::support(sources(wanted))?;
         let objects = Arc::new(Objects::new(inode_count));
         let read_ahead = Arc::new(ReadAhead::default());
         let content = Served { objects: objects.clone(), answers, read_ahead: read_ahead.clone(), source };
@@ -117,6 +113,17 @@ impl Bridge {
         if let Err(error) = dropped {
             tracing::debug!(?slot, %error, "pages of the bridge cannot be dropped");
         }
+    }
+}
+
+/// How EROFS may read the image, best first. A loop device is seen by all of the system, and each read that fails is in
+/// its log.
+fn sources(wanted: BridgeUse) -> &'static [Source] {
+    match wanted {
+        BridgeUse::Auto => &[Source::File],
+        BridgeUse::On => &[Source::File, Source::LoopDevice],
+        BridgeUse::Loop => &[Source::LoopDevice],
+        BridgeUse::Off => &[],
     }
 }
 
@@ -220,5 +227,18 @@ impl Content for Served {
             Ok(slice) => reply.data(&[&slice[..], &vec![0; padding as usize]].concat()),
             Err(_) => fail(reply),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loop_devices_are_for_those_who_ask_for_the_bridge() {
+        let takes_one = |wanted| sources(wanted).contains(&Source::LoopDevice);
+        let all = [BridgeUse::Auto, BridgeUse::On, BridgeUse::Loop, BridgeUse::Off];
+        assert_eq!(all.map(takes_one), [false, true, true, false]);
+        assert_eq!([BridgeUse::Auto, BridgeUse::On].map(|wanted| sources(wanted)[0]), [Source::File; 2]);
     }
 }

@@ -185,7 +185,7 @@ fn dropping_gives_back_memory_and_the_kernels_pages() {
 
 #[test]
 fn figures_of_files_tell_what_the_kernel_reads_directly_and_how_much_was_used() {
-    let mount = Mount::with(&[]);
+    let mount = Mount::with(&["--bridge", "off"]);
     let bytes = vec![7; 40 * MIB];
     mount.put("big", bytes.clone());
     let mut client = mount.client();

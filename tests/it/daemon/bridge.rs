@@ -76,6 +76,21 @@ fn readers_of_a_daemon_that_is_killed_see_errors_and_no_zeros() {
     assert!(file.read_at(&mut [0], 30 * MIB as u64).is_err());
 }
 
+#[test]
+fn large_files_are_read_through_the_bridge_where_nothing_else_is_asked_for() {
+    let (server, target) = (server(), Target::new());
+    let files = [("large", 16 * MIB, 1), ("small", 16 * MIB - 4, 0)];
+    files.iter().for_each(|(name, size, _)| server.put("bucket", name, words(*size as u32 / 4)));
+    target.mount(&Tool::for_server(&server), "oss://bucket", &[]).ok();
+    assert_eq!(status(&target)["reading"]["bridge"], "on", "not by a loop device");
+    for (name, size, opens) in files {
+        let before = passthrough_opens(&target);
+        let map = map(&File::open(target.path(name)).unwrap());
+        assert!(peek(&map, 0, size).unwrap() == words(size as u32 / 4), "{name}");
+        assert_eq!(passthrough_opens(&target) - before, opens, "{name}");
+    }
+}
+
 /// The EROFS mounts of this machine, attached anywhere or not: the kernel has a directory for each.
 fn images() -> BTreeSet<String> {
     // There is no such directory before the kernel has loaded it.

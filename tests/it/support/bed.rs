@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ossmount::base::{BucketName, Clock};
 use ossmount::fs::{self, Fs};
-use ossmount::fuse::{self, Mounted, Place, Target};
+use ossmount::fuse::{self, BridgeUse, Mounted, Place, Target};
 use ossmount::metrics::Metrics;
 use ossmount::read::{self, Headroom, Observation, Reader};
 use ossmount::store::Store;
@@ -31,13 +31,14 @@ pub(crate) struct Recipe {
     pub(crate) free_bytes: u64,
 }
 
+/// Without the bridge, unlike a mount by default: it would take the place of the other ways to read a large file.
 impl Default for Recipe {
     fn default() -> Self {
         Recipe {
             source: "oss://bucket".to_owned(),
             fs: fs::Options::new(BucketName::new("bucket")),
             read: read::Options::default(),
-            fuse: fuse::Options::default(),
+            fuse: fuse::Options { bridge: BridgeUse::Off, ..fuse::Options::default() },
             clock: Clock::system(),
             free_bytes: 0,
         }
