@@ -128,6 +128,16 @@ impl Runs {
         lengths.get(lengths.len() * 3 / 4).copied().filter(|_| lengths.len() as u64 >= tuning.runs_alike)
     }
 
+    /// Up to where a run that begins here will most likely be read, where the latest ones were long: three of four were
+    /// as long at least.
+    pub(super) fn likely_end(&self, start: u64, tuning: &Tuning) -> Option<u64> {
+        let mut lengths: Vec<u64> = self.left.iter().map(|run| run.range.len()).collect();
+        lengths.sort_unstable();
+        let likely_bytes = *lengths.get(lengths.len() / 4)?;
+        let is_known = lengths.len() as u64 >= tuning.runs_known && start >= tuning.head_bytes;
+        (is_known && likely_bytes >= tuning.likely_run_bytes).then(|| start.saturating_add(likely_bytes))
+    }
+
     /// How many of the latest runs were so long, in bytes, if at most a quarter as many were longer.
     pub(super) fn have_ended_at(&self, len: u64) -> u64 {
         let count =
@@ -218,6 +228,26 @@ mod tests {
         assert_eq!(known.end_of_new(&stream(200 * MIB, KIB), &tuning), Some(202 * MIB));
         known.leave(&stream(300 * MIB, 100 * KIB), Answered::Yes, &tuning);
         assert_eq!(known.end_of_new(&stream(200 * MIB, KIB), &tuning), None);
+    }
+
+    #[test]
+    fn a_run_is_likely_as_long_as_three_of_four_were() {
+        let tuning = Tuning::default();
+        let likely_mib = |mib: &[u64], start: u64| {
+            let mut known = Runs::default();
+            for (number, len) in (1..).zip(mib) {
+                known.leave(&stream(number * 100 * MIB, len * MIB), Answered::Yes, &tuning);
+            }
+            known.likely_end(start * MIB, &tuning).map(|end| end / MIB - start)
+        };
+        assert_eq!(likely_mib(&[8, 5, 20, 6], 900), Some(6));
+        assert_eq!(likely_mib(&[1, 4, 4, 4], 900), Some(4));
+        assert_eq!(likely_mib(&[1, 2, 4, 4, 9, 9, 9, 9], 900), Some(4), "six of eight");
+        assert_eq!(likely_mib(&[8, 5, 20], 900), None, "three are not enough");
+        assert_eq!(likely_mib(&[3, 3, 20, 20], 900), None, "they are no longer than what earns a window by itself");
+        assert_eq!(likely_mib(&[8, 5, 20, 6], 0), None, "the head has windows of its own");
+        assert_eq!(likely_mib(&[8, 5, 20, 6], 1), Some(6));
+        assert_eq!(likely_mib(&[], 900), None);
     }
 
     #[test]

@@ -138,6 +138,7 @@ impl Streams {
         let is_behind = |stream: &Stream| stream.start() == read.end && may_be_behind;
         let is_next = closest.is_some_and(|(distance, _)| distance == 0);
         let back = self.streams.iter().position(is_behind).filter(|_| !is_next);
+        let is_new = back.is_none() && closest.is_none();
         let (index, abandoned) = match back.or(closest.map(|(_, index)| index)) {
             Some(index) => (index, self.follow(index, read, repeated, approach)),
             // What came before of it was refused.
@@ -163,6 +164,8 @@ impl Streams {
         stream.return_if_left();
         if let Some(tensor) = promised {
             self.promise(tensor, index, portion);
+        } else if is_new && self.tensors.are_unknown() {
+            self.expect_a_run(index);
         }
         let stream = &self.streams[index];
         let fetch = match self.window_bytes(stream) {
@@ -194,6 +197,14 @@ impl Streams {
         let reader = readers.filter(|(position, _)| (tensor.start + 1..tensor.end).contains(position)).min();
         if let Some((_, reader)) = reader {
             self.streams[reader].promise(end);
+        }
+    }
+
+    /// A run has begun that will most likely be as long as others were.
+    fn expect_a_run(&mut self, index: usize) {
+        let stream = &mut self.streams[index];
+        if let Some(end) = self.runs.likely_end(stream.start(), &self.bounds.tuning) {
+            stream.promise(end.min(self.bounds.size));
         }
     }
 
