@@ -123,19 +123,23 @@ impl Runs {
 
     /// How long the next run will hardly be, in bytes, if enough of them are known: three of four were not longer.
     pub(super) fn likely_bytes(&self, tuning: &Tuning) -> Option<u64> {
-        let mut lengths: Vec<u64> = self.left.iter().map(|run| run.range.len()).collect();
-        lengths.sort_unstable();
+        let lengths = self.sorted_lengths();
         lengths.get(lengths.len() * 3 / 4).copied().filter(|_| lengths.len() as u64 >= tuning.runs_alike)
     }
 
     /// Up to where a run that begins here will most likely be read, where the latest ones were long: three of four were
     /// as long at least.
     pub(super) fn likely_end(&self, start: u64, tuning: &Tuning) -> Option<u64> {
-        let mut lengths: Vec<u64> = self.left.iter().map(|run| run.range.len()).collect();
-        lengths.sort_unstable();
+        let lengths = self.sorted_lengths();
         let likely_bytes = *lengths.get(lengths.len() / 4)?;
         let is_known = lengths.len() as u64 >= tuning.runs_known && start >= tuning.head_bytes;
         (is_known && likely_bytes >= tuning.likely_run_bytes).then(|| start.saturating_add(likely_bytes))
+    }
+
+    fn sorted_lengths(&self) -> Vec<u64> {
+        let mut lengths: Vec<u64> = self.left.iter().map(|run| run.range.len()).collect();
+        lengths.sort_unstable();
+        lengths
     }
 
     /// How many of the latest runs were so long, in bytes, if at most a quarter as many were longer.

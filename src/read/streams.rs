@@ -51,6 +51,11 @@ pub(super) struct Bounds {
     pub(super) tuning: Arc<Tuning>,
 }
 
+/// The stream that was read from last.
+fn latest(streams: &[Stream]) -> Option<&Stream> {
+    streams.iter().max_by_key(|stream| stream.used)
+}
+
 /// The streams of one inode.
 #[derive(Debug)]
 pub(super) struct Streams {
@@ -138,7 +143,6 @@ impl Streams {
         let is_behind = |stream: &Stream| stream.start() == read.end && may_be_behind;
         let is_next = closest.is_some_and(|(distance, _)| distance == 0);
         let back = self.streams.iter().position(is_behind).filter(|_| !is_next);
-        let is_new = back.is_none() && closest.is_none();
         let (index, abandoned) = match back.or(closest.map(|(_, index)| index)) {
             Some(index) => (index, self.follow(index, read, repeated, approach)),
             // What came before of it was refused.
@@ -164,8 +168,6 @@ impl Streams {
         stream.return_if_left();
         if let Some(tensor) = promised {
             self.promise(tensor, index, portion);
-        } else if is_new && self.tensors.are_unknown() {
-            self.expect_a_run(index);
         }
         let stream = &self.streams[index];
         let fetch = match self.window_bytes(stream) {
@@ -197,14 +199,6 @@ impl Streams {
         let reader = readers.filter(|(position, _)| (tensor.start + 1..tensor.end).contains(position)).min();
         if let Some((_, reader)) = reader {
             self.streams[reader].promise(end);
-        }
-    }
-
-    /// A run has begun that will most likely be as long as others were.
-    fn expect_a_run(&mut self, index: usize) {
-        let stream = &mut self.streams[index];
-        if let Some(end) = self.runs.likely_end(stream.start(), &self.bounds.tuning) {
-            stream.promise(end.min(self.bounds.size));
         }
     }
 
@@ -295,8 +289,7 @@ impl Streams {
     /// as what was read allows.
     pub(super) fn end_in_order(&self, from: u64, worth_bytes: u64) -> u64 {
         let tuning = &*self.bounds.tuning;
-        let latest = self.streams.iter().max_by_key(|stream| stream.used);
-        let position = latest.map_or(0, Stream::position).max(from);
+        let position = latest(&self.streams).map_or(0, Stream::position).max(from);
         let most = position.saturating_add(position / tuning.in_order_share).max(tuning.in_order_bytes);
         position.saturating_add(worth_bytes).min(most)
     }
@@ -304,7 +297,7 @@ impl Streams {
     /// What the latest reader must have been told before it leaves what the kernel reads ahead of it alone: the end of
     /// what lies before that.
     pub(super) fn before_untouched(&self) -> Option<ByteRange> {
-        let stream = self.streams.iter().max_by_key(|stream| stream.used)?;
+        let stream = latest(&self.streams)?;
         let end = stream.untouched_from()?;
         Some(ByteRange::new(end.saturating_sub(PAGE_BYTES).max(stream.start()), end))
     }
@@ -319,15 +312,20 @@ impl Streams {
     }
 
     fn begin(&mut self, read: ByteRange, asker: Asker, answered: Answered) -> (usize, Option<ByteRange>) {
-        let latest = self.streams.iter().max_by_key(|stream| stream.used);
         // How long a run is that the kernel read around one page fault shows nothing, where others are seen exactly.
-        let latest = latest.filter(|stream| !(self.arounds.are_refused() && stream.is_one_large_read()));
+        let latest = latest(&self.streams).filter(|stream| !(self.arounds.are_refused() && stream.is_one_large_read()));
         self.runs.begins(read, latest.map(|stream| (stream, answered)), &self.bounds.tuning);
         let speculative_bytes = asker.read_ahead_bytes().saturating_mul(self.bounds.tuning.readaheads_of_run);
         let proof = self.bounds.proof;
         let proof = Proof { middle_bytes: proof.middle_bytes.max(speculative_bytes), ..proof };
+        let mut stream = Stream::new(read, proof);
+        // Of a model, its tensors say it better.
+        if let Some(end) = self.runs.likely_end(read.start, &self.bounds.tuning).filter(|_| self.tensors.are_unknown())
+        {
+            stream.promise(end.min(self.bounds.size));
+        }
         if (self.streams.len() as u64) < self.bounds.tuning.streams {
-            self.streams.push(Stream::new(read, proof));
+            self.streams.push(stream);
             return (self.streams.len() - 1, None);
         }
         // Streams that never proved anything go first: a thousand random reads must not push out the one reader that
@@ -335,7 +333,7 @@ impl Streams {
         let worth = |stream: &Stream| (stream.is_proven(&self.bounds.tuning), stream.used);
         // The table is full, hence not empty.
         let index = (0..self.streams.len()).min_by_key(|&i| worth(&self.streams[i])).unwrap_or(0);
-        let gone = std::mem::replace(&mut self.streams[index], Stream::new(read, proof));
+        let gone = std::mem::replace(&mut self.streams[index], stream);
         (index, Some(gone.ahead()))
     }
 
