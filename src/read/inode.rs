@@ -483,13 +483,13 @@ pub(super) struct Closed {
 impl State {
     /// Of an object of which nothing is held.
     fn new(object: &Object, streams: Streams, is_model: bool) -> Self {
-        State {
+        let mut state = State {
             parts: BTreeMap::new(),
             passed_on: Stretches::default(),
             streams,
             goals: Goals::default(),
             asked: 0,
-            header_parse: if is_model { HeaderParse::Needs(8) } else { HeaderParse::Done },
+            header_parse: HeaderParse::Done,
             look_ups: LookUps::default(),
             asked_bytes: 0,
             swept_bytes: 0,
@@ -500,7 +500,9 @@ impl State {
             verified: false,
             refetched: false,
             broken: None,
-        }
+        };
+        state.needs_header(is_model.then_some(8));
+        state
     }
 
     fn insert(&mut self, range: ByteRange, origin: Origin, grant: Grant) -> FetchOrder {

@@ -11,6 +11,7 @@ use super::tests::{Bed, MIB};
 use super::*;
 use crate::base::ByteRange;
 use crate::metrics::Metric;
+use crate::store::layers::Fault;
 
 /// A file of 60 tensors of 1 to 5 MiB, with their places.
 fn model() -> (bytes::Bytes, Vec<ByteRange>) {
@@ -69,6 +70,35 @@ async fn tensors_in_any_order_come_in_few_waits() {
     assert!(fetched(&bed) <= bytes.len() as u64 / 10 * 11);
     let unknown = load(&bed.reader.open(bed.object("m.bin", &bytes)), &bytes, &tensors).await;
     assert!(known < 0.1 && known * 2.0 < unknown, "{known} of the reads waited, {unknown} without the layout");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_lies_behind_a_header_waits_for_what_it_says() {
+    let (bytes, _) = model();
+    for (key, waits) in [("m.safetensors", true), ("m.bin", false)] {
+        let bed = Bed::new(Options::default());
+        let file = bed.reader.open(bed.object(key, &bytes));
+        // The kernel asks for what is behind the first megabytes before the first one has come.
+        let reads = (0..3).map(|mib| file.read(mib * MIB, MIB as usize));
+        futures::future::try_join_all(reads).await.unwrap();
+        let end = bed.gets().iter().map(|get| get.end).max().unwrap();
+        assert_eq!(end <= 4 * MIB, waits, "{key}: up to {end}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_header_is_understood_as_soon_as_it_is_there() {
+    let (bytes, tensors) = model();
+    let bed = Bed::new(Options::default());
+    // Of the first 512 KiB half arrives, and later the rest.
+    bed.script([Some(Fault::Slow(Duration::from_millis(200)))]);
+    let file = bed.reader.open(bed.object("m.safetensors", &bytes));
+    load(&file, &bytes, &[]).await;
+    let tensor = tensors[30];
+    file.read(tensor.start, 64 << 10).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let fetched = bed.gets();
+    assert!(fetched.iter().any(|get| get.end >= tensor.end), "{tensor:?} is not fetched whole: {fetched:?}");
 }
 
 #[tokio::test(start_paused = true)]

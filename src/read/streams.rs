@@ -63,6 +63,8 @@ pub(super) struct Streams {
     streams: Vec<Stream>,
     reads: u64,
     tensors: Tensors,
+    /// How many bytes of a model's header must be known to say more of it, until its layout is known.
+    header_bytes: Option<u64>,
     runs: Runs,
     arounds: Arounds,
 }
@@ -75,6 +77,7 @@ impl Streams {
             streams: Vec::new(),
             reads: 0,
             tensors: Tensors::default(),
+            header_bytes: None,
             runs: Runs::default(),
             arounds: Arounds::default(),
         }
@@ -95,6 +98,12 @@ impl Streams {
     /// Whether the first read of the object brings all of it.
     pub(super) fn come_whole(&self) -> bool {
         self.bounds.size <= self.bounds.small_bytes
+    }
+
+    /// The object is a model file of whose header at least so many bytes must be known; `None` once there is no more
+    /// to know of it.
+    pub(super) fn awaits_header(&mut self, bytes: Option<u64>) {
+        self.header_bytes = bytes;
     }
 
     /// The object is a model file, and these are its tensors, in order.
@@ -345,7 +354,7 @@ impl Streams {
         let wanted = |(stream, s): (usize, &Stream)| {
             let window_bytes = self.window_bytes(s).min(most.allowed_bytes);
             let bound = self.tensors.bound(s.start(), s.position(), tuning);
-            let bound = self.tensors.end_of_fetch(bound).min(self.end_before(s));
+            let bound = self.tensors.end_of_fetch(bound).min(self.end_before(s)).min(self.end_at_header(s));
             let end = s.position().saturating_add(window_bytes.min(worth_bytes)).min(bound);
             (s.frontier < end).then(|| Wanted {
                 stream,
@@ -375,6 +384,14 @@ impl Streams {
     fn end_before(&self, stream: &Stream) -> u64 {
         let began = |other: &&Stream| other.is_proven(&self.bounds.tuning) && other.start() >= stream.position();
         self.streams.iter().filter(began).map(Stream::start).min().unwrap_or(self.bounds.size)
+    }
+
+    /// Where the window of a reader of a model's header must end until it is known what will be read behind that.
+    fn end_at_header(&self, stream: &Stream) -> u64 {
+        let tuning = &self.bounds.tuning;
+        let end = |bytes: u64| bytes.saturating_add(tuning.header_ahead_bytes) / GRAIN_BYTES * GRAIN_BYTES;
+        let is_at = |end: &u64| stream.start() < tuning.head_bytes && stream.position() < *end;
+        self.header_bytes.map(end).filter(is_at).unwrap_or(u64::MAX)
     }
 
     /// Where the next run will be, as those before it were, if it was not fetched yet. Answer with

@@ -317,3 +317,18 @@ fn a_proven_stream_survives_a_thousand_random_reads() {
     assert!(matches!(plan.fetch, Fetch::Windowed { .. }), "{plan:?}");
     assert!(streams.wanted(MOST).iter().any(|wanted| wanted.range.start == 5 * MIB));
 }
+
+#[test]
+fn only_who_reads_a_header_waits_for_what_it_says() {
+    for (first, ahead) in [(0, [true, true, true, false]), (1, [true, false, false, false])] {
+        let mut streams = Streams::new(bounds(64 * MIB));
+        streams.awaits_header(Some(8));
+        for (mib, is_bounded) in (first..).zip(ahead) {
+            streams.observe(ByteRange::at(mib * MIB, MIB), Repeated::No, Asker::Program, Answered::Yes);
+            let end = streams.wanted(MOST).iter().map(|wanted| wanted.range.end).max().unwrap_or(0);
+            assert_eq!(end <= 4 * MIB, is_bounded, "{mib} MiB: {end}");
+        }
+        streams.awaits_header(None);
+        assert!(streams.wanted(MOST)[0].range.end > 8 * MIB);
+    }
+}

@@ -272,7 +272,7 @@ impl Inode {
         let HeaderParse::Needs(need) = state.header_parse else { return None };
         let (mut parts, mut at) = (Vec::new(), 0);
         while at < need {
-            let part = state.part_at(at).filter(|part| part.is_complete())?;
+            let part = state.part_at(at).filter(|part| part.has(ByteRange::new(at, need)))?;
             at = part.range.end;
             parts.push(part);
         }
@@ -283,18 +283,23 @@ impl Inode {
     /// What the header said.
     pub(in crate::read) fn header_parsed(&self, layout: Layout) {
         let mut state = self.state.lock();
-        state.header_parse = match layout {
-            Layout::Unfinished(need) => HeaderParse::Needs(need),
-            Layout::Tensors(tensors) => {
-                state.streams.learn(tensors);
-                HeaderParse::Done
-            }
-            Layout::Unknown => HeaderParse::Done,
-        };
+        let mut need = None;
+        match layout {
+            Layout::Unfinished(bytes) => need = Some(bytes),
+            Layout::Tensors(tensors) => state.streams.learn(tensors),
+            Layout::Unknown => {}
+        }
+        state.needs_header(need);
     }
 }
 
 impl State {
+    /// So many bytes from the start must be known to tell more of a model; `None` where there is no more to tell.
+    pub(super) fn needs_header(&mut self, bytes: Option<u64>) {
+        self.header_parse = bytes.map_or(HeaderParse::Done, HeaderParse::Needs);
+        self.streams.awaits_header(bytes);
+    }
+
     /// The next part where all between two offsets is to be fetched, in parts of `part_bytes`.
     fn part_from(&self, from: u64, end: u64, part_bytes: u64) -> Option<ByteRange> {
         planner::ahead(self.first_hole(from, end)?, end, part_bytes)
