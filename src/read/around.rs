@@ -285,6 +285,32 @@ mod tests {
     }
 
     #[test]
+    fn between_tensors_at_equal_distances_pieces_are_refused_until_they_are_used() {
+        const PIECE: u64 = 64 * KIB;
+        let mut mapped = Mapped::new();
+        let tensor = |place: u64| ByteRange::at((1 + place) * MIB, MIB);
+        mapped.0.learn((0..96).map(tensor).collect());
+        let left_out = |mapped: &mut Mapped, around: ByteRange| {
+            let pieces = (around.start..around.end).step_by(PIECE as usize).map(|at| ByteRange::at(at, PIECE));
+            pieces.map(|piece| mapped.0.leaves_out(piece)).collect::<Vec<_>>()
+        };
+        for place in [0, 8, 16] {
+            let around = ByteRange::at(tensor(place).start - MIB / 2, MIB);
+            assert_eq!(left_out(&mut mapped, around), [false; 16], "nothing is known yet");
+            for read in [around, ByteRange::at(around.end, MIB)] {
+                mapped.0.observe(read, Repeated::No, kernel(read), Answered::Yes);
+            }
+        }
+        let around = ByteRange::at(tensor(24).start - MIB / 2, MIB);
+        assert_eq!(left_out(&mut mapped, around), [[true; 8], [false; 8]].concat());
+        // A program wants it after all.
+        for at in (around.start..around.start + PIECE / 4).step_by(PAGE_BYTES as usize) {
+            mapped.page(at);
+        }
+        assert_eq!(left_out(&mut mapped, around)[..8], [false; 8]);
+    }
+
+    #[test]
     fn what_goes_on_is_not_refused() {
         let mut mapped = Mapped::new();
         // Ever more of them at each place.

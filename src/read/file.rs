@@ -103,7 +103,16 @@ impl File {
     /// refused, because the pages that it wants are better asked for one by one: it does so after an error, and no
     /// program sees that. Never refuses a single page.
     pub fn refuses(&self, read: ByteRange, batch: Batch) -> bool {
-        let is_refused = self.inode.refuses(read, Asker::PageCache(batch));
+        self.refused(read, self.inode.refuses(read, Asker::PageCache(batch)))
+    }
+
+    /// Whether a piece of what the kernel asks for at once, which it may be refused by itself, lies where no program
+    /// comes: in tensors that are left out where others are taken at equal distances.
+    pub fn leaves_out(&self, piece: ByteRange) -> bool {
+        self.refused(piece, self.inode.leaves_out(piece))
+    }
+
+    fn refused(&self, read: ByteRange, is_refused: bool) -> bool {
         if is_refused {
             self.span(read.start, read.len() as usize).in_scope(|| tracing::trace!("refused"));
             self.reader.metrics.add(Metric::RefusedReadArounds, 1);

@@ -275,6 +275,16 @@ impl Inode {
         !is_at_hand && state.streams.refuses(read, asker)
     }
 
+    /// Whether the kernel is refused a piece of what it asks for at once because no program comes there.
+    pub(super) fn leaves_out(&self, piece: ByteRange) -> bool {
+        if self.prefetch.is(Prefetch::Off) {
+            return false;
+        }
+        let mut state = self.state.lock();
+        let is_at_hand = state.is_held(piece) || state.broken.is_some();
+        !is_at_hand && state.streams.leaves_out(piece)
+    }
+
     /// A program has waited for a read at a place that nothing foretold. Says whether all of the object should be had,
     /// of which this much of the memory may be taken.
     pub(super) fn looked_up(

@@ -145,8 +145,9 @@ impl Streams {
             Portion::First(_) => self.closest(read),
             Portion::Further(so_far) => self.in_which(so_far).map(|index| (0, index)),
         };
-        // A read that comes for a tensor begins a stream there.
-        let closest = closest.filter(|_| promised.is_none());
+        // A read that comes for a tensor begins a stream there. A page that the kernel could not be refused is of none.
+        let is_beside = read.len() <= PAGE_BYTES && self.tensors.leave_out(read, tuning);
+        let closest = closest.filter(|_| promised.is_none() && !is_beside);
         // Tensors are copied from behind as often as not, and are known to be wanted whole.
         let may_be_behind = self.tensors.are_unknown() && approach != Approach::Joins;
         let is_behind = |stream: &Stream| stream.start() == read.end && may_be_behind;
@@ -198,7 +199,7 @@ impl Streams {
 
     /// The rest of a tensor is wanted: by the reader that is in it, or comes to it with what it asks for now.
     fn promise(&mut self, tensor: ByteRange, index: usize, portion: Portion) {
-        let end = self.tensors.end_of_fetch(tensor.end).min(self.bounds.size);
+        let end = self.tensors.end_of_fetch(tensor.end, &self.bounds.tuning).min(self.bounds.size);
         // Where its last page was asked for, another read has come to the rest of it before.
         let comes_to = |at: usize, stream: &Stream| match portion {
             Portion::First(likely) if at == index => stream.position().max(likely.end),
@@ -241,6 +242,8 @@ impl Streams {
     fn reach_bytes(&self, stream: &Stream, read: ByteRange, asker: Asker, was_refused: bool) -> u64 {
         let tuning = &self.bounds.tuning;
         let reach_bytes = match asker.portion(read) {
+            // What lies behind it is refused where a tensor ends.
+            Portion::Further(_) if self.tensors.is_asked_for_alone(tuning) => return read.len(),
             Portion::Further(_) => return asker.reach_bytes(read),
             Portion::First(likely) => stream.reach_bytes(asker.reach_bytes(read), likely.len(), tuning),
         };
@@ -292,6 +295,12 @@ impl Streams {
             Around::Refused => {}
         }
         true
+    }
+
+    /// Whether a piece of what the kernel asks for at once is better refused by itself: where tensors are taken at
+    /// equal distances, and it lies between them.
+    pub(super) fn leaves_out(&mut self, piece: ByteRange) -> bool {
+        !self.come_whole() && self.tensors.skip_piece(piece, &self.bounds.tuning) && self.arounds.refuse_behind(piece)
     }
 
     /// Up to where tensors are fetched in order, from `from` on: so far ahead of the latest reader as is worth it, and
@@ -354,7 +363,7 @@ impl Streams {
         let wanted = |(stream, s): (usize, &Stream)| {
             let window_bytes = self.window_bytes(s).min(most.allowed_bytes);
             let bound = self.tensors.bound(s.start(), s.position(), tuning);
-            let bound = self.tensors.end_of_fetch(bound).min(self.end_before(s)).min(self.end_at_header(s));
+            let bound = self.tensors.end_of_fetch(bound, tuning).min(self.end_before(s)).min(self.end_at_header(s));
             let end = s.position().saturating_add(window_bytes.min(worth_bytes)).min(bound);
             (s.frontier < end).then(|| Wanted {
                 stream,

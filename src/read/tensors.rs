@@ -42,6 +42,8 @@ pub(super) struct Tensors {
     trail_before_bytes: u64,
     /// Whether they are so short that a megabyte more of each would be a large part.
     are_short: bool,
+    /// Whether the kernel asks for them in pieces, each of which may be refused by itself.
+    come_in_pieces: bool,
     /// Tensors begun since a pattern was contradicted.
     begun: u64,
     /// The latest promises, each with the bytes read of it since.
@@ -101,7 +103,7 @@ impl Tensors {
         }
         let promised = match approach {
             Approach::Jumps(all) if self.are_read_whole(tuning) => {
-                self.wanted(all).and_then(|(place, page)| self.promise(place, page, all, tuning))
+                self.wanted(all, tuning).and_then(|(place, page)| self.promise(place, page, all, tuning))
             }
             _ => None,
         };
@@ -133,13 +135,24 @@ impl Tensors {
     /// behind it, so that the page is in the middle; less where some of it is in the page cache. Programs copy out of a
     /// mapping with `memmove`, which touches the first page, then the last one, and goes on from either. The page on
     /// the border of two tensors is the last of one or the first of the other: the last where that one was begun.
-    fn wanted(&self, read: ByteRange) -> Option<(usize, Page)> {
+    ///
+    /// The next of those at equal distances is what a read has come for that holds its beginning, also where the kernel
+    /// was refused what lies before that.
+    fn wanted(&self, read: ByteRange, tuning: &Tuning) -> Option<(usize, Page)> {
         let first = self.tensors.partition_point(|tensor| tensor.range.start < read.start);
         let behind = self.tensors.partition_point(|tensor| tensor.range.start < read.end);
         let page = read.start + read.len() / 2 / PAGE_BYTES * PAGE_BYTES;
         let in_page = |place: &usize| (page..=page + PAGE_BYTES).contains(&self.tensors[*place].range.start);
         if first < behind && self.tensors[first].range.start < read.start + PAGE_BYTES {
             return Some((first, Page::First));
+        }
+        let next = self.steps.ahead(1).and_then(|place| usize::try_from(place).ok());
+        if let Some(next) = next.filter(|next| (first..behind).contains(next) && self.leave_some_out(tuning)) {
+            return Some((next, Page::First));
+        }
+        // What lies around the page was refused, so that the page is asked for by itself.
+        if self.is_asked_for_alone(tuning) {
+            return None;
         }
         if let Some(place) = (first..behind).find(in_page).filter(|_| read.start > 0) {
             return Some(match place.checked_sub(1) {
@@ -189,9 +202,9 @@ impl Tensors {
     /// Up to where is fetched what is wanted up to here. Of long tensors, what shares the last megabyte is wanted next,
     /// or was fetched, and a part that ends there would be waited for; of short ones it is as long as they are, so only
     /// what the kernel reads behind them comes too.
-    pub(super) fn end_of_fetch(&self, end: u64) -> u64 {
+    pub(super) fn end_of_fetch(&self, end: u64, tuning: &Tuning) -> u64 {
         let (trail_bytes, grain_bytes) =
-            if self.are_short { (self.trail_bytes(), PAGE_BYTES) } else { (0, GRAIN_BYTES) };
+            if self.are_short { (self.beside(self.trail_bytes(), tuning), PAGE_BYTES) } else { (0, GRAIN_BYTES) };
         end.saturating_add(trail_bytes).checked_next_multiple_of(grain_bytes).unwrap_or(u64::MAX)
     }
 
@@ -205,6 +218,23 @@ impl Tensors {
     /// How much is read behind a tensor: as much as behind one of the latest two, of which one may not be at its end.
     fn trail_bytes(&self) -> u64 {
         self.trail_before_bytes.max(self.trail.len())
+    }
+
+    /// How much comes with a tensor where so much was read before or behind one. Of what the kernel is refused piece by
+    /// piece, a part of the one that holds the border: as much as of the last one, unless that was not refused yet.
+    fn beside(&self, bytes: u64, tuning: &Tuning) -> u64 {
+        let piece_bytes = tuning.tensor_piece_bytes;
+        match bytes {
+            PAGE_BYTES.. if !self.is_asked_for_alone(tuning) => bytes,
+            PAGE_BYTES.. if bytes > 2 * piece_bytes => piece_bytes,
+            PAGE_BYTES.. => bytes.max(piece_bytes),
+            _ => bytes,
+        }
+    }
+
+    /// Whether the kernel is refused what lies beside a tensor.
+    pub(super) fn is_asked_for_alone(&self, tuning: &Tuning) -> bool {
+        self.come_in_pieces && self.leave_some_out(tuning)
     }
 
     /// A reader has come to this place at least: the kernel reads on where what it has read ahead is touched, at first
@@ -289,14 +319,15 @@ impl Tensors {
             return Forecast::Rest { halves: halves.min(2 * tuning.sweep_growth), from };
         }
         // A whole readahead behind a tensor is refused.
-        let trail_bytes = match self.trail_bytes() {
+        let trail_bytes = match self.beside(self.trail_bytes(), tuning) {
             long if long >= READAHEAD_BYTES => long - READAHEAD_BYTES,
             short => short,
         };
+        let lead_bytes = self.beside(self.lead_bytes, tuning);
         let tensor = |ahead| {
             let SeenTensor { range, .. } = self.tensors.get(usize::try_from(self.steps.ahead(ahead)?).ok()?)?;
             let end = range.end.saturating_add(trail_bytes);
-            Some(ByteRange::new(range.start.saturating_sub(self.lead_bytes), end))
+            Some(ByteRange::new(range.start.saturating_sub(lead_bytes), end))
         };
         Forecast::Tensors((1..=self.steps.foreseeable(16)).map_while(tensor).collect())
     }
@@ -304,7 +335,7 @@ impl Tensors {
     /// Whether a read lies where a program that takes tensors at equal distances does not come: in none that it has
     /// begun, and in none that is foretold.
     pub(super) fn skip(&self, read: ByteRange, tuning: &Tuning) -> bool {
-        if !self.are_regular(tuning) || self.steps.step().abs() == 1 || !self.are_read_whole(tuning) {
+        if !self.leave_some_out(tuning) {
             return false;
         }
         let first = self.tensors.partition_point(|tensor| tensor.range.end <= read.start);
@@ -315,6 +346,17 @@ impl Tensors {
         };
         let next = self.steps.ahead(1);
         (first as u64..behind as u64).all(|place| is_left_out(place) && next != Some(place))
+    }
+
+    /// The same of a piece of what the kernel asks for at once, which may be refused by itself.
+    pub(super) fn skip_piece(&mut self, piece: ByteRange, tuning: &Tuning) -> bool {
+        self.come_in_pieces = true;
+        self.skip(piece, tuning)
+    }
+
+    /// Whether a read lies where the kernel is refused pieces.
+    pub(super) fn leave_out(&self, read: ByteRange, tuning: &Tuning) -> bool {
+        self.come_in_pieces && self.skip(read, tuning)
     }
 
     /// The first stretch from `from` on, in an object of `size` bytes, that lies in no tensor that was read whole. It
@@ -339,6 +381,11 @@ impl Tensors {
     /// Whether they are begun at equal distances.
     fn are_regular(&self, tuning: &Tuning) -> bool {
         self.steps.alike() >= tuning.steps_alike
+    }
+
+    /// Whether they are begun at equal distances, with others between them.
+    fn leave_some_out(&self, tuning: &Tuning) -> bool {
+        self.are_regular(tuning) && self.steps.step().abs() != 1 && self.are_read_whole(tuning)
     }
 
     fn are_read_whole(&self, tuning: &Tuning) -> bool {
@@ -469,7 +516,33 @@ mod tests {
         }
         let next = |place: u64| ByteRange::new((1 + place) * MIB - MIB / 2, (2 + place) * MIB + MIB / 2);
         assert_eq!(tensors.forecast(&tuning), Forecast::Tensors([24, 32, 40].map(next).to_vec()));
-        assert_eq!(tensors.end_of_fetch(5 * MIB), 5 * MIB + MIB / 2, "and no more");
+        assert_eq!(tensors.end_of_fetch(5 * MIB, &tuning), 5 * MIB + MIB / 2, "and no more");
+    }
+
+    #[test]
+    fn of_what_the_kernel_is_refused_piece_by_piece_a_part_of_one_is_fetched() {
+        let tuning = Tuning::default();
+        let range = |place: u64| ByteRange::at((1 + place) * MIB, MIB);
+        for (lead_bytes, piece_bytes) in [(MIB / 2, MIB / 8), (0, 0)] {
+            let mut tensors = Tensors::default();
+            tensors.learn((0..100).map(range).collect(), &tuning);
+            for tensor in [0, 8, 16].map(range) {
+                let read = ByteRange::at(tensor.start - lead_bytes, MIB);
+                jump(&mut tensors, read);
+                tensors.observe(ByteRange::new(read.end, tensor.end + lead_bytes), Approach::GoesOn, &tuning);
+                assert!(!tensors.skip_piece(ByteRange::at(tensor.end - PAGE_BYTES, 2 * PAGE_BYTES), &tuning));
+            }
+            assert!(tensors.skip_piece(ByteRange::at(range(23).start, MIB), &tuning));
+            let next = |place| ByteRange::new(range(place).start - piece_bytes, range(place).end + piece_bytes);
+            assert_eq!(tensors.forecast(&tuning), Forecast::Tensors([24, 32, 40].map(next).to_vec()));
+            assert_eq!(tensors.end_of_fetch(50 * MIB, &tuning), 50 * MIB + piece_bytes);
+            // The read that holds its beginning has come for it, wherever in the read that is.
+            let read = ByteRange::at(range(24).start - MIB / 8, MIB / 2);
+            assert_eq!(jump(&mut tensors, read), Some(range(24)));
+            // What is in the middle of another read is nothing that a program waits for, but a page by itself is.
+            assert_eq!(jump(&mut tensors, ByteRange::at(range(31).start - MIB / 2, MIB)), None);
+            assert_eq!(jump(&mut tensors, ByteRange::at(range(31).start, PAGE_BYTES)), Some(range(31)));
+        }
     }
 
     #[test]

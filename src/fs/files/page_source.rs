@@ -50,6 +50,11 @@ impl Pages {
         self.open.file.refuses(range, batch)
     }
 
+    /// Whether the kernel is to be refused a piece of what it asks for at once, because no program comes there.
+    pub fn leaves_out(&self, piece: ByteRange) -> bool {
+        self.open.file.leaves_out(piece)
+    }
+
     /// Reads a range that lies within the file, in full: a part of what the kernel asks for at once.
     pub fn read(self: Arc<Self>, range: ByteRange, batch: Batch) -> impl Future<Output = Result<read::Slice>> + use<> {
         let read = async move {

@@ -181,6 +181,11 @@ impl Served {
     fn refuses(&self, pages: &Pages, piece: ByteRange, batch: Batch) -> bool {
         self.source == Source::File && pages.refuses(piece, batch)
     }
+
+    /// Whether a piece is refused by itself, so that it is not of the batch.
+    fn leaves_out(&self, pages: &Pages, piece: ByteRange) -> bool {
+        self.source == Source::File && pages.leaves_out(piece)
+    }
 }
 
 impl Content for Served {
@@ -190,10 +195,23 @@ impl Content for Served {
 
     fn read(&self, range: ByteRange, thread: u32, reply: ReplyData) {
         let start = range.start;
-        let piece = self.objects.at(range, thread, self.read_ahead.bytes());
-        let Some(Piece { source, range, padding, batch, decider }) = piece else {
+        let Some(Piece { source, range, padding, may_be_refused }) = self.objects.at(range) else {
             return reply.error(Errno::EIO);
         };
+        let objects = self.objects.clone();
+        let fail = move |reply: ReplyData| {
+            objects.answers_not(start, range);
+            reply.error(Errno::EIO);
+        };
+        // The kernel asks once more for what a program waits for, and for no more. A single page may be that, and its
+        // error would be the program's.
+        let is_long = range.len() > PAGE_BYTES;
+        if may_be_refused && is_long && self.leaves_out(&source, range) {
+            return fail(reply);
+        }
+        let of_batch = || self.objects.batch(start, range, thread, self.read_ahead.bytes());
+        let (batch, decider) = may_be_refused.then(of_batch).flatten().unzip();
+        let batch = batch.unwrap_or(Batch::whole(range, 0));
         // The engine is to know of the first piece before others, which wait for that.
         let (is_refused, _first) = match decider {
             Some(Decider::First(first)) if self.refuses(&source, range, batch) => {
@@ -204,14 +222,7 @@ impl Content for Served {
             Some(Decider::Later(verdict)) => (*verdict.wait(), None),
             None => (false, None),
         };
-        let objects = self.objects.clone();
-        let fail = move |reply: ReplyData| {
-            objects.answers_not(start, range);
-            reply.error(Errno::EIO);
-        };
-        // A single page may be what a program waits for, and its error would be the program's.
-        if is_refused && range.len() > PAGE_BYTES {
-            // The kernel asks once more for what a program waits for, and for no more.
+        if is_refused && is_long {
             return fail(reply);
         }
         // The kernel lets a program that is killed go without an answer.

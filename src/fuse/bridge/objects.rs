@@ -70,10 +70,8 @@ pub(super) struct Piece<P> {
     pub(super) range: ByteRange,
     /// How many zeros follow, up to the end of a block.
     pub(super) padding: u64,
-    /// What of it the kernel asks for at once.
-    pub(super) batch: Batch,
-    /// Who decides whether that is refused; nobody where a part of the piece had no answer before, and must have one.
-    pub(super) decider: Option<Decider>,
+    /// Whether it may have no answer. Where a part of it had none before, it must have one.
+    pub(super) may_be_refused: bool,
 }
 
 impl<P> Objects<P> {
@@ -161,9 +159,8 @@ impl<P> Objects<P> {
         self.state.lock().objects.get(&slot).map(|object| (object.place.start, object.bytes))
     }
 
-    /// What lies in a range of the image that is a part of one open object, and that a thread asks for. The kernel asks
-    /// for so many bytes at once at most.
-    pub(super) fn at(&self, range: ByteRange, thread: u32, most_bytes: u64) -> Option<Piece<P>> {
+    /// What lies in a range of the image that is a part of one open object.
+    pub(super) fn at(&self, range: ByteRange) -> Option<Piece<P>> {
         let mut state = self.state.lock();
         let object = state.around(range.start)?;
         let (start, end) = (range.start - object.place.start, range.end - object.place.start);
@@ -176,13 +173,14 @@ impl<P> Objects<P> {
             object.unanswered.add(range);
             return None;
         };
-        let (batch, decider) = if object.unanswered.has_some(range) {
-            (Batch::whole(range, 0), None)
-        } else {
-            let (batch, decider) = object.batches.take_in(thread, range, most_bytes);
-            (batch, Some(decider))
-        };
-        Some(Piece { source, range, padding: end - bytes, batch, decider })
+        let may_be_refused = !object.unanswered.has_some(range);
+        Some(Piece { source, range, padding: end - bytes, may_be_refused })
+    }
+
+    /// What a thread asks for at once with a piece that starts here in the image, and who decides whether that is
+    /// refused. The kernel asks for so many bytes at once at most.
+    pub(super) fn batch(&self, start: u64, piece: ByteRange, thread: u32, most_bytes: u64) -> Option<(Batch, Decider)> {
+        self.state.lock().around(start).map(|object| object.batches.take_in(thread, piece, most_bytes))
     }
 
     /// The kernel gets no answer to a piece that starts here in the image: it must get one when it asks again.
@@ -237,7 +235,7 @@ mod tests {
     }
 
     fn read<P>(objects: &Objects<P>, start: u64, len: u64) -> Option<Piece<P>> {
-        objects.at(ByteRange::at(start, len), 1, MIB)
+        objects.at(ByteRange::at(start, len))
     }
 
     #[test]
@@ -278,7 +276,7 @@ mod tests {
     fn the_kernel_is_refused_nothing_twice_also_after_the_object_was_closed() {
         let (objects, source) = (objects(4, 64), Arc::new(()));
         objects.begin(Ino(1), 16 * MIB, &source).unwrap();
-        let may = |start, len| read(&objects, START + start, len).unwrap().decider.is_some();
+        let may = |start, len| read(&objects, START + start, len).unwrap().may_be_refused;
         assert!(may(4 * MIB, MIB));
         objects.answers_not(START + 4 * MIB, ByteRange::at(4 * MIB, MIB));
         assert!(!may(4 * MIB, MIB) && !may(3 * MIB, 2 * MIB) && !may(5 * MIB - 4096, 8192));
@@ -301,10 +299,9 @@ mod tests {
     #[test]
     fn nothing_is_kept_of_what_was_asked_for_once_an_object_is_closed() {
         let (objects, source) = (objects(4, 64), Arc::new(()));
-        let goes_on = |start| match read(&objects, START + start, MIB / 4).unwrap().decider {
-            Some(Decider::Later(_)) => true,
-            Some(Decider::First(_)) => false,
-            None => panic!("nothing was refused"),
+        let goes_on = |start| match objects.batch(START + start, ByteRange::at(start, MIB / 4), 1, MIB).unwrap().1 {
+            Decider::Later(_) => true,
+            Decider::First(_) => false,
         };
         objects.begin(Ino(1), 16 * MIB, &source).unwrap();
         assert!(!goes_on(0) && goes_on(MIB / 4));

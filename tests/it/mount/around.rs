@@ -8,6 +8,7 @@ use bytes::Bytes;
 use memmap2::{Advice, Mmap};
 use ossmount::base::Clock;
 use ossmount::fs::DirectIo;
+use ossmount::fuse::BridgeUse;
 use ossmount::metrics::{Metric, Metrics};
 use ossmount::read::Prefetch;
 use ossmount::store::layers::{LayerOptions, layered};
@@ -32,13 +33,17 @@ struct Mapped {
 }
 
 fn mapped(recipe: Recipe) -> Mapped {
-    let (store, bytes) = (MemoryStore::new(), pattern(SIZE));
-    store.put("rows", bytes.clone());
+    mapped_as("rows", pattern(SIZE), recipe)
+}
+
+fn mapped_as(name: &str, bytes: Bytes, recipe: Recipe) -> Mapped {
+    let store = MemoryStore::new();
+    store.put(name, bytes.clone());
     let received = Arc::new(Metrics::default());
     let store = layered(Arc::new(store), &LayerOptions::default(), &received, &Clock::system());
     let bed = recipe.make(store);
     // SAFETY: no process changes the file while it is mapped.
-    let map = unsafe { Mmap::map(&File::open(bed.path("rows")).unwrap()) }.unwrap();
+    let map = unsafe { Mmap::map(&File::open(bed.path(name)).unwrap()) }.unwrap();
     Mapped { bed, received, bytes, map }
 }
 
@@ -69,6 +74,33 @@ fn rows_of_a_mapping_cost_what_they_hold() {
     // Those that were answered in full before it showed how the file is read, and the file's own pages.
     assert!((60 * ROW..20 * MIB).contains(&fetched), "{fetched} bytes were fetched");
     assert!(rows.map[..] == rows.bytes[..], "the file differs");
+}
+
+/// A model file of so many tensors of 1 MiB, and where they begin.
+fn model(count: usize) -> (Bytes, usize) {
+    let place = |i| format!(r#""{i}":{{"dtype":"U8","shape":[{MIB}],"data_offsets":[{},{}]}}"#, i * MIB, (i + 1) * MIB);
+    let header = format!("{{{}}}", (0..count).map(place).collect::<Vec<_>>().join(","));
+    let head = [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat();
+    let mut bytes = pattern(head.len() + count * MIB).to_vec();
+    bytes[..head.len()].copy_from_slice(&head);
+    (bytes.into(), head.len())
+}
+
+#[test]
+fn tensors_at_equal_distances_cost_little_more_than_they_hold_where_the_kernel_asks_in_pieces() {
+    let (bytes, data) = model(192);
+    let mut recipe = Recipe::default();
+    recipe.fuse.bridge = BridgeUse::On;
+    let model = mapped_as("model.safetensors", bytes, recipe);
+    assert!(model.map[..data] == model.bytes[..data], "the header differs");
+    for at in (0..192).step_by(8).map(|place| data + place * MIB) {
+        assert!(model.map[at..at + MIB] == model.bytes[at..at + MIB], "the tensor at {at} differs");
+    }
+    let (refused, fetched) = (model.refused(), model.received.value(Metric::BytesFetched) as usize);
+    assert!(refused >= 60, "{refused} pieces refused");
+    // It asks for 52 MiB.
+    assert!((24 * MIB..46 * MIB).contains(&fetched), "{fetched} bytes were fetched");
+    assert!(model.map[..] == model.bytes[..], "the file differs");
 }
 
 #[test]
