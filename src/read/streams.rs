@@ -146,7 +146,8 @@ impl Streams {
             Portion::Further(so_far) => self.in_which(so_far).map(|index| (0, index)),
         };
         // A read that comes for a tensor begins a stream there. A page that the kernel could not be refused is of none.
-        let is_beside = read.len() <= PAGE_BYTES && self.tensors.leave_out(read, tuning);
+        let is_alone = read.len() <= PAGE_BYTES && self.tensors.are_asked_for_alone(tuning);
+        let is_beside = is_alone && self.tensors.skip(read, tuning);
         let closest = closest.filter(|_| promised.is_none() && !is_beside);
         // Tensors are copied from behind as often as not, and are known to be wanted whole.
         let may_be_behind = self.tensors.are_unknown() && approach != Approach::Joins;
@@ -243,7 +244,7 @@ impl Streams {
         let tuning = &self.bounds.tuning;
         let reach_bytes = match asker.portion(read) {
             // What lies behind it is refused where a tensor ends.
-            Portion::Further(_) if self.tensors.is_asked_for_alone(tuning) => return read.len(),
+            Portion::Further(_) if self.tensors.are_asked_for_alone(tuning) => return read.len(),
             Portion::Further(_) => return asker.reach_bytes(read),
             Portion::First(likely) => stream.reach_bytes(asker.reach_bytes(read), likely.len(), tuning),
         };

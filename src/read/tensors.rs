@@ -151,7 +151,7 @@ impl Tensors {
             return Some((next, Page::First));
         }
         // What lies around the page was refused, so that the page is asked for by itself.
-        if self.is_asked_for_alone(tuning) {
+        if self.are_asked_for_alone(tuning) {
             return None;
         }
         if let Some(place) = (first..behind).find(in_page).filter(|_| read.start > 0) {
@@ -225,7 +225,7 @@ impl Tensors {
     fn beside(&self, bytes: u64, tuning: &Tuning) -> u64 {
         let piece_bytes = tuning.tensor_piece_bytes;
         match bytes {
-            PAGE_BYTES.. if !self.is_asked_for_alone(tuning) => bytes,
+            PAGE_BYTES.. if !self.are_asked_for_alone(tuning) => bytes,
             PAGE_BYTES.. if bytes > 2 * piece_bytes => piece_bytes,
             PAGE_BYTES.. => bytes.max(piece_bytes),
             _ => bytes,
@@ -233,7 +233,7 @@ impl Tensors {
     }
 
     /// Whether the kernel is refused what lies beside a tensor.
-    pub(super) fn is_asked_for_alone(&self, tuning: &Tuning) -> bool {
+    pub(super) fn are_asked_for_alone(&self, tuning: &Tuning) -> bool {
         self.come_in_pieces && self.leave_some_out(tuning)
     }
 
@@ -352,11 +352,6 @@ impl Tensors {
     pub(super) fn skip_piece(&mut self, piece: ByteRange, tuning: &Tuning) -> bool {
         self.come_in_pieces = true;
         self.skip(piece, tuning)
-    }
-
-    /// Whether a read lies where the kernel is refused pieces.
-    pub(super) fn leave_out(&self, read: ByteRange, tuning: &Tuning) -> bool {
-        self.come_in_pieces && self.skip(read, tuning)
     }
 
     /// The first stretch from `from` on, in an object of `size` bytes, that lies in no tensor that was read whole. It
