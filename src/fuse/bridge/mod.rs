@@ -89,7 +89,7 @@ impl Bridge {
     pub(super) fn open(self: &Arc<Self>, ino: Ino, pages: &Arc<Pages>) -> io::Result<InUse> {
         let no_room = || io::Error::from_raw_os_error(libc::EFBIG);
         let begun = self.objects.begin(ino, pages.size(), pages).ok_or_else(no_room)?;
-        let presence = Presence { bridge: self.clone(), ino };
+        let presence = Presence { bridge: self.clone(), slot: begun.slot };
         begun.given_up.into_iter().for_each(|slot| self.drop_pages_of(slot));
         Ok(InUse { file: Arc::new(mounts::open_inode(&self.erofs.root, begun.slot.nid())?), presence })
     }
@@ -142,7 +142,7 @@ impl InUse {
 
     /// Whether the kernel may hold wrong pages of it, which an open would show.
     pub(super) fn is_wrong(&self) -> bool {
-        self.presence.bridge.objects.is_open_and_wrong(self.presence.ino)
+        self.presence.bridge.objects.has_wrong_pages(self.presence.slot)
     }
 }
 
@@ -156,12 +156,12 @@ impl AsFd for InUse {
 #[derive(Debug)]
 struct Presence {
     bridge: Arc<Bridge>,
-    ino: Ino,
+    slot: Slot,
 }
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        if let Some(slot) = self.bridge.objects.end(self.ino) {
+        if let Some(slot) = self.bridge.objects.end(self.slot) {
             self.bridge.drop_pages_of(slot);
         }
     }

@@ -41,6 +41,9 @@ struct State<P> {
 /// An object in the image.
 #[derive(Debug)]
 struct Object<P> {
+    ino: Ino,
+    /// How many have opened it and not ended: the next open may come before the last one has.
+    opens: usize,
     /// Where its bytes lie, with what fills the last stretch.
     place: ByteRange,
     bytes: u64,
@@ -95,12 +98,18 @@ impl<P> Objects<P> {
         }
     }
 
-    /// An object is opened that was closed. `None` where the image has no place for it.
+    /// An object is opened, from now on by this source. `None` where the image has no place for it. Each open has an
+    /// end.
     pub(super) fn begin(&self, ino: Ino, bytes: u64, source: &Arc<P>) -> Option<Begun> {
-        let mut state = self.state.lock();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
         if let Some(slot) = state.closed.pop(&ino) {
-            state.objects.get_mut(&slot)?.source = Arc::downgrade(source);
             state.open.insert(ino, slot);
+        }
+        let known = state.open.get(&ino).and_then(|slot| Some((*slot, state.objects.get_mut(slot)?)));
+        if let Some((slot, object)) = known.filter(|(_, object)| !object.is_wrong) {
+            object.source = Arc::downgrade(source);
+            object.opens += 1;
             return Some(Begun { slot, given_up: Vec::new() });
         }
         let slot = Some(state.next).filter(|slot| slot.0 < state.slot_count)?;
@@ -108,6 +117,8 @@ impl<P> Objects<P> {
         state.next = Slot(slot.0 + 1);
         let source = Arc::downgrade(source);
         let object = Object {
+            ino,
+            opens: 1,
             place,
             bytes,
             source,
@@ -121,12 +132,22 @@ impl<P> Objects<P> {
         Some(Begun { slot, given_up })
     }
 
-    /// An object was closed. Returns what was given up for its place among those that are remembered.
-    pub(super) fn end(&self, ino: Ino) -> Option<Slot> {
-        let mut state = self.state.lock();
-        let slot = state.open.remove(&ino)?;
-        state.objects.get_mut(&slot)?.batches = Batches::default();
-        let gone = if state.objects.get(&slot)?.is_wrong { slot } else { state.closed.push(ino, slot)?.1 };
+    /// An open has ended. Returns what was given up, where it was the last one, for the object's place among those that
+    /// are remembered.
+    pub(super) fn end(&self, slot: Slot) -> Option<Slot> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let object = state.objects.get_mut(&slot)?;
+        object.opens -= 1;
+        if object.opens > 0 {
+            return None;
+        }
+        object.batches = Batches::default();
+        let (ino, is_wrong) = (object.ino, object.is_wrong);
+        if state.open.get(&ino) == Some(&slot) {
+            state.open.remove(&ino);
+        }
+        let gone = if is_wrong { slot } else { state.closed.push(ino, slot)?.1 };
         state.forget(gone);
         Some(gone)
     }
@@ -148,10 +169,9 @@ impl<P> Objects<P> {
         }
     }
 
-    /// Whether an object is open of which the kernel may hold wrong pages.
-    pub(super) fn is_open_and_wrong(&self, ino: Ino) -> bool {
-        let state = self.state.lock();
-        state.open.get(&ino).and_then(|slot| state.objects.get(slot)).is_some_and(|object| object.is_wrong)
+    /// Whether the kernel may hold wrong pages of an open object.
+    pub(super) fn has_wrong_pages(&self, slot: Slot) -> bool {
+        self.state.lock().objects.get(&slot).is_some_and(|object| object.is_wrong)
     }
 
     /// Where the bytes of an inode lie, and how many there are.
@@ -234,6 +254,10 @@ mod tests {
         Objects::remembering(NonZeroUsize::new(remembered).unwrap(), ByteRange::at(START, mib * MIB), layout::COUNT)
     }
 
+    fn end<P>(objects: &Objects<P>, ino: u64) -> Option<Slot> {
+        objects.end(objects.slot(Ino(ino)).unwrap())
+    }
+
     fn read<P>(objects: &Objects<P>, start: u64, len: u64) -> Option<Piece<P>> {
         objects.at(ByteRange::at(start, len))
     }
@@ -243,7 +267,7 @@ mod tests {
         let (objects, source) = (Objects::<()>::new(2), Arc::new(()));
         for (ino, slot) in [(1, Slot(0)), (2, Slot(1))] {
             assert_eq!(objects.begin(Ino(ino), MIB, &source).unwrap().slot, slot);
-            objects.end(Ino(ino));
+            end(&objects, ino);
         }
         assert_eq!(objects.begin(Ino(3), MIB, &source), None);
         assert_eq!(objects.begin(Ino(1), MIB, &source).unwrap().slot, Slot(0), "what has a place keeps it");
@@ -284,11 +308,11 @@ mod tests {
         // Two threads, of which each was refused: the second was asked for before the first was answered.
         objects.answers_not(START + 9 * MIB / 2, ByteRange::at(9 * MIB / 2, MIB));
         assert!(!may(5 * MIB, MIB / 4) && may(11 * MIB / 2, MIB / 4));
-        objects.end(Ino(1));
+        end(&objects, 1);
         objects.begin(Ino(1), 16 * MIB, &source).unwrap();
         assert!(!may(4 * MIB, MIB));
         // What is asked for while it is closed has no answer either.
-        objects.end(Ino(1));
+        end(&objects, 1);
         drop(source);
         assert!(read(&objects, START + 8 * MIB, MIB).is_none());
         let again = Arc::new(());
@@ -305,7 +329,7 @@ mod tests {
         };
         objects.begin(Ino(1), 16 * MIB, &source).unwrap();
         assert!(!goes_on(0) && goes_on(MIB / 4));
-        objects.end(Ino(1));
+        end(&objects, 1);
         objects.begin(Ino(1), 16 * MIB, &source).unwrap();
         assert!(!goes_on(MIB / 2));
     }
@@ -314,7 +338,7 @@ mod tests {
     fn an_object_that_is_opened_again_keeps_its_inode() {
         let (objects, source) = (objects(4, 64), Arc::new(()));
         let begun = objects.begin(Ino(1), MIB, &source).unwrap();
-        assert_eq!(objects.end(Ino(1)), None);
+        assert_eq!(end(&objects, 1), None);
         let again = Arc::new(());
         assert_eq!(objects.begin(Ino(1), MIB, &again), Some(begun));
         drop(source);
@@ -324,11 +348,38 @@ mod tests {
     }
 
     #[test]
+    fn an_object_that_is_opened_before_its_last_open_has_ended_keeps_its_inode() {
+        let (objects, source) = (objects(1, 8), Arc::new(()));
+        let begun = objects.begin(Ino(1), 6 * MIB, &source).unwrap();
+        let again = Arc::new(());
+        assert_eq!(objects.begin(Ino(1), 6 * MIB, &again).as_ref(), Some(&begun));
+        drop(source);
+        assert_eq!(objects.end(begun.slot), None);
+        assert!(read(&objects, START, 4096).is_some());
+        assert_eq!(objects.begin(Ino(2), 6 * MIB, &again), None, "its place is not another's while it is open");
+        assert_eq!(objects.end(begun.slot), None);
+        assert_eq!(objects.begin(Ino(2), 6 * MIB, &again).unwrap().given_up, [begun.slot]);
+    }
+
+    #[test]
+    fn an_object_with_wrong_pages_that_is_opened_before_its_last_open_has_ended_gets_another_inode() {
+        let (objects, source) = (objects(4, 64), Arc::new(()));
+        let first = objects.begin(Ino(1), MIB, &source).unwrap().slot;
+        objects.is_wrong(Ino(1));
+        let second = objects.begin(Ino(1), MIB, &source).unwrap().slot;
+        assert_ne!(second, first);
+        assert_eq!(objects.end(first), Some(first));
+        assert_eq!(objects.slot(Ino(1)), Some(second));
+        assert!(!objects.has_wrong_pages(second) && objects.inode(second).is_some());
+        assert_eq!((objects.end(second), objects.inode(first)), (None, None));
+    }
+
+    #[test]
     fn the_one_that_was_closed_first_makes_place() {
         let (objects, source) = (objects(2, 8), Arc::new(()));
         let slots: Vec<_> = (1..=2).map(|ino| objects.begin(Ino(ino), 3 * MIB, &source).unwrap().slot).collect();
-        objects.end(Ino(2));
-        objects.end(Ino(1));
+        end(&objects, 2);
+        end(&objects, 1);
         let third = objects.begin(Ino(3), 6 * MIB, &source).unwrap();
         assert_eq!(third.given_up, [slots[1], slots[0]], "two, to have so much in one piece");
         assert_ne!(third.slot, slots[0]);
@@ -336,17 +387,17 @@ mod tests {
         assert_eq!(objects.inode(slots[0]), None);
         assert_eq!(objects.begin(Ino(4), 5 * MIB, &source), None, "what is open stays");
         let fourth = objects.begin(Ino(4), MIB, &source).unwrap().slot;
-        objects.end(Ino(4));
+        end(&objects, 4);
         assert_eq!(objects.begin(Ino(7), 5 * MIB, &source), None, "the fourth would not make place enough");
         assert_eq!(objects.slot(Ino(4)), Some(fourth), "so it stays");
         assert_eq!(objects.begin(Ino(8), 2 * MIB, &source).unwrap().given_up, [fourth]);
-        objects.end(Ino(8));
+        end(&objects, 8);
         objects.is_wrong(Ino(8));
         // Two are remembered, and no more.
-        objects.end(Ino(3));
+        end(&objects, 3);
         let small: Vec<_> = (5..=6).map(|ino| objects.begin(Ino(ino), MIB, &source).unwrap().slot).collect();
-        assert_eq!(objects.end(Ino(5)), None);
-        assert_eq!(objects.end(Ino(6)), Some(third.slot));
+        assert_eq!(end(&objects, 5), None);
+        assert_eq!(end(&objects, 6), Some(third.slot));
         assert!(objects.inode(small[0]).is_some() && objects.inode(third.slot).is_none());
     }
 
@@ -355,13 +406,13 @@ mod tests {
         let (objects, source) = (objects(4, 64), Arc::new(()));
         let first = objects.begin(Ino(1), MIB, &source).unwrap().slot;
         objects.is_wrong(Ino(1));
-        assert!(objects.is_open_and_wrong(Ino(1)));
+        assert!(objects.has_wrong_pages(first));
         assert!(read(&objects, START, 4096).is_some(), "its readers go on");
-        assert_eq!(objects.end(Ino(1)), Some(first));
+        assert_eq!(end(&objects, 1), Some(first));
         let second = objects.begin(Ino(1), MIB, &source).unwrap().slot;
         assert_ne!(second, first);
-        assert!(!objects.is_open_and_wrong(Ino(1)));
-        objects.end(Ino(1));
+        assert!(!objects.has_wrong_pages(second));
+        end(&objects, 1);
         objects.is_wrong(Ino(1));
         objects.is_wrong(Ino(2));
         let third = objects.begin(Ino(1), MIB, &source).unwrap().slot;

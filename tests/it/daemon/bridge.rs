@@ -91,6 +91,26 @@ fn large_files_are_read_through_the_bridge_where_nothing_else_is_asked_for() {
     }
 }
 
+#[test]
+fn a_file_that_is_opened_for_each_read_is_fetched_once() {
+    const SIZE: usize = 64 * MIB;
+    const ROW: usize = 64 << 10;
+    let (server, target, expected) = (server(), Target::new(), words(SIZE as u32 / 4));
+    server.put("bucket", "model", expected.clone());
+    target.mount(&Tool::for_server(&server), "oss://bucket", &[]).ok();
+    // The kernel tells of a close beside the next open, as often as not.
+    for _ in 0..3 {
+        for at in (0..SIZE).step_by(ROW) {
+            let (file, mut row) = (File::open(target.path("model")).unwrap(), [0; ROW]);
+            file.read_exact_at(&mut row, at as u64).unwrap();
+            assert!(row == expected[at..at + ROW], "the file differs at {at}");
+        }
+    }
+    assert!(passthrough_opens(&target) > SIZE as u64 / ROW as u64);
+    let fetched = status(&target)["metrics"]["bytes_fetched"].as_u64().unwrap();
+    assert!((SIZE as u64..SIZE as u64 / 4 * 5).contains(&fetched), "{fetched} bytes were fetched");
+}
+
 /// The EROFS mounts of this machine, attached anywhere or not: the kernel has a directory for each.
 fn images() -> BTreeSet<String> {
     // There is no such directory before the kernel has loaded it.
