@@ -532,8 +532,12 @@ mod tests {
             assert_eq!(tensors.forecast(&tuning), Forecast::Tensors([24, 32, 40].map(next).to_vec()));
             assert_eq!(tensors.end_of_fetch(50 * MIB, &tuning), 50 * MIB + piece_bytes);
             // The read that holds its beginning has come for it, wherever in the read that is.
-            let read = ByteRange::at(range(24).start - MIB / 8, MIB / 2);
-            assert_eq!(jump(&mut tensors, read), Some(range(24)));
+            for lead_bytes in [MIB / 8, 3 * MIB / 16, MIB / 4] {
+                let read = ByteRange::at(range(24).start - lead_bytes, MIB / 2);
+                assert_eq!(jump(&mut tensors, read), Some(range(24)));
+                let Forecast::Tensors(foretold) = tensors.forecast(&tuning) else { panic!("nothing is foretold") };
+                assert_eq!(foretold[0].start, range(24).start - lead_bytes, "as much as of the last one");
+            }
             // What is in the middle of another read is nothing that a program waits for, but a page by itself is.
             assert_eq!(jump(&mut tensors, ByteRange::at(range(31).start - MIB / 2, MIB)), None);
             assert_eq!(jump(&mut tensors, ByteRange::at(range(31).start, PAGE_BYTES)), Some(range(31)));
