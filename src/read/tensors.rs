@@ -225,10 +225,9 @@ impl Tensors {
     fn beside(&self, bytes: u64, tuning: &Tuning) -> u64 {
         let piece_bytes = tuning.tensor_piece_bytes;
         match bytes {
-            PAGE_BYTES.. if !self.are_asked_for_alone(tuning) => bytes,
-            PAGE_BYTES.. if bytes > 2 * piece_bytes => piece_bytes,
-            PAGE_BYTES.. => bytes.max(piece_bytes),
-            _ => bytes,
+            _ if bytes < PAGE_BYTES || !self.are_asked_for_alone(tuning) => bytes,
+            _ if bytes > 2 * piece_bytes => piece_bytes,
+            _ => bytes.max(piece_bytes),
         }
     }
 

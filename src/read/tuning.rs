@@ -140,7 +140,6 @@ tuned_numbers! {
     /// While a model's header is not known, no more is fetched ahead behind what is needed of it, in bytes: the kernel
     /// requests the first two or three megabytes of a file before the first one has come. Chosen, not measured.
     header_ahead_bytes = 4 * MIB;
-
     /// Where all of a model is likely to be wanted, so many times what was asked for is fetched at most, so that a
     /// program that looks at a few tensors costs a few tensors. Chosen, not measured.
     sweep_growth = 8;

@@ -14,11 +14,9 @@ target/release/ossmount, or OSSMOUNT_TEST_BINARY. `--device cpu` copies to memor
 """
 
 import argparse
-import json
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,7 +29,10 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from safetensors.torch import load
 
-MIB = 1 << 20
+ROOT = Path(__file__).parents[2]
+os.environ.setdefault("OSSMOUNT_TEST_BINARY", str(ROOT / "target/release/ossmount"))
+sys.path.insert(0, str(ROOT / "tests/suites"))
+from scenes import MIB, Served  # noqa: E402 (it looks for the binary at once)
 
 
 def by_mapping(path, device):
@@ -68,37 +69,17 @@ def loaded(way, folder, device):
     return seconds, sums
 
 
-class Server:
-    def __init__(self, binary, root, shape):
-        command = [binary, "emulator", "--root", str(root), *shape]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self.environment = dict(os.environ)
-        for line in self.process.stdout:
-            if line.startswith("listening on "):
-                self.endpoint = line.split()[-1]
-            if "OSS_ACCESS_KEY_ID=" in line:
-                self.environment.update(word.split("=", 1) for word in line.split() if "=" in word)
-            if "ossmount mount" in line:
-                break
-
-    def end(self):
-        self.process.terminate()
-        self.process.wait()
-
-
-def on_a_mount(binary, server, target, options, way, device):
+def on_a_mount(served, options, way, device):
     """The same through a mount: with the processor time of the daemon, in seconds, and the bytes fetched."""
-    command = [binary, "mount", "oss://models", str(target), "--endpoint", server.endpoint, "--region", "cn-hangzhou"]
-    subprocess.run([*command, *options], env=server.environment, check=True, stdout=subprocess.DEVNULL)
+    served.mount(*options)
     try:
-        seconds, sums = loaded(way, target, device)
-        status = subprocess.run([binary, "status", "--json", str(target)], capture_output=True, text=True, check=True)
-        status = json.loads(status.stdout)
-        times = os.sysconf("SC_CLK_TCK")
-        words = Path(f"/proc/{status['pid']}/stat").read_text().rsplit(")", 1)[1].split()
-        return seconds, sums, (int(words[11]) + int(words[12])) / times, status["metrics"]["bytes_fetched"]
+        seconds, sums = loaded(way, served.mounted, device)
+        pid = (served.folder / "pid").read_text().strip()
+        words = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        time_used = (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+        return seconds, sums, time_used, served.metrics()["bytes_fetched"]
     finally:
-        subprocess.run([binary, "umount", str(target)], check=True)
+        served.unmount()
 
 
 def make(folder, shards, mib):
@@ -123,17 +104,14 @@ def main():
     arguments = parser.parse_args()
     if arguments.device != "cpu" and not torch.cuda.is_available():
         sys.exit("tests/bench/gpu.py: no GPU is seen by torch; --device cpu copies to memory")
-    binary = os.environ.get("OSSMOUNT_TEST_BINARY", str(Path(__file__).parents[2] / "target/release/ossmount"))
     shape = [f"--{name}={value}" for name in ["ttfb", "conn-bandwidth"] if (value := getattr(arguments, name.replace("-", "_")))]
     options = [word for option in arguments.option for word in ["-o", option]]
     work = Path(tempfile.mkdtemp(dir="/dev/shm"))
-    server, wrong = None, 0
+    served, wrong = None, 0
     try:
-        models, target = work / "buckets/models", work / "mnt"
-        models.mkdir(parents=True)
-        target.mkdir()
+        served = Served(work, shape=shape)
+        models = served.bucket
         size = make(models, arguments.shards, arguments.mib)
-        server = Server(binary, work / "buckets", shape)
         name = torch.cuda.get_device_name() if arguments.device != "cpu" else "memory"
         print(f"{size / 1e9:.1f} GB in {arguments.shards} shards to {name}, {os.cpu_count()} processors, kernel"
               f" {os.uname().release}, torch {torch.__version__}, medians of {arguments.runs}, server {shape or 'as fast as it can'},"
@@ -146,7 +124,7 @@ def main():
             for _ in range(arguments.runs):
                 seconds, expected = loaded(way, models, arguments.device)
                 here.append(size / 1e9 / seconds)
-                seconds, sums, time_used, bytes_fetched = on_a_mount(binary, server, target, options, way, arguments.device)
+                seconds, sums, time_used, bytes_fetched = on_a_mount(served, options, way, arguments.device)
                 there.append(size / 1e9 / seconds)
                 times.append(time_used / size * 1e9)
                 fetched.append(bytes_fetched / size)
@@ -155,8 +133,8 @@ def main():
             print(f"{way:26} {local:7.2f} {mounted:7.2f} {mounted / local:7.2f} {statistics.median(times):9.2f}"
                   f" {statistics.median(fetched):8.2f}", flush=True)
     finally:
-        if server:
-            server.end()
+        if served:
+            served.close()
         shutil.rmtree(work)
     if wrong:
         sys.exit(f"{wrong} loads through a mount brought other tensors")

@@ -48,12 +48,12 @@ def until(what, condition):
 class Served:
     """A bucket of files, served by the emulator, and a mount of it."""
 
-    def __init__(self, folder, faults=()):
+    def __init__(self, folder, faults=(), shape=()):
         self.folder, self.mounted, self.bucket = folder, folder / "mnt", folder / "root/bucket"
         for made in (self.mounted, self.bucket):
             made.mkdir(parents=True)
         faults = [word for fault in faults for word in ("--fault", fault)]
-        command = [BINARY, "emulator", "--root", folder / "root", *faults]
+        command = [BINARY, "emulator", "--root", folder / "root", *faults, *shape]
         self.emulator = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.env = os.environ | {
             "OSS_ACCESS_KEY_ID": "EmulatorAccessKeyId",
