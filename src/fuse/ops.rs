@@ -24,14 +24,14 @@ use super::answer::{Again, Answers, Request};
 use super::bridge::Bridge;
 use super::caller::{Caller as Thread, Sight};
 use super::open_answer::OpenAnswer;
-use super::opener::Process;
+use super::opener::Programs;
 use super::passthrough::{Passing, Registered, Registry};
 use super::read_ahead::ReadAhead;
 use super::reply::{DirectMmap, GENERATION, attributes, errno, fill, nothing};
 use super::resume_session::{self, Terms};
 use super::twin::{Attempt, Node, Twins};
 use super::{Options, control, namespaces};
-use crate::base::{ByteRange, Ino};
+use crate::base::{ByteRange, Clock, Ino};
 use crate::fs::{Asker, Caller, DirHandle, Entry, Errno, Extent, FileHandle, Fs, StillOpen, XattrReply};
 
 /// What of the kernel's abilities is used, where it has them. Left out on purpose: remote locks (flock then works
@@ -64,6 +64,7 @@ pub(super) struct Kernel {
 
     /// Set by the handshake, before the first request.
     direct_mmap: DirectMmap,
+    programs: Arc<Programs>,
     passing: Arc<Passing>,
     advised: Arc<Advised>,
     bridge: Option<Arc<Bridge>>,
@@ -84,7 +85,6 @@ impl Kernel {
         for file in open {
             passing.is_open(file.ino, || file.backing.map(|number| Registered::new(number, &device, None)));
         }
-        let read_ahead = Arc::new(ReadAhead::default());
         let (max_background, takes_calls) = (options.max_background, !options.kernel_read_only);
         Kernel {
             fs,
@@ -93,7 +93,8 @@ impl Kernel {
             max_background,
             sight,
             takes_calls,
-            read_ahead,
+            read_ahead: Arc::default(),
+            programs: Arc::new(Programs::new(Clock::system())),
             direct_mmap: DirectMmap::Refused,
             passing: Arc::new(passing),
             advised: Arc::default(),
@@ -236,14 +237,11 @@ impl Filesystem for Kernel {
     }
 
     fn getattr(&self, caller: &fuser::Request, ino: INodeNo, _: Option<Fh>, reply: ReplyAttr) {
-        self.answers.answer(
-            self.request("getattr", ino, caller),
-            self.fs().getattr(object(ino)),
-            |result| match result {
-                Ok(attr) => reply.attr(&attr.ttl, &attributes(&attr)),
-                Err(error) => reply.error(errno(error)),
-            },
-        );
+        let found = self.fs().getattr(object(ino));
+        self.answers.answer(self.request("getattr", ino, caller), found, |result| match result {
+            Ok(attr) => reply.attr(&attr.ttl, &attributes(&attr)),
+            Err(error) => reply.error(errno(error)),
+        });
     }
 
     fn readlink(&self, caller: &fuser::Request, ino: INodeNo, reply: ReplyData) {
@@ -268,7 +266,7 @@ impl Filesystem for Kernel {
             attempt: Attempt { flags: flags.0, thread: caller.pid() },
             number: number(caller),
         };
-        let open = self.fs().open(object(ino), flags.0, Process(caller.pid()));
+        let open = self.fs().open(object(ino), flags.0, self.programs.process(caller.pid()));
         let give = move |result| answer.give(result, reply);
         self.answers.answer(self.request("open", ino, caller), open, give);
     }

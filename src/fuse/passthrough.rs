@@ -8,6 +8,9 @@
 //!
 //! A mapping outlives the handles: the kernel closes the file when the program does, and goes on to read the backing
 //! file for the mapping. So a backing file whose last handle was closed is kept until it is not mapped either.
+//!
+//! One of the bridge is kept for a moment in any case. For a program that opens it for each of its reads, what the
+//! kernel reads ahead while it is closed would fail else, and be asked for again in small pieces.
 
 use std::collections::HashMap;
 use std::io;
@@ -33,6 +36,8 @@ struct Open<Id, File> {
     /// How the kernel reads it by itself, if it does. The number of a backing file must live as long as its users, and
     /// its bytes must stay: they are held here, or from an earlier life by the kernel alone.
     passed: Option<(Arc<Id>, Option<File>)>,
+    /// Until when, by the clock, it stays as it is after its last close.
+    lingers_until: Duration,
 }
 
 /// The kinds of all open handles.
@@ -40,6 +45,7 @@ struct Open<Id, File> {
 pub(super) struct Passing<Id = Registered, File = Backing> {
     /// Whether the kernel may be offered files. It says that it can before it is known whether we are allowed to.
     is_offered: AtomicBool,
+    clock: Clock,
     /// Which inodes cannot be opened as programs wish. Locked after the state, where both are.
     pub(super) twins: Arc<Twins>,
     state: Mutex<Inodes<Id, File>>,
@@ -47,15 +53,20 @@ pub(super) struct Passing<Id = Registered, File = Backing> {
 
 #[derive(Debug)]
 struct Inodes<Id, File> {
-    /// Those with open handles, and those without that are mapped.
+    /// Those with open handles, and those without that are mapped or linger.
     inodes: HashMap<Node, Open<Id, File>>,
-    /// Whether a thread looks after those that are mapped.
+    /// Whether a thread looks after those without open handles.
     is_watched: bool,
 }
 
 /// How long after the last close a mapping is looked for again, first and at most. The kernel lets go of a file that
 /// is not mapped just after it has told of its close.
 const LOOKS: [Duration; 2] = [Duration::from_millis(5), Duration::from_secs(1)];
+
+/// How long a file of the bridge stays as it is after its last close. Chosen, not measured: many times what a program
+/// takes to open it again for its next read, and little beside a round trip to the store, in which more than is read
+/// would be fetched of a file that is closed for good.
+const LINGERS: Duration = LOOKS[0];
 
 /// What the kernel knows a backing file by.
 pub(super) trait Known<File> {
@@ -64,6 +75,19 @@ pub(super) trait Known<File> {
 
     /// Whether programs see the file although no handle is open.
     fn is_mapped(&self, file: Option<&File>) -> bool;
+
+    /// Whether the file stays as it is for a moment after its last close.
+    fn lingers(&self) -> bool;
+}
+
+/// What there is of files that are not open and yet kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Closed {
+    None,
+    /// Some of them are mapped.
+    Mapped,
+    /// Some of them linger.
+    Linger,
 }
 
 /// Why a handle is not added to others.
@@ -89,13 +113,25 @@ impl<Id: Known<File>, File> Open<Id, File> {
     fn is_mapped(&self) -> bool {
         self.passed.as_ref().is_some_and(|(id, file)| id.is_mapped(file.as_ref()))
     }
+
+    fn lingers(&self) -> bool {
+        self.passed.as_ref().is_some_and(|(id, _)| id.lingers())
+    }
+
+    fn admits(&self, flags: i32) -> Result<(), Refusal> {
+        self.passed.as_ref().map_or(Ok(()), |(id, _)| id.admits(flags))
+    }
 }
 
 impl<Id: Known<File> + Send + Sync + 'static, File: Send + 'static> Passing<Id, File> {
     pub(super) fn new() -> Self {
+        Passing::by_clock(Clock::system())
+    }
+
+    fn by_clock(clock: Clock) -> Self {
         let state = Inodes { inodes: HashMap::new(), is_watched: false };
-        let twins = Arc::new(Twins::new(Clock::system()));
-        Passing { is_offered: AtomicBool::new(false), twins, state: Mutex::new(state) }
+        let twins = Arc::new(Twins::new(clock.clone()));
+        Passing { is_offered: AtomicBool::new(false), clock, twins, state: Mutex::new(state) }
     }
 
     /// Says that the kernel can read files by itself.
@@ -113,16 +149,21 @@ impl<Id: Known<File> + Send + Sync + 'static, File: Send + 'static> Passing<Id, 
         backing: Option<File>,
         register: impl FnOnce(&File) -> Result<Id, Unknown>,
     ) -> Result<Option<Arc<Id>>, Errno> {
+        // Freed without the lock.
+        let _gone;
         let inodes = &mut self.state.lock().inodes;
         if let Some(open) = inodes.get_mut(&node) {
-            let id = open.passed.as_ref().map(|(id, _)| id.clone());
-            id.as_ref().map_or(Ok(()), |id| id.admits(attempt.flags)).map_err(|refusal| match refusal {
-                Refusal::Twin => self.twins.wish(node.ino(), attempt),
-                Refusal::Errno(errno) => errno,
-            })?;
-            self.twins.opened(node.ino(), attempt);
-            open.handles += 1;
-            return Ok(id);
+            match open.admits(attempt.flags) {
+                Ok(()) => {
+                    self.twins.opened(node.ino(), attempt);
+                    open.handles += 1;
+                    return Ok(open.passed.as_ref().map(|(id, _)| id.clone()));
+                }
+                // It only lingers: this is the first to open it.
+                Err(_) if open.handles == 0 && !open.is_mapped() => _gone = inodes.remove(&node),
+                Err(Refusal::Twin) => return Err(self.twins.wish(node.ino(), attempt)),
+                Err(Refusal::Errno(errno)) => return Err(errno),
+            }
         }
         self.twins.opened(node.ino(), attempt);
         let passed = backing.filter(|_| self.is_offered.load(Ordering::Relaxed)).and_then(|backing| {
@@ -130,7 +171,7 @@ impl<Id: Known<File> + Send + Sync + 'static, File: Send + 'static> Passing<Id, 
             Some((Arc::new(id), Some(backing)))
         });
         let id = passed.as_ref().map(|(id, _)| id.clone());
-        inodes.insert(node, Open { handles: 1, passed });
+        inodes.insert(node, Open { handles: 1, passed, lingers_until: Duration::ZERO });
         Ok(id)
     }
 
@@ -138,7 +179,8 @@ impl<Id: Known<File> + Send + Sync + 'static, File: Send + 'static> Passing<Id, 
     /// All handles of an inode are of one kind, so that only the first is looked at.
     pub(super) fn is_open(&self, ino: Ino, id: impl FnOnce() -> Option<Id>) {
         let inodes = &mut self.state.lock().inodes;
-        let first = || Open { handles: 0, passed: id().map(|id| (Arc::new(id), None)) };
+        let passed = || id().map(|id| (Arc::new(id), None));
+        let first = || Open { handles: 0, passed: passed(), lingers_until: Duration::ZERO };
         inodes.entry(Node::original(ino)).or_insert_with(first).handles += 1;
     }
 
@@ -150,6 +192,10 @@ impl<Id: Known<File> + Send + Sync + 'static, File: Send + 'static> Passing<Id, 
         if open.handles > 0 {
             return;
         }
+        if open.lingers() {
+            open.lingers_until = self.clock.elapsed() + LINGERS;
+            return self.watch(&mut state);
+        }
         if open.is_mapped() {
             return self.watch(&mut state);
         }
@@ -159,20 +205,22 @@ impl<Id: Known<File> + Send + Sync + 'static, File: Send + 'static> Passing<Id, 
         drop(gone);
     }
 
-    /// Has a thread look after files that are mapped.
+    /// Has a thread look after files that are mapped, or linger.
     fn watch(self: &Arc<Self>, state: &mut Inodes<Id, File>) {
         if state.is_watched {
             return;
         }
         let passing = Arc::downgrade(self);
         let watch = move || {
-            let [mut pause, most] = LOOKS;
+            let [first, most] = LOOKS;
+            let mut pause = first;
             loop {
                 thread::sleep(pause);
-                pause = (2 * pause).min(most);
-                if passing.upgrade().is_none_or(|passing| !passing.has_mapped()) {
-                    return;
-                }
+                pause = match passing.upgrade().map(|passing| passing.free_closed()) {
+                    None | Some(Closed::None) => return,
+                    Some(Closed::Linger) => first,
+                    Some(Closed::Mapped) => (2 * pause).min(most),
+                };
             }
         };
         match thread::Builder::new().name("fuse-mappings".to_owned()).spawn(watch) {
@@ -183,15 +231,22 @@ impl<Id: Known<File> + Send + Sync + 'static, File: Send + 'static> Passing<Id, 
         }
     }
 
-    /// Frees what is mapped no more. Says whether some is; the thread ends if not.
-    fn has_mapped(&self) -> bool {
-        let mut state = self.state.lock();
-        let gone: Vec<_> = state.inodes.extract_if(|_, open| open.handles == 0 && !open.is_mapped()).collect();
-        state.is_watched = state.inodes.values().any(|open| open.handles == 0);
-        let is_watched = state.is_watched;
+    /// Frees what lingers and is mapped no more. Says what is left; the thread ends if nothing is.
+    fn free_closed(&self) -> Closed {
+        let (mut state, now) = (self.state.lock(), self.clock.elapsed());
+        let lingers = |open: &Open<_, _>| open.lingers_until > now;
+        let is_gone = |open: &Open<_, _>| open.handles == 0 && !lingers(open) && !open.is_mapped();
+        let gone: Vec<_> = state.inodes.extract_if(|_, open| is_gone(open)).collect();
+        let left = match () {
+            // Also one that is open between: it will soon linger again.
+            () if state.inodes.values().any(lingers) => Closed::Linger,
+            () if state.inodes.values().any(|open| open.handles == 0) => Closed::Mapped,
+            () => Closed::None,
+        };
+        state.is_watched = left != Closed::None;
         drop(state);
         drop(gone);
-        is_watched
+        left
     }
 
     fn refused(&self, ino: Ino, unknown: &Unknown) {
@@ -287,6 +342,10 @@ impl Known<Backing> for Registered {
             (None, _) => false,
         }
     }
+
+    fn lingers(&self) -> bool {
+        self.bridged.is_some()
+    }
 }
 
 impl Drop for Registered {
@@ -303,9 +362,12 @@ impl Drop for Registered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Timestamp;
 
     const INO: Ino = Ino(1);
     const NODE: Node = Node::original(INO);
+
+    type Table = Passing<u32, Arc<()>>;
 
     fn attempt(flags: i32) -> Attempt {
         Attempt { flags, thread: 1 }
@@ -321,15 +383,20 @@ mod tests {
         fn is_mapped(&self, file: Option<&Arc<()>>) -> bool {
             file.is_some_and(|file| Arc::strong_count(file) > 2)
         }
+
+        /// Those from 100 on do.
+        fn lingers(&self) -> bool {
+            *self >= 100
+        }
     }
 
-    fn passing() -> Arc<Passing<u32, Arc<()>>> {
+    fn passing() -> Arc<Table> {
         let passing = Passing::new();
         passing.offer();
         Arc::new(passing)
     }
 
-    fn open(passing: &Arc<Passing<u32, Arc<()>>>, file: Option<&Arc<()>>, id: u32) -> Option<u32> {
+    fn open(passing: &Arc<Table>, file: Option<&Arc<()>>, id: u32) -> Option<u32> {
         passing.opening(NODE, attempt(0), file.cloned(), |_| Ok(id)).unwrap().map(|id| *id)
     }
 
@@ -377,7 +444,7 @@ mod tests {
     #[test]
     fn who_may_not_is_not_asked_twice() {
         let file = Arc::new(());
-        let never = Arc::new(Passing::<u32, Arc<()>>::new());
+        let never = Arc::new(Table::new());
         assert_eq!(open(&never, Some(&file), 1), None);
         let passing = passing();
         let refused = |_: &Arc<()>| Err(Unknown::Any(io::Error::from_raw_os_error(libc::EPERM)));
@@ -426,7 +493,7 @@ mod tests {
         (0..2).for_each(|_| passing.closed(NODE));
         assert_eq!(look_up(), twin, "it is mapped");
         drop(mapping);
-        assert!(!passing.has_mapped());
+        assert_eq!(passing.free_closed(), Closed::None);
         assert_eq!(direct(NODE), Ok(None));
         assert_eq!(look_up(), NODE);
     }
@@ -437,15 +504,59 @@ mod tests {
         assert_eq!(open(&passing, Some(&file), 4), Some(4));
         let mapping = file.clone();
         passing.closed(NODE);
-        assert!(passing.has_mapped());
+        assert_eq!(passing.free_closed(), Closed::Mapped);
         assert_eq!(Arc::strong_count(&file), 3);
         // Opened again, it is the same, and closed again, it is still mapped.
         assert_eq!(open(&passing, None, 6), Some(4));
         passing.closed(NODE);
-        assert!(passing.has_mapped());
+        assert_eq!(passing.free_closed(), Closed::Mapped);
         drop(mapping);
-        assert!(!passing.has_mapped());
+        assert_eq!(passing.free_closed(), Closed::None);
         assert_eq!(Arc::strong_count(&file), 1, "its bytes may go");
+    }
+
+    fn lingering() -> (Arc<Table>, Arc<()>, Clock) {
+        let clock = Clock::manual(Timestamp { seconds: 0, nanos: 0 });
+        let passing = Arc::new(Passing::by_clock(clock.clone()));
+        passing.offer();
+        // Looked after by hand.
+        passing.state.lock().is_watched = true;
+        let file = Arc::new(());
+        assert_eq!(open(&passing, Some(&file), 101), Some(101));
+        passing.closed(NODE);
+        (passing, file, clock)
+    }
+
+    #[test]
+    fn a_file_of_the_bridge_is_kept_for_a_moment_after_each_close() {
+        let (passing, file, clock) = lingering();
+        for _ in 0..3 {
+            clock.advance(LINGERS - Duration::from_millis(1));
+            assert_eq!(passing.free_closed(), Closed::Linger);
+            assert_eq!(open(&passing, Some(&Arc::new(())), 7), Some(101));
+            assert_eq!(passing.free_closed(), Closed::Linger, "it will linger again");
+            passing.closed(NODE);
+        }
+        assert_eq!(Arc::strong_count(&file), 2);
+        clock.advance(LINGERS);
+        assert_eq!(passing.free_closed(), Closed::None);
+        assert_eq!(Arc::strong_count(&file), 1, "its bytes may go");
+        assert_eq!(open(&passing, Some(&file), 8), Some(8));
+        assert_eq!(passing.free_closed(), Closed::None, "nothing is left to look after");
+    }
+
+    #[test]
+    fn a_file_that_lingers_keeps_no_program_from_opening_it_in_another_way() {
+        let (passing, file, clock) = lingering();
+        let direct = || passing.opening(NODE, attempt(libc::O_DIRECT), None, |_| unreachable!("there is none"));
+        let mapping = file.clone();
+        assert_eq!(direct(), Err(Errno::ESTALE), "it is mapped");
+        clock.advance(LINGERS);
+        assert_eq!(passing.free_closed(), Closed::Mapped, "it is mapped still");
+        drop(mapping);
+        assert_eq!(direct(), Ok(None));
+        assert_eq!(Arc::strong_count(&file), 1, "its bytes may go");
+        assert_eq!(open(&passing, Some(&file), 8), None, "it is of another kind now");
     }
 
     #[test]

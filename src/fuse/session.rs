@@ -92,7 +92,7 @@ fn bridge(
     let answers = Answers::new(runtime.clone(), options.answer_limit, in_flight.clone(), fs.suspects().clone());
     let started = match fs.ledger() {
         Some(_) => Err("the mount is to outlive its daemon, and the pages of the bridge would not".to_owned()),
-        None => Bridge::start(answers, options.thread_count(), options.read_ahead_kib, options.bridge),
+        None => Bridge::start(answers, options.bridge_thread_count(), options.read_ahead_kib, options.bridge),
     };
     match started {
         Ok(bridge) => Ok(Some(bridge)),
