@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::{AsOf, ListScope, Options, Page, PageOrder, any_below, pages};
 use crate::base::{Clock, Key, KeySpan, Timestamp};
 use crate::store::memory::{MemoryStore, Request};
-use crate::store::{ErrorKind, GetRequest, HeadRequest, ListEntry, Store};
+use crate::store::{ErrorKind, GetRequest, HeadRequest, ListEntry, Store, Traffic};
 
 /// One change of the history of a bucket.
 #[derive(Clone, Debug)]
@@ -246,7 +246,8 @@ async fn versions_by_their_id_pass_and_those_that_are_gone_are_a_change() {
     store.take_requests();
     assert_eq!(get(Some(first.clone())).await.unwrap().body.collect(9).await.unwrap(), b"one");
     let requests = store.take_requests();
-    assert_eq!(requests, [Request::Get { key: "k".to_owned(), range: None }], "nothing else is asked for");
+    let request = Request::Get { key: "k".to_owned(), range: None, traffic: Traffic::Exact };
+    assert_eq!(requests, [request], "nothing else is asked for");
     assert_eq!(get(Some("gone".to_owned())).await.unwrap_err().kind(), ErrorKind::Changed);
     assert_eq!(view.tags(&Key::new("k"), None).await.unwrap(), []);
 }

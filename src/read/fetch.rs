@@ -13,7 +13,7 @@ use futures::StreamExt;
 
 use super::accounting::Source;
 use super::inode::Inode;
-use super::object::{Held, Object};
+use super::object::{Asker, Held, Object};
 use super::part::{Lost, Part, Place};
 use super::plan::{Fetch, Plan};
 use super::replay::Guidance;
@@ -114,7 +114,7 @@ impl File {
         let (mut all, mut at): (Vec<Arc<Part>>, u64) = (Vec::new(), 0);
         while at < size {
             let want = ByteRange::new(at, size.min(at.saturating_add(step)));
-            let parts = self.parts(want, plan, Guidance::None, &mut Source::Buffer)?;
+            let parts = self.parts(want, Asker::Program, plan, Guidance::None, &mut Source::Buffer)?;
             for part in parts {
                 match part.wait(part.range.end).await {
                     Ok(()) => {

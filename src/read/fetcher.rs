@@ -39,13 +39,13 @@ impl Reader {
 
     /// Starts the GET of a part.
     pub(super) fn start(self: &Arc<Self>, inode: &Arc<Inode>, order: FetchOrder, place: Option<GetPlace>) {
-        let part = order.part.clone();
+        let FetchOrder { part, grant, at_once_bytes } = order;
         let (object, range) = (&inode.object, part.range);
         let (ino, key, origin) = (object.ino.0, object.key.as_str(), part.origin);
         let span = tracing::debug_span!("fetch", ino, key, ?range, ?origin);
-        let fetch = FetchTask { reader: self.clone(), inode: inode.clone(), part: order.part };
+        let fetch = FetchTask { reader: self.clone(), inode: inode.clone(), part: part.clone(), at_once_bytes };
         let fetching = async move {
-            fetch.run(order.grant, place).await;
+            fetch.run(grant, place).await;
             if fetch.inode.fetches_few_at_once() {
                 fetch.reader.want_windows(&fetch.inode);
             }
@@ -61,6 +61,8 @@ struct FetchTask {
     reader: Arc<Reader>,
     inode: Arc<Inode>,
     part: Arc<Part>,
+    /// How much was asked for at once with some of it, in bytes.
+    at_once_bytes: u64,
 }
 
 impl Drop for FetchTask {
@@ -316,7 +318,7 @@ impl FetchTask {
         let traffic = match self.reader.doubts_source_of(object.ino) {
             true => Traffic::Doubted,
             false if self.inode.proof.is_settled() => Traffic::Exact,
-            false => planner::traffic(self.part.range, self.part.origin, &self.reader.tuning),
+            false => planner::traffic(self.part.range, self.part.origin, self.at_once_bytes, &self.reader.tuning),
         };
         GetRequest {
             key: object.key.clone(),

@@ -223,7 +223,7 @@ impl File {
         }
         loop {
             let generation = self.inode.generation();
-            let parts = self.parts(read, plan, guidance, source)?;
+            let parts = self.parts(read, asker, plan, guidance, source)?;
             self.reader.want_windows(&self.inode);
             self.reader.pump();
             let is_ready = parts.iter().all(|part| part.has(read));
@@ -274,16 +274,20 @@ impl File {
     pub(super) fn parts(
         &self,
         read: ByteRange,
+        asker: Asker,
         plan: Plan,
         guidance: Guidance,
         source: &mut Source,
     ) -> Result<Vec<Arc<Part>>> {
+        let at_once_bytes = asker.at_once_bytes(read).max(plan.fetch.bytes_in_order(read));
         let (parts, orders) = self.covered(read, (plan.fetch, Origin::Demand))?;
         self.reader.came_late(guidance, &orders);
         if !orders.is_empty() {
             *source = Source::Store;
         }
-        orders.into_iter().for_each(|order| self.reader.start(&self.inode, order, None));
+        orders
+            .into_iter()
+            .for_each(|order| self.reader.start(&self.inode, FetchOrder { at_once_bytes, ..order }, None));
         Ok(parts)
     }
 

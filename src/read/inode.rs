@@ -56,6 +56,8 @@ use crate::store::{Error, ErrorKind, Expected, Result};
 pub(super) struct FetchOrder {
     pub(super) part: Arc<Part>,
     pub(super) grant: Grant,
+    /// How much was asked for at once with some of it, in bytes; 0 where nobody has asked yet.
+    pub(super) at_once_bytes: u64,
 }
 
 /// What a read is answered from.
@@ -518,7 +520,7 @@ impl State {
     fn insert(&mut self, range: ByteRange, origin: Origin, grant: Grant) -> FetchOrder {
         let part = Part::new(range, origin, grant.budget().metrics());
         self.parts.insert(range.start, part.clone());
-        FetchOrder { part, grant }
+        FetchOrder { part, grant, at_once_bytes: 0 }
     }
 
     /// Whether all bytes of a read are held or on their way.

@@ -77,6 +77,14 @@ impl Asker {
         }
     }
 
+    /// How much is asked for at once with a read, as far as can be told, in bytes.
+    pub(super) fn at_once_bytes(self, read: ByteRange) -> u64 {
+        match self {
+            Asker::PageCache(batch) => batch.likely(batch.so_far).len(),
+            Asker::Program => read.len(),
+        }
+    }
+
     /// What is asked for at once, as far as can be told when this read of it comes, and whether it is the first one.
     pub(super) fn portion(self, read: ByteRange) -> Portion {
         match self {

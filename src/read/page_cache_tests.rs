@@ -4,6 +4,8 @@ use super::tests::{Bed, MIB, content};
 use super::*;
 use crate::base::{ByteRange, READAHEAD_BYTES};
 use crate::metrics::Metric;
+use crate::store::Traffic;
+use crate::store::memory::Request;
 
 /// An open file that the kernel keeps, on a bed that has counted no request yet.
 fn kept_elsewhere(bed: &Bed, bytes: &bytes::Bytes) -> File {
@@ -131,4 +133,25 @@ async fn a_header_is_held_until_it_is_parsed() {
     let gets = bed.gets();
     let bytes: u64 = gets.iter().map(|range| range.len()).sum();
     assert!((8 * MIB..10 * MIB).contains(&bytes), "{gets:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_piece_of_much_that_is_asked_for_at_once_may_come_from_caches() {
+    const PIECE: u64 = 64 << 10;
+    let (bytes, whole) = (content(40 * MIB, 3), ByteRange::at(20 * MIB, MIB));
+    let last = ByteRange::new(whole.end - PIECE, whole.end);
+    let batch = |so_far, goes_on| Batch { most_bytes: MIB, so_far, goes_on, usual_bytes: Some(MIB) };
+    for (batch, expected) in [
+        // It has overtaken those before it, it comes behind them, and it is all there is.
+        (batch(last, true), Traffic::Bulk),
+        (batch(whole, false), Traffic::Bulk),
+        (Batch::whole(last, MIB), Traffic::Exact),
+    ] {
+        let bed = Bed::new(Options::default());
+        let file = bed.reader.open(bed.object("a", &bytes));
+        bed.gets();
+        file.read_of(batch, last).await.unwrap();
+        let Request::Get { traffic, .. } = &bed.store.take_requests()[0] else { panic!("no GET was sent") };
+        assert_eq!(*traffic, expected, "{batch:?}");
+    }
 }

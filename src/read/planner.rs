@@ -8,12 +8,12 @@ use super::tuning::Tuning;
 use crate::base::ByteRange;
 use crate::store::Traffic;
 
-/// Where the bytes of a GET may come from: what is fetched ahead of programs, and what is large, need not come the
-/// shortest way.
-pub(super) fn traffic(want: ByteRange, origin: Origin, tuning: &Tuning) -> Traffic {
+/// Where the bytes of a GET may come from: what is fetched ahead of programs, and what is large or of so much as was
+/// asked for at once, need not come the shortest way.
+pub(super) fn traffic(want: ByteRange, origin: Origin, at_once_bytes: u64, tuning: &Tuning) -> Traffic {
     match origin {
         Origin::Ahead(_) => Traffic::Bulk,
-        Origin::Demand if want.len() >= tuning.bulk_bytes => Traffic::Bulk,
+        Origin::Demand if want.len().max(at_once_bytes) >= tuning.bulk_bytes => Traffic::Bulk,
         Origin::Demand => Traffic::Exact,
     }
 }
@@ -86,8 +86,9 @@ mod tests {
     fn what_is_fetched_ahead_and_what_is_large_is_bulk() {
         let tuning = Tuning::default();
         let (page, part) = (ByteRange::at(0, 4096), ByteRange::at(0, tuning.bulk_bytes));
-        assert_eq!(traffic(page, Origin::Demand, &tuning), Traffic::Exact);
-        assert_eq!(traffic(part, Origin::Demand, &tuning), Traffic::Bulk);
-        assert_eq!(traffic(page, Origin::Ahead(Why::Window), &tuning), Traffic::Bulk);
+        assert_eq!(traffic(page, Origin::Demand, tuning.bulk_bytes - 1, &tuning), Traffic::Exact);
+        assert_eq!(traffic(page, Origin::Demand, tuning.bulk_bytes, &tuning), Traffic::Bulk);
+        assert_eq!(traffic(part, Origin::Demand, 0, &tuning), Traffic::Bulk);
+        assert_eq!(traffic(page, Origin::Ahead(Why::Window), 0, &tuning), Traffic::Bulk);
     }
 }

@@ -20,8 +20,8 @@ use tokio::io::ReadBuf;
 
 use super::{
     Body, Change, Error, ErrorKind, GetRequest, GetResponse, HeadRequest, ListEntry, ListPage, ListRequest,
-    NULL_VERSION, ObjectKind, ObjectMeta, Outcome, Receive, Result, StorageClass, Store, StoreMut, Tags, VersionPage,
-    VersionsRequest,
+    NULL_VERSION, ObjectKind, ObjectMeta, Outcome, Receive, Result, StorageClass, Store, StoreMut, Tags, Traffic,
+    VersionPage, VersionsRequest,
 };
 use crate::base::{ByteRange, ETag, Key, Timestamp};
 
@@ -81,6 +81,8 @@ pub enum Request {
         key: String,
         /// The bytes asked for; `None` means all.
         range: Option<ByteRange>,
+        /// Where they may come from.
+        traffic: Traffic,
     },
     /// A HEAD of this key.
     Head {
@@ -399,7 +401,8 @@ impl Receive for Pieces {
 #[async_trait]
 impl Store for MemoryStore {
     async fn get(&self, request: GetRequest) -> Result<GetResponse> {
-        self.asked(Request::Get { key: request.key.to_string(), range: request.range }).await;
+        let GetRequest { range, traffic, .. } = request;
+        self.asked(Request::Get { key: request.key.to_string(), range, traffic }).await;
         let named = |error: Error| error.with_operation("GetObject").with_key(request.key.to_string());
         let (meta, bytes) = self.state.lock().resolved(&request.key, request.version.as_deref()).map_err(named)?;
         let range = clip(&request, &meta).map_err(named)?;
@@ -562,7 +565,8 @@ mod tests {
         let range = ByteRange::new(2, 5);
         drop(store.get(GetRequest::new(Key::new("k")).range(range)).await.unwrap());
         drop(store.head(HeadRequest::new(Key::new("other"))).await);
-        let expected = [Request::Get { key: "k".into(), range: Some(range) }, Request::Head { key: "other".into() }];
+        let get = Request::Get { key: "k".into(), range: Some(range), traffic: Traffic::Exact };
+        let expected = [get, Request::Head { key: "other".into() }];
         assert_eq!(store.take_requests(), expected);
         assert!(store.requests().is_empty());
     }

@@ -69,8 +69,7 @@ impl Bench {
 
     fn mount_url(&self, url: &str, node: usize, options: &[String]) -> Target {
         let target = Target::new();
-        // Through the bridge, a piece of a request that overtakes others may be so short that it is no slice's.
-        let mut args = vec!["--metadata-ttl", "0", "--bridge", "off"];
+        let mut args = vec!["--metadata-ttl", "0"];
         args.extend(options.iter().map(String::as_str));
         let tool = Tool::for_server(&self.server);
         self.network.nodes[node].within(|| target.mount(&tool, url, &args).ok());
