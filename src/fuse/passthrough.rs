@@ -36,8 +36,8 @@ struct Open<Id, File> {
     /// How the kernel reads it by itself, if it does. The number of a backing file must live as long as its users, and
     /// its bytes must stay: they are held here, or from an earlier life by the kernel alone.
     passed: Option<(Arc<Id>, Option<File>)>,
-    /// Until when, by the clock, it stays as it is after its last close.
-    lingers_until: Duration,
+    /// Until when, by the clock, it stays as it is after its last close; `None` where it does not, or that is over.
+    lingers_until: Option<Duration>,
 }
 
 /// The kinds of all open handles.
@@ -171,7 +171,7 @@ impl<Id: Known<File> + Send + Sync + 'static, File: Send + 'static> Passing<Id, 
             Some((Arc::new(id), Some(backing)))
         });
         let id = passed.as_ref().map(|(id, _)| id.clone());
-        inodes.insert(node, Open { handles: 1, passed, lingers_until: Duration::ZERO });
+        inodes.insert(node, Open { handles: 1, passed, lingers_until: None });
         Ok(id)
     }
 
@@ -180,7 +180,7 @@ impl<Id: Known<File> + Send + Sync + 'static, File: Send + 'static> Passing<Id, 
     pub(super) fn is_open(&self, ino: Ino, id: impl FnOnce() -> Option<Id>) {
         let inodes = &mut self.state.lock().inodes;
         let passed = || id().map(|id| (Arc::new(id), None));
-        let first = || Open { handles: 0, passed: passed(), lingers_until: Duration::ZERO };
+        let first = || Open { handles: 0, passed: passed(), lingers_until: None };
         inodes.entry(Node::original(ino)).or_insert_with(first).handles += 1;
     }
 
@@ -193,11 +193,17 @@ impl<Id: Known<File> + Send + Sync + 'static, File: Send + 'static> Passing<Id, 
             return;
         }
         if open.lingers() {
-            open.lingers_until = self.clock.elapsed() + LINGERS;
-            return self.watch(&mut state);
+            open.lingers_until = Some(self.clock.elapsed() + LINGERS);
+            if self.watch(&mut state).is_ok() {
+                return;
+            }
         }
-        if open.is_mapped() {
-            return self.watch(&mut state);
+        if state.inodes.get(&node).is_some_and(Open::is_mapped) {
+            if let Err(error) = self.watch(&mut state) {
+                tracing::warn!(%error, "no thread can look for the end of mappings: what is mapped stays in memory \
+                                        until another such file is closed");
+            }
+            return;
         }
         let gone = state.inodes.remove(&node);
         // Freed without the lock.
@@ -206,40 +212,44 @@ impl<Id: Known<File> + Send + Sync + 'static, File: Send + 'static> Passing<Id, 
     }
 
     /// Has a thread look after files that are mapped, or linger.
-    fn watch(self: &Arc<Self>, state: &mut Inodes<Id, File>) {
+    fn watch(self: &Arc<Self>, state: &mut Inodes<Id, File>) -> io::Result<()> {
         if state.is_watched {
-            return;
+            return Ok(());
         }
         let passing = Arc::downgrade(self);
         let watch = move || {
             let [first, most] = LOOKS;
-            let mut pause = first;
-            loop {
-                thread::sleep(pause);
-                pause = match passing.upgrade().map(|passing| passing.free_closed()) {
-                    None | Some(Closed::None) => return,
-                    Some(Closed::Linger) => first,
-                    Some(Closed::Mapped) => (2 * pause).min(most),
-                };
+            let (mut pause, mut slept, mut left) = (first, Duration::ZERO, Closed::Linger);
+            while left != Closed::None {
+                // Those that are mapped are looked at ever more seldom, also while others linger.
+                let step = if left == Closed::Linger { first } else { pause.saturating_sub(slept) };
+                thread::sleep(step);
+                slept += step;
+                let is_due = slept >= pause;
+                if is_due {
+                    (pause, slept) = ((2 * pause).min(most), Duration::ZERO);
+                }
+                left = passing.upgrade().map_or(Closed::None, |passing| passing.free_closed(is_due));
             }
         };
-        match thread::Builder::new().name("fuse-mappings".to_owned()).spawn(watch) {
-            Ok(_) => state.is_watched = true,
-            Err(error) => {
-                tracing::warn!(%error, "no thread can look for the end of mappings: what is mapped stays in memory until another such file is closed")
-            }
-        }
+        thread::Builder::new().name("fuse-closed".to_owned()).spawn(watch)?;
+        state.is_watched = true;
+        Ok(())
     }
 
-    /// Frees what lingers and is mapped no more. Says what is left; the thread ends if nothing is.
-    fn free_closed(&self) -> Closed {
+    /// Frees what lingered and is not mapped, and what is mapped no more, where that is to be looked at. Says what is
+    /// left; the thread ends if nothing is.
+    fn free_closed(&self, looks_at_mapped: bool) -> Closed {
         let (mut state, now) = (self.state.lock(), self.clock.elapsed());
-        let lingers = |open: &Open<_, _>| open.lingers_until > now;
-        let is_gone = |open: &Open<_, _>| open.handles == 0 && !lingers(open) && !open.is_mapped();
+        let is_gone = |open: &mut Open<_, _>| {
+            let lingered = open.lingers_until.take_if(|until| *until <= now).is_some();
+            let is_due = open.lingers_until.is_none() && (lingered || looks_at_mapped);
+            open.handles == 0 && is_due && !open.is_mapped()
+        };
         let gone: Vec<_> = state.inodes.extract_if(|_, open| is_gone(open)).collect();
         let left = match () {
             // Also one that is open between: it will soon linger again.
-            () if state.inodes.values().any(lingers) => Closed::Linger,
+            () if state.inodes.values().any(|open| open.lingers_until.is_some()) => Closed::Linger,
             () if state.inodes.values().any(|open| open.handles == 0) => Closed::Mapped,
             () => Closed::None,
         };
@@ -493,7 +503,7 @@ mod tests {
         (0..2).for_each(|_| passing.closed(NODE));
         assert_eq!(look_up(), twin, "it is mapped");
         drop(mapping);
-        assert_eq!(passing.free_closed(), Closed::None);
+        assert_eq!(passing.free_closed(true), Closed::None);
         assert_eq!(direct(NODE), Ok(None));
         assert_eq!(look_up(), NODE);
     }
@@ -504,14 +514,14 @@ mod tests {
         assert_eq!(open(&passing, Some(&file), 4), Some(4));
         let mapping = file.clone();
         passing.closed(NODE);
-        assert_eq!(passing.free_closed(), Closed::Mapped);
+        assert_eq!(passing.free_closed(true), Closed::Mapped);
         assert_eq!(Arc::strong_count(&file), 3);
         // Opened again, it is the same, and closed again, it is still mapped.
         assert_eq!(open(&passing, None, 6), Some(4));
         passing.closed(NODE);
-        assert_eq!(passing.free_closed(), Closed::Mapped);
+        assert_eq!(passing.free_closed(true), Closed::Mapped);
         drop(mapping);
-        assert_eq!(passing.free_closed(), Closed::None);
+        assert_eq!(passing.free_closed(true), Closed::None);
         assert_eq!(Arc::strong_count(&file), 1, "its bytes may go");
     }
 
@@ -532,17 +542,22 @@ mod tests {
         let (passing, file, clock) = lingering();
         for _ in 0..3 {
             clock.advance(LINGERS - Duration::from_millis(1));
-            assert_eq!(passing.free_closed(), Closed::Linger);
+            assert_eq!(passing.free_closed(true), Closed::Linger);
             assert_eq!(open(&passing, Some(&Arc::new(())), 7), Some(101));
-            assert_eq!(passing.free_closed(), Closed::Linger, "it will linger again");
+            assert_eq!(passing.free_closed(true), Closed::Linger, "it will soon linger again");
             passing.closed(NODE);
         }
         assert_eq!(Arc::strong_count(&file), 2);
         clock.advance(LINGERS);
-        assert_eq!(passing.free_closed(), Closed::None);
+        assert_eq!(passing.free_closed(false), Closed::None);
         assert_eq!(Arc::strong_count(&file), 1, "its bytes may go");
-        assert_eq!(open(&passing, Some(&file), 8), Some(8));
-        assert_eq!(passing.free_closed(), Closed::None, "nothing is left to look after");
+        assert_eq!(open(&passing, Some(&file), 108), Some(108));
+        assert_eq!(passing.free_closed(true), Closed::None, "nothing is left to look after");
+        passing.closed(NODE);
+        assert_eq!(open(&passing, None, 9), Some(108));
+        clock.advance(LINGERS);
+        assert_eq!(passing.free_closed(true), Closed::None, "it is open for longer than it would have lingered");
+        assert_eq!(Arc::strong_count(&file), 2);
     }
 
     #[test]
@@ -552,8 +567,9 @@ mod tests {
         let mapping = file.clone();
         assert_eq!(direct(), Err(Errno::ESTALE), "it is mapped");
         clock.advance(LINGERS);
-        assert_eq!(passing.free_closed(), Closed::Mapped, "it is mapped still");
+        assert_eq!(passing.free_closed(false), Closed::Mapped, "it is mapped still");
         drop(mapping);
+        assert_eq!(passing.free_closed(false), Closed::Mapped, "that was not looked at");
         assert_eq!(direct(), Ok(None));
         assert_eq!(Arc::strong_count(&file), 1, "its bytes may go");
         assert_eq!(open(&passing, Some(&file), 8), None, "it is of another kind now");
