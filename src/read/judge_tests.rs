@@ -54,7 +54,7 @@ const ROWS: &[Row] = &[
     Row(programs::rows_then_all, "rows by mapping, then all", 133, 754, 760),
     Row(programs::faiss, "faiss, 64 rows", 69, 15, 1451),
     Row(programs::shuffled_ranges, "shuffled ranges by mapping", 248, 2685, 1093),
-    Row(programs::quarters, "four quarters of 64 MiB", 279, 5589, 217),
+    Row(programs::quarters, "four quarters of 64 MiB", 179, 2884, 280),
     Row(programs::headers_by_python, "16 headers, python", 16, 84, 384),
     Row(programs::headers_past_the_cache, "16 headers, direct", 16, 84, 384),
     Row(programs::model_headers, "16 headers of models", 16, 168, 512),

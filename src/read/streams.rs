@@ -35,6 +35,8 @@ pub(super) struct Most {
     pub(super) allowed_bytes: u64,
     /// More than this would only wait in the network.
     pub(super) worth_bytes: u64,
+    /// So much of it is shared by readers of one object that are far from each other.
+    pub(super) shared_bytes: u64,
 }
 
 /// What bounds the windows of one object.
@@ -359,12 +361,16 @@ impl Streams {
     /// What to fetch ahead, for the reader with the least ahead of it first. Answer with [`Streams::fetched`].
     pub(super) fn wanted(&self, most: Most) -> Vec<Wanted> {
         let tuning = &*self.bounds.tuning;
-        let shared_bytes = (most.worth_bytes / self.places_read()).max(tuning.pipe_least_bytes);
-        let worth_bytes = most.worth_bytes.min(shared_bytes);
+        let shared_bytes = match self.places_read() {
+            1 => u64::MAX,
+            places => (most.shared_bytes / places).max(tuning.place_least_bytes),
+        };
         let wanted = |(stream, s): (usize, &Stream)| {
             let window_bytes = self.window_bytes(s).min(most.allowed_bytes);
             let bound = self.tensors.bound(s.start(), s.position(), tuning);
             let bound = self.tensors.end_of_fetch(bound, tuning).min(self.end_before(s)).min(self.end_at_header(s));
+            // Who has read much will read on, in all likelihood.
+            let worth_bytes = most.worth_bytes.min(shared_bytes.max(s.seen() / tuning.place_share));
             let end = s.position().saturating_add(window_bytes.min(worth_bytes)).min(bound);
             (s.frontier < end).then(|| Wanted {
                 stream,
@@ -383,7 +389,7 @@ impl Streams {
     fn places_read(&self) -> u64 {
         let tuning = &*self.bounds.tuning;
         let oldest = self.reads.saturating_sub(tuning.quiet_reads);
-        let is_active = |stream: &&Stream| stream.used >= oldest && stream.is_proven(tuning);
+        let is_active = |stream: &&Stream| stream.used >= oldest && stream.seen() >= tuning.place_bytes;
         let mut positions: Vec<u64> = self.streams.iter().filter(is_active).map(Stream::position).collect();
         positions.sort_unstable();
         1 + positions.windows(2).filter(|pair| pair[1] - pair[0] >= tuning.far_bytes).count() as u64

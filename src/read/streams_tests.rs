@@ -16,7 +16,7 @@ use crate::base::ByteRange;
 
 const MIB: u64 = 1 << 20;
 
-const MOST: Most = Most { allowed_bytes: 256 * MIB, worth_bytes: u64::MAX };
+const MOST: Most = Most { allowed_bytes: 256 * MIB, worth_bytes: u64::MAX, shared_bytes: u64::MAX };
 
 fn bounds(size: u64) -> Bounds {
     let proof = Proof { run_bytes: MIB / 8, opening_bytes: MIB / 8, middle_bytes: 0 };
@@ -331,4 +331,32 @@ fn only_who_reads_a_header_waits_for_what_it_says() {
         streams.awaits_header(None);
         assert!(streams.wanted(MOST)[0].range.end > 8 * MIB);
     }
+}
+
+/// How long the windows of readers are, in MiB, each of which has read so much in order from its place on.
+fn windows_mib(places: &[(u64, u64)], shared_bytes: u64) -> Vec<u64> {
+    let mut streams = Streams::new(bounds(4096 * MIB));
+    for round in 0..places.iter().map(|(_, mib)| *mib).max().unwrap_or(0) {
+        for (place, _) in places.iter().filter(|(_, mib)| *mib > round) {
+            let read = ByteRange::at((place + round) * MIB, MIB);
+            streams.observe(read, Repeated::No, Asker::Program, Answered::Yes);
+        }
+    }
+    let mut wanted = streams.wanted(Most { shared_bytes, ..MOST });
+    wanted.sort_by_key(|wanted| wanted.range.start);
+    wanted.iter().map(|wanted| wanted.range.len() / MIB).collect()
+}
+
+#[test]
+fn readers_far_from_each_other_share_what_the_network_holds() {
+    assert_eq!(windows_mib(&[(0, 32)], 64 * MIB), [256], "one has all of it");
+    assert_eq!(windows_mib(&[(0, 32), (48, 32)], 64 * MIB), [16, 256], "and so have those that follow each other");
+    assert_eq!(windows_mib(&[(0, 32), (1024, 32)], 64 * MIB), [32, 32]);
+    assert_eq!(windows_mib(&[(0, 32), (1024, 32), (2048, 32), (3072, 32)], 96 * MIB), [24, 24, 24, 24]);
+    assert_eq!(windows_mib(&[(0, 32), (1024, 32), (2048, 32), (3072, 32)], 32 * MIB), [16, 16, 16, 16]);
+    assert_eq!(windows_mib(&[(0, 128), (1024, 32)], 64 * MIB), [32, 32]);
+    assert_eq!(windows_mib(&[(0, 256), (1024, 32)], 64 * MIB), [64, 32], "it has read much");
+    // The other one has only begun.
+    assert_eq!(windows_mib(&[(0, 32), (1024, 1)], 64 * MIB)[0], 32);
+    assert_eq!(windows_mib(&[(0, 32)], u64::MAX), [256]);
 }
