@@ -27,20 +27,19 @@ impl Reader {
     fn most(&self, inode: Option<&Inode>) -> Most {
         let sharers = self.agenda.len(Queue::Readers) as u64 + 1;
         let share_bytes = self.budget.limit_bytes() / 4 * 3 / sharers;
-        let (brought_bytes, shared_bytes, used_bytes) = match inode {
-            Some(inode) if inode.is_on_disk() => (self.tuning.disk_window_bytes, self.tuning.disk_window_bytes, None),
+        let (known_bytes, used_bytes) = match inode {
+            Some(inode) if inode.is_on_disk() => (Some(self.tuning.disk_window_bytes), None),
             _ => {
                 let (worth_bytes, get_time) = self.pipe.worth_bytes_and_get_time(self.clock.elapsed());
                 let used_bytes = |(inode, time): (&Inode, _)| inode.pace.lock().worth_bytes(time, &self.tuning);
-                let used_bytes = inode.zip(get_time).and_then(used_bytes);
-                let shared_bytes = worth_bytes.unwrap_or(self.tuning.unproven_shared_bytes);
-                (worth_bytes.unwrap_or(self.tuning.unproven_window_bytes), shared_bytes, used_bytes)
+                (worth_bytes, inode.zip(get_time).and_then(used_bytes))
             }
         };
+        let brought_bytes = known_bytes.unwrap_or(self.tuning.unproven_window_bytes);
         Most {
             allowed_bytes: share_bytes.min(brought_bytes.max(self.tuning.unproven_window_bytes)),
             worth_bytes: brought_bytes.min(used_bytes.unwrap_or(u64::MAX)),
-            shared_bytes,
+            shared_bytes: known_bytes.unwrap_or(self.tuning.unproven_shared_bytes),
         }
     }
 
