@@ -75,8 +75,7 @@ impl Memory {
     }
 
     /// A file of `len` bytes, all of them holes. It takes memory as it is written to, and goes when it is dropped.
-    /// Fails
-    /// with EMFILE when there are as many as there may be.
+    /// Fails with EMFILE when there are as many as there may be.
     pub fn file(&self, len: u64) -> io::Result<Arc<MemoryFile>> {
         if Arc::strong_count(&self.files) > self.max_files {
             return Err(io::Error::from_raw_os_error(libc::EMFILE));
@@ -274,14 +273,21 @@ mod tests {
         let memory = Memory::new().unwrap();
         let file = memory.file(7 * MIB).unwrap();
         let (taken, rests) = (|| file.file.metadata().unwrap().blocks() * 512, || memory.rests().bytes());
+        // How the kernel keeps them is its own affair: in small pages where no huge one is free, and in a whole huge
+        // page while something else holds one that it would split.
+        let within = |claimed: u64| (claimed..=claimed + rests()).contains(&taken());
         let first = written(&file, ByteRange::new(MIB / 8, MIB), 1);
-        assert_eq!((taken(), rests()), (2 * MIB, 2 * MIB - 7 * MIB / 8));
+        assert_eq!(rests(), 2 * MIB - 7 * MIB / 8);
+        assert!(within(7 * MIB / 8), "{} bytes", taken());
         let second = written(&file, ByteRange::new(MIB, 3 * MIB), 2);
-        assert_eq!((taken(), rests()), (4 * MIB, MIB + MIB / 8));
+        assert_eq!(rests(), MIB + MIB / 8);
+        assert!(within(2 * MIB + 7 * MIB / 8), "{} bytes", taken());
         drop(first);
-        assert_eq!((taken(), rests()), (3 * MIB, 2 * MIB), "half of a page is still counted");
+        assert_eq!(rests(), 2 * MIB, "half of a page is still counted");
+        assert!(within(2 * MIB), "{} bytes", taken());
         let end = written(&file, ByteRange::new(5 * MIB, 7 * MIB), 3);
         assert_eq!(rests(), 3 * MIB, "no huge page at the end");
+        assert!(within(4 * MIB), "{} bytes", taken());
         drop(second);
         drop(end);
         assert_eq!((taken(), rests()), (0, 0));
