@@ -111,6 +111,7 @@ mod tests {
     use super::super::runs::Answered;
     use super::super::stream::{Proof, Repeated};
     use super::super::streams::{Bounds, Streams};
+    use super::super::tensors::Touch;
     use super::*;
     use crate::base::PAGE_BYTES;
 
@@ -269,7 +270,7 @@ mod tests {
         for (len, refused) in [(MIB, true), (MIB - PAGE_BYTES, true), (MIB - 2 * PAGE_BYTES, false), (MIB / 2, false)] {
             let mut mapped = Mapped::new();
             let tensor = |place: u64| ByteRange::at((1 + 4 * place) * MIB, 4 * MIB);
-            mapped.0.learn((0..96).map(tensor).collect());
+            mapped.0.learn((0..96).map(tensor).collect(), Touch::Wants);
             for place in [0, 8, 16] {
                 for ahead in 0..4 {
                     let read = ByteRange::at(tensor(place).start + ahead * MIB, MIB);
@@ -289,7 +290,7 @@ mod tests {
         const PIECE: u64 = 64 * KIB;
         let mut mapped = Mapped::new();
         let tensor = |place: u64| ByteRange::at((1 + place) * MIB, MIB);
-        mapped.0.learn((0..96).map(tensor).collect());
+        mapped.0.learn((0..96).map(tensor).collect(), Touch::Wants);
         let left_out = |mapped: &mut Mapped, around: ByteRange| {
             let pieces = (around.start..around.end).step_by(PIECE as usize).map(|at| ByteRange::at(at, PIECE));
             pieces.map(|piece| mapped.0.leaves_out(piece)).collect::<Vec<_>>()

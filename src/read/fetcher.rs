@@ -26,15 +26,19 @@ use crate::store::{Error, ErrorKind, GetRequest, GetResponse, Priority, Result, 
 const MOST_DOUBTS: u32 = 4;
 
 impl Reader {
-    /// Looks at a model's header once it is there.
+    /// Looks at what tells the layout of a model, once it is there.
     pub(super) fn header_parse(&self, inode: &Arc<Inode>) {
-        let Some((format, parts)) = inode.header_to_parse() else { return };
-        let inode = inode.clone();
-        // Headers of many megabytes take a while.
-        self.runtime.spawn_blocking(move || {
-            let head = parts.iter().map(|part| part.head()).collect::<Vec<_>>().concat();
-            inode.header_parsed(format.layout(&head, inode.object.size));
-        });
+        while let Some((format, bytes)) = inode.header_to_parse() {
+            let is_long = bytes.len() as u64 > self.tuning.short_layout_bytes;
+            let inode = inode.clone();
+            let parse = move || inode.header_parsed(format, format.layout(&bytes, inode.object.size));
+            // Headers of many megabytes take a while.
+            if is_long {
+                self.runtime.spawn_blocking(parse);
+                return;
+            }
+            parse();
+        }
     }
 
     /// Starts the GET of a part.

@@ -41,7 +41,7 @@ pub(super) fn opening_bytes(
 ) -> u64 {
     match file_use {
         // Its header says more than any guess.
-        _ if Format::of(object.key.as_str()).is_some() => u64::MAX,
+        _ if Format::of(object.key.as_str()).is_some_and(Format::has_header) => u64::MAX,
         FileUse::Portions => u64::MAX,
         FileUse::Wholes => threshold_bytes,
         // One GET brings all of it, and half of what that takes is the round trip.

@@ -89,7 +89,7 @@ pub(super) struct Inode {
     threshold_bytes: u64,
     verify: Verify,
     keep: MemoryCache,
-    /// What its header would be like, if it is a model.
+    /// How it tells where its tensors lie, if it does.
     format: Option<Format>,
     /// Whether it fits into the memory with room to spare.
     may_be_swept: bool,
@@ -137,10 +137,23 @@ pub(super) struct Inode {
 enum HeaderParse {
     /// It is no model, or all that will ever be known of it is.
     Done,
-    /// The header is in the first so many bytes, or begins there.
-    Needs(u64),
-    /// It is being parsed.
-    Busy,
+    /// These bytes must be known to tell more.
+    Needs(ByteRange),
+    /// They are being looked at.
+    Busy(ByteRange),
+}
+
+impl HeaderParse {
+    /// Whether some of these bytes may be what it needs.
+    fn needs(&self, range: ByteRange) -> bool {
+        match self {
+            HeaderParse::Done => false,
+            // How long a header is will be known once it has begun.
+            HeaderParse::Needs(needed) | HeaderParse::Busy(needed) => {
+                needed.start == 0 || !needed.intersect(range).is_empty()
+            }
+        }
+    }
 }
 
 struct State {
@@ -196,7 +209,7 @@ impl Inode {
             small_bytes,
             tuning: tuning.clone(),
         };
-        let state = State::new(&object, Streams::new(bounds), format.is_some());
+        let state = State::new(&object, Streams::new(bounds), format);
         Arc::new(Inode {
             object,
             tuning,
@@ -233,7 +246,7 @@ impl Inode {
 
     /// Whether it is a model, by its name.
     pub(super) fn is_model(&self) -> bool {
-        self.format.is_some()
+        self.format.is_some_and(Format::has_header)
     }
 
     /// Whether it waits for a turn for this reason.
@@ -494,7 +507,7 @@ pub(super) struct Closed {
 
 impl State {
     /// Of an object of which nothing is held.
-    fn new(object: &Object, streams: Streams, is_model: bool) -> Self {
+    fn new(object: &Object, streams: Streams, format: Option<Format>) -> Self {
         let mut state = State {
             parts: BTreeMap::new(),
             passed_on: Stretches::default(),
@@ -513,7 +526,9 @@ impl State {
             refetched: false,
             broken: None,
         };
-        state.needs_header(is_model.then_some(8));
+        if let Some(format) = format {
+            state.needs_header(format, object.size, Some(format.least_bytes()));
+        }
         state
     }
 

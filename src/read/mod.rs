@@ -24,7 +24,7 @@
 //! | `around` | where the kernel is refused what it reads around page faults |
 //! | `heads` | whether the first read of a file opens a window |
 //! | `look_ups` | when random reads have cost as much as fetching the complete file |
-//! | `layout`, `tensors` | where the tensors of a model are; which of them will be read next |
+//! | `layout`, `tensors` | where the tensors of a model or the members of an archive are; which come next |
 //! | `plan` | how a read is fetched, as the streams decide |
 //! | `planner` | how gaps are cut into GETs |
 //! | `why` | the reasons to fetch early, in one table; goals and seats |
@@ -127,6 +127,8 @@ mod streams;
 mod streams_tests;
 mod sums;
 mod tensors;
+#[cfg(test)]
+mod tensors_tests;
 #[cfg(test)]
 mod tests;
 mod trace;

@@ -142,3 +142,31 @@ async fn slices_of_tensors_are_not_taken_for_tensors_for_long() {
     let fetched = fetched(&bed);
     assert!(fetched < bytes.len() as u64 / 2, "{fetched} bytes fetched");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_directory_of_an_archive_is_understood_where_its_end_was_read_before() {
+    let (_, members) = model();
+    let mut file = vec![1; members.last().unwrap().end as usize];
+    // Its directory takes some pages, and programs read its last page first.
+    let directory = file.len() as u64;
+    for member in &members {
+        file.extend([&b"PK\x01\x02"[..], &[0; 24], &300u16.to_le_bytes(), &[0; 12]].concat());
+        file.extend([&(member.start as u32).to_le_bytes()[..], &[b'a'; 300]].concat());
+    }
+    file.extend([&b"PK\x05\x06\0\0\0\0"[..], &[members.len() as u8, 0], &[members.len() as u8, 0], &[0; 4]].concat());
+    file.extend([&(directory as u32).to_le_bytes()[..], &[0; 2]].concat());
+    let (size, bytes) = (file.len() as u64, bytes::Bytes::from(file));
+    let bed = Bed::new(Options::default());
+    let file = bed.reader.open(bed.object("a.pt", &bytes));
+    let last_page = (size - 1) / 4096 * 4096;
+    file.read(last_page, 4096).await.unwrap();
+    file.read(directory, (last_page - directory) as usize).await.unwrap();
+    // The header of a member is looked at, and then one is read.
+    let member = members[30];
+    file.read(member.start, 4096).await.unwrap();
+    bed.gets();
+    file.read(member.start + MIB, 4096).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let fetched = bed.gets();
+    assert!(fetched.iter().any(|get| get.end >= member.end), "{member:?} is not fetched whole: {fetched:?}");
+}

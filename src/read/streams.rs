@@ -11,7 +11,7 @@ use super::object::{Asker, Portion};
 use super::plan::{Fetch, Plan};
 use super::runs::{Answered, Runs};
 use super::stream::{Approach, GRAIN_BYTES, Proof, Repeated, Stream};
-use super::tensors::{Forecast, Tensors};
+use super::tensors::{Forecast, Tensors, Touch};
 use super::tuning::Tuning;
 use crate::base::{ByteRange, PAGE_BYTES};
 
@@ -109,8 +109,8 @@ impl Streams {
     }
 
     /// The object is a model file, and these are its tensors, in order.
-    pub(super) fn learn(&mut self, tensors: Vec<ByteRange>) {
-        self.tensors.learn(tensors, &self.bounds.tuning);
+    pub(super) fn learn(&mut self, tensors: Vec<ByteRange>, touch: Touch) {
+        self.tensors.learn(tensors, touch, &self.bounds.tuning);
         // What was read before the header was understood.
         for stream in &self.streams {
             self.tensors.observe(
@@ -142,7 +142,9 @@ impl Streams {
             Portion::First(_) if self.streams.iter().any(|stream| stream.position() == read.start) => Approach::GoesOn,
             Portion::First(likely) => Approach::Jumps(likely.intersect(ByteRange::new(0, self.bounds.size))),
         };
-        let promised = self.tensors.observe(read, approach, tuning);
+        // What is read again says nothing of what else is wanted, unless readers come for all of it.
+        let is_news = repeated == Repeated::No || self.tensors.are_foretold();
+        let promised = is_news.then(|| self.tensors.observe(read, approach, tuning)).flatten();
         let closest = match portion {
             Portion::First(_) => self.closest(read),
             Portion::Further(so_far) => self.in_which(so_far).map(|index| (0, index)),
@@ -150,9 +152,9 @@ impl Streams {
         // A read that comes for a tensor begins a stream there. A page that the kernel could not be refused is of none.
         let is_alone = read.len() <= PAGE_BYTES && self.tensors.are_asked_for_alone(tuning);
         let is_beside = is_alone && self.tensors.skip(read, tuning);
-        let closest = closest.filter(|_| promised.is_none() && !is_beside);
+        let closest = closest.filter(|_| (promised.is_none() || approach == Approach::GoesOn) && !is_beside);
         // Tensors are copied from behind as often as not, and are known to be wanted whole.
-        let may_be_behind = self.tensors.are_unknown() && approach != Approach::Joins;
+        let may_be_behind = !self.tensors.are_foretold() && approach != Approach::Joins;
         let is_behind = |stream: &Stream| stream.start() == read.end && may_be_behind;
         let is_next = closest.is_some_and(|(distance, _)| distance == 0);
         let back = self.streams.iter().position(is_behind).filter(|_| !is_next);
@@ -209,8 +211,12 @@ impl Streams {
             _ => stream.position(),
         };
         let readers = self.streams.iter().enumerate().map(|(at, stream)| (comes_to(at, stream), at));
-        let reader = readers.filter(|(position, _)| (tensor.start + 1..tensor.end).contains(position)).min();
-        if let Some((_, reader)) = reader {
+        let within = readers.filter(|(position, _)| (tensor.start + 1..tensor.end).contains(position));
+        // Of a member that was looked at it may have come to any place.
+        let is_of_member = !self.tensors.are_foretold();
+        let first = within.clone().min().map(|(_, reader)| reader);
+        let own = within.map(|(_, reader)| reader).find(|reader| is_of_member && *reader == index);
+        for reader in first.into_iter().chain(own) {
             self.streams[reader].promise(end);
         }
     }
@@ -266,7 +272,7 @@ impl Streams {
             return false;
         }
         let tuning = &self.bounds.tuning;
-        if !self.tensors.are_unknown() {
+        if self.tensors.are_foretold() {
             let goes_on = self.streams.iter().any(|stream| stream.position() == read.start);
             // A page of it may have come with the read before.
             let is_readahead = read.len() + PAGE_BYTES >= asker.read_ahead_bytes();
@@ -341,7 +347,8 @@ impl Streams {
         let proof = Proof { middle_bytes: proof.middle_bytes.max(speculative_bytes), ..proof };
         let mut stream = Stream::new(read, proof);
         // Of a model, its tensors say it better.
-        if let Some(end) = self.runs.likely_end(read.start, &self.bounds.tuning).filter(|_| self.tensors.are_unknown())
+        if let Some(end) =
+            self.runs.likely_end(read.start, &self.bounds.tuning).filter(|_| !self.tensors.are_foretold())
         {
             stream.promise(end.min(self.bounds.size));
         }
@@ -414,7 +421,7 @@ impl Streams {
     /// [`Streams::run_fetched`] once it was.
     pub(super) fn next_run(&self) -> Option<ByteRange> {
         // Of a model, its tensors say it better.
-        self.runs.next().filter(|_| self.tensors.are_unknown())
+        self.runs.next().filter(|_| !self.tensors.are_foretold())
     }
 
     /// The next run is there or on its way.

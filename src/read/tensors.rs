@@ -4,6 +4,9 @@
 //! The order in which tensors are begun is a hypothesis about those to come: one after the other, every eighth, or any.
 //! It is widened as it proves right, and dropped with the first tensor that contradicts it.
 //!
+//! Of a member of an archive, the first look says nothing: programs look at the header of each. Who comes to it again
+//! reads it to its end.
+//!
 //! Kept only as long as readers keep to it. A rank that takes a slice of each tensor, or a program that looks at
 //! metadata alone, breaks the promise a few times, and is then read for like any other reader.
 
@@ -42,6 +45,8 @@ pub(super) struct Tensors {
     trail_before_bytes: u64,
     /// Whether they are so short that a megabyte more of each would be a large part.
     are_short: bool,
+    /// What it means that a reader comes for one.
+    touch: Touch,
     /// Whether the kernel asks for them in pieces, each of which may be refused by itself.
     come_in_pieces: bool,
     /// Tensors begun since a pattern was contradicted.
@@ -61,6 +66,8 @@ struct SeenTensor {
     is_wanted: bool,
     /// Whether so much of it was read that a reader is in it.
     is_begun: bool,
+    /// Whether a read has begun where it does.
+    is_looked_at: bool,
 }
 
 impl SeenTensor {
@@ -74,6 +81,16 @@ impl SeenTensor {
     }
 }
 
+/// What it means that a reader has come for the beginning or the end of a tensor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Touch {
+    /// That it wants all of it.
+    #[default]
+    Wants,
+    /// Nothing the first time: programs look at the header of each.
+    Looks,
+}
+
 /// Which page of a tensor a read has come for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Page {
@@ -83,9 +100,11 @@ enum Page {
 
 impl Tensors {
     /// The header was read: these are the tensors, in order.
-    pub(super) fn learn(&mut self, ranges: Vec<ByteRange>, tuning: &Tuning) {
+    pub(super) fn learn(&mut self, ranges: Vec<ByteRange>, touch: Touch, tuning: &Tuning) {
+        self.touch = touch;
         let is_long = |range: &ByteRange| range.len() >= tuning.tensor_least_bytes;
-        let tensor = |range| SeenTensor { range, read_bytes: 0, is_wanted: false, is_begun: false };
+        let tensor =
+            |range| SeenTensor { range, read_bytes: 0, is_wanted: false, is_begun: false, is_looked_at: false };
         self.tensors = ranges.into_iter().filter(is_long).map(tensor).collect();
         let bytes: u64 = self.tensors.iter().map(|tensor| tensor.range.len()).sum();
         self.are_short = bytes < tuning.tensor_short_bytes * self.tensors.len() as u64;
@@ -96,22 +115,29 @@ impl Tensors {
         self.tensors.is_empty()
     }
 
+    /// Whether it is known what readers want of them, by where they come to.
+    pub(super) fn are_foretold(&self) -> bool {
+        !self.are_unknown() && self.touch == Touch::Wants
+    }
+
     /// Takes in a read. Where a reader comes for a tensor, says which.
     pub(super) fn observe(&mut self, read: ByteRange, approach: Approach, tuning: &Tuning) -> Option<ByteRange> {
         for (range, bytes) in &mut self.open {
             *bytes += range.intersect(read).len();
         }
-        let promised = match approach {
-            Approach::Jumps(all) if self.are_read_whole(tuning) => {
-                self.wanted(all, tuning).and_then(|(place, page)| self.promise(place, page, all, tuning))
-            }
-            _ => None,
+        let all = if let Approach::Jumps(all) = approach { all } else { read };
+        let wanted = match (self.touch, approach) {
+            (_, Approach::Joins) | (Touch::Wants, Approach::GoesOn) => None,
+            (Touch::Wants, Approach::Jumps(_)) => self.wanted(all, tuning),
+            (Touch::Looks, _) => self.wanted_after_look(all, approach).map(|place| (place, Page::First)),
         };
+        let wanted = wanted.filter(|_| self.are_read_whole(tuning));
+        let promised = wanted.and_then(|(place, page)| self.promise(place, page, all, tuning));
         if read.start == self.trail.end && read.end - self.trail.start <= tuning.tensor_entered_bytes {
             // The kernel has read on. It is refused that where programs skip what lies there.
             let is_refused = approach != Approach::Joins && self.skip(read, tuning);
             self.trail.end = if is_refused { self.trail.end } else { read.end };
-        } else if approach == Approach::GoesOn {
+        } else if approach == Approach::GoesOn && self.touch == Touch::Wants {
             self.touched(read.start - (read.start / 4).min(READAHEAD_BYTES), tuning);
         }
         let first = self.tensors.partition_point(|tensor| tensor.range.end <= read.start);
@@ -166,6 +192,26 @@ impl Tensors {
         before.clone().find(ends).filter(|place| self.tensors[*place].is_partly_read()).map(|place| (place, Page::Last))
     }
 
+    /// The member that a read has come for: one that was looked at before, and is read further now.
+    ///
+    /// For a page fault the kernel reads half of its readahead before the page, which may be the end of the member
+    /// before it. And it reads on behind a member that is read to its end.
+    fn wanted_after_look(&mut self, read: ByteRange, approach: Approach) -> Option<usize> {
+        let holds =
+            |at: u64| self.tensors.partition_point(|member| member.range.start < at + PAGE_BYTES).checked_sub(1);
+        let first = holds(read.start)?;
+        if approach == Approach::GoesOn {
+            let is_readahead = first.checked_sub(1).is_some_and(|before| self.tensors[before].is_wanted);
+            let SeenTensor { range, is_wanted, is_looked_at, .. } = self.tensors[first];
+            return (is_looked_at && !is_wanted && !is_readahead && read.start > range.start).then_some(first);
+        }
+        let place = holds(read.start + READAHEAD_BYTES / 2)?;
+        let SeenTensor { is_wanted, is_looked_at, .. } = self.tensors[place];
+        let first = &mut self.tensors[first];
+        first.is_looked_at |= read.start <= first.range.start;
+        (is_looked_at && !is_wanted).then_some(place)
+    }
+
     /// A read has come for a tensor: says which bytes of the object are promised to be read, if not all of them were.
     fn promise(&mut self, place: usize, page: Page, read: ByteRange, tuning: &Tuning) -> Option<ByteRange> {
         let tensor = self.tensors.get_mut(place)?;
@@ -177,7 +223,7 @@ impl Tensors {
         tensor.is_wanted = true;
         let rest = match page {
             Page::First => {
-                self.lead_bytes = range.start - read.start;
+                self.lead_bytes = range.start.saturating_sub(read.start);
                 (read.end, range.end)
             }
             Page::Last => {
@@ -248,12 +294,21 @@ impl Tensors {
     /// Looks whether a reader is in the tensor at this place by now. A short one may have been read by the kernel
     /// alone, ahead of a reader of its neighbour.
     fn enter(&mut self, place: usize, tuning: &Tuning) {
+        let entered_bytes = self.entered_bytes(tuning);
         let tensor = &mut self.tensors[place];
         let len = tensor.range.len();
         let is_in = tensor.is_wanted || len >= tuning.tensor_entered_bytes;
-        if is_in && !tensor.is_begun && tensor.read_bytes >= len.min(tuning.tensor_entered_bytes) {
+        if is_in && !tensor.is_begun && tensor.read_bytes >= len.min(entered_bytes) {
             tensor.is_begun = true;
             self.begin(place as u64, tuning);
+        }
+    }
+
+    /// Where so much was read of one, a reader is in it: less may be what the kernel has read ahead.
+    fn entered_bytes(&self, tuning: &Tuning) -> u64 {
+        match self.touch {
+            Touch::Wants => tuning.tensor_entered_bytes,
+            Touch::Looks => tuning.member_entered_bytes,
         }
     }
 
@@ -290,11 +345,12 @@ impl Tensors {
         let SeenTensor { range, is_wanted, is_begun, .. } = self.tensors[place];
         // It has read all of the first one that it came to, and is in the next.
         let first = self.tensors.partition_point(|tensor| tensor.range.start < start);
-        if position.saturating_sub(self.tensors[first.min(place)].range.end) >= tuning.tensor_entered_bytes {
+        if position.saturating_sub(self.tensors[first.min(place)].range.end) >= self.entered_bytes(tuning) {
             return u64::MAX;
         }
-        // What has come of it may be what the kernel reads ahead.
-        if is_wanted || is_begun || start > range.start { range.end } else { range.start }
+        // What has come of it may be what the kernel reads ahead, or all that a program looks at.
+        let is_in = self.touch == Touch::Looks && position - range.start >= tuning.member_window_bytes;
+        if is_wanted || is_begun || is_in || start > range.start { range.end } else { range.start }
     }
 
     /// What will be wanted next, if those that are begun are read to their end.
@@ -389,227 +445,5 @@ impl Tensors {
     /// Whether more tensors than those begun are likely to be wanted.
     pub(super) fn are_more_wanted(&self, tuning: &Tuning) -> bool {
         self.begun >= tuning.begun_tensors && self.are_read_whole(tuning)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MIB: u64 = 1 << 20;
-
-    /// Ten tensors of 10 MiB behind a header of one.
-    fn tensors() -> Tensors {
-        let mut tensors = Tensors::default();
-        tensors.learn((0..10).map(|i| ByteRange::at((1 + 10 * i) * MIB, 10 * MIB)).collect(), &Tuning::default());
-        tensors
-    }
-
-    /// A read that begins where no other has ended; which tensor it has come for.
-    fn jump(tensors: &mut Tensors, read: ByteRange) -> Option<ByteRange> {
-        tensors.observe(read, Approach::Jumps(read), &Tuning::default())
-    }
-
-    /// Where the tensor ends that this read has come for, in MiB.
-    fn read(tensors: &mut Tensors, mib: u64) -> Option<u64> {
-        jump(tensors, ByteRange::at(mib * MIB, MIB)).map(|tensor| tensor.end / MIB)
-    }
-
-    /// The same for a fault on the last page before this place, or the first one behind it.
-    fn fault(tensors: &mut Tensors, mib: u64) -> Option<u64> {
-        let around = ByteRange::at(mib * MIB - MIB / 2, MIB);
-        jump(tensors, around).map(|tensor| tensor.end / MIB)
-    }
-
-    #[test]
-    fn who_comes_for_a_tensor_wants_the_rest() {
-        let mut tensors = tensors();
-        assert_eq!([0, 31, 32, 45, 99].map(|mib| read(&mut tensors, mib)), [None, Some(41), None, None, None]);
-        assert!(!tensors.are_more_wanted(&Tuning::default()));
-        assert_eq!(jump(&mut Tensors::default(), ByteRange::at(0, MIB)), None);
-    }
-
-    #[test]
-    fn the_page_on_a_border_is_of_the_tensor_that_was_begun() {
-        let mut tensors = tensors();
-        // The second tensor: its first page, its last one, then the middle.
-        assert_eq!([11, 21].map(|mib| fault(&mut tensors, mib)), [Some(21), Some(21)]);
-        assert_eq!([19, 18, 17].map(|mib| read(&mut tensors, mib)), [None; 3]);
-        // Of the third one the first page is there.
-        assert_eq!(fault(&mut tensors, 31), Some(31));
-        assert_eq!([22, 23].map(|mib| read(&mut tensors, mib)), [None; 2]);
-        assert!(tensors.are_more_wanted(&Tuning::default()));
-        // The last one.
-        assert_eq!(fault(&mut tensors, 91), Some(101));
-        assert_eq!(read(&mut tensors, 100), Some(101));
-    }
-
-    #[test]
-    fn windows_end_with_the_tensor_that_is_wanted() {
-        let (mut tensors, tuning) = (tensors(), Tuning::default());
-        let bound = |tensors: &Tensors, start, position| tensors.bound(start * MIB, position * MIB, &tuning) / MIB;
-        assert_eq!(bound(&tensors, 0, 1), 1, "the header");
-        assert_eq!(bound(&tensors, 10, 12), 11, "what the kernel has read ahead");
-        assert_eq!(bound(&tensors, 13, 14), 21, "a part of a tensor");
-        fault(&mut tensors, 11);
-        assert_eq!(bound(&tensors, 10, 12), 21, "one that is wanted");
-        assert_eq!(bound(&tensors, 11, 22), 21, "it may be read ahead");
-        assert_eq!(bound(&tensors, 11, 23), u64::MAX / MIB, "and who goes on may go on");
-    }
-
-    #[test]
-    fn tensors_to_come_follow_from_those_begun() {
-        let tuning = Tuning::default();
-        let range = |place: u64| ByteRange::at((1 + 2 * place) * MIB, 2 * MIB);
-        let forecast = |places: &[u64]| {
-            let mut tensors = Tensors::default();
-            tensors.learn((0..100).map(range).collect(), &tuning);
-            for place in places {
-                jump(&mut tensors, range(*place));
-            }
-            match tensors.forecast(&tuning) {
-                Forecast::Nothing => "-".to_owned(),
-                Forecast::Rest { halves, .. } => format!("{halves}/2"),
-                Forecast::InOrder { .. } => "in order".to_owned(),
-                Forecast::Tensors(ranges) => {
-                    format!("{:?}", ranges.iter().map(|range| (range.start / MIB - 1) / 2).collect::<Vec<_>>())
-                }
-            }
-        };
-        for (places, expected) in [
-            (&[7][..], "-"),
-            (&[0, 8], "0/2"),
-            (&[0, 8, 16], "[24, 32, 40]"),
-            (&[0, 8, 16, 24], "[32, 40, 48, 56, 64, 72, 80]"),
-            (&[64, 80, 96], "[]"),
-            (&[90, 80, 70], "[60, 50, 40]"),
-            // One that does not fit, and all has to be proved anew.
-            (&[0, 8, 16, 24, 25], "-"),
-            (&[0, 8, 16, 24, 25, 33], "0/2"),
-            (&[3, 50, 20], "0/2"),
-            (&[5, 17, 18, 40], "0/2"),
-            (&[3, 50, 20, 90, 1], "1/2"),
-            (&[3, 50, 20, 90, 1, 33, 34], "4/2"),
-            (&[3, 4], "4/2"),
-            (&[3, 4, 5], "in order"),
-            (&[3, 3, 3], "-"),
-        ] {
-            assert_eq!(forecast(places), expected, "{places:?}");
-        }
-    }
-
-    #[test]
-    fn short_tensors_are_begun_where_a_reader_has_come_for_them() {
-        let (mut tensors, tuning) = (Tensors::default(), Tuning::default());
-        tensors.learn((0..100).map(|place| ByteRange::at((1 + place) * MIB, MIB)).collect(), &tuning);
-        for place in [0, 8, 16] {
-            // A page fault, and what the kernel reads on: half of both neighbours comes, too.
-            let around = ByteRange::at((1 + place) * MIB - MIB / 2, MIB);
-            jump(&mut tensors, around);
-            tensors.observe(ByteRange::at(around.end, MIB), Approach::GoesOn, &tuning);
-        }
-        let next = |place: u64| ByteRange::new((1 + place) * MIB - MIB / 2, (2 + place) * MIB + MIB / 2);
-        assert_eq!(tensors.forecast(&tuning), Forecast::Tensors([24, 32, 40].map(next).to_vec()));
-        assert_eq!(tensors.end_of_fetch(5 * MIB, &tuning), 5 * MIB + MIB / 2, "and no more");
-    }
-
-    #[test]
-    fn of_what_the_kernel_is_refused_piece_by_piece_a_part_of_one_is_fetched() {
-        let tuning = Tuning::default();
-        let range = |place: u64| ByteRange::at((1 + place) * MIB, MIB);
-        for (lead_bytes, piece_bytes) in [(MIB / 2, MIB / 8), (0, 0)] {
-            let mut tensors = Tensors::default();
-            tensors.learn((0..100).map(range).collect(), &tuning);
-            for tensor in [0, 8, 16].map(range) {
-                let read = ByteRange::at(tensor.start - lead_bytes, MIB);
-                jump(&mut tensors, read);
-                tensors.observe(ByteRange::new(read.end, tensor.end + lead_bytes), Approach::GoesOn, &tuning);
-                assert!(!tensors.skip_piece(ByteRange::at(tensor.end - PAGE_BYTES, 2 * PAGE_BYTES), &tuning));
-            }
-            assert!(tensors.skip_piece(ByteRange::at(range(23).start, MIB), &tuning));
-            let next = |place| ByteRange::new(range(place).start - piece_bytes, range(place).end + piece_bytes);
-            assert_eq!(tensors.forecast(&tuning), Forecast::Tensors([24, 32, 40].map(next).to_vec()));
-            assert_eq!(tensors.end_of_fetch(50 * MIB, &tuning), 50 * MIB + piece_bytes);
-            // The read that holds its beginning has come for it, wherever in the read that is.
-            for lead_bytes in [MIB / 8, 3 * MIB / 16, MIB / 4] {
-                let read = ByteRange::at(range(24).start - lead_bytes, MIB / 2);
-                assert_eq!(jump(&mut tensors, read), Some(range(24)));
-                let Forecast::Tensors(foretold) = tensors.forecast(&tuning) else { panic!("nothing is foretold") };
-                assert_eq!(foretold[0].start, range(24).start - lead_bytes, "as much as of the last one");
-            }
-            // What is in the middle of another read is nothing that a program waits for, but a page by itself is.
-            assert_eq!(jump(&mut tensors, ByteRange::at(range(31).start - MIB / 2, MIB)), None);
-            assert_eq!(jump(&mut tensors, ByteRange::at(range(31).start, PAGE_BYTES)), Some(range(31)));
-        }
-    }
-
-    #[test]
-    fn what_is_refused_behind_a_tensor_is_not_fetched() {
-        let tuning = Tuning::default();
-        let range = |place: u64| ByteRange::at((1 + 4 * place) * MIB, 4 * MIB);
-        for (behind_bytes, fetched_bytes) in [(MIB / 2, MIB / 2), (MIB, 0), (3 * MIB / 2, MIB / 2)] {
-            let mut tensors = Tensors::default();
-            tensors.learn((0..100).map(range).collect(), &tuning);
-            for place in [0, 8, 16] {
-                jump(&mut tensors, range(place));
-                let last = ByteRange::new(range(place).end - PAGE_BYTES, range(place).end + behind_bytes);
-                tensors.observe(last, Approach::GoesOn, &tuning);
-            }
-            let next = |place: u64| ByteRange::new(range(place).start, range(place).end + fetched_bytes);
-            assert_eq!(tensors.forecast(&tuning), Forecast::Tensors([24, 32, 40].map(next).to_vec()), "{behind_bytes}");
-        }
-    }
-
-    #[test]
-    fn what_lies_between_tensors_at_equal_distances_is_left_out() {
-        let tuning = Tuning::default();
-        // Of so many MiB each.
-        let skipped = |mib: u64, places: [u64; 3]| {
-            let mut tensors = Tensors::default();
-            let start = |place: u64| (1 + mib * place) * MIB;
-            tensors.learn((0..100).map(|place| ByteRange::at(start(place), mib * MIB)).collect(), &tuning);
-            for place in places {
-                let around = ByteRange::at(start(place) - MIB / 2, MIB);
-                jump(&mut tensors, around);
-                for ahead in 0..mib {
-                    tensors.observe(ByteRange::at(around.end + ahead * MIB, MIB), Approach::GoesOn, &tuning);
-                }
-            }
-            let is_skipped = |place: &u64| tensors.skip(ByteRange::at(start(*place) + MIB / 2, MIB), &tuning);
-            (16..26).filter(is_skipped).collect::<Vec<_>>()
-        };
-        assert_eq!(
-            skipped(1, [0, 8, 16]),
-            [17, 18, 19, 20, 21, 22, 25],
-            "not 16, which is read, nor 24, which is next"
-        );
-        assert_eq!(skipped(4, [0, 8, 16]), [17, 18, 19, 20, 21, 22, 23, 25]);
-        assert_eq!(skipped(4, [0, 1, 2]), [0; 0]);
-        assert_eq!(skipped(1, [0, 8, 40]), [0; 0], "these are at no equal distances");
-    }
-
-    #[test]
-    fn who_leaves_tensors_halfway_is_not_believed_for_long() {
-        let (mut tensors, tuning) = (tensors(), Tuning::default());
-        let promised: Vec<bool> = (0..30).map(|i| read(&mut tensors, 1 + i % 10 * 10).is_some()).collect();
-        assert_eq!(
-            promised.iter().rposition(|&promised| promised),
-            Some((tuning.open_promises + tuning.broken_promises) as usize - 1)
-        );
-        assert!(!tensors.are_more_wanted(&Tuning::default()));
-    }
-
-    #[test]
-    fn who_reads_them_whole_in_any_order_is() {
-        let mut tensors = tensors();
-        for round in 0..5u64 {
-            for i in [3, 9, 1, 0, 4, 2, 8, 5, 7, 6] {
-                assert!(read(&mut tensors, 1 + 10 * i).is_some(), "{round} {i}");
-                for mib in 2..=10 {
-                    read(&mut tensors, mib + 10 * i);
-                }
-            }
-        }
-        assert!(tensors.are_more_wanted(&Tuning::default()));
     }
 }

@@ -10,13 +10,14 @@ use crate::read::Prefetch;
 use crate::read::budget::{Budget, Priority};
 use crate::read::credit::Credit;
 use crate::read::layout::{Format, Layout};
-use crate::read::part::{Origin, Part};
+use crate::read::part::Origin;
 use crate::read::plan::{Fetch, Plan};
 use crate::read::planner;
 use crate::read::pool::capacity_for;
+use crate::read::slice::Slice;
 use crate::read::stream::Stream;
 use crate::read::streams::{Most, Wanted};
-use crate::read::tensors::Forecast;
+use crate::read::tensors::{Forecast, Touch};
 use crate::read::why::{Cost, Cut, Goal, Queue, Why};
 
 /// What a turn of an inode brings.
@@ -264,40 +265,44 @@ impl Inode {
         Plan { fetch, wants_more: false, ..plan }
     }
 
-    /// The parts that hold what must be known of a model's header next, if they are all there. Answer with
-    /// [`Inode::header_parsed`].
-    pub(in crate::read) fn header_to_parse(&self) -> Option<(Format, Vec<Arc<Part>>)> {
+    /// What must be known of a model's layout next, if all of it is there, and what is there beside it, up to a length
+    /// that is looked at in no time. Answer with [`Inode::header_parsed`].
+    pub(in crate::read) fn header_to_parse(&self) -> Option<(Format, Slice)> {
         let format = self.format?;
         let mut state = self.state.lock();
         let HeaderParse::Needs(need) = state.header_parse else { return None };
-        let (mut parts, mut at) = (Vec::new(), 0);
-        while at < need {
-            let part = state.part_at(at).filter(|part| part.has(ByteRange::new(at, need)))?;
+        let (mut parts, mut at) = (Vec::new(), need.start);
+        while at < need.end {
+            let part = state.part_at(at).filter(|part| part.has(ByteRange::new(at, need.end)))?;
             at = part.range.end;
             parts.push(part);
         }
-        state.header_parse = HeaderParse::Busy;
-        Some((format, parts))
+        let (first, last) = (parts.first()?, parts.last()?);
+        let known = ByteRange::new(first.range.start, last.range.start + last.head().len() as u64);
+        let looked_at = format.place(need.len().max(self.tuning.short_layout_bytes), self.object.size);
+        state.header_parse = HeaderParse::Busy(need);
+        Some((format, Slice::new(&parts, known.intersect(looked_at))))
     }
 
     /// What the header said.
-    pub(in crate::read) fn header_parsed(&self, layout: Layout) {
+    pub(in crate::read) fn header_parsed(&self, format: Format, layout: Layout) {
         let mut state = self.state.lock();
         let mut need = None;
         match layout {
             Layout::Unfinished(bytes) => need = Some(bytes),
-            Layout::Tensors(tensors) => state.streams.learn(tensors),
+            Layout::Tensors(tensors) => state.streams.learn(tensors, Touch::Wants),
+            Layout::Members(members) => state.streams.learn(members, Touch::Looks),
             Layout::Unknown => {}
         }
-        state.needs_header(need);
+        state.needs_header(format, self.object.size, need);
     }
 }
 
 impl State {
-    /// So many bytes from the start must be known to tell more of a model; `None` where there is no more to tell.
-    pub(super) fn needs_header(&mut self, bytes: Option<u64>) {
-        self.header_parse = bytes.map_or(HeaderParse::Done, HeaderParse::Needs);
-        self.streams.awaits_header(bytes);
+    /// So many bytes must be known to tell more of an object of `size` bytes; `None` where there is no more to tell.
+    pub(super) fn needs_header(&mut self, format: Format, size: u64, bytes: Option<u64>) {
+        self.header_parse = bytes.map_or(HeaderParse::Done, |bytes| HeaderParse::Needs(format.place(bytes, size)));
+        self.streams.awaits_header(bytes.filter(|_| format.has_header()));
     }
 
     /// The next part where all between two offsets is to be fetched, in parts of `part_bytes`.

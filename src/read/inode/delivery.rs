@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{HeaderParse, Inode, is_planned};
+use super::{Inode, is_planned};
 use crate::base::{ByteRange, Stretches};
 use crate::read::Prefetch;
 use crate::read::object::Asker;
@@ -70,7 +70,7 @@ impl Inode {
         }
         let mut state = self.state.lock();
         let is_known = state.parts.get(&part.range.start).is_some_and(|known| known.id == part.id);
-        let goes = is_known && matches!(state.header_parse, HeaderParse::Done);
+        let goes = is_known && !state.header_parse.needs(part.range);
         if goes {
             state.parts.remove(&part.range.start);
             remember(&mut state.passed_on, part.range);
@@ -80,9 +80,11 @@ impl Inode {
 
     /// Whether a part is forgotten once it was handed out.
     fn is_crumb(&self, part: &Part) -> bool {
-        part.origin == Origin::Demand
-            && part.range.len() < self.tuning.crumb_bytes
-            && (self.prefetch.is(Prefetch::Off) || !self.state.lock().streams.come_whole())
+        let is_short = part.origin == Origin::Demand && part.range.len() < self.tuning.crumb_bytes;
+        is_short && {
+            let state = self.state.lock();
+            self.prefetch.is(Prefetch::Off) || !state.streams.come_whole() && !state.header_parse.needs(part.range)
+        }
     }
 
     /// Where a part stands among those that may be given up, if it was fetched ahead, has just completed, and has no

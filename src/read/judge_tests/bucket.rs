@@ -1,7 +1,7 @@
 //! A bucket whose answers take simulated time: a first byte after 20 ms, then 100 MB/s on each of 64 connections.
 //!
-//! Its objects take no memory: but for their first bytes they are zeros. Nothing bounds what all connections bring
-//! together, so that a trace shows what its waits cost and `fetched` what its guesses do.
+//! Its objects take no memory: but for their first and last bytes they are zeros. Nothing bounds what all connections
+//! bring together, so that a trace shows what its waits cost and `fetched` what its guesses do.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -52,7 +52,7 @@ impl Bucket {
 
 /// A body on its way.
 struct Sending {
-    head: bytes::Bytes,
+    file: TraceFile,
     range: ByteRange,
     at: u64,
     began: Instant,
@@ -70,12 +70,18 @@ impl Receive for Sending {
             self.sleep.as_mut().reset(due);
         }
         ready!(self.sleep.as_mut().poll(cx));
-        let head_end = (self.head.len() as u64).clamp(self.at, self.at + piece);
-        let head = (head_end - self.at) as usize;
-        let from = (self.at as usize).min(self.head.len());
-        into.put_slice(&self.head[from..from + head]);
-        into.initialize_unfilled_to(piece as usize - head);
-        into.advance(piece as usize - head);
+        let sent = ByteRange::at(self.at, piece);
+        let bytes = into.initialize_unfilled_to(piece as usize);
+        bytes.fill(0);
+        let TraceFile { size, head, tail, .. } = &self.file;
+        for (at, known) in [(0, head), (size - tail.len() as u64, tail)] {
+            let both = sent.intersect(ByteRange::at(at, known.len() as u64));
+            if !both.is_empty() {
+                let within = |start: u64| (both.start - start) as usize..(both.end - start) as usize;
+                bytes[within(self.at)].copy_from_slice(&known[within(at)]);
+            }
+        }
+        into.advance(piece as usize);
         self.at += piece;
         self.sent_bytes.fetch_add(piece, Ordering::Relaxed);
         Poll::Ready(Ok(()))
@@ -97,7 +103,7 @@ impl Store for Bucket {
         let range = request.range.unwrap_or(ByteRange::new(0, file.size));
         let sleep = Box::pin(tokio::time::sleep(Duration::ZERO));
         let sending = Sending {
-            head: file.head.clone(),
+            file: file.clone(),
             range,
             at: range.start,
             began: sleep.deadline(),

@@ -10,6 +10,7 @@ use rand::{Rng, SeedableRng};
 
 use super::trace::{Act, KIB, MIB, PAGE, Trace, TraceFile, Way, files, in_order, recorded};
 use crate::base::ByteRange;
+use crate::read::layout::{Format, Layout};
 
 fn dice() -> StdRng {
     StdRng::seed_from_u64(7)
@@ -217,7 +218,7 @@ fn model(key: &str, count: u64, tensor_bytes: u64) -> (TraceFile, Vec<ByteRange>
     let head: Bytes = [&(json.len() as u64).to_le_bytes(), json.as_bytes()].concat().into();
     let data = head.len() as u64;
     let places = (0..count).map(|index| ByteRange::at(data + index * tensor_bytes, tensor_bytes)).collect();
-    (TraceFile { key: key.to_owned(), size: data + count * tensor_bytes, head }, places)
+    (TraceFile { key: key.to_owned(), size: data + count * tensor_bytes, head, tail: Bytes::new() }, places)
 }
 
 /// The second half of a model, each tensor from its beginning to its end.
@@ -229,6 +230,30 @@ pub(super) fn model_second_half() -> Trace {
     tensors[24..].iter().for_each(|tensor| trace.act(Act::Touch(0, *tensor)));
     trace.act(Act::Close(0));
     trace
+}
+
+/// `torch.load(mmap=True)` of the checkpoint that others load in part, and all of it in this order: the header of each
+/// member is read first.
+fn checkpoint(order: impl FnOnce(&mut Vec<ByteRange>)) -> Trace {
+    let mut trace = torch_load_partial();
+    let (file, acts) = (&trace.files[0], &mut trace.threads[0]);
+    let Layout::Members(mut members) = Format::Zip.layout(&file.tail, file.size) else { panic!("no archive") };
+    members.retain(|member| member.len() >= 8 * MIB);
+    let last = members.last().unwrap().start;
+    let looks =
+        acts.iter().position(|act| act.read().is_some_and(|(_, read)| read.contains(ByteRange::at(last, PAGE))));
+    acts.truncate(looks.unwrap() + 1);
+    order(&mut members);
+    members.into_iter().for_each(|member| trace.act(Act::Touch(0, member)));
+    trace
+}
+
+pub(super) fn torch_load_whole() -> Trace {
+    checkpoint(|_| {})
+}
+
+pub(super) fn torch_load_shuffled() -> Trace {
+    checkpoint(|members| members.shuffle(&mut dice()))
 }
 
 /// Eight ranks of tensor parallelism: each takes its rows of each tensor.

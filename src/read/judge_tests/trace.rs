@@ -15,8 +15,9 @@ pub(super) const PAGE: u64 = 4 * KIB;
 pub(super) struct TraceFile {
     pub(super) key: String,
     pub(super) size: u64,
-    /// Its first bytes; the others are zeros.
+    /// Its first and its last bytes; the others are zeros.
     pub(super) head: Bytes,
+    pub(super) tail: Bytes,
 }
 
 /// What a thread does next. Files are named by their place among those of the trace.
@@ -115,7 +116,12 @@ impl Trace {
 
 /// Files that hold zeros.
 pub(super) fn files(count: usize, name: &str, size: u64) -> Vec<TraceFile> {
-    let file = |index: usize| TraceFile { key: name.replace('#', &format!("{index:05}")), size, head: Bytes::new() };
+    let file = |index: usize| TraceFile {
+        key: name.replace('#', &format!("{index:05}")),
+        size,
+        head: Bytes::new(),
+        tail: Bytes::new(),
+    };
     (0..count).map(file).collect()
 }
 
@@ -134,8 +140,10 @@ pub(super) fn recorded(text: &str) -> Trace {
         match first {
             "file" => {
                 let (size, key) = rest.split_once(' ').unwrap();
-                trace.files.push(TraceFile { key: key.to_owned(), size: size.parse().unwrap(), head: Bytes::new() });
+                let (key, size) = (key.to_owned(), size.parse().unwrap());
+                trace.files.push(TraceFile { key, size, head: Bytes::new(), tail: Bytes::new() });
             }
+            "tail" => trace.files.last_mut().unwrap().tail = hex::decode(rest).unwrap().into(),
             "head" => trace.files.last_mut().unwrap().head = hex::decode(rest).unwrap().into(),
             "opened" => trace.act(Act::Open(rest.parse().unwrap())),
             "closed" => trace.act(Act::Close(rest.parse().unwrap())),
