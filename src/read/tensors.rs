@@ -195,21 +195,23 @@ impl Tensors {
     /// The member that a read has come for: one that was looked at before, and is read further now.
     ///
     /// For a page fault the kernel reads half of its readahead before the page, which may be the end of the member
-    /// before it. And it reads on behind a member that is read to its end.
+    /// before it: that ends where the look of the next one has begun. And it reads on behind a member that is read to
+    /// its end, which says nothing of the next.
     fn wanted_after_look(&mut self, read: ByteRange, approach: Approach) -> Option<usize> {
         let holds =
             |at: u64| self.tensors.partition_point(|member| member.range.start < at + PAGE_BYTES).checked_sub(1);
         let first = holds(read.start)?;
-        if approach == Approach::GoesOn {
-            let is_readahead = first.checked_sub(1).is_some_and(|before| self.tensors[before].is_wanted);
-            let SeenTensor { range, is_wanted, is_looked_at, .. } = self.tensors[first];
-            return (is_looked_at && !is_wanted && !is_readahead && read.start > range.start).then_some(first);
+        let SeenTensor { range, is_looked_at, .. } = self.tensors[first];
+        if read.start <= range.start && !is_looked_at {
+            self.tensors[first].is_looked_at = true;
+            return None;
         }
-        let place = holds(read.start + READAHEAD_BYTES / 2)?;
+        let is_fault = approach != Approach::GoesOn && read.start >= range.start + READAHEAD_BYTES / 2;
+        let place = if is_fault { holds(read.start + READAHEAD_BYTES / 2)? } else { first };
+        let is_before = is_fault && place == first && read.end + PAGE_BYTES > range.end;
+        let is_behind = !is_fault && first.checked_sub(1).is_some_and(|before| self.tensors[before].is_wanted);
         let SeenTensor { is_wanted, is_looked_at, .. } = self.tensors[place];
-        let first = &mut self.tensors[first];
-        first.is_looked_at |= read.start <= first.range.start;
-        (is_looked_at && !is_wanted).then_some(place)
+        (is_looked_at && !is_wanted && !is_before && !is_behind).then_some(place)
     }
 
     /// A read has come for a tensor: says which bytes of the object are promised to be read, if not all of them were.
