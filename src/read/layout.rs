@@ -495,6 +495,13 @@ mod tests {
             if is_large {
                 let far = 1 << 40;
                 assert_eq!(layout(far + 10, &[0, far]), members(&[(0, far), (far, far + 10)]));
+                // Of the two numbers at the end, either may be elsewhere alone.
+                for (before_end, number) in [(12, &[1, 0][..]), (6, &[10, 0, 0, 0])] {
+                    let mut tail = zip_tail(10, &[0], true);
+                    let (at, size) = (tail.len() - before_end, 10 + tail.len() as u64);
+                    tail[at..at + number.len()].copy_from_slice(number);
+                    assert_eq!(Format::Zip.layout(&tail, size), members(&[(0, 10)]));
+                }
             }
             // All but the end is cut off, and then some of it.
             let tail = zip_tail(5000, &[0, 4000], is_large);

@@ -261,6 +261,10 @@ fn who_comes_to_a_member_again_wants_the_rest() {
     assert_eq!(jump(&mut members, before), None, "more of it, which ends where the look has begun");
     assert_eq!(jump(&mut members, behind_look(8)), None, "the kernel has read on behind another, from a new place");
     assert_eq!(jump(&mut members, look(9)), Some(member(9)), "its header once more");
+    let behind_fault = member(10).start + 600 * 1024;
+    (10..20).for_each(|place| assert_eq!(jump(&mut members, look(place)), None));
+    assert_eq!(jump(&mut members, ByteRange::at(behind_fault, MIB)), Some(member(10)), "no readahead begins there");
+    assert_eq!(jump(&mut members, ByteRange::at(member(12).end - MIB, MIB / 4)), Some(member(12)), "near its end");
     assert!(!members.are_foretold() && !members.are_unknown());
 }
 
