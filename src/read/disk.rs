@@ -1,7 +1,7 @@
 //! Parts that come from the disk cache instead of the store, and those that are kept there.
 //!
-//! The cache works in blocks; a part that has some of a block only is completed with what is in memory beside it, or
-//! that block is not kept. What has come is kept whatever it was fetched for.
+//! The cache works in blocks; a part that has some of a block only is completed with what is beside it, in memory or on
+//! its way, or that block is not kept. What has come is kept whatever it was fetched for.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -203,7 +203,7 @@ impl Reader {
         for at in [range.start, range.end - 1] {
             let block = cache::block_around(at, size);
             if !inner.contains(block)
-                && let Some(bytes) = inode.gathered(block)
+                && let Some(bytes) = inode.gathered(block, part)
             {
                 is_queued &= keep(block, Box::new(bytes), Vec::new());
             }
@@ -297,15 +297,10 @@ impl Inode {
         self.cached.lock().upgrade().is_some_and(|cached| cached.is_complete())
     }
 
-    /// The bytes of a range that several parts hold; `None` where some are missing.
-    fn gathered(&self, range: ByteRange) -> Option<Vec<u8>> {
-        let parts = self.complete_parts_of(range)?;
-        let mut bytes = Vec::with_capacity(range.len() as usize);
-        for part in parts {
-            let wanted = part.range.intersect(range);
-            let start = (wanted.start - part.range.start) as usize;
-            bytes.extend_from_slice(part.head().get(start..start + wanted.len() as usize)?);
-        }
-        (bytes.len() as u64 == range.len()).then_some(bytes)
+    /// The bytes of a block of which a part that has come has some; `None` where others are missing.
+    fn gathered(&self, block: ByteRange, part: &Arc<Part>) -> Option<Vec<u8>> {
+        // Of two parts that come at the same time, the second to be here knows of the first.
+        let mut edges = self.edges.lock();
+        edges.come(block, part, &self.parts_of(block))
     }
 }

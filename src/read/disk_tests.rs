@@ -1,10 +1,14 @@
 //! Tests of reading what is on disk.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::page_cache_tests::page_in;
+use super::part::Origin;
+use super::plan::Fetch;
 use super::tests::{MIB, content};
 use super::*;
-use crate::base::{Clock, Ino, Key};
+use crate::base::{ByteRange, Clock, Ino, Key};
 use crate::cache::{Disk, DiskOptions};
 use crate::metrics::{Metric, Metrics};
 use crate::store::memory::MemoryStore;
@@ -48,4 +52,27 @@ async fn what_comes_from_disk_takes_little_memory_ahead_of_its_reader() {
     }
     assert_eq!(metrics.value(Metric::GetRequests), 0);
     assert!((16 * MIB..=96 * MIB).contains(&most), "{most} bytes in memory");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_of_which_parts_have_some_are_kept_though_the_page_cache_has_taken_the_first_of_these() {
+    let (dir, bucket, bytes) = (tempfile::tempdir().unwrap(), Arc::new(MemoryStore::new()), content(SIZE, 6));
+    let etag = bucket.put("model", bytes.clone()).etag;
+    let (key, version, mtime) = (Key::new("model"), None, None);
+    let (reads, _) = reader(&bucket, dir.path(), "first");
+    let file = reads.open(Object { ino: Ino(7), key, version, etag, size: SIZE, mtime, archived: false });
+    file.is_kept_elsewhere();
+    file.needs_no_copy();
+    let cached = file.cached_for_use().await.unwrap();
+    // All three are on their way before any has come.
+    let pieces = [(0, 92), (92, 216), (216, 512)].map(|(start, end)| ByteRange::new(start << 10, end << 10));
+    let order = |piece| file.covered(piece, (Fetch::Exact { reach_bytes: 0 }, Origin::Demand)).unwrap().1;
+    let mut orders = pieces.map(order);
+    for place in [1, 2, 0] {
+        std::mem::take(&mut orders[place]).into_iter().for_each(|order| reads.start(&file.inode, order, None));
+        page_in(&file, &bytes, pieces[place]).await;
+        assert!(file.inode.parts_of(pieces[place]).is_empty(), "part {place} is held");
+    }
+    let recorded = async { while !cached.is_recorded(ByteRange::new(0, 512 << 10)).await {} };
+    tokio::time::timeout(Duration::from_secs(30), recorded).await.expect("all four blocks are on disk");
 }

@@ -25,6 +25,7 @@ pub(super) use delivery::{Delivery, KernelCopy};
 pub(super) use verification::{Arrival, Evidence};
 
 use super::budget::{Budget, Grant, Priority};
+use super::edges::Edges;
 use super::failures::Failures;
 use super::heads::{self, FileUse};
 use super::integrity::Checksums;
@@ -100,6 +101,8 @@ pub(super) struct Inode {
     pub(super) whole: Mutex<Weak<Whole>>,
     /// The object in the disk cache, while something uses that.
     pub(super) cached: Mutex<Weak<Cached>>,
+    /// What waits to be kept there until the rest of its block has come. Locked before the state.
+    pub(super) edges: Mutex<Edges>,
     /// Open handles; changes under the lock of the reader's map.
     pub(super) handles: AtomicUsize,
     /// Whether it waits for a turn to be fetched ahead, for each reason.
@@ -224,6 +227,7 @@ impl Inode {
             backing_file: OnceLock::new(),
             whole: Mutex::default(),
             cached: Mutex::default(),
+            edges: Mutex::default(),
             handles: AtomicUsize::new(0),
             seats: Default::default(),
             warmed: Notify::new(),

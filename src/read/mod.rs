@@ -50,6 +50,7 @@
 //! | `pressure` | how much may be held while the machine is short of memory |
 //! | `backing`, `whole` | files in memory that parts arrive in; those that the kernel reads by itself |
 //! | `disk` | parts that come from the disk cache, and parts that are kept there |
+//! | `edges` | blocks of the disk cache of which several parts have some |
 //! | `sums` | checksums of a part and of its blocks, as the bytes come |
 //! | `marks`, `version` | how the open version is recognised: tags, size, time; what happens when they differ |
 //! | `integrity` | checksums of stretches and of the whole |
@@ -69,6 +70,7 @@ mod credit;
 mod disk;
 #[cfg(test)]
 mod disk_tests;
+mod edges;
 mod expect;
 #[cfg(test)]
 mod expect_tests;

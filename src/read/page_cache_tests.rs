@@ -16,7 +16,7 @@ fn kept_elsewhere(bed: &Bed, bytes: &bytes::Bytes) -> File {
 }
 
 /// Reads these bytes for pages.
-async fn page_in(file: &File, bytes: &[u8], range: ByteRange) {
+pub(super) async fn page_in(file: &File, bytes: &[u8], range: ByteRange) {
     let read = range.intersect(ByteRange::new(0, bytes.len() as u64));
     let slice = file.read_of(Batch::whole(read, READAHEAD_BYTES), read).await.unwrap();
     assert!(slice[..] == bytes[read.start as usize..read.end as usize], "{read:?}");

@@ -42,16 +42,11 @@ impl Inode {
         self.state.lock().parts.values().filter(|part| part.is_complete()).cloned().collect()
     }
 
-    /// The parts that hold all of a range, in order; `None` where some bytes of it are not in.
-    pub(in crate::read) fn complete_parts_of(&self, range: ByteRange) -> Option<Vec<Arc<Part>>> {
+    /// The parts that hold some of a range, or will.
+    pub(in crate::read) fn parts_of(&self, range: ByteRange) -> Vec<Arc<Part>> {
         let state = self.state.lock();
-        let (mut parts, mut at) = (Vec::new(), range.start);
-        while at < range.end {
-            let part = state.part_at(at).filter(|part| part.is_complete())?;
-            at = part.range.end;
-            parts.push(part);
-        }
-        Some(parts)
+        let parts = state.parts.range(..range.end).rev().map(|(_, part)| part);
+        parts.take_while(|part| part.range.end > range.start).cloned().collect()
     }
 
     /// The checksum that the store keeps of the whole object, once it is known.
