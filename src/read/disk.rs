@@ -11,6 +11,7 @@ use futures::StreamExt;
 
 use super::budget::Grant;
 use super::buffer::{Buffer, Tail};
+use super::edges::Edges;
 use super::inode::Inode;
 use super::part::{Lost, Origin, Part, Place};
 use super::plan::Fetch;
@@ -29,6 +30,17 @@ pub(super) struct FromDisk {
     pub(super) tail: Tail,
     /// The checksum of all its bytes.
     pub(super) crc: u64,
+}
+
+/// What is kept together with a part.
+#[derive(Default)]
+pub(super) struct Beside {
+    /// Checksums of its blocks, as far as they are known, by where each begins.
+    pub(super) sums: Vec<(u64, u64)>,
+    /// Let go of when it is on disk, or will not be.
+    pub(super) claims: Vec<Claim>,
+    /// Blocks of which it has some, as [`Inode::shared_blocks`] found them.
+    pub(super) shared: Vec<(ByteRange, Vec<u8>)>,
 }
 
 /// The memory of a part that the disk fills.
@@ -177,36 +189,30 @@ impl Reader {
             cached.condemn();
             self.runtime.spawn(cached.discard());
         }
+        *inode.edges.lock() = Edges::default();
     }
 
     /// Has a part that came from the store kept on disk. Says whether it waits to be written now.
-    /// `sums` are checksums of its blocks, as far as they are known, by where each begins; `claims` are let go of then.
     pub(super) fn keep_part_on_disk(
         &self,
         inode: &Inode,
         part: &Arc<Part>,
         cached: &Arc<Cached>,
-        (sums, claims): (&[(u64, u64)], Vec<Claim>),
+        beside: Beside,
     ) -> bool {
         let mut is_queued = true;
-        let (range, size, crc64) = (part.range, inode.object.size, inode.checksum());
-        let claims = Arc::new(claims);
+        let (size, crc64, claims) = (inode.object.size, inode.checksum(), Arc::new(beside.claims));
         let keep = |range, bytes: cache::Bytes, sums| {
             cached.write(ToKeep { range, bytes, crc64, sums, claims: claims.clone() })
         };
-        let inner = cache::blocks_within(range, size);
+        let inner = cache::blocks_within(part.range, size);
         if !inner.is_empty() {
-            let within = (inner.start - range.start) as usize..(inner.end - range.start) as usize;
+            let within = (inner.start - part.range.start) as usize..(inner.end - part.range.start) as usize;
             let kept = Box::new(Kept { part: part.clone(), within });
-            is_queued = keep(inner, kept, sums.to_vec());
+            is_queued = keep(inner, kept, beside.sums);
         }
-        for at in [range.start, range.end - 1] {
-            let block = cache::block_around(at, size);
-            if !inner.contains(block)
-                && let Some(bytes) = inode.gathered(block, part)
-            {
-                is_queued &= keep(block, Box::new(bytes), Vec::new());
-            }
+        for (block, bytes) in beside.shared {
+            is_queued &= keep(block, Box::new(bytes), Vec::new());
         }
         is_queued
     }
@@ -248,7 +254,7 @@ impl File {
         for part in &parts {
             self.wait_for_disk(move |disk| disk.wait_for_room(range.len(), DISK_PATIENCE)).await;
             // What came from the store was queued then, unless there was no room; what is there is not written again.
-            while !self.reader.keep_part_on_disk(&self.inode, part, cached, Default::default()) {
+            while !self.reader.keep_part_on_disk(&self.inode, part, cached, self.beside(part, cached)) {
                 let has_room = self.wait_for_disk(move |disk| disk.wait_for_room(range.len(), DISK_PATIENCE)).await;
                 if !has_room || !cached.may_write() {
                     return Ok(false);
@@ -261,6 +267,10 @@ impl File {
             self.reader.lru_parts.put(&self.inode, &part, Place::Coldest);
         }
         Ok(cached.is_recorded(range).await)
+    }
+
+    fn beside(&self, part: &Part, cached: &Cached) -> Beside {
+        Beside { shared: self.inode.shared_blocks(part.range, part.head(), cached), ..Beside::default() }
     }
 
     /// Waits for the disk on a thread that may wait. False where it took too long.
@@ -297,10 +307,22 @@ impl Inode {
         self.cached.lock().upgrade().is_some_and(|cached| cached.is_complete())
     }
 
-    /// The bytes of a block of which a part that has come has some; `None` where others are missing.
-    fn gathered(&self, block: ByteRange, part: &Arc<Part>) -> Option<Vec<u8>> {
-        // Of two parts that come at the same time, the second to be here knows of the first.
-        let mut edges = self.edges.lock();
-        edges.come(block, part, &self.parts_of(block))
+    /// The blocks of which these bytes of a range are a part, as far as all of each is known now. A part that has come
+    /// asks before it shows its last bytes, since it may go from memory then.
+    pub(super) fn shared_blocks(&self, range: ByteRange, bytes: &[u8], cached: &Cached) -> Vec<(ByteRange, Vec<u8>)> {
+        let (size, mut shared) = (self.object.size, Vec::new());
+        let inner = cache::blocks_within(range, size);
+        let mut blocks = [range.start, range.end - 1].map(|at| cache::block_around(at, size)).to_vec();
+        blocks.dedup();
+        for block in blocks.into_iter().filter(|block| !inner.contains(*block)) {
+            // Of two parts that come at the same time, the second to be here knows of the first.
+            let mut edges = self.edges.lock();
+            if cached.is_condemned() {
+                break;
+            }
+            let known = edges.come(block, (range, bytes), &self.parts_of(block));
+            shared.extend(known.map(|bytes| (block, bytes)));
+        }
+        shared
     }
 }

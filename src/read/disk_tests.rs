@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::inode::FetchOrder;
 use super::page_cache_tests::page_in;
 use super::part::Origin;
 use super::plan::Fetch;
@@ -54,25 +55,57 @@ async fn what_comes_from_disk_takes_little_memory_ahead_of_its_reader() {
     assert!((16 * MIB..=96 * MIB).contains(&most), "{most} bytes in memory");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn blocks_of_which_parts_have_some_are_kept_though_the_page_cache_has_taken_the_first_of_these() {
-    let (dir, bucket, bytes) = (tempfile::tempdir().unwrap(), Arc::new(MemoryStore::new()), content(SIZE, 6));
+const PIECES: [ByteRange; 3] = [
+    ByteRange { start: 0, end: 92 << 10 },
+    ByteRange { start: 92 << 10, end: 216 << 10 },
+    ByteRange { start: 216 << 10, end: 512 << 10 },
+];
+
+/// A file of which the page cache keeps what it is given, with all pieces of its head on their way before any has come.
+async fn in_pieces(bucket: &MemoryStore, bytes: &bytes::Bytes, reads: &Arc<Reader>) -> (File, [Vec<FetchOrder>; 3]) {
     let etag = bucket.put("model", bytes.clone()).etag;
     let (key, version, mtime) = (Key::new("model"), None, None);
-    let (reads, _) = reader(&bucket, dir.path(), "first");
     let file = reads.open(Object { ino: Ino(7), key, version, etag, size: SIZE, mtime, archived: false });
     file.is_kept_elsewhere();
     file.needs_no_copy();
-    let cached = file.cached_for_use().await.unwrap();
-    // All three are on their way before any has come.
-    let pieces = [(0, 92), (92, 216), (216, 512)].map(|(start, end)| ByteRange::new(start << 10, end << 10));
+    assert!(file.cached_for_use().await.is_some());
     let order = |piece| file.covered(piece, (Fetch::Exact { reach_bytes: 0 }, Origin::Demand)).unwrap().1;
-    let mut orders = pieces.map(order);
+    let orders = PIECES.map(order);
+    (file, orders)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_of_which_parts_have_some_are_kept_though_the_page_cache_has_taken_the_first_of_these() {
+    let (dir, bucket, bytes) = (tempfile::tempdir().unwrap(), Arc::new(MemoryStore::new()), content(SIZE, 6));
+    let (reads, _) = reader(&bucket, dir.path(), "first");
+    let (file, mut orders) = in_pieces(&bucket, &bytes, &reads).await;
     for place in [1, 2, 0] {
         std::mem::take(&mut orders[place]).into_iter().for_each(|order| reads.start(&file.inode, order, None));
-        page_in(&file, &bytes, pieces[place]).await;
-        assert!(file.inode.parts_of(pieces[place]).is_empty(), "part {place} is held");
+        page_in(&file, &bytes, PIECES[place]).await;
+        assert!(file.inode.parts_of(PIECES[place]).is_empty(), "part {place} is held");
     }
+    let cached = file.cached_for_use().await.unwrap();
     let recorded = async { while !cached.is_recorded(ByteRange::new(0, 512 << 10)).await {} };
     tokio::time::timeout(Duration::from_secs(30), recorded).await.expect("all four blocks are on disk");
+    assert_eq!(file.inode.edges.lock().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_what_was_found_wrong_waits_for_the_rest_of_its_block() {
+    let (dir, bucket, bytes) = (tempfile::tempdir().unwrap(), Arc::new(MemoryStore::new()), content(SIZE, 7));
+    let (reads, _) = reader(&bucket, dir.path(), "first");
+    let (file, [first, _second, third]) = in_pieces(&bucket, &bytes, &reads).await;
+    first.into_iter().for_each(|order| reads.start(&file.inode, order, None));
+    let waits = async {
+        while file.inode.edges.lock().count() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waits).await.expect("the only block of the first piece waits");
+    reads.drop_from_disk(&file.inode);
+    assert_eq!(file.inode.edges.lock().count(), 0);
+    third.into_iter().for_each(|order| reads.start(&file.inode, order, None));
+    page_in(&file, &bytes, PIECES[2]).await;
+    assert!(!file.cached_for_use().await.unwrap().is_recorded(PIECES[2]).await);
+    assert_eq!(file.inode.edges.lock().count(), 0, "nor does what comes later, until it is opened anew");
 }

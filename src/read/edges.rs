@@ -24,19 +24,25 @@ struct Edge {
 }
 
 impl Edges {
-    /// A part has come that has some of a block; `others` are the parts of that block that are held. Returns all bytes
-    /// of the block, once they are known. They are kept for as long as the rest of them is on its way.
-    pub(super) fn come(&mut self, block: ByteRange, part: &Arc<Part>, others: &[Arc<Part>]) -> Option<Vec<u8>> {
+    /// These bytes of a range have come, and some of them are of a block; `parts` are the held parts of that block.
+    /// Returns all its bytes, once they are known. They are kept for as long as the rest of them is on its way.
+    pub(super) fn come(
+        &mut self,
+        block: ByteRange,
+        (range, bytes): (ByteRange, &[u8]),
+        parts: &[Arc<Part>],
+    ) -> Option<Vec<u8>> {
         let known = self.0.iter().position(|edge| edge.block == block);
         let new = || Edge { block, bytes: Vec::new(), there: Stretches::default() };
         let mut edge = known.map_or_else(new, |place| self.0.remove(place));
         let mut expected = edge.there.clone();
-        let parts = || others.iter().filter(|other| !other.is_lost()).chain([part]);
-        parts().for_each(|part| expected.add(part.range.intersect(block)));
+        expected.add(range.intersect(block));
+        parts.iter().filter(|part| !part.is_lost()).for_each(|part| expected.add(part.range.intersect(block)));
         if !expected.has_all(block) {
             return None;
         }
-        parts().filter(|part| part.is_complete()).for_each(|part| edge.fill(part));
+        edge.fill(range, bytes);
+        parts.iter().filter(|part| part.is_complete()).for_each(|part| edge.fill(part.range, part.head()));
         if edge.there.has_all(block) {
             return Some(edge.bytes);
         }
@@ -46,15 +52,22 @@ impl Edges {
         self.0.push(edge);
         None
     }
+
+    /// How many blocks wait.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
 }
 
 impl Edge {
-    fn fill(&mut self, part: &Part) {
-        let range = part.range.intersect(self.block);
-        let place = |from: ByteRange| (range.start - from.start) as usize..(range.end - from.start) as usize;
+    /// Takes in what these bytes of a range have of the block.
+    fn fill(&mut self, range: ByteRange, bytes: &[u8]) {
+        let shared = range.intersect(self.block);
+        let place = |from: ByteRange| (shared.start - from.start) as usize..(shared.end - from.start) as usize;
         self.bytes.resize(self.block.len() as usize, 0);
-        self.bytes[place(self.block)].copy_from_slice(&part.head()[place(part.range)]);
-        self.there.add(range);
+        self.bytes[place(self.block)].copy_from_slice(&bytes[place(range)]);
+        self.there.add(shared);
     }
 }
 
@@ -86,6 +99,10 @@ mod tests {
         part
     }
 
+    fn of(part: &Arc<Part>) -> (ByteRange, &[u8]) {
+        (part.range, part.head())
+    }
+
     fn whole() -> Option<Vec<u8>> {
         Some((BLOCK.start..BLOCK.end).map(|at| (at % 251) as u8).collect())
     }
@@ -95,32 +112,32 @@ mod tests {
         let mut edges = Edges::default();
         let [first, second, third] = [(500, 1200), (1200, 1300), (1300, 2500)].map(|(start, end)| coming(start, end));
         let second = come(second);
-        assert_eq!(edges.come(BLOCK, &second, &[first.clone(), second.clone(), third.clone()]), None);
+        assert_eq!(edges.come(BLOCK, of(&second), &[first.clone(), second.clone(), third.clone()]), None);
         // The second has gone.
         let third = come(third);
-        assert_eq!(edges.come(BLOCK, &third, &[first.clone(), third.clone()]), None);
-        assert_eq!(edges.come(BLOCK, &come(first), &[]), whole());
-        assert!(edges.0.is_empty());
+        assert_eq!(edges.come(BLOCK, of(&third), &[first.clone(), third.clone()]), None);
+        assert_eq!(edges.come(BLOCK, of(&come(first)), &[]), whole());
+        assert_eq!(edges.count(), 0);
     }
 
     #[test]
     fn what_came_before_is_taken_from_memory() {
         let (first, second) = (come(coming(0, 1500)), come(coming(1500, 2000)));
-        assert_eq!(Edges::default().come(BLOCK, &second, &[first]), whole());
+        assert_eq!(Edges::default().come(BLOCK, of(&second), &[first]), whole());
     }
 
     #[test]
     fn nothing_waits_for_what_is_not_on_its_way() {
         let mut edges = Edges::default();
         let (first, second) = (come(coming(1000, 1400)), coming(1400, 2000));
-        assert_eq!(edges.come(BLOCK, &first, &[]), None);
-        assert_eq!(edges.come(BLOCK, &first, &[coming(1500, 2000)]), None);
-        assert!(edges.0.is_empty());
-        assert_eq!(edges.come(BLOCK, &first, std::slice::from_ref(&second)), None);
-        assert_eq!(edges.0.len(), 1);
+        assert_eq!(edges.come(BLOCK, of(&first), &[]), None);
+        assert_eq!(edges.come(BLOCK, of(&first), &[coming(1500, 2000)]), None);
+        assert_eq!(edges.count(), 0);
+        assert_eq!(edges.come(BLOCK, of(&first), std::slice::from_ref(&second)), None);
+        assert_eq!(edges.count(), 1);
         second.drop_out();
-        assert_eq!(edges.come(BLOCK, &first, &[second]), None);
-        assert!(edges.0.is_empty());
+        assert_eq!(edges.come(BLOCK, of(&first), &[second]), None);
+        assert_eq!(edges.count(), 0);
     }
 
     #[test]
@@ -132,7 +149,7 @@ mod tests {
         };
         for number in 0..MOST as u64 + 2 {
             let (first, second) = half(number);
-            assert_eq!(edges.come(block(number), &first, &[second]), None);
+            assert_eq!(edges.come(block(number), of(&first), &[second]), None);
         }
         let waiting: Vec<ByteRange> = edges.0.iter().map(|edge| edge.block).collect();
         assert_eq!(waiting, (2..MOST as u64 + 2).map(block).collect::<Vec<_>>());

@@ -12,6 +12,7 @@ use super::Reader;
 use super::agenda::GetPlace;
 use super::budget::Grant;
 use super::buffer::Tail;
+use super::disk::Beside;
 use super::inode::{Arrival, FetchOrder, Inode};
 use super::part::{Origin, Part};
 use super::planner;
@@ -353,14 +354,20 @@ impl FetchTask {
                 }
             }
         }
+        let cached = filling.cached.filter(|_| filling.is_fetched);
+        let mut shared = Vec::new();
         if let Some(mut tail) = filling.tail {
+            if let Some(cached) = &cached {
+                shared = self.inode.shared_blocks(self.part.range, tail.bytes(), cached);
+            }
             tail.publish();
         }
         self.part.complete();
-        if let Some(cached) = filling.cached.filter(|_| filling.is_fetched) {
+        if let Some(cached) = cached {
             // A later read keeps what there is no room for now.
-            let sums = filling.sums.as_ref().map(Sums::blocks).unwrap_or_default();
-            let _ = self.reader.keep_part_on_disk(&self.inode, &self.part, &cached, (sums, filling.claims));
+            let sums = filling.sums.as_ref().map(Sums::blocks).unwrap_or_default().to_vec();
+            let beside = Beside { sums, claims: filling.claims, shared };
+            let _ = self.reader.keep_part_on_disk(&self.inode, &self.part, &cached, beside);
         }
         if let Some(place) = self.inode.place_of_unread(&self.part) {
             self.reader.lru_parts.put(&self.inode, &self.part, place);

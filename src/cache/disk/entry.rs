@@ -188,7 +188,7 @@ impl Cached {
 
     /// The record of a small object, also if another process has written it since.
     pub(super) fn look_for_record(&self) -> io::Result<Option<segments::SmallRecord>> {
-        if self.is_condemned.load(Ordering::Relaxed) {
+        if self.is_condemned() {
             return Ok(None);
         }
         let found = self.directory.segments.find(self.identity.name())?;
@@ -311,6 +311,11 @@ impl Cached {
         self.directory.ask(look).await.flatten()
     }
 
+    /// Whether nothing of it is read or written any more.
+    pub fn is_condemned(&self) -> bool {
+        self.is_condemned.load(Ordering::Relaxed)
+    }
+
     /// It is wrong, or not wanted any more: nothing of it is read from now on, nor written.
     pub fn condemn(&self) {
         self.is_condemned.store(true, Ordering::Relaxed);
@@ -370,6 +375,10 @@ impl Write {
                 None => cached.take(Held::find_or_make(place, &cached.identity, *crc64)?.map(Arc::new)),
             };
             let Some(held) = held else { return Ok(0) };
+            // What was found wrong before the first of it was written.
+            if cached.is_condemned() {
+                held.condemn();
+            }
             let written = held.write(*range, (**bytes).as_ref(), sums)?;
             if written > 0 && (held.is_whole()? || cached.is_sync_due()) {
                 held.sync()?;
@@ -389,8 +398,7 @@ impl Write {
         let (cached, ToKeep { range, bytes, crc64, .. }) = (&self.cached, &self.keep);
         let (directory, name) = (&cached.directory, cached.identity.name());
         let is_all = range.len() == cached.identity.size && !range.is_empty();
-        let is_condemned = cached.is_condemned.load(Ordering::Relaxed);
-        if !is_all || is_condemned || directory.segments.find(name)?.is_some() {
+        if !is_all || cached.is_condemned() || directory.segments.find(name)?.is_some() {
             return Ok(Some(0));
         }
         let bytes_wanted = range.len() + segments::RECORD_BYTES as u64;

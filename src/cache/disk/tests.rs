@@ -581,3 +581,20 @@ async fn segments_of_small_objects_go_as_a_whole_and_not_while_they_grow() {
     assert!(read(&second.look(&objects[0]).await, objects[0].all()).await.is_none());
     assert!(survey(dir.path()).unwrap().disk_bytes <= 8 << 20);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_found_wrong_before_it_is_written_never_comes_to_the_disk() {
+    for size in [500_000, 5 << 20] {
+        let dir = tempfile::tempdir().unwrap();
+        let daemon = Daemon::on(dir.path());
+        let object = Object::new("wrong", size);
+        let cached = daemon.look(&object).await;
+        cached.condemn();
+        daemon.put(&cached, &object, object.all()).await;
+        drop(cached);
+        let cached = daemon.look(&object).await;
+        assert!(read(&cached, object.all()).await.is_none(), "{size}");
+        daemon.put(&cached, &object, object.all()).await;
+        assert!(read(&cached, object.all()).await.unwrap() == object.bytes, "{size}: what comes later is kept");
+    }
+}
