@@ -201,11 +201,11 @@ impl Reader {
         beside: Beside,
     ) -> bool {
         let mut is_queued = true;
-        let (size, crc64, claims) = (inode.object.size, inode.checksum(), Arc::new(beside.claims));
+        let (crc64, claims) = (inode.checksum(), Arc::new(beside.claims));
         let keep = |range, bytes: cache::Bytes, sums| {
             cached.write(ToKeep { range, bytes, crc64, sums, claims: claims.clone() })
         };
-        let inner = cache::blocks_within(part.range, size);
+        let inner = cached.kept_within(part.range);
         if !inner.is_empty() {
             let within = (inner.start - part.range.start) as usize..(inner.end - part.range.start) as usize;
             let kept = Box::new(Kept { part: part.clone(), within });
@@ -310,9 +310,8 @@ impl Inode {
     /// The blocks of which these bytes of a range are a part, as far as all of each is known now. A part that has come
     /// asks before it shows its last bytes, since it may go from memory then.
     pub(super) fn shared_blocks(&self, range: ByteRange, bytes: &[u8], cached: &Cached) -> Vec<(ByteRange, Vec<u8>)> {
-        let (size, mut shared) = (self.object.size, Vec::new());
-        let inner = cache::blocks_within(range, size);
-        let mut blocks = [range.start, range.end - 1].map(|at| cache::block_around(at, size)).to_vec();
+        let (inner, mut shared) = (cached.kept_within(range), Vec::new());
+        let mut blocks = [range.start, range.end - 1].map(|at| cached.kept_with(at)).to_vec();
         blocks.dedup();
         for block in blocks.into_iter().filter(|block| !inner.contains(*block)) {
             // Of two parts that come at the same time, the second to be here knows of the first.

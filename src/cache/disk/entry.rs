@@ -13,7 +13,7 @@ use super::claims::Claim;
 use super::directory::Directory;
 use super::held::{self, Held};
 use super::identity::Identity;
-use super::map::{BLOCK_BYTES, RECORD_BYTES};
+use super::map::{BLOCK_BYTES, RECORD_BYTES, block_around, blocks_within};
 use super::queue::{Bytes, Job, Queue};
 use super::segments::{self, SMALL_BYTES};
 use crate::base::ByteRange;
@@ -264,6 +264,19 @@ impl Cached {
             None if matches!(read, held::Read::Right(_)) => Ok(held::Read::Missing),
             _ => Ok(read),
         }
+    }
+
+    /// What is kept of it together with a byte: its block, or all of a small object.
+    pub fn kept_with(&self, at: u64) -> ByteRange {
+        let size = self.identity.size;
+        if self.is_small() { ByteRange::new(0, size) } else { block_around(at, size) }
+    }
+
+    /// What can be kept of it where no more is known than a range. It is empty where that is nothing.
+    pub fn kept_within(&self, range: ByteRange) -> ByteRange {
+        let size = self.identity.size;
+        let is_too_short = self.is_small() && range.len() < size;
+        if is_too_short { ByteRange::at(range.start, 0) } else { blocks_within(range, size) }
     }
 
     /// Has the complete blocks of a range written, some time; or not at all, where the disk is too slow or full. Says
